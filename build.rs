@@ -1,0 +1,114 @@
+//! Generates `events.rs` (types and endpoints) from `openapi/events.yaml`, and `events.json` (the same document) for the mock.
+//!
+//! progenitor does the work. `tests/generation.rs` includes this file and breaks the document in every way caught here.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::{env, fs, path::Path, process};
+
+use progenitor::{GenerationSettings, Generator, HooksMode, TypePatch};
+use serde_json::Value;
+
+#[path = "build/places.rs"]
+mod places;
+
+const SPEC: &str = "openapi/events.yaml";
+
+fn main() {
+    for input in [SPEC, "build.rs", "build/places.rs"] {
+        println!("cargo::rerun-if-changed={input}");
+    }
+    if let Err(error) = run() {
+        println!("cargo::error={error}");
+        process::exit(1);
+    }
+}
+
+fn run() -> Result<(), String> {
+    let yaml = fs::read_to_string(SPEC).map_err(|error| format!("{SPEC}: {error}"))?;
+    let out = env::var_os("OUT_DIR").ok_or("OUT_DIR is not set: run this through cargo")?;
+    let (code, document) = generate(&yaml)?;
+    for (name, text) in [("events.rs", code), ("events.json", document)] {
+        fs::write(Path::new(&out).join(name), text).map_err(|error| format!("{name}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// Gives the Rust code, and the whole document as JSON.
+///
+/// # Errors
+/// One line that names the place: the YAML line, and the component or path if the YAML as such is right.
+pub fn generate(yaml: &str) -> Result<(String, String), String> {
+    let published: Value = serde_saphyr::from_str(yaml).map_err(|error| {
+        let place = error.location().map(|at| format!(":{}:{}", at.line(), at.column())).unwrap_or_default();
+        format!("{SPEC}{place}: {}", first_line(&error.without_snippet().to_string()))
+    })?;
+    let mut view = published.clone();
+    take_generation_view(&mut view);
+    let code = places::check(&view)
+        .map_err(|(place, error)| (Some(place), error))
+        .and_then(|()| rust(&view).map_err(|error| (places::culprit(&view, |part| rust(part).is_ok()), error)));
+    code.map(|code| (code, published.to_string())).map_err(|(place, error)| {
+        let place = place.map(|place| place.within(yaml)).unwrap_or_default();
+        format!("{SPEC}{place}: {}", first_line(&error))
+    })
+}
+
+/// Keeps what types and endpoints are made of: answers of 2xx, so that every other answer reaches our own error whole;
+/// no limits and no string formats, so that text stays `String` and reaches the wire as it was given.
+fn take_generation_view(node: &mut Value) {
+    const LIMITS: [&str; 4] = ["maxLength", "maxItems", "maxProperties", "pattern"];
+    match node {
+        Value::Object(object) => {
+            // A keyword holds a plain value; a property that bears the same name holds a schema.
+            object.retain(|key, value| value.is_object() || !LIMITS.contains(&key.as_str()));
+            if object.get("type").is_some_and(|kind| kind == "string") {
+                object.remove("format");
+            }
+            if object.contains_key("operationId")
+                && let Some(Value::Object(responses)) = object.get_mut("responses")
+            {
+                responses.retain(|status, _| status.starts_with('2'));
+            }
+            object.values_mut().for_each(take_generation_view);
+        }
+        Value::Array(items) => items.iter_mut().for_each(take_generation_view),
+        _ => {}
+    }
+}
+
+fn rust(view: &Value) -> Result<String, String> {
+    let mut settings = GenerationSettings::new();
+    settings
+        .with_derive("PartialEq")
+        .with_map_type("::std::collections::BTreeMap")
+        .with_hooks(HooksMode::Expected)
+        .with_inner_type("crate::client::Transport".parse().map_err(|_| "the inner type is not a path")?);
+    // Enums grow with the service, and an open match costs a sender nothing. Structs stay open to literals.
+    for (name, schema) in places::schemas(view) {
+        if ["enum", "oneOf", "anyOf"].iter().any(|kind| schema.get(kind).is_some()) {
+            settings.with_patch(name, TypePatch::default().with_attr("#[non_exhaustive]"));
+        }
+    }
+    quietly(|| {
+        let spec = serde_json::from_value(view.clone()).map_err(|error| error.to_string())?;
+        let tokens = Generator::new(&settings).generate_tokens(&spec).map_err(|error| error.to_string())?;
+        let file = syn::parse2(tokens).map_err(|error| error.to_string())?;
+        Ok(prettyplease::unparse(&file))
+    })
+}
+
+/// The generator asserts where it meets what it does not know; here that is an error like any other.
+fn quietly<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let result = panic::catch_unwind(AssertUnwindSafe(work));
+    panic::set_hook(hook);
+    result.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        Err(text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("the generator gave up").to_owned())
+    })
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason given").to_owned()
+}

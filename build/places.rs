@@ -1,0 +1,115 @@
+//! Finds the place in the document that an error of the generator comes from, which it does not say itself.
+
+use std::collections::BTreeSet;
+
+use openapiv3::{PathItem, ReferenceOr, Schema};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// A place in the document: a name to look for, and how to say it.
+pub struct Place {
+    name: String,
+    said: String,
+}
+
+impl Place {
+    fn component(name: &str) -> Self {
+        Self { name: name.into(), said: format!("components.schemas.{name}") }
+    }
+
+    fn path(name: &str) -> Self {
+        Self { name: name.into(), said: format!("paths.{name}") }
+    }
+
+    /// `:LINE: components.schemas.Batch`, with the line at which the part begins.
+    pub fn within(&self, yaml: &str) -> String {
+        let line = yaml.lines().position(|line| line.trim().strip_suffix(':') == Some(&self.name));
+        let line = line.map(|index| format!(":{}", index + 1)).unwrap_or_default();
+        format!("{line}: {}", self.said)
+    }
+}
+
+/// Reads part by part what the generator reads as a whole: an error about the whole does not say where it is.
+pub fn check(document: &Value) -> Result<(), (Place, String)> {
+    let schemas = schemas(document).map(|(name, part)| (Place::component(name), part, read::<Schema> as Reader));
+    let paths = paths(document).map(|(name, part)| (Place::path(name), part, read::<PathItem> as Reader));
+    for (place, part, read) in schemas.chain(paths) {
+        let dangling = references(part).into_iter().find(|target| resolve(document, target).is_none());
+        if let Some(target) = dangling {
+            return Err((place, format!("`{target}` leads nowhere")));
+        }
+        read(part).map_err(|error| (place, error))?;
+    }
+    Ok(())
+}
+
+/// The smallest part with which `generate` fails: a component with nothing but what it refers to, or a path.
+pub fn culprit(document: &Value, generate: impl Fn(&Value) -> bool) -> Option<Place> {
+    let mut bare = document.clone();
+    for part in ["/paths", "/components/schemas"] {
+        bare.pointer_mut(part)?.as_object_mut()?.clear();
+    }
+    if !generate(&bare) {
+        return None;
+    }
+    let mut closures: Vec<_> = schemas(document).map(|(name, _)| (closure(document, name), name)).collect();
+    closures.sort_by_key(|(closure, _)| closure.len());
+    let component = closures.into_iter().find(|(closure, _)| {
+        let mut alone = bare.clone();
+        let all = &document["components"]["schemas"];
+        for name in closure {
+            alone["components"]["schemas"][*name] = all[*name].clone();
+        }
+        !generate(&alone)
+    });
+    let path = || {
+        paths(document).find(|(name, item)| {
+            let mut alone = document.clone();
+            alone["paths"] = serde_json::json!({ *name: item });
+            !generate(&alone)
+        })
+    };
+    component.map(|(_, name)| Place::component(name)).or_else(|| path().map(|(name, _)| Place::path(name)))
+}
+
+/// Every component schema with its name.
+pub fn schemas(document: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    document["components"]["schemas"].as_object().into_iter().flatten()
+}
+
+fn paths(document: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    document["paths"].as_object().into_iter().flatten()
+}
+
+/// A component and everything that it refers to, by name.
+fn closure<'a>(document: &'a Value, name: &'a str) -> BTreeSet<&'a str> {
+    let (mut seen, mut next) = (BTreeSet::new(), vec![name]);
+    while let Some(name) = next.pop() {
+        if seen.insert(name) {
+            let targets = references(&document["components"]["schemas"][name]);
+            next.extend(targets.into_iter().filter_map(|target| target.rsplit('/').next()));
+        }
+    }
+    seen
+}
+
+fn references(node: &Value) -> Vec<&str> {
+    match node {
+        Value::Object(object) => match object.get("$ref") {
+            Some(Value::String(target)) => vec![target],
+            _ => object.values().flat_map(references).collect(),
+        },
+        Value::Array(items) => items.iter().flat_map(references).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn resolve<'a>(document: &'a Value, target: &str) -> Option<&'a Value> {
+    document.pointer(target.strip_prefix('#')?)
+}
+
+type Reader = fn(&Value) -> Result<(), String>;
+
+fn read<T: DeserializeOwned>(part: &Value) -> Result<(), String> {
+    serde_json::from_value::<ReferenceOr<T>>(part.clone()).map(drop).map_err(|error| error.to_string())
+}

@@ -1,0 +1,66 @@
+//! Sends one customer's batch and shows what came of it: `cargo run --example quickstart`.
+//!
+//! Without credentials it starts the mock and sends there, over real HTTP. With `MPARTICLE_API_KEY` and
+//! `MPARTICLE_API_SECRET` in the environment (and `MPARTICLE_POD`, if it is not US1) it sends to the real service, as
+//! development data.
+
+use chrono::{Duration, Utc};
+use mparticle::mock::{self, MockServer};
+use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, Error, ErrorKind};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (client, mock) = connect()?;
+
+    let now = Utc::now();
+    let batch = Batch::new(Environment::Development)
+        .customer_id("customer-10482")
+        .email("mira@shop.example")
+        .user_attribute("$firstname", "Mira")
+        .user_attribute("seats", 5)
+        .user_attribute("plans", ["free", "pro"])
+        .event(
+            CustomEvent::new("Opened Newsletter", CustomEventType::Navigation)
+                .at(now - Duration::minutes(3))
+                .attribute("issue", "2026-11"),
+        )
+        .event(
+            CustomEvent::new("Added Note", CustomEventType::UserContent)
+                .at(now)
+                .attribute("length", 512)
+                .attribute("pinned", true),
+        );
+    let accepted = client.upload(batch).await.inspect_err(explain)?;
+
+    println!("answered: {}", accepted.status());
+    println!("rate limit used: {} %", accepted.rate_limit_used().unwrap_or_default());
+    if let Some(mock) = mock {
+        println!("the mock received: {:#}", mock.batches()[0]);
+    }
+    Ok(())
+}
+
+/// The real service if the environment has credentials for it, a mock otherwise.
+fn connect() -> Result<(Client, Option<MockServer>), Error> {
+    if std::env::var_os("MPARTICLE_API_KEY").is_some() {
+        println!("sending to the real service");
+        return Ok((Client::from_env()?, None));
+    }
+    let server = MockServer::start();
+    println!(
+        "sending to a mock at {} (set MPARTICLE_API_KEY and MPARTICLE_API_SECRET for the real service)",
+        server.url()
+    );
+    let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
+    Ok((client, Some(server)))
+}
+
+/// What a person can do about it.
+fn explain(error: &Error) {
+    match (error.kind(), error.status().map(|status| status.as_u16())) {
+        (_, Some(401 | 403)) => eprintln!("the key and secret do not fit, or the workspace lives in another pod"),
+        (ErrorKind::Connect | ErrorKind::Timeout, _) => eprintln!("is there a network, and a way out of it?"),
+        _ if error.is_retryable() => eprintln!("this can pass: try again, after {:?}", error.retry_after()),
+        _ => eprintln!("the service said: {:?}", error.api_errors()),
+    }
+}

@@ -1,0 +1,237 @@
+//! The settings of a client, and the checks that they make sense.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{env, fmt};
+
+use reqwest::{Url, redirect};
+use uuid::Uuid;
+
+use super::transport::{HttpFactory, Transport};
+use super::{Client, Credentials, Pod};
+use crate::error::Error;
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The settings of a [`Client`]; see [`Client::builder`].
+pub struct ClientBuilder {
+    credentials: Credentials,
+    pod: Pod,
+    base_url: Option<String>,
+    allow_plain_http: bool,
+    timeout: Duration,
+    connect_timeout: Duration,
+    http_client: Option<HttpFactory>,
+    id_source: Arc<dyn Fn() -> Uuid + Send + Sync>,
+}
+
+impl ClientBuilder {
+    pub(super) fn new(credentials: Credentials) -> Self {
+        Self {
+            credentials,
+            pod: Pod::default(),
+            base_url: None,
+            allow_plain_http: false,
+            timeout: DEFAULT_TIMEOUT,
+            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            http_client: None,
+            id_source: Arc::new(Uuid::new_v4),
+        }
+    }
+
+    /// Reads `MPARTICLE_API_KEY` and `MPARTICLE_API_SECRET`, and, if they are there, `MPARTICLE_POD` (`us1`, `us2`, `eu1`
+    /// or `au1`) and `MPARTICLE_BASE_URL`, which wins over the pod. An empty variable counts as absent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the key or the secret is missing, or the pod is not known.
+    pub fn from_env() -> Result<Self, Error> {
+        Self::from_variables(|name| env::var(name).ok())
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let variable = |name| variable(name).filter(|value| !value.is_empty());
+        let needed = |name| variable(name).ok_or_else(|| Error::config(format!("{name} is not set")));
+        let mut builder = Self::new(Credentials::new(needed("MPARTICLE_API_KEY")?, needed("MPARTICLE_API_SECRET")?));
+        if let Some(pod) = variable("MPARTICLE_POD") {
+            builder.pod = pod.parse()?;
+        }
+        builder.base_url = variable("MPARTICLE_BASE_URL");
+        Ok(builder)
+    }
+
+    /// The data centre of the workspace. [`Pod::Us1`] by default.
+    #[must_use]
+    pub fn pod(mut self, pod: Pod) -> Self {
+        self.pod = pod;
+        self
+    }
+
+    /// Another place than a pod, as a mock server or a gateway of your own: `https://host/path`, to which the paths of the
+    /// service are added. Plain `http` is taken for loopback addresses only.
+    #[must_use]
+    pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
+        self.base_url = Some(base_url.into());
+        self
+    }
+
+    /// Lets a base URL of plain `http` lead anywhere. Whoever is on the way can then read the API secret and the users'
+    /// data, and change them.
+    #[must_use]
+    pub fn dangerously_send_secrets_over_plain_http(mut self) -> Self {
+        self.allow_plain_http = true;
+        self
+    }
+
+    /// How long one attempt may take, from connecting to the end of the answer. 30 seconds by default.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How long connecting may take, as a part of the attempt. 10 seconds by default. An HTTP client of your own brings
+    /// its own.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Your own HTTP client: for a proxy, for certificates, for pool sizes.
+    ///
+    /// It is a factory, called once for each tokio runtime that the client is used in: a reqwest client shared by two
+    /// runtimes fails or hangs when the first one ends. Requests carry our timeout, credentials and user agent all the
+    /// same. Switch redirects off in it: the default client follows none, since no endpoint of the service redirects.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), mparticle::Error> {
+    /// use mparticle::{Client, Credentials};
+    ///
+    /// let client = Client::builder(Credentials::new("key", "secret"))
+    ///     .http_client(|| reqwest::Client::builder().proxy(reqwest::Proxy::https("http://proxy.example:3128")?).build())
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn http_client(
+        mut self,
+        factory: impl Fn() -> reqwest::Result<reqwest::Client> + Send + Sync + 'static,
+    ) -> Self {
+        self.http_client = Some(Box::new(factory));
+        self
+    }
+
+    /// Where the ids of batches and events come from: random UUIDs by default. For tests that compare bytes.
+    #[must_use]
+    pub fn id_source(mut self, new_id: impl Fn() -> Uuid + Send + Sync + 'static) -> Self {
+        self.id_source = Arc::new(new_id);
+        self
+    }
+
+    /// Checks the settings and gives the client. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the key or the secret is empty, the base URL is not one, or it is
+    /// of plain `http` and leads elsewhere than to this machine.
+    pub fn build(self) -> Result<Client, Error> {
+        let authorization = self.credentials.authorization()?;
+        let base_url = self.base_url.as_deref().unwrap_or(self.pod.base_url());
+        let url =
+            Url::parse(base_url).map_err(|error| Error::config("the base URL is not a URL").with_source(error))?;
+        check(&url, self.allow_plain_http)?;
+        let plain = url.scheme() == "http";
+        let connect_timeout = self.connect_timeout;
+        let factory = match self.http_client {
+            Some(factory) => factory,
+            None if !plain && !cfg!(any(feature = "rustls", feature = "native-tls")) => {
+                return Err(Error::config("https needs the feature `rustls` or `native-tls`, or an http_client"));
+            }
+            None => Box::new(move || {
+                let client = reqwest::Client::builder()
+                    .connect_timeout(connect_timeout)
+                    .redirect(redirect::Policy::none())
+                    .retry(reqwest::retry::never());
+                // A proxy would read what is sent over plain http.
+                if plain { client.no_proxy() } else { client }.build()
+            }),
+        };
+        let base_url = url.as_str().trim_end_matches('/').to_owned();
+        Ok(Client {
+            transport: Transport::new(base_url, authorization, self.timeout, factory),
+            id_source: self.id_source,
+        })
+    }
+}
+
+/// The text of these errors leaves the URL out: it may hold a secret in the wrong place.
+fn check(url: &Url, allow_plain_http: bool) -> Result<(), Error> {
+    match url.scheme() {
+        "https" => {}
+        "http" if allow_plain_http || is_loopback(url) => {}
+        "http" => {
+            return Err(Error::config(
+                "the base URL is plain http and leads away from this machine, which would show the secret to all on the way",
+            ));
+        }
+        _ => return Err(Error::config("the base URL is neither https nor http")),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Error::config("the base URL holds credentials: give them as Credentials"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Error::config("the base URL holds a query or a fragment"));
+    }
+    Ok(())
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("credentials", &self.credentials)
+            .field("pod", &self.pod)
+            .field("timeout", &self.timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(variables: &[(&str, &str)]) -> Result<Client, Error> {
+        let find = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        ClientBuilder::from_variables(find)?.build()
+    }
+
+    #[test]
+    fn the_environment_gives_key_secret_pod_and_base_url() {
+        const KEY: (&str, &str) = ("MPARTICLE_API_KEY", "k");
+        const SECRET: (&str, &str) = ("MPARTICLE_API_SECRET", "s");
+        let base_url = |variables: &[_]| from(variables).map(|client| client.transport.base_url().to_owned());
+
+        assert_eq!(base_url(&[KEY, SECRET]).expect("the default pod"), Pod::Us1.base_url());
+        assert_eq!(base_url(&[KEY, SECRET, ("MPARTICLE_POD", "EU1")]).expect("a pod"), Pod::Eu1.base_url());
+        let both = [KEY, SECRET, ("MPARTICLE_POD", "eu1"), ("MPARTICLE_BASE_URL", "http://127.0.0.1:9/v2/")];
+        assert_eq!(base_url(&both).expect("a base URL"), "http://127.0.0.1:9/v2");
+
+        for (missing, variables) in [("MPARTICLE_API_KEY", &[SECRET][..]), ("MPARTICLE_API_SECRET", &[KEY][..])] {
+            assert_eq!(from(variables).expect_err(missing).to_string(), format!("{missing} is not set"));
+        }
+        assert_eq!(
+            from(&[("MPARTICLE_API_KEY", ""), SECRET]).expect_err("empty").to_string(),
+            "MPARTICLE_API_KEY is not set"
+        );
+        let error = from(&[KEY, SECRET, ("MPARTICLE_POD", "moon")]).expect_err("no such pod");
+        assert_eq!(error.to_string(), "there is no such pod: us1, us2, eu1 and au1 are known");
+    }
+}

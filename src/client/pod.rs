@@ -1,0 +1,57 @@
+//! Pods: the places where the service keeps the data of a workspace.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::Error;
+
+/// The data centre that a workspace lives in. It is part of the account; the wrong one answers 403.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Pod {
+    /// United States 1, the service's default.
+    #[default]
+    Us1,
+    /// United States 2.
+    Us2,
+    /// Europe 1.
+    Eu1,
+    /// Australia 1.
+    Au1,
+}
+
+impl Pod {
+    /// Where requests of this pod go.
+    #[must_use]
+    pub fn base_url(self) -> &'static str {
+        match self {
+            Self::Us1 => "https://s2s.mparticle.com/v2",
+            Self::Us2 => "https://s2s.us2.mparticle.com/v2",
+            Self::Eu1 => "https://s2s.eu1.mparticle.com/v2",
+            Self::Au1 => "https://s2s.au1.mparticle.com/v2",
+        }
+    }
+}
+
+impl fmt::Display for Pod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Us1 => "us1",
+            Self::Us2 => "us2",
+            Self::Eu1 => "eu1",
+            Self::Au1 => "au1",
+        })
+    }
+}
+
+impl FromStr for Pod {
+    type Err = Error;
+
+    /// Reads `us1`, `us2`, `eu1` or `au1`, in either case.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        [Self::Us1, Self::Us2, Self::Eu1, Self::Au1]
+            .into_iter()
+            .find(|pod| text.eq_ignore_ascii_case(&pod.to_string()))
+            .ok_or_else(|| Error::config("there is no such pod: us1, us2, eu1 and au1 are known"))
+    }
+}

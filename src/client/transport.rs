@@ -1,0 +1,119 @@
+//! The one seam through which every request goes: credentials, user agent, time limit, tracing, one HTTP client a runtime.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
+use reqwest::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
+use tokio::runtime::{Handle, Id};
+use tracing::{Instrument, Span, field};
+
+use crate::generated;
+
+/// How many runtimes' HTTP clients are kept. A program has one or two; a test suite makes one for each test.
+const RUNTIMES: usize = 16;
+
+const OUR_USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("mparticle-rust/", env!("CARGO_PKG_VERSION")));
+
+pub(crate) type HttpFactory = Box<dyn Fn() -> reqwest::Result<reqwest::Client> + Send + Sync>;
+
+/// Shared by the ergonomic client and the generated one. Cloning shares everything.
+#[derive(Clone)]
+pub struct Transport(Arc<Inner>);
+
+struct Inner {
+    base_url: String,
+    authorization: HeaderValue,
+    timeout: Duration,
+    factory: HttpFactory,
+    /// A reqwest client belongs to the runtime that it was first used in: its connections are driven there.
+    clients: Mutex<Vec<(Option<Id>, reqwest::Client)>>,
+}
+
+impl Transport {
+    pub(super) fn new(base_url: String, authorization: HeaderValue, timeout: Duration, factory: HttpFactory) -> Self {
+        Self(Arc::new(Inner { base_url, authorization, timeout, factory, clients: Mutex::default() }))
+    }
+
+    pub(super) fn base_url(&self) -> &str {
+        &self.0.base_url
+    }
+
+    /// The HTTP client of the runtime that this is called in, made by the factory at the first call.
+    pub(super) fn http(&self) -> reqwest::Result<reqwest::Client> {
+        let runtime = Handle::try_current().ok().map(|handle| handle.id());
+        let mut clients = self.0.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = clients.iter().find(|(id, _)| *id == runtime) {
+            return Ok(client.clone());
+        }
+        let client = (self.0.factory)()?;
+        if clients.len() == RUNTIMES {
+            clients.remove(0);
+        }
+        clients.push((runtime, client.clone()));
+        Ok(client)
+    }
+
+    /// Sends a request once. Its body is never logged, nor is any header.
+    pub(super) async fn execute(
+        &self,
+        mut request: reqwest::Request,
+        operation: &'static str,
+    ) -> reqwest::Result<reqwest::Response> {
+        let http = self.http()?;
+        let headers = request.headers_mut();
+        headers.remove("api-version"); // The generated code adds it; the service does not know it.
+        headers.insert(USER_AGENT, OUR_USER_AGENT);
+        headers.insert(AUTHORIZATION, self.0.authorization.clone());
+        request.timeout_mut().get_or_insert(self.0.timeout);
+
+        let size = request.body().and_then(|body| body.as_bytes()).map(<[u8]>::len);
+        let span = tracing::debug_span!(
+            "mparticle.request",
+            operation,
+            size,
+            status = field::Empty,
+            duration_ms = field::Empty,
+            error = field::Empty,
+        );
+        async {
+            let started = Instant::now();
+            let result = http.execute(request).await;
+            let span = Span::current();
+            span.record("duration_ms", u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
+            match &result {
+                Ok(response) => span.record("status", response.status().as_u16()),
+                Err(error) => span.record("error", what_failed(error)),
+            };
+            tracing::debug!(answered = result.is_ok(), "request ended");
+            result
+        }
+        .instrument(span)
+        .await
+    }
+}
+
+/// A word for the log: the error itself could name the URL.
+fn what_failed(error: &reqwest::Error) -> &'static str {
+    match error {
+        error if error.is_timeout() => "timeout",
+        error if error.is_connect() => "connect",
+        _ => "interrupted",
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport")
+            .field("base_url", &self.0.base_url)
+            .field("timeout", &self.0.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ClientHooks<Transport> for generated::Client {
+    async fn exec(&self, request: reqwest::Request, info: &OperationInfo) -> reqwest::Result<reqwest::Response> {
+        self.inner().execute(request, info.operation_id).await
+    }
+}

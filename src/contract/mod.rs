@@ -1,0 +1,138 @@
+//! What `openapi/events.yaml` says of a request body, and nothing else: no type of this crate is used to check.
+//!
+//! The document is JSON Schema as far as it goes (it has no `nullable`), so that a JSON Schema validator can hold a body
+//! against it. Events are looked at one by one, under the schema that their `event_type` calls for: of a `oneOf` with
+//! seventeen branches a validator can only say that none of them fits.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::LazyLock;
+
+use jsonschema::{Draft, Validator};
+use serde_json::{Value, json};
+
+/// `openapi/events.yaml` as JSON, the whole of it, as it was when the crate was built.
+pub const DOCUMENT: &str = include_str!(concat!(env!("OUT_DIR"), "/events.json"));
+
+/// One thing that is wrong with a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Violation {
+    /// Where it is, as a JSON pointer into the body. Empty for the body as a whole.
+    pub pointer: String,
+    /// What is wrong, for a person. It can quote the body.
+    pub message: String,
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let pointer = if self.pointer.is_empty() { "/" } else { &self.pointer };
+        write!(f, "{pointer}: {}", self.message)
+    }
+}
+
+/// The body of `/events`: everything that is wrong with it, empty if it is right.
+#[must_use]
+pub fn check_batch(body: &Value) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    CONTRACT.check_batch(body, "", &mut violations);
+    violations
+}
+
+/// The body of `/bulkevents` and of `/bulkevents/historical`: everything that is wrong with it, empty if it is right.
+#[must_use]
+pub fn check_batches(body: &Value) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let Some(batches) = body.as_array() else {
+        return vec![Violation { pointer: String::new(), message: "an array of batches is expected".into() }];
+    };
+    let limit = CONTRACT.batches_per_request;
+    if batches.len() > limit {
+        let message = format!("there are {} batches, at most {limit} are allowed", batches.len());
+        violations.push(Violation { pointer: String::new(), message });
+    }
+    for (index, batch) in batches.iter().enumerate() {
+        CONTRACT.check_batch(batch, &format!("/{index}"), &mut violations);
+    }
+    violations
+}
+
+/// A validator for one component of the document, by its name, with formats and limits held. `None` if there is none.
+///
+/// It takes the component as it is published; [`check_batch`] gives better messages.
+#[must_use]
+pub fn validator(component: &str) -> Option<Validator> {
+    let document: Value = serde_json::from_str(DOCUMENT).ok()?;
+    document["components"]["schemas"].get(component)?;
+    Some(validator_of(&document["components"], &json!({ "$ref": format!("#/components/schemas/{component}") })))
+}
+
+static CONTRACT: LazyLock<Contract> = LazyLock::new(Contract::new);
+
+struct Contract {
+    /// A batch, with events of any kind.
+    batch: Validator,
+    /// The payload of each event type.
+    payloads: BTreeMap<String, Validator>,
+    batches_per_request: usize,
+}
+
+impl Contract {
+    fn new() -> Self {
+        let document: Value = serde_json::from_str(DOCUMENT).expect("build.rs wrote it");
+        let mut components = document["components"].clone();
+        let branches = components["schemas"]["Event"]["oneOf"].take();
+        let payloads = branches.as_array().into_iter().flatten().filter_map(|branch| {
+            let name = branch["properties"]["event_type"]["enum"][0].as_str()?.to_owned();
+            Some((name, validator_of(&components, &branch["properties"]["data"])))
+        });
+        let payloads = payloads.collect();
+        components["schemas"]["Event"] = json!({
+            "type": "object",
+            "required": ["event_type", "data"],
+            "properties": { "event_type": { "type": "string" }, "data": {} },
+            "additionalProperties": false,
+        });
+        let bulk = &document["paths"]["/bulkevents"]["post"]["requestBody"]["content"]["application/json"]["schema"];
+        Self {
+            batch: validator_of(&components, &json!({ "$ref": "#/components/schemas/Batch" })),
+            payloads,
+            batches_per_request: bulk["maxItems"].as_u64().and_then(|n| n.try_into().ok()).unwrap_or(usize::MAX),
+        }
+    }
+
+    fn check_batch(&self, batch: &Value, at: &str, violations: &mut Vec<Violation>) {
+        collect(&self.batch, batch, at, violations);
+        for (index, event) in batch["events"].as_array().into_iter().flatten().enumerate() {
+            let (Some(name), Some(data)) = (event["event_type"].as_str(), event.get("data")) else {
+                continue; // The batch's own schema has said so.
+            };
+            match self.payloads.get(name) {
+                Some(payload) => collect(payload, data, &format!("{at}/events/{index}/data"), violations),
+                None => violations.push(Violation {
+                    pointer: format!("{at}/events/{index}/event_type"),
+                    message: format!("there is no event type {name:?}"),
+                }),
+            }
+        }
+    }
+}
+
+fn collect(validator: &Validator, value: &Value, at: &str, violations: &mut Vec<Violation>) {
+    violations.extend(
+        validator
+            .iter_errors(value)
+            .map(|error| Violation { pointer: format!("{at}{}", error.instance_path()), message: error.to_string() }),
+    );
+}
+
+fn validator_of(components: &Value, schema: &Value) -> Validator {
+    let schema = json!({ "components": components, "allOf": [schema] });
+    jsonschema::options()
+        .with_draft(Draft::Draft7)
+        .should_validate_formats(true)
+        .with_format("ip", |text: &str| text.parse::<IpAddr>().is_ok())
+        .with_format("uuid", |text: &str| text.len() == 36 && text.parse::<uuid::Uuid>().is_ok())
+        .build(&schema)
+        .expect("tests/spec.rs holds the document to being a schema")
+}

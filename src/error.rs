@@ -1,0 +1,206 @@
+//! The one error of this crate: small, redacted, and able to answer what a caller needs to decide.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+
+use crate::seal::SealedBatch;
+use crate::types::{ApiError, RateLimit};
+
+/// Why something was not sent, or was not accepted.
+///
+/// Ask it questions instead of matching on it: [`is_retryable`](Self::is_retryable), [`status`](Self::status),
+/// [`api_errors`](Self::api_errors), [`retry_after`](Self::retry_after). Whatever was sealed and not accepted comes back
+/// through [`into_unsent`](Self::into_unsent), with its ids, so that sending it again is safe.
+///
+/// Its text and its `Debug` form hold no secret, no header and nothing of the user's data.
+pub struct Error(Box<Inner>);
+
+/// What kind of trouble an [`Error`] tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A setting of the client is missing or wrong. Nothing was sent.
+    Config,
+    /// A batch has no JSON form (it holds NaN or an infinity), or JSON of others is not a batch. Nothing was sent.
+    Invalid,
+    /// A documented limit would be broken. Nothing was sent.
+    Limit,
+    /// No connection came about: name lookup, connect or TLS handshake failed. Nothing was accepted.
+    Connect,
+    /// The service did not answer in time. Whether it accepted is not known; the ids make sending again safe.
+    Timeout,
+    /// The connection broke before an answer came. Whether it was accepted is not known; the ids make sending again safe.
+    Interrupted,
+    /// The service answered with an error; [`Error::status`] tells which.
+    Refused,
+}
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    refusal: Option<Refusal>,
+    attempts: u32,
+    unsent: Vec<SealedBatch>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What an answer other than 2xx told.
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) rate_limit: Option<RateLimit>,
+    pub(crate) errors: Vec<ApiError>,
+}
+
+impl Error {
+    fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self(Box::new(Inner { kind, message, refusal: None, attempts: 0, unsent: Vec::new(), source: None }))
+    }
+
+    pub(crate) fn config(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Config, message)
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Invalid, message)
+    }
+
+    pub(crate) fn limit(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Limit, message)
+    }
+
+    pub(crate) fn refused(refusal: Refusal) -> Self {
+        let count = match refusal.errors.len() {
+            0 => String::new(),
+            1 => ", with 1 error".to_owned(),
+            count => format!(", with {count} errors"),
+        };
+        let mut error = Self::new(ErrorKind::Refused, format!("the service answered {}{count}", refusal.status));
+        error.0.refusal = Some(refusal);
+        error.0.attempts = 1;
+        error
+    }
+
+    /// An attempt that got no answer. The URL is taken out of the error: it may hold what a user typed.
+    pub(crate) fn transport(source: reqwest::Error) -> Self {
+        let (kind, message) = match &source {
+            source if source.is_builder() => (ErrorKind::Config, "the request or its HTTP client could not be built"),
+            source if source.is_timeout() => (ErrorKind::Timeout, "the service did not answer in time"),
+            source if source.is_connect() => (ErrorKind::Connect, "no connection to the service"),
+            _ => (ErrorKind::Interrupted, "the connection broke before an answer came"),
+        };
+        let mut error = Self::new(kind, message);
+        error.0.attempts = u32::from(kind != ErrorKind::Config);
+        error.with_source(source.without_url())
+    }
+
+    pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.0.source = Some(Box::new(source));
+        self
+    }
+
+    pub(crate) fn with_unsent(mut self, unsent: Vec<SealedBatch>) -> Self {
+        self.0.unsent = unsent;
+        self
+    }
+
+    /// Says which of several batches it is about.
+    pub(crate) fn of_batch(mut self, index: usize) -> Self {
+        self.0.message = format!("batch {index}: {}", self.0.message);
+        self
+    }
+
+    /// The kind of trouble.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The HTTP status, if the service answered.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        self.0.refusal.as_ref().map(|refusal| refusal.status)
+    }
+
+    /// What the service said, in its own words. Empty if it said nothing, or nothing that is JSON of the documented form.
+    ///
+    /// These words may quote what was sent; that is why the text of this error leaves them out.
+    #[must_use]
+    pub fn api_errors(&self) -> &[ApiError] {
+        self.0.refusal.as_ref().map_or(&[], |refusal| &refusal.errors)
+    }
+
+    /// How long the service asks to wait, from its `Retry-After` in seconds or as a date. Zero if the date has passed.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.refusal.as_ref()?.retry_after
+    }
+
+    /// Which rate limit was exceeded, if the service told so with a 429. All ask to send less often, except
+    /// [`RateLimit::Acceleration`], which asks to raise the speed more slowly.
+    #[must_use]
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        self.0.refusal.as_ref()?.rate_limit
+    }
+
+    /// Whether sending the same again, later, can succeed: no connection, no answer, or a status of 408, 429 or 5xx.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self.0.kind {
+            ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Interrupted => true,
+            ErrorKind::Refused => {
+                self.status().is_some_and(|status| matches!(status.as_u16(), 408 | 429) || status.is_server_error())
+            }
+            ErrorKind::Config | ErrorKind::Invalid | ErrorKind::Limit => false,
+        }
+    }
+
+    /// How often it was tried over the network; 0 if it never came so far.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.0.attempts
+    }
+
+    /// The sealed batches that were not accepted, in their order.
+    #[must_use]
+    pub fn unsent(&self) -> &[SealedBatch] {
+        &self.0.unsent
+    }
+
+    /// Takes the sealed batches that were not accepted, in their order. Their ids are set: sent again, the service drops
+    /// whatever it had accepted after all.
+    #[must_use]
+    pub fn into_unsent(self) -> Vec<SealedBatch> {
+        self.0.unsent
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message)
+            .field("status", &self.status())
+            .field("retry_after", &self.retry_after())
+            .field("attempts", &self.0.attempts)
+            .field("unsent", &self.0.unsent.len())
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}

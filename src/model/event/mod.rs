@@ -1,0 +1,4 @@
+//! Events: a constructor for each type, and what all types share.
+
+mod common;
+mod custom;

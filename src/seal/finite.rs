@@ -1,0 +1,249 @@
+//! JSON without the silent `null` that serde_json writes for NaN and infinities.
+//!
+//! The fast road is serde_json with a formatter that counts the nulls it is asked to write: without any there was no NaN.
+//! Only otherwise a second walk looks whether one of them was a number, and where.
+
+use std::fmt;
+use std::io;
+
+use serde::Serialize;
+use serde::ser::{self, Impossible, Serializer};
+use serde_json::ser::Formatter;
+
+use crate::error::Error;
+
+/// Writes compact JSON, or names the first number that has no JSON form.
+pub(super) fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
+    let mut json = Vec::with_capacity(1024);
+    let mut formatter = CountNulls(0);
+    value
+        .serialize(&mut serde_json::Serializer::with_formatter(&mut json, &mut formatter))
+        .map_err(|error| Error::invalid("the batch cannot be written as JSON").with_source(error))?;
+    if formatter.0 > 0 {
+        value.serialize(Walk).map_err(|NotFinite(pointer)| {
+            Error::invalid(format!("{pointer} is NaN or infinite, which JSON cannot say"))
+        })?;
+    }
+    Ok(json)
+}
+
+/// serde_json's compact form; every method that is not here is its default.
+struct CountNulls(usize);
+
+impl Formatter for &mut CountNulls {
+    fn write_null<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0 += 1;
+        writer.write_all(b"null")
+    }
+}
+
+/// The JSON pointer of a number that is not finite, put together from the inside out.
+#[derive(Debug)]
+struct NotFinite(String);
+
+impl NotFinite {
+    fn within(self, key: impl fmt::Display) -> Self {
+        let key = key.to_string().replace('~', "~0").replace('/', "~1");
+        Self(format!("/{key}{}", self.0))
+    }
+}
+
+impl fmt::Display for NotFinite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotFinite {}
+
+impl ser::Error for NotFinite {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self(message.to_string())
+    }
+}
+
+/// Serialises to nothing, and fails at the first number that is not finite.
+struct Walk;
+
+/// The inside of a list, a map or a struct, and where the walk is in it.
+#[derive(Default)]
+struct Inside {
+    index: usize,
+    key: String,
+}
+
+impl Inside {
+    fn next<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), NotFinite> {
+        let index = self.index;
+        self.index += 1;
+        value.serialize(Walk).map_err(|found| found.within(index))
+    }
+}
+
+macro_rules! nothing_to_find {
+    ($($method:ident: $type:ty,)*) => {
+        $(fn $method(self, _: $type) -> Result<(), NotFinite> { Ok(()) })*
+    };
+}
+
+impl Serializer for Walk {
+    type Ok = ();
+    type Error = NotFinite;
+    type SerializeSeq = Inside;
+    type SerializeTuple = Inside;
+    type SerializeTupleStruct = Inside;
+    type SerializeTupleVariant = Impossible<(), NotFinite>;
+    type SerializeMap = Inside;
+    type SerializeStruct = Inside;
+    type SerializeStructVariant = Impossible<(), NotFinite>;
+
+    nothing_to_find! {
+        serialize_bool: bool,
+        serialize_i8: i8,
+        serialize_i16: i16,
+        serialize_i32: i32,
+        serialize_i64: i64,
+        serialize_u8: u8,
+        serialize_u16: u16,
+        serialize_u32: u32,
+        serialize_u64: u64,
+        serialize_char: char,
+        serialize_str: &str,
+        serialize_bytes: &[u8],
+        serialize_unit_struct: &'static str,
+    }
+
+    fn serialize_f32(self, number: f32) -> Result<(), NotFinite> {
+        self.serialize_f64(number.into())
+    }
+
+    fn serialize_f64(self, number: f64) -> Result<(), NotFinite> {
+        if number.is_finite() { Ok(()) } else { Err(NotFinite(String::new())) }
+    }
+
+    fn serialize_none(self) -> Result<(), NotFinite> {
+        Ok(())
+    }
+
+    fn serialize_unit(self) -> Result<(), NotFinite> {
+        Ok(())
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, _: &'static str) -> Result<(), NotFinite> {
+        Ok(())
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), NotFinite> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), NotFinite> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<(), NotFinite> {
+        value.serialize(self).map_err(|found| found.within(variant))
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Inside, NotFinite> {
+        Ok(Inside::default())
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Inside, NotFinite> {
+        Ok(Inside::default())
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Inside, NotFinite> {
+        Ok(Inside::default())
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Inside, NotFinite> {
+        Ok(Inside::default())
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Inside, NotFinite> {
+        Ok(Inside::default())
+    }
+
+    // The generated types have no variants of these two kinds: the document cannot say them.
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeTupleVariant, NotFinite> {
+        Err(ser::Error::custom(variant))
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeStructVariant, NotFinite> {
+        Err(ser::Error::custom(variant))
+    }
+}
+
+macro_rules! walk_elements {
+    ($($kind:ident::$method:ident,)*) => {$(
+        impl ser::$kind for Inside {
+            type Ok = ();
+            type Error = NotFinite;
+
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), NotFinite> {
+                self.next(value)
+            }
+
+            fn end(self) -> Result<(), NotFinite> {
+                Ok(())
+            }
+        }
+    )*};
+}
+
+walk_elements! {
+    SerializeSeq::serialize_element,
+    SerializeTuple::serialize_element,
+    SerializeTupleStruct::serialize_field,
+}
+
+impl ser::SerializeMap for Inside {
+    type Ok = ();
+    type Error = NotFinite;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), NotFinite> {
+        let key = serde_json::to_value(key).map_err(ser::Error::custom)?;
+        self.key = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
+        Ok(())
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), NotFinite> {
+        value.serialize(Walk).map_err(|found| found.within(&self.key))
+    }
+
+    fn end(self) -> Result<(), NotFinite> {
+        Ok(())
+    }
+}
+
+impl ser::SerializeStruct for Inside {
+    type Ok = ();
+    type Error = NotFinite;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), NotFinite> {
+        value.serialize(Walk).map_err(|found| found.within(key))
+    }
+
+    fn end(self) -> Result<(), NotFinite> {
+        Ok(())
+    }
+}

@@ -1,0 +1,182 @@
+//! Batch to bytes: the ids stamped, the JSON written once. From here on nothing knows an event type.
+
+mod finite;
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::types::Batch;
+
+/// A batch as the very bytes that will be sent, with the id that makes sending them again safe.
+///
+/// Cloning is cheap: the bytes are shared.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedBatch {
+    json: Bytes,
+    source_request_id: Box<str>,
+}
+
+impl SealedBatch {
+    /// Takes a batch that is JSON already: from a file, a queue, another program.
+    ///
+    /// The bytes stay as they are, whatever they hold; white space around them is cut off. Only if there is no
+    /// `source_request_id` (or a null) a random one is put in, since without it sending again would not be safe. Whether
+    /// the JSON is a batch that the service understands is not checked.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it is not UTF-8, not one JSON object, or its
+    /// `source_request_id` is there twice or is not text.
+    pub fn from_json(json: impl Into<Bytes>) -> Result<Self, Error> {
+        Self::from_json_with(json, Uuid::new_v4)
+    }
+
+    /// As [`from_json`](Self::from_json), with a source of ids of your own.
+    ///
+    /// # Errors
+    /// As [`from_json`](Self::from_json).
+    pub fn from_json_with(json: impl Into<Bytes>, new_id: impl FnOnce() -> Uuid) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        struct Head<'a> {
+            #[serde(borrow)]
+            source_request_id: Option<&'a RawValue>,
+        }
+        // serde takes an array for a struct as well; a batch is an object.
+        let json = json.into();
+        let json = json.slice_ref(json.trim_ascii());
+        let text =
+            str::from_utf8(&json).map_err(|error| Error::invalid("the batch is not UTF-8").with_source(error))?;
+        if !text.starts_with('{') {
+            return Err(Error::invalid("the batch is not a JSON object"));
+        }
+        let head: Head<'_> = serde_json::from_str(text).map_err(|error| not_a_batch(&error))?;
+        match head.source_request_id.map(RawValue::get) {
+            None | Some("null") => {
+                let source_request_id = new_id().to_string().into_boxed_str();
+                let json = insert_id(text, head.source_request_id, &source_request_id);
+                Ok(Self { json: json.into(), source_request_id })
+            }
+            Some(id) => {
+                let source_request_id = serde_json::from_str(id).map_err(|error| not_a_batch(&error))?;
+                Ok(Self { json, source_request_id })
+            }
+        }
+    }
+
+    /// The JSON of the batch.
+    #[must_use]
+    pub fn json(&self) -> &Bytes {
+        &self.json
+    }
+
+    /// The size of the JSON, in bytes.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a batch is never empty: the smallest is `{}`")]
+    pub fn len(&self) -> usize {
+        self.json.len()
+    }
+
+    /// The id under which the service drops a second copy of this batch, for 30 to 60 days.
+    #[must_use]
+    pub fn source_request_id(&self) -> &str {
+        &self.source_request_id
+    }
+}
+
+impl fmt::Debug for SealedBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealedBatch")
+            .field("source_request_id", &self.source_request_id)
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Batch {
+    /// Stamps the ids and writes the JSON, once.
+    ///
+    /// The batch gets a random `source_request_id` and each event a random `source_message_id`; whatever is set stays.
+    /// Breadcrumbs inside a crash report are part of that event and get none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if a number is NaN or infinite, which JSON cannot say; the error
+    /// names the field by its JSON pointer.
+    ///
+    /// ```
+    /// use mparticle::{Batch, CustomEvent, CustomEventType, Environment};
+    ///
+    /// let batch = Batch::new(Environment::Development)
+    ///     .customer_id("123456")
+    ///     .event(CustomEvent::new("Example", CustomEventType::Other));
+    /// let sealed = batch.seal()?;
+    /// assert!(sealed.len() < mparticle::limits::MAX_BATCH_BYTES);
+    /// # Ok::<(), mparticle::Error>(())
+    /// ```
+    pub fn seal(self) -> Result<SealedBatch, Error> {
+        self.seal_with(Uuid::new_v4)
+    }
+
+    /// As [`seal`](Self::seal), with a source of ids of your own: asked first for the batch, then for its events in order.
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal).
+    pub fn seal_with(mut self, mut new_id: impl FnMut() -> Uuid) -> Result<SealedBatch, Error> {
+        let source_request_id = self.source_request_id.get_or_insert_with(|| new_id().to_string()).as_str().into();
+        for event in &mut self.events {
+            event.source_message_id_mut().get_or_insert_with(|| new_id().to_string());
+        }
+        let json = finite::to_json(&self)?.into();
+        Ok(SealedBatch { json, source_request_id })
+    }
+}
+
+/// What can be sent: a [`Batch`], which is sealed on the way, or a [`SealedBatch`], which goes as it is.
+pub trait IntoSealed: private::Sealed {
+    /// Seals what is not sealed yet, with ids from `new_id`.
+    ///
+    /// # Errors
+    /// As [`Batch::seal`].
+    fn into_sealed(self, new_id: &dyn Fn() -> Uuid) -> Result<SealedBatch, Error>;
+}
+
+impl IntoSealed for Batch {
+    fn into_sealed(self, new_id: &dyn Fn() -> Uuid) -> Result<SealedBatch, Error> {
+        self.seal_with(new_id)
+    }
+}
+
+impl IntoSealed for SealedBatch {
+    fn into_sealed(self, _: &dyn Fn() -> Uuid) -> Result<SealedBatch, Error> {
+        Ok(self)
+    }
+}
+
+mod private {
+    pub trait Sealed {}
+    impl Sealed for super::Batch {}
+    impl Sealed for super::SealedBatch {}
+}
+
+/// serde_json's own text can quote what it read, so only the place is told.
+fn not_a_batch(error: &serde_json::Error) -> Error {
+    Error::invalid(format!("the batch is not valid JSON, or its source_request_id is not one text, {}", place(error)))
+}
+
+fn place(error: &serde_json::Error) -> String {
+    format!("at line {} column {}", error.line(), error.column())
+}
+
+/// Puts the id in place of `null`, or first in the object.
+fn insert_id(text: &str, null: Option<&RawValue>, id: &str) -> String {
+    if let Some(null) = null.map(RawValue::get) {
+        let at = null.as_ptr() as usize - text.as_ptr() as usize;
+        return format!("{}\"{id}\"{}", &text[..at], &text[at + null.len()..]);
+    }
+    let rest = &text[1..];
+    let comma = if rest.trim_ascii_start().starts_with('}') { "" } else { "," };
+    format!("{{\"source_request_id\":\"{id}\"{comma}{rest}")
+}
