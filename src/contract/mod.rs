@@ -20,7 +20,7 @@ pub const DOCUMENT: &str = include_str!(concat!(env!("OUT_DIR"), "/events.json")
 pub struct Violation {
     /// Where it is, as a JSON pointer into the body. Empty for the body as a whole.
     pub pointer: String,
-    /// What is wrong, for a person. It can quote the body.
+    /// What is wrong, for a person, in about 300 characters at most. It can quote the body.
     pub message: String,
 }
 
@@ -119,11 +119,20 @@ impl Contract {
 }
 
 fn collect(validator: &Validator, value: &Value, at: &str, violations: &mut Vec<Violation>) {
-    violations.extend(
-        validator
-            .iter_errors(value)
-            .map(|error| Violation { pointer: format!("{at}{}", error.instance_path()), message: error.to_string() }),
-    );
+    violations.extend(validator.iter_errors(value).map(|error| Violation {
+        pointer: format!("{at}{}", error.instance_path()),
+        message: shortened(&error.to_string()),
+    }));
+}
+
+/// The validator quotes the value that it refuses, whole; what it says of it comes last.
+fn shortened(message: &str) -> String {
+    const HALF: usize = 150;
+    let length = message.chars().count();
+    if length <= 2 * HALF {
+        return message.to_owned();
+    }
+    message.chars().take(HALF).chain(" … ".chars()).chain(message.chars().skip(length - HALF)).collect()
 }
 
 fn validator_of(components: &Value, schema: &Value) -> Validator {

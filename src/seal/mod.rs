@@ -5,7 +5,7 @@ mod finite;
 use std::fmt;
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -42,8 +42,12 @@ impl SealedBatch {
     pub fn from_json_with(json: impl Into<Bytes>, new_id: impl FnOnce() -> Uuid) -> Result<Self, Error> {
         #[derive(Deserialize)]
         struct Head<'a> {
-            #[serde(borrow)]
+            /// Absent and `null` differ: the one is added, the other replaced.
+            #[serde(borrow, default, deserialize_with = "present")]
             source_request_id: Option<&'a RawValue>,
+        }
+        fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<&'de RawValue>, D::Error> {
+            Deserialize::deserialize(value).map(Some)
         }
         // serde takes an array for a struct as well; a batch is an object.
         let json = json.into();

@@ -1,0 +1,286 @@
+//! The client against the mock: roads, limits, settings, runtimes.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use mparticle::limits::{MAX_BATCH_BYTES, MAX_BATCHES_PER_REQUEST, MAX_REQUEST_BYTES};
+use mparticle::mock::MockServer;
+use mparticle::{Batch, Client, Credentials, Environment, Error, ErrorKind, Pod, SealedBatch};
+use serde_json::Value;
+use support::peer::Peer;
+use support::{batch, batch_of, builder, client};
+use uuid::Uuid;
+
+const ANSWER: &str = "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
+
+fn ids(batches: &[SealedBatch]) -> Vec<&str> {
+    batches.iter().map(SealedBatch::source_request_id).collect()
+}
+
+#[tokio::test]
+async fn each_upload_takes_its_road_and_sends_the_sealed_bytes() {
+    let server = MockServer::start();
+    let client = client(&server);
+    let sealed: Vec<_> = (0..3).map(|_| batch().seal().expect("a batch")).collect();
+
+    client.upload(sealed[0].clone()).await.expect("one");
+    client.upload_bulk(sealed.clone()).await.expect("many");
+    client.upload_historical(vec![batch()]).await.expect("old ones");
+
+    let requests = server.requests();
+    let roads: Vec<_> = requests.iter().map(|request| (request.method.as_str(), request.path.as_str())).collect();
+    assert_eq!(roads, [("POST", "/events"), ("POST", "/bulkevents"), ("POST", "/bulkevents/historical")]);
+    assert_eq!(requests[0].body, sealed[0].json()[..]);
+    let joined: Vec<_> = sealed.iter().map(|batch| std::str::from_utf8(batch.json()).expect("UTF-8")).collect();
+    assert_eq!(String::from_utf8(requests[1].body.clone()).expect("UTF-8"), format!("[{}]", joined.join(",")));
+    assert_eq!(server.batches().len(), 5);
+}
+
+#[tokio::test]
+async fn requests_carry_what_the_service_needs_and_no_more() {
+    let server = MockServer::start();
+    client(&server).upload(batch()).await.expect("accepted");
+    let request = &server.requests()[0];
+    assert_eq!(request.header("content-type"), Some("application/json"));
+    assert_eq!(request.header("user-agent"), Some(concat!("mparticle-rust/", env!("CARGO_PKG_VERSION"))));
+    let length = request.body.len().to_string();
+    assert_eq!(request.header("content-length"), Some(length.as_str()));
+    for absent in ["api-version", "content-encoding", "authorization", "cookie"] {
+        assert_eq!(request.header(absent), None);
+    }
+}
+
+#[tokio::test]
+async fn the_raw_door_shares_credentials_and_adds_nothing() {
+    let server = MockServer::start();
+    let raw = client(&server).raw().expect("the raw client");
+    let batches = vec![batch(), Batch::new(Environment::Production)];
+    assert_eq!(raw.upload_events(&batches[0]).await.expect("one").status(), 202);
+    assert_eq!(raw.bulk_upload_events(&batches).await.expect("many").status(), 202);
+    assert_eq!(raw.bulk_upload_historical_events(&batches).await.expect("old ones").status(), 202);
+
+    let requests = server.requests();
+    assert_eq!(requests[1].body, serde_json::to_vec(&batches).expect("JSON"));
+    assert_eq!(requests[1].header("user-agent"), Some(concat!("mparticle-rust/", env!("CARGO_PKG_VERSION"))));
+    assert_eq!(requests[1].header("api-version"), None);
+    assert_eq!(server.batches()[0].get("source_request_id"), None);
+}
+
+#[tokio::test]
+async fn a_raw_refusal_comes_back_whole() {
+    let body = r#"{"errors":[{"code":"A","message":"b"}]}"#;
+    let peer =
+        Peer::answering(format!("HTTP/1.1 429 Slow\r\nretry-after: 7\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
+    let raw = builder(peer.url()).build().expect("a client").raw().expect("the raw client");
+    let error = raw.upload_events(&batch()).await.expect_err("429");
+    let mparticle::raw::Error::UnexpectedResponse(response) = error else { panic!("{error:?}") };
+    assert_eq!(response.status(), 429);
+    assert_eq!(response.headers()["retry-after"], "7");
+    assert_eq!(response.text().await.expect("the body"), body);
+}
+
+#[tokio::test]
+async fn one_batch_may_have_128000_bytes_and_no_more() {
+    let server = MockServer::start();
+    let client = client(&server);
+    client.upload(batch_of(MAX_BATCH_BYTES)).await.expect("at the limit");
+    assert_eq!(server.requests()[0].body.len(), MAX_BATCH_BYTES);
+
+    for error in [
+        client.upload(batch_of(MAX_BATCH_BYTES + 1)).await.expect_err("over the limit"),
+        client.upload_bulk([batch_of(MAX_BATCH_BYTES + 1)]).await.expect_err("over the limit"),
+    ] {
+        assert_eq!((error.kind(), error.attempts(), error.unsent().len()), (ErrorKind::Limit, 0, 1));
+        assert!(
+            error.to_string().ends_with("the batch has 128001 bytes, more than the 128000 that it may have"),
+            "{error}"
+        );
+        assert!(!error.is_retryable());
+    }
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_bulk_request_has_1_to_100_batches() {
+    let server = MockServer::start();
+    let client = client(&server);
+    for count in [1, 2, 99, MAX_BATCHES_PER_REQUEST] {
+        client.upload_bulk((0..count).map(|_| batch())).await.expect("within the limit");
+    }
+    let none = client.upload_bulk(Vec::<Batch>::new()).await.expect_err("nothing");
+    assert_eq!((none.kind(), none.to_string().as_str()), (ErrorKind::Limit, "a bulk request needs at least one batch"));
+
+    let sealed: Vec<_> = (0..=MAX_BATCHES_PER_REQUEST).map(|_| batch().seal().expect("a batch")).collect();
+    let error = client.upload_bulk(sealed.clone()).await.expect_err("101");
+    assert_eq!(error.to_string(), "the request has 101 batches, more than the 100 that it may have");
+    assert_eq!(ids(&error.into_unsent()), ids(&sealed));
+    assert_eq!(server.batches().len(), 1 + 2 + 99 + 100);
+}
+
+#[tokio::test]
+async fn a_request_may_have_256000_bytes_and_no_more() {
+    let server = MockServer::start();
+    let client = client(&server);
+    // Two batches, two brackets and a comma.
+    let half = (MAX_REQUEST_BYTES - 3) / 2;
+    let rest = MAX_REQUEST_BYTES - 3 - half;
+    client.upload_bulk([batch_of(half), batch_of(rest)]).await.expect("at the limit");
+    assert_eq!(server.requests()[0].body.len(), MAX_REQUEST_BYTES);
+
+    let error = client.upload_bulk([batch_of(half), batch_of(rest + 1)]).await.expect_err("over the limit");
+    assert_eq!(error.to_string(), "the request has 256001 bytes, more than the 256000 that it may have");
+    assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::Limit, 2));
+}
+
+#[tokio::test]
+async fn a_batch_that_cannot_be_sealed_is_named_and_the_others_come_back() {
+    let server = MockServer::start();
+    let bad = batch().user_attribute("score", f64::NAN);
+    let error = client(&server).upload_bulk([batch(), bad.clone(), batch(), bad]).await.expect_err("NaN");
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert_eq!(error.to_string(), "batch 1: /user_attributes/score is NaN or infinite, which JSON cannot say");
+    assert_eq!(error.unsent().len(), 2);
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_retry_by_the_caller_keeps_the_ids() {
+    let peer = Peer::answering("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n");
+    let error = builder(peer.url()).build().expect("a client").upload_bulk([batch(), batch()]).await.expect_err("503");
+    assert!(error.is_retryable());
+    let unsent = error.into_unsent();
+    let server = MockServer::start();
+    client(&server).upload_bulk(unsent.clone()).await.expect("accepted");
+    let arrived: Vec<_> = server.batches().iter().map(|batch| batch["source_request_id"].clone()).collect();
+    assert_eq!(arrived, ids(&unsent));
+}
+
+#[tokio::test]
+async fn ids_come_from_the_source_that_was_given() {
+    let server = MockServer::start();
+    let next = AtomicU64::new(0);
+    let client = builder(server.url())
+        .id_source(move || Uuid::from_u128(next.fetch_add(1, Ordering::SeqCst).into()))
+        .build()
+        .expect("a client");
+    client.upload(batch()).await.expect("accepted");
+    let arrived: Value = server.batches().remove(0);
+    assert_eq!(arrived["source_request_id"], Uuid::from_u128(0).to_string());
+    assert_eq!(arrived["events"][0]["data"]["source_message_id"], Uuid::from_u128(1).to_string());
+}
+
+#[tokio::test]
+async fn connections_are_kept() {
+    let peer = Peer::answering(ANSWER);
+    let client = builder(peer.url()).build().expect("a client");
+    for _ in 0..5 {
+        client.upload(batch()).await.expect("accepted");
+    }
+    client.raw().expect("the raw client").upload_events(&batch()).await.expect("accepted");
+    assert_eq!((peer.requests().len(), peer.connections()), (6, 1));
+}
+
+#[test]
+fn each_runtime_gets_an_http_client_of_its_own() {
+    let peer = Peer::answering(ANSWER);
+    let made = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&made);
+    let client = builder(peer.url())
+        .http_client(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+            reqwest::Client::builder().build()
+        })
+        .build()
+        .expect("a client");
+    assert_eq!(made.load(Ordering::SeqCst), 0, "nothing is made before it is needed");
+    // More runtimes than are remembered, one after the other, and each is gone when the next one comes.
+    for runtimes in 1..=20 {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        for _ in 0..2 {
+            runtime.block_on(client.upload(batch())).expect("accepted");
+        }
+        assert_eq!(made.load(Ordering::SeqCst), runtimes);
+    }
+}
+
+#[tokio::test]
+async fn an_http_client_that_cannot_be_made_is_told() {
+    let client = builder("http://127.0.0.1:9")
+        .http_client(|| reqwest::Client::builder().user_agent("\n").build())
+        .build()
+        .expect("settings");
+    let error = client.upload(batch()).await.expect_err("no HTTP client");
+    assert_eq!((error.kind(), error.attempts(), error.unsent().len()), (ErrorKind::Config, 0, 1));
+    assert_eq!(client.raw().expect_err("no HTTP client").kind(), ErrorKind::Config);
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed() {
+    let elsewhere = Peer::answering(ANSWER);
+    let location = elsewhere.url();
+    let peer =
+        Peer::answering(format!("HTTP/1.1 307 Moved\r\nlocation: {location}/events\r\ncontent-length: 0\r\n\r\n"));
+    let error = builder(peer.url()).build().expect("a client").upload(batch()).await.expect_err("307");
+    assert_eq!(error.status().map(|status| status.as_u16()), Some(307));
+    assert!(elsewhere.requests().is_empty());
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused() {
+    let with_key = |key: &str, secret: &str| Client::builder(Credentials::new(key, secret)).build();
+    let with_url = |url: &str| Client::builder(Credentials::new("k", "s")).base_url(url).build();
+    let table = [
+        (with_key("", "s"), "the API key is empty"),
+        (with_key("k", ""), "the API secret is empty"),
+        (with_key("k\n", "s"), "the API key begins or ends with white space"),
+        (with_key("k", " s"), "the API secret begins or ends with white space"),
+        (with_key("k:x", "s"), "the API key holds a colon, which basic authentication cannot say"),
+        (with_url(""), "the base URL is not a URL"),
+        (with_url("s2s.mparticle.com"), "the base URL is not a URL"),
+        (with_url("ftp://s2s.mparticle.com"), "the base URL is neither https nor http"),
+        (with_url("https://user:pass@s2s.mparticle.com"), "the base URL holds credentials: give them as Credentials"),
+        (with_url("https://s2s.mparticle.com?key=1"), "the base URL holds a query or a fragment"),
+    ];
+    for (result, message) in table {
+        let error = result.expect_err(message);
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Config, message));
+    }
+}
+
+#[test]
+fn plain_http_stays_on_this_machine_unless_the_caller_takes_the_risk() {
+    for url in
+        ["http://127.0.0.1:1", "http://127.9.9.9", "http://localhost:1/v2/", "http://[::1]:1", "https://example.com"]
+    {
+        builder(url).build().expect(url);
+    }
+    for url in [
+        "http://s2s.mparticle.com/v2",
+        "http://10.0.0.1",
+        "http://127.0.0.1.example.com",
+        "http://[::2]",
+        "http://localhost.example",
+    ] {
+        let error: Error = builder(url).build().expect_err(url);
+        assert!(error.to_string().contains("plain http"), "{error}");
+        builder(url).dangerously_send_secrets_over_plain_http().build().expect(url);
+    }
+    for pod in [Pod::Us1, Pod::Us2, Pod::Eu1, Pod::Au1] {
+        Client::builder(Credentials::new("k", "s")).pod(pod).build().expect("a pod");
+    }
+}
+
+#[test]
+fn clients_and_errors_can_cross_threads() {
+    fn check<T: Send + Sync + 'static>() {}
+    fn check_future<T: Send>(_: T) {}
+    check::<Client>();
+    check::<Error>();
+    check::<SealedBatch>();
+    let client = builder("http://127.0.0.1:9").build().expect("a client");
+    check_future(client.upload(batch()));
+    check_future(client.upload_bulk(vec![batch()]));
+    assert_eq!(size_of::<Error>(), size_of::<usize>());
+}

@@ -1,0 +1,256 @@
+//! Sealing: ids, exact bytes, and what has no JSON form.
+
+mod support;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mparticle::types::{
+    AttributeValue, Breadcrumb, CommonEventData, CrashReport, DeviceCurrentState, Event, FirstRun, Location, OptOut,
+    Product, ProductAction, ProductActionType, UserAttributeValue,
+};
+use mparticle::{Batch, CustomEvent, CustomEventType, Environment, ErrorKind, SealedBatch};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// Ids 1, 2, 3, ...
+fn counting() -> impl FnMut() -> Uuid {
+    let next = AtomicU64::new(1);
+    move || Uuid::from_u128(next.fetch_add(1, Ordering::Relaxed).into())
+}
+
+fn custom(name: &str) -> CustomEvent {
+    CustomEvent::new(name, CustomEventType::Other)
+}
+
+fn text(sealed: &SealedBatch) -> &str {
+    std::str::from_utf8(sealed.json()).expect("UTF-8")
+}
+
+fn value(sealed: &SealedBatch) -> Value {
+    serde_json::from_slice(sealed.json()).expect("JSON")
+}
+
+#[test]
+fn ids_are_stamped_first_on_the_batch_then_on_its_events_in_order() {
+    let batch = Batch::new(Environment::Development)
+        .event(custom("a"))
+        .event(FirstRun(CommonEventData::default()))
+        .event(custom("c"));
+    let sealed = batch.seal_with(counting()).expect("a batch");
+    let id = |n: u128| Uuid::from_u128(n).to_string();
+    let json = value(&sealed);
+    assert_eq!(json["source_request_id"], id(1));
+    assert_eq!(sealed.source_request_id(), id(1));
+    for (index, n) in [2, 3, 4].into_iter().enumerate() {
+        assert_eq!(json["events"][index]["data"]["source_message_id"], id(n));
+    }
+}
+
+#[test]
+fn what_the_caller_set_stays() {
+    let batch = Batch::new(Environment::Development)
+        .source_request_id("mine")
+        .event(custom("a").source_message_id("Event-A"))
+        .event(custom("b"));
+    let sealed = batch.seal_with(counting()).expect("a batch");
+    let json = value(&sealed);
+    assert_eq!(sealed.source_request_id(), "mine");
+    assert_eq!(json["events"][0]["data"]["source_message_id"], "Event-A");
+    assert_eq!(json["events"][1]["data"]["source_message_id"], Uuid::from_u128(1).to_string());
+}
+
+#[test]
+fn two_seals_of_one_template_differ() {
+    let template = support::batch();
+    let (one, other) = (template.clone().seal().expect("a batch"), template.seal().expect("a batch"));
+    assert_ne!(one.source_request_id(), other.source_request_id());
+    assert_ne!(
+        value(&one)["events"][0]["data"]["source_message_id"],
+        value(&other)["events"][0]["data"]["source_message_id"]
+    );
+}
+
+#[test]
+fn serialising_by_itself_adds_nothing() {
+    let batch = Batch::new(Environment::Production).event(OptOut { is_opted_out: false, ..opt_out() });
+    let text = serde_json::to_string(&batch).expect("JSON");
+    assert_eq!(
+        text,
+        r#"{"environment":"production","events":[{"event_type":"opt_out","data":{"is_opted_out":false}}]}"#
+    );
+    assert_eq!(serde_json::to_string(&batch).expect("JSON"), text);
+}
+
+fn opt_out() -> OptOut {
+    serde_json::from_value(json!({ "is_opted_out": true })).expect("an event")
+}
+
+#[test]
+fn the_bytes_are_exact() {
+    let batch = Batch::new(Environment::Development)
+        .mpid(-9_223_372_036_854_775_808)
+        .user_attribute("big", (1_i64 << 53) + 1)
+        .user_attribute("zero", 0)
+        .user_attribute("no", false)
+        .user_attribute("list", Vec::<String>::new())
+        .user_attribute("tag", None::<bool>)
+        .user_attribute("quote", "\"\u{7}é\u{1F600}")
+        .event(custom("e").attribute("half", 0.5).attribute("whole", 5.0));
+    let sealed = batch.seal_with(counting()).expect("a batch");
+    let expected = concat!(
+        r#"{"environment":"development","events":[{"event_type":"custom_event","data":{"#,
+        r#""custom_attributes":{"half":0.5,"whole":5.0},"custom_event_type":"other","event_name":"e","#,
+        r#""source_message_id":"00000000-0000-0000-0000-000000000002"}}],"mpid":-9223372036854775808,"#,
+        r#""source_request_id":"00000000-0000-0000-0000-000000000001","user_attributes":{"#,
+        r#""big":9007199254740993,"list":[],"no":false,"quote":"\"\u0007é😀","tag":null,"zero":0}}"#,
+    );
+    assert_eq!(text(&sealed), expected);
+    assert_eq!(sealed.len(), expected.len());
+}
+
+#[test]
+fn a_uuid_keeps_its_case() {
+    let mut event = custom("e");
+    event.session_uuid = Some("4E1C7D5A-09e4-4F3B-8a55-2A4B7F0D1C33".into());
+    let sealed = Batch::new(Environment::Development).event(event).seal().expect("a batch");
+    assert_eq!(value(&sealed)["events"][0]["data"]["session_uuid"], "4E1C7D5A-09e4-4F3B-8a55-2A4B7F0D1C33");
+}
+
+#[test]
+fn numbers_without_a_json_form_are_refused_by_their_pointer() {
+    let located = |latitude, longitude| {
+        let place: Location = serde_json::from_value(json!({ "latitude": 0, "longitude": 0 })).expect("a location");
+        Location { latitude, longitude, ..place }
+    };
+    let with = |event: &dyn Fn(&mut CustomEvent)| {
+        let mut custom = custom("e");
+        event(&mut custom);
+        Batch::new(Environment::Development).user_attribute("tag", None::<bool>).event(self::custom("d")).event(custom)
+    };
+    let priced = |price| {
+        let mut action: ProductAction = serde_json::from_value(json!({ "action": "purchase" })).expect("an action");
+        action.action = ProductActionType::Refund;
+        action.products = vec![Product::default(), Product { price: Some(price), ..Product::default() }];
+        let event: Event =
+            mparticle::types::CommerceEvent { product_action: Some(action), ..Default::default() }.into();
+        Batch::new(Environment::Development).event(event)
+    };
+    let mut context = Batch::new(Environment::Development);
+    context.context =
+        Some(mparticle::types::Context { location: Some(located(1.0, f64::NEG_INFINITY)), data_plan: None });
+    let table = [
+        (Batch::new(Environment::Development).user_attribute("a/b~c", f64::NAN), "/user_attributes/a~1b~0c"),
+        (
+            with(&|e| _ = e.custom_attributes.insert("x".into(), f64::INFINITY.into())),
+            "/events/1/data/custom_attributes/x",
+        ),
+        (with(&|e| e.lifetime_value_change = Some(f64::NAN)), "/events/1/data/lifetime_value_change"),
+        (with(&|e| e.location = Some(located(f64::NAN, 0.0))), "/events/1/data/location/latitude"),
+        (
+            with(&|e| {
+                let state = DeviceCurrentState { battery_level: Some(f64::NAN), ..Default::default() };
+                e.device_current_state = Some(state);
+            }),
+            "/events/1/data/device_current_state/battery_level",
+        ),
+        (priced(f64::NAN), "/events/0/data/product_action/products/1/price"),
+        (context, "/context/location/longitude"),
+    ];
+    for (batch, pointer) in table {
+        let error = batch.seal().expect_err(pointer);
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert_eq!(error.to_string(), format!("{pointer} is NaN or infinite, which JSON cannot say"));
+        assert!(!error.is_retryable() && error.attempts() == 0);
+    }
+}
+
+#[test]
+fn nulls_that_mean_something_pass() {
+    let batch = Batch::new(Environment::Development)
+        .user_attribute("tag", UserAttributeValue::Null)
+        .event(custom("e").attribute("none", AttributeValue::Null));
+    let json = value(&batch.seal().expect("a batch"));
+    assert_eq!(json["user_attributes"]["tag"], Value::Null);
+    assert_eq!(json["events"][0]["data"]["custom_attributes"]["none"], Value::Null);
+}
+
+#[test]
+fn breadcrumbs_inside_a_crash_report_are_left_alone() {
+    let crumb: Breadcrumb = serde_json::from_value(json!({ "label": "x" })).expect("a breadcrumb");
+    let crash: CrashReport = serde_json::from_value(json!({
+        "severity": "error", "message": "m", "breadcrumbs": [{ "event_type": "breadcrumb", "data": crumb }],
+    }))
+    .expect("a crash report");
+    let json = value(&Batch::new(Environment::Development).event(crash).seal().expect("a batch"));
+    assert!(json["events"][0]["data"]["source_message_id"].is_string());
+    assert_eq!(json["events"][0]["data"]["breadcrumbs"][0]["data"], json!({ "label": "x" }));
+}
+
+#[test]
+fn json_of_others_stays_as_it_is() {
+    let theirs = r#"{ "unknown" : 1e400, "mpid": 18446744073709551616, "source_request_id" : "a\u0062c", "z":[ ] }"#;
+    let sealed = SealedBatch::from_json(format!("  {theirs}\r\n")).expect("a batch");
+    assert_eq!(text(&sealed), theirs);
+    assert_eq!(sealed.source_request_id(), "abc");
+    assert_eq!(sealed.len(), theirs.len());
+}
+
+#[test]
+fn json_of_others_gets_an_id_if_it_has_none() {
+    let id = Uuid::from_u128(1);
+    let table = [
+        ("{}", format!(r#"{{"source_request_id":"{id}"}}"#)),
+        ("{ \n}", format!("{{\"source_request_id\":\"{id}\" \n}}")),
+        (r#"{"environment":"x"}"#, format!(r#"{{"source_request_id":"{id}","environment":"x"}}"#)),
+        (
+            r#"{"a":null,"source_request_id": null ,"b":1}"#,
+            format!(r#"{{"a":null,"source_request_id": "{id}" ,"b":1}}"#),
+        ),
+    ];
+    for (theirs, expected) in table {
+        let sealed = SealedBatch::from_json_with(theirs.to_owned(), || id).expect(theirs);
+        assert_eq!(text(&sealed), expected);
+        assert_eq!(sealed.source_request_id(), id.to_string());
+        assert!(value(&sealed).is_object());
+    }
+}
+
+#[test]
+fn deep_json_of_others_is_only_bytes() {
+    let deep = format!("{{\"a\":{}{}}}", "[".repeat(200_000), "]".repeat(200_000));
+    let sealed = SealedBatch::from_json(deep.clone()).expect("an object");
+    assert!(text(&sealed).ends_with(&deep[1..]));
+}
+
+#[test]
+fn what_is_not_one_object_is_refused_without_quoting_it() {
+    let twice = r#"{"source_request_id":"user@example.com","source_request_id":"b"}"#;
+    let deep = format!("{{\"a\":{}", "[".repeat(200_000));
+    let table: [&[u8]; 13] = [
+        b"",
+        b"   ",
+        b"null",
+        b"[]",
+        b"\"user@example.com\"",
+        b"{",
+        b"{\"a\":}",
+        b"{} {}",
+        b"{\"a\":\"user@example.com}",
+        b"{\"source_request_id\":1}",
+        b"\xEF\xBB\xBF{}",
+        b"{\"a\":\"\xFF\"}",
+        twice.as_bytes(),
+    ];
+    for theirs in table.into_iter().chain([deep.as_bytes()]) {
+        let error = SealedBatch::from_json(theirs.to_vec()).expect_err("not a batch");
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let shown = format!("{error} {error:?} {:?}", std::error::Error::source(&error));
+        assert!(!shown.contains("example.com"), "{shown}");
+    }
+}
+
+#[test]
+fn debug_shows_no_data() {
+    let sealed = support::batch().email("user@example.com").seal().expect("a batch");
+    assert!(!format!("{sealed:?}").contains("example.com"));
+}

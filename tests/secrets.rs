@@ -1,0 +1,98 @@
+//! Keys and users' data never reach a log, an error or a `Debug` form, at any level, from us or from what we build on.
+
+mod support;
+
+use std::error::Error as _;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use mparticle::mock::MockServer;
+use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, Error};
+use support::peer::Peer;
+use tracing_subscriber::filter::LevelFilter;
+
+const KEY: &str = "us1-key-5f2e";
+const SECRET: &str = "s3cr3t-9c41";
+const EMAIL: &str = "mira@shop.example";
+
+/// Everything that was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("the log").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn batch() -> Batch {
+    Batch::new(Environment::Development).email(EMAIL).event(CustomEvent::new(EMAIL, CustomEventType::Other))
+}
+
+fn shown(error: &Error) -> String {
+    let mut shown = format!("{error} {error:?} {error:#?}");
+    let mut source = error.source();
+    while let Some(inner) = source {
+        shown += &format!("{inner} {inner:?}");
+        source = inner.source();
+    }
+    shown
+}
+
+#[test]
+fn nothing_private_is_shown() {
+    let log = Log::default();
+    let writer = log.clone();
+    // Also takes what hyper, reqwest and rustls say through `log`.
+    tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(move || writer.clone()).init();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let mut texts = String::new();
+
+    let server = MockServer::builder().credentials(KEY, SECRET).start();
+    let echo = format!("HTTP/1.1 400 {EMAIL}\r\nx-echo: {SECRET}\r\ncontent-length: 0\r\n\r\n");
+    let rude = Peer::answering(echo);
+    let garbage = Peer::answering(format!("{SECRET} {EMAIL}\r\n\r\n"));
+    let dead = "http://127.0.0.1:1".to_owned();
+    for url in [server.url(), rude.url(), garbage.url(), dead] {
+        for (key, secret) in [(KEY, SECRET), (SECRET, KEY)] {
+            let builder = Client::builder(Credentials::new(key, secret)).base_url(&url);
+            texts += &format!("{builder:?} {:?}", Credentials::new(key, secret));
+            let client = builder.build().expect("a client");
+            let raw = client.raw().expect("the raw client");
+            texts += &format!("{client:?} {raw:?}");
+            let results = [runtime.block_on(client.upload(batch())), runtime.block_on(client.upload_bulk([batch()]))];
+            texts.extend(results.iter().filter_map(|result| result.as_ref().err()).map(shown));
+            let _ = runtime.block_on(raw.upload_events(&batch()));
+        }
+    }
+    texts += &format!("{server:?} {:?}", server.requests());
+    let url = format!("https://{KEY}:{SECRET}@example.com");
+    texts +=
+        &shown(&Client::builder(Credentials::new("k", "s")).base_url(url).build().expect_err("credentials in the URL"));
+    texts += &shown(&Client::builder(Credentials::new(format!("{KEY}:"), SECRET)).build().expect_err("a colon"));
+    texts += &shown(&batch().user_attribute("a", f64::NAN).seal().expect_err("NaN"));
+
+    let log = String::from_utf8_lossy(&log.0.lock().expect("the log")).into_owned();
+    for part in ["mparticle.request", "status=202", "status=403", "duration_ms=", "size=", "error=\"connect\""] {
+        assert!(log.contains(part), "{part} is not in the log");
+    }
+    let encoded = |pair: String| base64::prelude::BASE64_STANDARD.encode(pair);
+    let private = [
+        KEY.to_owned(),
+        SECRET.to_owned(),
+        EMAIL.to_owned(),
+        encoded(format!("{KEY}:{SECRET}")),
+        encoded(format!("{SECRET}:{KEY}")),
+    ];
+    for private in private {
+        for (place, text) in [("the log", &log), ("an error or a Debug form", &texts)] {
+            let at = text.find(&private);
+            assert!(at.is_none(), "{private} is in {place}: {}", &text[at.unwrap_or(0).saturating_sub(200)..][..300]);
+        }
+    }
+}

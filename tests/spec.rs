@@ -1,0 +1,244 @@
+//! Holds `openapi/events.yaml` to its house rules, and to the facts of the service.
+
+use mparticle::{Pod, contract};
+use serde_json::{Map, Value};
+
+/// Each event type with its payload and the fields that it requires.
+const EVENT_TYPES: [(&str, &str, &[&str]); 17] = [
+    ("custom_event", "CustomEvent", &["custom_event_type", "event_name"]),
+    ("commerce_event", "CommerceEvent", &[]),
+    ("session_start", "SessionStart", &[]),
+    ("session_end", "SessionEnd", &["session_duration_ms"]),
+    ("screen_view", "ScreenView", &["screen_name"]),
+    ("application_state_transition", "AppState", &["application_transition_type"]),
+    ("crash_report", "CrashReport", &["message", "severity"]),
+    ("breadcrumb", "Breadcrumb", &["label"]),
+    ("network_performance", "NetworkPerformance", &["response_code", "url"]),
+    ("opt_out", "OptOut", &["is_opted_out"]),
+    ("push_registration", "PushRegistration", &["register", "registration_token"]),
+    ("push_message", "PushMessage", &["push_message_token", "push_message_type", "push_notification_payload"]),
+    ("profile", "Profile", &["current_mpid", "previous_mpid", "profile_event_type"]),
+    ("user_attribute_change", "UserAttributeChange", &["user_attribute_name"]),
+    ("user_identity_change", "UserIdentityChange", &["new", "old"]),
+    ("first_run", "FirstRun", &[]),
+    ("uninstall", "Uninstall", &[]),
+];
+
+fn document() -> Value {
+    serde_json::from_str(contract::DOCUMENT).expect("the document is JSON")
+}
+
+fn schemas(document: &Value) -> &Map<String, Value> {
+    document["components"]["schemas"].as_object().expect("components")
+}
+
+/// What a schema is within: the rules differ.
+#[derive(Clone, Copy, PartialEq)]
+enum Role {
+    Component,
+    Property,
+    Branch,
+    AllOfBranch,
+}
+
+/// Calls `visit` with every schema below this one, its place and its role.
+fn walk(at: &str, schema: &Value, role: Role, visit: &mut dyn FnMut(&str, &Value, Role)) {
+    visit(at, schema, role);
+    for (keyword, role) in [("allOf", Role::AllOfBranch), ("oneOf", Role::Branch), ("anyOf", Role::Branch)] {
+        for (index, branch) in schema[keyword].as_array().into_iter().flatten().enumerate() {
+            walk(&format!("{at}/{keyword}/{index}"), branch, role, visit);
+        }
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        walk(&format!("{at}/{name}"), property, Role::Property, visit);
+    }
+    for keyword in ["items", "additionalProperties"] {
+        if schema[keyword].is_object() {
+            walk(&format!("{at}/{keyword}"), &schema[keyword], Role::Branch, visit);
+        }
+    }
+}
+
+/// Every schema of the document with what is wrong with it.
+fn offences(offence: impl Fn(&str, &Value, Role) -> bool) -> Vec<String> {
+    let document = document();
+    let mut found = Vec::new();
+    for (name, schema) in schemas(&document) {
+        walk(name, schema, Role::Component, &mut |at, schema, role| {
+            if offence(at, schema, role) {
+                found.push(at.to_owned());
+            }
+        });
+    }
+    found
+}
+
+const NONE: [&str; 0] = [];
+
+#[test]
+fn everything_is_described() {
+    let undescribed = offences(|at, schema, role| {
+        let refers = schema["$ref"].is_string();
+        // The variants of `Event` are described, and their payloads are components.
+        let payload = at.starts_with("Event/oneOf/") && at.ends_with("/data");
+        let exempt = role == Role::AllOfBranch || (refers && (role == Role::Branch || payload));
+        !exempt && schema["description"].as_str().is_none_or(|text| text.trim().is_empty())
+    });
+    assert_eq!(undescribed, NONE);
+}
+
+#[test]
+fn operations_responses_and_parameters_are_described() {
+    let document = document();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        let operation = &item["post"];
+        for key in ["operationId", "summary", "description"] {
+            assert!(operation[key].is_string(), "{path} {key}");
+        }
+        assert!(operation["requestBody"]["description"].is_string(), "{path}");
+    }
+    for part in ["responses", "headers", "securitySchemes"] {
+        for (name, value) in document["components"][part].as_object().expect("a part") {
+            assert!(value["description"].is_string(), "{part}/{name}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_nullable_or_has_a_default() {
+    assert_eq!(offences(|_, schema, _| schema.get("nullable").is_some()), NONE);
+    assert_eq!(offences(|_, schema, role| role == Role::Property && schema.get("default").is_some()), NONE);
+}
+
+#[test]
+fn objects_are_closed_except_where_closing_would_drop_fields() {
+    let closed_branches = offences(|_, schema, role| {
+        role == Role::AllOfBranch && schema.get("additionalProperties") == Some(&Value::Bool(false))
+    });
+    assert_eq!(closed_branches, NONE);
+
+    // Answers of the service stay open (it may say more), and what payloads are merged from.
+    let open = ["ApiErrorResponse", "ApiError", "CommonEventData"];
+    let left_open = offences(|at, schema, role| {
+        let merged = role == Role::AllOfBranch || open.contains(&at);
+        !merged && schema["type"] == "object" && schema.get("additionalProperties").is_none()
+    });
+    assert_eq!(left_open, NONE);
+}
+
+#[test]
+fn limits_lie_only_where_the_generation_view_takes_them_off() {
+    let known = ["maxLength", "maxItems", "maxProperties", "pattern", "minimum"];
+    let unknown = ["minLength", "minItems", "minProperties", "maximum", "multipleOf", "uniqueItems", "not"];
+    assert_eq!(offences(|_, schema, _| unknown.iter().any(|keyword| schema.get(keyword).is_some())), NONE);
+    for keyword in known {
+        assert_ne!(offences(|_, schema, _| schema.get(keyword).is_some()), NONE, "{keyword} is never used");
+    }
+}
+
+#[test]
+fn every_example_validates() {
+    let document = document();
+    let mut examples = Vec::new();
+    for (name, schema) in schemas(&document) {
+        if let Some(example) = schema.get("example") {
+            let validator = contract::validator(name).expect("a component");
+            let errors: Vec<_> =
+                validator.iter_errors(example).map(|e| format!("{}: {e}", e.instance_path())).collect();
+            assert_eq!(errors, NONE, "{name}");
+            examples.push(name.as_str());
+        }
+    }
+    for (_, payload, _) in EVENT_TYPES {
+        assert!(examples.contains(&payload), "{payload} has no example");
+    }
+    assert!(examples.contains(&"Batch"));
+    assert_eq!(contract::check_batch(&schemas(&document)["Batch"]["example"]), []);
+}
+
+#[test]
+fn each_operation_has_one_success_and_every_documented_refusal() {
+    let document = document();
+    let operations = [
+        ("/events", "uploadEvents"),
+        ("/bulkevents", "bulkUploadEvents"),
+        ("/bulkevents/historical", "bulkUploadHistoricalEvents"),
+    ];
+    assert_eq!(document["paths"].as_object().expect("paths").len(), operations.len());
+    for (path, id) in operations {
+        let operation = &document["paths"][path]["post"];
+        assert_eq!(operation["operationId"], id);
+        let statuses: Vec<_> = operation["responses"].as_object().expect("responses").keys().collect();
+        assert_eq!(statuses, ["202", "400", "401", "403", "413", "429", "503"], "{path}");
+    }
+    let headers = |response: &str| {
+        let headers = document["components"]["responses"][response]["headers"].as_object().expect("headers");
+        headers.keys().map(String::as_str).collect::<Vec<_>>()
+    };
+    assert_eq!(headers("Accepted"), ["X-mp-rate-limit-percentage-used"]);
+    assert_eq!(headers("TooManyRequests"), ["Retry-After", "X-mp-rate-limit-exceeded"]);
+}
+
+#[test]
+fn servers_are_the_pods() {
+    let document = document();
+    let servers: Vec<_> = document["servers"].as_array().expect("servers").iter().map(|s| &s["url"]).collect();
+    assert_eq!(servers[0], Pod::default().base_url());
+    for pod in [Pod::Us1, Pod::Us2, Pod::Eu1, Pod::Au1] {
+        assert!(servers.iter().any(|url| **url == pod.base_url()), "{pod}");
+        assert_eq!(pod.to_string().parse::<Pod>().expect("a pod"), pod);
+    }
+}
+
+#[test]
+fn the_seventeen_event_types_require_what_the_service_requires() {
+    let document = document();
+    let schemas = schemas(&document);
+    let branches = schemas["Event"]["oneOf"].as_array().expect("branches");
+    assert_eq!(branches.len(), EVENT_TYPES.len());
+    for (branch, (event_type, payload, required)) in branches.iter().zip(EVENT_TYPES) {
+        assert_eq!(branch["properties"]["event_type"]["enum"], serde_json::json!([event_type]));
+        assert_eq!(branch["properties"]["data"]["$ref"], format!("#/components/schemas/{payload}"));
+        assert_eq!(schemas[payload]["allOf"][0]["$ref"], "#/components/schemas/CommonEventData");
+        let own = &schemas[payload]["allOf"][1];
+        let mut stated: Vec<_> = own["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        stated.sort_unstable();
+        assert_eq!(stated, required, "{payload}");
+        // Custom flags are allowed on three types only.
+        let flags = own["properties"].get("custom_flags").is_some();
+        assert_eq!(flags, ["CustomEvent", "CommerceEvent", "ScreenView"].contains(&payload), "{payload}");
+    }
+}
+
+#[test]
+fn enumerations_and_identities_are_complete() {
+    let document = document();
+    let schemas = schemas(&document);
+    let sizes = [
+        ("AppTransition", 4),
+        ("ApplicationOs", 15),
+        ("AttAuthorizationStatus", 4),
+        ("CommerceEventType", 25),
+        ("CustomEventType", 10),
+        ("Environment", 2),
+        ("IdentityType", 22),
+        ("LocationSource", 3),
+        ("Orientation", 8),
+        ("Platform", 11),
+        ("ProductActionType", 10),
+        ("ProfileEventType", 5),
+        ("PromotionActionType", 2),
+        ("PushApplicationState", 3),
+        ("PushMessageBehavior", 5),
+        ("PushMessageType", 3),
+        ("RateLimit", 7),
+        ("SourceChannel", 6),
+    ];
+    for (name, size) in sizes {
+        assert_eq!(schemas[name]["enum"].as_array().map(Vec::len), Some(size), "{name}");
+    }
+    let mut identities: Vec<_> = schemas["IdentityType"]["enum"].as_array().expect("identities").clone();
+    identities.sort_by_key(|name| name.as_str().map(str::to_owned));
+    let keys: Vec<_> = schemas["UserIdentities"]["properties"].as_object().expect("keys").keys().collect();
+    assert_eq!(identities, keys.into_iter().map(String::as_str).collect::<Vec<_>>());
+}

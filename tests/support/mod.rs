@@ -1,0 +1,33 @@
+//! What several tests share. Each test file is a crate of its own and uses a part of it.
+#![allow(dead_code)]
+
+pub mod peer;
+pub mod values;
+
+use mparticle::mock::{self, MockServer};
+use mparticle::{Batch, Client, ClientBuilder, Credentials, CustomEvent, CustomEventType, Environment};
+
+/// The settings of a client that sends to this base URL with the mock's credentials.
+pub fn builder(url: impl Into<String>) -> ClientBuilder {
+    Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(url)
+}
+
+/// A client of this mock.
+pub fn client(server: &MockServer) -> Client {
+    builder(server.url()).build().expect("a client")
+}
+
+/// A small batch that the service would take.
+pub fn batch() -> Batch {
+    Batch::new(Environment::Development)
+        .customer_id("123456")
+        .event(CustomEvent::new("Example", CustomEventType::Other))
+}
+
+/// A batch that is exactly this large when it is sealed.
+pub fn batch_of(bytes: usize) -> Batch {
+    // An identity has no limit of its own.
+    let padded = |length| batch().email("x".repeat(length)).source_request_id("padded");
+    let bare = padded(0).seal().expect("a batch").len();
+    padded(bytes - bare)
+}
