@@ -9,7 +9,7 @@ use reqwest::{Url, redirect};
 use uuid::Uuid;
 
 use super::transport::{HttpFactory, Transport};
-use super::{Client, Credentials, Pod};
+use super::{Client, Credentials, IdSource, Pod};
 use crate::error::Error;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,7 +24,7 @@ pub struct ClientBuilder {
     timeout: Duration,
     connect_timeout: Duration,
     http_client: Option<HttpFactory>,
-    id_source: Arc<dyn Fn() -> Uuid + Send + Sync>,
+    id_source: Option<IdSource>,
 }
 
 impl ClientBuilder {
@@ -37,7 +37,7 @@ impl ClientBuilder {
             timeout: DEFAULT_TIMEOUT,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
             http_client: None,
-            id_source: Arc::new(Uuid::new_v4),
+            id_source: None,
         }
     }
 
@@ -127,7 +127,7 @@ impl ClientBuilder {
     /// Where the ids of batches and events come from: random UUIDs by default. For tests that compare bytes.
     #[must_use]
     pub fn id_source(mut self, new_id: impl Fn() -> Uuid + Send + Sync + 'static) -> Self {
-        self.id_source = Arc::new(new_id);
+        self.id_source = Some(Arc::new(new_id));
         self
     }
 

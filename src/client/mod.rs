@@ -22,7 +22,7 @@ pub use transport::Transport;
 use crate::error::Error;
 use crate::generated;
 use crate::limits::{MAX_BATCH_BYTES, MAX_BATCHES_PER_REQUEST, MAX_REQUEST_BYTES};
-use crate::seal::{IntoSealed, SealedBatch};
+use crate::seal::{IntoSealed, RandomIds, SealedBatch};
 
 /// Sends batches to the mParticle Events API.
 ///
@@ -49,8 +49,11 @@ use crate::seal::{IntoSealed, SealedBatch};
 #[derive(Clone)]
 pub struct Client {
     transport: Transport,
-    id_source: Arc<dyn Fn() -> Uuid + Send + Sync>,
+    /// Random ids if there is none.
+    id_source: Option<IdSource>,
 }
+
+type IdSource = Arc<dyn Fn() -> Uuid + Send + Sync>;
 
 /// The endpoints of the service, as in `openapi/events.yaml`.
 #[derive(Clone, Copy)]
@@ -111,8 +114,8 @@ impl Client {
     /// Before sending: as [`Batch::seal`](crate::Batch::seal), and [`ErrorKind::Limit`](crate::ErrorKind::Limit) if the
     /// batch is larger than [`MAX_BATCH_BYTES`]. After it: whatever the network or the service had to say. Unless it could
     /// not be sealed, the error hands the batch back, sealed.
-    pub async fn upload(&self, batch: impl IntoSealed) -> Result<Accepted, Error> {
-        let batch = batch.into_sealed(&*self.id_source)?;
+    pub async fn upload(&self, mut batch: impl IntoSealed) -> Result<Accepted, Error> {
+        let batch = batch.seal_in_place(&mut self.ids())?;
         let sent = match check_batch(&batch) {
             Ok(()) => self.post(Endpoint::Events, batch.json().clone()).await,
             Err(error) => Err(error),
@@ -174,12 +177,21 @@ impl Client {
         Ok(generated::Client::new_with_client(self.transport.base_url(), http, self.transport.clone()))
     }
 
+    /// The ids for one call.
+    fn ids(&self) -> impl FnMut() -> Uuid {
+        let mut random = RandomIds::new();
+        move || self.id_source.as_ref().map_or_else(|| random.next(), |source| source())
+    }
+
     /// Seals each batch. If one cannot be, the others come back in the error.
     fn seal_all<B: IntoSealed>(&self, batches: impl IntoIterator<Item = B>) -> Result<Vec<SealedBatch>, Error> {
+        let mut ids = self.ids();
         let mut failed = None;
-        let mut sealed = Vec::new();
-        for (index, batch) in batches.into_iter().enumerate() {
-            match batch.into_sealed(&*self.id_source) {
+        // A batch is large and is not moved more than it must be: collecting a `Vec` moves none, and each is sealed in place.
+        let mut batches: Vec<B> = batches.into_iter().collect();
+        let mut sealed = Vec::with_capacity(batches.len());
+        for (index, batch) in batches.iter_mut().enumerate() {
+            match batch.seal_in_place(&mut ids) {
                 Ok(batch) => sealed.push(batch),
                 Err(error) => _ = failed.get_or_insert(error.of_batch(index)),
             }

@@ -14,7 +14,7 @@ use crate::error::Error;
 
 /// Writes compact JSON, or names the first number that has no JSON form.
 pub(super) fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
-    let mut json = Vec::with_capacity(1024);
+    let mut json = Vec::with_capacity(2048);
     let mut formatter = CountNulls(0);
     value
         .serialize(&mut serde_json::Serializer::with_formatter(&mut json, &mut formatter))

@@ -1,6 +1,7 @@
 //! Batch to bytes: the ids stamped, the JSON written once. From here on nothing knows an event type.
 
 mod finite;
+mod ids;
 
 use std::fmt;
 
@@ -9,8 +10,11 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+pub(crate) use ids::RandomIds;
+
 use crate::error::Error;
 use crate::types::Batch;
+use private::Sealed as _;
 
 /// A batch as the very bytes that will be sent, with the id that makes sending them again safe.
 ///
@@ -32,7 +36,7 @@ impl SealedBatch {
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it is not UTF-8, not one JSON object, or its
     /// `source_request_id` is there twice or is not text.
     pub fn from_json(json: impl Into<Bytes>) -> Result<Self, Error> {
-        Self::from_json_with(json, Uuid::new_v4)
+        Self::from_json_with(json, || RandomIds::new().next())
     }
 
     /// As [`from_json`](Self::from_json), with a source of ids of your own.
@@ -60,7 +64,7 @@ impl SealedBatch {
         let head: Head<'_> = serde_json::from_str(text).map_err(|error| not_a_batch(&error))?;
         match head.source_request_id.map(RawValue::get) {
             None | Some("null") => {
-                let source_request_id = new_id().to_string().into_boxed_str();
+                let source_request_id = ids::text(new_id()).into_boxed_str();
                 let json = insert_id(text, head.source_request_id, &source_request_id);
                 Ok(Self { json: json.into(), source_request_id })
             }
@@ -121,7 +125,8 @@ impl Batch {
     /// # Ok::<(), mparticle::Error>(())
     /// ```
     pub fn seal(self) -> Result<SealedBatch, Error> {
-        self.seal_with(Uuid::new_v4)
+        let mut ids = RandomIds::new();
+        self.seal_with(|| ids.next())
     }
 
     /// As [`seal`](Self::seal), with a source of ids of your own: asked first for the batch, then for its events in order.
@@ -129,40 +134,41 @@ impl Batch {
     /// # Errors
     /// As [`seal`](Self::seal).
     pub fn seal_with(mut self, mut new_id: impl FnMut() -> Uuid) -> Result<SealedBatch, Error> {
-        let source_request_id = self.source_request_id.get_or_insert_with(|| new_id().to_string()).as_str().into();
-        for event in &mut self.events {
-            event.source_message_id_mut().get_or_insert_with(|| new_id().to_string());
-        }
-        let json = finite::to_json(&self)?.into();
-        Ok(SealedBatch { json, source_request_id })
+        self.seal_in_place(&mut new_id)
     }
 }
 
 /// What can be sent: a [`Batch`], which is sealed on the way, or a [`SealedBatch`], which goes as it is.
-pub trait IntoSealed: private::Sealed {
-    /// Seals what is not sealed yet, with ids from `new_id`.
-    ///
-    /// # Errors
-    /// As [`Batch::seal`].
-    fn into_sealed(self, new_id: &dyn Fn() -> Uuid) -> Result<SealedBatch, Error>;
-}
+pub trait IntoSealed: private::Sealed {}
 
-impl IntoSealed for Batch {
-    fn into_sealed(self, new_id: &dyn Fn() -> Uuid) -> Result<SealedBatch, Error> {
-        self.seal_with(new_id)
-    }
-}
-
-impl IntoSealed for SealedBatch {
-    fn into_sealed(self, _: &dyn Fn() -> Uuid) -> Result<SealedBatch, Error> {
-        Ok(self)
-    }
-}
+impl IntoSealed for Batch {}
+impl IntoSealed for SealedBatch {}
 
 mod private {
-    pub trait Sealed {}
-    impl Sealed for super::Batch {}
-    impl Sealed for super::SealedBatch {}
+    use super::{Batch, Error, SealedBatch, Uuid, finite, ids};
+
+    pub trait Sealed {
+        /// Seals where it lies.
+        fn seal_in_place(&mut self, new_id: &mut dyn FnMut() -> Uuid) -> Result<SealedBatch, Error>;
+    }
+
+    impl Sealed for Batch {
+        fn seal_in_place(&mut self, new_id: &mut dyn FnMut() -> Uuid) -> Result<SealedBatch, Error> {
+            self.source_request_id.get_or_insert_with(|| ids::text(new_id()));
+            for event in &mut self.events {
+                event.source_message_id_mut().get_or_insert_with(|| ids::text(new_id()));
+            }
+            let json = finite::to_json(self)?.into();
+            let source_request_id = self.source_request_id.take().unwrap_or_default().into_boxed_str();
+            Ok(SealedBatch { json, source_request_id })
+        }
+    }
+
+    impl Sealed for SealedBatch {
+        fn seal_in_place(&mut self, _: &mut dyn FnMut() -> Uuid) -> Result<SealedBatch, Error> {
+            Ok(self.clone())
+        }
+    }
 }
 
 /// serde_json's own text can quote what it read, so only the place is told.

@@ -1,0 +1,35 @@
+//! What the generated types cost over the fewest structs that write the same JSON: `cargo bench --bench serialise`.
+
+mod support;
+
+use support::{batches, compare, minimal};
+
+fn main() {
+    let (ours, rival) = (batches(), minimal());
+    let json = serde_json::to_vec(&ours).expect("JSON");
+    assert_eq!(json, serde_json::to_vec(&rival).expect("JSON"), "both write the same");
+    println!("100 batches x 5 custom events x 5 attributes: {} bytes without ids", json.len());
+
+    compare(
+        "serialising, beside minimal hand-written structs",
+        Some(1.15),
+        500,
+        (|| (), |()| serde_json::to_vec(&ours).expect("JSON")),
+        (|| (), |()| serde_json::to_vec(&rival).expect("JSON")),
+    );
+
+    let sealed: usize = ours.iter().map(|batch| batch.clone().seal().expect("a batch").len()).sum();
+    let by_hand: usize = rival.iter().map(|batch| batch.clone().seal().len()).sum();
+    assert_eq!(sealed, by_hand, "both write as many bytes");
+    println!("sealed, with ids: {sealed} bytes");
+    compare(
+        "sealing, beside minimal hand-written structs with random ids",
+        Some(1.3),
+        500,
+        (
+            || ours.clone(),
+            |batches| batches.into_iter().map(|batch| batch.seal().expect("a batch")).collect::<Vec<_>>(),
+        ),
+        (|| rival.clone(), |batches| batches.into_iter().map(support::MinimalBatch::seal).collect::<Vec<_>>()),
+    );
+}

@@ -1,0 +1,190 @@
+//! The load that all benches carry, twice: as this crate's types, and as the fewest structs that write the same JSON.
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+
+use chrono::DateTime;
+use cpu_time::ThreadTime;
+use mparticle::{Batch, CustomEvent, CustomEventType, Environment};
+use serde::Serialize;
+use uuid::Uuid;
+
+const BATCHES: i64 = 100;
+const EVENTS: i64 = 5;
+const START_MS: i64 = 1_767_225_600_000;
+
+/// 100 batches of 5 custom events with 5 attributes each, as this crate's types.
+pub fn batches() -> Vec<Batch> {
+    (0..BATCHES)
+        .map(|user| {
+            Batch::new(Environment::Production).customer_id(customer_id(user)).events((0..EVENTS).map(|n| {
+                CustomEvent::new(name(n), CustomEventType::Navigation)
+                    .at(DateTime::from_timestamp_millis(time(user, n)).expect("a time"))
+                    .attribute("screen", screen(user))
+                    .attribute("button", button(n))
+                    .attribute("position", n)
+                    .attribute("signed_in", true)
+                    .attribute("scroll_depth", depth(user))
+            }))
+        })
+        .collect()
+}
+
+/// The same with no more structs and fields than it takes.
+pub fn minimal() -> Vec<MinimalBatch> {
+    (0..BATCHES)
+        .map(|user| MinimalBatch {
+            environment: "production",
+            events: (0..EVENTS)
+                .map(|n| MinimalEvent {
+                    event_type: "custom_event",
+                    data: MinimalData {
+                        custom_attributes: BTreeMap::from([
+                            ("screen".to_owned(), MinimalValue::String(screen(user))),
+                            ("button".to_owned(), MinimalValue::String(button(n))),
+                            ("position".to_owned(), MinimalValue::Integer(n)),
+                            ("signed_in".to_owned(), MinimalValue::Boolean(true)),
+                            ("scroll_depth".to_owned(), MinimalValue::Number(depth(user))),
+                        ]),
+                        custom_event_type: "navigation",
+                        event_name: name(n),
+                        source_message_id: None,
+                        timestamp_unixtime_ms: time(user, n),
+                    },
+                })
+                .collect(),
+            source_request_id: None,
+            user_identities: MinimalIdentities { customer_id: customer_id(user) },
+        })
+        .collect()
+}
+
+fn customer_id(user: i64) -> String {
+    format!("customer-{user:06}")
+}
+
+fn name(n: i64) -> String {
+    format!("Opened Product Page {n}")
+}
+
+fn screen(user: i64) -> String {
+    format!("Category {user} / New Arrivals")
+}
+
+fn button(n: i64) -> String {
+    format!("primary-action-{n}")
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn depth(user: i64) -> f64 {
+    user as f64 / 128.0
+}
+
+fn time(user: i64, n: i64) -> i64 {
+    START_MS + user * 1000 + n
+}
+
+#[derive(Clone, Serialize)]
+pub struct MinimalBatch {
+    environment: &'static str,
+    events: Vec<MinimalEvent>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_request_id: Option<String>,
+    user_identities: MinimalIdentities,
+}
+
+#[derive(Clone, Serialize)]
+struct MinimalIdentities {
+    customer_id: String,
+}
+
+#[derive(Clone, Serialize)]
+struct MinimalEvent {
+    event_type: &'static str,
+    data: MinimalData,
+}
+
+#[derive(Clone, Serialize)]
+struct MinimalData {
+    custom_attributes: BTreeMap<String, MinimalValue>,
+    custom_event_type: &'static str,
+    event_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_message_id: Option<String>,
+    timestamp_unixtime_ms: i64,
+}
+
+#[derive(Clone, Serialize)]
+#[serde(untagged)]
+enum MinimalValue {
+    String(String),
+    Integer(i64),
+    Number(f64),
+    Boolean(bool),
+}
+
+impl MinimalBatch {
+    /// What sealing is, by hand: random ids and the JSON.
+    pub fn seal(mut self) -> Vec<u8> {
+        self.stamp();
+        serde_json::to_vec(&self).expect("JSON")
+    }
+
+    pub fn stamp(&mut self) {
+        self.source_request_id = Some(Uuid::new_v4().to_string());
+        for event in &mut self.events {
+            event.data.source_message_id = Some(Uuid::new_v4().to_string());
+        }
+    }
+}
+
+/// Runs both in turn, on inputs made outside of the clock, and prints the ratio of their CPU time.
+///
+/// Each round times one run of each, in changing order; what is printed is the median of the rounds' ratios, and that of the
+/// shortest runs.
+pub fn compare<A, B, X, Y>(
+    what: &str,
+    limit: Option<f64>,
+    rounds: usize,
+    mut ours: (impl FnMut() -> A, impl FnMut(A) -> X),
+    mut rival: (impl FnMut() -> B, impl FnMut(B) -> Y),
+) {
+    let mut times = Vec::with_capacity(rounds);
+    for round in 0..rounds + rounds / 10 {
+        let (our_input, rival_input) = ((ours.0)(), (rival.0)());
+        let pair = if round % 2 == 0 {
+            let ours = seconds(|| (ours.1)(our_input));
+            (ours, seconds(|| (rival.1)(rival_input)))
+        } else {
+            let rival = seconds(|| (rival.1)(rival_input));
+            (seconds(|| (ours.1)(our_input)), rival)
+        };
+        // The first tenth warms up.
+        if round >= rounds / 10 {
+            times.push(pair);
+        }
+    }
+    let mut ratios: Vec<_> = times.iter().map(|(ours, rival)| ours / rival).collect();
+    ratios.sort_by(f64::total_cmp);
+    let median = ratios[ratios.len() / 2];
+    let shortest = |side: fn(&(f64, f64)) -> f64| times.iter().map(side).fold(f64::INFINITY, f64::min);
+    let (ours, rival) = (shortest(|pair| pair.0), shortest(|pair| pair.1));
+    let verdict = match limit {
+        None => "no limit is set".to_owned(),
+        Some(limit) if median <= limit => format!("at most {limit}: kept"),
+        Some(limit) => format!("at most {limit}: BROKEN"),
+    };
+    println!("{what}");
+    println!("  ratio {median:.3} (median of {rounds}), {:.3} (shortest of each); {verdict}", ours / rival);
+    println!("  ours {:.1} us, rival {:.1} us of CPU (shortest)", ours * 1e6, rival * 1e6);
+}
+
+fn seconds<T>(work: impl FnOnce() -> T) -> f64 {
+    let start = ThreadTime::now();
+    let result = work();
+    let elapsed = start.elapsed();
+    // What came out is dropped outside of the clock.
+    drop(black_box(result));
+    elapsed.as_secs_f64()
+}

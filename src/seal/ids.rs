@@ -1,0 +1,52 @@
+//! Random ids, with one call to the system for all of a piece of work: such a call costs more than sealing an event.
+
+use uuid::{Builder, Uuid};
+
+/// UUIDs of version 4 that count up from a random one. What matters is that no two are ever the same, and 122 random bits
+/// at the start give that to all that follow.
+///
+/// It is made for one piece of work and dropped with it: randomness that is kept would be shared with a forked process,
+/// and the ids with it.
+pub(crate) struct RandomIds(Option<u128>);
+
+impl RandomIds {
+    pub(crate) fn new() -> Self {
+        Self(None)
+    }
+
+    pub(crate) fn next(&mut self) -> Uuid {
+        let bits = self.0.get_or_insert_with(|| Uuid::new_v4().as_u128());
+        let id = Builder::from_random_bytes(bits.to_be_bytes()).into_uuid();
+        *bits = bits.wrapping_add(1);
+        id
+    }
+}
+
+/// The usual text of an id, in lower case.
+pub(super) fn text(id: Uuid) -> String {
+    id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use uuid::{Variant, Version};
+
+    use super::*;
+
+    #[test]
+    fn ids_are_of_version_4_and_never_repeat() {
+        let starts = [None, Some(u128::MAX), Some(u128::from(u64::MAX)), Some(!(0b11 << 62))];
+        for start in starts {
+            let mut source = RandomIds(start);
+            let ids: HashSet<_> = (0..1_000).map(|_| source.next()).collect();
+            assert_eq!(ids.len(), 1_000, "{start:?}");
+            for id in ids {
+                assert_eq!((id.get_version(), id.get_variant()), (Some(Version::Random), Variant::RFC4122));
+                assert_eq!(text(id), id.to_string());
+            }
+        }
+        assert_ne!(RandomIds::new().next(), RandomIds::new().next());
+    }
+}
