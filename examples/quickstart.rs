@@ -4,12 +4,24 @@
 //! `MPARTICLE_API_SECRET` in the environment (and `MPARTICLE_POD`, if it is not US1) it sends to the real service, as
 //! development data.
 
-use chrono::{Duration, Utc};
+use std::process::ExitCode;
+
+use chrono::{TimeDelta, Utc};
 use mparticle::mock::{self, MockServer};
 use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, Error, ErrorKind};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}\n{}", advice(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Error> {
     let (client, mock) = connect()?;
 
     let now = Utc::now();
@@ -21,7 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .user_attribute("plans", ["free", "pro"])
         .event(
             CustomEvent::new("Opened Newsletter", CustomEventType::Navigation)
-                .at(now - Duration::minutes(3))
+                .at(now - TimeDelta::minutes(3))
                 .attribute("issue", "2026-11"),
         )
         .event(
@@ -30,7 +42,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 .attribute("length", 512)
                 .attribute("pinned", true),
         );
-    let accepted = client.upload(batch).await.inspect_err(explain)?;
+    let accepted = client.upload(batch).await?;
 
     println!("answered: {}", accepted.status());
     println!("rate limit used: {} %", accepted.rate_limit_used().unwrap_or_default());
@@ -56,11 +68,14 @@ fn connect() -> Result<(Client, Option<MockServer>), Error> {
 }
 
 /// What a person can do about it.
-fn explain(error: &Error) {
+fn advice(error: &Error) -> String {
     match (error.kind(), error.status().map(|status| status.as_u16())) {
-        (_, Some(401 | 403)) => eprintln!("the key and secret do not fit, or the workspace lives in another pod"),
-        (ErrorKind::Connect | ErrorKind::Timeout, _) => eprintln!("is there a network, and a way out of it?"),
-        _ if error.is_retryable() => eprintln!("this can pass: try again, after {:?}", error.retry_after()),
-        _ => eprintln!("the service said: {:?}", error.api_errors()),
+        (ErrorKind::Config, _) => "look at the MPARTICLE_ variables of the environment".into(),
+        (_, Some(401 | 403)) => "the key and the secret do not fit, or the workspace lives in another pod".into(),
+        (ErrorKind::Connect | ErrorKind::Timeout, _) => "is there a network, and a way out of it?".into(),
+        _ if error.is_retryable() => {
+            format!("this can pass: try again in {:?}", error.retry_after().unwrap_or_default())
+        }
+        _ => format!("the service said: {:?}", error.api_errors()),
     }
 }

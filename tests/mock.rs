@@ -2,7 +2,7 @@
 
 mod support;
 
-use mparticle::contract::{self, Violation};
+use mparticle::contract::{self, Component, Violation};
 use mparticle::mock::{self, MockServer};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ async fn a_refusal_lists_what_is_wrong_in_the_form_of_the_service() {
             r#"/1/events/0/data: "custom_event_type" is a required property"#,
         ]
     );
-    assert!(contract::validator("ApiErrorResponse").expect("a component").is_valid(&answer));
+    assert_eq!(Component::named("ApiErrorResponse").expect("a component").check(&answer), []);
     assert!(server.batches().is_empty());
 }
 
@@ -113,7 +113,7 @@ fn violations_name_their_place() {
     let long = of(event("custom_event", json!({ "event_name": "é".repeat(100_000), "custom_event_type": "other" })));
     assert!(long[0].ends_with("is longer than 256 characters") && long[0].chars().count() < 400, "{}", long[0]);
     assert_eq!(contract::check_batches(&json!({}))[0].to_string(), "/: an array of batches is expected");
-    assert!(contract::validator("NoSuchComponent").is_none());
+    assert!(Component::named("NoSuchComponent").is_none());
 }
 
 #[test]

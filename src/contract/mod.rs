@@ -57,14 +57,29 @@ pub fn check_batches(body: &Value) -> Vec<Violation> {
     violations
 }
 
-/// A validator for one component of the document, by its name, with formats and limits held. `None` if there is none.
+/// One component of the document, as it is published, with formats and limits held.
 ///
-/// It takes the component as it is published; [`check_batch`] gives better messages.
-#[must_use]
-pub fn validator(component: &str) -> Option<Validator> {
-    let document: Value = serde_json::from_str(DOCUMENT).ok()?;
-    document["components"]["schemas"].get(component)?;
-    Some(validator_of(&document["components"], &json!({ "$ref": format!("#/components/schemas/{component}") })))
+/// For a whole body [`check_batch`] and [`check_batches`] have the better messages.
+#[derive(Debug)]
+pub struct Component(Validator);
+
+impl Component {
+    /// The component of this name, as `Product`. `None` if there is none.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let document: Value = serde_json::from_str(DOCUMENT).expect("build.rs wrote it");
+        document["components"]["schemas"].get(name)?;
+        let reference = json!({ "$ref": format!("#/components/schemas/{name}") });
+        Some(Self(validator_of(&document["components"], &reference)))
+    }
+
+    /// Everything that is wrong with this value, empty if it is right.
+    #[must_use]
+    pub fn check(&self, value: &Value) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        collect(&self.0, value, "", &mut violations);
+        violations
+    }
 }
 
 static CONTRACT: LazyLock<Contract> = LazyLock::new(Contract::new);

@@ -1,0 +1,73 @@
+//! TLS over a real socket, by each library that a feature brings: a certificate that is trusted, and one that is not.
+#![cfg(any(feature = "rustls", feature = "native-tls"))]
+
+mod support;
+
+use std::sync::Arc;
+
+use mparticle::ErrorKind;
+use reqwest::{Certificate, ClientBuilder};
+use support::{batch, builder};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+
+/// A server that takes everything, and the certificate that it shows.
+async fn server() -> (String, Vec<u8>) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let certificate = CertificateDer::from(made.cert.der().to_vec());
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.clone()], key.into())
+        .expect("a configuration");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("https://localhost:{}", listener.local_addr().expect("an address").port());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut stream = acceptor.accept(stream).await?;
+                let mut request = [0; 16_384];
+                let _ = stream.read(&mut request).await?;
+                stream.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n").await?;
+                stream.flush().await
+            });
+        }
+    });
+    (url, certificate.to_vec())
+}
+
+async fn uploads_only_where_the_certificate_is_trusted(with_library: fn(ClientBuilder) -> ClientBuilder) {
+    let (url, certificate) = server().await;
+    let trusting = builder(&url)
+        .http_client(move || {
+            let client = reqwest::Client::builder().tls_certs_only([Certificate::from_der(&certificate)?]);
+            with_library(client).build()
+        })
+        .build()
+        .expect("a client");
+    assert_eq!(trusting.upload(batch()).await.expect("accepted").status(), 202);
+
+    let usual = builder(&url).http_client(move || with_library(reqwest::Client::builder()).build()).build();
+    let error = usual.expect("a client").upload(batch()).await.expect_err("nobody signed it");
+    assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::Connect, 1), "{error:?}");
+}
+
+#[cfg(feature = "rustls")]
+#[tokio::test]
+async fn by_rustls() {
+    uploads_only_where_the_certificate_is_trusted(ClientBuilder::tls_backend_rustls).await;
+}
+
+#[cfg(feature = "native-tls")]
+#[tokio::test]
+async fn by_the_platform() {
+    uploads_only_where_the_certificate_is_trusted(ClientBuilder::tls_backend_native).await;
+}
