@@ -67,7 +67,7 @@ impl Component {
     /// The component of this name, as `Product`. `None` if there is none.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        let document: Value = serde_json::from_str(DOCUMENT).expect("build.rs wrote it");
+        let document: Value = serde_json::from_str(DOCUMENT).ok()?;
         document["components"]["schemas"].get(name)?;
         let reference = json!({ "$ref": format!("#/components/schemas/{name}") });
         Some(Self(validator_of(&document["components"], &reference)))
