@@ -12,11 +12,21 @@ pub mod limits;
 mod model;
 mod seal;
 
+#[cfg(feature = "blocking")]
+pub use client::blocking;
 pub use client::{Accepted, Client, ClientBuilder, Credentials, Pod};
 pub use error::{Error, ErrorKind};
 pub use generated::types;
+pub use model::{Session, SessionId};
 pub use seal::{IntoSealed, SealedBatch};
-pub use types::{Batch, CustomEvent, CustomEventType, Environment, Event};
+#[doc(no_inline)]
+pub use types::{
+    AppState, ApplicationInfo, AttributionInfo, Batch, Breadcrumb, CommerceEvent, Consent, CrashReport, CustomEvent,
+    CustomEventType, DeviceCurrentState, DeviceInfo, Environment, Event, FirstRun, IdentityType, Location,
+    NetworkPerformance, OptOut, Platform, Product, ProductAction, ProductImpression, Profile, ProfileEventType,
+    Promotion, PromotionAction, PushMessage, PushMessageType, PushRegistration, ScreenView, SessionEnd, SessionStart,
+    Uninstall, UserAttributeChange, UserIdentity, UserIdentityChange,
+};
 
 pub mod raw {
     //! The generated endpoints, for those who want the wire and nothing else: [`Client::raw`](crate::Client::raw) opens

@@ -1,6 +1,8 @@
 //! The client: takes batches or sealed batches, checks the hard limits, sends once, and tells what came of it.
 
 mod answer;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod builder;
 mod credentials;
 mod pod;
@@ -114,8 +116,8 @@ impl Client {
     /// Before sending: as [`Batch::seal`](crate::Batch::seal), and [`ErrorKind::Limit`](crate::ErrorKind::Limit) if the
     /// batch is larger than [`MAX_BATCH_BYTES`]. After it: whatever the network or the service had to say. Unless it could
     /// not be sealed, the error hands the batch back, sealed.
-    pub async fn upload(&self, mut batch: impl IntoSealed) -> Result<Accepted, Error> {
-        let batch = batch.seal_in_place(&mut self.ids())?;
+    pub async fn upload(&self, batch: impl IntoSealed) -> Result<Accepted, Error> {
+        let batch = self.seal(batch)?;
         let sent = match check_batch(&batch) {
             Ok(()) => self.post(Endpoint::Events, batch.json().clone()).await,
             Err(error) => Err(error),
@@ -181,6 +183,10 @@ impl Client {
     fn ids(&self) -> impl FnMut() -> Uuid {
         let mut random = RandomIds::new();
         move || self.id_source.as_ref().map_or_else(|| random.next(), |source| source())
+    }
+
+    fn seal(&self, mut batch: impl IntoSealed) -> Result<SealedBatch, Error> {
+        batch.seal_in_place(&mut self.ids())
     }
 
     /// Seals each batch. If one cannot be, the others come back in the error.

@@ -1,8 +1,13 @@
-//! A batch: one user's identities, attributes and events.
+//! A batch: one user's identities, attributes, device, consent and events.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-use crate::types::{Batch, Environment, Event, UserAttributeValue, UserIdentities};
+use super::setters;
+use crate::types::{
+    ApplicationInfo, AttributionInfo, Batch, Context, DataPlan, DeviceInfo, Environment, Event, Location,
+    UserAttributeValue,
+};
 
 impl Batch {
     /// An empty batch. Production and development data are kept apart by the service, so this has to be said.
@@ -37,47 +42,72 @@ impl Batch {
         }
     }
 
-    /// Your own id of the user.
-    #[must_use]
-    pub fn customer_id(mut self, customer_id: impl Into<String>) -> Self {
-        self.identities().customer_id = Some(customer_id.into());
-        self
-    }
-
-    /// The e-mail address of the user.
-    #[must_use]
-    pub fn email(mut self, email: impl Into<String>) -> Self {
-        self.identities().email = Some(email.into());
-        self
-    }
-
-    /// The mobile number of the user.
-    #[must_use]
-    pub fn mobile_number(mut self, mobile_number: impl Into<String>) -> Self {
-        self.identities().mobile_number = Some(mobile_number.into());
-        self
-    }
-
-    /// The user's mParticle ID, if it is known. It can be negative.
-    #[must_use]
-    pub fn mpid(mut self, mpid: i64) -> Self {
-        self.mpid = Some(mpid);
-        self
-    }
-
     /// What is known of the user, under a name of at most 256 characters; a batch takes 100 of them.
+    ///
+    /// A value is text of at most 4096 characters, a number, a truth, a list of texts, or nothing (`None::<bool>`).
     #[must_use]
     pub fn user_attribute(mut self, name: impl Into<String>, value: impl Into<UserAttributeValue>) -> Self {
         self.user_attributes.insert(name.into(), value.into());
         self
     }
 
-    /// Any string that names this batch. Without one, sealing stamps a random UUID.
-    ///
-    /// The service drops a second batch with the same id under the same key for 30 to 60 days.
+    /// Many things that are known of the user.
     #[must_use]
-    pub fn source_request_id(mut self, id: impl Into<String>) -> Self {
-        self.source_request_id = Some(id.into());
+    pub fn user_attributes<N: Into<String>, V: Into<UserAttributeValue>>(
+        mut self,
+        attributes: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        self.user_attributes.extend(attributes.into_iter().map(|(name, value)| (name.into(), value.into())));
+        self
+    }
+
+    /// The name of a user attribute to forget.
+    #[must_use]
+    pub fn deleted_user_attribute(mut self, name: impl Into<String>) -> Self {
+        self.deleted_user_attributes.push(name.into());
+        self
+    }
+
+    /// The address of the consumer's device, not of your server.
+    #[must_use]
+    pub fn ip(mut self, ip: impl Into<IpAddr>) -> Self {
+        self.ip = Some(ip.into().to_string());
+        self
+    }
+
+    /// The data plan that the events follow: its id, or its id and version.
+    ///
+    /// ```
+    /// use mparticle::{Batch, Environment};
+    ///
+    /// let batch = Batch::new(Environment::Production).data_plan("shop_events");
+    /// let batch = Batch::new(Environment::Production).data_plan(("shop_events", 3));
+    /// ```
+    #[must_use]
+    pub fn data_plan(mut self, plan: impl Into<DataPlan>) -> Self {
+        self.context().data_plan = Some(plan.into());
+        self
+    }
+
+    /// Where the user was.
+    #[must_use]
+    pub fn location(mut self, location: Location) -> Self {
+        self.context().location = Some(location);
+        self
+    }
+
+    /// An attribute for one integration, by the number of its module.
+    #[must_use]
+    pub fn integration_attribute(mut self, module_id: u32, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.integration_attributes.entry(module_id.to_string()).or_default().insert(name.into(), value.into());
+        self
+    }
+
+    /// The user's identity at a partner, by `PartnerName_IdentityName`. The name has to be registered with the service
+    /// first: an unregistered one can fail the request.
+    #[must_use]
+    pub fn partner_identity_at(mut self, partner: impl Into<String>, identity: impl Into<String>) -> Self {
+        self.partner_identities.insert(partner.into(), identity.into());
         self
     }
 
@@ -95,7 +125,76 @@ impl Batch {
         self
     }
 
-    fn identities(&mut self) -> &mut UserIdentities {
-        self.user_identities.get_or_insert_default()
+    fn context(&mut self) -> &mut Context {
+        self.context.get_or_insert_default()
+    }
+}
+
+setters!(Batch {
+    /// The user's mParticle ID, if it is known. It can be negative.
+    mpid: i64,
+    /// mParticle's own id of the device, a UUID in the spelling in which it was given.
+    mp_deviceid: String,
+    /// Any string that names this batch. Without one, sealing stamps a random UUID.
+    ///
+    /// The service drops a second batch with the same id under the same key for 30 to 60 days.
+    source_request_id: String,
+    /// The device of the user.
+    device_info: DeviceInfo,
+    /// The application that the user used.
+    application_info: ApplicationInfo,
+    /// What the install is owed to.
+    attribution_info: AttributionInfo,
+    /// The identity of the user at the partner that sends the batch.
+    partner_identity: String,
+});
+
+/// The user attributes whose names the service reserves, each with a setter of its own.
+macro_rules! reserved_attributes {
+    ($($(#[$words:meta])* $setter:ident = $name:literal: $taken:ty,)*) => {
+        impl Batch {
+            $(
+                $(#[$words])*
+                #[must_use]
+                pub fn $setter(self, value: impl Into<$taken>) -> Self {
+                    self.user_attribute($name, value.into())
+                }
+            )*
+        }
+    };
+}
+
+reserved_attributes! {
+    /// The age of the user, in years: the attribute `$age`.
+    user_age = "$age": u32,
+    /// The gender of the user: the attribute `$gender`.
+    user_gender = "$gender": String,
+    /// The country of the user: the attribute `$country`.
+    user_country = "$country": String,
+    /// The postal code of the user: the attribute `$zip`.
+    user_zip = "$zip": String,
+    /// The city of the user: the attribute `$city`.
+    user_city = "$city": String,
+    /// The state or region of the user: the attribute `$state`.
+    user_state = "$state": String,
+    /// The street address of the user: the attribute `$address`.
+    user_address = "$address": String,
+    /// The first name of the user: the attribute `$firstname`.
+    user_firstname = "$firstname": String,
+    /// The last name of the user: the attribute `$lastname`.
+    user_lastname = "$lastname": String,
+    /// The mobile number of the user: the attribute `$mobile`.
+    user_mobile = "$mobile": String,
+}
+
+impl From<&str> for DataPlan {
+    fn from(plan_id: &str) -> Self {
+        Self { plan_id: plan_id.to_owned(), plan_version: None }
+    }
+}
+
+impl From<(&str, i64)> for DataPlan {
+    fn from((plan_id, version): (&str, i64)) -> Self {
+        Self { plan_id: plan_id.to_owned(), plan_version: Some(version) }
     }
 }

@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::model::{Session, unixtime_ms};
 use crate::types::{
-    AppState, AttributeValue, Breadcrumb, CommerceEvent, CrashReport, CustomEvent, Event, FirstRun, NetworkPerformance,
-    OptOut, Profile, PushMessage, PushRegistration, ScreenView, SessionEnd, SessionStart, Uninstall,
-    UserAttributeChange, UserIdentityChange,
+    AppState, AttributeValue, Breadcrumb, CommerceEvent, CrashReport, CustomEvent, DeviceCurrentState, Event, FirstRun,
+    Location, NetworkPerformance, OptOut, Profile, PushMessage, PushRegistration, ScreenView, SessionEnd, SessionStart,
+    Uninstall, UserAttributeChange, UserIdentityChange,
 };
 
 /// A payload of the given own fields, with none of the common ones set: they are listed here and nowhere else.
@@ -49,13 +50,27 @@ macro_rules! payloads {
                     $(Self::$variant(data) => &mut data $(.$inner)? .source_message_id,)*
                 }
             }
+
+            /// When it happened, in milliseconds since the Unix epoch.
+            pub(crate) fn timestamp_unixtime_ms(&self) -> Option<i64> {
+                match self {
+                    $(Self::$variant(data) => data $(.$inner)? .timestamp_unixtime_ms,)*
+                }
+            }
         }
 
         $(impl $payload {
             /// When it happened. Without a time the service takes that of receipt.
             #[must_use]
             pub fn at(mut self, time: DateTime<Utc>) -> Self {
-                self $(.$inner)? .timestamp_unixtime_ms = Some(time.timestamp_millis());
+                self $(.$inner)? .timestamp_unixtime_ms = Some(unixtime_ms(time));
+                self
+            }
+
+            /// When it began, of an event that lasted.
+            #[must_use]
+            pub fn began_at(mut self, time: DateTime<Utc>) -> Self {
+                self $(.$inner)? .event_start_unixtime_ms = Some(unixtime_ms(time));
                 self
             }
 
@@ -66,10 +81,82 @@ macro_rules! payloads {
                 self
             }
 
+            /// The session that it belongs to.
+            #[must_use]
+            pub fn session(mut self, session: &Session) -> Self {
+                let common = &mut self $(.$inner)?;
+                session.mark(&mut common.session_uuid, &mut common.session_id, &mut common.session_start_unixtime_ms);
+                self
+            }
+
+            /// Where it happened.
+            #[must_use]
+            pub fn location(mut self, location: Location) -> Self {
+                self $(.$inner)? .location = Some(location);
+                self
+            }
+
+            /// The state of the device when it happened.
+            #[must_use]
+            pub fn device_state(mut self, state: DeviceCurrentState) -> Self {
+                self $(.$inner)? .device_current_state = Some(state);
+                self
+            }
+
             /// An id of the event. Without one, sealing stamps a random UUID.
             #[must_use]
             pub fn source_message_id(mut self, id: impl Into<String>) -> Self {
                 self $(.$inner)? .source_message_id = Some(id.into());
+                self
+            }
+
+            /// Its place within the session, from 0.
+            #[must_use]
+            pub fn event_num(mut self, event_num: i64) -> Self {
+                self $(.$inner)? .event_num = Some(event_num);
+                self
+            }
+
+            /// By how much it changes the lifetime value of the user, which is kept in the user attribute of this name.
+            #[must_use]
+            pub fn lifetime_value(mut self, change: f64, attribute_name: impl Into<String>) -> Self {
+                self $(.$inner)? .lifetime_value_change = Some(change);
+                self $(.$inner)? .lifetime_value_attribute_name = Some(attribute_name.into());
+                self
+            }
+
+            /// Whether it counts as a goal.
+            #[must_use]
+            pub fn is_goal_defined(mut self, is_goal: bool) -> Self {
+                self $(.$inner)? .is_goal_defined = Some(is_goal);
+                self
+            }
+
+            /// Whether it happened on the main thread of the application.
+            #[must_use]
+            pub fn is_main_thread(mut self, is_main_thread: bool) -> Self {
+                self $(.$inner)? .is_main_thread = Some(is_main_thread);
+                self
+            }
+
+            /// The connection in use when it happened.
+            #[must_use]
+            pub fn data_connection_type(mut self, connection: impl Into<String>) -> Self {
+                self $(.$inner)? .data_connection_type = Some(connection.into());
+                self
+            }
+
+            /// The view controller that it happened in.
+            #[must_use]
+            pub fn view_controller(mut self, view_controller: impl Into<String>) -> Self {
+                self $(.$inner)? .view_controller = Some(view_controller.into());
+                self
+            }
+
+            /// The canonical name of the event.
+            #[must_use]
+            pub fn canonical_name(mut self, name: impl Into<String>) -> Self {
+                self $(.$inner)? .canonical_name = Some(name.into());
                 self
             }
         })*

@@ -1,21 +1,48 @@
-//! Custom events: something of your own, with a name that you choose.
+//! Custom events: something of your own, with a name that you choose; attribution is made of them.
 
 use std::collections::BTreeMap;
 
 use super::common::payload;
-use crate::types::{AttributeValue, CustomEvent, CustomEventType};
+use super::flags;
+use crate::types::{CustomEvent, CustomEventType};
 
 impl CustomEvent {
-    /// An event with a name of your own; the service truncates names of more than 256 characters.
+    /// An event with a name of your own; the service truncates names of more than 256 characters, and a workspace takes
+    /// 1000 distinct ones.
+    ///
+    /// ```
+    /// use mparticle::{CustomEvent, CustomEventType};
+    ///
+    /// let event = CustomEvent::new("Added Note", CustomEventType::UserContent)
+    ///     .at(chrono::Utc::now())
+    ///     .attribute("length", 512)
+    ///     .attribute("pinned", true)
+    ///     .flag("Google.Category", "notes");
+    /// ```
     #[must_use]
     pub fn new(event_name: impl Into<String>, custom_event_type: CustomEventType) -> Self {
         payload!(CustomEvent { event_name: event_name.into(), custom_event_type, custom_flags: BTreeMap::new() })
     }
 
-    /// What you tell integrations of the event. Flags are not kept as attributes.
+    /// An install is owed to this campaign of this publisher; the service needs both.
     #[must_use]
-    pub fn flag(mut self, name: impl Into<String>, value: impl Into<AttributeValue>) -> Self {
-        self.custom_flags.insert(name.into(), value.into());
-        self
+    pub fn install_attribution(publisher: impl Into<String>, campaign: impl Into<String>) -> Self {
+        Self::new("attribution", CustomEventType::Attribution)
+            .attribute("publisher", publisher.into())
+            .attribute("campaign", campaign.into())
+    }
+
+    /// A user who had the application before came back through a campaign.
+    #[must_use]
+    pub fn re_engagement() -> Self {
+        Self::new("re-engagement", CustomEventType::Attribution)
+    }
+
+    /// A user did something that a campaign led to, under a name of your own.
+    #[must_use]
+    pub fn engagement(event_name: impl Into<String>) -> Self {
+        Self::new(event_name, CustomEventType::Attribution)
     }
 }
+
+flags!(CustomEvent);

@@ -1,0 +1,121 @@
+//! The same client for code without an async runtime: a thread of its own runs one, and callers wait for its answers.
+//!
+//! Calls can come from any thread, also from within a runtime; the calling thread waits. Inside async code prefer
+//! [`Client`](crate::Client): a thread that waits runs nothing else.
+//!
+//! ```
+//! use mparticle::{Batch, Credentials, CustomEvent, CustomEventType, Environment};
+//!
+//! # let server = mparticle::mock::MockServer::builder().credentials("key", "secret").start();
+//! let client = mparticle::Client::builder(Credentials::new("key", "secret"))
+//! #   .base_url(server.url())
+//!     .build()?;
+//! let client = mparticle::blocking::Client::new(client)?;
+//! let batch = Batch::new(Environment::Development)
+//!     .customer_id("123456")
+//!     .event(CustomEvent::new("Example", CustomEventType::Other));
+//! let accepted = client.upload(batch)?;
+//! assert_eq!(accepted.status(), 202);
+//! # Ok::<(), mparticle::Error>(())
+//! ```
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::mpsc;
+use std::thread;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::error::Error;
+use crate::seal::{IntoSealed, SealedBatch};
+use crate::{Accepted, Client as AsyncClient};
+
+/// Sends batches and waits for the answer; see the [module](self). Cloning is cheap and shares the thread, which ends when
+/// the last clone is dropped.
+#[derive(Clone)]
+pub struct Client {
+    client: AsyncClient,
+    calls: UnboundedSender<Call>,
+}
+
+/// A call on its way to the thread. It answers by itself.
+type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Client {
+    /// Starts the thread that sends for this client.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the system gives no thread.
+    pub fn new(client: AsyncClient) -> Result<Self, Error> {
+        let refused = |error| Error::config("no thread can be had to send from").with_source(error);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
+        let (calls, waiting) = unbounded_channel();
+        thread::Builder::new()
+            .name("mparticle-blocking".into())
+            .spawn(move || runtime.block_on(serve(waiting)))
+            .map_err(refused)?;
+        Ok(Self { client, calls })
+    }
+
+    /// A client with the settings of the environment; see [`ClientBuilder::from_env`](crate::ClientBuilder::from_env).
+    ///
+    /// # Errors
+    /// As [`ClientBuilder::from_env`](crate::ClientBuilder::from_env), [`ClientBuilder::build`](crate::ClientBuilder::build)
+    /// and [`new`](Self::new).
+    pub fn from_env() -> Result<Self, Error> {
+        Self::new(AsyncClient::from_env()?)
+    }
+
+    /// As [`Client::upload`](crate::Client::upload).
+    ///
+    /// # Errors
+    /// As [`Client::upload`](crate::Client::upload).
+    pub fn upload(&self, batch: impl IntoSealed) -> Result<Accepted, Error> {
+        let batch = self.client.seal(batch)?;
+        self.wait(vec![batch.clone()], |client| async move { client.upload(batch).await })
+    }
+
+    /// As [`Client::upload_bulk`](crate::Client::upload_bulk).
+    ///
+    /// # Errors
+    /// As [`Client::upload_bulk`](crate::Client::upload_bulk).
+    pub fn upload_bulk<B: IntoSealed>(&self, batches: impl IntoIterator<Item = B>) -> Result<Accepted, Error> {
+        let batches = self.client.seal_all(batches)?;
+        self.wait(batches.clone(), |client| async move { client.upload_bulk(batches).await })
+    }
+
+    /// As [`Client::upload_historical`](crate::Client::upload_historical).
+    ///
+    /// # Errors
+    /// As [`Client::upload_historical`](crate::Client::upload_historical).
+    pub fn upload_historical<B: IntoSealed>(&self, batches: impl IntoIterator<Item = B>) -> Result<Accepted, Error> {
+        let batches = self.client.seal_all(batches)?;
+        self.wait(batches.clone(), |client| async move { client.upload_historical(batches).await })
+    }
+
+    /// Hands the call to the thread and waits for its answer. Only if the call panics is there none.
+    fn wait<F>(&self, unsent: Vec<SealedBatch>, call: impl FnOnce(AsyncClient) -> F) -> Result<Accepted, Error>
+    where
+        F: Future<Output = Result<Accepted, Error>> + Send + 'static,
+    {
+        let (answer, answered) = mpsc::sync_channel(1);
+        let call = call(self.client.clone());
+        let call: Call = Box::pin(async move { _ = answer.send(call.await) });
+        let lost = || Error::config("the sending thread broke off");
+        self.calls.send(call).map_err(|_| lost().with_unsent(unsent.clone()))?;
+        answered.recv().unwrap_or_else(|_| Err(lost().with_unsent(unsent)))
+    }
+}
+
+/// Runs each call as a task of its own, so that calls from several threads do not wait for each other.
+async fn serve(mut waiting: UnboundedReceiver<Call>) {
+    while let Some(call) = waiting.recv().await {
+        tokio::spawn(call);
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("client", &self.client).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,88 @@
+//! What happens to a user: signing up, logging in, a changed attribute, a changed identity.
+
+use super::common::payload;
+use crate::types::{
+    ChangedValue, Profile, ProfileEventType, UserAttributeChange, UserAttributeValue, UserIdentity, UserIdentityChange,
+};
+
+impl Profile {
+    /// A user signed up, logged in or out, changed, or was deleted, and went from the one mParticle ID to the other.
+    #[must_use]
+    pub fn new(profile_event_type: ProfileEventType, previous_mpid: i64, current_mpid: i64) -> Self {
+        payload!(Profile { profile_event_type, previous_mpid, current_mpid })
+    }
+}
+
+impl UserAttributeChange {
+    /// The attribute of this name changed.
+    ///
+    /// ```
+    /// use mparticle::UserAttributeChange;
+    ///
+    /// let change = UserAttributeChange::new("plan").old_value("free").new_value("pro");
+    /// ```
+    #[must_use]
+    pub fn new(user_attribute_name: impl Into<String>) -> Self {
+        payload!(UserAttributeChange {
+            user_attribute_name: user_attribute_name.into(),
+            new: None,
+            old: None,
+            deleted: None,
+            is_new_attribute: None,
+        })
+    }
+
+    /// The value after the change. A null is the same as none.
+    #[must_use]
+    pub fn new_value(mut self, value: impl Into<UserAttributeValue>) -> Self {
+        self.new = changed(value.into());
+        self
+    }
+
+    /// The value before the change. A null is the same as none.
+    #[must_use]
+    pub fn old_value(mut self, value: impl Into<UserAttributeValue>) -> Self {
+        self.old = changed(value.into());
+        self
+    }
+
+    /// Whether the attribute was removed.
+    #[must_use]
+    pub fn deleted(mut self, deleted: bool) -> Self {
+        self.deleted = Some(deleted);
+        self
+    }
+
+    /// Whether the attribute was not there before.
+    #[must_use]
+    pub fn is_new_attribute(mut self, is_new_attribute: bool) -> Self {
+        self.is_new_attribute = Some(is_new_attribute);
+        self
+    }
+}
+
+fn changed(value: UserAttributeValue) -> Option<ChangedValue> {
+    Some(match value {
+        UserAttributeValue::String(text) => ChangedValue::String(text),
+        UserAttributeValue::Integer(number) => ChangedValue::Integer(number),
+        UserAttributeValue::Number(number) => ChangedValue::Number(number),
+        UserAttributeValue::Boolean(truth) => ChangedValue::Boolean(truth),
+        UserAttributeValue::List(list) => ChangedValue::List(list),
+        UserAttributeValue::Null => return None,
+    })
+}
+
+impl UserIdentityChange {
+    /// The user has this identity now, as a first one of its type unless [`old_value`](Self::old_value) is set.
+    #[must_use]
+    pub fn new(new: UserIdentity) -> Self {
+        payload!(UserIdentityChange { new, old: None })
+    }
+
+    /// The identity before the change.
+    #[must_use]
+    pub fn old_value(mut self, old: UserIdentity) -> Self {
+        self.old = Some(old);
+        self
+    }
+}

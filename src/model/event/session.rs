@@ -1,0 +1,24 @@
+//! The start and the end of a session. Best made from a [`Session`](crate::Session), which keeps the two in step.
+
+use std::time::Duration;
+
+use super::common::payload;
+use crate::model::milliseconds;
+use crate::types::{CommonEventData, SessionEnd, SessionStart};
+
+impl SessionStart {
+    /// A session began. [`Session::start_event`](crate::Session::start_event) also says which.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "an event is made on purpose")]
+    pub fn new() -> Self {
+        Self(CommonEventData::default())
+    }
+}
+
+impl SessionEnd {
+    /// A session of this length ended. [`Session::end_event`](crate::Session::end_event) computes the length.
+    #[must_use]
+    pub fn new(duration: Duration) -> Self {
+        payload!(SessionEnd { session_duration_ms: milliseconds(duration) })
+    }
+}
