@@ -5,7 +5,7 @@ default:
     @just --list
 
 # All checks that need no tool but cargo.
-check: format lint test docs features trees crates regenerates
+check: format lint test examples docs features trees crates regenerates
 
 # The layout of the code.
 format:
@@ -23,6 +23,10 @@ test:
 # The quickstart, on the embedded mock.
 quickstart:
     cargo run --example quickstart
+
+# Every example, each on the embedded mock.
+examples:
+    for example in examples/*.rs; do cargo run --quiet --example "$(basename "$example" .rs)" >/dev/null || exit 1; done
 
 # The documentation, as docs.rs builds it.
 docs:

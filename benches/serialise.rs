@@ -32,4 +32,11 @@ fn main() {
         ),
         (|| rival.clone(), |batches| batches.into_iter().map(support::MinimalBatch::seal).collect::<Vec<_>>()),
     );
+    compare(
+        "building and sealing, beside minimal hand-written structs with random ids",
+        Some(2.0),
+        500,
+        (|| (), |()| batches().into_iter().map(|batch| batch.seal().expect("a batch")).collect::<Vec<_>>()),
+        (|| (), |()| minimal().into_iter().map(support::MinimalBatch::seal).collect::<Vec<_>>()),
+    );
 }

@@ -1,4 +1,4 @@
-//! Sends one customer's batch and shows what came of it: `cargo run --example quickstart`.
+//! Sends one customer's day and shows what came of it: `cargo run --example quickstart`.
 //!
 //! Without credentials it starts the mock and sends there, over real HTTP. With `MPARTICLE_API_KEY` and
 //! `MPARTICLE_API_SECRET` in the environment (and `MPARTICLE_POD`, if it is not US1) it sends to the real service, as
@@ -8,7 +8,10 @@ use std::process::ExitCode;
 
 use chrono::{TimeDelta, Utc};
 use mparticle::mock::{self, MockServer};
-use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, Error, ErrorKind};
+use mparticle::{
+    AppState, Batch, Client, CommerceEvent, Consent, Credentials, CustomEvent, CustomEventType, DeviceInfo,
+    Environment, Error, ErrorKind, Platform, Product, ProductAction, ScreenView, Session,
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -24,24 +27,37 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Error> {
     let (client, mock) = connect()?;
 
-    let now = Utc::now();
+    let morning = Utc::now() - TimeDelta::hours(3);
+    let minutes = |minutes| morning + TimeDelta::minutes(minutes);
+    let session = Session::start(morning);
+    let tea = Product::new("TEA-12", "Assam 250 g").category("Tea").price(12.99).quantity(2.0);
+    let purchase =
+        ProductAction::purchase().transaction_id("T-2026-000117").product(tea.clone()).tax(4.15).total(25.98);
     let batch = Batch::new(Environment::Development)
         .customer_id("customer-10482")
         .email("mira@shop.example")
-        .user_attribute("$firstname", "Mira")
+        .user_firstname("Mira")
         .user_attribute("seats", 5)
         .user_attribute("plans", ["free", "pro"])
+        .device_info(DeviceInfo::default().platform(Platform::IOS).os_version("18.1").timezone_offset(1))
+        .gdpr_consent("analytics", Consent::granted(morning).document("terms.v3"))
+        .ccpa_consent(Consent::data_sale_not_opted_out(morning))
+        .event(session.start_event())
+        .event(AppState::install().at(morning).session(&session))
+        .event(ScreenView::new("Home").at(minutes(1)).session(&session))
         .event(
-            CustomEvent::new("Opened Newsletter", CustomEventType::Navigation)
-                .at(now - TimeDelta::minutes(3))
-                .attribute("issue", "2026-11"),
+            CustomEvent::new("Searched", CustomEventType::Search)
+                .at(minutes(2))
+                .session(&session)
+                .attribute("words", "assam")
+                .attribute("results", 12),
         )
-        .event(
-            CustomEvent::new("Added Note", CustomEventType::UserContent)
-                .at(now)
-                .attribute("length", 512)
-                .attribute("pinned", true),
-        );
+        .event(CommerceEvent::product(ProductAction::add_to_cart().product(tea)).at(minutes(3)).session(&session))
+        .event(CommerceEvent::product(purchase).at(minutes(9)).session(&session).currency_code("EUR"))
+        .event(session.end_event(minutes(12)));
+    for finding in batch.check() {
+        println!("note: {finding}");
+    }
     let accepted = client.upload(batch).await?;
 
     println!("answered: {}", accepted.status());

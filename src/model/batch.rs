@@ -149,15 +149,23 @@ setters!(Batch {
     partner_identity: String,
 });
 
-/// The user attributes whose names the service reserves, each with a setter of its own.
+impl Batch {
+    /// The age of the user, in years: the attribute `$age`.
+    #[must_use]
+    pub fn user_age(self, years: u32) -> Self {
+        self.user_attribute("$age", years)
+    }
+}
+
+/// The other user attributes whose names the service reserves, each with a setter of its own.
 macro_rules! reserved_attributes {
-    ($($(#[$words:meta])* $setter:ident = $name:literal: $taken:ty,)*) => {
+    ($($(#[$words:meta])* $setter:ident = $name:literal,)*) => {
         impl Batch {
             $(
                 $(#[$words])*
                 #[must_use]
-                pub fn $setter(self, value: impl Into<$taken>) -> Self {
-                    self.user_attribute($name, value.into())
+                pub fn $setter(self, text: impl Into<String>) -> Self {
+                    self.user_attribute($name, text.into())
                 }
             )*
         }
@@ -165,26 +173,24 @@ macro_rules! reserved_attributes {
 }
 
 reserved_attributes! {
-    /// The age of the user, in years: the attribute `$age`.
-    user_age = "$age": u32,
     /// The gender of the user: the attribute `$gender`.
-    user_gender = "$gender": String,
+    user_gender = "$gender",
     /// The country of the user: the attribute `$country`.
-    user_country = "$country": String,
+    user_country = "$country",
     /// The postal code of the user: the attribute `$zip`.
-    user_zip = "$zip": String,
+    user_zip = "$zip",
     /// The city of the user: the attribute `$city`.
-    user_city = "$city": String,
+    user_city = "$city",
     /// The state or region of the user: the attribute `$state`.
-    user_state = "$state": String,
+    user_state = "$state",
     /// The street address of the user: the attribute `$address`.
-    user_address = "$address": String,
+    user_address = "$address",
     /// The first name of the user: the attribute `$firstname`.
-    user_firstname = "$firstname": String,
+    user_firstname = "$firstname",
     /// The last name of the user: the attribute `$lastname`.
-    user_lastname = "$lastname": String,
+    user_lastname = "$lastname",
     /// The mobile number of the user: the attribute `$mobile`.
-    user_mobile = "$mobile": String,
+    user_mobile = "$mobile",
 }
 
 impl From<&str> for DataPlan {

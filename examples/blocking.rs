@@ -1,0 +1,18 @@
+//! Sending without an async runtime. `cargo run --example blocking`
+
+use mparticle::mock::{self, MockServer};
+use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, blocking};
+
+fn main() -> Result<(), mparticle::Error> {
+    let server = MockServer::start();
+    let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
+    let client = blocking::Client::new(client)?;
+
+    let batch = Batch::new(Environment::Development)
+        .customer_id("customer-10482")
+        .event(CustomEvent::new("Nightly Report", CustomEventType::Other));
+    let accepted = client.upload(batch)?;
+
+    println!("answered: {}", accepted.status());
+    Ok(())
+}

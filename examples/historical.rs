@@ -1,0 +1,30 @@
+//! Data older than 30 days, checked first: the service ignores what does not fit, in silence. `cargo run --example historical`
+
+use chrono::{TimeDelta, Utc};
+use mparticle::mock::{self, MockServer};
+use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment};
+
+#[tokio::main]
+async fn main() -> Result<(), mparticle::Error> {
+    let server = MockServer::start();
+    let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
+
+    let now = Utc::now();
+    let bought = |days| CustomEvent::new("Bought", CustomEventType::Transaction).at(now - TimeDelta::days(days));
+    let archive = [
+        Batch::new(Environment::Development).customer_id("1").event(bought(400)).event(bought(90)),
+        Batch::new(Environment::Development).customer_id("2").event(bought(1)),
+        Batch::new(Environment::Development).customer_id("3"),
+    ];
+
+    let (fitting, ignored): (Vec<_>, Vec<_>) =
+        archive.into_iter().partition(|batch| batch.check_historical(now).is_empty());
+    for batch in &ignored {
+        for finding in batch.check_historical(now) {
+            println!("left out: {finding}");
+        }
+    }
+    let accepted = client.upload_historical(fitting).await?;
+    println!("{} for {} batch", accepted.status(), server.batches().len());
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! The generated endpoints and types, with nothing added: what is given is sent. `cargo run --example raw_client`
+
+use mparticle::mock::{self, MockServer};
+use mparticle::types::{Batch, Event, ScreenView, UserIdentities};
+use mparticle::{Client, Credentials, Environment, raw};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let server = MockServer::start();
+    let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
+    let raw = client.raw()?;
+
+    // Types that have required fields come from a constructor or from JSON; their fields are open.
+    let mut view: ScreenView = serde_json::from_str(r#"{ "screen_name": "Home" }"#)?;
+    view.timestamp_unixtime_ms = Some(chrono::Utc::now().timestamp_millis());
+    let mut batch = Batch::new(Environment::Development);
+    batch.user_identities = Some(UserIdentities { email: Some("mira@shop.example".into()), ..Default::default() });
+    batch.events = vec![Event::ScreenView(view)];
+
+    let answer = raw.upload_events(&batch).await?;
+    println!("answered: {} with {:?}", answer.status(), answer.headers().get("x-mp-rate-limit-percentage-used"));
+
+    // Every answer but a 202 comes back whole.
+    let wrong = Client::builder(Credentials::new(mock::KEY, "wrong")).base_url(server.url()).build()?;
+    match wrong.raw()?.upload_events(&batch).await {
+        Err(raw::Error::UnexpectedResponse(response)) => println!("with a wrong secret: {}", response.status()),
+        other => println!("unexpected: {other:?}"),
+    }
+    Ok(())
+}

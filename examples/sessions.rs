@@ -1,0 +1,37 @@
+//! A session that a server keeps for an application: begun, stored, resumed, ended. `cargo run --example sessions`
+
+use chrono::{TimeDelta, Utc};
+use mparticle::mock::{self, MockServer};
+use mparticle::{
+    AppState, Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, ScreenView, Session, SessionId,
+};
+
+#[tokio::main]
+async fn main() -> Result<(), mparticle::Error> {
+    let server = MockServer::start();
+    let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
+    let user = || Batch::new(Environment::Development).customer_id("customer-10482");
+
+    let begin = Utc::now();
+    let session = Session::start(begin);
+    let first = user()
+        .event(session.start_event())
+        .event(AppState::install().at(begin).session(&session))
+        .event(ScreenView::new("Home").at(begin).session(&session));
+    client.upload(first).await?;
+
+    // What a service stores between two requests, and resumes from.
+    let (SessionId::Uuid(id), start) = (session.id().clone(), session.started_at()) else { return Ok(()) };
+    let session = Session::resume(id, start);
+    let end = begin + TimeDelta::minutes(5);
+    let second = user()
+        .event(CustomEvent::new("Added Note", CustomEventType::UserContent).at(end).session(&session))
+        .event(AppState::background().at(end).session(&session))
+        .event(session.end_event(end));
+    client.upload(second).await?;
+
+    for batch in server.batches() {
+        println!("{:#}", batch["events"]);
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! The client for code without a runtime: outside of all, inside of one, from many threads, and when it goes wrong.
+
+mod support;
+
+use std::thread;
+
+use mparticle::mock::MockServer;
+use mparticle::{Error, ErrorKind, blocking};
+use support::{batch, builder, client};
+
+fn start(server: &MockServer) -> blocking::Client {
+    blocking::Client::new(client(server)).expect("a thread")
+}
+
+#[test]
+fn it_takes_the_same_roads() {
+    let server = MockServer::start();
+    let client = start(&server);
+    client.upload(batch()).expect("one");
+    client.upload_bulk([batch(), batch()]).expect("many");
+    client.upload_historical([batch().seal().expect("a batch")]).expect("old ones");
+    let paths: Vec<_> = server.requests().into_iter().map(|request| request.path).collect();
+    assert_eq!(paths, ["/events", "/bulkevents", "/bulkevents/historical"]);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn it_can_be_called_inside_a_runtime_of_one_thread() {
+    let server = MockServer::start();
+    let client = start(&server);
+    client.upload(batch()).expect("accepted");
+    drop(client);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_can_be_called_inside_a_runtime_of_many_threads() {
+    let server = MockServer::start();
+    let client = start(&server);
+    tokio::task::spawn_blocking(move || client.upload(batch()).map(drop)).await.expect("the task").expect("accepted");
+}
+
+#[test]
+fn many_threads_share_it() {
+    let server = MockServer::start();
+    let client = start(&server);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..10 {
+                    client.upload(batch()).expect("accepted");
+                }
+            });
+        }
+    });
+    assert_eq!(server.batches().len(), 80);
+}
+
+#[test]
+fn its_errors_hand_back_what_was_not_sent() {
+    let client = blocking::Client::new(builder("http://127.0.0.1:1").build().expect("a client")).expect("a thread");
+    let one: Error = client.upload(batch()).expect_err("nobody listens");
+    assert_eq!((one.kind(), one.unsent().len(), one.attempts()), (ErrorKind::Connect, 1, 1));
+    let many = client.upload_bulk([batch(), batch()]).expect_err("nobody listens");
+    assert_eq!((many.kind(), many.into_unsent().len()), (ErrorKind::Connect, 2));
+    let none = client.upload(batch().user_attribute("a", f64::NAN)).expect_err("NaN");
+    assert_eq!(none.to_string(), "/user_attributes/a is NaN or infinite, which JSON cannot say");
+}

@@ -1,0 +1,5 @@
+use mparticle::SessionStart;
+
+fn main() {
+    let _ = SessionStart::new().flag("name", "value");
+}
