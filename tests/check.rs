@@ -18,6 +18,9 @@ fn said(findings: &[Finding]) -> Vec<(&str, Rule, Option<usize>, Option<usize>)>
     findings.iter().map(|f| (f.pointer.as_str(), f.rule, f.actual, f.limit)).collect()
 }
 
+/// A batch at a limit, one over it, and what is said of that: the pointer, the rule and its limit.
+type Case = (Batch, Batch, String, Rule, usize);
+
 #[test]
 fn each_limit_is_named_one_over_it() {
     let text = |length: usize| "é".repeat(length);
@@ -27,7 +30,6 @@ fn each_limit_is_named_one_over_it() {
     let many = |count: usize| (0..count).fold(event("e"), |event, n| event.attribute(format!("n{n}"), true));
     let users = |count: usize| batch().user_attributes((0..count).map(|n| (format!("n{n}"), true)));
     let on = |event: Event| batch().event(event);
-    type Case = (Batch, Batch, String, Rule, usize);
     let table: [Case; 9] = [
         (
             on(event(&text(256)).into()),
