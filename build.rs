@@ -44,7 +44,7 @@ pub fn generate(yaml: &str) -> Result<(String, String), String> {
     })?;
     let mut view = published.clone();
     take_generation_view(&mut view);
-    let code = places::check(&view)
+    let code = places::check(&published)
         .map_err(|(place, error)| (Some(place), error))
         .and_then(|()| rust(&view).map_err(|error| (places::culprit(&view, |part| rust(part).is_ok()), error)));
     code.map(|code| (code, published.to_string())).map_err(|(place, error)| {

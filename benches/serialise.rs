@@ -2,9 +2,11 @@
 
 mod support;
 
+use std::process::ExitCode;
+
 use support::{batches, compare, minimal};
 
-fn main() {
+fn main() -> ExitCode {
     let (ours, rival) = (batches(), minimal());
     let json = serde_json::to_vec(&ours).expect("JSON");
     assert_eq!(json, serde_json::to_vec(&rival).expect("JSON"), "both write the same");
@@ -39,4 +41,5 @@ fn main() {
         (|| (), |()| batches().into_iter().map(|batch| batch.seal().expect("a batch")).collect::<Vec<_>>()),
         (|| (), |()| minimal().into_iter().map(support::MinimalBatch::seal).collect::<Vec<_>>()),
     );
+    support::verdict()
 }

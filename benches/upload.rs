@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::process::ExitCode;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
@@ -13,7 +15,7 @@ use reqwest::header::CONTENT_TYPE;
 use support::{MinimalBatch, batches, compare, minimal};
 use uuid::Uuid;
 
-fn main() {
+fn main() -> ExitCode {
     let url = peer();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let client = Client::builder(Credentials::new("key", "secret")).base_url(&url).build().expect("a client");
@@ -57,6 +59,7 @@ fn main() {
         (|| ours.clone(), upload),
         (|| rival_stamped.clone(), |batches| post(serde_json::to_vec(&batches).expect("JSON"))),
     );
+    support::verdict()
 }
 
 /// What sealing would stamp.

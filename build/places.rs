@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use openapiv3::{PathItem, ReferenceOr, Schema};
+use openapiv3::{Header, PathItem, ReferenceOr, Response, Schema};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -15,6 +15,10 @@ pub struct Place {
 impl Place {
     fn component(name: &str) -> Self {
         Self { name: name.into(), said: format!("components.schemas.{name}") }
+    }
+
+    fn shared(kind: &str, name: &str) -> Self {
+        Self { name: name.into(), said: format!("components.{kind}.{name}") }
     }
 
     fn path(name: &str) -> Self {
@@ -32,8 +36,13 @@ impl Place {
 /// Reads part by part what the generator reads as a whole: an error about the whole does not say where it is.
 pub fn check(document: &Value) -> Result<(), (Place, String)> {
     let schemas = schemas(document).map(|(name, part)| (Place::component(name), part, read::<Schema> as Reader));
+    let shared = [("responses", read::<Response> as Reader), ("headers", read::<Header>)].into_iter();
+    let shared = shared.flat_map(|(kind, read)| {
+        let parts = document["components"][kind].as_object().into_iter().flatten();
+        parts.map(move |(name, part)| (Place::shared(kind, name), part, read))
+    });
     let paths = paths(document).map(|(name, part)| (Place::path(name), part, read::<PathItem> as Reader));
-    for (place, part, read) in schemas.chain(paths) {
+    for (place, part, read) in schemas.chain(shared).chain(paths) {
         let dangling = references(part).into_iter().find(|target| resolve(document, target).is_none());
         if let Some(target) = dangling {
             return Err((place, format!("`{target}` leads nowhere")));

@@ -89,8 +89,8 @@ impl Error {
     pub(crate) fn transport(source: reqwest::Error) -> Self {
         let (kind, message) = match &source {
             source if source.is_builder() => (ErrorKind::Config, "the request or its HTTP client could not be built"),
-            source if source.is_timeout() => (ErrorKind::Timeout, "the service did not answer in time"),
             source if source.is_connect() => (ErrorKind::Connect, "no connection to the service"),
+            source if source.is_timeout() => (ErrorKind::Timeout, "the service did not answer in time"),
             _ => (ErrorKind::Interrupted, "the connection broke before an answer came"),
         };
         let mut error = Self::new(kind, message);

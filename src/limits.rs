@@ -248,6 +248,15 @@ impl Findings {
         let limit = MAX_ACTION_IDENTIFIER_CHARACTERS;
         self.text(&format!("{at}/action_identifier"), Rule::ActionIdentifier, action, limit);
         self.attributes(&format!("{at}/custom_attributes"), &data["custom_attributes"]);
+        let changed = &data["user_attribute_name"];
+        self.text(&format!("{at}/user_attribute_name"), Rule::AttributeName, changed, MAX_ATTRIBUTE_NAME_CHARACTERS);
+        if changed.is_string() {
+            self.value(&format!("{at}/new"), &data["new"]);
+            self.value(&format!("{at}/old"), &data["old"]);
+        }
+        for (index, breadcrumb) in data["breadcrumbs"].as_array().into_iter().flatten().enumerate() {
+            self.event(&format!("{at}/breadcrumbs/{index}/data"), &breadcrumb["data"]);
+        }
     }
 
     fn attributes(&mut self, at: &str, attributes: &Value) {
@@ -256,12 +265,16 @@ impl Findings {
         for (name, value) in attributes {
             let at = format!("{at}/{}", escaped(name));
             self.over(&at, Rule::AttributeName, name.chars().count(), MAX_ATTRIBUTE_NAME_CHARACTERS);
-            self.text(&at, Rule::AttributeValue, value, MAX_ATTRIBUTE_VALUE_CHARACTERS);
-            let Some(list) = value.as_array() else { continue };
-            self.over(&at, Rule::ListEntries, list.len(), MAX_LIST_ENTRIES);
-            for (index, entry) in list.iter().enumerate() {
-                self.text(&format!("{at}/{index}"), Rule::ListEntry, entry, MAX_LIST_ENTRY_CHARACTERS);
-            }
+            self.value(&at, value);
+        }
+    }
+
+    fn value(&mut self, at: &str, value: &Value) {
+        self.text(at, Rule::AttributeValue, value, MAX_ATTRIBUTE_VALUE_CHARACTERS);
+        let Some(list) = value.as_array() else { return };
+        self.over(at, Rule::ListEntries, list.len(), MAX_LIST_ENTRIES);
+        for (index, entry) in list.iter().enumerate() {
+            self.text(&format!("{at}/{index}"), Rule::ListEntry, entry, MAX_LIST_ENTRY_CHARACTERS);
         }
     }
 

@@ -6,7 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use mparticle::limits::{Finding, MAX_BATCH_BYTES, Rule};
 use mparticle::types::PushMessageType;
 use mparticle::{
-    Batch, Consent, CustomEvent, CustomEventType, DeviceInfo, Environment, Event, FirstRun, PushMessage, ScreenView,
+    Batch, Breadcrumb, Consent, CrashReport, CustomEvent, CustomEventType, DeviceInfo, Environment, Event, FirstRun,
+    PushMessage, ScreenView, UserAttributeChange,
 };
 use support::{batch, batch_of};
 
@@ -30,7 +31,7 @@ fn each_limit_is_named_one_over_it() {
     let many = |count: usize| (0..count).fold(event("e"), |event, n| event.attribute(format!("n{n}"), true));
     let users = |count: usize| batch().user_attributes((0..count).map(|n| (format!("n{n}"), true)));
     let on = |event: Event| batch().event(event);
-    let table: [Case; 9] = [
+    let table: [Case; 11] = [
         (
             on(event(&text(256)).into()),
             on(event(&text(257)).into()),
@@ -67,6 +68,20 @@ fn each_limit_is_named_one_over_it() {
             "/user_attributes/l/0".into(),
             Rule::ListEntry,
             512,
+        ),
+        (
+            on(UserAttributeChange::new(text(256)).into()),
+            on(UserAttributeChange::new(text(257)).into()),
+            "/events/1/data/user_attribute_name".into(),
+            Rule::AttributeName,
+            256,
+        ),
+        (
+            on(CrashReport::new("s", "m").breadcrumb(Breadcrumb::new("l").attribute("a", text(4096))).into()),
+            on(CrashReport::new("s", "m").breadcrumb(Breadcrumb::new("l").attribute("a", text(4097))).into()),
+            "/events/1/data/breadcrumbs/0/data/custom_attributes/a".into(),
+            Rule::AttributeValue,
+            4096,
         ),
         (
             on(push(100).into()),

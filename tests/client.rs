@@ -216,6 +216,36 @@ async fn an_http_client_that_cannot_be_made_is_told() {
     assert_eq!(client.raw().expect_err("no HTTP client").kind(), ErrorKind::Config);
 }
 
+#[test]
+fn a_runtime_in_use_keeps_its_http_client_while_others_come_and_go() {
+    let peer = Peer::answering(ANSWER);
+    let made = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&made);
+    let client = builder(peer.url())
+        .http_client(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+            reqwest::Client::builder().build()
+        })
+        .build()
+        .expect("a client");
+    let main = tokio::runtime::Runtime::new().expect("a runtime");
+    for _ in 0..40 {
+        main.block_on(client.upload(batch())).expect("accepted");
+        tokio::runtime::Runtime::new().expect("a runtime").block_on(client.upload(batch())).expect("accepted");
+    }
+    assert_eq!(made.load(Ordering::SeqCst), 41);
+}
+
+#[test]
+fn outside_of_a_runtime_it_is_an_error_and_no_panic() {
+    let client = builder("http://127.0.0.1:9").build().expect("a client");
+    let mut upload = std::pin::pin!(client.upload(batch()));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(result) = upload.as_mut().poll(&mut context) else { panic!("it waits") };
+    let error = result.expect_err("no runtime");
+    assert_eq!((error.kind(), error.attempts(), error.unsent().len()), (ErrorKind::Config, 0, 1));
+}
+
 #[tokio::test]
 async fn redirects_are_not_followed() {
     let elsewhere = Peer::answering(ANSWER);

@@ -36,6 +36,23 @@ fn broken_yaml_is_named_by_line_and_column() {
 
 #[test]
 fn a_broken_component_is_named_with_its_line() {
+    for (from, to, place) in [
+        (
+            "'#/components/schemas/RateLimit'",
+            "'#/components/schemas/RateLimits'",
+            "components.headers.RateLimitExceeded",
+        ),
+        ("'#/components/headers/RetryAfter'", "'#/components/headers/Retry'", "components.responses.TooManyRequests"),
+        (
+            "description: Malformed JSON or a missing field. The body may be empty.",
+            "descriptions: x",
+            "components.responses.BadRequest",
+        ),
+        ("'#/components/responses/Forbidden'", "'#/components/responses/Forbiden'", "paths./bulkevents"),
+    ] {
+        let error = broken(from, to);
+        assert!(error.contains(&format!(": {place}: ")), "{error}");
+    }
     let table = [
         ("'#/components/schemas/Environment'", "'#/components/schemas/Enviroment'", "Batch", "Enviroment"),
         (

@@ -57,7 +57,9 @@ async fn a_body_of_262144_bytes_is_refused() {
     let request = |body: String| post(&server, "/events").basic_auth(mock::KEY, Some(mock::SECRET)).body(body);
     let padded = |size: usize| format!("{}{}", r#"{"environment":"development"}"#, " ".repeat(size - 29));
     assert_eq!(status(request(padded(262_143))).await, 202);
-    assert_eq!(status(request(padded(262_144))).await, 413);
+    for size in [262_144, 1_000_000, 10_000_000] {
+        assert_eq!(status(request(padded(size))).await, 413);
+    }
 }
 
 #[tokio::test]
@@ -110,10 +112,51 @@ fn violations_name_their_place() {
     for (body, expected) in table {
         assert_eq!(of(body), expected);
     }
+    assert_eq!(
+        of(json!({ "environment": "production", "events": [
+            { "event_type": "session_start", "data": { "custom_flags": { "a": 1 }, "timestamp_unixtime": 1 } },
+            { "event_type": "commerce_event", "data": {} },
+            { "event_type": "commerce_event", "data": { "product_action": { "action": "click" }, "promotion_action": { "action": "view" } } },
+            { "event_type": "commerce_event", "data": { "product_action": { "action": "click", "products": [{ "position": 2_147_483_648_i64 }] } } },
+        ] })),
+        [
+            "/events/0/data: Additional properties are not allowed ('custom_flags', 'timestamp_unixtime' were unexpected)",
+            "/events/1/data: exactly one of product_action, promotion_action, product_impressions is expected, there are 0",
+            "/events/2/data: exactly one of product_action, promotion_action, product_impressions is expected, there are 2",
+            "/events/3/data/product_action/products/0/position: 2147483648 is greater than the maximum of 2147483647",
+        ]
+    );
     let long = of(event("custom_event", json!({ "event_name": "é".repeat(100_000), "custom_event_type": "other" })));
     assert!(long[0].ends_with("is longer than 256 characters") && long[0].chars().count() < 400, "{}", long[0]);
     assert_eq!(contract::check_batches(&json!({}))[0].to_string(), "/: an array of batches is expected");
     assert!(Component::named("NoSuchComponent").is_none());
+}
+
+#[test]
+fn null_at_a_declared_property_means_absent() {
+    let change = json!({ "user_attribute_name": "a", "new": null, "old": null });
+    let first = json!({ "identity_type": "email", "identity": "a", "timestamp_unixtime_ms": 1 });
+    let right = json!({ "environment": "production", "mpid": null, "device_info": { "is_tablet": null }, "events": [
+        { "event_type": "user_attribute_change", "data": change },
+        { "event_type": "user_identity_change", "data": { "new": first, "old": null } },
+        { "event_type": "first_run", "data": { "custom_attributes": { "a": null } } },
+    ] });
+    assert_eq!(contract::check_batch(&right), []);
+    let wrong =
+        json!({ "environment": null, "events": [{ "event_type": "user_identity_change", "data": { "new": first } }] });
+    let said: Vec<_> = contract::check_batch(&wrong).iter().map(Violation::to_string).collect();
+    assert_eq!(said, [r#"/: "environment" is a required property"#, r#"/events/0/data: "old" is a required property"#]);
+}
+
+#[tokio::test]
+async fn a_refusal_lists_at_most_a_hundred_errors() {
+    let server = MockServer::start();
+    let batches = vec![json!({ "a": 1, "environment": 1 }); 100];
+    let error = support::builder(server.url()).build().expect("a client");
+    let sealed = batches.iter().map(|batch| mparticle::SealedBatch::from_json(batch.to_string()).expect("an object"));
+    let error = error.upload_bulk(sealed).await.expect_err("400");
+    assert_eq!(error.api_errors().len(), 101);
+    assert_eq!(error.api_errors()[100].message, "and 200 more");
 }
 
 #[test]

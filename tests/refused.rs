@@ -1,6 +1,12 @@
 //! What the typed API must not let anyone write does not compile, and the compiler says where.
 
+/// The compiler's words change with its versions and the test builds everything once more, so it runs where CI says that
+/// it is CI: `CI=true cargo test --all-features --test refused`.
 #[test]
 fn what_cannot_be_meant_does_not_compile() {
+    if std::env::var_os("CI").is_none() {
+        eprintln!("not looked at: set CI=true");
+        return;
+    }
     trybuild::TestCases::new().compile_fail("tests/refused/*.rs");
 }

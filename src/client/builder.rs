@@ -1,9 +1,10 @@
 //! The settings of a client, and the checks that they make sense.
 
+use std::env::{self, VarError};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{env, fmt};
 
 use reqwest::{Url, redirect};
 use uuid::Uuid;
@@ -45,19 +46,24 @@ impl ClientBuilder {
     /// or `au1`) and `MPARTICLE_BASE_URL`, which wins over the pod. An empty variable counts as absent.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the key or the secret is missing, or the pod is not known.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the key or the secret is missing, the pod is not known, or a
+    /// variable is not UTF-8.
     pub fn from_env() -> Result<Self, Error> {
-        Self::from_variables(|name| env::var(name).ok())
+        Self::from_variables(|name| match env::var(name) {
+            Ok(value) => Ok(Some(value)),
+            Err(VarError::NotPresent) => Ok(None),
+            Err(VarError::NotUnicode(_)) => Err(Error::config(format!("{name} is not UTF-8"))),
+        })
     }
 
-    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
-        let variable = |name| variable(name).filter(|value| !value.is_empty());
-        let needed = |name| variable(name).ok_or_else(|| Error::config(format!("{name} is not set")));
+    fn from_variables(variable: impl Fn(&str) -> Result<Option<String>, Error>) -> Result<Self, Error> {
+        let variable = |name| variable(name).map(|value| value.filter(|value| !value.is_empty()));
+        let needed = |name| variable(name)?.ok_or_else(|| Error::config(format!("{name} is not set")));
         let mut builder = Self::new(Credentials::new(needed("MPARTICLE_API_KEY")?, needed("MPARTICLE_API_SECRET")?));
-        if let Some(pod) = variable("MPARTICLE_POD") {
+        if let Some(pod) = variable("MPARTICLE_POD")? {
             builder.pod = pod.parse()?;
         }
-        builder.base_url = variable("MPARTICLE_BASE_URL");
+        builder.base_url = variable("MPARTICLE_BASE_URL")?;
         Ok(builder)
     }
 
@@ -110,7 +116,10 @@ impl ClientBuilder {
     /// use mparticle::{Client, Credentials};
     ///
     /// let client = Client::builder(Credentials::new("key", "secret"))
-    ///     .http_client(|| reqwest::Client::builder().proxy(reqwest::Proxy::https("http://proxy.example:3128")?).build())
+    ///     .http_client(|| {
+    ///         let proxy = reqwest::Proxy::https("http://proxy.example:3128")?;
+    ///         reqwest::Client::builder().proxy(proxy).redirect(reqwest::redirect::Policy::none()).build()
+    ///     })
     ///     .build()?;
     /// # Ok(())
     /// # }
@@ -210,7 +219,7 @@ mod tests {
 
     fn from(variables: &[(&str, &str)]) -> Result<Client, Error> {
         let find = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        ClientBuilder::from_variables(find)?.build()
+        ClientBuilder::from_variables(|name| Ok(find(name)))?.build()
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 pub use answer::Accepted;
@@ -218,6 +219,9 @@ impl Client {
 
     async fn post(&self, endpoint: Endpoint, body: Bytes) -> Result<Accepted, Error> {
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
+        if Handle::try_current().is_err() {
+            return Err(Error::config("the client has to be used within a tokio runtime; `blocking` brings its own"));
+        }
         let url = format!("{}{}", self.transport.base_url(), endpoint.path());
         let request =
             self.transport.http().and_then(|http| http.post(url).header(CONTENT_TYPE, JSON).body(body).build());

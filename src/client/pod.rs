@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::error::Error;
 
-/// The data centre that a workspace lives in. It is part of the account; the wrong one answers 403.
+/// The data centre that a workspace lives in. It is a part of the account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Pod {

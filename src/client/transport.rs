@@ -11,7 +11,7 @@ use tracing::{Instrument, Span, field};
 
 use crate::generated;
 
-/// How many runtimes' HTTP clients are kept. A program has one or two; a test suite makes one for each test.
+/// How many runtimes' HTTP clients are kept, those used last. A program has one or two; a test suite makes one for each test.
 const RUNTIMES: usize = 16;
 
 const OUR_USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("mparticle-rust/", env!("CARGO_PKG_VERSION")));
@@ -44,8 +44,10 @@ impl Transport {
     pub(super) fn http(&self) -> reqwest::Result<reqwest::Client> {
         let runtime = Handle::try_current().ok().map(|handle| handle.id());
         let mut clients = self.0.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, client)) = clients.iter().find(|(id, _)| *id == runtime) {
-            return Ok(client.clone());
+        if let Some(place) = clients.iter().position(|(id, _)| *id == runtime) {
+            // The one used last stands last, and the one used longest ago is forgotten first.
+            clients[place..].rotate_left(1);
+            return Ok(clients[clients.len() - 1].1.clone());
         }
         let client = (self.0.factory)()?;
         if clients.len() == RUNTIMES {
@@ -97,8 +99,8 @@ impl Transport {
 /// A word for the log: the error itself could name the URL.
 fn what_failed(error: &reqwest::Error) -> &'static str {
     match error {
-        error if error.is_timeout() => "timeout",
         error if error.is_connect() => "connect",
+        error if error.is_timeout() => "timeout",
         _ => "interrupted",
     }
 }

@@ -96,6 +96,8 @@ impl Contract {
     fn new() -> Self {
         let document: Value = serde_json::from_str(DOCUMENT).expect("build.rs wrote it");
         let mut components = document["components"].clone();
+        hold_ranges(&mut components);
+        close_payloads(&mut components["schemas"]);
         let branches = components["schemas"]["Event"]["oneOf"].take();
         let payloads = branches.as_array().into_iter().flatten().filter_map(|branch| {
             let name = branch["properties"]["event_type"]["enum"][0].as_str()?.to_owned();
@@ -117,19 +119,84 @@ impl Contract {
     }
 
     fn check_batch(&self, batch: &Value, at: &str, violations: &mut Vec<Violation>) {
-        collect(&self.batch, batch, at, violations);
+        let mut batch = batch.clone();
+        drop_nulls(&mut batch);
+        collect(&self.batch, &batch, at, violations);
         for (index, event) in batch["events"].as_array().into_iter().flatten().enumerate() {
             let (Some(name), Some(data)) = (event["event_type"].as_str(), event.get("data")) else {
                 continue; // The batch's own schema has said so.
             };
-            match self.payloads.get(name) {
-                Some(payload) => collect(payload, data, &format!("{at}/events/{index}/data"), violations),
-                None => violations.push(Violation {
+            let Some(payload) = self.payloads.get(name) else {
+                violations.push(Violation {
                     pointer: format!("{at}/events/{index}/event_type"),
                     message: format!("there is no event type {name:?}"),
-                }),
+                });
+                continue;
+            };
+            let at = format!("{at}/events/{index}/data");
+            collect(payload, data, &at, violations);
+            let kinds = COMMERCE_KINDS.iter().filter(|kind| data.get(kind).is_some()).count();
+            if name == "commerce_event" && kinds != 1 {
+                let message = format!("exactly one of {} is expected, there are {kinds}", COMMERCE_KINDS.join(", "));
+                violations.push(Violation { pointer: at, message });
             }
         }
+    }
+}
+
+/// What a commerce event is about: one of these, which a schema of merged properties cannot say.
+const COMMERCE_KINDS: [&str; 3] = ["product_action", "promotion_action", "product_impressions"];
+
+/// The published payloads are open, since neither branch of an `allOf` can be closed. Merged into one object they can.
+fn close_payloads(schemas: &mut Value) {
+    let common = schemas["CommonEventData"]["properties"].clone();
+    for schema in schemas.as_object_mut().into_iter().flat_map(|schemas| schemas.values_mut()) {
+        let Some([_, own]) = schema["allOf"].as_array().map(Vec::as_slice) else { continue };
+        let own = own.clone();
+        let mut properties = common.as_object().cloned().unwrap_or_default();
+        properties.extend(own["properties"].as_object().cloned().unwrap_or_default());
+        let required = own.get("required").cloned().unwrap_or_else(|| json!([]));
+        *schema = json!({
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": false,
+        });
+    }
+}
+
+/// OpenAPI says the range of an integer as its format, which a JSON Schema validator does not hold.
+fn hold_ranges(node: &mut Value) {
+    match node {
+        Value::Object(object) => {
+            let range = match object.get("format").and_then(Value::as_str) {
+                Some("int32") => Some((i32::MIN.into(), i32::MAX.into())),
+                Some("int64") => Some((i64::MIN, i64::MAX)),
+                _ => None,
+            };
+            if let Some((minimum, maximum)) = range {
+                object.insert("minimum".into(), minimum.into());
+                object.insert("maximum".into(), maximum.into());
+            }
+            object.values_mut().for_each(hold_ranges);
+        }
+        Value::Array(items) => items.iter_mut().for_each(hold_ranges),
+        _ => {}
+    }
+}
+
+/// A null at a declared property means that it is absent. It stays where it is a value: in the attribute maps, and as
+/// the `old` of a first identity.
+fn drop_nulls(node: &mut Value) {
+    const MAPS: [&str; 3] = ["user_attributes", "custom_attributes", "custom_flags"];
+    match node {
+        Value::Object(object) => {
+            let first_identity = object.get("new").is_some_and(Value::is_object);
+            object.retain(|key, value| !value.is_null() || (first_identity && key == "old"));
+            object.iter_mut().filter(|(key, _)| !MAPS.contains(&key.as_str())).for_each(|(_, value)| drop_nulls(value));
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
     }
 }
 

@@ -1,4 +1,7 @@
-//! A server on loopback that holds every request against `openapi/events.yaml` and answers as the service does.
+//! A server on loopback that holds every request against `openapi/events.yaml`.
+//!
+//! It answers with the statuses, headers and bodies of the service, and is stricter: what breaks the document is refused
+//! with a 400 that lists everything, also where the service would truncate, drop or ignore in silence.
 //!
 //! It is for tests and for trying things out: it knows the document and nothing of this crate's client or types, so any
 //! HTTP client can talk to it.

@@ -7,6 +7,9 @@ use crate::contract::{self, Violation};
 /// From this size on a body is refused: the service documents "under 256 KB", and one KB is taken as 1,024 bytes here.
 pub(super) const REFUSED_BODY_BYTES: usize = 262_144;
 
+/// At most this many errors are listed, so that an answer stays small enough to be read whole.
+const MOST_ERRORS: usize = 100;
+
 /// How the credentials of a request look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Auth {
@@ -29,6 +32,11 @@ impl Reply {
     }
 
     fn bad_request(messages: impl IntoIterator<Item = String>) -> Self {
+        let mut messages: Vec<_> = messages.into_iter().collect();
+        if messages.len() > MOST_ERRORS {
+            let rest = messages.split_off(MOST_ERRORS).len();
+            messages.push(format!("and {rest} more"));
+        }
         let errors: Vec<_> =
             messages.into_iter().map(|message| json!({ "code": "BAD_REQUEST", "message": message })).collect();
         Self { status: 400, body: Some(json!({ "errors": errors })), accepted: Vec::new() }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Collected, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use hyper::server::conn::http1;
@@ -98,7 +98,7 @@ async fn accept(listener: TcpListener, mock: Arc<Mock>) {
 impl Mock {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
-        let body = Limited::new(body, REFUSED_BODY_BYTES - 1).collect().await.ok().map(Collected::to_bytes);
+        let body = read_body(body).await;
         let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let auth = self.auth(&head.headers);
         let reply = reply::to(head.method.as_str(), head.uri.path(), auth, content_type, body.as_deref());
@@ -109,7 +109,7 @@ impl Mock {
             method: head.method.to_string(),
             path: head.uri.path().to_owned(),
             headers: shown(&head.headers),
-            body: body.unwrap_or_default().into(),
+            body: body.unwrap_or_default(),
             status: reply.status,
         });
         drop(seen);
@@ -137,6 +137,23 @@ impl Mock {
             _ => Auth::Missing,
         }
     }
+}
+
+/// The body, or nothing if it is too large. Such a one is still read (and dropped) up to a bound, since closing on a client
+/// that is sending resets the connection, and the client would never see the answer.
+async fn read_body(mut body: Incoming) -> Option<Vec<u8>> {
+    const DRAINED_BYTES: usize = 16 * 1024 * 1024;
+    let (mut kept, mut size) = (Vec::new(), 0);
+    while let Some(Ok(frame)) = body.frame().await {
+        let Ok(data) = frame.into_data() else { continue };
+        size += data.len();
+        if size < REFUSED_BODY_BYTES {
+            kept.extend_from_slice(&data);
+        } else if size > DRAINED_BYTES {
+            break;
+        }
+    }
+    (size < REFUSED_BODY_BYTES).then_some(kept)
 }
 
 fn shown(headers: &HeaderMap) -> Vec<(String, String)> {

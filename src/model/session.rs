@@ -97,8 +97,7 @@ impl Session {
         self.start
     }
 
-    /// The event of its start. As in the service's own SDKs its `source_message_id` is the session's UUID, so that a
-    /// start that is sent twice is one.
+    /// The event of its start. As in the service's own SDKs its `source_message_id` is the session's UUID.
     #[must_use]
     pub fn start_event(&self) -> SessionStart {
         let event = SessionStart::new().at(self.start).session(self);
@@ -108,11 +107,12 @@ impl Session {
         }
     }
 
-    /// The event of its end. The duration is from its start to this time, and zero if this time is earlier.
+    /// The event of its end. The duration is from its start to this time, in the milliseconds that are sent of both,
+    /// and zero if this time is earlier.
     #[must_use]
     pub fn end_event(&self, at: DateTime<Utc>) -> SessionEnd {
-        let duration = (at - self.start).to_std().unwrap_or(Duration::ZERO);
-        SessionEnd::new(duration).at(at).session(self)
+        let milliseconds = unixtime_ms(at).saturating_sub(unixtime_ms(self.start));
+        SessionEnd::new(Duration::from_millis(milliseconds.try_into().unwrap_or(0))).at(at).session(self)
     }
 
     /// Writes the session into an event's fields.

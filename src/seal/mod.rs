@@ -29,7 +29,7 @@ impl SealedBatch {
     /// Takes a batch that is JSON already: from a file, a queue, another program.
     ///
     /// The bytes stay as they are, whatever they hold; white space around them is cut off. Only if there is no
-    /// `source_request_id` (or a null) a random one is put in, since without it sending again would not be safe. Whether
+    /// `source_request_id` (or a null, or an empty text) a random one is put in, since without it sending again would not be safe. Whether
     /// the JSON is a batch that the service understands is not checked.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl SealedBatch {
         }
         let head: Head<'_> = serde_json::from_str(text).map_err(|error| not_a_batch(&error))?;
         match head.source_request_id.map(RawValue::get) {
-            None | Some("null") => {
+            None | Some("null" | "\"\"") => {
                 let source_request_id = ids::text(new_id()).into_boxed_str();
                 let json = insert_id(text, head.source_request_id, &source_request_id);
                 Ok(Self { json: json.into(), source_request_id })
@@ -107,7 +107,8 @@ impl fmt::Debug for SealedBatch {
 impl Batch {
     /// Stamps the ids and writes the JSON, once.
     ///
-    /// The batch gets a random `source_request_id` and each event a random `source_message_id`; whatever is set stays.
+    /// The batch gets a random `source_request_id` and each event a random `source_message_id`; whatever is set stays, except that an
+    /// empty `source_request_id` counts as none: two batches would share it. The ids of one call count up from a random one.
     /// Breadcrumbs inside a crash report are part of that event and get none.
     ///
     /// # Errors
@@ -154,7 +155,9 @@ mod private {
 
     impl Sealed for Batch {
         fn seal_in_place(&mut self, new_id: &mut dyn FnMut() -> Uuid) -> Result<SealedBatch, Error> {
-            self.source_request_id.get_or_insert_with(|| ids::text(new_id()));
+            if self.source_request_id.as_ref().is_none_or(String::is_empty) {
+                self.source_request_id = Some(ids::text(new_id()));
+            }
             for event in &mut self.events {
                 event.source_message_id_mut().get_or_insert_with(|| ids::text(new_id()));
             }

@@ -28,7 +28,7 @@ impl CommerceEvent {
         Self { promotion_action: Some(action), ..Self::default() }
     }
 
-    /// Products were shown.
+    /// Products were shown; it takes at least one list of them.
     #[must_use]
     pub fn impressions(impressions: impl IntoIterator<Item = ProductImpression>) -> Self {
         Self { product_impressions: impressions.into_iter().collect(), ..Self::default() }
