@@ -10,6 +10,7 @@ mod error;
 mod generated;
 pub mod limits;
 mod model;
+mod pointer;
 mod seal;
 
 #[cfg(feature = "blocking")]

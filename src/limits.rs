@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::pointer::escaped;
 use crate::types::Batch;
 
 /// At most this many bytes in one batch, written as JSON: the service says that a batch should not exceed 128 KB.
@@ -303,8 +304,4 @@ impl Findings {
             _ => {}
         }
     }
-}
-
-fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }

@@ -11,6 +11,7 @@ use serde::ser::{self, Impossible, Serializer};
 use serde_json::ser::Formatter;
 
 use crate::error::Error;
+use crate::pointer::escaped;
 
 /// Writes compact JSON, or names the first number that has no JSON form.
 pub(super) fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
@@ -43,8 +44,7 @@ struct NotFinite(String);
 
 impl NotFinite {
     fn within(self, key: impl fmt::Display) -> Self {
-        let key = key.to_string().replace('~', "~0").replace('/', "~1");
-        Self(format!("/{key}{}", self.0))
+        Self(format!("/{}{}", escaped(&key.to_string()), self.0))
     }
 }
 
