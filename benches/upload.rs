@@ -4,10 +4,9 @@
 
 mod support;
 
-use std::process::ExitCode;
-
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::ExitCode;
 use std::thread;
 
 use mparticle::{Batch, Client, Credentials, Event};

@@ -22,7 +22,7 @@ pub struct Error(Box<Inner>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A setting of the client is missing or wrong. Nothing was sent.
+    /// A setting of the client is missing or wrong, or it is used outside of a runtime. Nothing was sent.
     Config,
     /// A batch has no JSON form (it holds NaN or an infinity), or JSON of others is not a batch. Nothing was sent.
     Invalid,
@@ -36,6 +36,18 @@ pub enum ErrorKind {
     Interrupted,
     /// The service answered with an error; [`Error::status`] tells which.
     Refused,
+}
+
+impl ErrorKind {
+    /// What an attempt that got no answer failed of. A connect that timed out is a connect: nothing was sent.
+    pub(crate) fn of(source: &reqwest::Error) -> Self {
+        match source {
+            source if source.is_builder() => Self::Config,
+            source if source.is_connect() => Self::Connect,
+            source if source.is_timeout() => Self::Timeout,
+            _ => Self::Interrupted,
+        }
+    }
 }
 
 struct Inner {
@@ -87,11 +99,12 @@ impl Error {
 
     /// An attempt that got no answer. The URL is taken out of the error: it may hold what a user typed.
     pub(crate) fn transport(source: reqwest::Error) -> Self {
-        let (kind, message) = match &source {
-            source if source.is_builder() => (ErrorKind::Config, "the request or its HTTP client could not be built"),
-            source if source.is_connect() => (ErrorKind::Connect, "no connection to the service"),
-            source if source.is_timeout() => (ErrorKind::Timeout, "the service did not answer in time"),
-            _ => (ErrorKind::Interrupted, "the connection broke before an answer came"),
+        let kind = ErrorKind::of(&source);
+        let message = match kind {
+            ErrorKind::Config => "the request or its HTTP client could not be built",
+            ErrorKind::Connect => "no connection to the service",
+            ErrorKind::Timeout => "the service did not answer in time",
+            _ => "the connection broke before an answer came",
         };
         let mut error = Self::new(kind, message);
         error.0.attempts = u32::from(kind != ErrorKind::Config);

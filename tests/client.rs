@@ -182,9 +182,8 @@ async fn connections_are_kept() {
     assert_eq!((peer.requests().len(), peer.connections()), (6, 1));
 }
 
-#[test]
-fn each_runtime_gets_an_http_client_of_its_own() {
-    let peer = Peer::answering(ANSWER);
+/// A client of this peer, and how many HTTP clients it has made.
+fn counting(peer: &Peer) -> (Client, Arc<AtomicUsize>) {
     let made = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&made);
     let client = builder(peer.url())
@@ -194,6 +193,13 @@ fn each_runtime_gets_an_http_client_of_its_own() {
         })
         .build()
         .expect("a client");
+    (client, made)
+}
+
+#[test]
+fn each_runtime_gets_an_http_client_of_its_own() {
+    let peer = Peer::answering(ANSWER);
+    let (client, made) = counting(&peer);
     assert_eq!(made.load(Ordering::SeqCst), 0, "nothing is made before it is needed");
     // More runtimes than are remembered, one after the other, and each is gone when the next one comes.
     for runtimes in 1..=20 {
@@ -219,15 +225,7 @@ async fn an_http_client_that_cannot_be_made_is_told() {
 #[test]
 fn a_runtime_in_use_keeps_its_http_client_while_others_come_and_go() {
     let peer = Peer::answering(ANSWER);
-    let made = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&made);
-    let client = builder(peer.url())
-        .http_client(move || {
-            count.fetch_add(1, Ordering::SeqCst);
-            reqwest::Client::builder().build()
-        })
-        .build()
-        .expect("a client");
+    let (client, made) = counting(&peer);
     let main = tokio::runtime::Runtime::new().expect("a runtime");
     for _ in 0..40 {
         main.block_on(client.upload(batch())).expect("accepted");

@@ -26,6 +26,7 @@ use std::thread;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::Endpoint;
 use crate::error::Error;
 use crate::seal::{IntoSealed, SealedBatch};
 use crate::{Accepted, Client as AsyncClient};
@@ -72,7 +73,7 @@ impl Client {
     /// As [`Client::upload`](crate::Client::upload).
     pub fn upload(&self, batch: impl IntoSealed) -> Result<Accepted, Error> {
         let batch = self.client.seal(batch)?;
-        self.wait(vec![batch.clone()], |client| async move { client.upload(batch).await })
+        self.wait(Endpoint::Events, vec![batch])
     }
 
     /// As [`Client::upload_bulk`](crate::Client::upload_bulk).
@@ -81,7 +82,7 @@ impl Client {
     /// As [`Client::upload_bulk`](crate::Client::upload_bulk).
     pub fn upload_bulk<B: IntoSealed>(&self, batches: impl IntoIterator<Item = B>) -> Result<Accepted, Error> {
         let batches = self.client.seal_all(batches)?;
-        self.wait(batches.clone(), |client| async move { client.upload_bulk(batches).await })
+        self.wait(Endpoint::BulkEvents, batches)
     }
 
     /// As [`Client::upload_historical`](crate::Client::upload_historical).
@@ -90,17 +91,14 @@ impl Client {
     /// As [`Client::upload_historical`](crate::Client::upload_historical).
     pub fn upload_historical<B: IntoSealed>(&self, batches: impl IntoIterator<Item = B>) -> Result<Accepted, Error> {
         let batches = self.client.seal_all(batches)?;
-        self.wait(batches.clone(), |client| async move { client.upload_historical(batches).await })
+        self.wait(Endpoint::HistoricalEvents, batches)
     }
 
     /// Hands the call to the thread and waits for its answer. Only if the call panics is there none.
-    fn wait<F>(&self, unsent: Vec<SealedBatch>, call: impl FnOnce(AsyncClient) -> F) -> Result<Accepted, Error>
-    where
-        F: Future<Output = Result<Accepted, Error>> + Send + 'static,
-    {
+    fn wait(&self, endpoint: Endpoint, batches: Vec<SealedBatch>) -> Result<Accepted, Error> {
         let (answer, answered) = mpsc::sync_channel(1);
-        let call = call(self.client.clone());
-        let call: Call = Box::pin(async move { _ = answer.send(call.await) });
+        let (client, unsent) = (self.client.clone(), batches.clone());
+        let call: Call = Box::pin(async move { _ = answer.send(client.send(endpoint, batches).await) });
         let lost = || Error::config("the sending thread broke off");
         self.calls.send(call).map_err(|_| lost().with_unsent(unsent.clone()))?;
         answered.recv().unwrap_or_else(|_| Err(lost().with_unsent(unsent)))

@@ -108,7 +108,7 @@ impl ClientBuilder {
     /// Your own HTTP client: for a proxy, for certificates, for pool sizes.
     ///
     /// It is a factory, called once for each tokio runtime that the client is used in: a reqwest client shared by two
-    /// runtimes fails or hangs when the first one ends. Requests carry our timeout, credentials and user agent all the
+    /// runtimes fails or hangs when the first one ends. The clients of the 16 runtimes used last are kept. Requests carry our timeout, credentials and user agent all the
     /// same. Switch redirects off in it: the default client follows none, since no endpoint of the service redirects.
     ///
     /// ```no_run

@@ -83,6 +83,14 @@ impl Endpoint {
             Self::HistoricalEvents => "bulk_upload_historical_events",
         }
     }
+
+    /// The body that takes these batches there, if that keeps the limits.
+    fn body(self, batches: &[SealedBatch]) -> Result<Bytes, Error> {
+        match (self, batches) {
+            (Self::Events, [batch]) => check_batch(batch).map(|()| batch.json().clone()),
+            _ => bulk_body(batches),
+        }
+    }
 }
 
 impl Client {
@@ -119,11 +127,7 @@ impl Client {
     /// not be sealed, the error hands the batch back, sealed.
     pub async fn upload(&self, batch: impl IntoSealed) -> Result<Accepted, Error> {
         let batch = self.seal(batch)?;
-        let sent = match check_batch(&batch) {
-            Ok(()) => self.post(Endpoint::Events, batch.json().clone()).await,
-            Err(error) => Err(error),
-        };
-        sent.map_err(|error| error.with_unsent(vec![batch]))
+        self.send(Endpoint::Events, vec![batch]).await
     }
 
     /// Sends 1 to 100 batches to `/bulkevents`, as one request, once.
@@ -137,7 +141,7 @@ impl Client {
     /// service had to say. The error hands back all batches that could be sealed.
     pub async fn upload_bulk<B: IntoSealed>(&self, batches: impl IntoIterator<Item = B>) -> Result<Accepted, Error> {
         let batches = self.seal_all(batches)?;
-        self.post_all(Endpoint::BulkEvents, batches).await
+        self.send(Endpoint::BulkEvents, batches).await
     }
 
     /// Sends 1 to 100 batches of old data to `/bulkevents/historical`, as one request, once.
@@ -153,7 +157,7 @@ impl Client {
         batches: impl IntoIterator<Item = B>,
     ) -> Result<Accepted, Error> {
         let batches = self.seal_all(batches)?;
-        self.post_all(Endpoint::HistoricalEvents, batches).await
+        self.send(Endpoint::HistoricalEvents, batches).await
     }
 
     /// The generated endpoints over the same connections and with the same credentials; see [`raw`](crate::raw).
@@ -209,8 +213,9 @@ impl Client {
         }
     }
 
-    async fn post_all(&self, endpoint: Endpoint, batches: Vec<SealedBatch>) -> Result<Accepted, Error> {
-        let sent = match bulk_body(&batches) {
+    /// Sends sealed batches as one request, or hands them back in the error.
+    async fn send(&self, endpoint: Endpoint, batches: Vec<SealedBatch>) -> Result<Accepted, Error> {
+        let sent = match endpoint.body(&batches) {
             Ok(body) => self.post(endpoint, body).await,
             Err(error) => Err(error),
         };
@@ -223,10 +228,9 @@ impl Client {
             return Err(Error::config("the client has to be used within a tokio runtime; `blocking` brings its own"));
         }
         let url = format!("{}{}", self.transport.base_url(), endpoint.path());
-        let request =
-            self.transport.http().and_then(|http| http.post(url).header(CONTENT_TYPE, JSON).body(body).build());
-        let request = request.map_err(Error::transport)?;
-        let response = self.transport.execute(request, endpoint.operation()).await.map_err(Error::transport)?;
+        let http = self.transport.http().map_err(Error::transport)?;
+        let request = http.post(url).header(CONTENT_TYPE, JSON).body(body).build().map_err(Error::transport)?;
+        let response = self.transport.execute(&http, request, endpoint.operation()).await.map_err(Error::transport)?;
         answer::read(response).await
     }
 }

@@ -9,6 +9,7 @@ use reqwest::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use tokio::runtime::{Handle, Id};
 use tracing::{Instrument, Span, field};
 
+use crate::error::ErrorKind;
 use crate::generated;
 
 /// How many runtimes' HTTP clients are kept, those used last. A program has one or two; a test suite makes one for each test.
@@ -57,13 +58,13 @@ impl Transport {
         Ok(client)
     }
 
-    /// Sends a request once. Its body is never logged, nor is any header.
+    /// Sends a request once, through the HTTP client of this runtime. Its body is never logged, nor is any header.
     pub(super) async fn execute(
         &self,
+        http: &reqwest::Client,
         mut request: reqwest::Request,
         operation: &'static str,
     ) -> reqwest::Result<reqwest::Response> {
-        let http = self.http()?;
         let headers = request.headers_mut();
         headers.remove("api-version"); // The generated code adds it; the service does not know it.
         headers.insert(USER_AGENT, OUR_USER_AGENT);
@@ -98,9 +99,9 @@ impl Transport {
 
 /// A word for the log: the error itself could name the URL.
 fn what_failed(error: &reqwest::Error) -> &'static str {
-    match error {
-        error if error.is_connect() => "connect",
-        error if error.is_timeout() => "timeout",
+    match ErrorKind::of(error) {
+        ErrorKind::Connect => "connect",
+        ErrorKind::Timeout => "timeout",
         _ => "interrupted",
     }
 }
@@ -116,6 +117,7 @@ impl fmt::Debug for Transport {
 
 impl ClientHooks<Transport> for generated::Client {
     async fn exec(&self, request: reqwest::Request, info: &OperationInfo) -> reqwest::Result<reqwest::Response> {
-        self.inner().execute(request, info.operation_id).await
+        let transport = self.inner();
+        transport.execute(&transport.http()?, request, info.operation_id).await
     }
 }

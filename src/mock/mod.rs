@@ -55,7 +55,7 @@ pub struct Received {
     pub path: String,
     /// The headers, with names in lower case, in the order in which they came. The credentials are left out.
     pub headers: Vec<(String, String)>,
-    /// The body, byte for byte. Of a body over 262,144 bytes nothing is kept.
+    /// The body, byte for byte. Of a body of 262,144 bytes or more nothing is kept.
     pub body: Vec<u8>,
     /// The status that was answered.
     pub status: u16,

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::unixtime_ms;
+use super::{setters, unixtime_ms};
 use crate::types::{Batch, CcpaConsent, Consent, ConsentState};
 
 impl Consent {
@@ -57,16 +57,7 @@ impl Consent {
 /// The details of an answer, on a consent and on the consent within that of the CCPA.
 macro_rules! details {
     ($($(#[$words:meta])* $field:ident,)*) => {
-        impl Consent {
-            $(
-                $(#[$words])*
-                #[must_use]
-                pub fn $field(mut self, $field: impl Into<String>) -> Self {
-                    self.$field = Some($field.into());
-                    self
-                }
-            )*
-        }
+        setters!(Consent { $($(#[$words])* $field: String,)* });
 
         impl CcpaConsent {
             $(

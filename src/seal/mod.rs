@@ -107,8 +107,9 @@ impl fmt::Debug for SealedBatch {
 impl Batch {
     /// Stamps the ids and writes the JSON, once.
     ///
-    /// The batch gets a random `source_request_id` and each event a random `source_message_id`; whatever is set stays, except that an
-    /// empty `source_request_id` counts as none: two batches would share it. The ids of one call count up from a random one.
+    /// The batch gets a random `source_request_id` and each event a random `source_message_id`; the ids of one call count
+    /// up from a random one. Whatever is set stays, except that an empty `source_request_id` counts as none: two batches
+    /// would share it.
     /// Breadcrumbs inside a crash report are part of that event and get none.
     ///
     /// # Errors
@@ -183,11 +184,11 @@ fn place(error: &serde_json::Error) -> String {
     format!("at line {} column {}", error.line(), error.column())
 }
 
-/// Puts the id in place of `null`, or first in the object.
-fn insert_id(text: &str, null: Option<&RawValue>, id: &str) -> String {
-    if let Some(null) = null.map(RawValue::get) {
-        let at = null.as_ptr() as usize - text.as_ptr() as usize;
-        return format!("{}\"{id}\"{}", &text[..at], &text[at + null.len()..]);
+/// Puts the id in place of the `null` or the empty text that stands for one, or first in the object.
+fn insert_id(text: &str, placeholder: Option<&RawValue>, id: &str) -> String {
+    if let Some(placeholder) = placeholder.map(RawValue::get) {
+        let at = placeholder.as_ptr() as usize - text.as_ptr() as usize;
+        return format!("{}\"{id}\"{}", &text[..at], &text[at + placeholder.len()..]);
     }
     let rest = &text[1..];
     let comma = if rest.trim_ascii_start().starts_with('}') { "" } else { "," };
