@@ -51,6 +51,13 @@ macro_rules! payloads {
                 }
             }
 
+            /// Where an uploader notes the time of an event that has none.
+            pub(crate) fn timestamp_unixtime_ms_mut(&mut self) -> &mut Option<i64> {
+                match self {
+                    $(Self::$variant(data) => &mut data $(.$inner)? .timestamp_unixtime_ms,)*
+                }
+            }
+
             /// When it happened, in milliseconds since the Unix epoch.
             pub(crate) fn timestamp_unixtime_ms(&self) -> Option<i64> {
                 match self {
