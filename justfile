@@ -55,7 +55,7 @@ build-cost:
 
 # Cost ratios beside named rivals.
 bench:
-    cargo bench --bench serialise --bench upload
+    cargo bench --bench serialise --bench upload --bench uploader
 
 # Writes the public API as text. Needs cargo-public-api and a nightly toolchain.
 api:

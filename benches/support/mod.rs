@@ -1,6 +1,8 @@
 //! The load that all benches carry, twice: as this crate's types, and as the fewest structs that write the same JSON.
 #![allow(dead_code)]
 
+pub mod peer;
+
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -184,6 +186,15 @@ pub fn compare<A, B, X, Y>(
         BROKEN.store(true, Ordering::Relaxed);
     }
     println!("  ours {:.1} us, rival {:.1} us of CPU (shortest)", ours * 1e6, rival * 1e6);
+}
+
+/// Holds a ratio that was measured in another way to its limit.
+pub fn hold(what: &str, ratio: f64, limit: f64) {
+    let kept = ratio <= limit;
+    println!("{what}\n  ratio {ratio:.3}; at most {limit}: {}", if kept { "kept" } else { "BROKEN" });
+    if !kept {
+        BROKEN.store(true, Ordering::Relaxed);
+    }
 }
 
 static BROKEN: AtomicBool = AtomicBool::new(false);
