@@ -50,13 +50,6 @@ macro_rules! payloads {
                     $(Self::$variant(data) => &mut data $(.$inner)? .source_message_id,)*
                 }
             }
-
-            /// When it happened, in milliseconds since the Unix epoch.
-            pub(crate) fn timestamp_unixtime_ms(&self) -> Option<i64> {
-                match self {
-                    $(Self::$variant(data) => data $(.$inner)? .timestamp_unixtime_ms,)*
-                }
-            }
         }
 
         $(impl $payload {
