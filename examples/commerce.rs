@@ -9,7 +9,7 @@ use mparticle::{
 
 #[tokio::main]
 async fn main() -> Result<(), mparticle::Error> {
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
 
     let now = Utc::now();

@@ -46,7 +46,7 @@ use crate::seal::{IntoSealed, RandomIds, SealedBatch};
 /// assert_eq!(accepted.status(), 202);
 /// # Ok(())
 /// # }
-/// # let server = mparticle::mock::MockServer::builder().credentials("key", "secret").start();
+/// # let server = mparticle::mock::MockServer::builder().credentials("key", "secret").start_blocking();
 /// # tokio::runtime::Runtime::new().unwrap().block_on(run(&server)).unwrap();
 /// ```
 #[derive(Clone)]
@@ -173,7 +173,7 @@ impl Client {
     /// assert_eq!(answer.status(), 202);
     /// # Ok(())
     /// # }
-    /// # let server = mparticle::mock::MockServer::builder().credentials("key", "secret").start();
+    /// # let server = mparticle::mock::MockServer::builder().credentials("key", "secret").start_blocking();
     /// # tokio::runtime::Runtime::new().unwrap().block_on(run(&server)).unwrap();
     /// ```
     ///
