@@ -2,28 +2,16 @@
 
 mod support;
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use mparticle::mock::{self, Fault, MockServer};
-
-/// A connection on which one request has been written, and what reading from it gave: all bytes, and how it ended.
-struct Read1 {
-    bytes: Vec<u8>,
-    ended: Result<(), ErrorKind>,
-}
-
-impl Read1 {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes).into_owned()
-    }
-}
+use support::raw::{Exchange, exchange};
 
 /// Sends one batch on a raw socket and reads until the end, or for half a second without a byte.
-fn send(server: &MockServer) -> Read1 {
+fn send(server: &MockServer) -> Exchange {
     let body = r#"{"environment":"development","mpid":1}"#;
     let pair = BASE64_STANDARD.encode(format!("{}:{}", mock::KEY, mock::SECRET));
     let head = format!(
@@ -31,12 +19,7 @@ fn send(server: &MockServer) -> Read1 {
          content-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
-    let mut stream = TcpStream::connect(server.url().trim_start_matches("http://")).expect("a connection");
-    stream.set_read_timeout(Some(Duration::from_millis(500))).expect("a timeout");
-    stream.write_all(format!("{head}{body}").as_bytes()).expect("sent");
-    let mut bytes = Vec::new();
-    let ended = stream.read_to_end(&mut bytes).map(drop).map_err(|error| error.kind());
-    Read1 { bytes, ended }
+    exchange(&server.url(), format!("{head}{body}").as_bytes(), false, Duration::from_millis(500))
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod peer;
+pub mod raw;
 pub mod values;
 
 use mparticle::contract::{Severity, Violation};
