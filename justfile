@@ -35,7 +35,7 @@ docs:
 
 # Every feature alone.
 features:
-    for feature in rustls native-tls blocking mock; do cargo check --no-default-features --features $feature || exit 1; done
+    for feature in rustls native-tls blocking mock cli; do cargo check --no-default-features --features $feature || exit 1; done
 
 # What the features must not pull in.
 trees:
@@ -53,9 +53,18 @@ regenerates:
 build-cost:
     .ci/build-cost
 
+# The live page in a real Chromium. Needs Debian's chromium and chromium-driver, npm and Python.
+page:
+    cargo build --features cli
+    tests/page/run
+
+# Looks for bytes that upset the mock, this long for each target. Needs cargo-fuzz and a nightly toolchain.
+fuzz seconds="300":
+    for target in mock_body mock_request; do cargo +nightly fuzz run $target -- -max_total_time={{seconds}} -timeout=20 || exit 1; done
+
 # Cost ratios beside named rivals.
 bench:
-    cargo bench --bench serialise --bench upload
+    cargo bench --bench serialise --bench upload --bench mock
 
 # Writes the public API as text. Needs cargo-public-api and a nightly toolchain.
 api:

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 /// Send events to mParticle, and test what you send
 #[derive(Parser)]
-#[command(name = "mparticle", version, about, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(name = "mparticle", version, arg_required_else_help = true, disable_help_subcommand = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
