@@ -1,6 +1,5 @@
-//! Many users in one request, and what to do with an error. `cargo run --example bulk`
+//! Many users at once, and what to do with what the service does not take. `cargo run --example bulk`
 
-use mparticle::limits::MAX_BATCHES_PER_REQUEST;
 use mparticle::mock::{self, MockServer};
 use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment};
 
@@ -9,20 +8,23 @@ async fn main() -> Result<(), mparticle::Error> {
     let server = MockServer::start().await;
     let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
 
-    let users: Vec<_> = (0..250)
-        .map(|user| {
-            Batch::new(Environment::Development)
-                .customer_id(format!("customer-{user}"))
-                .event(CustomEvent::new("Read Newsletter", CustomEventType::UserContent).attribute("issue", 11))
-        })
-        .collect();
-    for batches in users.chunks(MAX_BATCHES_PER_REQUEST) {
-        match client.upload_bulk(batches.to_vec()).await {
-            Ok(accepted) => println!("{} batches: {}", batches.len(), accepted.status()),
-            // The sealed batches keep their ids: sent again, the service drops what it had accepted after all.
-            Err(error) if error.is_retryable() => println!("to be sent again: {}", error.into_unsent().len()),
-            Err(error) => println!("{error}: {:?}", error.api_errors()),
+    let users = (0..250).map(|user| {
+        let batch = Batch::new(Environment::Development)
+            .customer_id(format!("customer-{user}"))
+            .event(CustomEvent::new("Read Newsletter", CustomEventType::UserContent).attribute("issue", 11));
+        // One of them is a mistake: the service refuses the request, and the client finds out which it is.
+        if user == 42 { Batch { ip: Some("not an address".into()), ..batch } } else { batch }
+    });
+    match client.upload_bulk(users).await {
+        Ok(report) => {
+            println!("{} delivered with {} requests", report.delivered(), report.requests());
+            for rejected in report.rejected() {
+                println!("batch {} was rejected: {:?}", rejected.index(), rejected.error().api_errors());
+            }
         }
+        // Something was not sent, after all attempts. `into_unsent` hands it back sealed: sent again, the service drops what it had
+        // accepted after all.
+        Err(error) => println!("{error}: {} batches to be sent later", error.unsent().len()),
     }
     println!("the mock has {} batches", server.batches().len());
     Ok(())

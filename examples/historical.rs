@@ -24,7 +24,7 @@ async fn main() -> Result<(), mparticle::Error> {
             println!("left out: {finding}");
         }
     }
-    let accepted = client.upload_historical(fitting).await?;
-    println!("{} for {} batch", accepted.status(), server.batches().len());
+    let report = client.upload_historical(fitting).await?;
+    println!("{} delivered, the mock has {}", report.delivered(), server.batches().len());
     Ok(())
 }

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
+use crate::delivery::Report;
 use crate::seal::SealedBatch;
-use crate::types::{ApiError, RateLimit};
+use crate::types::{ApiError, Batch, RateLimit};
 
 /// Why something was not sent, or was not accepted.
 ///
 /// Ask it questions instead of matching on it: [`is_retryable`](Self::is_retryable), [`status`](Self::status),
 /// [`api_errors`](Self::api_errors), [`retry_after`](Self::retry_after). Whatever was sealed and not accepted comes back
-/// through [`into_unsent`](Self::into_unsent), with its ids, so that sending it again is safe.
+/// through [`into_unsent`](Self::into_unsent), with its ids, so that sending it again is safe; a batch that could not be
+/// sealed comes back through [`into_unsealed`](Self::into_unsealed).
 ///
 /// Its text and its `Debug` form hold no secret, no header and nothing of the user's data.
 pub struct Error(Box<Inner>);
@@ -36,6 +38,8 @@ pub enum ErrorKind {
     Interrupted,
     /// The service answered with an error; [`Error::status`] tells which.
     Refused,
+    /// The service had asked everyone with these credentials to wait, for longer than the caller would. Nothing was sent.
+    Paused,
 }
 
 impl ErrorKind {
@@ -54,12 +58,17 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     refusal: Option<Refusal>,
+    /// How long to wait, where no answer says so.
+    pause: Option<Duration>,
     attempts: u32,
     unsent: Vec<SealedBatch>,
+    unsealed: Option<Batch>,
+    report: Option<Report>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 /// What an answer other than 2xx told.
+#[derive(Clone)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) retry_after: Option<Duration>,
@@ -70,7 +79,17 @@ pub(crate) struct Refusal {
 impl Error {
     fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self(Box::new(Inner { kind, message, refusal: None, attempts: 0, unsent: Vec::new(), source: None }))
+        Self(Box::new(Inner {
+            kind,
+            message,
+            refusal: None,
+            pause: None,
+            attempts: 0,
+            unsent: Vec::new(),
+            unsealed: None,
+            report: None,
+            source: None,
+        }))
     }
 
     pub(crate) fn config(message: impl Into<String>) -> Self {
@@ -83,6 +102,18 @@ impl Error {
 
     pub(crate) fn limit(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Limit, message)
+    }
+
+    /// The time for all attempts was over in the midst of one.
+    pub(crate) fn out_of_time() -> Self {
+        Self::new(ErrorKind::Timeout, "the service did not answer before the deadline").with_attempts(1)
+    }
+
+    /// The credential waits, and will for this long.
+    pub(crate) fn paused(pause: Duration) -> Self {
+        let mut error = Self::new(ErrorKind::Paused, "the service has asked to wait longer than the deadline allows");
+        error.0.pause = Some(pause);
+        error
     }
 
     pub(crate) fn refused(refusal: Refusal) -> Self {
@@ -121,10 +152,34 @@ impl Error {
         self
     }
 
-    /// Says which of several batches it is about.
-    pub(crate) fn of_batch(mut self, index: usize) -> Self {
-        self.0.message = format!("batch {index}: {}", self.0.message);
+    pub(crate) fn add_unsent(&mut self, unsent: &[SealedBatch]) {
+        self.0.unsent.extend_from_slice(unsent);
+    }
+
+    /// The batch that it is about, which could not be sealed.
+    pub(crate) fn with_unsealed(mut self, batch: Batch) -> Self {
+        self.0.unsealed = Some(batch);
         self
+    }
+
+    /// What became of the others.
+    pub(crate) fn with_report(mut self, report: Report) -> Self {
+        self.0.report = Some(report);
+        self
+    }
+
+    pub(crate) fn with_attempts(mut self, attempts: u32) -> Self {
+        self.0.attempts = attempts;
+        self
+    }
+
+    /// The same for another batch: all but what came back, and the source, which cannot be shared.
+    pub(crate) fn again(&self) -> Self {
+        let mut error = Self::new(self.0.kind, self.0.message.clone());
+        error.0.refusal.clone_from(&self.0.refusal);
+        error.0.pause = self.0.pause;
+        error.0.attempts = self.0.attempts;
+        error
     }
 
     /// The kind of trouble.
@@ -150,7 +205,7 @@ impl Error {
     /// How long the service asks to wait, from its `Retry-After` in seconds or as a date. Zero if the date has passed.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.0.refusal.as_ref()?.retry_after
+        self.0.refusal.as_ref().and_then(|refusal| refusal.retry_after).or(self.0.pause)
     }
 
     /// Which rate limit was exceeded, if the service told so with a 429. All ask to send less often, except
@@ -160,19 +215,20 @@ impl Error {
         self.0.refusal.as_ref()?.rate_limit
     }
 
-    /// Whether sending the same again, later, can succeed: no connection, no answer, or a status of 408, 429 or 5xx.
+    /// Whether sending the same again, later, can succeed: no connection, no answer, a status of 408, 425, 429 or 5xx, or
+    /// a wait that the service has asked for.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.0.kind {
-            ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Interrupted => true,
-            ErrorKind::Refused => {
-                self.status().is_some_and(|status| matches!(status.as_u16(), 408 | 429) || status.is_server_error())
-            }
+            ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Interrupted | ErrorKind::Paused => true,
+            ErrorKind::Refused => self
+                .status()
+                .is_some_and(|status| matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error()),
             ErrorKind::Config | ErrorKind::Invalid | ErrorKind::Limit => false,
         }
     }
 
-    /// How often it was tried over the network; 0 if it never came so far.
+    /// How often the batches that it is about were sent over the network; 0 if it never came so far.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.attempts
@@ -189,6 +245,29 @@ impl Error {
     #[must_use]
     pub fn into_unsent(self) -> Vec<SealedBatch> {
         self.0.unsent
+    }
+
+    /// The batch that it is about, if it could not be sealed. Its ids are set.
+    #[must_use]
+    pub fn unsealed(&self) -> Option<&Batch> {
+        self.0.unsealed.as_ref()
+    }
+
+    /// Takes the batch that it is about, if it could not be sealed. Its ids are set.
+    #[must_use]
+    pub fn into_unsealed(self) -> Option<Batch> {
+        self.0.unsealed
+    }
+
+    /// What became of the batches that are not [`unsent`](Self::unsent), if it ended the sending of several.
+    #[must_use]
+    pub fn report(&self) -> Option<&Report> {
+        self.0.report.as_ref()
+    }
+
+    /// Takes it apart into the sealed batches that were not accepted, and what became of the others.
+    pub fn into_parts(self) -> (Vec<SealedBatch>, Report) {
+        (self.0.unsent, self.0.report.unwrap_or_default())
     }
 }
 

@@ -6,16 +6,19 @@ pub mod contract;
 pub mod mock;
 
 mod client;
+mod delivery;
 mod error;
 mod generated;
 pub mod limits;
 mod model;
+mod pack;
 mod pointer;
 mod seal;
 
 #[cfg(feature = "blocking")]
 pub use client::blocking;
-pub use client::{Accepted, Client, ClientBuilder, Credentials, Pod};
+pub use client::{Client, ClientBuilder, Credentials, Pod};
+pub use delivery::{Accepted, Rejected, Report, RetryPolicy};
 pub use error::{Error, ErrorKind};
 pub use generated::types;
 pub use model::{Session, SessionId};

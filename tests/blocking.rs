@@ -17,8 +17,9 @@ fn it_takes_the_same_roads() {
     let server = MockServer::start_blocking();
     let client = start(&server);
     client.upload(batch()).expect("one");
-    client.upload_bulk([batch(), batch()]).expect("many");
-    client.upload_historical([batch().seal().expect("a batch")]).expect("old ones");
+    assert_eq!(client.upload_bulk([batch(), batch()]).expect("many").delivered(), 2);
+    let report = client.upload_historical([batch().seal().expect("a batch")]).expect("old ones");
+    assert_eq!(report.delivered(), 1);
     let paths: Vec<_> = server.requests().into_iter().map(|request| request.path).collect();
     assert_eq!(paths, ["/events", "/bulkevents", "/bulkevents/historical"]);
 }
@@ -61,6 +62,8 @@ fn its_errors_hand_back_what_was_not_sent() {
     assert_eq!((one.kind(), one.unsent().len(), one.attempts()), (ErrorKind::Connect, 1, 1));
     let many = client.upload_bulk([batch(), batch()]).expect_err("nobody listens");
     assert_eq!((many.kind(), many.into_unsent().len()), (ErrorKind::Connect, 2));
+    let report = client.upload_bulk([batch().user_attribute("a", f64::NAN)]).expect("nothing is unsent");
+    assert_eq!((report.delivered(), report.rejected().len(), report.requests()), (0, 1, 0));
     let none = client.upload(batch().user_attribute("a", f64::NAN)).expect_err("NaN");
     assert_eq!(none.to_string(), "/user_attributes/a is NaN or infinite, which JSON cannot say");
 }

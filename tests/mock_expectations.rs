@@ -24,7 +24,8 @@ async fn sent() -> (MockServer, Client) {
     client.upload(first.clone()).await.expect("accepted");
     client.upload(first).await.expect("accepted, and dropped");
     let session = Session::start(chrono::Utc::now());
-    client.upload_bulk([of("2").event(session.start_event())]).await.expect("accepted");
+    let report = client.upload_bulk([of("2").event(session.start_event())]).await.expect("accepted");
+    assert_eq!(report.delivered(), 1);
     (server, client)
 }
 

@@ -5,10 +5,11 @@ mod support;
 use std::error::Error as _;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base64::Engine;
 use mparticle::mock::MockServer;
-use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, Error};
+use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, Error, RetryPolicy};
 use support::peer::Peer;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -60,13 +61,16 @@ fn nothing_private_is_shown() {
     let dead = "http://127.0.0.1:1".to_owned();
     for url in [server.url(), rude.url(), garbage.url(), dead] {
         for (key, secret) in [(KEY, SECRET), (SECRET, KEY)] {
-            let builder = Client::builder(Credentials::new(key, secret)).base_url(&url);
+            // Twice, so that what is said of sending again is in the log as well.
+            let retry = RetryPolicy::new().max_attempts(2).base(Duration::from_millis(1));
+            let builder = Client::builder(Credentials::new(key, secret)).base_url(&url).retry(retry);
             texts += &format!("{builder:?} {:?}", Credentials::new(key, secret));
             let client = builder.build().expect("a client");
             let raw = client.raw().expect("the raw client");
             texts += &format!("{client:?} {raw:?}");
-            let results = [runtime.block_on(client.upload(batch())), runtime.block_on(client.upload_bulk([batch()]))];
-            texts.extend(results.iter().filter_map(|result| result.as_ref().err()).map(shown));
+            let one = runtime.block_on(client.upload(batch())).map(|accepted| format!("{accepted:?}"));
+            let many = runtime.block_on(client.upload_bulk([batch()])).map(|report| format!("{report:?}"));
+            texts.extend([one, many].map(|result| result.unwrap_or_else(|error| shown(&error))));
             let _ = runtime.block_on(raw.upload_events(&batch()));
         }
     }
@@ -78,7 +82,15 @@ fn nothing_private_is_shown() {
     texts += &shown(&batch().user_attribute("a", f64::NAN).seal().expect_err("NaN"));
 
     let log = String::from_utf8_lossy(&log.0.lock().expect("the log")).into_owned();
-    for part in ["mparticle.request", "status=202", "status=403", "duration_ms=", "size=", "error=\"connect\""] {
+    for part in [
+        "mparticle.request",
+        "status=202",
+        "status=403",
+        "duration_ms=",
+        "size=",
+        "error=\"connect\"",
+        "to be sent again",
+    ] {
         assert!(log.contains(part), "{part} is not in the log");
     }
     let encoded = |pair: String| base64::prelude::BASE64_STANDARD.encode(pair);

@@ -3,38 +3,16 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use reqwest::Response;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
+use crate::delivery::Accepted;
 use crate::error::{Error, Refusal};
 use crate::types::ApiError;
 
 /// At most this much of an answer is read, in bytes. The documented errors need a few hundred.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
-
-/// The service took the request. Acceptance is not processing: the service can still drop a batch, and says nothing then.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Accepted {
-    status: StatusCode,
-    rate_limit_used: Option<f64>,
-}
-
-impl Accepted {
-    /// The HTTP status, 202 by the service's documents.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        self.status
-    }
-
-    /// How much of the tightest rate limit is in use, in percent, if the service told. A sender that slows down while this
-    /// nears 100 is never told to.
-    #[must_use]
-    pub fn rate_limit_used(&self) -> Option<f64> {
-        self.rate_limit_used
-    }
-}
 
 /// Reads the answer. Acceptance is in its head: whatever body may follow a 2xx is not waited for.
 pub(super) async fn read(mut response: Response) -> Result<Accepted, Error> {
@@ -43,7 +21,7 @@ pub(super) async fn read(mut response: Response) -> Result<Accepted, Error> {
         let rate_limit_used = header(response.headers(), "x-mp-rate-limit-percentage-used")
             .and_then(|text| text.parse().ok())
             .filter(|used: &f64| used.is_finite());
-        return Ok(Accepted { status, rate_limit_used });
+        return Ok(Accepted::new(status, rate_limit_used));
     }
     let headers = response.headers();
     let retry_after = header(headers, RETRY_AFTER.as_str()).and_then(|text| retry_after(text, Utc::now()));

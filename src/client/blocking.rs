@@ -26,10 +26,10 @@ use std::thread;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::Endpoint;
+use crate::Client as AsyncClient;
+use crate::delivery::{Accepted, Endpoint, Report};
 use crate::error::Error;
 use crate::seal::{IntoSealed, SealedBatch};
-use crate::{Accepted, Client as AsyncClient};
 
 /// Sends batches and waits for the answer; see the [module](self). Cloning is cheap and shares the thread, which ends when
 /// the last clone is dropped.
@@ -72,36 +72,51 @@ impl Client {
     /// # Errors
     /// As [`Client::upload`](crate::Client::upload).
     pub fn upload(&self, batch: impl IntoSealed) -> Result<Accepted, Error> {
-        let batch = self.client.seal(batch)?;
-        self.wait(Endpoint::Events, vec![batch])
+        let parts = self.client.seal(batch)?;
+        let kept = parts.clone();
+        self.wait(kept, move |client| async move { client.send_one(parts).await })
     }
 
     /// As [`Client::upload_bulk`](crate::Client::upload_bulk).
     ///
     /// # Errors
     /// As [`Client::upload_bulk`](crate::Client::upload_bulk).
-    pub fn upload_bulk<B: IntoSealed>(&self, batches: impl IntoIterator<Item = B>) -> Result<Accepted, Error> {
-        let batches = self.client.seal_all(batches)?;
-        self.wait(Endpoint::BulkEvents, batches)
+    pub fn upload_bulk<B: IntoSealed>(&self, batches: impl IntoIterator<Item = B>) -> Result<Report, Error> {
+        self.send_all(Endpoint::BulkEvents, batches)
     }
 
     /// As [`Client::upload_historical`](crate::Client::upload_historical).
     ///
     /// # Errors
     /// As [`Client::upload_historical`](crate::Client::upload_historical).
-    pub fn upload_historical<B: IntoSealed>(&self, batches: impl IntoIterator<Item = B>) -> Result<Accepted, Error> {
-        let batches = self.client.seal_all(batches)?;
-        self.wait(Endpoint::HistoricalEvents, batches)
+    pub fn upload_historical<B: IntoSealed>(&self, batches: impl IntoIterator<Item = B>) -> Result<Report, Error> {
+        self.send_all(Endpoint::HistoricalEvents, batches)
     }
 
-    /// Hands the call to the thread and waits for its answer. Only if the call panics is there none.
-    fn wait(&self, endpoint: Endpoint, batches: Vec<SealedBatch>) -> Result<Accepted, Error> {
+    fn send_all<B: IntoSealed>(
+        &self,
+        endpoint: Endpoint,
+        batches: impl IntoIterator<Item = B>,
+    ) -> Result<Report, Error> {
+        let consignment = self.client.seal_all(batches);
+        let kept = consignment.parts().to_vec();
+        self.wait(kept, move |client| async move { client.send_all(endpoint, consignment).await })
+    }
+
+    /// Hands the call to the thread and waits for its answer. Only if the call panics is there none; what was kept comes
+    /// back then.
+    fn wait<T: Send + 'static, F: Future<Output = Result<T, Error>> + Send + 'static>(
+        &self,
+        kept: Vec<SealedBatch>,
+        call: impl FnOnce(AsyncClient) -> F,
+    ) -> Result<T, Error> {
         let (answer, answered) = mpsc::sync_channel(1);
-        let (client, unsent) = (self.client.clone(), batches.clone());
-        let call: Call = Box::pin(async move { _ = answer.send(client.send(endpoint, batches).await) });
-        let lost = || Error::config("the sending thread broke off");
-        self.calls.send(call).map_err(|_| lost().with_unsent(unsent.clone()))?;
-        answered.recv().unwrap_or_else(|_| Err(lost().with_unsent(unsent)))
+        let called = call(self.client.clone());
+        let sent = self.calls.send(Box::pin(async move { _ = answer.send(called.await) }));
+        match (sent, answered.recv()) {
+            (Ok(()), Ok(result)) => result,
+            _ => Err(Error::config("the sending thread broke off").with_unsent(kept)),
+        }
     }
 }
 

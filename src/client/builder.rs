@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::transport::{HttpFactory, Transport};
 use super::{Client, Credentials, IdSource, Pod};
+use crate::delivery::{self, Courier, RetryPolicy};
 use crate::error::Error;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,6 +25,7 @@ pub struct ClientBuilder {
     allow_plain_http: bool,
     timeout: Duration,
     connect_timeout: Duration,
+    retry: RetryPolicy,
     http_client: Option<HttpFactory>,
     id_source: Option<IdSource>,
 }
@@ -37,6 +39,7 @@ impl ClientBuilder {
             allow_plain_http: false,
             timeout: DEFAULT_TIMEOUT,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            retry: RetryPolicy::new(),
             http_client: None,
             id_source: None,
         }
@@ -105,6 +108,13 @@ impl ClientBuilder {
         self
     }
 
+    /// How what fails is tried again. [`RetryPolicy::new`] by default; [`RetryPolicy::never`] sends everything once.
+    #[must_use]
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
     /// Your own HTTP client: for a proxy, for certificates, for pool sizes.
     ///
     /// It is a factory, called once for each tokio runtime that the client is used in: a reqwest client shared by two
@@ -168,10 +178,8 @@ impl ClientBuilder {
             }),
         };
         let base_url = url.as_str().trim_end_matches('/').to_owned();
-        Ok(Client {
-            transport: Transport::new(base_url, authorization, self.timeout, factory),
-            id_source: self.id_source,
-        })
+        let transport = Transport::new(base_url, authorization, self.timeout, factory);
+        Ok(Client { courier: Courier::new(transport, self.retry, delivery::random()), id_source: self.id_source })
     }
 }
 
@@ -209,6 +217,7 @@ impl fmt::Debug for ClientBuilder {
             .field("pod", &self.pod)
             .field("timeout", &self.timeout)
             .field("connect_timeout", &self.connect_timeout)
+            .field("retry", &self.retry)
             .finish_non_exhaustive()
     }
 }
@@ -226,7 +235,7 @@ mod tests {
     fn the_environment_gives_key_secret_pod_and_base_url() {
         const KEY: (&str, &str) = ("MPARTICLE_API_KEY", "k");
         const SECRET: (&str, &str) = ("MPARTICLE_API_SECRET", "s");
-        let base_url = |variables: &[_]| from(variables).map(|client| client.transport.base_url().to_owned());
+        let base_url = |variables: &[_]| from(variables).map(|client| client.courier.road.base_url().to_owned());
 
         assert_eq!(base_url(&[KEY, SECRET]).expect("the default pod"), Pod::Us1.base_url());
         assert_eq!(base_url(&[KEY, SECRET, ("MPARTICLE_POD", "EU1")]).expect("a pod"), Pod::Eu1.base_url());

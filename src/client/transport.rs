@@ -4,13 +4,18 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
-use reqwest::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use tokio::runtime::{Handle, Id};
 use tracing::{Instrument, Span, field};
 
-use crate::error::ErrorKind;
+use super::answer;
+use crate::delivery::{Accepted, Endpoint, Road};
+use crate::error::{Error, ErrorKind};
 use crate::generated;
+use crate::pack;
+use crate::seal::SealedBatch;
 
 /// How many runtimes' HTTP clients are kept, those used last. A program has one or two; a test suite makes one for each test.
 const RUNTIMES: usize = 16;
@@ -94,6 +99,21 @@ impl Transport {
         }
         .instrument(span)
         .await
+    }
+}
+
+impl Road for Transport {
+    async fn attempt(&self, endpoint: Endpoint, batches: &[&SealedBatch]) -> Result<Accepted, Error> {
+        const JSON: HeaderValue = HeaderValue::from_static("application/json");
+        let body = match (endpoint, batches) {
+            (Endpoint::Events, [batch]) => batch.json().clone(),
+            _ => Bytes::from(pack::join(batches)),
+        };
+        let url = format!("{}{}", self.base_url(), endpoint.path());
+        let http = self.http().map_err(Error::transport)?;
+        let request = http.post(url).header(CONTENT_TYPE, JSON).body(body).build().map_err(Error::transport)?;
+        let response = self.execute(&http, request, endpoint.operation()).await.map_err(Error::transport)?;
+        answer::read(response).await
     }
 }
 

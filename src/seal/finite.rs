@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io;
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde::ser::{self, Impossible, Serializer};
 use serde_json::ser::Formatter;
@@ -14,7 +15,7 @@ use crate::error::Error;
 use crate::pointer::escaped;
 
 /// Writes compact JSON, or names the first number that has no JSON form.
-pub(super) fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
+pub(super) fn to_json<T: Serialize>(value: &T) -> Result<Bytes, Error> {
     let mut json = Vec::with_capacity(2048);
     let mut formatter = CountNulls(0);
     value
@@ -25,7 +26,8 @@ pub(super) fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
             Error::invalid(format!("{pointer} is NaN or infinite, which JSON cannot say"))
         })?;
     }
-    Ok(json)
+    // Without what the vector has to spare: a queue is full of these.
+    Ok(json.into_boxed_slice().into())
 }
 
 /// serde_json's compact form; every method that is not here is its default.

@@ -2,19 +2,22 @@
 
 mod finite;
 mod ids;
+mod json;
+mod split;
+mod user;
 
 use std::fmt;
 
 use bytes::Bytes;
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
 pub(crate) use ids::RandomIds;
+pub(crate) use user::UserKey;
 
 use crate::error::Error;
 use crate::types::Batch;
 use private::Sealed as _;
+use user::Names;
 
 /// A batch as the very bytes that will be sent, with the id that makes sending them again safe.
 ///
@@ -23,58 +26,10 @@ use private::Sealed as _;
 pub struct SealedBatch {
     json: Bytes,
     source_request_id: Box<str>,
+    user: UserKey,
 }
 
 impl SealedBatch {
-    /// Takes a batch that is JSON already: from a file, a queue, another program.
-    ///
-    /// The bytes stay as they are, whatever they hold; white space around them is cut off. Only if there is no
-    /// `source_request_id` (or a null, or an empty text) a random one is put in, since without it sending again would not be safe. Whether
-    /// the JSON is a batch that the service understands is not checked.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it is not UTF-8, not one JSON object, or its
-    /// `source_request_id` is there twice or is not text.
-    pub fn from_json(json: impl Into<Bytes>) -> Result<Self, Error> {
-        Self::from_json_with(json, || RandomIds::new().next())
-    }
-
-    /// As [`from_json`](Self::from_json), with a source of ids of your own.
-    ///
-    /// # Errors
-    /// As [`from_json`](Self::from_json).
-    pub fn from_json_with(json: impl Into<Bytes>, new_id: impl FnOnce() -> Uuid) -> Result<Self, Error> {
-        #[derive(Deserialize)]
-        struct Head<'a> {
-            /// Absent and `null` differ: the one is added, the other replaced.
-            #[serde(borrow, default, deserialize_with = "present")]
-            source_request_id: Option<&'a RawValue>,
-        }
-        fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<&'de RawValue>, D::Error> {
-            Deserialize::deserialize(value).map(Some)
-        }
-        // serde takes an array for a struct as well; a batch is an object.
-        let json = json.into();
-        let json = json.slice_ref(json.trim_ascii());
-        let text =
-            str::from_utf8(&json).map_err(|error| Error::invalid("the batch is not UTF-8").with_source(error))?;
-        if !text.starts_with('{') {
-            return Err(Error::invalid("the batch is not a JSON object"));
-        }
-        let head: Head<'_> = serde_json::from_str(text).map_err(|error| not_a_batch(&error))?;
-        match head.source_request_id.map(RawValue::get) {
-            None | Some("null" | "\"\"") => {
-                let source_request_id = ids::text(new_id()).into_boxed_str();
-                let json = insert_id(text, head.source_request_id, &source_request_id);
-                Ok(Self { json: json.into(), source_request_id })
-            }
-            Some(id) => {
-                let source_request_id = serde_json::from_str(id).map_err(|error| not_a_batch(&error))?;
-                Ok(Self { json, source_request_id })
-            }
-        }
-    }
-
     /// The JSON of the batch.
     #[must_use]
     pub fn json(&self) -> &Bytes {
@@ -92,6 +47,11 @@ impl SealedBatch {
     #[must_use]
     pub fn source_request_id(&self) -> &str {
         &self.source_request_id
+    }
+
+    /// Whose batch it is.
+    pub(crate) fn user(&self) -> UserKey {
+        self.user
     }
 }
 
@@ -114,7 +74,7 @@ impl Batch {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if a number is NaN or infinite, which JSON cannot say; the error
-    /// names the field by its JSON pointer.
+    /// names the field by its JSON pointer, and hands the batch back through [`into_unsealed`](Error::into_unsealed).
     ///
     /// ```
     /// use mparticle::{Batch, CustomEvent, CustomEventType, Environment};
@@ -136,7 +96,52 @@ impl Batch {
     /// # Errors
     /// As [`seal`](Self::seal).
     pub fn seal_with(mut self, mut new_id: impl FnMut() -> Uuid) -> Result<SealedBatch, Error> {
-        self.seal_in_place(&mut new_id)
+        self.stamp(&mut new_id);
+        self.written().map_err(|error| error.with_unsealed(self))
+    }
+
+    /// As [`seal`](Self::seal), and splits a batch that is larger than
+    /// [`MAX_BATCH_BYTES`](crate::limits::MAX_BATCH_BYTES) by its events: the parts have the same user data, and the events
+    /// in their order. A batch that fits is the only part, as it is.
+    ///
+    /// The id of a part is the UUID of version 5 of the name `first..last`, the places of its first and last event, in the
+    /// namespace of the batch's own id. So the same batch is split into the same parts with the same ids, and sending
+    /// them again stays safe.
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal), and [`ErrorKind::Limit`](crate::ErrorKind::Limit) if the user data alone is too large, or
+    /// one event is beside it; the error names it by its JSON pointer.
+    pub fn seal_parts(self) -> Result<Vec<SealedBatch>, Error> {
+        let mut ids = RandomIds::new();
+        self.seal_parts_with(|| ids.next())
+    }
+
+    /// As [`seal_parts`](Self::seal_parts), with a source of ids of your own, as [`seal_with`](Self::seal_with) asks it.
+    ///
+    /// # Errors
+    /// As [`seal_parts`](Self::seal_parts).
+    pub fn seal_parts_with(mut self, mut new_id: impl FnMut() -> Uuid) -> Result<Vec<SealedBatch>, Error> {
+        let mut parts = Vec::with_capacity(1);
+        self.seal_in_place(&mut new_id, &mut parts)?;
+        Ok(parts)
+    }
+
+    /// Sets the ids that are not set.
+    fn stamp(&mut self, new_id: &mut dyn FnMut() -> Uuid) {
+        if self.source_request_id.as_ref().is_none_or(String::is_empty) {
+            self.source_request_id = Some(ids::text(new_id()));
+        }
+        for event in &mut self.events {
+            event.source_message_id_mut().get_or_insert_with(|| ids::text(new_id()));
+        }
+    }
+
+    /// The bytes of a batch whose ids are set.
+    fn written(&self) -> Result<SealedBatch, Error> {
+        let json = finite::to_json(self)?;
+        let source_request_id = Box::from(self.source_request_id.as_deref().unwrap_or_default());
+        let user = Names::of(self).key(&source_request_id);
+        Ok(SealedBatch { json, source_request_id, user })
     }
 }
 
@@ -147,50 +152,37 @@ impl IntoSealed for Batch {}
 impl IntoSealed for SealedBatch {}
 
 mod private {
-    use super::{Batch, Error, SealedBatch, Uuid, finite, ids};
+    use std::mem;
+
+    use super::{Batch, Error, SealedBatch, Uuid, split};
 
     pub trait Sealed {
-        /// Seals where it lies.
-        fn seal_in_place(&mut self, new_id: &mut dyn FnMut() -> Uuid) -> Result<SealedBatch, Error>;
+        /// Seals where it lies, into as many parts as it takes. An error takes the batch with it.
+        fn seal_in_place(
+            &mut self,
+            new_id: &mut dyn FnMut() -> Uuid,
+            parts: &mut Vec<SealedBatch>,
+        ) -> Result<(), Error>;
     }
 
     impl Sealed for Batch {
-        fn seal_in_place(&mut self, new_id: &mut dyn FnMut() -> Uuid) -> Result<SealedBatch, Error> {
-            if self.source_request_id.as_ref().is_none_or(String::is_empty) {
-                self.source_request_id = Some(ids::text(new_id()));
-            }
-            for event in &mut self.events {
-                event.source_message_id_mut().get_or_insert_with(|| ids::text(new_id()));
-            }
-            let json = finite::to_json(self)?.into();
-            let source_request_id = self.source_request_id.take().unwrap_or_default().into_boxed_str();
-            Ok(SealedBatch { json, source_request_id })
+        fn seal_in_place(
+            &mut self,
+            new_id: &mut dyn FnMut() -> Uuid,
+            parts: &mut Vec<SealedBatch>,
+        ) -> Result<(), Error> {
+            self.stamp(new_id);
+            split::written(self, parts).map_err(|error| {
+                let emptied = Batch::new(self.environment);
+                error.with_unsealed(mem::replace(self, emptied))
+            })
         }
     }
 
     impl Sealed for SealedBatch {
-        fn seal_in_place(&mut self, _: &mut dyn FnMut() -> Uuid) -> Result<SealedBatch, Error> {
-            Ok(self.clone())
+        fn seal_in_place(&mut self, _: &mut dyn FnMut() -> Uuid, parts: &mut Vec<SealedBatch>) -> Result<(), Error> {
+            parts.push(self.clone());
+            Ok(())
         }
     }
-}
-
-/// serde_json's own text can quote what it read, so only the place is told.
-fn not_a_batch(error: &serde_json::Error) -> Error {
-    Error::invalid(format!("the batch is not valid JSON, or its source_request_id is not one text, {}", place(error)))
-}
-
-fn place(error: &serde_json::Error) -> String {
-    format!("at line {} column {}", error.line(), error.column())
-}
-
-/// Puts the id in place of the `null` or the empty text that stands for one, or first in the object.
-fn insert_id(text: &str, placeholder: Option<&RawValue>, id: &str) -> String {
-    if let Some(placeholder) = placeholder.map(RawValue::get) {
-        let at = placeholder.as_ptr() as usize - text.as_ptr() as usize;
-        return format!("{}\"{id}\"{}", &text[..at], &text[at + placeholder.len()..]);
-    }
-    let rest = &text[1..];
-    let comma = if rest.trim_ascii_start().starts_with('}') { "" } else { "," };
-    format!("{{\"source_request_id\":\"{id}\"{comma}{rest}")
 }

@@ -7,11 +7,12 @@ pub mod values;
 
 use mparticle::contract::{Severity, Violation};
 use mparticle::mock::{self, MockServer};
-use mparticle::{Batch, Client, ClientBuilder, Credentials, CustomEvent, CustomEventType, Environment};
+use mparticle::{Batch, Client, ClientBuilder, Credentials, CustomEvent, CustomEventType, Environment, RetryPolicy};
 
-/// The settings of a client that sends to this base URL with the mock's credentials.
+/// The settings of a client that sends to this base URL with the mock's credentials, once: what a test is about is told
+/// by the first answer, unless it is about retries.
 pub fn builder(url: impl Into<String>) -> ClientBuilder {
-    Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(url)
+    Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(url).retry(RetryPolicy::never())
 }
 
 /// A client of this mock.

@@ -1,0 +1,77 @@
+//! What one call gives to be sent: the sealed parts of its batches, and which batch each part belongs to.
+
+use uuid::Uuid;
+
+use crate::delivery::{Fate, Outcome, Rejected, Report};
+use crate::error::Error;
+use crate::seal::{IntoSealed, SealedBatch};
+
+/// The batches of a call, sealed where they could be.
+pub(super) struct Consignment {
+    batches: usize,
+    parts: Vec<SealedBatch>,
+    /// The batch of each part.
+    owners: Vec<usize>,
+    unsealed: Vec<Rejected>,
+}
+
+impl Consignment {
+    pub(super) fn sealed<B: IntoSealed>(
+        batches: impl IntoIterator<Item = B>,
+        new_id: &mut dyn FnMut() -> Uuid,
+    ) -> Self {
+        // A batch is large and is not moved more than it must be: collecting a `Vec` moves none, and each is sealed in place.
+        let mut batches: Vec<B> = batches.into_iter().collect();
+        let mut parts = Vec::with_capacity(batches.len());
+        let mut owners = Vec::with_capacity(batches.len());
+        let mut unsealed = Vec::new();
+        for (index, batch) in batches.iter_mut().enumerate() {
+            match batch.seal_in_place(new_id, &mut parts) {
+                Ok(()) => owners.resize(parts.len(), index),
+                Err(error) => unsealed.push(Rejected { index, error }),
+            }
+        }
+        Self { batches: batches.len(), parts, owners, unsealed }
+    }
+
+    pub(super) fn parts(&self) -> &[SealedBatch] {
+        &self.parts
+    }
+
+    /// Tells of whole batches what the outcome tells of parts. An error has what was not sent.
+    pub(super) fn report(self, outcome: Outcome) -> Result<Report, Error> {
+        let mut rejected = self.unsealed;
+        let mut unsent: Vec<(usize, SealedBatch)> = Vec::new();
+        for ((part, owner), fate) in self.parts.into_iter().zip(self.owners).zip(outcome.fates) {
+            match fate {
+                Some(Fate::Delivered) => {}
+                Some(Fate::Rejected(error)) => rejected.push(Rejected { index: owner, error }),
+                None => unsent.push((owner, part)),
+            }
+        }
+        rejected.sort_by_key(|rejected| rejected.index);
+        // Of a batch with several rejected parts the first reason stands for all, and has all of them.
+        rejected.dedup_by(|later, first| {
+            let same = later.index == first.index;
+            if same {
+                first.error.add_unsent(later.error.unsent());
+            }
+            same
+        });
+        let mut open: Vec<_> = unsent.iter().map(|(owner, _)| *owner).collect();
+        open.dedup();
+        open.retain(|owner| rejected.binary_search_by_key(owner, |rejected| rejected.index).is_err());
+        let report = Report {
+            delivered: self.batches - rejected.len() - open.len(),
+            rejected,
+            requests: outcome.requests,
+            rate_limit_used: outcome.accepted.and_then(|accepted| accepted.rate_limit_used()),
+        };
+        match outcome.stopped {
+            None => Ok(report),
+            Some(error) => {
+                Err(error.with_unsent(unsent.into_iter().map(|(_, part)| part).collect()).with_report(report))
+            }
+        }
+    }
+}

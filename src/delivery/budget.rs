@@ -1,0 +1,72 @@
+//! The retry budget: a bucket of tokens that keeps the extra load of an outage small.
+
+use std::sync::{Mutex, PoisonError};
+
+/// What a retry costs, in tokens. A delivery earns one, so at most one request in five is a retry in the long run.
+const RETRY_COST: u32 = 5;
+
+/// Shared by all who send with the same client.
+pub(crate) struct Budget {
+    capacity: u32,
+    tokens: Mutex<u32>,
+}
+
+impl Budget {
+    /// A bucket that is full, for this many retries.
+    pub(crate) fn of(retries: u32) -> Self {
+        let capacity = retries.saturating_mul(RETRY_COST);
+        Self { capacity, tokens: Mutex::new(capacity) }
+    }
+
+    /// Takes the tokens of one retry, if they are there.
+    pub(crate) fn take(&self) -> bool {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = tokens.checked_sub(RETRY_COST);
+        *tokens = left.unwrap_or(*tokens);
+        left.is_some()
+    }
+
+    /// A request was accepted.
+    pub(crate) fn earn(&self) {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        *tokens = self.capacity.min(*tokens + 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn retries_stay_below_the_capacity_and_a_fifth_of_the_deliveries(
+            retries in 0..50_u32,
+            steps in proptest::collection::vec(any::<bool>(), 0..2_000),
+        ) {
+            let budget = Budget::of(retries);
+            let (mut taken, mut delivered) = (0, 0);
+            for retry in steps {
+                if retry {
+                    taken += u32::from(budget.take());
+                } else {
+                    budget.earn();
+                    delivered += 1;
+                }
+                prop_assert!(taken <= retries + delivered / RETRY_COST);
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_budget_fills_with_deliveries() {
+        let budget = Budget::of(1);
+        assert!(budget.take() && !budget.take());
+        (0..4).for_each(|_| budget.earn());
+        assert!(!budget.take());
+        budget.earn();
+        assert!(budget.take());
+        assert!(!Budget::of(0).take());
+    }
+}

@@ -1,0 +1,78 @@
+//! The wait that the service asks of a credential: whoever sends with it waits, not only the request that was told.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+/// Shared by all who send with the same client.
+#[derive(Default)]
+pub(crate) struct Gate(Mutex<Option<Instant>>);
+
+impl Gate {
+    /// Nobody passes for this long. A wait that is longer already stays: what the service asked is never undercut.
+    pub(crate) fn close_for(&self, wait: Duration) {
+        let until = later(Instant::now(), wait);
+        let mut closed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *closed = (*closed).max(Some(until));
+    }
+
+    /// Waits until it is open, or tells at once for how long it would be closed if that is beyond the deadline.
+    pub(crate) async fn pass(&self, deadline: Instant) -> Result<(), Duration> {
+        while let Some(until) = self.closed_until() {
+            if until > deadline {
+                return Err(until - Instant::now());
+            }
+            // It may have been closed for longer in the meantime.
+            sleep_until(until).await;
+        }
+        Ok(())
+    }
+
+    fn closed_until(&self) -> Option<Instant> {
+        let mut closed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *closed = closed.filter(|until| *until > Instant::now());
+        *closed
+    }
+}
+
+/// A time to come. One too far for the clock is as good as never.
+pub(crate) fn later(now: Instant, wait: Duration) -> Instant {
+    const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    now.checked_add(wait.min(NEVER)).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn the_longest_wait_holds() {
+        let gate = Gate::default();
+        let start = Instant::now();
+        gate.close_for(3 * SECOND);
+        gate.close_for(SECOND);
+        let passing = gate.pass(later(start, Duration::MAX));
+        let closing = async {
+            tokio::time::sleep(2 * SECOND).await;
+            gate.close_for(5 * SECOND);
+        };
+        let (passed, ()) = tokio::join!(passing, closing);
+        assert_eq!(passed, Ok(()));
+        assert_eq!(start.elapsed(), 7 * SECOND);
+        gate.pass(Instant::now()).await.expect("open");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_beyond_the_deadline_is_told_at_once() {
+        let gate = Gate::default();
+        let start = Instant::now();
+        gate.close_for(10 * SECOND);
+        assert_eq!(gate.pass(start + 9 * SECOND).await, Err(10 * SECOND));
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        gate.close_for(Duration::MAX);
+        assert!(gate.pass(start + 9 * SECOND).await.is_err());
+    }
+}

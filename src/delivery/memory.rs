@@ -1,0 +1,94 @@
+//! A road in memory, for tests under virtual time: it answers as it is told, and remembers what came.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use tokio::time::{Instant, sleep};
+
+use super::{Accepted, Endpoint, Road};
+use crate::error::{Error, Refusal};
+use crate::seal::SealedBatch;
+use crate::types::ApiError;
+
+type Answer = Result<Accepted, Error>;
+
+pub(crate) struct Memory {
+    #[expect(clippy::type_complexity, reason = "a time and an answer to each request")]
+    answer: Box<dyn Fn(&Request) -> (Duration, Answer) + Send + Sync>,
+    requests: Mutex<Vec<Request>>,
+}
+
+/// What came, and when.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// Counted from 0.
+    pub(crate) number: usize,
+    pub(crate) at: Instant,
+    pub(crate) ids: Vec<String>,
+    pub(crate) accepted: bool,
+}
+
+impl Memory {
+    /// Answers at once.
+    pub(crate) fn answering(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        Self::taking(move |request| (Duration::ZERO, answer(request)))
+    }
+
+    /// Answers after a time.
+    pub(crate) fn taking(answer: impl Fn(&Request) -> (Duration, Answer) + Send + Sync + 'static) -> Self {
+        Self { answer: Box::new(answer), requests: Mutex::default() }
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The ids of the batches that were accepted, in order; of one that was accepted twice, twice.
+    pub(crate) fn accepted(&self) -> Vec<String> {
+        self.requests().into_iter().filter(|request| request.accepted).flat_map(|request| request.ids).collect()
+    }
+}
+
+impl Road for &Memory {
+    async fn attempt(&self, _: Endpoint, batches: &[&SealedBatch]) -> Answer {
+        let ids = batches.iter().map(|batch| batch.source_request_id().to_owned()).collect();
+        let (time, answer) = {
+            let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut request = Request { number: requests.len(), at: Instant::now(), ids, accepted: false };
+            let (time, answer) = (self.answer)(&request);
+            request.accepted = answer.is_ok();
+            requests.push(request);
+            (time, answer)
+        };
+        if !time.is_zero() {
+            sleep(time).await;
+        }
+        answer
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "an answer as the others")]
+pub(crate) fn accepted() -> Answer {
+    Ok(Accepted::new(StatusCode::ACCEPTED, None))
+}
+
+pub(crate) fn refused(status: u16) -> Answer {
+    refusal(status, None)
+}
+
+pub(crate) fn refused_for(status: u16, wait: Duration) -> Answer {
+    refusal(status, Some(wait))
+}
+
+fn refusal(status: u16, retry_after: Option<Duration>) -> Answer {
+    let errors = vec![ApiError { code: "SAID".into(), message: format!("no to {status}") }];
+    let status = StatusCode::from_u16(status).expect("a status");
+    Err(Error::refused(Refusal { status, retry_after, rate_limit: None, errors }))
+}
+
+/// So many batches with the ids `0`, `1`, ..., each of one of these many users in turn.
+pub(crate) fn batches(count: usize, users: usize) -> Vec<SealedBatch> {
+    let json = |place| format!(r#"{{"source_request_id":"{place}","mpid":{}}}"#, place % users);
+    (0..count).map(|place| SealedBatch::from_json(json(place)).expect("a batch")).collect()
+}

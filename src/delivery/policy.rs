@@ -1,0 +1,94 @@
+//! How long and how often something is tried: settings with finite defaults.
+
+use std::time::Duration;
+
+/// How a [`Client`](crate::Client) tries again. Every default is finite.
+///
+/// What is tried again: no connection, no answer, and statuses of 408, 425, 429 and 5xx. The wait before it is drawn at
+/// random between nothing and a bound that doubles from [`base`](Self::base) up to [`cap`](Self::cap), so that many senders
+/// do not come back at once. A `Retry-After` of the service is never undercut, and after a 429 it holds for everything that
+/// is sent with the same client.
+///
+/// How long one attempt may take is a setting of the client: [`ClientBuilder::timeout`](crate::ClientBuilder::timeout).
+///
+/// ```
+/// use std::time::Duration;
+/// use mparticle::{Client, Credentials, RetryPolicy};
+///
+/// let client = Client::builder(Credentials::new("key", "secret"))
+///     .retry(RetryPolicy::new().deadline(Duration::from_secs(20)))
+///     .build()?;
+/// # Ok::<(), mparticle::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    pub(crate) base: Duration,
+    pub(crate) cap: Duration,
+    pub(crate) max_attempts: u32,
+    pub(crate) deadline: Duration,
+    pub(crate) budget: u32,
+}
+
+impl RetryPolicy {
+    /// The defaults: waits of at most 200 ms at first and 30 seconds at last, 10 attempts, 2 minutes, and a budget of 100.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            base: Duration::from_millis(200),
+            cap: Duration::from_secs(30),
+            max_attempts: 10,
+            deadline: Duration::from_secs(120),
+            budget: 100,
+        }
+    }
+
+    /// Everything is sent once. A `Retry-After` still holds for what is sent later.
+    #[must_use]
+    pub fn never() -> Self {
+        Self::new().max_attempts(1)
+    }
+
+    /// The longest wait after the first failure. It doubles with each further one.
+    #[must_use]
+    pub fn base(mut self, base: Duration) -> Self {
+        self.base = base;
+        self
+    }
+
+    /// The longest wait after any failure.
+    #[must_use]
+    pub fn cap(mut self, cap: Duration) -> Self {
+        self.cap = cap;
+        self
+    }
+
+    /// How often one request is sent at most, the first time included. 0 counts as 1.
+    #[must_use]
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = attempts;
+        self
+    }
+
+    /// How long one request may take with all its attempts and waits. An attempt that is under way then is broken off; the
+    /// ids make sending it again safe. [`upload_bulk`](crate::Client::upload_bulk) may need several requests.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// How many retries may be spent before the service accepts anything. Each accepted request earns a fifth of a retry
+    /// back, so that an outage is not made worse by more than 20 % of extra requests in the long run. Shared by all
+    /// clones of a client.
+    #[must_use]
+    pub fn budget(mut self, retries: u32) -> Self {
+        self.budget = retries;
+        self
+    }
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,70 @@
+//! One attempt: where it goes, what it carries, and what it gives. Everything else here is independent of HTTP.
+
+use reqwest::StatusCode;
+
+use crate::error::Error;
+use crate::seal::SealedBatch;
+
+/// The endpoints of the service, as in `openapi/events.yaml`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    Events,
+    BulkEvents,
+    HistoricalEvents,
+}
+
+impl Endpoint {
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Events => "/events",
+            Self::BulkEvents => "/bulkevents",
+            Self::HistoricalEvents => "/bulkevents/historical",
+        }
+    }
+
+    /// The name of the operation, as the generated endpoints give it to their hooks.
+    pub(crate) fn operation(self) -> &'static str {
+        match self {
+            Self::Events => "upload_events",
+            Self::BulkEvents => "bulk_upload_events",
+            Self::HistoricalEvents => "bulk_upload_historical_events",
+        }
+    }
+}
+
+/// Takes batches to the service, once. The client does it over HTTP, and tests in memory.
+pub(crate) trait Road: Send + Sync {
+    /// Sends these batches as one request. They fit into one, and the events endpoint gets one batch.
+    fn attempt(
+        &self,
+        endpoint: Endpoint,
+        batches: &[&SealedBatch],
+    ) -> impl Future<Output = Result<Accepted, Error>> + Send;
+}
+
+/// The service took the request. Acceptance is not processing: the service can still drop a batch, and says nothing then.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Accepted {
+    status: StatusCode,
+    rate_limit_used: Option<f64>,
+}
+
+impl Accepted {
+    pub(crate) fn new(status: StatusCode, rate_limit_used: Option<f64>) -> Self {
+        Self { status, rate_limit_used }
+    }
+
+    /// The HTTP status, 202 by the service's documents.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// How much of the tightest rate limit is in use, in percent, if the service told. A sender that slows down while this
+    /// nears 100 is never told to.
+    #[must_use]
+    pub fn rate_limit_used(&self) -> Option<f64> {
+        self.rate_limit_used
+    }
+}

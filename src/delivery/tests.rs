@@ -1,0 +1,247 @@
+//! Delivery over a road in memory, under virtual time: every batch has one fate, the right one, in time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+use super::memory::{Memory, accepted, batches, refused, refused_for};
+use super::*;
+use crate::ErrorKind;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Every wait is the longest that it can be.
+fn courier(road: &Memory, policy: RetryPolicy) -> Courier<&Memory> {
+    Courier::new(road, policy, Arc::new(|| 1.0))
+}
+
+fn delivered(outcome: &Outcome) -> Vec<usize> {
+    places(outcome, |fate| matches!(fate, Some(Fate::Delivered)))
+}
+
+fn rejected(outcome: &Outcome) -> Vec<usize> {
+    places(outcome, |fate| matches!(fate, Some(Fate::Rejected(_))))
+}
+
+fn unsent(outcome: &Outcome) -> Vec<usize> {
+    places(outcome, Option::is_none)
+}
+
+fn places(outcome: &Outcome, of: impl Fn(&Option<Fate>) -> bool) -> Vec<usize> {
+    (0..outcome.fates.len()).filter(|place| of(&outcome.fates[*place])).collect()
+}
+
+/// Refuses each request that holds one of these ids.
+fn refusing(status: u16, bad: impl Fn(&str) -> bool + Send + Sync + 'static) -> Memory {
+    Memory::answering(move |request| if request.ids.iter().any(|id| bad(id)) { refused(status) } else { accepted() })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_is_sent_again_after_waits_that_double() {
+    let road = Memory::answering(|request| if request.number < 4 { refused(503) } else { accepted() });
+    let start = Instant::now();
+    let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(3, 3)).await;
+    assert_eq!((delivered(&outcome), outcome.requests), (vec![0, 1, 2], 5));
+    let times: Vec<_> = road.requests().iter().map(|request| (request.at - start).as_millis()).collect();
+    assert_eq!(times, [0, 200, 600, 1_400, 3_000]);
+    assert!(road.requests().iter().all(|request| request.ids == ["0", "1", "2"]), "the ids never change");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_bad_batch_of_a_hundred_is_found_and_delays_no_other() {
+    for bad in [0, 1, 49, 50, 98, 99] {
+        let road = refusing(400, move |id| id == bad.to_string());
+        let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
+        assert_eq!(rejected(&outcome), [bad]);
+        assert_eq!(delivered(&outcome).len(), 99);
+        // Two requests for each of seven halvings, at most.
+        assert!(outcome.requests <= 15, "{} requests", outcome.requests);
+        let Some(Fate::Rejected(error)) = &outcome.fates[bad] else { unreachable!() };
+        assert_eq!(error.api_errors()[0].message, "no to 400");
+        assert_eq!(error.unsent()[0].source_request_id(), bad.to_string());
+        assert!(road.accepted().is_sorted_by_key(|id| id.parse::<usize>().expect("a place")), "the order holds");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_of_several_bad_batches_is_found() {
+    let road = refusing(422, |id| id.ends_with('7'));
+    let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
+    assert_eq!(rejected(&outcome), [7, 17, 27, 37, 47, 57, 67, 77, 87, 97]);
+    assert_eq!(delivered(&outcome).len(), 90);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_everything_is_refused_the_search_is_broken_off() {
+    let road = refusing(400, |_| true);
+    let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
+    assert_eq!(rejected(&outcome).len(), 100);
+    assert!(outcome.requests <= MOST_REFUSALS + 8, "{} requests", outcome.requests);
+
+    // The good half is found all the same, whichever it is.
+    for bad in [0..50, 50..100] {
+        let road = refusing(400, move |id| bad.contains(&id.parse().expect("a place")));
+        let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
+        assert_eq!((rejected(&outcome).len(), delivered(&outcome).len()), (50, 50));
+        assert!(outcome.requests <= MOST_REFUSALS + 9, "{} requests", outcome.requests);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_too_large_is_split_however_often() {
+    let road = Memory::answering(|request| if request.ids.len() > 3 { refused(413) } else { accepted() });
+    let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
+    assert_eq!(delivered(&outcome).len(), 100);
+    let road = refusing(413, |id| id == "1");
+    let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(3, 3)).await;
+    assert_eq!((rejected(&outcome), delivered(&outcome)), (vec![1], vec![0, 2]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_no_request_can_carry_is_rejected_unsent() {
+    let large = format!(r#"{{"source_request_id":"large","a":"{}"}}"#, "x".repeat(MAX_BATCH_BYTES));
+    let mut batches = batches(2, 2);
+    batches.insert(1, SealedBatch::from_json(large).expect("a batch"));
+    let road = Memory::answering(|_| accepted());
+    let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches).await;
+    assert_eq!((delivered(&outcome), rejected(&outcome)), (vec![0, 2], vec![1]));
+    let Some(Fate::Rejected(error)) = &outcome.fates[1] else { unreachable!() };
+    assert_eq!((error.kind(), error.attempts(), error.unsent().len()), (ErrorKind::Limit, 0, 1));
+    assert_eq!(road.accepted(), ["0", "1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_credential_stops_the_road_and_keeps_the_rest() {
+    for status in [401, 403, 404, 302] {
+        let road = Memory::answering(move |request| if request.number == 1 { refused(status) } else { accepted() });
+        let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(250, 250)).await;
+        assert_eq!(delivered(&outcome), (0..100).collect::<Vec<_>>());
+        assert_eq!(unsent(&outcome), (100..250).collect::<Vec<_>>());
+        assert_eq!(outcome.stopped.expect("an error").status().map(|status| status.as_u16()), Some(status));
+        assert_eq!(road.requests().len(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_that_one_is_told_holds_for_all_with_the_credential() {
+    let road = Memory::answering(|request| if request.number == 0 { refused_for(429, 7 * SECOND) } else { accepted() });
+    let courier = courier(&road, RetryPolicy::new());
+    let start = Instant::now();
+    let clones: Vec<_> = (0..5).map(|_| courier.clone()).collect();
+    let first = batches(1, 1);
+    let told = courier.deliver(Endpoint::Events, &first);
+    let others = async {
+        tokio::time::sleep(SECOND).await;
+        for clone in clones {
+            assert_eq!(delivered(&clone.deliver(Endpoint::Events, &batches(1, 1)).await), [0]);
+        }
+    };
+    let (outcome, ()) = tokio::join!(told, others);
+    assert_eq!(delivered(&outcome), [0]);
+    let requests = road.requests();
+    assert_eq!(requests.len(), 7);
+    assert!(requests[1..].iter().all(|request| request.at - start >= 7 * SECOND));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_nobody_asked_for_twice_is_told_as_paused() {
+    let road = Memory::answering(|_| refused_for(429, 3_600 * SECOND));
+    let courier = courier(&road, RetryPolicy::new());
+    let start = Instant::now();
+    let told = courier.deliver(Endpoint::Events, &batches(1, 1)).await.stopped.expect("too long a wait");
+    assert_eq!((told.kind(), told.attempts()), (ErrorKind::Refused, 1));
+    let other = courier.deliver(Endpoint::Events, &batches(1, 1)).await.stopped.expect("too long a wait");
+    assert_eq!((other.kind(), other.attempts(), other.is_retryable()), (ErrorKind::Paused, 0, true));
+    assert!(other.retry_after() >= Some(3_600 * SECOND));
+    assert_eq!((road.requests().len(), start.elapsed()), (1, Duration::ZERO), "nobody waits for nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_and_the_deadline_end_it() {
+    let road = Memory::answering(|_| refused(500));
+    let outcome = courier(&road, RetryPolicy::new().max_attempts(3)).deliver(Endpoint::Events, &batches(1, 1)).await;
+    assert_eq!((outcome.requests, outcome.stopped.expect("500").attempts()), (3, 3));
+    let outcome = courier(&road, RetryPolicy::never()).deliver(Endpoint::Events, &batches(1, 1)).await;
+    assert_eq!(outcome.requests, 1);
+
+    let start = Instant::now();
+    let outcome = courier(&road, RetryPolicy::new().deadline(SECOND)).deliver(Endpoint::Events, &batches(1, 1)).await;
+    // At 0, 200 and 600 ms; the next would be at 1400.
+    assert_eq!((outcome.requests, start.elapsed()), (3, Duration::from_millis(600)));
+    assert_eq!(outcome.stopped.expect("500").kind(), ErrorKind::Refused);
+
+    let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
+    let start = Instant::now();
+    let outcome =
+        courier(&stalling, RetryPolicy::new().deadline(SECOND)).deliver(Endpoint::Events, &batches(1, 1)).await;
+    let error = outcome.stopped.expect("no answer");
+    assert_eq!((error.kind(), error.attempts(), start.elapsed()), (ErrorKind::Timeout, 1, SECOND));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spent_budget_ends_the_retries_of_all_clones() {
+    let road = Memory::answering(|_| refused(503));
+    let courier = courier(&road, RetryPolicy::new().budget(4));
+    for requests in [5, 1, 1] {
+        let outcome = courier.clone().deliver(Endpoint::Events, &batches(1, 1)).await;
+        assert_eq!(outcome.requests, requests);
+        assert_eq!(unsent(&outcome), [0]);
+    }
+}
+
+/// How a request of the property below fares.
+#[derive(Clone, Copy, Debug)]
+enum Weather {
+    Fine,
+    Down,
+    Slow,
+    Limited,
+}
+
+proptest! {
+    #[test]
+    fn each_batch_has_the_fate_that_the_service_gave_it(
+        count in 0..300_usize,
+        users in 1..40_usize,
+        bad in vec(any::<prop::sample::Index>(), 0..5),
+        weather in vec(prop_oneof![
+            4 => Just(Weather::Fine), 1 => Just(Weather::Down), 1 => Just(Weather::Slow), 1 => Just(Weather::Limited),
+        ], 1..20),
+        stopped_at in proptest::option::of(0..30_usize),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let sent = batches(count, users);
+        let bad: Vec<_> = bad.iter().filter(|_| count > 0).map(|index| index.index(count).to_string()).collect();
+        let service_bad = bad.clone();
+        let road = Memory::taking(move |request| match weather[request.number % weather.len()] {
+            _ if stopped_at == Some(request.number) => (Duration::ZERO, refused(403)),
+            Weather::Down => (Duration::ZERO, refused(503)),
+            Weather::Slow => (20 * SECOND, Err(Error::out_of_time())),
+            Weather::Limited => (Duration::ZERO, refused_for(429, SECOND)),
+            Weather::Fine if request.ids.iter().any(|id| service_bad.contains(id)) => (SECOND, refused(400)),
+            Weather::Fine => (SECOND, accepted()),
+        });
+        let courier = courier(&road, RetryPolicy::new());
+        let outcome = runtime.expect("a runtime").block_on(courier.deliver(Endpoint::BulkEvents, &sent));
+
+        // What was accepted is delivered, each batch once, and each user's in order.
+        let accepted: Vec<usize> = road.accepted().iter().map(|id| id.parse().expect("a place")).collect();
+        let mut sorted = accepted.clone();
+        sorted.sort_unstable();
+        prop_assert_eq!(&sorted, &delivered(&outcome));
+        for user in 0..users {
+            prop_assert!(accepted.iter().filter(|place| **place % users == user).is_sorted());
+        }
+        // What is rejected is bad, and hands its batch back; without a fate is only what a stop left.
+        for place in rejected(&outcome) {
+            prop_assert!(bad.contains(&place.to_string()));
+            let Some(Fate::Rejected(error)) = &outcome.fates[place] else { unreachable!() };
+            prop_assert_eq!(error.unsent(), &sent[place..=place]);
+        }
+        prop_assert_eq!(outcome.fates.len(), count);
+        prop_assert_eq!(outcome.stopped.is_some(), !unsent(&outcome).is_empty());
+    }
+}

@@ -1,0 +1,163 @@
+//! Batches that are JSON already: only the head is read, and the bytes stay as they are.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::user::{Names, UserKey};
+use super::{RandomIds, SealedBatch, ids};
+use crate::error::Error;
+use crate::types::{DeviceInfo, UserIdentities};
+
+impl SealedBatch {
+    /// Takes a batch that is JSON already: from a file, a queue, another program.
+    ///
+    /// The bytes stay as they are, whatever they hold; white space around them is cut off. Only if there is no
+    /// `source_request_id` (or a null, or an empty text) a random one is put in, since without it sending again would not
+    /// be safe. Whether the JSON is a batch that the service understands is not checked.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it is not UTF-8, not one JSON object, or its
+    /// `source_request_id` is there twice or is not text.
+    pub fn from_json(json: impl Into<Bytes>) -> Result<Self, Error> {
+        Self::from_json_with(json, || RandomIds::new().next())
+    }
+
+    /// As [`from_json`](Self::from_json), with a source of ids of your own.
+    ///
+    /// # Errors
+    /// As [`from_json`](Self::from_json).
+    pub fn from_json_with(json: impl Into<Bytes>, new_id: impl FnOnce() -> Uuid) -> Result<Self, Error> {
+        let json = json.into();
+        let json = json.slice_ref(json.trim_ascii());
+        let text =
+            str::from_utf8(&json).map_err(|error| Error::invalid("the batch is not UTF-8").with_source(error))?;
+        if !text.starts_with('{') {
+            return Err(Error::invalid("the batch is not a JSON object"));
+        }
+        let head: Head<'_> = serde_json::from_str(text).map_err(|error| not_a_batch(&error))?;
+        match head.source_request_id.map(RawValue::get) {
+            None | Some("null" | "\"\"") => {
+                let source_request_id = ids::text(new_id()).into_boxed_str();
+                let user = head.user(&source_request_id);
+                let json = insert_id(text, head.source_request_id, &source_request_id);
+                Ok(Self { json: json.into(), source_request_id, user })
+            }
+            Some(id) => {
+                let source_request_id: Box<str> = serde_json::from_str(id).map_err(|error| not_a_batch(&error))?;
+                let user = head.user(&source_request_id);
+                Ok(Self { json, source_request_id, user })
+            }
+        }
+    }
+}
+
+/// What is read of a batch: its id, and what may name its user. All else is somebody else's.
+#[derive(Default)]
+struct Head<'a> {
+    source_request_id: Option<&'a RawValue>,
+    user_identities: Option<&'a RawValue>,
+    mpid: Option<&'a RawValue>,
+    mp_deviceid: Option<&'a RawValue>,
+    device_info: Option<&'a RawValue>,
+    partner_identities: Option<&'a RawValue>,
+}
+
+impl Head<'_> {
+    /// Whose batch it is. What does not read as the document says names nobody.
+    fn user(&self, source_request_id: &str) -> UserKey {
+        fn read<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
+            serde_json::from_str(raw?.get()).ok()
+        }
+        let identities: Option<UserIdentities> = read(self.user_identities);
+        let device: Option<DeviceInfo> = read(self.device_info);
+        let mp_deviceid: Option<String> = read(self.mp_deviceid);
+        let partners: std::collections::BTreeMap<String, String> = read(self.partner_identities).unwrap_or_default();
+        let names = Names {
+            identities: identities.as_ref(),
+            mpid: read(self.mpid),
+            mp_deviceid: mp_deviceid.as_deref(),
+            device: device.as_ref(),
+            partner: partners.iter().next().map(|(name, value)| (name.as_str(), value.as_str())),
+        };
+        names.key(source_request_id)
+    }
+}
+
+/// Written by hand, since only the id may not be there twice, and since absent and `null` differ: the one is added, the
+/// other replaced.
+impl<'de> Deserialize<'de> for Head<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(field_identifier, rename_all = "snake_case")]
+        enum Field {
+            SourceRequestId,
+            UserIdentities,
+            Mpid,
+            MpDeviceid,
+            DeviceInfo,
+            PartnerIdentities,
+            #[serde(other)]
+            Other,
+        }
+
+        struct HeadVisitor;
+
+        impl<'de> Visitor<'de> for HeadVisitor {
+            type Value = Head<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a batch")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Head<'de>, M::Error> {
+                let mut head = Head::default();
+                while let Some(field) = map.next_key()? {
+                    let place = match field {
+                        Field::SourceRequestId if head.source_request_id.is_some() => {
+                            return Err(M::Error::duplicate_field("source_request_id"));
+                        }
+                        Field::SourceRequestId => &mut head.source_request_id,
+                        Field::UserIdentities => &mut head.user_identities,
+                        Field::Mpid => &mut head.mpid,
+                        Field::MpDeviceid => &mut head.mp_deviceid,
+                        Field::DeviceInfo => &mut head.device_info,
+                        Field::PartnerIdentities => &mut head.partner_identities,
+                        Field::Other => {
+                            map.next_value::<IgnoredAny>()?;
+                            continue;
+                        }
+                    };
+                    *place = Some(map.next_value()?);
+                }
+                Ok(head)
+            }
+        }
+
+        deserializer.deserialize_map(HeadVisitor)
+    }
+}
+
+/// serde_json's own text can quote what it read, so only the place is told.
+fn not_a_batch(error: &serde_json::Error) -> Error {
+    Error::invalid(format!("the batch is not valid JSON, or its source_request_id is not one text, {}", place(error)))
+}
+
+fn place(error: &serde_json::Error) -> String {
+    format!("at line {} column {}", error.line(), error.column())
+}
+
+/// Puts the id in place of the `null` or the empty text that stands for one, or first in the object.
+fn insert_id(text: &str, placeholder: Option<&RawValue>, id: &str) -> String {
+    if let Some(placeholder) = placeholder.map(RawValue::get) {
+        let at = placeholder.as_ptr() as usize - text.as_ptr() as usize;
+        return format!("{}\"{id}\"{}", &text[..at], &text[at + placeholder.len()..]);
+    }
+    let rest = &text[1..];
+    let comma = if rest.trim_ascii_start().starts_with('}') { "" } else { "," };
+    format!("{{\"source_request_id\":\"{id}\"{comma}{rest}")
+}

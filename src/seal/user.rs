@@ -1,0 +1,180 @@
+//! Whose batch it is, as a number: what keeps one user's batches in their order.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::types::{Batch, DeviceInfo, UserIdentities};
+
+/// A hash of what names the user of a batch. Batches with the same key stay in their order; two users who share one by
+/// chance wait for each other, and nothing worse.
+///
+/// One name decides, the first that is there: the customer id, the MPID, another identity, the device. So a user who gets
+/// an e-mail address from one batch to the next stays the same user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct UserKey(u64);
+
+/// The parts of a batch that may name its user.
+#[derive(Default)]
+pub(super) struct Names<'a> {
+    pub(super) identities: Option<&'a UserIdentities>,
+    pub(super) mpid: Option<i64>,
+    pub(super) mp_deviceid: Option<&'a str>,
+    pub(super) device: Option<&'a DeviceInfo>,
+    pub(super) partner: Option<(&'a str, &'a str)>,
+}
+
+impl<'a> Names<'a> {
+    pub(super) fn of(batch: &'a Batch) -> Self {
+        Self {
+            identities: batch.user_identities.as_ref(),
+            mpid: batch.mpid,
+            mp_deviceid: batch.mp_deviceid.as_deref(),
+            device: batch.device_info.as_ref(),
+            partner: batch.partner_identities.iter().next().map(|(name, value)| (name.as_str(), value.as_str())),
+        }
+    }
+
+    /// The key of the user. Nobody's batch has no order to keep, so its own id stands for the user.
+    pub(super) fn key(&self, source_request_id: &str) -> UserKey {
+        let identities = || self.identities.and_then(identity);
+        let device = || self.device.and_then(advertising_id);
+        if let Some(customer) = self.identities.and_then(|identities| identities.customer_id.as_deref()) {
+            hash("customer", customer)
+        } else if let Some(mpid) = self.mpid {
+            hash("mpid", mpid)
+        } else if let Some(identity) = identities() {
+            hash("identity", identity)
+        } else if let Some(id) = self.mp_deviceid {
+            hash("mp device", id)
+        } else if let Some(id) = device() {
+            hash("device", id)
+        } else if let Some(partner) = self.partner {
+            hash("partner", partner)
+        } else {
+            hash("nobody", source_request_id)
+        }
+    }
+}
+
+/// The first identity that is there, with its place in the list as its name.
+fn identity(ids: &UserIdentities) -> Option<(usize, &str)> {
+    first([
+        &ids.email,
+        &ids.mobile_number,
+        &ids.other,
+        &ids.other_id_2,
+        &ids.other_id_3,
+        &ids.other_id_4,
+        &ids.other_id_5,
+        &ids.other_id_6,
+        &ids.other_id_7,
+        &ids.other_id_8,
+        &ids.other_id_9,
+        &ids.other_id_10,
+        &ids.phone_number_2,
+        &ids.phone_number_3,
+        &ids.facebook,
+        &ids.twitter,
+        &ids.google,
+        &ids.microsoft,
+        &ids.yahoo,
+        &ids.facebook_custom_audience_id,
+        &ids.alias,
+    ])
+}
+
+/// The first id of the device that advertisers know, with its place in the list as its name.
+fn advertising_id(device: &DeviceInfo) -> Option<(usize, &str)> {
+    first([
+        &device.ios_idfv,
+        &device.ios_advertising_id,
+        &device.android_uuid,
+        &device.android_advertising_id,
+        &device.roku_publisher_id,
+        &device.roku_advertising_id,
+        &device.fire_advertising_id,
+        &device.amp_id,
+        &device.microsoft_publisher_id,
+        &device.microsoft_advertising_id,
+    ])
+}
+
+fn first<const N: usize>(ids: [&Option<String>; N]) -> Option<(usize, &str)> {
+    ids.into_iter().enumerate().find_map(|(place, id)| Some((place, id.as_deref()?)))
+}
+
+fn hash(kind: &str, name: impl Hash) -> UserKey {
+    let mut hasher = DefaultHasher::new();
+    (kind, name).hash(&mut hasher);
+    UserKey(hasher.finish())
+}
+
+#[cfg(test)]
+impl UserKey {
+    pub(crate) fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Environment;
+    use crate::seal::SealedBatch;
+
+    use super::*;
+
+    fn batch() -> Batch {
+        Batch::new(Environment::Development)
+    }
+
+    fn key(batch: &Batch) -> UserKey {
+        batch.clone().seal().expect("a batch").user()
+    }
+
+    #[test]
+    fn the_strongest_name_decides() {
+        let same = [
+            (batch().customer_id("1"), batch().customer_id("1").email("a@b.c").mpid(7)),
+            (batch().mpid(7), batch().mpid(7).email("a@b.c")),
+            (batch().email("a@b.c"), batch().email("a@b.c").mp_deviceid("d").user_attribute("seats", 5)),
+            (batch().mp_deviceid("d"), batch().mp_deviceid("d").device_info(DeviceInfo::default())),
+        ];
+        for (one, other) in same {
+            assert_eq!(key(&one), key(&other));
+        }
+        let mut different = [
+            key(&batch().customer_id("1")),
+            key(&batch().customer_id("2")),
+            key(&batch().mpid(1)),
+            key(&batch().email("1")),
+            key(&batch().facebook("1")),
+            key(&batch().mp_deviceid("1")),
+            key(&batch().partner_identity_at("P", "1")),
+            key(&batch()),
+            key(&batch()),
+        ]
+        .map(|key| key.0);
+        different.sort_unstable();
+        assert!(different.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+
+    #[test]
+    fn json_of_others_has_the_key_of_the_batch_that_it_says() {
+        let device = DeviceInfo { ios_idfv: Some("I".into()), ..DeviceInfo::default() };
+        for batch in [
+            batch().customer_id("é\n1"),
+            batch().mpid(-7),
+            batch().email("a@b.c"),
+            batch().mp_deviceid("d"),
+            batch().device_info(device),
+            batch().partner_identity_at("P", "1"),
+        ] {
+            let sealed = batch.seal().expect("a batch");
+            let read = SealedBatch::from_json(sealed.json().clone()).expect("JSON");
+            assert_eq!(read.user(), sealed.user());
+        }
+        // What the service would not understand names nobody, and is no error here.
+        for odd in [r#"{"user_identities":[1],"mpid":"x"}"#, r#"{"user_identities":{"customer_id":7},"mpid":1e400}"#] {
+            SealedBatch::from_json(odd).expect("an object");
+        }
+    }
+}

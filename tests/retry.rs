@@ -1,0 +1,125 @@
+//! Sending again over real sockets, in real time and with short waits. tests of `delivery` have the rest in virtual time.
+
+mod support;
+
+use std::io::Write;
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use mparticle::mock::{self, MockServer};
+use mparticle::{Client, Credentials, ErrorKind, RetryPolicy, blocking};
+use support::batch;
+use support::peer::Peer;
+
+const ACCEPTED: &str = "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
+
+fn busy(status: &str, headers: &str) -> String {
+    format!("HTTP/1.1 {status}\r\n{headers}content-length: 0\r\n\r\n")
+}
+
+/// A client as it is by default, but for the length of its waits.
+fn retrying(url: impl Into<String>) -> Client {
+    let policy = RetryPolicy::new().base(Duration::from_millis(2)).cap(Duration::from_millis(10));
+    Client::builder(Credentials::new(mock::KEY, mock::SECRET))
+        .base_url(url)
+        .timeout(Duration::from_millis(300))
+        .retry(policy)
+        .build()
+        .expect("a client")
+}
+
+/// Gives these answers, one after the other, and then accepts. An empty one breaks the connection off.
+fn peer(answers: Vec<String>) -> Peer {
+    let next = AtomicUsize::new(0);
+    Peer::start(move |stream| {
+        let answer = answers.get(next.fetch_add(1, Ordering::SeqCst)).map_or(ACCEPTED, String::as_str);
+        let _ = stream.write_all(answer.as_bytes());
+        if answer.is_empty() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    })
+}
+
+#[tokio::test]
+async fn what_fails_is_sent_again_until_it_is_accepted() {
+    let peer = peer(vec![
+        busy("503 Busy", ""),
+        busy("500 Broken", ""),
+        String::new(),
+        busy("408 Late", ""),
+        busy("429 Slow", "retry-after: 0\r\n"),
+        "HTTP/1.1 20".to_owned(), // Nothing follows: the attempt times out.
+    ]);
+    retrying(peer.url()).upload(batch()).await.expect("accepted at last");
+    assert_eq!(peer.requests().len(), 7);
+}
+
+#[tokio::test]
+async fn a_retry_sends_the_same_bytes() {
+    let server = MockServer::start().await;
+    let peer = Peer::start(|stream| _ = stream.write_all(busy("503 Busy", "").as_bytes()));
+    let error = retrying(peer.url()).upload_bulk([batch(), batch()]).await.expect_err("503");
+    assert_eq!((error.attempts(), peer.requests().len()), (10, 10));
+    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Refused, true));
+    assert_eq!(error.report().map(mparticle::Report::delivered), Some(0));
+    let unsent = error.into_unsent();
+    let report = retrying(server.url()).upload_bulk(unsent.clone()).await.expect("accepted");
+    assert_eq!(report.delivered(), 2);
+    let arrived: Vec<_> = server.batches().iter().map(|batch| batch["source_request_id"].clone()).collect();
+    assert_eq!(arrived, [unsent[0].source_request_id(), unsent[1].source_request_id()]);
+}
+
+#[tokio::test]
+async fn what_the_service_asks_is_not_undercut() {
+    let peer = peer(vec![busy("429 Slow", "retry-after: 1\r\n")]);
+    let client = retrying(peer.url());
+    let started = Instant::now();
+    let clone = client.clone();
+    let (told, other) = tokio::join!(client.upload(batch()), clone.upload(batch()));
+    told.expect("accepted");
+    other.expect("accepted");
+    // The one that was told waits. A lower bound is no question of speed.
+    assert!(started.elapsed() >= Duration::from_secs(1));
+    let started = Instant::now();
+    client.upload(batch()).await.expect("the wait is over");
+    assert!(started.elapsed() < Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn permanent_answers_are_not_tried_again() {
+    for status in ["400 Bad Request", "401 Unauthorized", "403 Forbidden", "404 Not Found", "413 Content Too Large"] {
+        let peer = Peer::answering(busy(status, ""));
+        let error = retrying(peer.url()).upload(batch()).await.expect_err(status);
+        assert_eq!((error.attempts(), peer.requests().len(), error.unsent().len()), (1, 1, 1), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_credential_keeps_everything_that_was_not_sent() {
+    let peer = peer(vec![ACCEPTED.to_owned(), busy("403 Forbidden", "")]);
+    let error = retrying(peer.url()).upload_bulk((0..250).map(|_| batch())).await.expect_err("403");
+    assert_eq!((error.unsent().len(), error.is_retryable()), (150, false));
+    let (unsent, report) = error.into_parts();
+    assert_eq!((unsent.len(), report.delivered(), report.requests()), (150, 100, 2));
+}
+
+#[tokio::test]
+async fn one_bad_batch_is_rejected_with_the_words_of_the_service() {
+    let server = MockServer::start().await;
+    let batches =
+        (0..100).map(|place| if place == 63 { mparticle::Batch { ip: Some("?".into()), ..batch() } } else { batch() });
+    let report = retrying(server.url()).upload_bulk(batches).await.expect("a report");
+    assert_eq!((report.delivered(), report.rejected()[0].index()), (99, 63));
+    assert!(report.rejected()[0].error().api_errors()[0].message.contains("/ip"));
+    assert!(report.requests() <= 15, "{}", report.requests());
+}
+
+#[test]
+fn the_blocking_client_sends_again_too() {
+    let peer = peer(vec![busy("503 Busy", ""), busy("503 Busy", "")]);
+    let client = blocking::Client::new(retrying(peer.url())).expect("a thread");
+    client.upload(batch()).expect("accepted");
+    assert_eq!(client.upload_bulk([batch(), batch()]).expect("accepted").delivered(), 2);
+    assert_eq!(peer.requests().len(), 4);
+}
