@@ -35,7 +35,7 @@ docs:
 
 # Every feature alone.
 features:
-    for feature in rustls native-tls blocking mock cli; do cargo check --no-default-features --features $feature || exit 1; done
+    for feature in rustls native-tls blocking metrics mock cli; do cargo check --no-default-features --features $feature || exit 1; done
 
 # What the features must not pull in.
 trees:

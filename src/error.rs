@@ -40,6 +40,8 @@ pub enum ErrorKind {
     Refused,
     /// The service had asked everyone with these credentials to wait, for longer than the caller would. Nothing was sent.
     Paused,
+    /// The [`Uploader`](crate::Uploader) has no room, or is shut down. It did not take the batch.
+    Full,
 }
 
 impl ErrorKind {
@@ -114,6 +116,10 @@ impl Error {
         let mut error = Self::new(ErrorKind::Paused, "the service has asked to wait longer than the deadline allows");
         error.0.pause = Some(pause);
         error
+    }
+
+    pub(crate) fn full(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Full, message)
     }
 
     pub(crate) fn refused(refusal: Refusal) -> Self {
@@ -215,12 +221,14 @@ impl Error {
         self.0.refusal.as_ref()?.rate_limit
     }
 
-    /// Whether sending the same again, later, can succeed: no connection, no answer, a status of 408, 425, 429 or 5xx, or
-    /// a wait that the service has asked for.
+    /// Whether sending the same again, later, can succeed: no connection, no answer, a status of 408, 425, 429 or 5xx, a
+    /// wait that the service has asked for, or no room.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.0.kind {
-            ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Interrupted | ErrorKind::Paused => true,
+            ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Interrupted | ErrorKind::Paused | ErrorKind::Full => {
+                true
+            }
             ErrorKind::Refused => self
                 .status()
                 .is_some_and(|status| matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error()),

@@ -14,6 +14,7 @@ mod model;
 mod pack;
 mod pointer;
 mod seal;
+mod uploader;
 
 #[cfg(feature = "blocking")]
 pub use client::blocking;
@@ -31,6 +32,8 @@ pub use types::{
     Promotion, PromotionAction, PushMessage, PushMessageType, PushRegistration, ScreenView, SessionEnd, SessionStart,
     Uninstall, UserAttributeChange, UserIdentity, UserIdentityChange,
 };
+
+pub use uploader::{Counts, Fate, Outcome, Outcomes, Uploader, UploaderBuilder, User, Waiting, WhenFull};
 
 pub mod raw {
     //! The generated endpoints, for those who want the wire and nothing else: [`Client::raw`](crate::Client::raw) opens

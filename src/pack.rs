@@ -8,7 +8,8 @@ use crate::seal::{SealedBatch, UserKey};
 /// So many bodies are looked at for room. More would fill the last gaps, and cost time for each batch.
 const OPEN_BODIES: usize = 64;
 
-/// Takes batches and their places, and gives the places of each body. The bodies are to be sent in their order, one after the other.
+/// Takes batches and their places, and gives the places of each body. The bodies are to be sent in their order, one after
+/// the other.
 ///
 /// First fit: a batch goes into the first body that has room, but into none before the last one of its user. Every batch
 /// has to fit into a body alone.

@@ -54,12 +54,12 @@ use consignment::Consignment;
 /// ```
 #[derive(Clone)]
 pub struct Client {
-    courier: Courier<Transport>,
+    pub(crate) courier: Courier<Transport>,
     /// Random ids if there is none.
-    id_source: Option<IdSource>,
+    pub(crate) id_source: Option<IdSource>,
 }
 
-type IdSource = Arc<dyn Fn() -> Uuid + Send + Sync>;
+pub(crate) type IdSource = Arc<dyn Fn() -> Uuid + Send + Sync>;
 
 impl Client {
     /// Starts the settings of a client that sends with these credentials.

@@ -29,7 +29,7 @@ impl Budget {
     /// A request was accepted.
     pub(crate) fn earn(&self) {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        *tokens = self.capacity.min(*tokens + 1);
+        *tokens = self.capacity.min(tokens.saturating_add(1));
     }
 }
 

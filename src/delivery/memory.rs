@@ -26,6 +26,7 @@ pub(crate) struct Request {
     pub(crate) number: usize,
     pub(crate) at: Instant,
     pub(crate) ids: Vec<String>,
+    pub(crate) batches: Vec<SealedBatch>,
     pub(crate) accepted: bool,
 }
 
@@ -50,12 +51,20 @@ impl Memory {
     }
 }
 
+impl Road for std::sync::Arc<Memory> {
+    async fn attempt(&self, endpoint: Endpoint, batches: &[&SealedBatch]) -> Answer {
+        (&**self).attempt(endpoint, batches).await
+    }
+}
+
 impl Road for &Memory {
     async fn attempt(&self, _: Endpoint, batches: &[&SealedBatch]) -> Answer {
         let ids = batches.iter().map(|batch| batch.source_request_id().to_owned()).collect();
         let (time, answer) = {
             let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut request = Request { number: requests.len(), at: Instant::now(), ids, accepted: false };
+            let sent = batches.iter().map(|batch| (*batch).clone()).collect();
+            let number = requests.len();
+            let mut request = Request { number, at: Instant::now(), ids, batches: sent, accepted: false };
             let (time, answer) = (self.answer)(&request);
             request.accepted = answer.is_ok();
             requests.push(request);
@@ -71,6 +80,11 @@ impl Road for &Memory {
 #[expect(clippy::unnecessary_wraps, reason = "an answer as the others")]
 pub(crate) fn accepted() -> Answer {
     Ok(Accepted::new(StatusCode::ACCEPTED, None))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "an answer as the others")]
+pub(crate) fn accepted_using(percent: f64) -> Answer {
+    Ok(Accepted::new(StatusCode::ACCEPTED, Some(percent)))
 }
 
 pub(crate) fn refused(status: u16) -> Answer {

@@ -17,13 +17,15 @@ mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::StatusCode;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use budget::Budget;
-use gate::{Gate, later};
+use gate::Gate;
+pub(crate) use gate::later;
 pub use policy::RetryPolicy;
 pub use report::{Rejected, Report};
 use retry::{Decision, decide};
@@ -89,6 +91,31 @@ impl<R: Road> Courier<R> {
     pub(crate) fn new(road: R, policy: RetryPolicy, random: Random) -> Self {
         let budget = Arc::new(Budget::of(policy.budget));
         Self { road, policy, random, gate: Arc::default(), budget }
+    }
+
+    /// The same, over another road.
+    pub(crate) fn over<S>(&self, road: S) -> Courier<S> {
+        Courier {
+            road,
+            policy: self.policy.clone(),
+            random: Arc::clone(&self.random),
+            gate: Arc::clone(&self.gate),
+            budget: Arc::clone(&self.budget),
+        }
+    }
+
+    /// The same, which never gives up what can succeed later. Somebody else has to see to the extra load.
+    pub(crate) fn tireless(self) -> Self {
+        let policy = self.policy.max_attempts(u32::MAX).deadline(Duration::MAX).budget(u32::MAX);
+        Self { budget: Arc::new(Budget::of(policy.budget)), policy, ..self }
+    }
+
+    pub(crate) fn policy(&self) -> &RetryPolicy {
+        &self.policy
+    }
+
+    pub(crate) fn random(&self) -> &Random {
+        &self.random
     }
 
     /// Sends all of them, one request after the other, so that each user's batches arrive in their order. Stops at the

@@ -4,6 +4,7 @@ mod finite;
 mod ids;
 mod json;
 mod split;
+mod tracked;
 mod user;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 pub(crate) use ids::RandomIds;
+pub(crate) use tracked::{event_json, user_json};
 pub(crate) use user::UserKey;
 
 use crate::error::Error;
@@ -157,6 +159,9 @@ mod private {
     use super::{Batch, Error, SealedBatch, Uuid, split};
 
     pub trait Sealed {
+        /// Notes the time of events that have none: the service would take that of receipt, which may be much later.
+        fn stamp_times(&mut self, now_ms: i64);
+
         /// Seals where it lies, into as many parts as it takes. An error takes the batch with it.
         fn seal_in_place(
             &mut self,
@@ -166,6 +171,12 @@ mod private {
     }
 
     impl Sealed for Batch {
+        fn stamp_times(&mut self, now_ms: i64) {
+            for event in &mut self.events {
+                event.timestamp_unixtime_ms_mut().get_or_insert(now_ms);
+            }
+        }
+
         fn seal_in_place(
             &mut self,
             new_id: &mut dyn FnMut() -> Uuid,
@@ -180,6 +191,8 @@ mod private {
     }
 
     impl Sealed for SealedBatch {
+        fn stamp_times(&mut self, _: i64) {}
+
         fn seal_in_place(&mut self, _: &mut dyn FnMut() -> Uuid, parts: &mut Vec<SealedBatch>) -> Result<(), Error> {
             parts.push(self.clone());
             Ok(())

@@ -50,6 +50,13 @@ macro_rules! payloads {
                     $(Self::$variant(data) => &mut data $(.$inner)? .source_message_id,)*
                 }
             }
+
+            /// Where an uploader notes the time of an event that has none.
+            pub(crate) fn timestamp_unixtime_ms_mut(&mut self) -> &mut Option<i64> {
+                match self {
+                    $(Self::$variant(data) => &mut data $(.$inner)? .timestamp_unixtime_ms,)*
+                }
+            }
         }
 
         $(impl $payload {

@@ -1,0 +1,404 @@
+//! What the uploader's handles and its worker share, under one lock: nothing waits while it is held.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::ledger::{Counts, Ledger, Place};
+use super::outcome::{Fate, Outcome, Teller};
+use super::queue::{Bounds, Content, Entry, Queue};
+use super::settings::{Settings, WhenFull};
+use super::spooling::Spooling;
+use super::store::Store;
+use super::telemetry::Telemetry;
+use super::user::{Tracked, TrackedEvent, User};
+use super::waiting::{Promise, Waiting, promise};
+use crate::delivery::later;
+use crate::error::Error;
+use crate::limits::MAX_BATCH_BYTES;
+use crate::seal::SealedBatch;
+
+/// Shared by all handles of an uploader and its worker.
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    pub(super) teller: Teller,
+    /// Told when the worker has something to look at.
+    pub(super) work: Notify,
+    state: Mutex<State>,
+}
+
+pub(super) struct State {
+    pub(super) ledger: Ledger,
+    /// What is to be sent.
+    pub(super) queue: Queue,
+    pub(super) spooling: Option<Spooling>,
+    pub(super) phase: Phase,
+    /// Why nothing is sent any more.
+    pub(super) stopped: Option<Error>,
+    waiters: VecDeque<Waiter>,
+    pub(super) flushes: Vec<Flush>,
+    pub(super) wake: Wake,
+    telemetry: Telemetry,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Running,
+    /// Nothing is taken any more.
+    Closing,
+    Closed,
+}
+
+/// When the worker has to be woken for what comes into the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wake {
+    /// It does not know of any batch.
+    AtOnce,
+    /// It knows when what is there has lingered.
+    WhenFull,
+    /// It waits for room to send, and looks then.
+    Never,
+}
+
+/// How long the disk may take at the end for what was on its way when the time was over.
+pub(super) const GRACE: Duration = Duration::from_millis(500);
+
+/// Sealed batches that count as one: all are taken or none is.
+pub(super) struct Submission {
+    pub(super) parts: Vec<SealedBatch>,
+    /// Kept when it is taken, or on the disk if there is a spool.
+    pub(super) promise: Option<Promise<Result<(), Error>>>,
+}
+
+impl Submission {
+    pub(super) fn bytes(&self) -> usize {
+        self.parts.iter().map(SealedBatch::len).sum()
+    }
+
+    fn answer(self, answer: impl FnOnce(Vec<SealedBatch>) -> Result<(), Error>) {
+        if let Some(promise) = self.promise {
+            promise.keep(answer(self.parts));
+        }
+    }
+}
+
+/// A submission that waits for room.
+struct Waiter {
+    submission: Submission,
+    until: Option<Instant>,
+}
+
+/// Somebody who waits until all that was submitted before has ended.
+pub(super) struct Flush {
+    pub(super) epoch: u32,
+    pub(super) until: Instant,
+    pub(super) closes: bool,
+    pub(super) promise: Promise<Counts>,
+}
+
+impl Shared {
+    pub(super) fn new(settings: Settings, store: Option<Arc<dyn Store>>) -> Self {
+        let bounds = Bounds { batches: settings.max_batches, bytes: settings.max_bytes };
+        let mut ledger = Ledger::default();
+        let always = settings.when_full != WhenFull::Spill;
+        let spooling = store.map(|store| Spooling::new(store, bounds, always, &mut ledger));
+        let state = State {
+            ledger,
+            queue: Queue::new(bounds),
+            spooling,
+            phase: Phase::Running,
+            stopped: None,
+            waiters: VecDeque::new(),
+            flushes: Vec::new(),
+            wake: Wake::AtOnce,
+            telemetry: Telemetry::default(),
+        };
+        let teller = Teller::new(settings.on_outcome.clone());
+        Self { settings, teller, work: Notify::new(), state: Mutex::new(state) }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends a piece of work under the lock, and wakes the worker if that gives it something to do.
+    pub(super) fn unlock(&self, mut state: MutexGuard<'_, State>) {
+        state.tell();
+        let wake = state.wakes();
+        drop(state);
+        if wake {
+            self.work.notify_one();
+        }
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.lock().ledger.counts()
+    }
+
+    /// Takes a submission, or does with it what the policy says. Never waits.
+    pub(super) fn try_send(&self, parts: Vec<SealedBatch>) -> Result<(), Error> {
+        let submission = self.check(Submission { parts, promise: None })?;
+        let mut state = self.lock();
+        if state.phase != Phase::Running {
+            return Err(closed().with_unsent(submission.parts));
+        }
+        let mut dropped = Vec::new();
+        if let Some(submission) = state.take(&self.settings, submission) {
+            let left = match self.settings.when_full {
+                WhenFull::Refuse | WhenFull::Wait(_) | WhenFull::Spill => {
+                    return Err(full().with_unsent(submission.parts));
+                }
+                WhenFull::DropNewest => Some(submission),
+                WhenFull::DropOldest => {
+                    state.make_room(&self.settings, &submission, &mut dropped);
+                    // If all that is held is on its way, there is still no room.
+                    state.take(&self.settings, submission)
+                }
+            };
+            if let Some(newest) = left {
+                let ticket = state.ledger.accept(newest.parts.len());
+                for part in newest.parts {
+                    state.ledger.moved(ticket, Place::Memory, Place::Dropped);
+                    dropped.push(Outcome::new(part, ticket.submissions(), Fate::Dropped(full())));
+                }
+            }
+        }
+        self.unlock(state);
+        self.teller.tell(dropped);
+        Ok(())
+    }
+
+    /// Takes a submission when there is room.
+    pub(super) fn send(&self, parts: Vec<SealedBatch>) -> Waiting<Result<(), Error>> {
+        let kept = parts.clone();
+        let (promise, waiting) = promise(move || Err(closed().with_unsent(kept)));
+        let submission = match self.check(Submission { parts, promise: Some(promise) }) {
+            Ok(submission) => submission,
+            Err(error) => return Waiting::ready(Err(error)),
+        };
+        let mut state = self.lock();
+        if state.phase != Phase::Running {
+            submission.answer(|parts| Err(closed().with_unsent(parts)));
+            return waiting;
+        }
+        // Who waits already comes first.
+        let left = if state.waiters.is_empty() { state.take(&self.settings, submission) } else { Some(submission) };
+        if let Some(submission) = left {
+            let until = match self.settings.when_full {
+                WhenFull::Wait(longest) => Some(later(Instant::now(), longest)),
+                _ => None,
+            };
+            state.waiters.push_back(Waiter { submission, until });
+            // The worker has to look when the time is over.
+            self.work.notify_one();
+        }
+        self.unlock(state);
+        waiting
+    }
+
+    /// Takes an event of a user, into the batch of that user if there is one that waits.
+    pub(super) fn track(&self, user: &User, event: TrackedEvent) -> Result<(), Error> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        if state.phase != Phase::Running {
+            return Err(closed());
+        }
+        let queue = match &mut state.spooling {
+            Some(spooling) if spooling.comes_first() => {
+                spooling.stirred |= spooling.intake.len() == 0 || spooling.intake.is_full_request();
+                &mut spooling.intake
+            }
+            _ => &mut state.queue,
+        };
+        if let Some(ticket) = queue.grow(user, &event) {
+            state.ledger.join(ticket);
+            self.unlock(guard);
+            return Ok(());
+        }
+        let tracked = Tracked::new(user, event)?;
+        if queue.has_room(1, tracked.len()) {
+            let content = Content::Tracked(Box::new(tracked));
+            queue.push(Entry { content, ticket: state.ledger.accept(1), since: Instant::now() });
+            self.unlock(guard);
+            return Ok(());
+        }
+        drop(guard);
+        // Without room to grow in it is a batch like any other.
+        self.try_send(vec![tracked.seal(self.settings.new_id())])
+    }
+
+    /// What could not be held if nothing else were is no question of waiting.
+    fn check(&self, submission: Submission) -> Result<Submission, Error> {
+        let Settings { max_batches, max_bytes, .. } = self.settings;
+        let largest = submission.parts.iter().map(SealedBatch::len).max().unwrap_or(0);
+        let error = if largest > MAX_BATCH_BYTES {
+            Error::limit(format!("the batch has {largest} bytes, more than the {MAX_BATCH_BYTES} that it may have"))
+        } else if submission.parts.len() > max_batches || submission.bytes() > max_bytes {
+            Error::limit("the batch is larger than the queue of the uploader may be")
+        } else {
+            return Ok(submission);
+        };
+        Err(error.with_unsent(submission.parts))
+    }
+
+    /// After the end: what memory alone holds.
+    pub(super) fn take_unsent(&self) -> Vec<SealedBatch> {
+        let mut state = self.lock();
+        if state.phase != Phase::Closed {
+            return Vec::new();
+        }
+        let entries = state.queue.take_all().into_iter().filter(Entry::is_held);
+        entries.map(|entry| entry.content.into_sealed(|| self.settings.new_id())).collect()
+    }
+
+    /// Tells when all that was submitted so far has ended, or the time is over.
+    pub(super) fn flush(self: &Arc<Self>, deadline: Duration, closes: bool) -> Waiting<Counts> {
+        let mut state = self.lock();
+        if state.phase == Phase::Closed {
+            return Waiting::ready(state.ledger.counts());
+        }
+        let epoch = state.end_epoch();
+        let mut time = deadline;
+        if closes {
+            state.close(&self.settings);
+            // The disk gets a part of the time, for what is on its way at the end.
+            time -= if state.spooling.is_some() { GRACE.min(deadline / 4) } else { Duration::ZERO };
+        }
+        let shared = Arc::clone(self);
+        let (promise, waiting) = promise(move || shared.counts());
+        state.flushes.push(Flush { epoch, until: later(Instant::now(), time), closes, promise });
+        drop(state);
+        self.work.notify_one();
+        waiting
+    }
+}
+
+impl State {
+    /// Takes a submission to where it has room, in memory or in the spool, or gives it back.
+    pub(super) fn take(&mut self, settings: &Settings, submission: Submission) -> Option<Submission> {
+        let fits = self.queue.has_room(submission.parts.len(), submission.bytes());
+        let submission = match &mut self.spooling {
+            Some(spooling) if spooling.comes_first() || (!fits && settings.when_full == WhenFull::Spill) => {
+                spooling.take(settings, submission, &mut self.ledger)?
+            }
+            _ => submission,
+        };
+        // Also if the disk fails: that is no reason to lose what memory has room for.
+        if !fits {
+            return Some(submission);
+        }
+        let ticket = self.ledger.accept(submission.parts.len());
+        let since = Instant::now();
+        for batch in submission.parts {
+            self.queue.push(Entry { content: Content::Sealed(batch), ticket, since });
+        }
+        if let Some(promise) = submission.promise {
+            promise.keep(Ok(()));
+        }
+        None
+    }
+
+    /// Gives up the oldest batches until the submission has room, or nothing is left to give up.
+    fn make_room(&mut self, settings: &Settings, submission: &Submission, dropped: &mut Vec<Outcome>) {
+        while !self.queue.has_room(submission.parts.len(), submission.bytes()) {
+            let Some(entry) = self.queue.evict() else { return };
+            self.ledger.moved(entry.ticket, Place::Memory, Place::Dropped);
+            let submissions = entry.ticket.submissions();
+            dropped.push(Outcome::new(
+                entry.content.into_sealed(|| settings.new_id()),
+                submissions,
+                Fate::Dropped(full()),
+            ));
+        }
+    }
+
+    /// Lets those in who wait for room, from the first, and turns those away whose time is over.
+    pub(super) fn admit_waiters(&mut self, settings: &Settings, now: Instant) {
+        for mut waiter in mem::take(&mut self.waiters) {
+            if waiter.submission.promise.as_ref().is_none_or(Promise::is_abandoned) {
+                continue;
+            }
+            if waiter.until.is_some_and(|until| until <= now) {
+                waiter.submission.answer(|parts| Err(full().with_unsent(parts)));
+                continue;
+            }
+            // Who does not fit lets nobody pass.
+            if self.waiters.is_empty() {
+                match self.take(settings, waiter.submission) {
+                    None => continue,
+                    Some(submission) => waiter.submission = submission,
+                }
+            }
+            self.waiters.push_back(waiter);
+        }
+    }
+
+    /// When the first of those who wait has waited long enough.
+    pub(super) fn waiters_until(&self) -> Option<Instant> {
+        self.waiters.iter().filter_map(|waiter| waiter.until).min()
+    }
+
+    fn end_epoch(&mut self) -> u32 {
+        self.queue.close_all();
+        if let Some(spooling) = &mut self.spooling {
+            spooling.intake.close_all();
+        }
+        self.ledger.end_epoch()
+    }
+
+    /// Nothing is taken any more. What memory alone holds goes to the spool, if there is one: then the end cannot lose it.
+    fn close(&mut self, settings: &Settings) {
+        self.phase = Phase::Closing;
+        for waiter in mem::take(&mut self.waiters) {
+            waiter.submission.answer(|parts| Err(closed().with_unsent(parts)));
+        }
+        self.spool_all(settings);
+    }
+
+    /// Hands to the spool, if there is one, what memory alone holds.
+    pub(super) fn spool_all(&mut self, settings: &Settings) {
+        let Some(spooling) = &mut self.spooling else { return };
+        spooling.always = true;
+        let (held, spooled): (Vec<_>, Vec<_>) = self.queue.take_all().into_iter().partition(Entry::is_held);
+        for entry in held {
+            self.queue.let_go(&entry);
+            let ticket = entry.ticket;
+            spooling.append(settings.endpoint, entry.content.into_sealed(|| settings.new_id()), ticket);
+        }
+        self.queue.put_back(spooled.into_iter());
+        spooling.write_intake(settings);
+    }
+
+    /// Whether the worker has to be woken, once.
+    fn wakes(&mut self) -> bool {
+        let stirred = self.spooling.as_mut().is_some_and(|spooling| mem::take(&mut spooling.stirred));
+        let queued = match self.wake {
+            Wake::AtOnce => self.queue.len() > 0,
+            Wake::WhenFull => self.queue.is_full_request(),
+            Wake::Never => false,
+        };
+        if queued {
+            self.wake = Wake::Never;
+        }
+        stirred || queued
+    }
+
+    /// Tells the counts to those who measure.
+    pub(super) fn tell(&mut self) {
+        self.telemetry.tell(self.ledger.counts(), self.queue.len() + self.queue.parked(), self.queue.held_bytes());
+    }
+}
+
+/// There is no room.
+pub(super) fn full() -> Error {
+    Error::full("the queue of the uploader is full")
+}
+
+/// Nothing is taken any more.
+fn closed() -> Error {
+    Error::full("the uploader is shut down")
+}

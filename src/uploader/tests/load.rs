@@ -1,0 +1,233 @@
+//! Outage, quota and poison: what an uploader must show under load.
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "shares of counts"
+)]
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use proptest::prelude::*;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::*;
+use crate::delivery::memory::{accepted, accepted_using, refused, refused_for};
+
+/// How a road fails.
+#[derive(Clone, Copy, Debug)]
+enum Failure {
+    Refusals,
+    Stalls,
+    Resets,
+}
+
+/// A minute of failure under load, then recovery.
+async fn outage(failure: Failure) {
+    const LOAD: u32 = 100; // batches a second
+    let start = Instant::now();
+    let (begins, ends) = (start + 60 * SECOND, start + 120 * SECOND);
+    let road = Memory::taking(move |request| {
+        if request.at < begins || request.at >= ends {
+            return (SECOND / 20, accepted_using(30.0));
+        }
+        match failure {
+            Failure::Refusals => (SECOND / 20, refused(503)),
+            Failure::Stalls => (30 * SECOND, Err(Error::out_of_time())),
+            Failure::Resets => (SECOND / 20, Err(Error::out_of_time())),
+        }
+    });
+    let rig = rig(road, Settings::new());
+    let mut most_bytes = 0;
+    for n in 0..240 * LOAD as usize {
+        rig.try_send(batch(n, n)).expect("memory holds the outage");
+        most_bytes = most_bytes.max(rig.0.shared.lock().queue.held_bytes());
+        sleep_until(start + SECOND * u32::try_from(n).expect("a number") / LOAD).await;
+    }
+    let road = Arc::clone(&rig.road);
+    let counts = rig.end(60 * SECOND).await;
+    assert_eq!((counts.delivered, counts.accepted), (240 * u64::from(LOAD), 240 * u64::from(LOAD)), "{failure:?}");
+
+    let requests = road.requests();
+    let delivered = requests.iter().filter(|request| request.accepted).count();
+    let extra = requests.len() - delivered;
+    println!("{failure:?}: {extra} extra requests for {delivered}, {most_bytes} bytes at most");
+    assert!(extra * 5 < delivered, "{failure:?}: {extra} extra requests for {delivered}");
+    assert!(most_bytes <= Settings::new().max_bytes);
+
+    // The ramp: in no second more than twice what came in the second before, or what is sent at the start, and a request.
+    let mut seconds = vec![0.0; 400];
+    for request in requests.iter().filter(|request| request.accepted) {
+        seconds[(request.at - start).as_secs() as usize] += request.batches.len() as f64;
+    }
+    for pair in seconds.windows(2) {
+        let start_rate = Settings::new().rates.start;
+        assert!(pair[1] <= 2.0 * pair[0].max(start_rate) + 100.0, "{failure:?}: {} after {}", pair[1], pair[0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_minute_of_refusals_loses_nothing_and_costs_little() {
+    outage(Failure::Refusals).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_minute_of_stalls_loses_nothing_and_costs_little() {
+    outage(Failure::Stalls).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_minute_of_resets_loses_nothing_and_costs_little() {
+    outage(Failure::Resets).await;
+}
+
+/// How a service may measure its limit on batches per second.
+trait Limit: Send + 'static {
+    /// The percentage that is used after these batches, or how long to wait.
+    fn take(&mut self, batches: f64, now: Instant) -> Result<f64, Duration>;
+}
+
+/// A bucket that holds one second's worth and fills evenly. It tells how empty it is.
+struct Bucket {
+    rate: f64,
+    tokens: f64,
+    filled: Instant,
+}
+
+impl Limit for Bucket {
+    fn take(&mut self, batches: f64, now: Instant) -> Result<f64, Duration> {
+        self.tokens = (self.tokens + (now - self.filled).as_secs_f64() * self.rate).min(self.rate);
+        self.filled = now;
+        if batches > self.tokens {
+            return Err(Duration::from_secs_f64(((batches - self.tokens) / self.rate).ceil()));
+        }
+        self.tokens -= batches;
+        Ok(100.0 * (1.0 - self.tokens / self.rate))
+    }
+}
+
+/// What came in the second before now. It tells how much of the limit that is.
+struct LastSecond {
+    rate: f64,
+    taken: VecDeque<(Instant, f64)>,
+}
+
+impl Limit for LastSecond {
+    fn take(&mut self, batches: f64, now: Instant) -> Result<f64, Duration> {
+        self.taken.retain(|(at, _)| now - *at < SECOND);
+        let used = self.taken.iter().map(|(_, batches)| batches).sum::<f64>() + batches;
+        if used > self.rate {
+            return Err(SECOND);
+        }
+        self.taken.push_back((now, batches));
+        Ok(100.0 * used / self.rate)
+    }
+}
+
+/// Sends under a quota for two minutes as much as it can. Gives the part of the quota that was used after the first half
+/// minute, and the part of the answers that were 429.
+async fn quota(rate: f64, latency: Duration, limit: impl Limit) -> (f64, f64) {
+    let start = Instant::now();
+    let limit = Mutex::new(limit);
+    let road = Memory::taking(move |request| {
+        let taken = limit.lock().expect("the limit").take(request.batches.len() as f64, request.at);
+        (latency, taken.map_or_else(|wait| refused_for(429, wait), |used| accepted_using(used.round())))
+    });
+    let backlog = rate as usize * 125;
+    let rig = rig(road, Settings { max_batches: backlog, max_bytes: usize::MAX, ..Settings::new() });
+    for n in 0..backlog {
+        rig.try_send(batch(n, n)).expect("room");
+    }
+    sleep(120 * SECOND).await;
+    let requests = rig.road.requests();
+    let steady: Vec<_> = requests.iter().filter(|request| request.at >= start + 30 * SECOND).collect();
+    let used: usize = steady.iter().filter(|request| request.accepted).map(|request| request.batches.len()).sum();
+    let limited = steady.iter().filter(|request| !request.accepted).count();
+    let (used, limited) = (used as f64 / (90.0 * rate), limited as f64 / steady.len() as f64);
+    println!(
+        "{rate} a second, answers after {latency:?}: {used:.3} of the quota is used, {limited:.4} of the answers are 429"
+    );
+    rig.end(SECOND).await;
+    (used, limited)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_quota_is_used_and_not_exceeded() {
+    for (rate, latency) in [(270.0, 20), (270.0, 100), (270.0, 500), (100.0, 20), (100.0, 500), (1_000.0, 100)] {
+        let bucket = Bucket { rate, tokens: rate, filled: Instant::now() };
+        let (used, limited) = quota(rate, Duration::from_millis(latency), bucket).await;
+        assert!(used >= 0.95, "{rate} a second at {latency} ms: {used} of the quota is used");
+        assert!(limited < 0.01, "{rate} a second at {latency} ms: {limited} of the answers are 429");
+    }
+}
+
+/// A service that measures in another way lets it use the nine tenths at which the percentage is held, or nearly.
+#[tokio::test(start_paused = true)]
+async fn a_quota_of_the_last_second_is_used_and_not_exceeded() {
+    for latency in [20, 100] {
+        let window = LastSecond { rate: 270.0, taken: VecDeque::new() };
+        let (used, limited) = quota(270.0, Duration::from_millis(latency), window).await;
+        assert!(used >= 0.8, "at {latency} ms: {used} of the quota is used");
+        assert!(limited < 0.01, "at {latency} ms: {limited} of the answers are 429");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_bad_batch_among_ten_thousand_delays_no_other() {
+    const BATCHES: usize = 10_000;
+    const BAD: &str = "4242";
+    let road = |bad: Option<&'static str>| {
+        Memory::taking(move |request| {
+            let poisoned = bad.is_some_and(|bad| request.ids.iter().any(|id| id == bad));
+            (SECOND / 20, if poisoned { refused(400) } else { accepted() })
+        })
+    };
+    let mut took = Vec::new();
+    for bad in [None, Some(BAD)] {
+        let rig = rig(road(bad), settings());
+        let mut outcomes = rig.outcomes();
+        let start = Instant::now();
+        (0..BATCHES).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
+        let counts = rig.flush(3_600 * SECOND).await;
+        took.push(start.elapsed());
+        let rejected = u64::from(bad.is_some());
+        assert_eq!((counts.delivered, counts.rejected), (BATCHES as u64 - rejected, rejected));
+        if bad.is_some() {
+            // It is found and told with its words; the others of its request cost 14 more requests at most.
+            let mut found = None;
+            while found.is_none() {
+                let outcome = outcomes.next().await.expect("an outcome");
+                found = outcome.reason().map(|error| {
+                    (outcome.batch().source_request_id().to_owned(), error.api_errors()[0].message.clone())
+                });
+            }
+            assert_eq!(found, Some((BAD.to_owned(), "no to 400".to_owned())));
+            assert!(rig.road.requests().len() <= BATCHES / 100 + 14, "{}", rig.road.requests().len());
+        }
+        rig.end(SECOND).await;
+    }
+    println!("without {:?}, with {:?}", took[0], took[1]);
+    assert!(took[1] <= took[0] + 15 * SECOND / 20, "{took:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// Whatever the share of failures, what can be delivered is, and memory stays within its bound.
+    #[test]
+    fn memory_stays_within_its_bound(failing in 0..9_usize, bound in 10..100_usize) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.expect("a runtime").block_on(async {
+            let road = Memory::taking(move |request| {
+                (SECOND / 10, if request.number % 10 < failing { refused(503) } else { accepted() })
+            });
+            let rig = rig(road, Settings { max_batches: bound, ..settings() });
+            for n in 0..1_000 {
+                rig.send(batch(n, n)).await.expect("room at last");
+                assert!(rig.now().pending <= bound as u64);
+            }
+            assert_eq!(rig.end(3_600 * SECOND).await.delivered, 1_000);
+        });
+    }
+}

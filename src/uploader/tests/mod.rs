@@ -1,0 +1,91 @@
+//! The uploader over a road in memory, under virtual time.
+#![allow(clippy::needless_pass_by_value, reason = "names and numbers, as they come")]
+
+mod load;
+mod order;
+mod policies;
+mod spooled;
+mod timing;
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::settings::Settings;
+use super::shared::Shared;
+use super::store::Store;
+use super::*;
+use crate::delivery::memory::Memory;
+use crate::delivery::{Courier, RetryPolicy};
+use crate::{Batch, CustomEvent, CustomEventType, Environment};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// An uploader whose worker is a task of this runtime, and not a thread of its own.
+struct Rig {
+    uploader: Uploader,
+    road: Arc<Memory>,
+    worker: JoinHandle<()>,
+}
+
+impl Deref for Rig {
+    type Target = Uploader;
+
+    fn deref(&self) -> &Uploader {
+        &self.uploader
+    }
+}
+
+/// Settings that are not in the way: nothing lingers, and the pace lets everything pass.
+fn settings() -> Settings {
+    let mut settings = Settings::new();
+    settings.linger = Duration::ZERO;
+    settings.rates.start = 1e6;
+    settings
+}
+
+fn rig(road: Memory, settings: Settings) -> Rig {
+    rig_on(road, settings, None)
+}
+
+fn rig_on(road: Memory, settings: Settings, store: Option<Arc<dyn Store>>) -> Rig {
+    let road = Arc::new(road);
+    let shared = Arc::new(Shared::new(settings, store));
+    // Waits are drawn in full, from the middle.
+    let courier = Courier::new(Arc::clone(&road), RetryPolicy::new(), Arc::new(|| 0.5));
+    let worker = tokio::spawn(worker::run(Arc::clone(&shared), courier));
+    Rig { uploader: Uploader::new(shared, None), road, worker }
+}
+
+impl Rig {
+    /// Ends it, and looks whether everything adds up and the worker ended well.
+    async fn end(self, deadline: Duration) -> Counts {
+        let counts = self.uploader.shutdown(deadline).await;
+        self.worker.await.expect("the worker ends");
+        assert!(counts.add_up(), "{counts:?}");
+        assert_eq!(counts, self.uploader.counts(), "nothing changes after the end");
+        counts
+    }
+
+    /// What has been counted so far, which always adds up.
+    fn now(&self) -> Counts {
+        let counts = self.uploader.counts();
+        assert!(counts.add_up(), "{counts:?}");
+        counts
+    }
+}
+
+/// A batch of this user with this id.
+fn batch(user: usize, id: impl ToString) -> Batch {
+    Batch::new(Environment::Development).customer_id(user.to_string()).source_request_id(id.to_string())
+}
+
+fn user(user: usize) -> User {
+    User::new(Batch::new(Environment::Development).customer_id(user.to_string())).expect("a user")
+}
+
+fn event(name: impl ToString) -> CustomEvent {
+    CustomEvent::new(name.to_string(), CustomEventType::Other)
+}

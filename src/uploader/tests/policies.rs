@@ -1,0 +1,142 @@
+//! What gives way when memory is full.
+
+use super::*;
+use crate::ErrorKind;
+use crate::delivery::memory::accepted;
+
+use tokio::time::{Instant, sleep};
+
+/// An uploader for four batches, whose road is closed for the first ten seconds.
+fn full(when_full: WhenFull) -> Rig {
+    let road = Memory::taking(|request| (if request.number == 0 { 10 * SECOND } else { Duration::ZERO }, accepted()));
+    let rig = rig(road, Settings { max_batches: 4, when_full, concurrency: 1, ..settings() });
+    rig.try_send(batch(0, 0)).expect("room");
+    rig
+}
+
+async fn delivered(rig: Rig) -> (Counts, Vec<String>) {
+    let road = Arc::clone(&rig.road);
+    let counts = rig.end(60 * SECOND).await;
+    (counts, road.accepted())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_caller_is_refused_and_keeps_the_batch() {
+    for policy in [WhenFull::Refuse, WhenFull::Wait(SECOND), WhenFull::Spill] {
+        let rig = full(policy);
+        sleep(SECOND).await;
+        (1..4).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
+        let error = rig.try_send(batch(4, 4)).expect_err("full");
+        assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Full, true));
+        assert_eq!(error.unsent()[0].source_request_id(), "4");
+        let error = rig.track(&user(9), event(0)).expect_err("full");
+        assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::Full, 1));
+        let (counts, arrived) = delivered(rig).await;
+        assert_eq!((counts.accepted, counts.delivered, counts.dropped), (4, 4, 0), "{policy:?}");
+        assert_eq!(arrived, ["0", "1", "2", "3"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_newest_or_the_oldest_is_dropped_and_told() {
+    for (policy, arrive, dropped) in [
+        (WhenFull::DropNewest, ["0", "1", "2", "3"], ["4", "5"]),
+        (WhenFull::DropOldest, ["0", "3", "4", "5"], ["1", "2"]),
+    ] {
+        let rig = full(policy);
+        let mut outcomes = rig.outcomes();
+        sleep(SECOND).await;
+        (1..6).for_each(|n| rig.try_send(batch(n, n)).expect("taken"));
+        assert_eq!((rig.now().pending, rig.now().dropped), (4, 2));
+        for id in dropped {
+            let outcome = outcomes.next().await.expect("an outcome");
+            assert!(matches!(outcome.fate(), Fate::Dropped(error) if error.kind() == ErrorKind::Full));
+            assert_eq!(outcome.batch().source_request_id(), id);
+        }
+        let (counts, arrived) = delivered(rig).await;
+        assert_eq!((counts.accepted, counts.delivered, counts.dropped), (6, 4, 2), "{policy:?}");
+        assert_eq!(arrived, arrive, "{policy:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_on_its_way_is_not_given_up() {
+    let rig = rig(
+        Memory::taking(|_| (10 * SECOND, accepted())),
+        Settings { max_batches: 2, when_full: WhenFull::DropOldest, ..settings() },
+    );
+    rig.try_send(batch(0, 0)).expect("room");
+    rig.try_send(batch(1, 1)).expect("room");
+    sleep(SECOND).await;
+    rig.try_send(batch(2, 2)).expect("it is dropped itself");
+    let (counts, arrived) = delivered(rig).await;
+    assert_eq!((counts.delivered, counts.dropped), (2, 1));
+    assert_eq!(arrived, ["0", "1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_send_wait_for_room_in_their_order() {
+    let rig = full(WhenFull::Refuse);
+    let start = Instant::now();
+    sleep(SECOND).await;
+    (1..4).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
+    let waiting: Vec<_> = (4..8).map(|n| rig.send(batch(n, n))).collect();
+    let abandoned = rig.send(batch(8, 8));
+    assert_eq!(rig.now().accepted, 4, "who waits is not taken so far");
+    drop(abandoned);
+    for waiting in waiting {
+        waiting.await.expect("room at last");
+    }
+    assert_eq!(start.elapsed(), 10 * SECOND);
+    let (counts, arrived) = delivered(rig).await;
+    assert_eq!((counts.accepted, counts.delivered), (8, 8));
+    assert_eq!(arrived, ["0", "1", "2", "3", "4", "5", "6", "7"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_ends_when_its_time_is_over_or_the_uploader_is() {
+    let rig = full(WhenFull::Wait(3 * SECOND));
+    sleep(SECOND).await;
+    (1..4).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
+    let start = Instant::now();
+    let error = rig.send(batch(4, 4)).await.expect_err("full");
+    assert_eq!((error.kind(), error.unsent().len(), start.elapsed()), (ErrorKind::Full, 1, 3 * SECOND));
+    let waiting = rig.send(batch(5, 5));
+    let (counts, _) = delivered(rig).await;
+    assert_eq!(waiting.await.expect_err("shut down").unsent().len(), 1);
+    assert_eq!((counts.accepted, counts.delivered), (4, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_are_bounded_as_batches_are() {
+    let size = batch(0, 0).seal().expect("a batch").len();
+    let road = Memory::taking(|_| (10 * SECOND, accepted()));
+    let rig = rig(road, Settings { max_bytes: 3 * size + size / 2, ..settings() });
+    (0..3).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
+    assert_eq!(rig.try_send(batch(3, 3)).expect_err("full").kind(), ErrorKind::Full);
+    // What could never be held is another matter.
+    let large = batch(4, 4).user_attribute("a", "x".repeat(4 * size));
+    assert_eq!(rig.try_send(large).expect_err("too large").kind(), ErrorKind::Limit);
+    assert_eq!(rig.end(60 * SECOND).await.delivered, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_gather_are_bounded_too() {
+    let rig = rig(Memory::answering(|_| accepted()), Settings { max_bytes: 1_000, linger: SECOND, ..settings() });
+    let user = user(0);
+    let taken = (0..100).take_while(|n| rig.track(&user, event(n)).is_ok()).count();
+    assert!((2..10).contains(&taken), "{taken}");
+    assert_eq!(rig.end(SECOND).await.delivered, taken as u64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_split_is_one_submission() {
+    let events = || (0..5).map(|_| CustomEvent { view_controller: Some("x".repeat(60_000)), ..event("e") });
+    let rig = rig(Memory::answering(|_| accepted()), Settings { max_bytes: 500_000, ..settings() });
+    rig.try_send(batch(0, "a").events(events())).expect("room");
+    let error = rig.try_send(batch(0, "b").events(events())).expect_err("no room for all of its parts");
+    assert_eq!(error.unsent().len(), 3);
+    assert_eq!(rig.now().pending, 1);
+    let (counts, arrived) = delivered(rig).await;
+    assert_eq!((counts.accepted, counts.delivered, arrived.len()), (1, 1, 3));
+}

@@ -1,0 +1,285 @@
+//! With a spool, one in memory that can be slow or broken: what is confirmed survives, the order holds, everything adds up.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Mutex, MutexGuard};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::super::store::{Record, Store, Written};
+use super::*;
+use crate::ErrorKind;
+use crate::delivery::Endpoint;
+use crate::delivery::memory::{accepted, refused};
+
+/// The disk of a spool.
+#[derive(Default)]
+struct Disk {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// What is written and not done, with its number.
+    records: Vec<(u64, SealedBatch)>,
+    unread: VecDeque<u64>,
+    next_number: u64,
+    dead: Vec<(SealedBatch, String)>,
+    given_up: Vec<(SealedBatch, Error)>,
+    /// How long a write takes, and whether it fails.
+    takes: Duration,
+    fails: bool,
+    /// Nothing is even taken.
+    full: bool,
+}
+
+impl Disk {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("the disk")
+    }
+
+    /// The same disk after a restart.
+    fn restarted(&self) -> Arc<Self> {
+        let mut inner = self.lock();
+        inner.unread = inner.records.iter().map(|(number, _)| *number).collect();
+        drop(inner);
+        Arc::new(Self { inner: Arc::clone(&self.inner) })
+    }
+
+    fn ids(&self) -> BTreeSet<String> {
+        self.lock().records.iter().map(|(_, batch)| batch.source_request_id().to_owned()).collect()
+    }
+}
+
+impl Store for Disk {
+    fn append(&self, _: Endpoint, batch: &SealedBatch) -> Result<Written, Error> {
+        let (inner, batch) = (Arc::clone(&self.inner), batch.clone());
+        if self.lock().full {
+            return Err(Error::config("the disk is full"));
+        }
+        let due = Instant::now() + self.lock().takes;
+        Ok(Box::pin(async move {
+            sleep_until(due).await;
+            let mut inner = inner.lock().expect("the disk");
+            if inner.fails {
+                return Err(Error::config("the disk is broken"));
+            }
+            let number = inner.next_number;
+            inner.next_number += 1;
+            inner.records.push((number, batch));
+            inner.unread.push_back(number);
+            Ok(())
+        }))
+    }
+
+    fn next(&self) -> Result<Option<Record>, Error> {
+        let mut inner = self.lock();
+        let Some(number) = inner.unread.pop_front() else { return Ok(None) };
+        let record = inner.records.iter().find(|(of, _)| *of == number).map(|(_, batch)| batch.clone());
+        Ok(record.map(|batch| Record { number, endpoint: Endpoint::BulkEvents, batch }))
+    }
+
+    fn unread(&self) -> u64 {
+        self.lock().unread.len() as u64
+    }
+
+    fn acknowledge(&self, number: u64) {
+        self.lock().records.retain(|(of, _)| *of != number);
+    }
+
+    fn bury(&self, _: Endpoint, batch: &SealedBatch, reason: &str, number: Option<u64>) {
+        self.lock().dead.push((batch.clone(), reason.to_owned()));
+        if let Some(number) = number {
+            self.acknowledge(number);
+        }
+    }
+
+    fn given_up(&self) -> Vec<(SealedBatch, Error)> {
+        std::mem::take(&mut self.lock().given_up)
+    }
+}
+
+fn on_disk(road: Memory, settings: Settings) -> (Rig, Arc<Disk>) {
+    let disk = Arc::new(Disk::default());
+    (rig_on(road, settings, Some(Arc::clone(&disk) as Arc<dyn Store>)), disk)
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_goes_through_the_spool_and_is_done_when_it_is_delivered() {
+    let (rig, disk) = on_disk(Memory::taking(|_| (10 * SECOND, accepted())), settings());
+    disk.lock().takes = SECOND;
+    let start = Instant::now();
+    let sent = rig.send(batch(0, 0));
+    rig.try_send(batch(1, 1)).expect("room");
+    rig.track(&user(2), event("e")).expect("room");
+    assert_eq!((rig.now().pending, rig.now().spooled), (3, 0));
+    sent.await.expect("on the disk");
+    assert_eq!(start.elapsed(), SECOND);
+    sleep(SECOND).await;
+    assert_eq!((rig.now().pending, rig.now().spooled), (0, 3));
+    assert_eq!(disk.ids().len(), 3);
+    let counts = rig.end(60 * SECOND).await;
+    assert_eq!((counts.delivered, counts.spooled), (3, 0));
+    assert!(disk.ids().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_at_the_end_is_found_by_the_next_one() {
+    let (rig, disk) = on_disk(Memory::answering(|_| refused(503)), settings());
+    for n in 0..150 {
+        rig.try_send(batch(n % 5, n)).expect("room");
+    }
+    rig.track(&user(9), event("e")).expect("room");
+    rig.track(&user(9), event("f")).expect("room");
+    let counts = rig.end(5 * SECOND).await;
+    assert_eq!((counts.accepted, counts.spooled, counts.pending), (152, 152, 0));
+    assert_eq!(disk.ids().len(), 151);
+
+    let disk = disk.restarted();
+    let rig = rig_on(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Store>));
+    assert_eq!((rig.now().recovered, rig.now().spooled), (151, 151));
+    let road = Arc::clone(&rig.road);
+    let counts = rig.end(60 * SECOND).await;
+    assert_eq!((counts.recovered, counts.delivered, counts.spooled), (151, 151, 0));
+    assert!(disk.ids().is_empty());
+    let ids: Vec<usize> = road.accepted().iter().filter_map(|id| id.parse().ok()).collect();
+    assert!((0..5).all(|user| ids.iter().filter(|id| **id % 5 == user).is_sorted()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_spills_when_it_is_full_and_the_order_holds() {
+    let road = Memory::taking(|request| (if request.number == 0 { 10 * SECOND } else { Duration::ZERO }, accepted()));
+    let spilling = Settings { max_batches: 4, when_full: WhenFull::Spill, ..settings() };
+    let (rig, disk) = on_disk(road, spilling);
+    rig.try_send(batch(0, 0)).expect("room");
+    sleep(SECOND).await;
+    for n in 1..50 {
+        rig.try_send(batch(0, n)).expect("room on the disk");
+    }
+    rig.track(&user(0), event("50")).expect("room on the disk");
+    sleep(SECOND).await;
+    assert_eq!(disk.ids().len(), 47, "what memory has room for does not touch the disk");
+    let road = Arc::clone(&rig.road);
+    let counts = rig.end(60 * SECOND).await;
+    assert_eq!((counts.accepted, counts.delivered), (51, 51));
+    let mut expected: Vec<_> = (0..50).map(|n| n.to_string()).collect();
+    let arrived = road.accepted();
+    expected.push(arrived[50].clone());
+    assert_eq!(arrived, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_end_memory_goes_to_the_disk_first() {
+    let spilling = Settings { when_full: WhenFull::Spill, linger: 60 * SECOND, ..settings() };
+    let (rig, disk) = on_disk(Memory::taking(|_| (3_600 * SECOND, accepted())), spilling);
+    (0..120).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
+    sleep(SECOND).await;
+    rig.track(&user(200), event("e")).expect("room");
+    assert_eq!((disk.ids().len(), rig.now().pending), (0, 121));
+    let start = Instant::now();
+    // One hundred are on their way in a request that stalls.
+    let counts = rig.end(10 * SECOND).await;
+    assert!(start.elapsed() <= 10 * SECOND);
+    assert_eq!((counts.spooled, counts.pending, disk.ids().len()), (121, 0, 121));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_disk_leaves_the_memory_road() {
+    for (fails, full) in [(true, false), (false, true)] {
+        let (rig, disk) = on_disk(Memory::answering(|_| accepted()), settings());
+        disk.lock().fails = fails;
+        disk.lock().full = full;
+        rig.try_send(batch(0, 0)).expect("memory has room");
+        let sent = rig.send(batch(1, 1)).await;
+        assert_eq!(sent.is_err(), fails, "it would not survive the end of the program");
+        let counts = rig.end(10 * SECOND).await;
+        assert_eq!((counts.accepted, counts.delivered, counts.spooled), (2, 2, 0));
+    }
+    // With both full, it is the caller's.
+    let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
+    let (rig, disk) = on_disk(stalling, Settings { max_batches: 1, when_full: WhenFull::Spill, ..settings() });
+    disk.lock().full = true;
+    rig.try_send(batch(0, 0)).expect("memory has room");
+    assert_eq!(rig.try_send(batch(1, 1)).expect_err("full").kind(), ErrorKind::Full);
+    assert_eq!(rig.end(SECOND).await.pending, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_rejected_is_buried_and_what_is_given_up_is_told() {
+    let road = Memory::answering(|request| if request.ids.contains(&"7".into()) { refused(400) } else { accepted() });
+    let (rig, disk) = on_disk(road, settings());
+    (0..20).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
+    let counts = rig.flush(60 * SECOND).await;
+    assert_eq!((counts.delivered, counts.rejected, counts.spooled), (19, 1, 0));
+    let (dead, reason) = disk.lock().dead[0].clone();
+    assert_eq!(dead.source_request_id(), "7");
+    assert_eq!(reason, "the service answered 400 Bad Request, with 1 error; SAID: no to 400");
+
+    rig.end(SECOND).await;
+    let disk = disk.restarted();
+    let lost = batch(9, 9).seal().expect("a batch");
+    disk.lock().records.push((1_000, lost.clone()));
+    let disk = disk.restarted();
+    let rig = rig_on(Memory::taking(|_| (SECOND, accepted())), settings(), Some(Arc::clone(&disk) as Arc<dyn Store>));
+    let mut outcomes = rig.outcomes();
+    {
+        let mut inner = disk.lock();
+        inner.unread.clear();
+        inner.given_up.push((lost, Error::config("too old")));
+    }
+    let counts = rig.end(SECOND).await;
+    assert_eq!((counts.recovered, counts.dropped, counts.spooled), (1, 1, 0));
+    assert!(matches!(outcomes.next().await.expect("an outcome").fate(), Fate::Dropped(_)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Through restarts, whatever fails: what was confirmed is delivered, and each count adds up.
+    #[test]
+    fn what_was_confirmed_is_delivered(
+        runs in vec((1..60_usize, 0..4_u8, 0..3_000_u64, any::<bool>()), 1..5),
+        spills in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.expect("a runtime").block_on(async {
+            let mut disk = Arc::new(Disk::default());
+            let (mut confirmed, mut arrived) = (BTreeSet::new(), Vec::new());
+            let mut next = 0;
+            let last = runs.len();
+            for (run, (count, weather, deadline, fails)) in runs.into_iter().enumerate() {
+                disk = disk.restarted();
+                disk.lock().takes = SECOND / 10;
+                disk.lock().fails = fails && run + 1 < last;
+                let fine = run + 1 == last;
+                let road = Memory::taking(move |request| match weather {
+                    _ if fine => (SECOND / 10, accepted()),
+                    0 => (SECOND, refused(503)),
+                    1 => (60 * SECOND, Err(Error::out_of_time())),
+                    2 if request.number % 2 == 0 => (SECOND, refused(503)),
+                    _ => (SECOND / 10, accepted()),
+                });
+                let when_full = if spills { WhenFull::Spill } else { WhenFull::Refuse };
+                let store = Some(Arc::clone(&disk) as Arc<dyn Store>);
+                let rig = rig_on(road, Settings { max_batches: 20, when_full, ..settings() }, store);
+                for n in next..next + count {
+                    let sent = rig.send(batch(n % 4, n));
+                    if !spills && !disk.lock().fails && sent.await.is_ok() {
+                        confirmed.insert(n.to_string());
+                    }
+                    assert!(rig.now().add_up());
+                }
+                next += count;
+                let road = Arc::clone(&rig.road);
+                let deadline = if fine { 3_600 * SECOND } else { Duration::from_millis(deadline) };
+                let counts = rig.end(deadline).await;
+                arrived.extend(road.accepted());
+                assert!(!fine || counts.pending + counts.spooled == 0, "{counts:?}");
+                assert_eq!(counts.spooled, disk.ids().len() as u64);
+            }
+            let arrived: BTreeSet<_> = arrived.into_iter().collect();
+            assert!(confirmed.is_subset(&arrived), "{:?}", confirmed.difference(&arrived));
+        });
+    }
+}

@@ -1,0 +1,181 @@
+//! When things go, and when those who wait are answered.
+
+use super::*;
+use crate::ErrorKind;
+use crate::delivery::memory::{accepted, refused};
+
+use tokio::time::{Instant, sleep};
+
+fn lingering(linger: Duration) -> Settings {
+    Settings { linger, ..settings() }
+}
+
+/// How many events each batch has that arrived.
+fn events(rig: &Rig) -> Vec<Vec<usize>> {
+    let count = |batch: &SealedBatch| {
+        let value: serde_json::Value = serde_json::from_slice(batch.json()).expect("JSON");
+        value["events"].as_array().map_or(0, Vec::len)
+    };
+    rig.road.requests().iter().map(|request| request.batches.iter().map(count).collect()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_events_of_a_user_go_as_one_batch() {
+    let rig = rig(Memory::answering(|_| accepted()), lingering(SECOND));
+    let users = [user(0), user(1)];
+    for round in 0..30 {
+        for user in &users {
+            rig.track(user, event(round)).expect("room");
+        }
+        sleep(SECOND / 100).await;
+    }
+    sleep(2 * SECOND).await;
+    assert_eq!(events(&rig), [[30, 30]], "one request of two batches");
+    let counts = rig.end(SECOND).await;
+    assert_eq!((counts.accepted, counts.delivered), (60, 60), "each event is a submission");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_in_between_ends_the_gathering() {
+    let rig = rig(Memory::answering(|_| accepted()), lingering(SECOND));
+    rig.track(&user(0), event("a")).expect("room");
+    rig.try_send(batch(0, "between")).expect("room");
+    rig.track(&user(0), event("b")).expect("room");
+    // Another attribute: another user, and the order holds all the same.
+    let other =
+        User::new(Batch::new(Environment::Development).customer_id("0").user_attribute("seats", 5)).expect("a user");
+    rig.track(&other, event("c")).expect("room");
+    rig.track(&user(0), event("d")).expect("room");
+    rig.flush(SECOND).await;
+    assert_eq!(events(&rig), [[1, 0, 1, 1, 1]]);
+    rig.end(SECOND).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_lingers_unless_the_request_is_full_or_somebody_flushes() {
+    let rig = rig(Memory::answering(|_| accepted()), lingering(10 * SECOND));
+    let start = Instant::now();
+    let arrived =
+        |rig: &Rig| rig.road.requests().iter().map(|request| (request.at - start).as_secs()).collect::<Vec<_>>();
+    rig.try_send(batch(0, 0)).expect("room");
+    sleep(20 * SECOND).await;
+    assert_eq!(arrived(&rig), [10]);
+    (0..100).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
+    sleep(SECOND).await;
+    assert_eq!(arrived(&rig), [10, 20]);
+    rig.try_send(batch(0, 0)).expect("room");
+    let counts = rig.flush(SECOND).await;
+    assert_eq!((counts.delivered, counts.pending), (102, 0));
+    assert_eq!(arrived(&rig), [10, 20, 21]);
+    rig.end(SECOND).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_waits_for_what_came_before_and_for_nothing_else() {
+    // The first request takes long, those after it do not.
+    let road = Memory::taking(|request| (if request.number == 0 { 5 * SECOND } else { Duration::ZERO }, accepted()));
+    let rig = rig(road, settings());
+    rig.try_send(batch(0, 0)).expect("room");
+    sleep(SECOND).await;
+    let start = Instant::now();
+    let flushed = rig.flush(60 * SECOND);
+    let busy = async {
+        for n in 1..1_000 {
+            rig.try_send(batch(n, n)).expect("room");
+            sleep(SECOND / 100).await;
+        }
+    };
+    let ((), elapsed) = tokio::join!(busy, async {
+        flushed.await;
+        start.elapsed()
+    });
+    assert_eq!(elapsed, 4 * SECOND);
+    assert_eq!(rig.end(SECOND).await.delivered, 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn deadlines_hold_while_a_request_stalls() {
+    let rig = rig(Memory::taking(|_| (3_600 * SECOND, accepted())), settings());
+    rig.try_send(batch(0, "stalls")).expect("room");
+    rig.try_send(batch(0, "behind")).expect("room");
+    sleep(SECOND).await;
+    let start = Instant::now();
+    let counts = rig.flush(2 * SECOND).await;
+    assert_eq!((counts.pending, start.elapsed()), (2, 2 * SECOND));
+    let uploader = rig.uploader.clone();
+    let counts = rig.end(3 * SECOND).await;
+    assert_eq!((counts.pending, start.elapsed()), (2, 5 * SECOND));
+    let unsent: Vec<_> = uploader.take_unsent().iter().map(|batch| batch.source_request_id().to_owned()).collect();
+    assert_eq!(unsent, ["stalls", "behind"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_end_nothing_is_taken() {
+    let rig = rig(Memory::answering(|_| accepted()), settings());
+    let uploader = rig.uploader.clone();
+    rig.try_send(batch(0, 0)).expect("room");
+    let (first, second) = (rig.shutdown(SECOND), rig.shutdown(SECOND));
+    for error in [
+        uploader.try_send(batch(0, 1)).expect_err("shut down"),
+        uploader.send(batch(0, 1)).await.expect_err("shut down"),
+    ] {
+        assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::Full, 1));
+    }
+    assert_eq!(uploader.track(&user(0), event(0)).expect_err("shut down").kind(), ErrorKind::Full);
+    assert_eq!((first.await.delivered, second.await.delivered), (1, 1));
+    assert_eq!(rig.end(SECOND).await.accepted, 1);
+    assert_eq!(uploader.flush(SECOND).await.delivered, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_credential_stops_it_and_it_goes_on_when_told() {
+    let road = Memory::answering(|request| if request.number < 2 { refused(401) } else { accepted() });
+    let rig = rig(road, settings());
+    for n in 0..250 {
+        rig.try_send(batch(n, n)).expect("room");
+    }
+    sleep(SECOND).await;
+    let counts = rig.flush(3_600 * SECOND).await;
+    assert_eq!((counts.pending, counts.rejected), (250, 0), "everything is kept, and nobody waits for nothing");
+    assert_eq!(rig.stopped().expect("an error").status().map(|status| status.as_u16()), Some(401));
+    let before = rig.road.requests().len();
+    sleep(3_600 * SECOND).await;
+    assert_eq!(rig.road.requests().len(), before);
+    rig.resume();
+    sleep(SECOND).await;
+    if rig.stopped().is_some() {
+        rig.resume();
+    }
+    let counts = rig.end(60 * SECOND).await;
+    assert_eq!(counts.delivered, 250);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_end_is_told() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let callback = Arc::clone(&told);
+    let mut settings = settings();
+    settings.on_outcome = Some(Arc::new(move |outcome: &Outcome| {
+        let reason = outcome.reason().map(|error| error.api_errors()[0].message.clone());
+        callback.lock().expect("told").push((outcome.batch().source_request_id().to_owned(), reason));
+        assert_ne!(outcome.batch().source_request_id(), "1", "a panic of a callback is its own");
+    }));
+    let rig = rig(
+        Memory::answering(|request| if request.ids.contains(&"2".to_owned()) { refused(400) } else { accepted() }),
+        settings,
+    );
+    let mut outcomes = rig.outcomes();
+    for n in 0..4 {
+        rig.try_send(batch(n, n)).expect("room");
+    }
+    let counts = rig.end(SECOND).await;
+    assert_eq!((counts.delivered, counts.rejected), (3, 1));
+    let told = told.lock().expect("told").clone();
+    assert_eq!(told.len(), 4);
+    assert!(told.contains(&("2".to_owned(), Some("no to 400".to_owned()))));
+    for (id, reason) in told {
+        let outcome = outcomes.next().await.expect("an outcome");
+        assert_eq!((outcome.batch().source_request_id(), outcome.reason().is_some()), (id.as_str(), reason.is_some()));
+    }
+    assert_eq!(outcomes.missed(), 0);
+}

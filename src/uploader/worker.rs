@@ -1,0 +1,314 @@
+//! The worker: takes what is ready, has it delivered, and accounts for what became of it.
+//!
+//! [`run`] is an async function over a road, tokio's clock and a source of random numbers. [`start`] is the shell around it:
+//! a thread with a runtime of its own, in which the client makes an HTTP client of its own. So it works beside any runtime
+//! and without one, and never waits for a caller's.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::mem;
+use std::sync::Arc;
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::Uploader;
+use super::ledger::Place;
+use super::outcome::{Fate, Outcome};
+use super::pace::{Pace, PacedRoad, Permit};
+use super::queue::{Content, Entry};
+use super::settings::Settings;
+use super::shared::{GRACE, Phase, Shared, Wake};
+use super::store::Store;
+use crate::client::Transport;
+use crate::delivery::{self, Courier, Endpoint, Fate as Delivery, Road, later};
+use crate::error::Error;
+use crate::limits::MAX_BATCHES_PER_REQUEST;
+use crate::seal::SealedBatch;
+
+/// Starts the thread.
+pub(super) fn start(
+    courier: Courier<Transport>,
+    settings: Settings,
+    store: Option<Arc<dyn Store>>,
+) -> Result<Uploader, Error> {
+    let refused = |error| Error::config("no thread can be had to send from").with_source(error);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
+    let shared = Arc::new(Shared::new(settings, store));
+    let worker = run(Arc::clone(&shared), courier);
+    let thread = thread::Builder::new().name("mparticle-uploader".into());
+    let thread = thread.spawn(move || runtime.block_on(worker)).map_err(refused)?;
+    Ok(Uploader::new(shared, Some(thread)))
+}
+
+/// Delivers until the uploader is shut down.
+pub(super) async fn run<R: Road + Clone + 'static>(shared: Arc<Shared>, courier: Courier<R>) {
+    let pace = Arc::new(Pace::new(shared.settings.rates, courier.policy(), courier.random()));
+    // What can succeed later is sent again for as long as it takes: the pace keeps an outage from being made worse.
+    let courier = courier.tireless();
+    let mut worker = Worker { shared, courier, pace, flights: JoinSet::new(), under_way: HashMap::new() };
+    worker.work().await;
+    worker.end().await;
+}
+
+struct Worker<R> {
+    shared: Arc<Shared>,
+    courier: Courier<R>,
+    pace: Arc<Pace>,
+    flights: JoinSet<delivery::Outcome>,
+    under_way: HashMap<Id, Flight>,
+}
+
+/// A request on its way.
+struct Flight {
+    endpoint: Endpoint,
+    entries: Vec<Entry>,
+    batches: Arc<Vec<SealedBatch>>,
+}
+
+impl<R: Road + Clone + 'static> Worker<R> {
+    async fn work(&mut self) {
+        let (shared, pace) = (Arc::clone(&self.shared), Arc::clone(&self.pace));
+        loop {
+            // Made before the look at what there is to do, so that nothing new is missed.
+            let (work, changed) = (shared.work.notified(), pace.changed.notified());
+            self.read_ahead();
+            let look_again = self.look();
+            if self.is_over() {
+                return;
+            }
+            tokio::select! {
+                Some(landed) = self.flights.join_next_with_id() => self.land(landed),
+                () = confirmed(&shared) => {}
+                () = work => {}
+                () = changed => {}
+                () = sleep_until(look_again) => {}
+            }
+        }
+    }
+
+    /// Does what is to be done now, and tells when to look again at the latest.
+    fn look(&mut self) -> Instant {
+        let now = Instant::now();
+        let far = later(now, Duration::from_secs(3600));
+        let shared = Arc::clone(&self.shared);
+        let settings = &shared.settings;
+        let mut state = shared.lock();
+        state.admit_waiters(settings, now);
+        let mut look_again = state.waiters_until().unwrap_or(far).min(far);
+        for flush in &state.flushes {
+            look_again = look_again.min(flush.until);
+        }
+        let hurry = !state.flushes.is_empty() || state.phase != Phase::Running;
+        let linger = if hurry { Duration::ZERO } else { settings.linger };
+        if let Some(spooling) = &mut state.spooling {
+            match spooling.intake.ready(now, linger) {
+                Ok(_) => spooling.write_intake(settings),
+                Err(due) => look_again = look_again.min(due.unwrap_or(far)),
+            }
+        }
+        state.wake = Wake::Never;
+        while state.stopped.is_none() && self.flights.len() < settings.concurrency {
+            let ready = match state.queue.ready(now, linger) {
+                Ok(ready) => ready,
+                Err(due) => {
+                    state.wake = if due.is_some() { Wake::WhenFull } else { Wake::AtOnce };
+                    look_again = look_again.min(due.unwrap_or(far));
+                    break;
+                }
+            };
+            match self.pace.room(ready) {
+                Ok(room) => {
+                    let (endpoint, entries) = state.queue.take(room.min(MAX_BATCHES_PER_REQUEST), settings.endpoint);
+                    if entries.is_empty() {
+                        // All that waited is parked behind batches on their way. Whatever comes next is new.
+                        state.wake = Wake::AtOnce;
+                        break;
+                    }
+                    let permit = self.pace.take(entries.len());
+                    self.launch(endpoint, entries, permit);
+                }
+                Err(until) => {
+                    look_again = look_again.min(until.unwrap_or(far));
+                    break;
+                }
+            }
+        }
+        look_again
+    }
+
+    fn launch(&mut self, endpoint: Endpoint, mut entries: Vec<Entry>, permit: Permit) {
+        let new_id = || self.shared.settings.new_id();
+        let batches: Arc<Vec<_>> = Arc::new(entries.iter_mut().map(|entry| entry.seal(new_id)).collect());
+        let courier = self.courier.over(PacedRoad::new(self.courier.road.clone(), &self.pace, permit));
+        let sent = Arc::clone(&batches);
+        let flight = self.flights.spawn(async move {
+            let outcome = courier.deliver(endpoint, &sent).await;
+            courier.road.end();
+            outcome
+        });
+        self.under_way.insert(flight.id(), Flight { endpoint, entries, batches });
+    }
+
+    /// Accounts for a request that has ended.
+    fn land(&mut self, landed: Result<(Id, delivery::Outcome), JoinError>) {
+        let (id, outcome) = match landed {
+            Ok((id, outcome)) => (id, Ok(outcome)),
+            Err(error) => (error.id(), Err(error)),
+        };
+        let Some(Flight { endpoint, entries, batches }) = self.under_way.remove(&id) else { return };
+        let (fates, stopped) = match outcome {
+            Ok(outcome) => (outcome.fates, outcome.stopped),
+            // Nobody's road should panic. If one does, nothing is known of its batches, and their ids make sending safe.
+            Err(error) => {
+                let stopped = Error::config("the sending broke off").with_source(error);
+                (entries.iter().map(|_| None).collect(), Some(stopped))
+            }
+        };
+        let mut outcomes = Vec::with_capacity(entries.len());
+        let mut unsent = Vec::new();
+        let mut guard = self.shared.lock();
+        let state = &mut *guard;
+        state.queue.landed(entries.iter().map(Entry::user));
+        for ((entry, batch), fate) in entries.into_iter().zip(batches.iter()).zip(fates) {
+            let Some(fate) = fate else {
+                unsent.push(entry);
+                continue;
+            };
+            let number = match &entry.content {
+                Content::Spooled(spooled) => Some(spooled.number),
+                _ => None,
+            };
+            let from = if number.is_some() { Place::Spool } else { Place::Memory };
+            let store = state.spooling.as_ref().map(|spooling| &spooling.store);
+            let (to, fate) = match fate {
+                Delivery::Delivered => {
+                    if let (Some(store), Some(number)) = (store, number) {
+                        store.acknowledge(number);
+                    }
+                    (Place::Delivered, Fate::Delivered)
+                }
+                Delivery::Rejected(error) => {
+                    if let Some(store) = store {
+                        store.bury(endpoint, batch, &why(&error), number);
+                    }
+                    (Place::Rejected, Fate::Rejected(error))
+                }
+            };
+            state.ledger.moved(entry.ticket, from, to);
+            state.queue.let_go(&entry);
+            outcomes.push(Outcome::new(batch.clone(), entry.ticket.submissions(), fate));
+        }
+        state.queue.put_back(unsent.into_iter());
+        if let Some(error) = stopped {
+            tracing::error!(%error, "the uploader has stopped: nothing will be accepted until somebody looks at the settings");
+            state.stopped = Some(error);
+        }
+        self.shared.unlock(guard);
+        self.shared.teller.tell(outcomes);
+    }
+
+    /// Reads from the spool what can soon be sent, and accounts for what the spool gave up.
+    fn read_ahead(&self) {
+        let store = match &self.shared.lock().spooling {
+            Some(spooling) => Arc::clone(&spooling.store),
+            None => return,
+        };
+        let given_up = store.given_up();
+        if !given_up.is_empty() {
+            let mut guard = self.shared.lock();
+            let state = &mut *guard;
+            let told = state.spooling.as_mut().map(|spooling| spooling.give_up(given_up, &mut state.ledger));
+            self.shared.unlock(guard);
+            self.shared.teller.tell(told.unwrap_or_default());
+        }
+        loop {
+            {
+                let state = self.shared.lock();
+                let wanted = state.spooling.as_ref().is_some_and(|spooling| spooling.wants_record(&state.queue));
+                if !wanted || state.stopped.is_some() {
+                    return;
+                }
+            }
+            // Without the lock: this reads from the disk.
+            let record = store.next().unwrap_or_else(|error| {
+                tracing::warn!(%error, "the spool could not be read");
+                None
+            });
+            let mut guard = self.shared.lock();
+            let state = &mut *guard;
+            if let Some(spooling) = &mut state.spooling {
+                spooling.read(record, &mut state.queue);
+            }
+        }
+    }
+
+    /// Answers those whose flush is over. Whether that was the end.
+    fn is_over(&self) -> bool {
+        let now = Instant::now();
+        let idle = self.flights.is_empty();
+        let mut guard = self.shared.lock();
+        let state = &mut *guard;
+        let stuck = state.stopped.is_some() && idle;
+        let mut ended = false;
+        for flush in mem::take(&mut state.flushes) {
+            let over = stuck || flush.until <= now || state.ledger.is_over(flush.epoch);
+            ended |= over && flush.closes;
+            if over && !flush.closes {
+                flush.promise.keep(state.ledger.counts());
+            } else {
+                state.flushes.push(flush);
+            }
+        }
+        ended
+    }
+
+    /// The time is over, or everything is done. What is on its way is broken off, and stays where it can be found.
+    async fn end(&mut self) {
+        self.flights.abort_all();
+        {
+            let mut guard = self.shared.lock();
+            let state = &mut *guard;
+            for (_, Flight { entries, .. }) in self.under_way.drain() {
+                state.queue.landed(entries.iter().map(Entry::user));
+                state.queue.put_back(entries.into_iter());
+            }
+            state.spool_all(&self.shared.settings);
+        }
+        let all_confirmed = async {
+            while self.shared.lock().spooling.as_ref().is_some_and(|spooling| !spooling.is_settled()) {
+                confirmed(&self.shared).await;
+            }
+        };
+        // A disk that takes longer gets no more time: what it has not confirmed counts as pending.
+        let _ = timeout(GRACE, all_confirmed).await;
+        let mut state = self.shared.lock();
+        state.phase = Phase::Closed;
+        for flush in mem::take(&mut state.flushes) {
+            flush.promise.keep(state.ledger.counts());
+        }
+        self.shared.unlock(state);
+    }
+}
+
+/// Waits until the disk has confirmed something.
+async fn confirmed(shared: &Shared) {
+    poll_fn(|context| {
+        let mut guard = shared.lock();
+        let state = &mut *guard;
+        match &mut state.spooling {
+            Some(spooling) => spooling.settle(context, &mut state.ledger, &mut state.queue),
+            None => Poll::Pending,
+        }
+    })
+    .await;
+}
+
+/// The words for a person who looks into the dead letters.
+fn why(error: &Error) -> String {
+    let said = error.api_errors().iter().map(|error| format!("; {}: {}", error.code, error.message));
+    std::iter::once(error.to_string()).chain(said).collect()
+}
