@@ -24,6 +24,7 @@ async fn main() -> Result<(), mparticle::Error> {
             Err(error) => println!("{error}: {:?}", error.api_errors()),
         }
     }
-    println!("the mock has {} batches", server.batches().len());
+    let received = server.batches();
+    println!("the mock has {} batches, the first of them: {:#}", received.len(), received[0]);
     Ok(())
 }

@@ -25,6 +25,7 @@ async fn main() -> Result<(), mparticle::Error> {
         }
     }
     let accepted = client.upload_historical(fitting).await?;
-    println!("{} for {} batch", accepted.status(), server.batches().len());
+    println!("answered: {}", accepted.status());
+    println!("the mock received: {:#}", server.batches()[0]);
     Ok(())
 }
