@@ -77,3 +77,18 @@ api-check:
 # Licences, sources and bans of the dependency tree. Needs cargo-deny.
 deny:
     cargo deny check licenses bans sources
+
+# What our client and our examples write, held against the document by Prism. Needs Python and npm, as the next two do.
+prism:
+    cargo build --features cli --bins --examples
+    tests/peers/prism
+
+# The mock, driven by schemathesis. Takes its options, as `--max-examples 2000` for a longer run.
+schemathesis *options:
+    cargo build --features cli
+    tests/peers/schemathesis {{options}}
+
+# What the official SDKs send, held against the document by the mock.
+official-sdks:
+    cargo build --features cli
+    tests/peers/official-sdks

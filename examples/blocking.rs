@@ -14,5 +14,6 @@ fn main() -> Result<(), mparticle::Error> {
     let accepted = client.upload(batch)?;
 
     println!("answered: {}", accepted.status());
+    println!("the mock received: {:#}", server.batches()[0]);
     Ok(())
 }

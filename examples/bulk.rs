@@ -26,6 +26,7 @@ async fn main() -> Result<(), mparticle::Error> {
         // accepted after all.
         Err(error) => println!("{error}: {} batches to be sent later", error.unsent().len()),
     }
-    println!("the mock has {} batches", server.batches().len());
+    let received = server.batches();
+    println!("the mock has {} batches, the first of them: {:#}", received.len(), received[0]);
     Ok(())
 }

@@ -19,6 +19,6 @@ async fn main() -> Result<(), mparticle::Error> {
         .ccpa_consent(Consent::data_sale_opted_out(now).document("ccpa.v1"));
     client.upload(batch).await?;
 
-    println!("{:#}", server.batches()[0]["consent_state"]);
+    println!("the mock received: {:#}", server.batches()[0]);
     Ok(())
 }

@@ -25,6 +25,7 @@ async fn main() -> Result<(), mparticle::Error> {
         }
     }
     let report = client.upload_historical(fitting).await?;
-    println!("{} delivered, the mock has {}", report.delivered(), server.batches().len());
+    println!("{} delivered", report.delivered());
+    println!("the mock received: {:#}", server.batches()[0]);
     Ok(())
 }

@@ -19,6 +19,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let answer = raw.upload_events(&batch).await?;
     println!("answered: {} with {:?}", answer.status(), answer.headers().get("x-mp-rate-limit-percentage-used"));
+    println!("the mock received: {:#}", server.batches()[0]);
 
     // Every answer but a 202 comes back whole.
     let wrong = Client::builder(Credentials::new(mock::KEY, "wrong")).base_url(server.url()).build()?;

@@ -31,7 +31,7 @@ async fn main() -> Result<(), mparticle::Error> {
     client.upload(second).await?;
 
     for batch in server.batches() {
-        println!("{:#}", batch["events"]);
+        println!("the mock received: {batch:#}");
     }
     Ok(())
 }

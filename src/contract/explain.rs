@@ -1,10 +1,10 @@
 //! From a validator's errors to what a person needs: where, what was expected, what came, what may have been meant.
 
-use jsonschema::{ValidationError, Validator, error::ValidationErrorKind as Kind};
+use jsonschema::{Keyword, ValidationError, Validator, error::ValidationErrorKind as Kind};
 use serde_json::Value;
 
 use super::words::{expected, fits, found, nearest, quoted};
-use super::{Problem, Severity, Violation};
+use super::{Problem, Severity, Violation, view};
 use crate::pointer::escaped;
 
 /// A schema that refers to nothing, and the validator made of it.
@@ -21,6 +21,7 @@ impl Explained {
             .should_validate_formats(true)
             .with_format("ip", |text: &str| text.parse::<std::net::IpAddr>().is_ok())
             .with_format("uuid", |text: &str| text.len() == 36 && text.parse::<uuid::Uuid>().is_ok())
+            .with_keyword(view::NOT_ROUNDED, |_, _, _| Ok(Box::new(NotRounded)))
             .build(&schema)
             .expect("tests/spec.rs holds the document to being a schema");
         Self { schema, validator }
@@ -123,6 +124,21 @@ impl Explained {
         let place = error.schema_path().as_str();
         let end = place.rfind('/').unwrap_or(0);
         self.schema.pointer(&place[..end]).unwrap_or(&Value::Null)
+    }
+}
+
+/// Beyond 64 bits a whole number is read as a float. One just below the range is then rounded to the lowest that is in it,
+/// and `minimum` alone would take it.
+struct NotRounded;
+
+impl<'i> Keyword<'i> for NotRounded {
+    fn validate(&self, value: &'i Value) -> Result<(), ValidationError<'i>> {
+        if self.is_valid(value) { Ok(()) } else { Err(ValidationError::custom("rounded into the range")) }
+    }
+
+    fn is_valid(&self, value: &'i Value) -> bool {
+        const LOWEST: f64 = -9_223_372_036_854_775_808.0;
+        !(value.is_f64() && value.as_f64() == Some(LOWEST))
     }
 }
 

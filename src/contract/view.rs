@@ -26,6 +26,9 @@ const COMMERCE_KINDS: [&str; 3] = ["product_action", "promotion_action", "produc
 /// `crate::limits` tells what the service does then.
 const LIMITS: [&str; 3] = ["maxLength", "maxItems", "maxProperties"];
 
+/// A word of our own: see `explain::NotRounded`.
+pub(super) const NOT_ROUNDED: &str = "x-not-rounded";
+
 fn strict(mut document: Value) -> Value {
     let schemas = &mut document["components"]["schemas"];
     let common = schemas["CommonEventData"]["properties"].clone();
@@ -144,11 +147,27 @@ impl Parts {
     }
 }
 
-/// Without limits, and with null allowed wherever it means absent: at every declared property that may be absent.
+/// Without limits, with null allowed wherever it means absent (at every declared property that may be absent), and with the
+/// edge of 64 bits held.
 fn for_validator(mut schema: Value) -> Value {
     without_limits(&mut schema);
     with_nulls(&mut schema);
+    with_edges(&mut schema);
     schema
+}
+
+/// Marks what holds whole numbers of 64 bits.
+fn with_edges(node: &mut Value) {
+    match node {
+        Value::Object(object) => {
+            if object.get("minimum").and_then(Value::as_i64) == Some(i64::MIN) {
+                object.insert(NOT_ROUNDED.into(), true.into());
+            }
+            object.values_mut().for_each(with_edges);
+        }
+        Value::Array(items) => items.iter_mut().for_each(with_edges),
+        _ => {}
+    }
 }
 
 fn without_limits(node: &mut Value) {
