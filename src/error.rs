@@ -36,6 +36,9 @@ pub enum ErrorKind {
     Interrupted,
     /// The service answered with an error; [`Error::status`] tells which.
     Refused,
+    /// The [`spool`](crate::spool) cannot take or give: it is full, locked, of a newer version, or the file system
+    /// failed.
+    Spool,
 }
 
 impl ErrorKind {
@@ -83,6 +86,11 @@ impl Error {
 
     pub(crate) fn limit(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Limit, message)
+    }
+
+    /// The message may name a file of the spool, and nothing of what is in it.
+    pub(crate) fn spool(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Spool, message)
     }
 
     pub(crate) fn refused(refusal: Refusal) -> Self {
@@ -168,7 +176,7 @@ impl Error {
             ErrorKind::Refused => {
                 self.status().is_some_and(|status| matches!(status.as_u16(), 408 | 429) || status.is_server_error())
             }
-            ErrorKind::Config | ErrorKind::Invalid | ErrorKind::Limit => false,
+            ErrorKind::Config | ErrorKind::Invalid | ErrorKind::Limit | ErrorKind::Spool => false,
         }
     }
 

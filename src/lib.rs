@@ -12,6 +12,7 @@ pub mod limits;
 mod model;
 mod pointer;
 mod seal;
+mod uploader;
 
 #[cfg(feature = "blocking")]
 pub use client::blocking;
@@ -28,6 +29,7 @@ pub use types::{
     Promotion, PromotionAction, PushMessage, PushMessageType, PushRegistration, ScreenView, SessionEnd, SessionStart,
     Uninstall, UserAttributeChange, UserIdentity, UserIdentityChange,
 };
+pub use uploader::spool;
 
 pub mod raw {
     //! The generated endpoints, for those who want the wire and nothing else: [`Client::raw`](crate::Client::raw) opens
