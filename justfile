@@ -57,6 +57,11 @@ build-cost:
 bench:
     cargo bench --bench serialise --bench upload
 
+# Fuzzes the reader of the spool from its corpus. Needs cargo-fuzz and a nightly toolchain.
+fuzz-spool seconds="60":
+    mkdir -p fuzz/found/spool_reader
+    cargo +nightly fuzz run spool_reader fuzz/found/spool_reader fuzz/corpus/spool_reader -- -max_total_time={{seconds}}
+
 # Writes the public API as text. Needs cargo-public-api and a nightly toolchain.
 api:
     cargo public-api --all-features -sss > api/public-api.txt

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use mparticle::spool::{Endpoint, Fsync, Inspector, Settings, Spool};
+use mparticle::spool::{Endpoint, Fsync, Inspector, MAX_RECORD_BYTES, Records, Settings, Spool};
 use mparticle::{Error, ErrorKind};
 use serde_json::json;
 use tempfile::TempDir;
@@ -240,4 +240,21 @@ fn a_directory_that_goes_away_is_an_error_and_no_more() {
     fs::create_dir(&path).expect("a directory");
     let works_again = || spool.append(Endpoint::Events, "{}").expect("there is room").wait().is_ok();
     assert!(works_again() || works_again());
+}
+
+/// What the fuzz target holds, for its corpus.
+#[test]
+fn the_corpus_of_the_fuzz_target_holds() {
+    let mut seeds = 0;
+    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/spool_reader")).expect("a corpus") {
+        let bytes = fs::read(entry.expect("an entry").path()).expect("a seed");
+        let mut last = None;
+        for record in Records::new(&bytes[..]).map_while(Result::ok) {
+            assert!(last < Some(record.number) && record.batch.len() <= MAX_RECORD_BYTES);
+            assert!(record.batch.is_empty() || bytes.windows(record.batch.len()).any(|part| part == record.batch));
+            last = Some(record.number);
+        }
+        seeds += 1;
+    }
+    assert!(seeds >= 5);
 }
