@@ -55,7 +55,7 @@ build-cost:
 
 # Cost ratios beside named rivals.
 bench:
-    cargo bench --bench serialise --bench upload
+    cargo bench --bench serialise --bench spool --bench upload
 
 # Fuzzes the reader of the spool from its corpus. Needs cargo-fuzz and a nightly toolchain.
 fuzz-spool seconds="60":
