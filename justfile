@@ -57,6 +57,10 @@ build-cost:
 bench:
     cargo bench --bench serialise --bench spool --bench upload
 
+# Kills a program that appends to a spool, a thousand times, and looks for what was confirmed.
+crash rounds="1000" seed="1":
+    CRASH_ROUNDS={{rounds}} CRASH_SEED={{seed}} cargo test --all-features --test crash -- --nocapture
+
 # Fuzzes the reader of the spool from its corpus. Needs cargo-fuzz and a nightly toolchain.
 fuzz-spool seconds="60":
     mkdir -p fuzz/found/spool_reader
