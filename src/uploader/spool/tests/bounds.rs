@@ -60,6 +60,21 @@ fn what_waits_for_the_disk_counts_as_well() {
 }
 
 #[test]
+fn no_segment_grows_too_large_however_much_waits() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new().segment_bytes(500).max_bytes(10_000)).expect("a spool");
+    let receipts: Vec<_> =
+        (0..50).map(|_| process.spool.append(Endpoint::Events, BATCH).expect("there is room")).collect();
+    process.commit();
+    for receipt in receipts {
+        settled(receipt).expect("confirmed");
+    }
+    let sizes: Vec<_> = disk.segments().iter().map(|segment| disk.read(segment).len()).collect();
+    assert!(sizes.iter().all(|size| (400..=500).contains(size)), "{sizes:?}");
+    assert_eq!(process.read_all().len(), 50);
+}
+
+#[test]
 fn the_oldest_give_way_if_so_set_and_each_is_told_of() {
     let disk = Simulated::default();
     let (settings, told) = telling(Settings::new().segment_bytes(500).max_bytes(1_000).when_full(WhenFull::DropOldest));
