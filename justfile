@@ -58,13 +58,21 @@ page:
     cargo build --features cli
     tests/page/run
 
-# Looks for bytes that upset the mock, this long for each target. Needs cargo-fuzz and a nightly toolchain.
+# Looks for bytes that upset the mock or the reader of the spool, this long for each target. Needs cargo-fuzz and nightly.
 fuzz seconds="300":
-    for target in mock_body mock_request; do cargo +nightly fuzz run $target -- -max_total_time={{seconds}} -timeout=20 || exit 1; done
+    for target in mock_body mock_request spool_reader; do \
+        mkdir -p fuzz/found/$target; \
+        cargo +nightly fuzz run $target fuzz/found/$target fuzz/corpus/$target -- -max_total_time={{seconds}} -timeout=20 \
+            || exit 1; \
+    done
 
 # Cost ratios beside named rivals.
 bench:
-    cargo bench --bench serialise --bench upload --bench mock
+    cargo bench --bench serialise --bench upload --bench mock --bench spool
+
+# Kills a program that appends to a spool, a thousand times, and looks for what was confirmed.
+crash rounds="1000" seed="1":
+    CRASH_ROUNDS={{rounds}} CRASH_SEED={{seed}} cargo test --all-features --test crash -- --nocapture
 
 # Writes the public API as text. Needs cargo-public-api and a nightly toolchain.
 api:

@@ -14,6 +14,7 @@ mod pace;
 mod queue;
 mod settings;
 mod shared;
+pub mod spool;
 mod spooling;
 mod store;
 mod telemetry;
