@@ -72,7 +72,7 @@ bench:
 
 # Kills a program that appends to a spool, a thousand times, and looks for what was confirmed.
 crash rounds="1000" seed="1":
-    CRASH_ROUNDS={{rounds}} CRASH_SEED={{seed}} cargo test --all-features --test crash -- --nocapture
+    CRASH_ROUNDS={{rounds}} CRASH_SEED={{seed}} cargo test --all-features --test crash --test uploader_spool -- --nocapture
 
 # Writes the public API as text. Needs cargo-public-api and a nightly toolchain.
 api:

@@ -9,6 +9,7 @@
 //! What is taken is accounted for, from then on: see [`Counts`].
 
 mod ledger;
+mod on_disk;
 mod outcome;
 mod pace;
 mod queue;

@@ -306,7 +306,14 @@ impl Spool {
         self.bury(endpoint, batch.into(), reason.into(), None)
     }
 
-    fn bury(&self, endpoint: Endpoint, batch: Bytes, reason: String, number: Option<u64>) -> Result<Receipt, Error> {
+    /// A batch to the dead-letter file: one of the spool, by its number, or any other.
+    pub(super) fn bury(
+        &self,
+        endpoint: Endpoint,
+        batch: Bytes,
+        reason: String,
+        number: Option<u64>,
+    ) -> Result<Receipt, Error> {
         let size = self.check_size(&batch)?;
         let mut state = self.shared.lock();
         self.take_room(&mut state, size)?;

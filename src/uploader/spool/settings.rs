@@ -149,6 +149,15 @@ impl Settings {
         self
     }
 
+    /// Calls one more, after the caller's own.
+    pub(crate) fn also_on_removed(self, callback: impl Fn(&Record, Removal) + Send + Sync + 'static) -> Self {
+        let first = Arc::clone(&self.on_removed);
+        self.on_removed(move |record, removal| {
+            first(record, removal);
+            callback(record, removal);
+        })
+    }
+
     /// Tells the time, for a test.
     #[cfg(test)]
     pub(super) fn clock(mut self, clock: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
