@@ -35,7 +35,7 @@ docs:
 
 # Every feature alone.
 features:
-    for feature in rustls native-tls blocking metrics mock; do cargo check --no-default-features --features $feature || exit 1; done
+    for feature in rustls native-tls blocking metrics mock cli; do cargo check --no-default-features --features $feature || exit 1; done
 
 # What the features must not pull in.
 trees:
@@ -53,9 +53,31 @@ regenerates:
 build-cost:
     .ci/build-cost
 
+# The live page in a real Chromium. Needs Debian's chromium and chromium-driver, npm and Python.
+page:
+    cargo build --features cli
+    tests/page/run
+
+# Looks for bytes that upset the mock or the reader of the spool, this long for each target. Needs cargo-fuzz and nightly.
+fuzz seconds="300":
+    for target in mock_body mock_request spool_reader; do \
+        mkdir -p fuzz/found/$target; \
+        cargo +nightly fuzz run $target fuzz/found/$target fuzz/corpus/$target -- -max_total_time={{seconds}} -timeout=20 \
+            || exit 1; \
+    done
+
+# Runs the uploader's threads in many orders, one step at a time.
+interleavings runs="10000":
+    RUSTFLAGS="--cfg mparticle_shuttle" INTERLEAVINGS={{runs}} cargo test --lib --no-default-features \
+        --target-dir target/interleavings uploader::tests::interleavings
+
 # Cost ratios beside named rivals.
 bench:
-    cargo bench --bench serialise --bench upload --bench uploader
+    cargo bench --bench serialise --bench upload --bench uploader --bench mock --bench spool
+
+# Kills a program that appends to a spool, a thousand times, and looks for what was confirmed.
+crash rounds="1000" seed="1":
+    CRASH_ROUNDS={{rounds}} CRASH_SEED={{seed}} cargo test --all-features --test crash --test uploader_spool -- --nocapture
 
 # Writes the public API as text. Needs cargo-public-api and a nightly toolchain.
 api:
@@ -68,3 +90,18 @@ api-check:
 # Licences, sources and bans of the dependency tree. Needs cargo-deny.
 deny:
     cargo deny check licenses bans sources
+
+# What our client and our examples write, held against the document by Prism. Needs Python and npm, as the next two do.
+prism:
+    cargo build --features cli --bins --examples
+    tests/peers/prism
+
+# The mock, driven by schemathesis. Takes its options, as `--max-examples 2000` for a longer run.
+schemathesis *options:
+    cargo build --features cli
+    tests/peers/schemathesis {{options}}
+
+# What the official SDKs send, held against the document by the mock.
+official-sdks:
+    cargo build --features cli
+    tests/peers/official-sdks

@@ -4,7 +4,7 @@ use mparticle::mock::{self, MockServer};
 use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, blocking};
 
 fn main() -> Result<(), mparticle::Error> {
-    let server = MockServer::start();
+    let server = MockServer::start_blocking();
     let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
     let client = blocking::Client::new(client)?;
 
@@ -14,5 +14,6 @@ fn main() -> Result<(), mparticle::Error> {
     let accepted = client.upload(batch)?;
 
     println!("answered: {}", accepted.status());
+    println!("the mock received: {:#}", server.batches()[0]);
     Ok(())
 }

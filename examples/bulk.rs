@@ -5,7 +5,7 @@ use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Enviro
 
 #[tokio::main]
 async fn main() -> Result<(), mparticle::Error> {
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
 
     let users = (0..250).map(|user| {
@@ -26,6 +26,7 @@ async fn main() -> Result<(), mparticle::Error> {
         // accepted after all.
         Err(error) => println!("{error}: {} batches to be sent later", error.unsent().len()),
     }
-    println!("the mock has {} batches", server.batches().len());
+    let received = server.batches();
+    println!("the mock has {} batches, the first of them: {:#}", received.len(), received[0]);
     Ok(())
 }

@@ -6,7 +6,7 @@ use mparticle::{Batch, Client, Consent, Credentials, Environment};
 
 #[tokio::main]
 async fn main() -> Result<(), mparticle::Error> {
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
 
     let now = Utc::now();
@@ -19,6 +19,6 @@ async fn main() -> Result<(), mparticle::Error> {
         .ccpa_consent(Consent::data_sale_opted_out(now).document("ccpa.v1"));
     client.upload(batch).await?;
 
-    println!("{:#}", server.batches()[0]["consent_state"]);
+    println!("the mock received: {:#}", server.batches()[0]);
     Ok(())
 }

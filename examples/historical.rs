@@ -6,7 +6,7 @@ use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Enviro
 
 #[tokio::main]
 async fn main() -> Result<(), mparticle::Error> {
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
 
     let now = Utc::now();
@@ -25,6 +25,7 @@ async fn main() -> Result<(), mparticle::Error> {
         }
     }
     let report = client.upload_historical(fitting).await?;
-    println!("{} delivered, the mock has {}", report.delivered(), server.batches().len());
+    println!("{} delivered", report.delivered());
+    println!("the mock received: {:#}", server.batches()[0]);
     Ok(())
 }

@@ -74,7 +74,7 @@ fn connect() -> Result<(Client, Option<MockServer>), Error> {
         println!("sending to the real service");
         return Ok((Client::from_env()?, None));
     }
-    let server = MockServer::start();
+    let server = MockServer::start_blocking();
     println!(
         "sending to a mock at {} (set MPARTICLE_API_KEY and MPARTICLE_API_SECRET for the real service)",
         server.url()

@@ -6,7 +6,7 @@ use mparticle::{Client, Credentials, Environment, raw};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
     let raw = client.raw()?;
 
@@ -19,6 +19,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let answer = raw.upload_events(&batch).await?;
     println!("answered: {} with {:?}", answer.status(), answer.headers().get("x-mp-rate-limit-percentage-used"));
+    println!("the mock received: {:#}", server.batches()[0]);
 
     // Every answer but a 202 comes back whole.
     let wrong = Client::builder(Credentials::new(mock::KEY, "wrong")).base_url(server.url()).build()?;

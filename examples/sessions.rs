@@ -8,7 +8,7 @@ use mparticle::{
 
 #[tokio::main]
 async fn main() -> Result<(), mparticle::Error> {
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
     let user = || Batch::new(Environment::Development).customer_id("customer-10482");
 
@@ -31,7 +31,7 @@ async fn main() -> Result<(), mparticle::Error> {
     client.upload(second).await?;
 
     for batch in server.batches() {
-        println!("{:#}", batch["events"]);
+        println!("the mock received: {batch:#}");
     }
     Ok(())
 }

@@ -42,6 +42,9 @@ pub enum ErrorKind {
     Paused,
     /// The [`Uploader`](crate::Uploader) has no room, or is shut down. It did not take the batch.
     Full,
+    /// The [`spool`](crate::spool) cannot take or give: it is full, locked, of a newer version, or the file system
+    /// failed.
+    Spool,
 }
 
 impl ErrorKind {
@@ -120,6 +123,11 @@ impl Error {
 
     pub(crate) fn full(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Full, message)
+    }
+
+    /// The message may name a file of the spool, and nothing of what is in it.
+    pub(crate) fn spool(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Spool, message)
     }
 
     pub(crate) fn refused(refusal: Refusal) -> Self {
@@ -232,7 +240,7 @@ impl Error {
             ErrorKind::Refused => self
                 .status()
                 .is_some_and(|status| matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error()),
-            ErrorKind::Config | ErrorKind::Invalid | ErrorKind::Limit => false,
+            ErrorKind::Config | ErrorKind::Invalid | ErrorKind::Limit | ErrorKind::Spool => false,
         }
     }
 

@@ -32,6 +32,7 @@ pub use types::{
     Promotion, PromotionAction, PushMessage, PushMessageType, PushRegistration, ScreenView, SessionEnd, SessionStart,
     Uninstall, UserAttributeChange, UserIdentity, UserIdentityChange,
 };
+pub use uploader::spool;
 
 pub use uploader::{Counts, Fate, Outcome, Outcomes, Uploader, UploaderBuilder, User, Waiting, WhenFull};
 

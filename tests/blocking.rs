@@ -14,7 +14,7 @@ fn start(server: &MockServer) -> blocking::Client {
 
 #[test]
 fn it_takes_the_same_roads() {
-    let server = MockServer::start();
+    let server = MockServer::start_blocking();
     let client = start(&server);
     client.upload(batch()).expect("one");
     assert_eq!(client.upload_bulk([batch(), batch()]).expect("many").delivered(), 2);
@@ -26,7 +26,7 @@ fn it_takes_the_same_roads() {
 
 #[tokio::test(flavor = "current_thread")]
 async fn it_can_be_called_inside_a_runtime_of_one_thread() {
-    let server = MockServer::start();
+    let server = MockServer::start_blocking();
     let client = start(&server);
     client.upload(batch()).expect("accepted");
     drop(client);
@@ -34,14 +34,14 @@ async fn it_can_be_called_inside_a_runtime_of_one_thread() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_can_be_called_inside_a_runtime_of_many_threads() {
-    let server = MockServer::start();
+    let server = MockServer::start_blocking();
     let client = start(&server);
     tokio::task::spawn_blocking(move || client.upload(batch()).map(drop)).await.expect("the task").expect("accepted");
 }
 
 #[test]
 fn many_threads_share_it() {
-    let server = MockServer::start();
+    let server = MockServer::start_blocking();
     let client = start(&server);
     thread::scope(|scope| {
         for _ in 0..8 {

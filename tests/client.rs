@@ -21,7 +21,7 @@ fn ids(batches: &[SealedBatch]) -> Vec<&str> {
 
 #[tokio::test]
 async fn each_upload_takes_its_road_and_sends_the_sealed_bytes() {
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     let client = client(&server);
     let sealed: Vec<_> = (0..3).map(|_| batch().seal().expect("a batch")).collect();
 
@@ -34,13 +34,13 @@ async fn each_upload_takes_its_road_and_sends_the_sealed_bytes() {
     assert_eq!(roads, [("POST", "/events"), ("POST", "/bulkevents"), ("POST", "/bulkevents/historical")]);
     assert_eq!(requests[0].body, sealed[0].json()[..]);
     let joined: Vec<_> = sealed.iter().map(|batch| std::str::from_utf8(batch.json()).expect("UTF-8")).collect();
-    assert_eq!(String::from_utf8(requests[1].body.clone()).expect("UTF-8"), format!("[{}]", joined.join(",")));
-    assert_eq!(server.batches().len(), 5);
+    assert_eq!(std::str::from_utf8(&requests[1].body).expect("UTF-8"), format!("[{}]", joined.join(",")));
+    assert_eq!(server.batches().len(), 3, "one came twice, and the last has no time to be old by");
 }
 
 #[tokio::test]
 async fn requests_carry_what_the_service_needs_and_no_more() {
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     client(&server).upload(batch()).await.expect("accepted");
     let request = &server.requests()[0];
     assert_eq!(request.header("content-type"), Some("application/json"));
@@ -54,7 +54,7 @@ async fn requests_carry_what_the_service_needs_and_no_more() {
 
 #[tokio::test]
 async fn the_raw_door_shares_credentials_and_adds_nothing() {
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     let raw = client(&server).raw().expect("the raw client");
     let batches = vec![batch(), Batch::new(Environment::Production)];
     assert_eq!(raw.upload_events(&batches[0]).await.expect("one").status(), 202);
@@ -83,7 +83,7 @@ async fn a_raw_refusal_comes_back_whole() {
 
 #[tokio::test]
 async fn one_batch_may_have_128000_bytes_and_no_more() {
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     let client = client(&server);
     client.upload(batch_of(MAX_BATCH_BYTES)).await.expect("at the limit");
     assert_eq!(server.requests()[0].body.len(), MAX_BATCH_BYTES);
@@ -101,7 +101,7 @@ async fn one_batch_may_have_128000_bytes_and_no_more() {
 
 #[tokio::test]
 async fn any_number_of_batches_is_taken_in_requests_of_at_most_100() {
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     let client = client(&server);
     for count in [0, 1, 99, MAX_BATCHES_PER_REQUEST, MAX_BATCHES_PER_REQUEST + 1, 250] {
         let report = client.upload_bulk((0..count).map(|_| batch())).await.expect("accepted");
@@ -113,7 +113,7 @@ async fn any_number_of_batches_is_taken_in_requests_of_at_most_100() {
 
 #[tokio::test]
 async fn a_request_may_have_256000_bytes_and_no_more() {
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     let client = client(&server);
     // Two batches, two brackets and a comma.
     let half = (MAX_REQUEST_BYTES - 3) / 2;
@@ -128,7 +128,7 @@ async fn a_request_may_have_256000_bytes_and_no_more() {
 
 #[tokio::test]
 async fn a_batch_that_cannot_be_sealed_is_rejected_and_the_others_go() {
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     let bad = batch().user_attribute("score", f64::NAN);
     let report = client(&server).upload_bulk([batch(), bad.clone(), batch(), bad]).await.expect("a report");
     assert_eq!(report.delivered(), 2);
@@ -148,7 +148,7 @@ async fn a_retry_by_the_caller_keeps_the_ids() {
     let error = builder(peer.url()).build().expect("a client").upload_bulk([batch(), batch()]).await.expect_err("503");
     assert!(error.is_retryable());
     let unsent = error.into_unsent();
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     assert_eq!(client(&server).upload_bulk(unsent.clone()).await.expect("accepted").delivered(), 2);
     let arrived: Vec<_> = server.batches().iter().map(|batch| batch["source_request_id"].clone()).collect();
     assert_eq!(arrived, ids(&unsent));
@@ -156,7 +156,7 @@ async fn a_retry_by_the_caller_keeps_the_ids() {
 
 #[tokio::test]
 async fn ids_come_from_the_source_that_was_given() {
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     let next = AtomicU64::new(0);
     let client = builder(server.url())
         .id_source(move || Uuid::from_u128(next.fetch_add(1, Ordering::SeqCst).into()))

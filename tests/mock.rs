@@ -1,25 +1,44 @@
-//! The mock as any HTTP client meets it: who gets in, what is refused and in which words.
+//! The mock as any HTTP client meets it: who gets in, what is refused, what is kept, who may look.
 
 mod support;
 
-use mparticle::contract::{self, Component, Violation};
+use chrono::{DateTime, Utc};
+use mparticle::contract::Component;
 use mparticle::mock::{self, MockServer};
-use reqwest::{Client, RequestBuilder, StatusCode};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
 fn post(server: &MockServer, path: &str) -> RequestBuilder {
-    Client::new().post(format!("{}{path}", server.url())).header("content-type", "application/json")
+    let request = Client::new().post(format!("{}{path}", server.url())).header("content-type", "application/json");
+    request.basic_auth(mock::KEY, Some(mock::SECRET))
+}
+
+fn get(server: &MockServer, path: &str) -> RequestBuilder {
+    Client::new().get(format!("{}{path}", server.url()))
+}
+
+async fn answer(request: RequestBuilder) -> Response {
+    request.send().await.expect("an answer")
 }
 
 async fn status(request: RequestBuilder) -> StatusCode {
-    request.send().await.expect("an answer").status()
+    answer(request).await.status()
+}
+
+fn batch() -> Value {
+    json!({ "environment": "development", "user_identities": { "customer_id": "1" } })
 }
 
 #[tokio::test]
 async fn only_the_right_pair_gets_in() {
-    let server = MockServer::start();
-    let events = || post(&server, "/events").body(r#"{"environment":"development"}"#);
-    assert_eq!(status(events()).await, 401);
+    let server = MockServer::start().await;
+    let events = || {
+        let request = Client::new().post(format!("{}/events", server.url())).header("content-type", "application/json");
+        request.body(batch().to_string())
+    };
+    let refused = answer(events()).await;
+    assert_eq!(refused.status(), 401);
+    assert_eq!(refused.headers()["www-authenticate"], "Basic realm=\"mparticle\"");
     for malformed in ["", "Bearer abc", "Basic", "Basic !!!", "Basic bm9jb2xvbg=="] {
         assert_eq!(status(events().header("authorization", malformed)).await, 401, "{malformed}");
     }
@@ -31,10 +50,10 @@ async fn only_the_right_pair_gets_in() {
 
 #[tokio::test]
 async fn a_refusal_lists_what_is_wrong_in_the_form_of_the_service() {
-    let server = MockServer::start();
-    let body = json!([{ "environment": "development" }, { "environment": "test", "events": [{ "event_type": "custom_event", "data": {} }] }]);
-    let request = post(&server, "/bulkevents").basic_auth(mock::KEY, Some(mock::SECRET)).body(body.to_string());
-    let response = request.send().await.expect("an answer");
+    let server = MockServer::start().await;
+    let event = json!({ "event_type": "custom_event", "data": {} });
+    let body = json!([batch(), { "environment": "test", "mpid": 1, "events": [event] }]);
+    let response = answer(post(&server, "/bulkevents").body(body.to_string())).await;
     assert_eq!(response.status(), 400);
     let answer: Value = serde_json::from_str(&response.text().await.expect("a body")).expect("JSON");
     let messages: Vec<_> =
@@ -42,129 +61,310 @@ async fn a_refusal_lists_what_is_wrong_in_the_form_of_the_service() {
     assert_eq!(
         messages,
         [
-            r#"/1/environment: "test" is not one of "production" or "development""#,
-            r#"/1/events/0/data: "event_name" is a required property"#,
-            r#"/1/events/0/data: "custom_event_type" is a required property"#,
+            r#"/1/environment: expected "production" or "development", found "test""#,
+            r#"/1/events/0/data: "event_name" is missing, expected text (event 0, custom_event)"#,
+            r#"/1/events/0/data: "custom_event_type" is missing, expected "navigation", "location", "search", "transaction", "user_content", "user_preference", "social", "other", "media" or "attribution" (event 0, custom_event)"#,
         ]
     );
     assert_eq!(Component::named("ApiErrorResponse").expect("a component").check(&answer), []);
     assert!(server.batches().is_empty());
-}
-
-#[tokio::test]
-async fn a_body_of_262144_bytes_is_refused() {
-    let server = MockServer::start();
-    let request = |body: String| post(&server, "/events").basic_auth(mock::KEY, Some(mock::SECRET)).body(body);
-    let padded = |size: usize| format!("{}{}", r#"{"environment":"development"}"#, " ".repeat(size - 29));
-    assert_eq!(status(request(padded(262_143))).await, 202);
-    for size in [262_144, 1_000_000, 10_000_000] {
-        assert_eq!(status(request(padded(size))).await, 413);
-    }
-}
-
-#[tokio::test]
-async fn broken_json_and_a_101st_batch_are_refused() {
-    let server = MockServer::start();
-    let bulk = |body: String| post(&server, "/bulkevents").basic_auth(mock::KEY, Some(mock::SECRET)).body(body);
-    let deep = "[".repeat(100_000);
-    for broken in ["", "{", "nul", "\u{feff}[]", deep.as_str()] {
-        assert_eq!(status(bulk(broken.to_owned())).await, 400, "{broken:.10}");
-    }
-    let batches = |count| Value::from(vec![json!({ "environment": "production" }); count]).to_string();
-    assert_eq!(status(bulk(batches(100))).await, 202);
-    assert_eq!(status(bulk(batches(101))).await, 400);
-    assert_eq!(server.batches().len(), 100);
-}
-
-#[test]
-fn violations_name_their_place() {
-    let of = |body: Value| contract::check_batch(&body).iter().map(Violation::to_string).collect::<Vec<_>>();
-    let with = |event: Value| json!({ "environment": "development", "events": [event] });
-    let event = |event_type: &str, data: Value| with(json!({ "event_type": event_type, "data": data }));
-    let table = [
-        (json!({}), vec![r#"/: "environment" is a required property"#]),
-        (json!([]), vec![r#"/: [] is not of type "object""#]),
-        (with(json!({ "event_type": "first_run" })), vec![r#"/events/0: "data" is a required property"#]),
-        (event("first_fun", json!({})), vec![r#"/events/0/event_type: there is no event type "first_fun""#]),
-        (
-            event("opt_out", json!({ "is_opted_out": 1 })),
-            vec![r#"/events/0/data/is_opted_out: 1 is not of type "boolean""#],
-        ),
-        (
-            event(
-                "custom_event",
-                json!({ "event_name": "e", "custom_event_type": "other", "custom_attributes": { "a": [] } }),
-            ),
-            vec![
-                "/events/0/data/custom_attributes/a: [] is not valid under any of the schemas listed in the 'anyOf' keyword",
-            ],
-        ),
-        (
-            event("session_start", json!({ "session_uuid": "no" })),
-            vec![r#"/events/0/data/session_uuid: "no" is not a "uuid""#],
-        ),
-        (json!({ "environment": "production", "ip": "1.2.3" }), vec![r#"/ip: "1.2.3" is not a "ip""#]),
-        (
-            json!({ "environment": "production", "user_identities": { "customerid": "1" } }),
-            vec!["/user_identities: Additional properties are not allowed ('customerid' was unexpected)"],
-        ),
-    ];
-    for (body, expected) in table {
-        assert_eq!(of(body), expected);
-    }
-    assert_eq!(
-        of(json!({ "environment": "production", "events": [
-            { "event_type": "session_start", "data": { "custom_flags": { "a": 1 }, "timestamp_unixtime": 1 } },
-            { "event_type": "commerce_event", "data": {} },
-            { "event_type": "commerce_event", "data": { "product_action": { "action": "click" }, "promotion_action": { "action": "view" } } },
-            { "event_type": "commerce_event", "data": { "product_action": { "action": "click", "products": [{ "position": 2_147_483_648_i64 }] } } },
-        ] })),
-        [
-            "/events/0/data: Additional properties are not allowed ('custom_flags', 'timestamp_unixtime' were unexpected)",
-            "/events/1/data: exactly one of product_action, promotion_action, product_impressions is expected, there are 0",
-            "/events/2/data: exactly one of product_action, promotion_action, product_impressions is expected, there are 2",
-            "/events/3/data/product_action/products/0/position: 2147483648 is greater than the maximum of 2147483647",
-        ]
-    );
-    let long = of(event("custom_event", json!({ "event_name": "é".repeat(100_000), "custom_event_type": "other" })));
-    assert!(long[0].ends_with("is longer than 256 characters") && long[0].chars().count() < 400, "{}", long[0]);
-    assert_eq!(contract::check_batches(&json!({}))[0].to_string(), "/: an array of batches is expected");
-    assert!(Component::named("NoSuchComponent").is_none());
-}
-
-#[test]
-fn null_at_a_declared_property_means_absent() {
-    let change = json!({ "user_attribute_name": "a", "new": null, "old": null });
-    let first = json!({ "identity_type": "email", "identity": "a", "timestamp_unixtime_ms": 1 });
-    let right = json!({ "environment": "production", "mpid": null, "device_info": { "is_tablet": null }, "events": [
-        { "event_type": "user_attribute_change", "data": change },
-        { "event_type": "user_identity_change", "data": { "new": first, "old": null } },
-        { "event_type": "first_run", "data": { "custom_attributes": { "a": null } } },
-    ] });
-    assert_eq!(contract::check_batch(&right), []);
-    let wrong =
-        json!({ "environment": null, "events": [{ "event_type": "user_identity_change", "data": { "new": first } }] });
-    let said: Vec<_> = contract::check_batch(&wrong).iter().map(Violation::to_string).collect();
-    assert_eq!(said, [r#"/: "environment" is a required property"#, r#"/events/0/data: "old" is a required property"#]);
+    assert_eq!(server.requests()[0].violations.len(), 3);
+    assert_eq!((server.counts().refused, server.counts().errors), (1, 3));
 }
 
 #[tokio::test]
 async fn a_refusal_lists_at_most_a_hundred_errors() {
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     let batches = vec![json!({ "a": 1, "environment": 1 }); 100];
-    let bulk = reqwest::Client::new().post(format!("{}/bulkevents", server.url()));
-    let answer = bulk.basic_auth(mock::KEY, Some(mock::SECRET)).json(&batches).send().await.expect("an answer");
-    let said: serde_json::Value = answer.json().await.expect("JSON");
-    let errors = said["errors"].as_array().expect("errors");
-    assert_eq!(errors.len(), 101);
-    assert_eq!(errors[100]["message"], "and 200 more");
+    let response = answer(post(&server, "/bulkevents").body(Value::from(batches).to_string())).await;
+    let answer: Value = response.json().await.expect("JSON");
+    let errors = answer["errors"].as_array().expect("errors");
+    assert_eq!((errors.len(), &errors[100]["message"]), (101, &json!("and 100 more")));
+}
+
+#[tokio::test]
+async fn a_body_of_262144_bytes_is_refused() {
+    let server = MockServer::start().await;
+    let padded = |size: usize| {
+        let batch = batch().to_string();
+        format!("[{batch}{}]", " ".repeat(size - batch.len() - 2))
+    };
+    assert_eq!(status(post(&server, "/bulkevents").body(padded(262_143))).await, 202);
+    for size in [262_144, 1_000_000, 10_000_000] {
+        assert_eq!(status(post(&server, "/bulkevents").body(padded(size))).await, 413);
+    }
+    assert_eq!(server.requests()[1].body.len(), 0, "nothing of it is kept");
+}
+
+#[tokio::test]
+async fn what_is_not_json_or_too_many_is_refused_in_either_mode() {
+    for server in [MockServer::start().await, MockServer::builder().lenient().start().await] {
+        let bulk = |body: String| post(&server, "/bulkevents").body(body);
+        let deep = "[".repeat(100_000);
+        for broken in ["", "{", "nul", "\u{feff}[]", deep.as_str(), "[] []", "{}", "7"] {
+            assert_eq!(status(bulk(broken.to_owned())).await, 400, "{broken:.10}");
+        }
+        assert_eq!(status(post(&server, "/events").body("[]")).await, 400);
+        assert_eq!(status(bulk("[]".into()).header("content-encoding", "gzip")).await, 400);
+        let batches = |count| Value::from(vec![batch(); count]).to_string();
+        assert_eq!(status(bulk(batches(0))).await, 202);
+        assert_eq!(status(bulk(batches(100))).await, 202);
+        assert_eq!(status(bulk(batches(101))).await, 400);
+        let large = json!([{ "environment": "production", "mpid": 1, "partner_identity": "x".repeat(131_072) }]);
+        assert_eq!(status(bulk(large.to_string())).await, 400, "a batch of more than 128 KB");
+        assert_eq!(server.batches().len(), 100);
+    }
+}
+
+#[tokio::test]
+async fn lenient_it_takes_what_breaks_the_document_and_records_it() {
+    let server = MockServer::builder().lenient().start().await;
+    let wrong = json!({ "environment": "test", "customerid": "1", "events": vec![1; 2_000] });
+    assert_eq!(status(post(&server, "/events").body(wrong.to_string())).await, 202);
+    assert_eq!(server.batches(), [wrong]);
+    assert_eq!(server.requests()[0].violations.len(), 1_001, "a thousand, and how many more there are");
+    assert_eq!(server.counts().errors, 1_001);
+}
+
+#[tokio::test]
+async fn warnings_refuse_nothing() {
+    let server = MockServer::start().await;
+    let long = json!({ "environment": "production", "schema_version": 2, "events": [{ "event_type": "screen_view", "data": {
+        "screen_name": "s", "custom_attributes": { "a": "x".repeat(5_000) } } }] });
+    assert_eq!(status(post(&server, "/events").body(long.to_string())).await, 202);
+    let pointers: Vec<_> = server.requests()[0].violations.iter().map(|v| v.pointer.clone()).collect();
+    assert_eq!(pointers, ["/schema_version", "", "/events/0/data/custom_attributes/a"]);
+    assert_eq!((server.counts().warnings, server.counts().errors), (3, 0));
+}
+
+#[tokio::test]
+async fn a_batch_that_came_before_under_the_same_key_is_accepted_and_dropped() {
+    let server = MockServer::builder().credentials("a", "s").credentials("b", "s").start().await;
+    let with_id = |id: Value| json!({ "environment": "development", "mpid": 1, "source_request_id": id });
+    let send = async |key: &str, batches: Value| {
+        let request = post(&server, "/bulkevents").body(batches.to_string());
+        // The last header of a name wins nowhere: this request is made anew with its own.
+        let mut request = request.build().expect("a request");
+        request.headers_mut().remove("authorization");
+        let request = RequestBuilder::from_parts(Client::new(), request).basic_auth(key, Some("s"));
+        assert_eq!(status(request).await, 202);
+    };
+    send("a", json!([with_id("1".into()), with_id("2".into()), with_id("1".into())])).await;
+    send("a", json!([with_id("2".into()), with_id("3".into())])).await;
+    send("b", json!([with_id("1".into())])).await;
+    send("a", json!([with_id("".into()), with_id("".into()), with_id(Value::Null), batch(), batch()])).await;
+    assert_eq!(
+        server.requests().iter().map(|r| r.duplicates.clone()).collect::<Vec<_>>(),
+        [vec![2], vec![0], vec![], vec![]]
+    );
+    assert_eq!((server.counts().batches, server.counts().duplicates), (9, 2));
+    assert_eq!(server.batches().len(), 9);
+}
+
+#[tokio::test]
+async fn historical_batches_that_the_service_would_not_process_are_dropped() {
+    let now: DateTime<Utc> = "2026-01-10T00:00:00Z".parse().expect("a time");
+    let server = MockServer::builder().clock(move || now).start().await;
+    let with = |times: &[i64]| {
+        let events: Vec<_> = times
+            .iter()
+            .map(|ms| json!({ "event_type": "first_run", "data": { "timestamp_unixtime_ms": ms } }))
+            .collect();
+        json!({ "environment": "production", "mpid": 1, "events": events })
+    };
+    let hour = 3_600_000;
+    let (young, old) = (now.timestamp_millis() - 71 * hour, now.timestamp_millis() - 72 * hour);
+    let body = json!([with(&[old]), with(&[]), with(&[old, young]), with(&[old, old])]);
+    assert_eq!(status(post(&server, "/bulkevents/historical").body(body.to_string())).await, 202);
+    assert_eq!(server.requests()[0].ignored, [1, 2]);
+    assert_eq!((server.counts().batches, server.counts().ignored, server.counts().events), (2, 2, 3));
+    assert_eq!(server.events().len(), 3);
+    assert_eq!(status(post(&server, "/bulkevents").body(body.to_string())).await, 202);
+    assert_eq!(server.counts().batches, 6, "elsewhere they count");
+}
+
+#[tokio::test]
+async fn a_rate_is_kept_with_the_headers_of_the_service() {
+    let server = MockServer::builder().rate(200).start().await;
+    let bulk = |count| post(&server, "/bulkevents").body(Value::from(vec![batch(); count]).to_string());
+    let used = answer(bulk(100)).await.headers()["x-mp-rate-limit-percentage-used"].clone();
+    let used: u32 = used.to_str().expect("text").parse().expect("a whole number");
+    assert!((1..=50).contains(&used), "{used}");
+    let mut refused = answer(bulk(100)).await;
+    while refused.status() == 202 {
+        refused = answer(bulk(100)).await;
+    }
+    assert_eq!(refused.status(), 429);
+    assert_eq!(refused.headers()["x-mp-rate-limit-exceeded"], "account");
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert!(server.rate_used().is_some());
+
+    let rising = MockServer::builder().rate(1_000).acceleration(2.0).start().await;
+    let bulk = || post(&rising, "/bulkevents").body(Value::from(vec![batch(); 100]).to_string());
+    let mut refused = answer(bulk()).await;
+    for _ in 0..1_000 {
+        refused = answer(bulk()).await;
+        if refused.status() == 429 {
+            break;
+        }
+    }
+    assert_eq!(refused.headers()["x-mp-rate-limit-exceeded"], "acceleration");
+    assert!(!refused.headers().contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn only_so_much_is_kept_and_everything_is_counted() {
+    let server = MockServer::builder().keep(3, usize::MAX).start().await;
+    let client = support::client(&server);
+    for n in 0..5 {
+        client.upload(support::batch().source_request_id(n.to_string())).await.expect("accepted");
+    }
+    let numbers: Vec<_> = server.requests().iter().map(|request| request.number).collect();
+    assert_eq!(numbers, [3, 4, 5]);
+    assert_eq!((server.counts().requests, server.counts().batches), (5, 5));
+
+    let small = MockServer::builder().keep(1_000, 10_000).start().await;
+    let client = support::client(&small);
+    for _ in 0..50 {
+        client
+            .upload(support::batch_of(1_000).source_request_id(uuid::Uuid::new_v4().to_string()))
+            .await
+            .expect("accepted");
+    }
+    assert!((1..10).contains(&small.requests().len()), "{}", small.requests().len());
+}
+
+#[tokio::test]
+async fn what_came_is_there_as_raw_json_and_as_types() {
+    let server = MockServer::start().await;
+    let sent = support::batch().mpid(9_007_199_254_740_993);
+    support::client(&server).upload(sent.clone()).await.expect("accepted");
+    let request = &server.requests()[0];
+    assert!(std::str::from_utf8(&request.body).expect("UTF-8").contains("9007199254740993"));
+    assert_eq!(request.header("content-type"), Some("application/json"));
+    assert_eq!(request.header("authorization"), None);
+    let mut received: Vec<mparticle::Batch> = server.received_as().expect("batches");
+    assert_eq!(received[0].mpid, sent.mpid);
+    received[0].source_request_id = None;
+    assert!(server.received_as::<String>().is_err());
+}
+
+#[tokio::test]
+async fn the_base_url_may_end_as_that_of_the_service() {
+    let server = MockServer::start().await;
+    assert_eq!(status(post(&server, "/v2/events").body(batch().to_string())).await, 202);
+    let elsewhere = answer(get(&server, "/v2/events")).await;
+    assert_eq!((elsewhere.status().as_u16(), elsewhere.headers()["allow"].as_bytes()), (405, &b"POST"[..]));
+    assert_eq!(status(post(&server, "/v2").body("")).await, 404);
+}
+
+#[tokio::test]
+async fn the_page_and_the_document_are_shown_to_this_machine_only() {
+    let server = MockServer::start().await;
+    let page = answer(get(&server, "/")).await;
+    assert_eq!(page.status(), 200);
+    let policy = page.headers()["content-security-policy"].to_str().expect("text");
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert!(page.text().await.expect("text").contains("<title>"));
+    for (path, kind) in [
+        ("/page/style.css", "text/css; charset=utf-8"),
+        ("/page/main.js", "text/javascript; charset=utf-8"),
+        ("/openapi.json", "application/json"),
+        ("/openapi.strict.json", "application/json"),
+    ] {
+        let file = answer(get(&server, path)).await;
+        assert_eq!(
+            (file.status().as_u16(), file.headers()["content-type"].as_bytes()),
+            (200, kind.as_bytes()),
+            "{path}"
+        );
+        assert!(!file.text().await.expect("text").is_empty());
+    }
+    assert_eq!(status(Client::new().post(server.url())).await, 405);
+    assert_eq!(status(get(&server, "/page/../Cargo.toml")).await, 404);
+    assert_eq!(status(get(&server, "/").header("host", "evil.example")).await, 403);
+    for path in ["/", "/page/stream", "/openapi.json", "/events"] {
+        assert_eq!(status(get(&server, path).header("sec-fetch-site", "cross-site")).await, 403, "{path}");
+        assert_eq!(status(get(&server, path).header("origin", "https://evil.example")).await, 403, "{path}");
+    }
+    let elsewhere = post(&server, "/events").body(batch().to_string()).header("origin", "http://localhost:3000");
+    assert_eq!(status(elsewhere).await, 403);
+    assert!(server.batches().is_empty());
+}
+
+/// The events of the page's stream, as far as they came, until `done`.
+async fn stream(response: &mut Response, done: impl Fn(&str) -> bool) -> String {
+    let mut text = String::new();
+    while !done(&text) {
+        let chunk = response.chunk().await.expect("the stream").expect("more of it");
+        text.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
+    }
+    text
+}
+
+#[tokio::test]
+async fn the_stream_tells_what_came_and_goes_on_where_it_was_cut_off() {
+    let server = MockServer::builder().keep(2, usize::MAX).start().await;
+    let mpid = "{\"environment\":\"development\",\r\n\"mpid\":-9223372036854775807}";
+    assert_eq!(status(post(&server, "/events").body(mpid)).await, 202);
+    assert_eq!(status(post(&server, "/events").body("no JSON <script>")).await, 400);
+
+    let mut response = answer(get(&server, "/page/stream")).await;
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    let text = stream(&mut response, |text| text.contains("event: counts")).await;
+    assert!(text.starts_with("event: hello\ndata: {"), "{text}");
+    assert!(text.contains("\"mode\":\"strict\""));
+    assert!(text.contains("data: \"mpid\":-9223372036854775807}"), "as it came, a line each: {text}");
+    assert!(text.contains("\"text\":\"no JSON <script>\"") && text.contains("\"batches\":null"), "{text}");
+    assert!(!text.contains(mock::SECRET) && !text.to_lowercase().contains("authorization"));
+
+    assert_eq!(status(post(&server, "/events").body(batch().to_string())).await, 202);
+    let text = stream(&mut response, |text| text.contains("event: counts")).await;
+    assert!(text.contains("\"number\":3") && !text.contains("\"number\":2"), "{text}");
+    let id = text.lines().find_map(|line| line.strip_prefix("id: ")).expect("an id").to_owned();
+    drop(response);
+
+    assert_eq!(status(post(&server, "/events").body(batch().to_string())).await, 202);
+    let resumed = get(&server, "/page/stream").header("last-event-id", &id);
+    let text = stream(&mut answer(resumed).await, |text| text.contains("event: counts")).await;
+    assert!(text.contains("\"number\":4") && !text.contains("\"number\":3"), "{text}");
+
+    for _ in 0..3 {
+        status(post(&server, "/events").body(batch().to_string())).await;
+    }
+    let late = get(&server, "/page/stream").header("last-event-id", &id);
+    let text = stream(&mut answer(late).await, |text| text.contains("event: counts")).await;
+    assert!(text.contains("event: gap\ndata: {\"missed\":2}"), "{text}");
+    let foreign = get(&server, "/page/stream").header("last-event-id", "another-mock:7");
+    let text = stream(&mut answer(foreign).await, |text| text.contains("event: counts")).await;
+    assert!(text.contains("\"number\":7") && text.contains("{\"missed\":5}"), "{text}");
+}
+
+#[tokio::test]
+async fn requests_can_be_watched_as_they_come() {
+    let server = MockServer::builder().keep(2, usize::MAX).start().await;
+    assert_eq!(status(post(&server, "/events").body("1")).await, 400);
+    let mut watch = server.watch();
+    assert!(watch.try_next().is_none(), "only from now on");
+    let (request, _) = tokio::join!(watch.next(), async { status(post(&server, "/events").body("2")).await });
+    assert_eq!(request.expect("one").number, 2);
+    for _ in 0..5 {
+        status(post(&server, "/events").body("3")).await;
+    }
+    assert_eq!((watch.next().await.expect("one").number, watch.missed()), (6, 3));
+    assert_eq!(watch.next().await.expect("one").number, 7);
+    drop(server);
+    assert!(watch.next().await.is_none());
 }
 
 #[test]
 fn a_mock_works_outside_of_any_runtime_and_ends_when_dropped() {
-    let servers: Vec<_> = (0..3).map(|_| MockServer::start()).collect();
+    let servers: Vec<_> = (0..3).map(|_| MockServer::start_blocking()).collect();
     let address = servers[0].url().trim_start_matches("http://").to_owned();
     assert!(std::net::TcpStream::connect(&address).is_ok());
     drop(servers);
     assert!(std::net::TcpStream::connect(&address).is_err());
+    let taken = MockServer::start_blocking();
+    let address: std::net::SocketAddr = taken.url().trim_start_matches("http://").parse().expect("an address");
+    assert!(MockServer::builder().listen(address).try_start().is_err());
 }

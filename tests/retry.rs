@@ -57,7 +57,7 @@ async fn what_fails_is_sent_again_until_it_is_accepted() {
 
 #[tokio::test]
 async fn a_retry_sends_the_same_bytes() {
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     let peer = Peer::start(|stream| _ = stream.write_all(busy("503 Busy", "").as_bytes()));
     let error = retrying(peer.url()).upload_bulk([batch(), batch()]).await.expect_err("503");
     assert_eq!((error.attempts(), peer.requests().len()), (10, 10));
@@ -106,7 +106,7 @@ async fn a_refused_credential_keeps_everything_that_was_not_sent() {
 
 #[tokio::test]
 async fn one_bad_batch_is_rejected_with_the_words_of_the_service() {
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     let batches =
         (0..100).map(|place| if place == 63 { mparticle::Batch { ip: Some("?".into()), ..batch() } } else { batch() });
     let report = retrying(server.url()).upload_bulk(batches).await.expect("a report");

@@ -25,7 +25,7 @@ fn development() -> Batch {
 /// The batch as it stands, which the contract has to take.
 fn json_of(batch: &Batch) -> Value {
     let json = serde_json::to_value(batch).expect("JSON");
-    assert_eq!(contract::check_batch(&json), []);
+    assert_eq!(support::errors(contract::check_batch(&json)), []);
     json
 }
 
@@ -198,14 +198,14 @@ fn sample() -> Batch {
 
 #[tokio::test]
 async fn single_upload() {
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     assert_eq!(support::client(&server).upload(sample()).await.expect("accepted").status(), 202);
     assert_eq!(server.batches().len(), 1);
 }
 
 #[tokio::test]
 async fn bulk_upload() {
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     assert_eq!(support::client(&server).upload_bulk([sample(), sample()]).await.expect("accepted").delivered(), 2);
     assert_eq!(server.batches().len(), 2);
 }
@@ -213,7 +213,7 @@ async fn bulk_upload() {
 /// The guide hands a block to the upload and joins its thread; here that is a task.
 #[tokio::test]
 async fn callback_style() {
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     let client = support::client(&server);
     let upload = tokio::spawn(async move { client.upload(sample()).await.map(|accepted| accepted.status()) });
     assert_eq!(upload.await.expect("the task").expect("accepted"), 202);
@@ -221,7 +221,7 @@ async fn callback_style() {
 
 #[test]
 fn synchronous_use() {
-    let server = MockServer::start();
+    let server = MockServer::start_blocking();
     let client = blocking::Client::new(support::client(&server)).expect("a thread");
     assert_eq!(client.upload(sample()).expect("accepted").status(), 202);
     assert_eq!(server.batches().len(), 1);

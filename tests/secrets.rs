@@ -54,7 +54,7 @@ fn nothing_private_is_shown() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let mut texts = String::new();
 
-    let server = MockServer::builder().credentials(KEY, SECRET).start();
+    let server = MockServer::builder().credentials(KEY, SECRET).start_blocking();
     let echo = format!("HTTP/1.1 400 {EMAIL}\r\nx-echo: {SECRET}\r\ncontent-length: 0\r\n\r\n");
     let rude = Peer::answering(echo);
     let garbage = Peer::answering(format!("{SECRET} {EMAIL}\r\n\r\n"));

@@ -129,11 +129,12 @@ fn what_cannot_be_split_is_refused_by_name_and_comes_back() {
 
 #[tokio::test]
 async fn a_large_batch_is_uploaded_in_its_parts() {
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     let client = support::client(&server);
-    let large = || batch(&[60_000; 5]);
-    client.upload(large()).await.expect("accepted");
-    let report = client.upload_bulk([large(), support::batch(), large()]).await.expect("accepted");
+    // Under one id the service would take it once.
+    let large = |id| batch(&[60_000; 5]).source_request_id(id);
+    client.upload(large("a")).await.expect("accepted");
+    let report = client.upload_bulk([large("b"), support::batch(), large("c")]).await.expect("accepted");
     assert_eq!((report.delivered(), report.rejected().len()), (3, 0), "whole batches are counted");
     assert_eq!(server.batches().len(), 3 + 3 + 1 + 3);
     let events: usize = server.batches().iter().map(|batch| batch["events"].as_array().map_or(0, Vec::len)).sum();
@@ -143,7 +144,7 @@ async fn a_large_batch_is_uploaded_in_its_parts() {
 
 #[tokio::test]
 async fn a_large_batch_of_which_one_part_is_refused_is_rejected_once() {
-    let server = MockServer::start();
+    let server = MockServer::start().await;
     let client = support::client(&server);
     // Only the mock minds: it is no property of the document's.
     let mut bad = batch(&[60_000; 5]);

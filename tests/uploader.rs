@@ -41,7 +41,7 @@ fn event(name: impl Into<String>) -> CustomEvent {
 
 #[test]
 fn it_works_without_any_runtime() {
-    let server = MockServer::start();
+    let server = MockServer::start_blocking();
     let uploader = start(client(server.url()));
     for n in 0..50 {
         uploader.track(&user("1"), event(n.to_string())).expect("room");
@@ -59,7 +59,7 @@ fn it_works_without_any_runtime() {
 
 #[tokio::test(flavor = "current_thread")]
 async fn it_never_blocks_a_runtime_of_one_thread() {
-    let server = MockServer::start();
+    let server = MockServer::start_blocking();
     let uploader = start(client(server.url()));
     for _ in 0..250 {
         uploader.send(batch()).await.expect("room");
@@ -71,7 +71,7 @@ async fn it_never_blocks_a_runtime_of_one_thread() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_never_blocks_a_runtime_of_many_threads() {
-    let server = MockServer::start();
+    let server = MockServer::start_blocking();
     let uploader = start(client(server.url()));
     let tasks: Vec<_> = (0..8)
         .map(|_| {
@@ -92,7 +92,7 @@ async fn it_never_blocks_a_runtime_of_many_threads() {
 
 #[tokio::test]
 async fn dropping_the_last_handle_delivers_also_inside_a_runtime() {
-    let server = MockServer::start();
+    let server = MockServer::start_blocking();
     let uploader = start(client(server.url()));
     let other = uploader.clone();
     (0..150).for_each(|_| uploader.try_send(batch()).expect("room"));
@@ -150,7 +150,7 @@ fn a_short_outage_loses_nothing() {
 
 #[test]
 fn one_bad_batch_is_told_with_the_words_of_the_service() {
-    let server = MockServer::start();
+    let server = MockServer::start_blocking();
     let told = Arc::new(Mutex::new(Vec::new()));
     let callback = Arc::clone(&told);
     let uploader = Uploader::builder(client(server.url()))
@@ -174,7 +174,7 @@ fn one_bad_batch_is_told_with_the_words_of_the_service() {
 
 #[test]
 fn a_wrong_secret_stops_it_and_hands_everything_back() {
-    let server = MockServer::builder().credentials("other", "secret").start();
+    let server = MockServer::builder().credentials("other", "secret").start_blocking();
     let uploader = start(client(server.url()));
     for _ in 0..5 {
         uploader.try_send(batch()).expect("room");

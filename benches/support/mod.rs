@@ -144,9 +144,6 @@ impl MinimalBatch {
 }
 
 /// Runs both in turn, on inputs made outside of the clock, and prints the ratio of their CPU time.
-///
-/// Each round times one run of each, in changing order; what is printed is the median of the rounds' ratios, and that of the
-/// shortest runs.
 pub fn compare<A, B, X, Y>(
     what: &str,
     limit: Option<f64>,
@@ -154,15 +151,36 @@ pub fn compare<A, B, X, Y>(
     mut ours: (impl FnMut() -> A, impl FnMut(A) -> X),
     mut rival: (impl FnMut() -> B, impl FnMut(B) -> Y),
 ) {
+    let ours = || {
+        let input = (ours.0)();
+        seconds(|| (ours.1)(input))
+    };
+    let rival = || {
+        let input = (rival.0)();
+        seconds(|| (rival.1)(input))
+    };
+    compare_seconds(what, limit, rounds, ours, rival);
+}
+
+/// Runs both in turn, each telling how long it took, and prints the ratio.
+///
+/// Each round times one run of each, in changing order; what is printed is the median of the rounds' ratios, and that of the
+/// shortest runs.
+pub fn compare_seconds(
+    what: &str,
+    limit: Option<f64>,
+    rounds: usize,
+    mut ours: impl FnMut() -> f64,
+    mut rival: impl FnMut() -> f64,
+) {
     let mut times = Vec::with_capacity(rounds);
     for round in 0..rounds + rounds / 10 {
-        let (our_input, rival_input) = ((ours.0)(), (rival.0)());
         let pair = if round % 2 == 0 {
-            let ours = seconds(|| (ours.1)(our_input));
-            (ours, seconds(|| (rival.1)(rival_input)))
+            let ours = ours();
+            (ours, rival())
         } else {
-            let rival = seconds(|| (rival.1)(rival_input));
-            (seconds(|| (ours.1)(our_input)), rival)
+            let rival = rival();
+            (ours(), rival)
         };
         // The first tenth warms up.
         if round >= rounds / 10 {
@@ -174,26 +192,29 @@ pub fn compare<A, B, X, Y>(
     let median = ratios[ratios.len() / 2];
     let shortest = |side: fn(&(f64, f64)) -> f64| times.iter().map(side).fold(f64::INFINITY, f64::min);
     let (ours, rival) = (shortest(|pair| pair.0), shortest(|pair| pair.1));
-    let broken = limit.is_some_and(|limit| median > limit);
-    let verdict = match limit {
-        None => "no limit is set".to_owned(),
-        Some(limit) if median <= limit => format!("at most {limit}: kept"),
-        Some(limit) => format!("at most {limit}: BROKEN"),
-    };
     println!("{what}");
-    println!("  ratio {median:.3} (median of {rounds}), {:.3} (shortest of each); {verdict}", ours / rival);
-    if broken {
-        BROKEN.store(true, Ordering::Relaxed);
-    }
+    println!(
+        "  ratio {median:.3} (median of {rounds}), {:.3} (shortest of each); {}",
+        ours / rival,
+        held(median, limit)
+    );
     println!("  ours {:.1} us, rival {:.1} us of CPU (shortest)", ours * 1e6, rival * 1e6);
 }
 
-/// Holds a ratio that was measured in another way to its limit.
+/// Prints a ratio beside its limit.
+#[allow(dead_code)]
 pub fn hold(what: &str, ratio: f64, limit: f64) {
-    let kept = ratio <= limit;
-    println!("{what}\n  ratio {ratio:.3}; at most {limit}: {}", if kept { "kept" } else { "BROKEN" });
-    if !kept {
-        BROKEN.store(true, Ordering::Relaxed);
+    println!("{what}\n  ratio {ratio:.3}; {}", held(ratio, Some(limit)));
+}
+
+fn held(ratio: f64, limit: Option<f64>) -> String {
+    match limit {
+        None => "no limit is set".to_owned(),
+        Some(limit) if ratio <= limit => format!("at most {limit}: kept"),
+        Some(limit) => {
+            BROKEN.store(true, Ordering::Relaxed);
+            format!("at most {limit}: BROKEN")
+        }
     }
 }
 
@@ -204,7 +225,8 @@ pub fn verdict() -> ExitCode {
     if BROKEN.load(Ordering::Relaxed) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-fn seconds<T>(work: impl FnOnce() -> T) -> f64 {
+/// CPU seconds of this thread for a piece of work.
+pub fn seconds<T>(work: impl FnOnce() -> T) -> f64 {
     let start = ThreadTime::now();
     let result = work();
     let elapsed = start.elapsed();

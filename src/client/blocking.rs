@@ -6,7 +6,7 @@
 //! ```
 //! use mparticle::{Batch, Credentials, CustomEvent, CustomEventType, Environment};
 //!
-//! # let server = mparticle::mock::MockServer::builder().credentials("key", "secret").start();
+//! # let server = mparticle::mock::MockServer::builder().credentials("key", "secret").start_blocking();
 //! let client = mparticle::Client::builder(Credentials::new("key", "secret"))
 //! #   .base_url(server.url())
 //!     .build()?;

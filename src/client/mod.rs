@@ -49,7 +49,7 @@ use consignment::Consignment;
 /// assert_eq!(accepted.status(), 202);
 /// # Ok(())
 /// # }
-/// # let server = mparticle::mock::MockServer::builder().credentials("key", "secret").start();
+/// # let server = mparticle::mock::MockServer::builder().credentials("key", "secret").start_blocking();
 /// # tokio::runtime::Runtime::new().unwrap().block_on(run(&server)).unwrap();
 /// ```
 #[derive(Clone)]
@@ -159,7 +159,7 @@ impl Client {
     /// assert_eq!(answer.status(), 202);
     /// # Ok(())
     /// # }
-    /// # let server = mparticle::mock::MockServer::builder().credentials("key", "secret").start();
+    /// # let server = mparticle::mock::MockServer::builder().credentials("key", "secret").start_blocking();
     /// # tokio::runtime::Runtime::new().unwrap().block_on(run(&server)).unwrap();
     /// ```
     ///

@@ -1,36 +1,84 @@
-//! A server on loopback that holds every request against `openapi/events.yaml`.
+//! A service to test against: a server on loopback that holds every request against `openapi/events.yaml`.
 //!
 //! It answers with the statuses, headers and bodies of the service, and is stricter: what breaks the document is refused
-//! with a 400 that lists everything, also where the service would truncate, drop or ignore in silence.
+//! with a 400 that lists everything, in words that help; see [`contract`](crate::contract). What the service would take and
+//! then truncate, drop or ignore in silence is accepted and recorded as a warning. [Lenient](MockServerBuilder::lenient) it
+//! accepts what the service would, and records it all the same.
 //!
 //! It is for tests and for trying things out: it knows the document and nothing of this crate's client or types, so any
-//! HTTP client can talk to it.
+//! HTTP client can talk to it. It has a thread and a runtime of its own, and a [live page](MockServer::url) at `/`.
+//!
+//! # In a test
 //!
 //! ```
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use mparticle::mock::MockServer;
+//! use mparticle::mock::{self, MockServer};
 //! use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment};
 //!
-//! let server = MockServer::builder().credentials("key", "secret").start();
-//! let client = Client::builder(Credentials::new("key", "secret")).base_url(server.url()).build()?;
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), mparticle::Error> {
+//! let server = MockServer::start().await;
+//! server.expect(mock::event_named("Signed Up").identity("customer_id", "123456")).times(1);
+//!
+//! // The code under test:
+//! let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
 //! let batch = Batch::new(Environment::Development)
 //!     .customer_id("123456")
-//!     .event(CustomEvent::new("Example", CustomEventType::Other));
+//!     .event(CustomEvent::new("Signed Up", CustomEventType::Other));
+//! client.upload(batch).await?;
 //!
-//! tokio::runtime::Runtime::new()?.block_on(client.upload(batch))?;
-//! assert_eq!(server.batches()[0]["events"][0]["data"]["event_name"], "Example");
+//! assert_eq!(server.batches()[0]["events"][0]["data"]["event_name"], "Signed Up");
 //! # Ok(())
-//! # }
+//! # } // Dropping the server verifies what was expected.
+//! ```
+//!
+//! # Faults
+//!
+//! What a service does on a bad day, as a script, by chance, or both; see [`Fault`]:
+//!
+//! ```
+//! use std::time::Duration;
+//! use mparticle::mock::{Fault, MockServer};
+//!
+//! let server = MockServer::builder()
+//!     .script([Fault::status(503), Fault::status(429).retry_after(1), Fault::ok()])
+//!     .chance(0.1, Fault::lost_answer())
+//!     .chance(0.1, Fault::delay(Duration::from_millis(20)))
+//!     .seed(7)
+//!     .rate(270)
+//!     .start_blocking();
 //! ```
 
+mod builder;
+mod engine;
+mod expect;
+mod fault;
+mod page;
+mod quota;
+mod received;
 mod reply;
 mod server;
+mod store;
+mod watch;
+mod wire;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub use builder::MockServerBuilder;
+pub use expect::{Matcher, Times, Unmet, batches, event_named, events, requests};
+pub use fault::{Fault, FaultPlan, NotAFault};
+pub use quota::{Exceeded, Quota};
+pub use received::Received;
+pub use store::Counts;
+pub use watch::Watch;
+
+use engine::Engine;
+use expect::{Expectation, Seen};
 use server::Running;
 
 /// The key that a mock takes unless it is told otherwise.
@@ -39,106 +87,179 @@ pub const KEY: &str = "mock-key";
 /// The secret that a mock takes unless it is told otherwise.
 pub const SECRET: &str = "mock-secret";
 
-/// A running mock, on a port of its own. Dropping it ends it.
+/// At most this many requests are kept, unless a mock is told otherwise: the newest ones.
+pub const KEPT_REQUESTS: usize = 10_000;
+
+/// In about at most this many bytes of memory, unless a mock is told otherwise.
+pub const KEPT_BYTES: usize = 64 * 1024 * 1024;
+
+/// A running mock, on a port of its own. Dropping it ends it, and panics if an expectation was not met.
 pub struct MockServer {
     running: Running,
-    seen: Arc<Mutex<Seen>>,
-}
-
-/// A request that came in, whatever was answered.
-#[derive(Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Received {
-    /// The method, as `POST`.
-    pub method: String,
-    /// The path, as `/events`.
-    pub path: String,
-    /// The headers, with names in lower case, in the order in which they came. The credentials are left out.
-    pub headers: Vec<(String, String)>,
-    /// The body, byte for byte. Of a body of 262,144 bytes or more nothing is kept.
-    pub body: Vec<u8>,
-    /// The status that was answered.
-    pub status: u16,
-}
-
-#[derive(Default)]
-struct Seen {
-    requests: Vec<Received>,
-    batches: Vec<Value>,
-}
-
-/// The settings of a [`MockServer`].
-#[derive(Clone)]
-pub struct MockServerBuilder {
-    key: String,
-    secret: String,
+    engine: Arc<Engine>,
 }
 
 impl MockServer {
-    /// Starts a mock that takes [`KEY`] and [`SECRET`].
+    /// Starts a mock that takes [`KEY`] and [`SECRET`], on a free port of loopback.
+    ///
+    /// # Panics
+    /// If no port of loopback can be had.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// As [`start`](Self::start), for code that is not async.
     ///
     /// # Panics
     /// If no port of loopback can be had.
     #[must_use]
-    pub fn start() -> Self {
-        Self::builder().start()
+    pub fn start_blocking() -> Self {
+        Self::builder().start_blocking()
     }
 
     /// Starts the settings of a mock.
     #[must_use]
     pub fn builder() -> MockServerBuilder {
-        MockServerBuilder { key: KEY.into(), secret: SECRET.into() }
+        MockServerBuilder::new()
     }
 
-    /// Where it listens: a base URL for a client, as `http://127.0.0.1:49152`.
+    /// Where it listens: a base URL for a client, as `http://127.0.0.1:49152`, and of the live page for a browser. With
+    /// `/v2` added it is a base URL as well, as the service's own ends so.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.running.address())
     }
 
-    /// Every request so far, in the order in which they were answered.
+    /// The requests so far, in the order in which they were answered: the newest ones, as many as are
+    /// [kept](MockServerBuilder::keep).
     #[must_use]
     pub fn requests(&self) -> Vec<Received> {
-        self.seen().requests.clone()
+        self.engine.state().store.requests().map(|request| Received::clone(request)).collect()
     }
 
-    /// Every batch that was accepted so far, in order.
+    /// The batches of these requests that were taken and kept, in order: no duplicates, and none that the service would not
+    /// process.
     #[must_use]
     pub fn batches(&self) -> Vec<Value> {
-        self.seen().batches.clone()
+        self.requests().iter().flat_map(Received::batches).collect()
     }
 
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl MockServerBuilder {
-    /// The only pair of key and secret that is let in.
+    /// The events of these batches, in order.
     #[must_use]
-    pub fn credentials(mut self, key: impl Into<String>, secret: impl Into<String>) -> Self {
-        self.key = key.into();
-        self.secret = secret.into();
-        self
+    pub fn events(&self) -> Vec<Value> {
+        let batches = self.batches().into_iter();
+        batches.filter_map(|mut batch| Some(batch.get_mut("events")?.as_array_mut()?.split_off(0))).flatten().collect()
     }
 
-    /// Starts the mock on a port that is free, in a thread of its own.
+    /// The [batches](Self::batches) as a type of yours, or of this crate.
     ///
-    /// # Panics
-    /// If no port of loopback can be had.
+    /// # Errors
+    /// If a batch is not of that type.
+    ///
+    /// ```
+    /// let server = mparticle::mock::MockServer::start_blocking();
+    /// // ... send something ...
+    /// for batch in server.received_as::<mparticle::Batch>()? {
+    ///     println!("{:?}", batch.environment);
+    /// }
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn received_as<T: DeserializeOwned>(&self) -> serde_json::Result<Vec<T>> {
+        self.batches().into_iter().map(serde_json::from_value).collect()
+    }
+
+    /// The requests one after the other, as they come from now on.
     #[must_use]
-    pub fn start(self) -> MockServer {
-        let seen = Arc::default();
-        let running = Running::start(&self, Arc::clone(&seen)).expect("a port of loopback");
-        MockServer { running, seen }
+    pub fn watch(&self) -> Watch {
+        let seen = self.counts().requests;
+        Watch::after(&self.engine, seen)
+    }
+
+    /// How much came in since the start.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.engine.state().store.counts()
+    }
+
+    /// How much of the rate limit is in use now, in percent. `None` if there is no limit.
+    #[must_use]
+    pub fn rate_used(&self) -> Option<f64> {
+        self.engine.rate_used()
+    }
+
+    /// The faults that the next requests meet, one each, after those that are planned already.
+    pub fn script(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.engine.state().faults.script.extend(faults);
+    }
+
+    /// Ends all faults, planned ones and those by chance.
+    pub fn recover(&self) {
+        self.engine.state().faults = FaultPlan::default();
+    }
+
+    /// Expects something to come, at least once unless [`times`](Expected::times) says otherwise. What came before counts as
+    /// well, as far as it is kept. It is verified when the server is dropped.
+    #[expect(clippy::must_use_candidate, reason = "without a number it is a whole sentence")]
+    pub fn expect(&self, matcher: Matcher) -> Expected<'_> {
+        let mut state = self.engine.state();
+        let mut expectation = Expectation::new(matcher);
+        for request in state.store.requests() {
+            expectation.see(&Seen { request, batches: &request.all_batches() });
+        }
+        state.store.expectations.push(expectation);
+        Expected { engine: &self.engine, index: state.store.expectations.len() - 1 }
+    }
+
+    /// Whether all that is expected has come, no more and no less.
+    ///
+    /// # Errors
+    /// If not: in words, with what came instead.
+    pub fn verify(&self) -> Result<(), Unmet> {
+        let state = self.engine.state();
+        let kept = || state.store.requests().map(AsRef::as_ref);
+        Unmet::of(&state.store.expectations, kept).map_or(Ok(()), Err)
+    }
+
+    /// Waits until all that is expected has come, at most this long. For code that sends in the background.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify), at the end of that time.
+    pub async fn verify_within(&self, time: Duration) -> Result<(), Unmet> {
+        let engine = Arc::clone(&self.engine);
+        let mut newest = engine.state().store.newest();
+        // On the server's own runtime, since the caller's may have no clock, or one that stands still.
+        let met = self.running.runtime().spawn(async move {
+            let all_met = || engine.state().store.expectations.iter().all(Expectation::is_met);
+            let wait = async { while !all_met() && newest.changed().await.is_ok() {} };
+            let _ = tokio::time::timeout(time, wait).await;
+        });
+        let _ = met.await;
+        self.verify()
     }
 }
 
-impl Received {
-    /// A header, by its name in lower case.
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
+/// Something that a [`MockServer`] expects; see [`MockServer::expect`].
+#[derive(Clone, Copy)]
+pub struct Expected<'a> {
+    engine: &'a Engine,
+    index: usize,
+}
+
+impl Expected<'_> {
+    /// How often: a number, or a range such as `1..=3`, `2..` or `..=5`. Never is 0.
+    pub fn times(self, times: impl Into<Times>) {
+        self.engine.state().store.expectations[self.index].times = times.into();
+    }
+}
+
+impl Drop for MockServer {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            return; // One panic tells enough, and two abort.
+        }
+        if let Err(unmet) = self.verify() {
+            panic!("{unmet}");
+        }
     }
 }
 
@@ -148,19 +269,8 @@ impl fmt::Debug for MockServer {
     }
 }
 
-impl fmt::Debug for MockServerBuilder {
+impl fmt::Debug for Expected<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MockServerBuilder").finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Received {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Received")
-            .field("method", &self.method)
-            .field("path", &self.path)
-            .field("body", &format_args!("{} bytes", self.body.len()))
-            .field("status", &self.status)
-            .finish_non_exhaustive()
+        f.debug_struct("Expected").finish_non_exhaustive()
     }
 }

@@ -1,37 +1,81 @@
-//! What the service would say to a request: a pure function, without a socket.
+//! What the service would say to a request: pure functions, without a socket and without a memory.
 
+use chrono::{DateTime, Utc};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::contract::{self, Violation};
+use crate::contract::{self, Problem, Severity, Violation};
 
 /// From this size on a body is refused: the service documents "under 256 KB", and one KB is taken as 1,024 bytes here.
 pub(super) const REFUSED_BODY_BYTES: usize = 262_144;
 
+/// Above this size a batch is refused: the service documents that one should not exceed 128 KB.
+const MAX_BATCH_BYTES: usize = 131_072;
+
 /// At most this many errors are listed, so that an answer stays small enough to be read whole.
 const MOST_ERRORS: usize = 100;
 
+/// The endpoints of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Events,
+    BulkEvents,
+    Historical,
+}
+
+impl Endpoint {
+    /// By the path, with or without the `/v2` of the service's own base URL.
+    pub(super) fn of(path: &str) -> Option<Self> {
+        match path.strip_prefix("/v2").unwrap_or(path) {
+            "/events" => Some(Self::Events),
+            "/bulkevents" => Some(Self::BulkEvents),
+            "/bulkevents/historical" => Some(Self::Historical),
+            _ => None,
+        }
+    }
+}
+
 /// How the credentials of a request look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Auth {
+pub(super) enum Auth<'a> {
     Missing,
     Wrong,
-    Right,
+    /// Right, and this is the key.
+    Right(&'a str),
 }
 
-/// An answer, and the batches that it accepts.
-#[derive(Debug, PartialEq)]
-pub(super) struct Reply {
+/// What there is to know of a request before its body is understood.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request<'a> {
+    pub(super) method: &'a str,
+    pub(super) path: &'a str,
+    pub(super) auth: Auth<'a>,
+    pub(super) content_type: Option<&'a str>,
+    pub(super) content_encoding: Option<&'a str>,
+    /// `None` if it is too large.
+    pub(super) body: Option<&'a [u8]>,
+}
+
+/// An answer, still without a socket.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Answer {
     pub(super) status: u16,
+    pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Option<Value>,
-    pub(super) accepted: Vec<Value>,
 }
 
-impl Reply {
-    fn bare(status: u16) -> Self {
-        Self { status, body: None, accepted: Vec::new() }
+impl Answer {
+    pub(super) fn bare(status: u16) -> Self {
+        Self { status, ..Self::default() }
     }
 
-    fn bad_request(messages: impl IntoIterator<Item = String>) -> Self {
+    pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// A 400 in the form of the service.
+    pub(super) fn bad_request(messages: impl IntoIterator<Item = String>) -> Self {
         let mut messages: Vec<_> = messages.into_iter().collect();
         if messages.len() > MOST_ERRORS {
             let rest = messages.split_off(MOST_ERRORS).len();
@@ -39,46 +83,61 @@ impl Reply {
         }
         let errors: Vec<_> =
             messages.into_iter().map(|message| json!({ "code": "BAD_REQUEST", "message": message })).collect();
-        Self { status: 400, body: Some(json!({ "errors": errors })), accepted: Vec::new() }
+        Self { body: Some(json!({ "errors": errors })), ..Self::bare(400) }
     }
 }
 
-/// Decides in the order in which a server can know: where to, who, how, how much, what.
-pub(super) fn to(method: &str, path: &str, auth: Auth, content_type: Option<&str>, body: Option<&[u8]>) -> Reply {
-    type Check = fn(&Value) -> Vec<Violation>;
-    let check: Check = match path {
-        "/events" => contract::check_batch,
-        "/bulkevents" | "/bulkevents/historical" => contract::check_batches,
-        _ => return Reply::bare(404),
-    };
-    if method != "POST" {
-        return Reply::bare(405);
+/// Reads a request as far as being JSON for an endpoint, in the order in which a server can know: where to, who, how, how
+/// much, what. Whatever fails is the answer.
+pub(super) fn read(request: Request<'_>) -> Result<(Endpoint, Value), Answer> {
+    let endpoint = Endpoint::of(request.path).ok_or_else(|| Answer::bare(404))?;
+    if request.method != "POST" {
+        return Err(Answer::bare(405).header("allow", "POST"));
     }
-    match auth {
-        Auth::Missing => return Reply::bare(401),
-        Auth::Wrong => return Reply::bare(403),
-        Auth::Right => {}
+    match request.auth {
+        Auth::Missing => return Err(Answer::bare(401).header("www-authenticate", "Basic realm=\"mparticle\"")),
+        Auth::Wrong => return Err(Answer::bare(403)),
+        Auth::Right(_) => {}
     }
-    let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let media_type = request.content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
     if !media_type.eq_ignore_ascii_case("application/json") {
-        return Reply::bad_request(["the content type has to be application/json".to_owned()]);
+        return Err(Answer::bad_request(["the content type has to be application/json".to_owned()]));
     }
-    let Some(body) = body else {
-        return Reply::bare(413);
-    };
-    let body: Value = match serde_json::from_slice(body) {
-        Ok(body) => body,
-        Err(error) => return Reply::bad_request([format!("the body is not JSON: {error}")]),
-    };
-    let violations = check(&body);
-    if !violations.is_empty() {
-        return Reply::bad_request(violations.iter().map(Violation::to_string));
+    if request.content_encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+        return Err(Answer::bad_request(["the service documents no content encoding".to_owned()]));
     }
-    let accepted = match body {
-        Value::Array(batches) => batches,
-        batch => vec![batch],
+    let body = request.body.ok_or_else(|| Answer::bare(413))?;
+    let body = serde_json::from_slice(body)
+        .map_err(|error| Answer::bad_request([format!("the body is not JSON: {error}")]))?;
+    Ok((endpoint, body))
+}
+
+/// Everything that is wrong with a body, and everything to be warned of.
+pub(super) fn check(endpoint: Endpoint, body: &Value, bytes: &[u8], now: DateTime<Utc>) -> Vec<Violation> {
+    let mut violations = match endpoint {
+        Endpoint::Events => contract::check_batch(body),
+        Endpoint::BulkEvents => contract::check_batches(body),
+        Endpoint::Historical => contract::check_historical(body, now),
     };
-    Reply { status: 202, body: None, accepted }
+    // A body that is small enough for one batch has none that is too large.
+    if bytes.len() > MAX_BATCH_BYTES {
+        let sizes = match serde_json::from_slice::<Vec<&RawValue>>(bytes) {
+            Ok(batches) => batches.iter().map(|batch| batch.get().len()).collect(),
+            Err(_) => vec![bytes.trim_ascii().len()],
+        };
+        for (index, size) in sizes.into_iter().enumerate().filter(|(_, size)| *size > MAX_BATCH_BYTES) {
+            let pointer = if endpoint == Endpoint::Events { String::new() } else { format!("/{index}") };
+            let message = format!("expected at most {MAX_BATCH_BYTES} bytes in a batch, found {size}");
+            violations.push(Violation::new(pointer, Problem::Limit, message));
+        }
+    }
+    violations
+}
+
+/// Whether the service itself is documented to refuse this: what is no batch, and too much at once.
+pub(super) fn is_refused_by_the_service(violation: &Violation) -> bool {
+    let is_no_batch = violation.pointer.is_empty() && violation.problem == Problem::Type;
+    violation.severity == Severity::Error && (is_no_batch || violation.problem == Problem::Limit)
 }
 
 #[cfg(test)]
@@ -86,30 +145,49 @@ mod tests {
     use super::*;
 
     const JSON: Option<&str> = Some("application/json");
+    const KEY: Auth<'_> = Auth::Right("key");
 
     #[test]
     fn requests_are_refused_in_order() {
         let good: &[u8] = br#"{"environment":"development"}"#;
         let table = [
             ("POST", "/event", Auth::Missing, None, None, 404),
+            ("POST", "/v2", KEY, JSON, Some(good), 404),
+            ("POST", "/v3/events", KEY, JSON, Some(good), 404),
             ("GET", "/events", Auth::Missing, None, None, 405),
             ("POST", "/events", Auth::Missing, JSON, Some(good), 401),
             ("POST", "/events", Auth::Wrong, JSON, Some(good), 403),
-            ("POST", "/events", Auth::Right, None, Some(good), 400),
-            ("POST", "/events", Auth::Right, Some("text/plain"), Some(good), 400),
-            ("POST", "/events", Auth::Right, JSON, None, 413),
-            ("POST", "/events", Auth::Right, JSON, Some(b"{"), 400),
-            ("POST", "/events", Auth::Right, JSON, Some(b"{}"), 400),
-            ("POST", "/events", Auth::Right, JSON, Some(b"[]"), 400),
-            ("POST", "/events", Auth::Right, JSON, Some(good), 202),
-            ("POST", "/events", Auth::Right, Some("application/json; charset=utf-8"), Some(good), 202),
-            ("POST", "/bulkevents", Auth::Right, JSON, Some(good), 400),
-            ("POST", "/bulkevents", Auth::Right, JSON, Some(b"[]"), 202),
-            ("POST", "/bulkevents/historical", Auth::Right, JSON, Some(b"[{\"environment\":\"production\"}]"), 202),
+            ("POST", "/events", KEY, None, Some(good), 400),
+            ("POST", "/events", KEY, Some("text/plain"), Some(good), 400),
+            ("POST", "/events", KEY, JSON, None, 413),
+            ("POST", "/events", KEY, JSON, Some(b"{"), 400),
+            ("POST", "/events", KEY, JSON, Some(b""), 400),
+            ("POST", "/events", KEY, JSON, Some(good), 0),
+            ("POST", "/v2/events", KEY, JSON, Some(good), 0),
+            ("POST", "/events", KEY, Some("Application/JSON; charset=utf-8"), Some(good), 0),
+            ("POST", "/bulkevents/historical", KEY, JSON, Some(b"[]"), 0),
         ];
         for (method, path, auth, content_type, body, status) in table {
-            let reply = to(method, path, auth, content_type, body);
-            assert_eq!(reply.status, status, "{method} {path} {auth:?} {content_type:?} {body:?}: {reply:?}");
+            let request = Request { method, path, auth, content_type, content_encoding: None, body };
+            let refused = read(request).err().map_or(0, |answer| answer.status);
+            assert_eq!(refused, status, "{request:?}");
         }
+    }
+
+    #[test]
+    fn a_batch_may_have_131072_bytes() {
+        let batch = |bytes: usize| {
+            let bare = json!({ "environment": "production", "mpid": 1, "source_request_id": "" }).to_string().len();
+            json!({ "environment": "production", "mpid": 1, "source_request_id": "x".repeat(bytes - bare) })
+        };
+        let said = |endpoint, body: &Value| {
+            let violations = check(endpoint, body, body.to_string().as_bytes(), DateTime::UNIX_EPOCH);
+            violations.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let too_large = |at: &str| vec![format!("{at}: expected at most 131072 bytes in a batch, found 131073")];
+        assert!(said(Endpoint::Events, &batch(131_072)).is_empty());
+        assert_eq!(said(Endpoint::Events, &batch(131_073)), too_large("/"));
+        assert!(said(Endpoint::BulkEvents, &json!([batch(131_072), batch(100_000)])).is_empty());
+        assert_eq!(said(Endpoint::BulkEvents, &json!([batch(100), batch(131_073)])), too_large("/1"));
     }
 }

@@ -1,65 +1,96 @@
 //! The socket side of the mock: a thread with a runtime of its own, so that it works beside any other and outside of all.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::channel::{Channel, Sender};
+use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use hyper::http::response;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot};
 
-use super::reply::{self, Auth, REFUSED_BODY_BYTES};
-use super::{MockServerBuilder, Received, Seen};
+use super::engine::{Body, Engine};
+use super::fault::Kind;
+use super::page;
+use super::reply::{Answer, Endpoint, REFUSED_BODY_BYTES};
+use super::wire::{Stream, Wire};
 
-/// How long a client may take over the head of a request.
+/// How long a client may take over the head of a request, and how long over its body.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The longest that a stall lasts, if the client does not give up before.
+const STALL: Duration = Duration::from_secs(600);
+
+/// At most this many connections are open at a time; the next ones wait to be accepted.
+const CONNECTIONS: usize = 1024;
+
+/// At most this many bytes of a request's head, or of a part of its body, are buffered.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+pub(super) type AnswerBody = Either<Full<Bytes>, Channel<Bytes>>;
+
+/// A request that gets no answer: the connection ends.
+#[derive(Debug)]
+struct NoAnswer;
+
+impl std::fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("no answer, on purpose")
+    }
+}
+
+impl std::error::Error for NoAnswer {}
+
+/// A server that listens. Dropping it ends it and all its connections.
 pub(super) struct Running {
     address: SocketAddr,
+    runtime: Handle,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Running {
-    pub(super) fn start(settings: &MockServerBuilder, seen: Arc<Mutex<Seen>>) -> io::Result<Self> {
-        let pair = format!("{}:{}", settings.key, settings.secret);
-        let mock = Arc::new(Mock { authorization: format!("Basic {}", BASE64_STANDARD.encode(pair)), seen });
+    /// Binds on the calling thread, which takes no time worth waiting for, and serves on one of its own.
+    pub(super) fn start(address: SocketAddr, engine: Arc<Engine>) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
-        let (bound, address) = mpsc::sync_channel(1);
         let thread = thread::Builder::new().name("mparticle-mock".into()).spawn(move || {
             runtime.block_on(async {
-                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
-                let address = listener
-                    .as_ref()
-                    .map_err(ToString::to_string)
-                    .and_then(|listener| listener.local_addr().map_err(|error| error.to_string()));
-                let _ = bound.send(address);
-                if let Ok(listener) = listener {
-                    tokio::select! {
-                        () = accept(listener, mock) => {}
-                        _ = stopped => {}
-                    }
+                let Ok(listener) = TcpListener::from_std(listener) else { return };
+                tokio::select! {
+                    () = accept(listener, engine) => {}
+                    _ = stopped => {}
                 }
             });
+            // Answers that stall on purpose are not waited for.
+            runtime.shutdown_background();
         })?;
-        let address = address.recv().map_err(io::Error::other)?.map_err(io::Error::other)?;
-        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { address, runtime: handle, stop: Some(stop), thread: Some(thread) })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The runtime of the server, for what waits for it: callers may have none, or one whose clock stands still.
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 }
 
@@ -72,79 +103,169 @@ impl Drop for Running {
     }
 }
 
-struct Mock {
-    authorization: String,
-    seen: Arc<Mutex<Seen>>,
-}
-
-async fn accept(listener: TcpListener, mock: Arc<Mock>) {
-    while let Ok((stream, _)) = listener.accept().await {
-        let mock = Arc::clone(&mock);
+async fn accept(listener: TcpListener, engine: Arc<Engine>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors, most likely: the next connection may end and give one back.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        let engine = Arc::clone(&engine);
         tokio::spawn(async move {
-            let service = service_fn(|request| {
-                let mock = Arc::clone(&mock);
-                async move { Ok::<_, std::convert::Infallible>(mock.answer(request).await) }
-            });
-            // A connection that breaks is its client's affair.
+            let _ = stream.set_nodelay(true);
+            let wire = Wire::default();
+            let service = service_fn(|request| answer(&engine, &wire, request));
+            // A connection that breaks is its client's affair, or a fault's.
             let _ = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service)
+                .max_buf_size(BUFFER_BYTES)
+                .serve_connection(TokioIo::new(Stream::new(stream, wire.clone())), service)
                 .await;
+            drop(place);
         });
     }
 }
 
-impl Mock {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let (head, body) = request.into_parts();
-        let body = read_body(body).await;
-        let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let auth = self.auth(&head.headers);
-        let reply = reply::to(head.method.as_str(), head.uri.path(), auth, content_type, body.as_deref());
-
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.batches.extend(reply.accepted);
-        seen.requests.push(Received {
-            method: head.method.to_string(),
-            path: head.uri.path().to_owned(),
-            headers: shown(&head.headers),
-            body: body.unwrap_or_default(),
-            status: reply.status,
-        });
-        drop(seen);
-
-        let mut response = Response::builder().status(reply.status);
-        if reply.status == 202 {
-            response = response.header("X-mp-rate-limit-percentage-used", "0");
-        }
-        let body = reply.body.map(|body| body.to_string());
-        if body.is_some() {
-            response = response.header(CONTENT_TYPE, "application/json");
-        }
-        response.body(Full::from(body.unwrap_or_default())).expect("a status and headers from above")
+async fn answer(
+    engine: &Arc<Engine>,
+    wire: &Wire,
+    request: Request<Incoming>,
+) -> Result<Response<AnswerBody>, NoAnswer> {
+    let (head, incoming) = request.into_parts();
+    if let Some(answer) = page::answer(engine, &head) {
+        return Ok(answer);
     }
-
-    fn auth(&self, headers: &HeaderMap) -> Auth {
-        let Some(value) = headers.get(AUTHORIZATION) else {
-            return Auth::Missing;
-        };
-        let encoded = value.to_str().ok().and_then(|value| value.strip_prefix("Basic "));
-        let pair = encoded.and_then(|encoded| BASE64_STANDARD.decode(encoded).ok());
-        match pair {
-            Some(pair) if pair.contains(&b':') && *value == self.authorization => Auth::Right,
-            Some(pair) if pair.contains(&b':') => Auth::Wrong,
-            _ => Auth::Missing,
+    let fault = Endpoint::of(head.uri.path()).and_then(|_| engine.next_fault());
+    let kind = fault.as_ref().map(|fault| &fault.0);
+    let stall = async |body: &Body| {
+        if let Some(fault) = &fault {
+            engine.remember(&head, body, fault, None);
         }
+        tokio::time::sleep(STALL).await;
+        Err(NoAnswer)
+    };
+
+    let mut incoming = incoming;
+    match kind {
+        Some(Kind::StallBeforeBody) => return stall(&Body::Unread).await,
+        Some(Kind::StallDuringBody) => {
+            let _ = incoming.frame().await;
+            return stall(&Body::Unread).await;
+        }
+        _ => {}
+    }
+    let Ok(body) = tokio::time::timeout(BODY_TIMEOUT, read_body(&mut incoming)).await else {
+        return Ok(response(Answer::bare(408).header("connection", "close")));
+    };
+    match (kind, &fault) {
+        (Some(Kind::StallAfterBody), _) => return stall(&body).await,
+        (Some(Kind::Delay(time)), _) => tokio::time::sleep(*time).await,
+        (Some(Kind::Reset), Some(fault)) => {
+            engine.remember(&head, &body, fault, None);
+            wire.reset();
+            return Err(NoAnswer);
+        }
+        (Some(Kind::Garbage), Some(fault)) => {
+            engine.remember(&head, &body, fault, None);
+            wire.garbage();
+            return Ok(response(Answer::bare(200).header("connection", "close")));
+        }
+        (Some(Kind::Status { status, retry_after, limit }), Some(fault)) => {
+            engine.remember(&head, &body, fault, Some(*status));
+            return Ok(response(answer_with(*status, *retry_after, limit.as_deref())));
+        }
+        _ => {}
+    }
+    let answer = engine.answer(&head, &body, fault.as_ref());
+    match kind {
+        Some(Kind::Lost) => {
+            wire.reset();
+            Err(NoAnswer)
+        }
+        Some(Kind::StallInAnswer) => Ok(long_response(&answer, 2 * PART.len() as u64, |mut sender| async move {
+            let _ = sender.send_data(Bytes::from_static(PART)).await;
+            tokio::time::sleep(STALL).await;
+        })),
+        Some(Kind::Truncated) => Ok(long_response(&answer, 2 * PART.len() as u64, |mut sender| async move {
+            let _ = sender.send_data(Bytes::from_static(PART)).await;
+        })),
+        Some(Kind::Huge(bytes)) => {
+            let bytes = *bytes;
+            Ok(long_response(&answer, bytes, move |sender| send(sender, bytes)))
+        }
+        _ => Ok(response(answer)),
     }
 }
 
-/// The body, or nothing if it is too large. Such a one is still read (and dropped) up to a bound, since closing on a client
-/// that is sending resets the connection, and the client would never see the answer.
-async fn read_body(mut body: Incoming) -> Option<Vec<u8>> {
+/// A part of an answer that is longer than it needs to be.
+const PART: &[u8] = &[b' '; 16 * 1024];
+
+async fn send(mut sender: Sender<Bytes>, bytes: u64) {
+    let mut left = bytes;
+    while left > 0 {
+        let part = PART.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        if sender.send_data(Bytes::from_static(&PART[..part])).await.is_err() {
+            return; // The client has had enough.
+        }
+        left -= part as u64;
+    }
+}
+
+/// The answer that a fault gives in place of the service.
+fn answer_with(status: u16, retry_after: Option<u64>, limit: Option<&str>) -> Answer {
+    let mut answer = if status == 400 {
+        Answer::bad_request(["a fault that was asked for".to_owned()])
+    } else {
+        Answer::bare(status)
+    };
+    if let Some(seconds) = retry_after {
+        answer = answer.header("retry-after", seconds.to_string());
+    }
+    match limit.or((status == 429).then_some("account")) {
+        // The service may wrap this value in quotes.
+        Some(limit) => answer.header("x-mp-rate-limit-exceeded", format!("\"{limit}\"")),
+        None => answer,
+    }
+}
+
+fn response(answer: Answer) -> Response<AnswerBody> {
+    let mut response = head_of(&answer);
+    if answer.body.is_some() {
+        response = response.header(CONTENT_TYPE, "application/json");
+    }
+    let body = answer.body.map(|body| body.to_string()).unwrap_or_default();
+    response.body(Either::Left(Full::from(body))).expect("statuses and headers are checked where faults are made")
+}
+
+/// An answer whose body is written by a task of its own, and claims to have this many bytes.
+fn long_response<F>(answer: &Answer, bytes: u64, write: impl FnOnce(Sender<Bytes>) -> F) -> Response<AnswerBody>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (sender, body) = Channel::new(1);
+    tokio::spawn(write(sender));
+    let response = head_of(answer).header(CONTENT_LENGTH, bytes);
+    response.body(Either::Right(body)).expect("statuses and headers are our own")
+}
+
+fn head_of(answer: &Answer) -> response::Builder {
+    let mut response = Response::builder().status(answer.status);
+    for (name, value) in &answer.headers {
+        response = response.header(*name, value);
+    }
+    response
+}
+
+/// The body, bounded. One that is too large is still read (and dropped) up to a bound, since closing on a client that is
+/// sending resets the connection, and the client would never see the answer.
+async fn read_body(body: &mut Incoming) -> Body {
     const DRAINED_BYTES: usize = 16 * 1024 * 1024;
     let (mut kept, mut size) = (Vec::new(), 0);
-    while let Some(Ok(frame)) = body.frame().await {
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return Body::Unread };
         let Ok(data) = frame.into_data() else { continue };
         size += data.len();
         if size < REFUSED_BODY_BYTES {
@@ -153,13 +274,5 @@ async fn read_body(mut body: Incoming) -> Option<Vec<u8>> {
             break;
         }
     }
-    (size < REFUSED_BODY_BYTES).then_some(kept)
-}
-
-fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
-    headers
-        .iter()
-        .filter(|(name, _)| *name != AUTHORIZATION)
-        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-        .collect()
+    if size < REFUSED_BODY_BYTES { Body::Whole(kept.into()) } else { Body::TooLarge }
 }

@@ -9,13 +9,16 @@
 //! What is taken is accounted for, from then on: see [`Counts`].
 
 mod ledger;
+mod on_disk;
 mod outcome;
 mod pace;
 mod queue;
 mod settings;
 mod shared;
+pub mod spool;
 mod spooling;
 mod store;
+mod sync;
 mod telemetry;
 #[cfg(test)]
 mod tests;
@@ -59,7 +62,7 @@ use user::TrackedEvent;
 /// use std::time::Duration;
 /// use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, Uploader, User};
 ///
-/// # let server = mparticle::mock::MockServer::builder().credentials("key", "secret").start();
+/// # let server = mparticle::mock::MockServer::builder().credentials("key", "secret").start_blocking();
 /// let client = Client::builder(Credentials::new("key", "secret"))
 /// #   .base_url(server.url())
 ///     .build()?;

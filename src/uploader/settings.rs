@@ -1,15 +1,17 @@
 //! The settings of an uploader.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::on_disk::OnDisk;
 use super::outcome::{OnOutcome, Outcome};
 use super::pace::Rates;
 use super::store::Store;
-use super::{Uploader, worker};
+use super::{Uploader, spool, worker};
 use crate::client::{Client, IdSource};
 use crate::delivery::Endpoint;
 use crate::error::Error;
@@ -154,6 +156,28 @@ impl UploaderBuilder {
     pub fn on_outcome(mut self, callback: impl Fn(&Outcome) + Send + Sync + 'static) -> Self {
         self.settings.on_outcome = Some(Arc::new(callback));
         self
+    }
+
+    /// Opens the [`spool`] in this directory, which is made if it is not there: every batch goes to the
+    /// disk first, and what an earlier program left there is delivered too. With [`WhenFull::Spill`] only what memory has no
+    /// room for goes there, and what is left at the end.
+    ///
+    /// A batch that the service rejects goes to the spool's dead-letter file, with the service's words. One program at a time
+    /// can have a spool open; the uploader closes it when its last handle is dropped.
+    ///
+    /// # Errors
+    /// As [`Spool::open`](spool::Spool::open).
+    pub fn spool(self, dir: impl Into<PathBuf>) -> Result<Self, Error> {
+        self.spool_with(dir, spool::Settings::new())
+    }
+
+    /// As [`spool`](Self::spool), with settings of your own.
+    ///
+    /// # Errors
+    /// As [`Spool::open`](spool::Spool::open).
+    pub fn spool_with(mut self, dir: impl Into<PathBuf>, settings: spool::Settings) -> Result<Self, Error> {
+        self.store = Some(Arc::new(OnDisk::open(dir.into(), settings)?));
+        Ok(self)
     }
 
     /// Starts the uploader, with a thread, a runtime and an HTTP client of its own.

@@ -2,8 +2,10 @@
 #![allow(dead_code)]
 
 pub mod peer;
+pub mod raw;
 pub mod values;
 
+use mparticle::contract::{Severity, Violation};
 use mparticle::mock::{self, MockServer};
 use mparticle::{Batch, Client, ClientBuilder, Credentials, CustomEvent, CustomEventType, Environment, RetryPolicy};
 
@@ -16,6 +18,11 @@ pub fn builder(url: impl Into<String>) -> ClientBuilder {
 /// A client of this mock.
 pub fn client(server: &MockServer) -> Client {
     builder(server.url()).build().expect("a client")
+}
+
+/// What breaks the document, without what is only warned of.
+pub fn errors(violations: Vec<Violation>) -> Vec<Violation> {
+    violations.into_iter().filter(|violation| violation.severity == Severity::Error).collect()
 }
 
 /// A small batch that the service would take.

@@ -57,13 +57,6 @@ macro_rules! payloads {
                     $(Self::$variant(data) => &mut data $(.$inner)? .timestamp_unixtime_ms,)*
                 }
             }
-
-            /// When it happened, in milliseconds since the Unix epoch.
-            pub(crate) fn timestamp_unixtime_ms(&self) -> Option<i64> {
-                match self {
-                    $(Self::$variant(data) => data $(.$inner)? .timestamp_unixtime_ms,)*
-                }
-            }
         }
 
         $(impl $payload {

@@ -2,14 +2,17 @@
 //!
 //! The service breaks most limits in silence: it truncates, or drops. [`Batch::check`] says so before.
 
+mod walk;
+
 use std::fmt;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::pointer::escaped;
 use crate::types::Batch;
+#[cfg(feature = "mock")]
+pub(crate) use walk::{findings, historical};
 
 /// At most this many bytes in one batch, written as JSON: the service says that a batch should not exceed 128 KB.
 pub const MAX_BATCH_BYTES: usize = 128_000;
@@ -129,16 +132,22 @@ impl Rule {
     }
 }
 
+impl Finding {
+    /// What it is and what the service does about it, without the place.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let (words, consequence) = (self.rule.words(), self.rule.consequence());
+        match (self.actual, self.limit) {
+            (Some(actual), Some(limit)) => format!("{actual} {words}, at most {limit}; {consequence}"),
+            _ => format!("{words}; {consequence}"),
+        }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pointer = if self.pointer.is_empty() { "/" } else { &self.pointer };
-        write!(f, "{pointer}: ")?;
-        if let (Some(actual), Some(limit)) = (self.actual, self.limit) {
-            write!(f, "{actual} {}, at most {limit}", self.rule.words())?;
-        } else {
-            f.write_str(self.rule.words())?;
-        }
-        write!(f, "; {}", self.rule.consequence())
+        write!(f, "{pointer}: {}", self.message())
     }
 }
 
@@ -162,7 +171,20 @@ impl Batch {
     /// ```
     #[must_use]
     pub fn check(&self) -> Vec<Finding> {
-        let mut findings = Findings(Vec::new());
+        self.looked_at(walk::findings)
+    }
+
+    /// As [`check`](Self::check), and what makes the service ignore a batch that is sent as historical at this time.
+    #[must_use]
+    pub fn check_historical(&self, now: DateTime<Utc>) -> Vec<Finding> {
+        self.looked_at(|batch| {
+            let mut findings = walk::findings(batch);
+            findings.extend(walk::historical(batch, now));
+            findings
+        })
+    }
+
+    fn looked_at(&self, rules: impl Fn(&Value) -> Vec<Finding>) -> Vec<Finding> {
         // A batch that has no JSON form is refused by sealing, with its place; here the rest of it is still looked at.
         let sealed = self.clone().seal_with(Uuid::nil);
         let json = match &sealed {
@@ -170,138 +192,12 @@ impl Batch {
             Err(_) => serde_json::to_value(self),
         }
         .unwrap_or_default();
-        if let Ok(sealed) = &sealed {
-            findings.over("", Rule::BatchBytes, sealed.len(), MAX_BATCH_BYTES);
+        let mut findings = Vec::new();
+        if let Some(actual) = sealed.ok().map(|sealed| sealed.len()).filter(|size| *size > MAX_BATCH_BYTES) {
+            let (limit, actual) = (Some(MAX_BATCH_BYTES), Some(actual));
+            findings.push(Finding { pointer: String::new(), rule: Rule::BatchBytes, limit, actual });
         }
-        if !has_identity(&json) {
-            findings.add("", Rule::NoIdentity);
-        }
-        findings.attributes("/user_attributes", &json["user_attributes"]);
-        for (index, event) in json["events"].as_array().into_iter().flatten().enumerate() {
-            findings.event(&format!("/events/{index}/data"), &event["data"]);
-        }
-        findings.times("", &json);
-        findings.0
-    }
-
-    /// As [`check`](Self::check), and what makes the service ignore a batch that is sent as historical at this time.
-    #[must_use]
-    pub fn check_historical(&self, now: DateTime<Utc>) -> Vec<Finding> {
-        let mut findings = Findings(self.check());
-        let youngest = (now - TimeDelta::hours(MIN_HISTORICAL_AGE_HOURS)).timestamp_millis();
-        if self.events.is_empty() {
-            findings.add("/events", Rule::HistoricalWithoutEvents);
-        }
-        for (index, event) in self.events.iter().enumerate() {
-            let at = format!("/events/{index}/data/timestamp_unixtime_ms");
-            match event.timestamp_unixtime_ms() {
-                None => findings.add(&at, Rule::HistoricalWithoutTime),
-                Some(time) if time > youngest => findings.add(&at, Rule::HistoricalTooYoung),
-                Some(_) => {}
-            }
-        }
-        findings.0
-    }
-}
-
-/// The fields of `device_info` that name one device.
-const DEVICE_IDENTITIES: [&str; 10] = [
-    "amp_id",
-    "android_advertising_id",
-    "android_uuid",
-    "fire_advertising_id",
-    "ios_advertising_id",
-    "ios_idfv",
-    "microsoft_advertising_id",
-    "microsoft_publisher_id",
-    "roku_advertising_id",
-    "roku_publisher_id",
-];
-
-fn has_identity(batch: &Value) -> bool {
-    let any = |field: &str| batch[field].as_object().is_some_and(|map| !map.is_empty());
-    any("user_identities")
-        || any("partner_identities")
-        || ["mpid", "mp_deviceid", "partner_identity"].iter().any(|field| !batch[field].is_null())
-        || DEVICE_IDENTITIES.iter().any(|field| !batch["device_info"][field].is_null())
-}
-
-struct Findings(Vec<Finding>);
-
-impl Findings {
-    fn add(&mut self, pointer: &str, rule: Rule) {
-        self.0.push(Finding { pointer: pointer.to_owned(), rule, limit: None, actual: None });
-    }
-
-    fn over(&mut self, pointer: &str, rule: Rule, actual: usize, limit: usize) {
-        if actual > limit {
-            self.0.push(Finding { pointer: pointer.to_owned(), rule, limit: Some(limit), actual: Some(actual) });
-        }
-    }
-
-    fn text(&mut self, pointer: &str, rule: Rule, text: &Value, limit: usize) {
-        self.over(pointer, rule, text.as_str().map_or(0, |text| text.chars().count()), limit);
-    }
-
-    fn event(&mut self, at: &str, data: &Value) {
-        self.text(&format!("{at}/event_name"), Rule::EventName, &data["event_name"], MAX_EVENT_NAME_CHARACTERS);
-        let action = &data["action_identifier"];
-        let limit = MAX_ACTION_IDENTIFIER_CHARACTERS;
-        self.text(&format!("{at}/action_identifier"), Rule::ActionIdentifier, action, limit);
-        self.attributes(&format!("{at}/custom_attributes"), &data["custom_attributes"]);
-        let changed = &data["user_attribute_name"];
-        self.text(&format!("{at}/user_attribute_name"), Rule::AttributeName, changed, MAX_ATTRIBUTE_NAME_CHARACTERS);
-        if changed.is_string() {
-            self.value(&format!("{at}/new"), &data["new"]);
-            self.value(&format!("{at}/old"), &data["old"]);
-        }
-        for (index, breadcrumb) in data["breadcrumbs"].as_array().into_iter().flatten().enumerate() {
-            self.event(&format!("{at}/breadcrumbs/{index}/data"), &breadcrumb["data"]);
-        }
-    }
-
-    fn attributes(&mut self, at: &str, attributes: &Value) {
-        let Some(attributes) = attributes.as_object() else { return };
-        self.over(at, Rule::Attributes, attributes.len(), MAX_ATTRIBUTES);
-        for (name, value) in attributes {
-            let at = format!("{at}/{}", escaped(name));
-            self.over(&at, Rule::AttributeName, name.chars().count(), MAX_ATTRIBUTE_NAME_CHARACTERS);
-            self.value(&at, value);
-        }
-    }
-
-    fn value(&mut self, at: &str, value: &Value) {
-        self.text(at, Rule::AttributeValue, value, MAX_ATTRIBUTE_VALUE_CHARACTERS);
-        let Some(list) = value.as_array() else { return };
-        self.over(at, Rule::ListEntries, list.len(), MAX_LIST_ENTRIES);
-        for (index, entry) in list.iter().enumerate() {
-            self.text(&format!("{at}/{index}"), Rule::ListEntry, entry, MAX_LIST_ENTRY_CHARACTERS);
-        }
-    }
-
-    /// Wherever a time stands: the service names them all alike.
-    fn times(&mut self, at: &str, value: &Value) {
-        const SECONDS: std::ops::Range<i64> = 100_000_000..100_000_000_000;
-        match value {
-            Value::Object(object) => {
-                for (name, value) in object {
-                    let at = format!("{at}/{}", escaped(name));
-                    let is_time = name.ends_with("_unixtime_ms") || name == "added_to_cart_time_ms";
-                    if is_time && value.as_i64().is_some_and(|time| SECONDS.contains(&time)) {
-                        self.add(&at, Rule::LooksLikeSeconds);
-                    }
-                    // What users name as they like is not looked into.
-                    if !matches!(name.as_str(), "user_attributes" | "custom_attributes" | "custom_flags") {
-                        self.times(&at, value);
-                    }
-                }
-            }
-            Value::Array(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    self.times(&format!("{at}/{index}"), item);
-                }
-            }
-            _ => {}
-        }
+        findings.extend(rules(&json));
+        findings
     }
 }

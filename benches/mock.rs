@@ -1,0 +1,124 @@
+//! What a strict request costs the mock, and whether its memory stays flat: `cargo bench --bench mock`. Linux only.
+//!
+//! CPU of the mock's thread, sockets, HTTP and remembering included, beside parsing the same bytes and validating the value
+//! with the bare `jsonschema` crate against the same strict view, which is all that a check could do without.
+
+mod support;
+
+use std::process::ExitCode;
+use std::{fs, io};
+
+use mparticle::mock::{self, MockServer};
+use mparticle::{Batch, contract};
+use serde_json::{Value, json};
+use support::batches;
+
+const EVENTS: u64 = 1_000_000;
+
+fn main() -> ExitCode {
+    let validator = jsonschema::options()
+        .with_draft(jsonschema::Draft::Draft7)
+        .should_validate_formats(true)
+        .build(&schema())
+        .expect("a schema");
+    let all = batches();
+    for (what, count, limit) in [
+        ("a bulk request of 100 batches of 5 events", 100, Some(2.0)),
+        ("a bulk request of 10 batches of 5 events", 10, None),
+        ("a bulk request of 1 batch of 5 events", 1, None),
+    ] {
+        let server = MockServer::start_blocking();
+        let send = sender(&server);
+        let thread = Thread::named("mparticle-mock").expect("the mock's thread, where there is /proc");
+        support::compare_seconds(
+            &format!("{what}, beside parsing and bare validation"),
+            limit,
+            300,
+            || {
+                let body = sealed(&all[..count]);
+                let before = thread.seconds();
+                send(body);
+                thread.seconds() - before
+            },
+            || {
+                let body = sealed(&all[..count]);
+                support::seconds(|| {
+                    let value: Value = serde_json::from_slice(&body).expect("JSON");
+                    assert!(validator.is_valid(&value));
+                    value
+                })
+            },
+        );
+    }
+    memory(&all);
+    support::verdict()
+}
+
+/// The strict view's list of batches, as one schema.
+fn schema() -> Value {
+    let document: Value = serde_json::from_str(&contract::strict_document()).expect("JSON");
+    json!({ "components": document["components"], "type": "array", "items": { "$ref": "#/components/schemas/Batch" } })
+}
+
+/// A bulk body with ids that no other body has.
+fn sealed(batches: &[Batch]) -> Vec<u8> {
+    let sealed = batches.iter().map(|batch| batch.clone().seal().expect("a batch"));
+    let texts: Vec<_> = sealed.map(|batch| String::from_utf8(batch.json().to_vec()).expect("UTF-8")).collect();
+    format!("[{}]", texts.join(",")).into_bytes()
+}
+
+fn sender(server: &MockServer) -> impl Fn(Vec<u8>) + use<> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (client, url) = (reqwest::Client::new(), format!("{}/bulkevents", server.url()));
+    move |body| {
+        let request = client.post(&url).basic_auth(mock::KEY, Some(mock::SECRET));
+        let request = request.header("content-type", "application/json").body(body);
+        assert_eq!(runtime.block_on(request.send()).expect("an answer").status(), 202);
+    }
+}
+
+/// The memory of this process while a mock takes a million events.
+fn memory(all: &[Batch]) {
+    let server = MockServer::start_blocking();
+    let send = sender(&server);
+    let mut quarters = Vec::new();
+    println!("resident memory while a mock takes events, {} MiB of bodies kept", mock::KEPT_BYTES >> 20);
+    while server.counts().events < EVENTS {
+        send(sealed(all));
+        let events = server.counts().events;
+        if events >= (quarters.len() as u64 + 1) * EVENTS / 4 {
+            let resident = resident_bytes().expect("where there is /proc");
+            println!("  after {events} events: {:.1} MiB", resident / 1024.0 / 1024.0);
+            quarters.push(resident);
+        }
+    }
+    support::hold("memory after all events, beside that after a quarter", quarters[3] / quarters[0], 1.1);
+}
+
+fn resident_bytes() -> Option<f64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?;
+    kilobytes.parse().ok().map(|kilobytes: f64| kilobytes * 1024.0)
+}
+
+/// A thread of this process, whose CPU time the system tells.
+struct Thread(std::path::PathBuf);
+
+impl Thread {
+    fn named(name: &str) -> io::Result<Self> {
+        for task in fs::read_dir("/proc/self/task")? {
+            let task = task?.path();
+            // The system keeps 15 characters of a name.
+            if fs::read_to_string(task.join("comm"))?.trim() == &name[..name.len().min(15)] {
+                return Ok(Self(task.join("schedstat")));
+            }
+        }
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn seconds(&self) -> f64 {
+        let text = fs::read_to_string(&self.0).expect("the thread lives");
+        let nanoseconds = text.split(' ').next().and_then(|number| number.parse().ok());
+        nanoseconds.map(std::time::Duration::from_nanos).expect("a number").as_secs_f64()
+    }
+}

@@ -1,0 +1,32 @@
+//! A service that ends during an outage, and the next one that delivers what it left: `cargo run --example spool`.
+
+use std::time::Duration;
+
+use mparticle::mock::{self, Fault, MockServer};
+use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, Error, Uploader, User};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let dir = std::env::temp_dir().join(format!("mparticle-spool-{}", std::process::id()));
+    let server = MockServer::builder().chance(1.0, Fault::status(503)).start_blocking();
+    let start = || -> Result<Uploader, Error> {
+        let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
+        Uploader::builder(client).spool(&dir)?.start()
+    };
+
+    let uploader = start()?;
+    for n in 0..20 {
+        let user = User::new(Batch::new(Environment::Development).customer_id(format!("customer-{n}")))?;
+        uploader.track(&user, CustomEvent::new("Added Note", CustomEventType::UserContent))?;
+    }
+    println!("during the outage: {:?}", uploader.shutdown(Duration::from_secs(1)).wait());
+    drop(uploader); // the spool is free for the next one
+
+    server.recover();
+    let uploader = start()?;
+    println!("after the restart: {:?}", uploader.shutdown(Duration::from_secs(10)).wait());
+    drop(uploader);
+
+    println!("the mock received: {:#}", server.batches()[0]);
+    std::fs::remove_dir_all(&dir)?;
+    Ok(())
+}

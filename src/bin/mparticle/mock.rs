@@ -1,0 +1,241 @@
+//! `mparticle mock`: a service to send to, at a terminal.
+
+use std::io::{self, ErrorKind, Write};
+use std::net::{IpAddr, Ipv4Addr};
+
+use clap::{Args, ValueEnum};
+use mparticle::contract::{Severity, Violation};
+use mparticle::mock::{self, Counts, FaultPlan, MockServer, NotAFault, Received};
+
+const EXAMPLES: &str = "\
+Examples:
+  mparticle mock                              a strict service on a free port, with a live page
+  mparticle mock --port 8080 --lenient        takes what the service would, and tells what is wrong
+  mparticle mock --rate 270                   answers 429 above 270 batches a second
+  mparticle mock --fault 503,503,ok           the first two requests fail
+  mparticle mock --fault lost@5% --fault delay=200ms@10%
+
+Faults: 503 (any status), 429:retry-after=2, 429:limit=acceleration, delay=200ms, stall=before, stall=during,
+stall=after, stall=answer, reset, lost, truncated, huge, huge=10000000, garbage, ok. A list is met one request each,
+a share by chance.
+
+It ends with Ctrl-C or SIGTERM, and prints a summary then.";
+
+/// Run a local service that holds every request against the API's document
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Port to listen on; 0 takes one that is free
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+
+    /// Address to listen on. Elsewhere than on loopback whoever reaches this machine can read what is sent
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    bind: IpAddr,
+
+    /// Accept what the service would, and only tell what is wrong
+    #[arg(long)]
+    lenient: bool,
+
+    /// Answer 429 above this many batches a second; the service's default is 270
+    #[arg(long, value_name = "BATCHES", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
+
+    /// With --rate: by which factor the speed may rise from one second to the next
+    #[arg(long, value_name = "FACTOR", requires = "rate")]
+    acceleration: Option<f64>,
+
+    /// What goes wrong: a list of faults (503,503,ok) or one by chance (reset@10%); may be given several times
+    #[arg(long, value_name = "FAULT")]
+    fault: Vec<String>,
+
+    /// What chance starts from: the same seed gives the same faults
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+
+    /// API key that is let in
+    #[arg(long, default_value = mock::KEY)]
+    key: String,
+
+    /// API secret that is let in
+    #[arg(long, default_value = mock::SECRET, hide_default_value = true)]
+    secret: String,
+
+    /// Print one JSON object a line: where it listens, each request, and the summary
+    #[arg(long)]
+    json: bool,
+}
+
+/// Starts the mock, prints a line a request until it is told to end, and then a summary.
+pub fn run(arguments: Arguments) -> Result<(), String> {
+    let Arguments { port, bind, lenient, rate, acceleration, fault, seed, key, secret, json } = arguments;
+    let faults = plan(&fault).map_err(|error| error.to_string())?;
+    let shown_secret = if secret == mock::SECRET { mock::SECRET } else { "(as given)" };
+    let mut builder = MockServer::builder().listen((bind, port)).credentials(&key, secret).faults(faults).seed(seed);
+    if lenient {
+        builder = builder.lenient();
+    }
+    if let Some(rate) = rate {
+        builder = builder.rate(rate);
+    }
+    if let Some(factor) = acceleration {
+        builder = builder.acceleration(factor);
+    }
+    let server = builder.try_start().map_err(|error| format!("cannot listen on {bind}, port {port}: {error}"))?;
+    let output = if json { Output::Json } else { Output::Text };
+    eprintln!("listening on {} (key {key}, secret {shown_secret}); open it in a browser to watch", server.url());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("no runtime can be had: {error}"))?;
+    let written = runtime.block_on(async {
+        output.start(&server.url())?;
+        let mut requests = server.watch();
+        let end = ended();
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                request = requests.next() => match request {
+                    Some(request) => output.request(&request)?,
+                    None => break,
+                },
+                () = &mut end => break,
+            }
+        }
+        // What came in until the end is told as well.
+        while let Some(request) = requests.try_next() {
+            output.request(&request)?;
+        }
+        output.end(&server.counts(), requests.missed())
+    });
+    match written {
+        // Nobody reads any more, as in `mparticle mock | head`.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|error| format!("cannot write: {error}")),
+    }
+}
+
+fn plan(texts: &[String]) -> Result<FaultPlan, NotAFault> {
+    let mut plan = FaultPlan::default();
+    texts.iter().try_for_each(|text| plan.add(text))?;
+    Ok(plan)
+}
+
+/// Ctrl-C, or SIGTERM where there is one.
+async fn ended() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminated.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// How requests are told on stdout.
+#[derive(Clone, Copy, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+impl Output {
+    fn start(self, url: &str) -> io::Result<()> {
+        match self {
+            Self::Text => Ok(()),
+            Self::Json => line(&serde_json::json!({ "listening": url }).to_string()),
+        }
+    }
+
+    fn request(self, request: &Received) -> io::Result<()> {
+        match self {
+            Self::Json => line(&request.to_json().to_string()),
+            Self::Text => {
+                let mut lines = one_line(request);
+                for violation in request.violations.iter().take(MOST_VIOLATIONS) {
+                    lines.push_str(&format!("\n  {}: {}", word(violation), printable(&violation.to_string())));
+                }
+                let more = request.violations.len().saturating_sub(MOST_VIOLATIONS);
+                if more > 0 {
+                    lines.push_str(&format!("\n  and {more} more"));
+                }
+                line(&lines)
+            }
+        }
+    }
+
+    fn end(self, counts: &Counts, missed: u64) -> io::Result<()> {
+        let Counts { requests, refused, batches, events, duplicates, ignored, errors, warnings, .. } = counts;
+        match self {
+            Self::Json => line(
+                &serde_json::json!({ "summary": {
+                    "requests": requests, "refused": refused, "batches": batches, "events": events,
+                    "duplicates": duplicates, "ignored": ignored, "errors": errors, "warnings": warnings,
+                    "not_printed": missed,
+                } })
+                .to_string(),
+            ),
+            Self::Text => {
+                if missed > 0 {
+                    eprintln!("{missed} requests came faster than they could be printed");
+                }
+                eprintln!(
+                    "{requests} requests ({refused} refused), {batches} batches, {events} events, {duplicates} duplicates, \
+                     {ignored} ignored, {errors} errors, {warnings} warnings"
+                );
+                Ok(())
+            }
+        }
+    }
+}
+
+/// At most this many violations of a request are printed as text.
+const MOST_VIOLATIONS: usize = 10;
+
+fn one_line(request: &Received) -> String {
+    let status = request.status.map_or("---".to_owned(), |status| status.to_string());
+    let mut line = format!(
+        "{} {status} {} {} {} bytes",
+        request.time.format("%H:%M:%S%.3f"),
+        request.method,
+        printable(&request.path),
+        request.body.len()
+    );
+    let mut add = |count: usize, what: &str| {
+        if count > 0 {
+            line.push_str(&format!(", {count} {what}"));
+        }
+    };
+    let batches = request.batches();
+    add(batches.len(), "batches");
+    add(batches.iter().map(|batch| batch["events"].as_array().map_or(0, Vec::len)).sum(), "events");
+    add(request.duplicates.len(), "duplicates");
+    add(request.ignored.len(), "ignored");
+    if let Some(fault) = &request.fault {
+        line.push_str(&format!(", fault {fault}"));
+    }
+    line
+}
+
+fn word(violation: &Violation) -> &'static str {
+    match violation.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    }
+}
+
+/// What was sent is not to steer the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn line(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{text}")?;
+    stdout.flush()
+}

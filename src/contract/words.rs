@@ -1,0 +1,145 @@
+//! How a schema and a value are said to a person.
+
+use serde_json::Value;
+
+/// At most this many characters of a value are quoted.
+const QUOTED: usize = 60;
+
+const INT32_MIN: i64 = i32::MIN as i64;
+const INT32_MAX: i64 = i32::MAX as i64;
+
+/// What a schema asks for: `text`, `a whole number`, `"view" or "click"`.
+pub(super) fn expected(schema: &Value) -> String {
+    if let Some(branches) = schema["anyOf"].as_array().or(schema["oneOf"].as_array()) {
+        let mut words: Vec<_> = branches.iter().filter(|branch| branch["type"] != "null").map(expected).collect();
+        // Whoever may send a number may send a whole one.
+        if words.iter().any(|word| word == "a number") {
+            words.retain(|word| !word.starts_with("a whole number"));
+        }
+        return listed(&words);
+    }
+    if let Some(values) = schema["enum"].as_array() {
+        // A null among other values stands for absent, which nobody has to be told of.
+        let values = values.iter().filter(|value| values.len() == 1 || !value.is_null());
+        return listed(&values.map(Value::to_string).collect::<Vec<_>>());
+    }
+    let text = |name: &str| schema[name].as_str();
+    match kind(schema) {
+        Some("string") => match (text("format"), text("pattern")) {
+            (Some("uuid"), _) => "a UUID".into(),
+            (Some("ip"), _) => "an IP address".into(),
+            (Some("ipv4"), _) => "an IPv4 address".into(),
+            (Some("ipv6"), _) => "an IPv6 address".into(),
+            (_, Some(pattern)) => format!("text that matches {pattern}"),
+            _ => "text".into(),
+        },
+        Some("integer") => match (schema["minimum"].as_i64(), schema["maximum"].as_i64()) {
+            (Some(i64::MIN), Some(i64::MAX)) => "a whole number of 64 bits".into(),
+            (Some(INT32_MIN), Some(INT32_MAX)) => "a whole number of 32 bits".into(),
+            (Some(minimum), Some(maximum)) => format!("a whole number from {minimum} to {maximum}"),
+            (Some(minimum), None) => format!("a whole number from {minimum}"),
+            _ => "a whole number".into(),
+        },
+        Some("number") => "a number".into(),
+        Some("boolean") => "true or false".into(),
+        Some("object") => "an object".into(),
+        Some("array") => "a list".into(),
+        _ => "something else".into(),
+    }
+}
+
+/// The one type of a schema. A second one is the null that stands for absent.
+pub(super) fn kind(schema: &Value) -> Option<&str> {
+    schema["type"].as_str().or(schema["type"][0].as_str())
+}
+
+/// Whether a schema is for values of this type, whatever else it asks of them.
+pub(super) fn fits(schema: &Value, value: &Value) -> bool {
+    match kind(schema) {
+        Some("string") => value.is_string(),
+        Some("integer") => value.is_i64() || value.is_u64(),
+        Some("number") => value.is_number(),
+        Some("boolean") => value.is_boolean(),
+        Some("object") => value.is_object(),
+        Some("array") => value.is_array(),
+        _ => false,
+    }
+}
+
+/// What there is instead: scalars as JSON, shortened; of the rest only the kind.
+pub(super) fn found(value: &Value) -> String {
+    match value {
+        Value::Object(_) => "an object".into(),
+        Value::Array(_) => "a list".into(),
+        Value::String(text) => quoted(text),
+        scalar => scalar.to_string(),
+    }
+}
+
+/// A text as JSON, of a long one its beginning.
+pub(super) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(QUOTED) {
+        None => Value::from(text).to_string(),
+        Some((end, _)) => Value::from(format!("{}…", &text[..end])).to_string(),
+    }
+}
+
+/// `a`, `a or b`, `a, b or c`.
+fn listed(words: &[String]) -> String {
+    match words {
+        [] => "nothing".into(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
+/// The name that somebody may have meant, if one is near enough.
+pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Longer than any known name and its slips: not worth the comparing, whose cost grows with both lengths.
+    const LONGEST: usize = 80;
+    if name.len() > LONGEST {
+        return None;
+    }
+    // A third of the letters may differ; how words are parted and capitalised does not count.
+    let plain = |name: &str| name.replace(['_', '-', ' '], "").to_lowercase();
+    let sought = plain(name);
+    let allowed = (sought.chars().count() / 3).max(1);
+    let distance = |name: &str| strsim::damerau_levenshtein(&sought, &plain(name));
+    let near = known.into_iter().map(|name| (distance(name), name)).filter(|(distance, _)| *distance <= allowed);
+    near.min().map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names_are_found_and_far_ones_are_not() {
+        let known = ["customer_id", "email", "other", "other_id_2", "other_id_3"];
+        let table = [
+            ("customerid", Some("customer_id")),
+            ("CustomerId", Some("customer_id")),
+            ("customer-id", Some("customer_id")),
+            ("cutsomer_id", Some("customer_id")),
+            ("e_mail", Some("email")),
+            ("emial", Some("email")),
+            ("othr", Some("other")),
+            ("other_id_4", Some("other_id_2")),
+            ("name", None),
+            ("x", None),
+            ("", None),
+        ];
+        for (name, expected) in table {
+            assert_eq!(nearest(name, known), expected, "{name}");
+        }
+        assert_eq!(nearest(&"customer_id".repeat(10_000), known), None);
+        assert_eq!(nearest("anything", []), None);
+    }
+
+    #[test]
+    fn long_values_are_shortened_between_characters() {
+        assert_eq!(quoted(&"é".repeat(60)), format!("\"{}\"", "é".repeat(60)));
+        assert_eq!(quoted(&"é".repeat(61)), format!("\"{}…\"", "é".repeat(60)));
+        assert_eq!(quoted("a\"\n"), r#""a\"\n""#);
+    }
+}

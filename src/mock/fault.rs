@@ -1,0 +1,353 @@
+//! What can go wrong on purpose, as values, as text for a command line, and which request it happens to.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The size of a huge answer unless it is told otherwise: 100 MB.
+const HUGE_ANSWER_BYTES: u64 = 100_000_000;
+
+/// The longest that a fault can be asked to wait: an hour.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Something that goes wrong with one request.
+///
+/// As text, for a command line and for messages: `503`, `429:retry-after=2`, `429:limit=acceleration`, `delay=200ms`,
+/// `stall=before`, `stall=during`, `stall=after`, `stall=answer`, `reset`, `lost`, `truncated`, `huge`, `huge=10000000`,
+/// `garbage`, and `ok` for a request that is answered as if there were no faults.
+///
+/// ```
+/// use mparticle::mock::Fault;
+///
+/// assert_eq!("429:retry-after=2".parse(), Ok(Fault::status(429).retry_after(2)));
+/// assert_eq!(Fault::stall_before_body().to_string(), "stall=before");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault(pub(super) Kind);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Ok,
+    Delay(Duration),
+    // Nothing is stored.
+    Status { status: u16, retry_after: Option<u64>, limit: Option<String> },
+    StallBeforeBody,
+    StallDuringBody,
+    StallAfterBody,
+    Reset,
+    Garbage,
+    // The request is taken as usual; what goes wrong is its answer.
+    Lost,
+    StallInAnswer,
+    Truncated,
+    Huge(u64),
+}
+
+impl Fault {
+    /// No fault: the request is answered as usual. For the middle of a script.
+    #[must_use]
+    pub fn ok() -> Self {
+        Self(Kind::Ok)
+    }
+
+    /// An answer with this status, from 200 to 599, without looking at the request; nothing is stored. A 429 names the limit
+    /// `account` unless told otherwise.
+    ///
+    /// # Panics
+    /// If the status is not one of a final answer.
+    #[must_use]
+    pub fn status(status: u16) -> Self {
+        assert!((200..600).contains(&status), "{status} is not the status of an answer");
+        Self(Kind::Status { status, retry_after: None, limit: None })
+    }
+
+    /// Adds a `Retry-After` of whole seconds to an answer with a status. Other faults have no answer to add it to.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        if let Kind::Status { retry_after, .. } = &mut self.0 {
+            *retry_after = Some(seconds);
+        }
+        self
+    }
+
+    /// Names the exceeded limit (`X-mp-rate-limit-exceeded`) in an answer with a status: `org`, `account`, `app`, `feed`,
+    /// `workspace`, `system` or `acceleration`.
+    ///
+    /// # Panics
+    /// If the name is not of lower-case letters.
+    #[must_use]
+    pub fn limit(mut self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        assert!(is_limit(&name), "{name:?} is not the name of a limit");
+        if let Kind::Status { limit, .. } = &mut self.0 {
+            *limit = Some(name);
+        }
+        self
+    }
+
+    /// The request is answered as usual, this much later. At most an hour.
+    #[must_use]
+    pub fn delay(time: Duration) -> Self {
+        Self(Kind::Delay(time.min(LONGEST)))
+    }
+
+    /// Nothing of the body is read and nothing is answered, until the client gives up.
+    #[must_use]
+    pub fn stall_before_body() -> Self {
+        Self(Kind::StallBeforeBody)
+    }
+
+    /// A part of the body is read, and nothing is answered.
+    #[must_use]
+    pub fn stall_during_body() -> Self {
+        Self(Kind::StallDuringBody)
+    }
+
+    /// The whole body is read, and nothing is answered or stored.
+    #[must_use]
+    pub fn stall_after_body() -> Self {
+        Self(Kind::StallAfterBody)
+    }
+
+    /// The request is taken; its answer has a head and the beginning of a body, and then nothing more comes.
+    #[must_use]
+    pub fn stall_in_answer() -> Self {
+        Self(Kind::StallInAnswer)
+    }
+
+    /// The connection is reset once the body has come. Nothing is stored.
+    #[must_use]
+    pub fn reset() -> Self {
+        Self(Kind::Reset)
+    }
+
+    /// The request is taken, and the connection is reset instead of an answer: the client cannot know, sends again, and so
+    /// makes duplicates.
+    #[must_use]
+    pub fn lost_answer() -> Self {
+        Self(Kind::Lost)
+    }
+
+    /// The request is taken; its answer ends in the middle of its body.
+    #[must_use]
+    pub fn truncated_answer() -> Self {
+        Self(Kind::Truncated)
+    }
+
+    /// The request is taken; its answer has a body of this many bytes.
+    #[must_use]
+    pub fn huge_answer(bytes: u64) -> Self {
+        Self(Kind::Huge(bytes))
+    }
+
+    /// The answer is not HTTP. Nothing is stored.
+    #[must_use]
+    pub fn garbage() -> Self {
+        Self(Kind::Garbage)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Ok => f.write_str("ok"),
+            Kind::Delay(time) => write!(f, "delay={}ms", time.as_millis()),
+            Kind::Status { status, retry_after, limit } => {
+                write!(f, "{status}")?;
+                if let Some(seconds) = retry_after {
+                    write!(f, ":retry-after={seconds}")?;
+                }
+                limit.iter().try_for_each(|name| write!(f, ":limit={name}"))
+            }
+            Kind::StallBeforeBody => f.write_str("stall=before"),
+            Kind::StallDuringBody => f.write_str("stall=during"),
+            Kind::StallAfterBody => f.write_str("stall=after"),
+            Kind::StallInAnswer => f.write_str("stall=answer"),
+            Kind::Reset => f.write_str("reset"),
+            Kind::Garbage => f.write_str("garbage"),
+            Kind::Lost => f.write_str("lost"),
+            Kind::Truncated => f.write_str("truncated"),
+            Kind::Huge(bytes) => write!(f, "huge={bytes}"),
+        }
+    }
+}
+
+/// A text that is not a [`Fault`], or not a share of requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotAFault(String);
+
+impl fmt::Display for NotAFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotAFault {}
+
+impl FromStr for Fault {
+    type Err = NotAFault;
+
+    fn from_str(text: &str) -> Result<Self, NotAFault> {
+        let not_a_fault = || NotAFault(format!("there is no fault {text:?}"));
+        let mut parts = text.trim().split(':');
+        let (name, value) = pair(parts.next().unwrap_or_default());
+        let mut fault = match (name, value) {
+            ("ok", None) => Self::ok(),
+            ("delay", Some(time)) => Self::delay(duration(time).ok_or_else(not_a_fault)?),
+            ("stall", Some("before")) => Self::stall_before_body(),
+            ("stall", Some("during")) => Self::stall_during_body(),
+            ("stall", Some("after")) => Self::stall_after_body(),
+            ("stall", Some("answer")) => Self::stall_in_answer(),
+            ("reset", None) => Self::reset(),
+            ("lost", None) => Self::lost_answer(),
+            ("truncated", None) => Self::truncated_answer(),
+            ("garbage", None) => Self::garbage(),
+            ("huge", None) => Self::huge_answer(HUGE_ANSWER_BYTES),
+            ("huge", Some(bytes)) => Self::huge_answer(bytes.parse().map_err(|_| not_a_fault())?),
+            (status, None) => match status.parse() {
+                Ok(status @ 200..600) => Self::status(status),
+                _ => return Err(not_a_fault()),
+            },
+            _ => return Err(not_a_fault()),
+        };
+        let has_answer = matches!(fault.0, Kind::Status { .. });
+        for part in parts {
+            fault = match pair(part) {
+                ("retry-after", Some(seconds)) if has_answer => {
+                    fault.retry_after(seconds.parse().map_err(|_| not_a_fault())?)
+                }
+                ("limit", Some(name)) if has_answer && is_limit(name) => fault.limit(name),
+                _ => return Err(not_a_fault()),
+            };
+        }
+        Ok(fault)
+    }
+}
+
+fn is_limit(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase())
+}
+
+fn pair(text: &str) -> (&str, Option<&str>) {
+    text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)))
+}
+
+/// `200ms`, `2s`.
+fn duration(text: &str) -> Option<Duration> {
+    match text.strip_suffix("ms") {
+        Some(number) => number.parse().ok().map(Duration::from_millis),
+        None => text.strip_suffix('s')?.parse().ok().map(Duration::from_secs),
+    }
+}
+
+/// Which request gets which fault: first those of the script, one request each, then by chance.
+///
+/// As text, a script is faults joined by commas, and a chance is a fault and its share of the requests in percent:
+/// `503,503,ok` and `reset@10%`.
+#[derive(Clone, Debug, Default)]
+pub struct FaultPlan {
+    pub(super) script: VecDeque<Fault>,
+    pub(super) chances: Vec<(f64, Fault)>,
+}
+
+impl FaultPlan {
+    /// The fault of the next request, given a random number from 0 to 1.
+    pub(super) fn next(&mut self, random: f64) -> Option<Fault> {
+        if let Some(fault) = self.script.pop_front() {
+            return Some(fault).filter(|fault| fault.0 != Kind::Ok);
+        }
+        let mut below = 0.0;
+        let hit = self.chances.iter().find(|(chance, _)| {
+            below += chance;
+            random < below
+        });
+        hit.map(|(_, fault)| fault.clone())
+    }
+
+    /// Adds what a text says.
+    ///
+    /// # Errors
+    /// If the text is neither a script nor a chance.
+    pub fn add(&mut self, text: &str) -> Result<(), NotAFault> {
+        let Some((fault, share)) = text.split_once('@') else {
+            let script: Result<Vec<_>, _> = text.split(',').map(Fault::from_str).collect();
+            self.script.extend(script?);
+            return Ok(());
+        };
+        let percent = share.trim().strip_suffix('%').and_then(|number| number.parse().ok());
+        let percent: f64 = percent
+            .filter(|percent| (0.0..=100.0).contains(percent))
+            .ok_or_else(|| NotAFault(format!("{share:?} is not a share of the requests, as 10%")))?;
+        self.chances.push((percent / 100.0, fault.parse()?));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_read_as_they_are_written() {
+        let all = [
+            Fault::ok(),
+            Fault::status(503),
+            Fault::status(429).retry_after(2).limit("acceleration"),
+            Fault::delay(Duration::from_millis(1_500)),
+            Fault::stall_before_body(),
+            Fault::stall_during_body(),
+            Fault::stall_after_body(),
+            Fault::stall_in_answer(),
+            Fault::reset(),
+            Fault::lost_answer(),
+            Fault::truncated_answer(),
+            Fault::huge_answer(7),
+            Fault::garbage(),
+        ];
+        for fault in all {
+            assert_eq!(fault.to_string().parse(), Ok(fault));
+        }
+        assert_eq!("huge".parse(), Ok(Fault::huge_answer(100_000_000)));
+        assert_eq!("delay=2s".parse(), Ok(Fault::delay(Duration::from_secs(2))));
+        for wrong in [
+            "",
+            "100",
+            "600",
+            "99999",
+            "5o3",
+            "delay",
+            "delay=5",
+            "delay=xms",
+            "stall",
+            "stall=never",
+            "reset=1",
+            "huge=x",
+            "503:",
+            "503:x=1",
+            "503:retry-after",
+            "503:retry-after=-1",
+            "reset:retry-after=1",
+            "429:limit=a\r\nb",
+        ] {
+            assert!(wrong.parse::<Fault>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_script_comes_first_and_then_chance() {
+        let mut plan = FaultPlan::default();
+        plan.add("503,ok,reset").expect("a script");
+        plan.add("lost@10%").expect("a chance");
+        plan.add("garbage@20%").expect("a chance");
+        let mut next = |random| plan.next(random).map(|fault| fault.to_string()).unwrap_or_default();
+        assert_eq!([next(0.0), next(0.0), next(0.0)], ["503", "", "reset"]);
+        assert_eq!(
+            [next(0.0), next(0.09), next(0.1), next(0.29), next(0.31), next(0.99)],
+            ["lost", "lost", "garbage", "garbage", "", ""]
+        );
+        for wrong in ["503@", "503@10", "503@101%", "503@-1%", "x@10%", "503,x", "503@NaN%"] {
+            assert!(plan.add(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+// What stands above the stream: the server's counts, the rate, its mode, and how the connection is.
+
+import { byId } from './dom.js';
+
+const COUNTS = ['requests', 'batches', 'events', 'refused', 'duplicates', 'ignored'];
+const STATES = { connecting: 'Connecting', live: 'Live', reconnecting: 'Reconnecting' };
+
+export function showCounts(counts) {
+  for (const name of COUNTS) {
+    const cell = byId(`count-${name}`);
+    cell.textContent = (counts[name] ?? 0).toLocaleString();
+    cell.classList.toggle('raised', name === 'refused' && counts[name] > 0);
+  }
+  const used = counts.rate_used ?? null;
+  if (used === null) return;
+  byId('rate').value = Math.min(used, 100);
+  byId('rate-text').textContent = `${Math.round(used)} %`;
+}
+
+export function showHello({ mode, rate }) {
+  const badge = byId('mode');
+  badge.textContent = `${mode} mode`;
+  badge.hidden = false;
+  byId('rate').hidden = rate === null;
+  byId('rate-label').textContent = rate === null ? 'Rate used' : `Rate used of ${rate}/s`;
+  byId('rate-text').textContent = rate === null ? 'no limit' : '0 %';
+}
+
+export function showState(state) {
+  const badge = byId('connection');
+  badge.dataset.state = state;
+  badge.textContent = STATES[state];
+}

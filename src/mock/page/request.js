@@ -1,0 +1,104 @@
+// What the page knows of one request: batches by user, events by type, and each violation at the place it is about.
+// The bodies are anything that a client may send, so nothing is taken to have the form that it should have.
+
+import { isObject, parse, plain, steps } from './json.js';
+
+/** Where an event says what it is about, the first that is there. */
+const NAMES = [
+  'event_name',
+  'screen_name',
+  'application_transition_type',
+  'label',
+  'user_attribute_name',
+  'profile_event_type',
+  'push_message_type',
+  'message',
+  'url',
+];
+
+/** The identities by which a person is called, best first. */
+const CALLED = ['customer_id', 'email', 'mobile_number', 'alias'];
+
+/** Reads the data of one `request` message. Throws if it is not JSON. */
+export function read(text) {
+  const message = parse(text);
+  const batches = Array.isArray(message.batches) ? message.batches.map(readBatch) : [];
+  for (const index of message.duplicates ?? []) if (batches[index]) batches[index].duplicate = true;
+  for (const index of message.ignored ?? []) if (batches[index]) batches[index].ignored = true;
+  const request = {
+    number: message.number,
+    time: new Date(message.time_ms),
+    method: plain(message.method),
+    path: plain(message.path),
+    status: message.status ?? null,
+    bytes: message.bytes ?? 0,
+    fault: message.fault ?? null,
+    text: message.text ?? null,
+    size: text.length,
+    errors: 0,
+    warnings: 0,
+    violations: [],
+    batches,
+  };
+  for (const violation of message.violations ?? []) {
+    violation.severity === 'warning' ? (request.warnings += 1) : (request.errors += 1);
+    placeOf(request, violation).violations.push(violation);
+  }
+  return request;
+}
+
+/** What a violation is about: an event, a batch, or the request as a whole. */
+function placeOf(request, violation) {
+  const path = steps(plain(violation.pointer));
+  const batch = itemOf(request.batches, request.path.includes('/bulkevents') ? path.shift() : '0');
+  const event = path[0] === 'events' ? itemOf(batch?.events, path[1]) : undefined;
+  return event ?? batch ?? request;
+}
+
+/** The item that a step of a pointer names. A step may be any text, as `length`. */
+function itemOf(items, step) {
+  return /^\d+$/.test(step ?? '') ? items?.[step] : undefined;
+}
+
+function readBatch(json, index) {
+  const fields = isObject(json) ? json : {};
+  const identities = identitiesOf(fields);
+  const events = Array.isArray(fields.events) ? fields.events : [];
+  return {
+    index,
+    json,
+    user: identities[0] ?? null,
+    others: identities.slice(1),
+    environment: fields.environment === undefined ? null : plain(fields.environment),
+    duplicate: false,
+    ignored: false,
+    violations: [],
+    events: events.map(readEvent),
+  };
+}
+
+function readEvent(json, index) {
+  const fields = isObject(json) ? json : {};
+  const data = isObject(fields.data) ? fields.data : {};
+  const type = fields.event_type === undefined ? 'no event_type' : plain(fields.event_type);
+  return { index, json, type, name: nameOf(data), violations: [] };
+}
+
+function nameOf(data) {
+  const action = data.product_action?.action ?? data.promotion_action?.action;
+  const name = NAMES.map((key) => data[key]).find((value) => value !== undefined && value !== null) ?? action;
+  if (name !== undefined) return plain(name);
+  return data.product_impressions === undefined ? '' : 'impressions';
+}
+
+/** Who a batch is about, as pairs of kind and value, the best first. */
+function identitiesOf(batch) {
+  const named = isObject(batch.user_identities) ? Object.entries(batch.user_identities) : [];
+  const rank = ([kind]) => (CALLED.includes(kind) ? CALLED.indexOf(kind) : CALLED.length);
+  named.sort((a, b) => rank(a) - rank(b));
+  const device = isObject(batch.device_info) ? batch.device_info : {};
+  const devices = Object.entries(device).filter(([kind]) => /_(advertising_id|idfv|uuid)$/.test(kind));
+  return [...named, ['mpid', batch.mpid], ['mp_deviceid', batch.mp_deviceid], ...devices]
+    .filter(([, value]) => value !== undefined && value !== null && value !== '')
+    .map(([kind, value]) => ({ kind, value: plain(value) }));
+}

@@ -1,0 +1,126 @@
+//! A request that came in, and what became of it.
+
+use std::fmt;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use crate::contract::{Severity, Violation};
+
+/// A request that came in, whatever was answered.
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Received {
+    /// The number of the request, from 1.
+    pub number: u64,
+    /// When it was answered.
+    pub time: DateTime<Utc>,
+    /// The method, as `POST`.
+    pub method: String,
+    /// The path, as `/events`.
+    pub path: String,
+    /// The headers, with names in lower case, in the order in which they came. The credentials are left out.
+    pub headers: Vec<(String, String)>,
+    /// The body, byte for byte. Of a body of 262,144 bytes or more nothing is kept, nor of one that a fault left unread.
+    pub body: Bytes,
+    /// The status that was answered. `None` if a fault kept the answer back.
+    pub status: Option<u16>,
+    /// Whether its batches were taken. They can be while the client never hears of it: see
+    /// [`Fault::lost_answer`](super::Fault::lost_answer).
+    pub accepted: bool,
+    /// The fault that it met, as text.
+    pub fault: Option<String>,
+    /// What is wrong with its body and what to be warned of; see [`contract`](crate::contract).
+    pub violations: Vec<Violation>,
+    /// The indices of its batches whose `source_request_id` came before under the same key: accepted, and dropped.
+    pub duplicates: Vec<usize>,
+    /// The indices of its historical batches that the service would silently not process: accepted, and dropped.
+    pub ignored: Vec<usize>,
+}
+
+impl Received {
+    /// A header, by its name in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Its batches that were taken and kept: without duplicates, and without those that the service would not process.
+    #[must_use]
+    pub fn batches(&self) -> Vec<Value> {
+        if !self.accepted {
+            return Vec::new();
+        }
+        let dropped = |index: &usize| self.duplicates.contains(index) || self.ignored.contains(index);
+        let kept = self.all_batches().into_iter().enumerate().filter(|(index, _)| !dropped(index));
+        kept.map(|(_, batch)| batch).collect()
+    }
+
+    /// Whatever its body holds, as far as it is JSON: the entries of a list, or the one value.
+    pub(super) fn all_batches(&self) -> Vec<Value> {
+        serde_json::from_slice(&self.body).map(into_batches).unwrap_or_default()
+    }
+
+    /// All that is told of it but its headers and its body, of which it has the size in bytes.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "number": self.number,
+            "time_ms": self.time.timestamp_millis(),
+            "method": self.method,
+            "path": self.path,
+            "status": self.status,
+            "accepted": self.accepted,
+            "bytes": self.body.len(),
+            "fault": self.fault,
+            "duplicates": self.duplicates,
+            "ignored": self.ignored,
+            "violations": self.violations.iter().map(violation).collect::<Vec<_>>(),
+        })
+    }
+
+    /// About how many bytes it takes in memory.
+    pub(super) fn weight(&self) -> usize {
+        const FIXED: usize = 512;
+        const FIXED_OF_A_PART: usize = 64;
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len() + FIXED_OF_A_PART);
+        let violations = self.violations.iter().map(|v| v.pointer.len() + v.message.len() + 2 * FIXED_OF_A_PART);
+        let indices = size_of_val(&*self.duplicates) + size_of_val(&*self.ignored);
+        FIXED + self.path.len() + self.body.len() + indices + headers.sum::<usize>() + violations.sum::<usize>()
+    }
+}
+
+fn violation(violation: &Violation) -> Value {
+    json!({
+        "severity": match violation.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        },
+        "pointer": violation.pointer,
+        "message": violation.message,
+        "event_index": violation.event.as_ref().map(|event| event.index),
+        "event_type": violation.event.as_ref().and_then(|event| event.event_type.as_ref()),
+    })
+}
+
+/// The batches of a body: the entries of a list, or the one value.
+pub(super) fn into_batches(body: Value) -> Vec<Value> {
+    match body {
+        Value::Array(batches) => batches,
+        batch => vec![batch],
+    }
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Received")
+            .field("number", &self.number)
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .field("status", &self.status)
+            .field("fault", &self.fault)
+            .finish_non_exhaustive()
+    }
+}

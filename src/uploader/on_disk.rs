@@ -1,0 +1,99 @@
+//! The spool on the disk as the uploader's store.
+
+use std::mem;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use super::spool::{self, Removal, Spool};
+use super::store::{Record, Store, Written};
+use crate::delivery::Endpoint;
+use crate::error::Error;
+use crate::seal::SealedBatch;
+
+pub(super) struct OnDisk {
+    spool: Spool,
+    given_up: Arc<Mutex<GivenUp>>,
+}
+
+/// What the spool gave up and nobody has taken account of yet.
+type GivenUp = Vec<(SealedBatch, Error)>;
+
+impl OnDisk {
+    pub(super) fn open(dir: PathBuf, settings: spool::Settings) -> Result<Self, Error> {
+        let given_up = Arc::<Mutex<GivenUp>>::default();
+        let told = Arc::clone(&given_up);
+        let settings = settings.also_on_removed(move |record, removal| {
+            let why = match removal {
+                Removal::Full => "the spool was full, and this was among the oldest",
+                Removal::TooOld => "it was too old to be sent, and is in the dead-letter file",
+            };
+            if let Ok(batch) = SealedBatch::from_json(record.batch.clone()) {
+                lock(&told).push((batch, Error::spool(why)));
+            }
+        });
+        Ok(Self { spool: Spool::open(dir, settings)?, given_up })
+    }
+
+    /// Nothing waits for a dead letter: until it is written its record stays, and the next process finds that.
+    fn dead_letter(&self, endpoint: spool::Endpoint, batch: Bytes, reason: &str, number: Option<u64>) {
+        match self.spool.bury(endpoint, batch, reason.to_owned(), number) {
+            Ok(receipt) => drop(receipt),
+            Err(error) => tracing::warn!(%error, "a rejected batch could not be written to the dead-letter file"),
+        }
+    }
+}
+
+impl Store for OnDisk {
+    fn append(&self, endpoint: Endpoint, batch: &SealedBatch) -> Result<Written, Error> {
+        let receipt = self.spool.append(road(endpoint), batch.json().clone())?;
+        Ok(Box::pin(receipt))
+    }
+
+    fn next(&self) -> Result<Option<Record>, Error> {
+        while let Some(record) = self.spool.next_record()? {
+            match SealedBatch::from_json(record.batch.clone()) {
+                Ok(batch) => {
+                    let endpoint = match record.endpoint {
+                        spool::Endpoint::Events => Endpoint::BulkEvents,
+                        spool::Endpoint::Historical => Endpoint::HistoricalEvents,
+                    };
+                    return Ok(Some(Record { number: record.number, endpoint, batch }));
+                }
+                // Its checksum is right, so somebody else than an uploader wrote it.
+                Err(error) => {
+                    self.dead_letter(record.endpoint, record.batch, &error.to_string(), Some(record.number));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn unread(&self) -> u64 {
+        self.spool.stats().unread
+    }
+
+    fn acknowledge(&self, number: u64) {
+        self.spool.acknowledge(number);
+    }
+
+    fn bury(&self, endpoint: Endpoint, batch: &SealedBatch, reason: &str, number: Option<u64>) {
+        self.dead_letter(road(endpoint), batch.json().clone(), reason, number);
+    }
+
+    fn given_up(&self) -> GivenUp {
+        mem::take(&mut lock(&self.given_up))
+    }
+}
+
+fn road(endpoint: Endpoint) -> spool::Endpoint {
+    match endpoint {
+        Endpoint::Events | Endpoint::BulkEvents => spool::Endpoint::Events,
+        Endpoint::HistoricalEvents => spool::Endpoint::Historical,
+    }
+}
+
+fn lock(given_up: &Mutex<GivenUp>) -> MutexGuard<'_, GivenUp> {
+    given_up.lock().unwrap_or_else(PoisonError::into_inner)
+}

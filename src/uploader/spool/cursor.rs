@@ -1,0 +1,87 @@
+//! The cursor: which records are done, of those that still lie in a segment. Losing it loses nothing: they are sent
+//! again, and the service drops the repeats.
+
+use std::io::{self, ErrorKind, Read, Write};
+
+use super::directory::Directory;
+use super::format::{NUMBERS, VERSION, check_version, u32_at, u64_at};
+use super::numbers::Numbers;
+
+const MAGIC: &[u8; 8] = b"mpcursor";
+const HEAD_BYTES: usize = 20;
+const CHECKSUM_BYTES: usize = 4;
+const RANGE_BYTES: usize = 16;
+
+/// A million ranges. Such a file is not ours.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// The state that outlives the process.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Cursor {
+    /// The number that the next record gets, unless the segments show a later one. It lies above all in `done`, so that
+    /// a number never stands for two records.
+    pub(super) next: u64,
+    pub(super) done: Numbers,
+}
+
+impl Cursor {
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + CHECKSUM_BYTES);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&self.next.to_le_bytes());
+        for (first, last) in self.done.ranges() {
+            bytes.extend_from_slice(&first.to_le_bytes());
+            bytes.extend_from_slice(&last.to_le_bytes());
+        }
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        bytes
+    }
+
+    /// Nothing if the bytes are damaged; an error if they are of a newer version.
+    pub(super) fn from_bytes(bytes: &[u8]) -> io::Result<Option<Self>> {
+        let Some(end) = bytes.len().checked_sub(CHECKSUM_BYTES).filter(|end| *end >= HEAD_BYTES) else {
+            return Ok(None);
+        };
+        if !bytes.starts_with(MAGIC) || u32_at(bytes, end) != crc32fast::hash(&bytes[..end]) {
+            return Ok(None);
+        }
+        check_version("the cursor", u32_at(bytes, 8))?;
+        let ranges = bytes[HEAD_BYTES..end].chunks_exact(RANGE_BYTES);
+        if !ranges.remainder().is_empty() {
+            return Ok(None);
+        }
+        let done = Numbers::from_ranges(ranges.map(|range| (u64_at(range, 0), u64_at(range, 8))));
+        let next = Some(u64_at(bytes, 12)).filter(|next| *next <= NUMBERS);
+        Ok(next.zip(done).map(|(next, done)| Self { next, done }))
+    }
+
+    /// The last cursor that was saved. One that is not there or damaged says that nothing is done.
+    pub(super) fn load(directory: &Directory) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        match directory.files.open(&directory.cursor()) {
+            Ok(file) => file.take(MAX_BYTES).read_to_end(&mut bytes)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(error),
+        };
+        let cursor = Self::from_bytes(&bytes)?;
+        if cursor.is_none() {
+            tracing::warn!("the cursor of the spool is damaged: what it said to be done is sent again");
+        }
+        Ok(cursor.unwrap_or_default())
+    }
+
+    /// Puts this cursor in the place of the last one, whole or not at all.
+    pub(super) fn save(&self, directory: &Directory, durably: bool) -> io::Result<()> {
+        let new = directory.new_cursor();
+        directory.remove(&new)?;
+        let mut file = directory.files.create(&new)?;
+        file.write_all(&self.to_bytes())?;
+        if durably {
+            file.sync()?;
+        }
+        drop(file);
+        directory.files.rename(&new, &directory.cursor())?;
+        if durably { directory.sync() } else { Ok(()) }
+    }
+}

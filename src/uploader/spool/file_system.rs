@@ -1,0 +1,125 @@
+//! The few things that the spool asks of a file system: one seam, so that a test can put in a file system that forgets
+//! and fails.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+pub(super) trait FileSystem: Send + Sync {
+    /// Makes a directory and those above it, durably and for this user alone. One that is there stays as it is.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// The names in a directory. Those that are not UTF-8 are not the spool's and are left out.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+
+    /// Makes a file that is not there yet, for this user alone.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Output>>;
+
+    /// Opens a file to write at its end, and makes it if it is not there.
+    fn append(&self, path: &Path) -> io::Result<Box<dyn Output>>;
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Input>>;
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes durable which names the directory holds. A file whose own data is synced can still be missing without it.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Locks a file against other holders, or fails with [`ErrorKind::ResourceBusy`]. Dropping the guard unlocks.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>>;
+}
+
+/// A file that is written at its end.
+pub(super) trait Output: Write + Send {
+    /// Makes durable what was written: fdatasync.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// A file that is read.
+pub(super) trait Input: Read + Seek + Send {}
+
+impl Input for File {}
+
+impl Output for File {
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// The file system of the machine.
+pub(super) struct Disk;
+
+impl FileSystem for Disk {
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        if dir.is_dir() {
+            return Ok(());
+        }
+        let parent = match dir.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        self.create_dir(&parent)?;
+        let mut builder = DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        match builder.create(dir) {
+            // Another process was quicker.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => {}
+            result => result?,
+        }
+        self.sync_dir(&parent)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            names.extend(entry?.file_name().into_string().ok());
+        }
+        Ok(names)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Output>> {
+        Ok(Box::new(private().write(true).create_new(true).open(path)?))
+    }
+
+    fn append(&self, path: &Path) -> io::Result<Box<dyn Output>> {
+        Ok(Box::new(private().append(true).create(true).open(path)?))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Input>> {
+        Ok(Box::new(File::open(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    /// Only Unix opens a directory as a file, and needs it: elsewhere the system keeps its names by itself.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
+        let file = private().write(true).create(true).truncate(false).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Box::new(file)),
+            Err(TryLockError::WouldBlock) => Err(ErrorKind::ResourceBusy.into()),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+/// Files are made for this user alone: they hold users' data.
+fn private() -> OpenOptions {
+    #[allow(unused_mut, reason = "only Unix has modes")]
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}

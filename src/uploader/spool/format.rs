@@ -1,0 +1,168 @@
+//! The bytes of a segment: its header and its records, to and from.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+/// The version that this crate writes, and the newest that it reads.
+pub(super) const VERSION: u32 = 1;
+
+/// The largest record in bytes, without its head: four times the body of any request. A length is held against this
+/// before memory is taken for it.
+pub const MAX_RECORD_BYTES: usize = 1 << 20;
+
+/// All numbers lie below this, so that counting on from one that was read cannot overflow.
+pub(super) const NUMBERS: u64 = 1 << 62;
+
+pub(super) const SEGMENT_HEAD_BYTES: usize = 24;
+pub(super) const RECORD_HEAD_BYTES: usize = 36;
+
+const SEGMENT_MAGIC: &[u8; 8] = b"mpspool\n";
+
+/// How each record begins. No UTF-8 text holds the first byte, so what a batch says cannot pass for a record.
+pub(super) const RECORD_MAGIC: [u8; 4] = [0xFF, b'm', b'p', b'r'];
+
+/// Which road of the service a record is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// `/events` and `/bulkevents`, for data of today.
+    Events,
+    /// `/bulkevents/historical`, for data older than 30 days.
+    Historical,
+}
+
+impl Endpoint {
+    const ALL: [Self; 2] = [Self::Events, Self::Historical];
+
+    fn tag(self) -> u32 {
+        match self {
+            Self::Events => 1,
+            Self::Historical => 2,
+        }
+    }
+
+    fn from_tag(tag: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|endpoint| endpoint.tag() == tag)
+    }
+
+    /// The name in the dead-letter file.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Historical => "historical",
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|endpoint| endpoint.name() == name)
+    }
+}
+
+/// A record of the spool: a sealed batch as it was appended.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Record {
+    /// Its number. Numbers rise in the order of appending and are never given twice; some are left out.
+    pub number: u64,
+    /// When it was appended, to the millisecond.
+    pub appended: DateTime<Utc>,
+    /// The road that it is for.
+    pub endpoint: Endpoint,
+    /// The JSON of the sealed batch, byte for byte.
+    pub batch: Bytes,
+}
+
+/// The batch is user data, and is left out.
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("number", &self.number)
+            .field("appended", &self.appended)
+            .field("endpoint", &self.endpoint)
+            .field("bytes", &self.batch.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Writes the head of a segment.
+pub(super) fn write_segment_head(out: &mut Vec<u8>, first: u64) {
+    let start = out.len();
+    out.extend_from_slice(SEGMENT_MAGIC);
+    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&first.to_le_bytes());
+    let checksum = crc32fast::hash(&out[start..]);
+    out.extend_from_slice(&checksum.to_le_bytes());
+}
+
+/// Whether these bytes are the head of a segment. A newer version is an error that names it; all versions to come keep
+/// the form of this head.
+pub(super) fn check_segment_head(head: &[u8; SEGMENT_HEAD_BYTES]) -> io::Result<bool> {
+    if !head.starts_with(SEGMENT_MAGIC) || u32_at(head, 20) != crc32fast::hash(&head[..20]) {
+        return Ok(false);
+    }
+    check_version("a segment", u32_at(head, 8))?;
+    Ok(true)
+}
+
+pub(super) fn check_version(what: &str, version: u32) -> io::Result<()> {
+    if version > VERSION {
+        let text = format!("{what} has format version {version}, and this program knows none above {VERSION}");
+        return Err(io::Error::new(ErrorKind::Unsupported, text));
+    }
+    Ok(())
+}
+
+/// Writes one record.
+pub(super) fn write_record(out: &mut Vec<u8>, number: u64, appended: DateTime<Utc>, endpoint: Endpoint, batch: &[u8]) {
+    let start = out.len();
+    // What is appended is held to MAX_RECORD_BYTES first.
+    let length = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+    out.extend_from_slice(&RECORD_MAGIC);
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(&number.to_le_bytes());
+    out.extend_from_slice(&appended.timestamp_millis().to_le_bytes());
+    out.extend_from_slice(&endpoint.tag().to_le_bytes());
+    out.extend_from_slice(&crc32fast::hash(batch).to_le_bytes());
+    let checksum = crc32fast::hash(&out[start..]);
+    out.extend_from_slice(&checksum.to_le_bytes());
+    out.extend_from_slice(batch);
+}
+
+/// The head of a record. It has a checksum of its own, so that its length can be trusted while the batch is not yet
+/// read.
+pub(super) struct RecordHead {
+    pub(super) number: u64,
+    pub(super) appended: DateTime<Utc>,
+    pub(super) endpoint: Endpoint,
+    pub(super) length: usize,
+    pub(super) checksum: u32,
+}
+
+impl RecordHead {
+    /// Reads a head, if that is what these bytes are.
+    pub(super) fn read(head: &[u8; RECORD_HEAD_BYTES]) -> Option<Self> {
+        if !head.starts_with(&RECORD_MAGIC) || u32_at(head, 32) != crc32fast::hash(&head[..32]) {
+            return None;
+        }
+        let length = usize::try_from(u32_at(head, 4)).ok().filter(|length| *length <= MAX_RECORD_BYTES)?;
+        let number = Some(u64_at(head, 8)).filter(|number| *number < NUMBERS)?;
+        let appended = DateTime::from_timestamp_millis(u64_at(head, 16).cast_signed())?;
+        let endpoint = Endpoint::from_tag(u32_at(head, 24))?;
+        Some(Self { number, appended, endpoint, length, checksum: u32_at(head, 28) })
+    }
+}
+
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    let mut four = [0; 4];
+    four.copy_from_slice(&bytes[at..at + 4]);
+    u32::from_le_bytes(four)
+}
+
+pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    let mut eight = [0; 8];
+    eight.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(eight)
+}

@@ -1,0 +1,170 @@
+//! What is in the segments, in memory: how many records, which were handed out, which are done. Nothing here touches a
+//! file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::cursor::Cursor;
+use super::numbers::Numbers;
+
+/// A segment as far as it is committed.
+#[derive(Debug, Default)]
+pub(super) struct Segment {
+    pub(super) last: u64,
+    /// Its size in bytes. What lies beyond is of a write that failed, and nobody reads it.
+    pub(super) bytes: u64,
+    /// What a failed write may have left behind.
+    pub(super) waste: u64,
+    pub(super) records: u64,
+    /// How many were handed out, or are known to be done from before.
+    pub(super) handed: u64,
+    pub(super) done: Numbers,
+}
+
+impl Segment {
+    pub(super) fn unread(&self) -> u64 {
+        self.records.saturating_sub(self.handed)
+    }
+
+    fn pending(&self) -> u64 {
+        self.records.saturating_sub(self.done.count())
+    }
+}
+
+/// Where the next unread record lies.
+pub(super) struct Place {
+    pub(super) first: u64,
+    pub(super) bytes: u64,
+    /// Records up to this one lie in earlier segments.
+    pub(super) after: Option<u64>,
+}
+
+/// A segment that was given up.
+pub(super) struct Dropped {
+    pub(super) first: u64,
+    pub(super) segment: Segment,
+    /// Records below this were handed out before.
+    read: u64,
+}
+
+impl Dropped {
+    pub(super) fn is_unread(&self, number: u64) -> bool {
+        number >= self.read && !self.segment.done.contains(number)
+    }
+}
+
+/// All segments by the number of their first record.
+///
+/// Numbers rise with the segments, and each segment is read to its end before the next one.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    pub(super) segments: BTreeMap<u64, Segment>,
+    /// The one segment that is still written to.
+    active: Option<u64>,
+    /// Records below this were handed out.
+    read: u64,
+    outstanding: BTreeSet<u64>,
+}
+
+impl Index {
+    pub(super) fn committed(&mut self, first: u64, last: u64, records: u64, bytes: u64) {
+        let segment = self.segments.entry(first).or_default();
+        segment.last = last;
+        segment.records += records;
+        segment.bytes += bytes;
+        self.active = Some(first);
+    }
+
+    /// The active segment gets no more records.
+    pub(super) fn sealed(&mut self) {
+        self.active = None;
+    }
+
+    /// Accounts for what a failed write may have left in a segment; whether the segment holds anything else.
+    pub(super) fn failed(&mut self, first: u64, bytes: u64) -> bool {
+        self.active = None;
+        match self.segments.get_mut(&first) {
+            Some(segment) => {
+                segment.waste += bytes;
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(super) fn place(&self) -> Option<Place> {
+        let (first, segment) = self.segments.iter().find(|(_, segment)| segment.unread() > 0)?;
+        let after = self.segments.range(..first).next_back().map(|(_, before)| before.last);
+        Some(Place { first: *first, bytes: segment.bytes, after: after.max(first.checked_sub(1)) })
+    }
+
+    /// Counts a record as handed out; not one that was before, that is done, or whose segment is gone.
+    pub(super) fn hand_out(&mut self, first: u64, number: u64) -> bool {
+        let Some(segment) = self.segments.get_mut(&first) else { return false };
+        if number < self.read || segment.done.contains(number) {
+            return false;
+        }
+        segment.handed += 1;
+        self.read = number + 1;
+        self.outstanding.insert(number)
+    }
+
+    /// A segment showed all that it has, which is less than was counted if it was damaged in the meantime.
+    pub(super) fn exhausted(&mut self, first: u64) {
+        if let Some(segment) = self.segments.get_mut(&first) {
+            segment.records = segment.handed;
+        }
+    }
+
+    /// Counts a record as done, if it was handed out; whether it was.
+    pub(super) fn acknowledge(&mut self, number: u64) -> bool {
+        if !self.outstanding.remove(&number) {
+            return false;
+        }
+        // The segment is gone if the spool was full.
+        if let Some((_, segment)) = self.segments.range_mut(..=number).next_back()
+            && number <= segment.last
+        {
+            segment.done.insert(number);
+        }
+        true
+    }
+
+    /// The segments that are no longer needed.
+    pub(super) fn finished(&self) -> Vec<u64> {
+        let finished = |(first, segment): (&u64, &Segment)| {
+            (segment.pending() == 0 && self.active != Some(*first)).then_some(*first)
+        };
+        self.segments.iter().filter_map(finished).collect()
+    }
+
+    pub(super) fn forget(&mut self, firsts: &[u64]) {
+        for first in firsts {
+            self.segments.remove(first);
+        }
+    }
+
+    /// Takes out the oldest segment, unless it is still written to. What was handed out of it can still be
+    /// acknowledged.
+    pub(super) fn drop_oldest(&mut self) -> Option<Dropped> {
+        let (first, _) = self.segments.first_key_value().filter(|(first, _)| self.active != Some(**first))?;
+        let first = *first;
+        self.segments.remove(&first).map(|segment| Dropped { first, segment, read: self.read })
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.segments.values().map(|segment| segment.bytes + segment.waste).sum()
+    }
+
+    pub(super) fn unread(&self) -> u64 {
+        self.segments.values().map(Segment::unread).sum()
+    }
+
+    pub(super) fn outstanding(&self) -> u64 {
+        self.outstanding.len() as u64
+    }
+
+    pub(super) fn cursor(&self, next: u64) -> Cursor {
+        let ranges = self.segments.values().flat_map(|segment| segment.done.ranges());
+        Cursor { next, done: Numbers::from_ranges(ranges).unwrap_or_default() }
+    }
+}

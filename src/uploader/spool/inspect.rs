@@ -1,0 +1,86 @@
+//! A look into a spool from outside, without its lock: also while a program uses it.
+
+use std::fs::File;
+use std::io::{self, BufReader, ErrorKind};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::cursor::Cursor;
+use super::dead_letters::{DeadLetter, Lines};
+use super::directory::Directory;
+use super::file_system::Disk;
+use super::format::Record;
+use super::records::Records;
+use crate::error::Error;
+
+/// Reads a spool that may be another program's. It takes no lock and writes nothing.
+///
+/// What it gives is as of the moment of reading: a program at work can deliver a record right after, and its word that
+/// a record is done reaches the disk up to a second later.
+///
+/// ```no_run
+/// let spool = mparticle::spool::Inspector::new("/var/lib/shop/mparticle");
+/// for record in spool.records()? {
+///     let record = record?;
+///     println!("{} {} {} bytes", record.number, record.appended, record.batch.len());
+/// }
+/// # Ok::<(), mparticle::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Inspector {
+    dir: PathBuf,
+}
+
+impl Inspector {
+    /// Looks at the spool in this directory.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
+    /// The records that are not done, in their order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if the directory cannot be read, or what is in it is of a newer
+    /// version. The records err if their segment cannot be read, and go on with the next one.
+    pub fn records(&self) -> Result<impl Iterator<Item = Result<Record, Error>> + use<>, Error> {
+        let directory = Directory { files: Arc::new(Disk), path: self.dir.clone() };
+        // The cursor first: a record that is done in between is shown, and none is hidden that is not.
+        let cursor = Cursor::load(&directory).map_err(cannot_read)?;
+        let segments = directory.segments().map_err(cannot_read)?;
+        let records = segments.into_iter().flat_map(move |first| {
+            let file = directory.files.open(&directory.segment(first));
+            let (records, error) = match file {
+                Ok(file) => (Some(Records::after(file, first.checked_sub(1), u64::MAX)), None),
+                // Its last record was delivered in between.
+                Err(error) if error.kind() == ErrorKind::NotFound => (None, None),
+                Err(error) => (None, Some(Err(error))),
+            };
+            records.into_iter().flatten().chain(error)
+        });
+        let done = cursor.done;
+        let pending = move |record: &io::Result<Record>| !matches!(record, Ok(record) if done.contains(record.number));
+        Ok(records.filter(pending).map(|record| record.map_err(cannot_read)))
+    }
+
+    /// The letters of the dead-letter files, the older file first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if a file is there and cannot be read. A line that is no dead
+    /// letter is an error in its place, and the next one follows.
+    pub fn dead_letters(&self) -> Result<impl Iterator<Item = Result<DeadLetter, Error>> + use<>, Error> {
+        let directory = Directory { files: Arc::new(Disk), path: self.dir.clone() };
+        let mut files = Vec::new();
+        for path in [directory.old_dead_letters(), directory.dead_letters()] {
+            match File::open(path) {
+                Ok(file) => files.push(Lines::new(BufReader::new(file))),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(cannot_read(error)),
+            }
+        }
+        Ok(files.into_iter().flatten().map(|letter| letter.map_err(cannot_read)))
+    }
+}
+
+fn cannot_read(error: io::Error) -> Error {
+    Error::spool(format!("the spool cannot be read: {error}")).with_source(error)
+}

@@ -1,0 +1,363 @@
+//! The spool: a log on the disk that holds sealed batches until they are delivered, also through `kill -9`.
+//!
+//! # Constraints
+//!
+//! - A record is one sealed batch, as the bytes that will be sent, with its endpoint and the time of appending. No
+//!   credential is ever in it.
+//! - A record is confirmed by a [`Receipt`], after fdatasync unless [`Fsync`] says otherwise. A confirmed record is
+//!   read again after a crash until it is acknowledged; one that is acknowledged may be. Sending it twice does no harm:
+//!   the service drops the repeat by its `source_request_id`, for 30 to 60 days.
+//! - Records are read in the order of appending and acknowledged in any order.
+//! - One process writes. Others may look, see [`Inspector`].
+//! - All is bounded: a record (1 MiB), the segments, what waits for the disk, the dead-letter files, the age of what is
+//!   sent.
+//! - An error of the file system is an answer. Nothing panics, and what failed is tried anew with the next append.
+//!
+//! # On-disk format
+//!
+//! One directory, of mode 0700, with files of mode 0600. All integers are little-endian; CRC is CRC-32 (IEEE).
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | `lock` | empty; locked while a process has the spool open |
+//! | `00000000000000000042.log` | a segment, named after the number of its first record |
+//! | `cursor` | which records of the segments are done |
+//! | `cursor.new` | the next cursor, until it is renamed |
+//! | `dead-letters.ndjson` | what will not be sent, one JSON object a line: `time`, `reason`, `endpoint`, `batch` |
+//! | `dead-letters.old.ndjson` | the same, from before that file grew too large |
+//!
+//! ```text
+//! segment:  "mpspool\n"   8 bytes
+//!           version       u32      1
+//!           first number  u64
+//!           CRC           u32      of the 20 bytes before: this head stays the same in all versions
+//!           records
+//!
+//! record:   FF "mpr"      4 bytes  never in UTF-8, so never in a batch
+//!           length        u32      of the batch, at most 1,048,576
+//!           number        u64      rises; some are left out
+//!           appended      i64      milliseconds since the epoch
+//!           endpoint      u32      1 events, 2 historical
+//!           batch CRC     u32
+//!           head CRC      u32      of the 32 bytes before
+//!           batch         the JSON
+//!
+//! cursor:   "mpcursor"    8 bytes
+//!           version       u32      1
+//!           next number   u64      above all that are done
+//!           ranges        first u64, last u64, both done; rising
+//!           CRC           u32      of all before
+//! ```
+//!
+//! The head of a record has its own checksum, so the length can be trusted to skip a damaged batch. A damaged head is
+//! skipped to the next `FF "mpr"`. Nothing without a right checksum is ever given out.
+//!
+//! # Operation
+//!
+//! **Append.** A batch waits in memory for the one thread that writes. It takes all that wait, writes them with one
+//! write, makes them durable with one fdatasync, and confirms them together: the slower the disk, the larger the
+//! groups. A new segment's name is made durable with an fsync of the directory before its first records are confirmed.
+//! After a failed write or fsync a segment is sealed and never written again, since the system may then call clean what
+//! never came to the disk. A segment from before a restart is not written to either, so a record that a crash cut off
+//! is harmless where it is.
+//!
+//! **Read.** [`Spool::next_record`] gives what is committed, each record once. What is older than [`Settings::max_age`]
+//! goes to the dead-letter file instead.
+//!
+//! **Acknowledge.** [`Spool::acknowledge`] notes it in memory. Within a second the cursor is written beside the last
+//! one, synced and renamed over it, and the directory synced. A segment is unlinked when all its records are done, and
+//! forgotten when the directory is synced after that.
+//!
+//! **Open.** The directory is locked and synced, the cursor read (a damaged one says that nothing is done), each
+//! segment read from end to end. Numbers go on above all that the segments and the cursor show, so none ever stands for
+//! two records. A newer version is refused by name.
+//!
+//! **Full.** Above [`Settings::max_bytes`] an append is refused, or the oldest segment is given up, as [`WhenFull`]
+//! says.
+
+mod cursor;
+mod dead_letters;
+mod directory;
+mod file_system;
+mod format;
+mod index;
+mod inspect;
+mod numbers;
+mod reader;
+mod receipt;
+mod records;
+mod recovery;
+mod settings;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+pub use dead_letters::DeadLetter;
+pub use format::{Endpoint, MAX_RECORD_BYTES, Record};
+pub use inspect::Inspector;
+pub use receipt::Receipt;
+pub use records::Records;
+pub use settings::{Fsync, Removal, Settings, WhenFull};
+
+use crate::error::Error;
+use directory::Directory;
+use file_system::{Disk, FileSystem};
+use reader::Reader;
+use receipt::receipt;
+use recovery::recover;
+use shared::{Append, Letter, Origin, Shared, State, size_on_disk};
+use writer::Writer;
+
+/// Batches on the disk, from appending to acknowledging; see the [module](self).
+///
+/// All calls can come from any thread. [`append`](Self::append), [`acknowledge`](Self::acknowledge) and
+/// [`stats`](Self::stats) touch no file and wait for none. Dropping it writes what was appended, and ends its thread.
+///
+/// ```
+/// use mparticle::spool::{Endpoint, Settings, Spool};
+///
+/// # let dir = std::env::temp_dir().join(format!("mparticle-spool-{}", std::process::id()));
+/// let spool = Spool::open(&dir, Settings::new())?;
+/// spool.append(Endpoint::Events, r#"{"environment":"development"}"#)?.wait()?; // now it is on the disk
+///
+/// while let Some(record) = spool.next_record()? {
+///     // ... send record.batch, and when it was accepted:
+///     spool.acknowledge(record.number);
+/// }
+/// # drop(spool);
+/// # std::fs::remove_dir_all(dir).ok();
+/// # Ok::<(), mparticle::Error>(())
+/// ```
+pub struct Spool {
+    shared: Arc<Shared>,
+    settings: Settings,
+    reader: Mutex<Reader>,
+    damaged_bytes: u64,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How a spool stands, all at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Batches that were appended and are not written yet.
+    pub waiting: u64,
+    /// Records that are written and were not read in this process.
+    pub unread: u64,
+    /// Records that were read and are neither acknowledged nor rejected.
+    pub outstanding: u64,
+    /// The size of all segments, in bytes.
+    pub bytes: u64,
+    /// Records that this process gave up unread because the spool was full.
+    pub dropped: u64,
+    /// Records that this process found too old, and put into the dead-letter file.
+    pub expired: u64,
+    /// What could not be read when the spool was opened, in bytes: cut off by a crash, or damaged.
+    pub damaged_bytes: u64,
+}
+
+impl Spool {
+    /// Opens the spool in this directory, which is made if it is not there. Reads all that is in it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the settings contradict each other, and
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if another process has it open, it is of a newer version, or the
+    /// file system fails.
+    pub fn open(dir: impl Into<PathBuf>, settings: Settings) -> Result<Self, Error> {
+        let (mut spool, writer) = Self::open_on(Arc::new(Disk), dir.into(), settings)?;
+        let thread = thread::Builder::new().name("mparticle-spool".into()).spawn(move || writer.run());
+        spool.thread = Some(thread.map_err(cannot_open)?);
+        Ok(spool)
+    }
+
+    /// Opens it without the thread: whoever calls runs the writer.
+    fn open_on(files: Arc<dyn FileSystem>, path: PathBuf, settings: Settings) -> Result<(Self, Writer), Error> {
+        settings.check()?;
+        let directory = Directory { files, path };
+        directory.files.create_dir(&directory.path).map_err(cannot_open)?;
+        let lock = directory.files.lock(&directory.lock()).map_err(|error| match error.kind() {
+            io::ErrorKind::ResourceBusy => Error::spool("another process has the spool open"),
+            _ => cannot_open(error),
+        })?;
+        let recovered = recover(&directory, settings.durably()).map_err(cannot_open)?;
+        let shared = Arc::new(Shared::new(recovered.index));
+        // What an earlier process left half done.
+        shared.lock().upkeep_within(Duration::ZERO);
+        let writer = Writer::new(directory.clone(), settings.clone(), Arc::clone(&shared), recovered.next, lock);
+        let reader = Mutex::new(Reader::new(directory));
+        Ok((Self { shared, settings, reader, damaged_bytes: recovered.damaged_bytes, thread: None }, writer))
+    }
+
+    /// Hands a sealed batch to the spool. The receipt tells when it is written.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool), at once, if the spool is full and [`WhenFull::Refuse`] is set, if
+    /// too much waits for the disk already, or if the batch is larger than a segment or than [`MAX_RECORD_BYTES`].
+    pub fn append(&self, endpoint: Endpoint, batch: impl Into<Bytes>) -> Result<Receipt, Error> {
+        let (batch, appended) = (batch.into(), (self.settings.clock)());
+        let size = self.check_size(&batch)?;
+        let mut state = self.shared.lock();
+        self.take_room(&mut state, size)?;
+        if self.settings.when_full == WhenFull::Refuse
+            && state.index.bytes() + state.waiting_bytes > self.settings.max_bytes
+        {
+            state.waiting_bytes -= size;
+            return Err(Error::spool("the spool is full"));
+        }
+        let (promise, receipt) = receipt();
+        state.waiting += 1;
+        state.appends.push(Append { endpoint, batch, appended, promise });
+        self.shared.wake(state);
+        Ok(receipt)
+    }
+
+    fn check_size(&self, batch: &Bytes) -> Result<u64, Error> {
+        let size = size_on_disk(batch);
+        if batch.len() > MAX_RECORD_BYTES || size > self.settings.segment_bytes {
+            return Err(Error::spool("the batch is too large for the spool"));
+        }
+        Ok(size)
+    }
+
+    /// Counts these bytes as waiting for the disk.
+    fn take_room(&self, state: &mut State, size: u64) -> Result<(), Error> {
+        if state.closing {
+            return Err(Error::spool("the spool is closed"));
+        }
+        if state.waiting_bytes + size > self.settings.max_waiting_bytes {
+            return Err(Error::spool("too much waits for the disk of the spool"));
+        }
+        state.waiting_bytes += size;
+        Ok(())
+    }
+
+    /// The next record, in the order of appending: those of earlier processes first. Each is given once in a process,
+    /// and has to be [acknowledged](Self::acknowledge) or [rejected](Self::reject), or the next process gets it again.
+    ///
+    /// It reads from the disk, as a rule from what the system still holds in memory.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if the file system fails. The next call tries again.
+    pub fn next_record(&self) -> Result<Option<Record>, Error> {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = reader.next(&self.shared, &self.settings);
+        next.map_err(|error| Error::spool("the spool could not be read").with_source(error))
+    }
+
+    /// Waits until [`next_record`](Self::next_record) has something to read. One task at a time can wait.
+    pub async fn readable(&self) {
+        poll_fn(|context| {
+            let mut state = self.shared.lock();
+            if state.index.unread() > 0 {
+                return Poll::Ready(());
+            }
+            state.reader = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Notes that a record was delivered and is not needed any more; whether it was outstanding.
+    ///
+    /// Within a second this is on the disk. After a crash before that the record is read again.
+    pub fn acknowledge(&self, number: u64) -> bool {
+        let mut state = self.shared.lock();
+        let known = state.acknowledge(number);
+        if known {
+            self.shared.wake(state);
+        }
+        known
+    }
+
+    /// Puts a record into the dead-letter file, and counts it as done when that is durable.
+    ///
+    /// # Errors
+    /// As [`dead_letter`](Self::dead_letter); the record stays outstanding then.
+    pub fn reject(&self, record: &Record, reason: impl Into<String>) -> Result<Receipt, Error> {
+        self.bury(record.endpoint, record.batch.clone(), reason.into(), Some(record.number))
+    }
+
+    /// Puts a batch that is not in the spool into the dead-letter file. The receipt tells when it is durable, whatever
+    /// [`Settings::fsync`] says.
+    ///
+    /// The reason is for a person; 4096 characters of it are kept.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool), at once, if too much waits for the disk already, or if the batch
+    /// is larger than [`MAX_RECORD_BYTES`] or a segment.
+    pub fn dead_letter(
+        &self,
+        endpoint: Endpoint,
+        batch: impl Into<Bytes>,
+        reason: impl Into<String>,
+    ) -> Result<Receipt, Error> {
+        self.bury(endpoint, batch.into(), reason.into(), None)
+    }
+
+    /// A batch to the dead-letter file: one of the spool, by its number, or any other.
+    pub(super) fn bury(
+        &self,
+        endpoint: Endpoint,
+        batch: Bytes,
+        reason: String,
+        number: Option<u64>,
+    ) -> Result<Receipt, Error> {
+        let size = self.check_size(&batch)?;
+        let mut state = self.shared.lock();
+        self.take_room(&mut state, size)?;
+        let (promise, receipt) = receipt();
+        state.letters.push(Letter { endpoint, batch, reason, number, origin: Origin::Caller(promise) });
+        self.shared.wake(state);
+        Ok(receipt)
+    }
+
+    /// How the spool stands.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let state = self.shared.lock();
+        Stats {
+            waiting: state.waiting,
+            unread: state.index.unread(),
+            outstanding: state.index.outstanding(),
+            bytes: state.index.bytes(),
+            dropped: state.dropped,
+            expired: state.expired,
+            damaged_bytes: self.damaged_bytes,
+        }
+    }
+}
+
+/// Writes what was appended before, and saves what was acknowledged.
+impl Drop for Spool {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.closing = true;
+        self.shared.wake(state);
+        if let Some(thread) = self.thread.take() {
+            // It does not panic, and if a callback did, there is no one to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Spool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spool").field("settings", &self.settings).field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+fn cannot_open(error: io::Error) -> Error {
+    Error::spool(format!("the spool cannot be opened: {error}")).with_source(error)
+}

@@ -1,0 +1,84 @@
+//! Hands out records in order, each once.
+
+use std::io::{self, ErrorKind};
+
+use super::directory::Directory;
+use super::file_system::Input;
+use super::format::Record;
+use super::records::Records;
+use super::settings::Settings;
+use super::shared::{Letter, Origin, Shared, size_on_disk, warn};
+
+/// The segment that is read.
+struct Open {
+    first: u64,
+    /// How many of its bytes the records may come from so far.
+    bytes: u64,
+    records: Records<Box<dyn Input>>,
+}
+
+pub(super) struct Reader {
+    directory: Directory,
+    open: Option<Open>,
+}
+
+impl Reader {
+    pub(super) fn new(directory: Directory) -> Self {
+        Self { directory, open: None }
+    }
+
+    /// The next record, if one is committed. One that is too old goes to the dead letters on the way.
+    pub(super) fn next(&mut self, shared: &Shared, settings: &Settings) -> io::Result<Option<Record>> {
+        loop {
+            let Some(place) = shared.lock().index.place() else { return Ok(None) };
+            let mut open = match self.open.take().filter(|open| open.first == place.first) {
+                Some(open) => open,
+                None => match self.directory.files.open(&self.directory.segment(place.first)) {
+                    Ok(file) => Open { first: place.first, bytes: 0, records: Records::after(file, place.after, 0) },
+                    Err(error) if error.kind() == ErrorKind::NotFound => {
+                        warn("find a segment again", &error);
+                        shared.lock().index.exhausted(place.first);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                },
+            };
+            open.records.extend(place.bytes - open.bytes);
+            open.bytes = place.bytes;
+            // After an error the segment is opened again, and what was handed out is passed over.
+            match open.records.next().transpose()? {
+                None => shared.lock().index.exhausted(place.first),
+                Some(record) => {
+                    self.open = Some(open);
+                    if let Some(record) = hand_out(place.first, record, shared, settings) {
+                        return Ok(Some(record));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn hand_out(first: u64, record: Record, shared: &Shared, settings: &Settings) -> Option<Record> {
+    let age = (settings.clock)() - record.appended;
+    let mut state = shared.lock();
+    if !state.index.hand_out(first, record.number) {
+        return None;
+    }
+    // A clock that was set back makes no record old.
+    if age.to_std().is_ok_and(|age| age > settings.max_age) {
+        let reason = format!("older than {} days", settings.max_age.as_secs() / (24 * 60 * 60));
+        let letter = Letter {
+            endpoint: record.endpoint,
+            batch: record.batch.clone(),
+            reason,
+            number: Some(record.number),
+            origin: Origin::Expired(record),
+        };
+        state.waiting_bytes += size_on_disk(&letter.batch);
+        state.letters.push(letter);
+        shared.wake(state);
+        return None;
+    }
+    Some(record)
+}

@@ -1,0 +1,58 @@
+//! Opening: what the last process left, read from end to end.
+
+use std::io;
+
+use super::cursor::Cursor;
+use super::directory::Directory;
+use super::index::{Index, Segment};
+use super::records::Records;
+use super::shared::warn;
+
+/// What was found.
+pub(super) struct Recovered {
+    pub(super) index: Index,
+    /// The number that the next record gets: above all that can be seen, so that no number stands for two records.
+    pub(super) next: u64,
+    pub(super) damaged_bytes: u64,
+}
+
+/// Reads all segments. None of them is ever written to again, so one that a crash cut off needs no mending.
+pub(super) fn recover(directory: &Directory, durably: bool) -> io::Result<Recovered> {
+    // What is seen is made to stay before numbers are derived from it: a segment that was removed must not come back
+    // later.
+    directory.sync()?;
+    let cursor = Cursor::load(directory)?;
+    let mut found = Recovered { index: Index::default(), next: cursor.next.max(1), damaged_bytes: 0 };
+    let mut last = None;
+    for first in directory.segments()? {
+        let path = directory.segment(first);
+        if durably {
+            // The last process may have ended before its fsync was due.
+            let synced = directory.files.append(&path).and_then(|file| file.sync());
+            synced.unwrap_or_else(|error| warn("make durable what was written before", &error));
+        }
+        let mut records = Records::after(directory.files.open(&path)?, last.max(first.checked_sub(1)), u64::MAX);
+        let mut segment = Segment::default();
+        for record in &mut records {
+            let number =
+                record.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?.number;
+            segment.records += 1;
+            segment.last = number;
+            if cursor.done.contains(number) {
+                segment.done.insert(number);
+                segment.handed += 1;
+            }
+        }
+        found.damaged_bytes += records.damaged_bytes();
+        segment.bytes = records.bytes_read();
+        last = last.max(Some(segment.last.max(first)));
+        found.index.segments.insert(first, segment);
+    }
+    if let Some(last) = last {
+        found.next = found.next.max(last + 1);
+    }
+    if found.damaged_bytes > 0 {
+        tracing::warn!(bytes = found.damaged_bytes, "a part of the spool is cut off or damaged, and was left out");
+    }
+    Ok(found)
+}

@@ -1,0 +1,197 @@
+//! What a user can set.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::format::{RECORD_HEAD_BYTES, Record, SEGMENT_HEAD_BYTES};
+use crate::error::Error;
+
+/// When the spool makes durable what it wrote.
+///
+/// A program that ends, by a panic or by SIGKILL too, loses nothing that a [`Receipt`](super::Receipt) confirmed,
+/// whatever is set: the system holds it. The choice is about a machine that stops at once, as without power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fsync {
+    /// Before each receipt. Nothing that was confirmed is lost, as far as the disk keeps its word. Appends that come
+    /// while the disk is at work share the next fsync.
+    EachCommit,
+    /// After this long at the latest. A machine that stops loses what was confirmed in that time.
+    Interval(Duration),
+    /// When the system pleases. A machine that stops loses whatever the system had not written, on Linux commonly the
+    /// last 30 seconds.
+    Never,
+}
+
+/// What gives way when the spool is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// The new batch: [`append`](super::Spool::append) errs.
+    Refuse,
+    /// The oldest batches, a whole segment of them at once. [`Settings::on_removed`] is told of each.
+    DropOldest,
+}
+
+/// Why the spool gave a record up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Removal {
+    /// It was among the oldest, and the spool was full. Its batch is lost.
+    Full,
+    /// It was older than [`Settings::max_age`]. Its batch is in the dead-letter file.
+    TooOld,
+}
+
+type OnRemoved = dyn Fn(&Record, Removal) + Send + Sync;
+type Clock = dyn Fn() -> DateTime<Utc> + Send + Sync;
+
+/// How a spool works. The defaults lose nothing that was confirmed, in 256 MiB.
+#[derive(Clone)]
+pub struct Settings {
+    pub(super) fsync: Fsync,
+    pub(super) segment_bytes: u64,
+    pub(super) max_bytes: u64,
+    pub(super) max_waiting_bytes: u64,
+    pub(super) max_dead_letter_bytes: u64,
+    pub(super) max_age: Duration,
+    pub(super) when_full: WhenFull,
+    pub(super) on_removed: Arc<OnRemoved>,
+    pub(super) clock: Arc<Clock>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            fsync: Fsync::EachCommit,
+            segment_bytes: 8 << 20,
+            max_bytes: 256 << 20,
+            max_waiting_bytes: 16 << 20,
+            max_dead_letter_bytes: 64 << 20,
+            max_age: Duration::from_secs(28 * 24 * 60 * 60),
+            when_full: WhenFull::Refuse,
+            on_removed: Arc::new(|_, _| {}),
+            clock: Arc::new(Utc::now),
+        }
+    }
+}
+
+impl Settings {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// When to make durable what was written. [`Fsync::EachCommit`] by default.
+    #[must_use]
+    pub fn fsync(mut self, fsync: Fsync) -> Self {
+        self.fsync = fsync;
+        self
+    }
+
+    /// How large a segment may be, in bytes; 8 MiB by default. Space comes back a segment at a time, and a record has
+    /// to fit into one.
+    #[must_use]
+    pub fn segment_bytes(mut self, bytes: u64) -> Self {
+        self.segment_bytes = bytes;
+        self
+    }
+
+    /// How large all segments together may be, in bytes; 256 MiB by default, and at least two segments.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// How many bytes may wait in memory for the disk, 16 MiB by default. Above that
+    /// [`append`](super::Spool::append) errs, which it does not do for a disk that keeps up.
+    #[must_use]
+    pub fn max_waiting_bytes(mut self, bytes: u64) -> Self {
+        self.max_waiting_bytes = bytes;
+        self
+    }
+
+    /// How large the dead-letter file may grow before it takes the place of the old one, in bytes; 64 MiB by default.
+    /// Twice as much is kept at most, if no more than that waits to be written at once.
+    #[must_use]
+    pub fn max_dead_letter_bytes(mut self, bytes: u64) -> Self {
+        self.max_dead_letter_bytes = bytes;
+        self
+    }
+
+    /// How old a record may be when it is read, 28 days by default; older ones go to the dead-letter file.
+    ///
+    /// The service drops a repeat for 30 to 60 days. Whether a record was accepted before the program broke off is not
+    /// always known, so sending it after that could count it twice.
+    #[must_use]
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.max_age = age;
+        self
+    }
+
+    /// What gives way when the spool is full. [`WhenFull::Refuse`] by default.
+    #[must_use]
+    pub fn when_full(mut self, policy: WhenFull) -> Self {
+        self.when_full = policy;
+        self
+    }
+
+    /// Called for each record that the spool gives up before it was read, on the spool's own thread: it should be
+    /// quick.
+    #[must_use]
+    pub fn on_removed(mut self, callback: impl Fn(&Record, Removal) + Send + Sync + 'static) -> Self {
+        self.on_removed = Arc::new(callback);
+        self
+    }
+
+    /// Calls one more, after the caller's own.
+    pub(crate) fn also_on_removed(self, callback: impl Fn(&Record, Removal) + Send + Sync + 'static) -> Self {
+        let first = Arc::clone(&self.on_removed);
+        self.on_removed(move |record, removal| {
+            first(record, removal);
+            callback(record, removal);
+        })
+    }
+
+    /// Tells the time, for a test.
+    #[cfg(test)]
+    pub(super) fn clock(mut self, clock: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Whether anything is to be synced at all.
+    pub(super) fn durably(&self) -> bool {
+        self.fsync != Fsync::Never
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.segment_bytes <= (SEGMENT_HEAD_BYTES + RECORD_HEAD_BYTES) as u64 {
+            return Err(Error::config("a segment of the spool is too small for a record"));
+        }
+        // A segment whose records are done may still be the one written to, and holds its space until the next one.
+        if self.max_bytes / 2 < self.segment_bytes {
+            return Err(Error::config("the spool is smaller than two of its segments"));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("fsync", &self.fsync)
+            .field("segment_bytes", &self.segment_bytes)
+            .field("max_bytes", &self.max_bytes)
+            .field("max_waiting_bytes", &self.max_waiting_bytes)
+            .field("max_dead_letter_bytes", &self.max_dead_letter_bytes)
+            .field("max_age", &self.max_age)
+            .field("when_full", &self.when_full)
+            .finish_non_exhaustive()
+    }
+}

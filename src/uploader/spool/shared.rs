@@ -1,0 +1,139 @@
+//! What the threads of a spool share: a state behind one lock, which is never held while a file is touched.
+
+use std::io;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+use super::format::{Endpoint, RECORD_HEAD_BYTES, Record, SEGMENT_HEAD_BYTES};
+use super::index::Index;
+use super::receipt::Promise;
+
+/// How long done records may be known to memory alone. A crash sends those again, and the service drops the repeats.
+const CURSOR_DELAY: Duration = Duration::from_secs(1);
+
+/// A batch on its way to a segment.
+pub(super) struct Append {
+    pub(super) endpoint: Endpoint,
+    pub(super) batch: Bytes,
+    pub(super) appended: DateTime<Utc>,
+    pub(super) promise: Promise,
+}
+
+/// How much of the disk a batch takes at most: it may be the first of its segment.
+pub(super) fn size_on_disk(batch: &[u8]) -> u64 {
+    (SEGMENT_HEAD_BYTES + RECORD_HEAD_BYTES + batch.len()) as u64
+}
+
+/// A batch on its way to the dead-letter file.
+pub(super) struct Letter {
+    pub(super) endpoint: Endpoint,
+    pub(super) batch: Bytes,
+    pub(super) reason: String,
+    /// The record that is done once the letter is written.
+    pub(super) number: Option<u64>,
+    pub(super) origin: Origin,
+}
+
+pub(super) enum Origin {
+    /// The spool itself found the record too old.
+    Expired(Record),
+    Caller(Promise),
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) appends: Vec<Append>,
+    pub(super) letters: Vec<Letter>,
+    /// How many appends are not written yet, those in the hands of the writer included.
+    pub(super) waiting: u64,
+    /// Their bytes, and those of letters.
+    pub(super) waiting_bytes: u64,
+    pub(super) index: Index,
+    /// When segments are to be removed and the cursor saved, if there is something new.
+    upkeep: Option<Instant>,
+    pub(super) closing: bool,
+    /// Whether the writer waits for work: waking one that is busy is still a call to the system.
+    idle: bool,
+    pub(super) reader: Option<Waker>,
+    pub(super) dropped: u64,
+    pub(super) expired: u64,
+}
+
+impl State {
+    pub(super) fn upkeep_within(&mut self, delay: Duration) {
+        let due = Instant::now() + delay;
+        self.upkeep = Some(self.upkeep.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    /// Counts a record as done, and has that written down soon, or at once if that makes room.
+    pub(super) fn acknowledge(&mut self, number: u64) -> bool {
+        let known = self.index.acknowledge(number);
+        if known {
+            self.upkeep_within(if self.index.finished().is_empty() { CURSOR_DELAY } else { Duration::ZERO });
+        }
+        known
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+/// What the writer has to do beside writing what waits.
+pub(super) struct Work {
+    pub(super) upkeep: bool,
+    pub(super) closing: bool,
+}
+
+impl Shared {
+    pub(super) fn new(index: Index) -> Self {
+        Self { state: Mutex::new(State { index, ..State::default() }), work: Condvar::new() }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the writer, once the change that it is to see is made.
+    pub(super) fn wake(&self, mut state: MutexGuard<'_, State>) {
+        let idle = std::mem::take(&mut state.idle);
+        drop(state);
+        if idle {
+            self.work.notify_one();
+        }
+    }
+
+    /// Waits until there is work, or until that time.
+    pub(super) fn wait_for_work(&self, until: Option<Instant>) -> Work {
+        let mut state = self.lock();
+        loop {
+            let now = Instant::now();
+            let due = [state.upkeep, until].into_iter().flatten().min();
+            if !state.appends.is_empty()
+                || !state.letters.is_empty()
+                || state.closing
+                || due.is_some_and(|due| due <= now)
+            {
+                state.idle = false;
+                let upkeep = state.upkeep.take_if(|due| *due <= now).is_some();
+                return Work { upkeep, closing: state.closing };
+            }
+            state.idle = true;
+            state = match due {
+                None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(due) => self.work.wait_timeout(state, due - now).unwrap_or_else(PoisonError::into_inner).0,
+            };
+        }
+    }
+}
+
+/// Says why in the log, for what nobody waits for.
+pub(super) fn warn(what: &str, error: &io::Error) {
+    tracing::warn!(%error, "the spool could not {what}");
+}

@@ -1,0 +1,190 @@
+//! Sizes and ages: what is bounded stays in its bounds, and what gives way is told of.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::{DateTime, TimeDelta};
+
+use super::*;
+
+const BATCH: &str = r#"{"some":"batch of the size that batches have here"}"#;
+
+type Told = Arc<Mutex<Vec<(u64, Removal)>>>;
+
+fn telling(settings: Settings) -> (Settings, Told) {
+    let told = Told::default();
+    let teller = Arc::clone(&told);
+    let settings = settings.on_removed(move |record, why| teller.lock().expect("no panic").push((record.number, why)));
+    (settings, told)
+}
+
+#[test]
+fn a_full_spool_refuses_and_takes_again_when_records_are_done() {
+    let disk = Simulated::default();
+    let settings = Settings::new().segment_bytes(500).max_bytes(2_000);
+    let mut process = Process::start(&disk, settings).expect("a spool");
+    for round in 0..3 {
+        let mut taken = 0;
+        let error = loop {
+            match process.append(BATCH) {
+                Ok(()) => taken += 1,
+                Err(error) => break error,
+            }
+            assert!(disk.segment_bytes() <= 2_000);
+        };
+        assert_eq!(error.to_string(), "the spool is full");
+        assert!(taken >= 15, "round {round}: {taken} batches of 85 bytes fit into what is not the active segment");
+        let records = process.read_all();
+        assert_eq!(records.len(), taken);
+        for record in records {
+            assert!(process.spool.acknowledge(record.number));
+        }
+        process.writer.upkeep();
+    }
+}
+
+#[test]
+fn what_waits_for_the_disk_counts_as_well() {
+    let disk = Simulated::default();
+    let settings = Settings::new().segment_bytes(500).max_bytes(1_000).max_waiting_bytes(250);
+    let mut process = Process::start(&disk, settings).expect("a spool");
+    let receipts = [(); 2].map(|()| process.spool.append(Endpoint::Events, BATCH).expect("there is room"));
+    let error = process.spool.append(Endpoint::Events, BATCH).expect_err("two wait");
+    assert_eq!(error.to_string(), "too much waits for the disk of the spool");
+    assert_eq!(process.spool.stats().waiting, 2);
+    process.commit();
+    for receipt in receipts {
+        settled(receipt).expect("confirmed");
+    }
+    process.append(BATCH).expect("none waits");
+}
+
+#[test]
+fn no_segment_grows_too_large_however_much_waits() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new().segment_bytes(500).max_bytes(10_000)).expect("a spool");
+    let receipts: Vec<_> =
+        (0..50).map(|_| process.spool.append(Endpoint::Events, BATCH).expect("there is room")).collect();
+    process.commit();
+    for receipt in receipts {
+        settled(receipt).expect("confirmed");
+    }
+    let sizes: Vec<_> = disk.segments().iter().map(|segment| disk.read(segment).len()).collect();
+    assert!(sizes.iter().all(|size| (400..=500).contains(size)), "{sizes:?}");
+    assert_eq!(process.read_all().len(), 50);
+}
+
+#[test]
+fn the_oldest_give_way_if_so_set_and_each_is_told_of() {
+    let disk = Simulated::default();
+    let (settings, told) = telling(Settings::new().segment_bytes(500).max_bytes(1_000).when_full(WhenFull::DropOldest));
+    let mut process = Process::start(&disk, settings).expect("a spool");
+    process.append(BATCH).expect("confirmed");
+    let first = process.read_all().remove(0);
+    for _ in 0..50 {
+        process.append(BATCH).expect("there is always room");
+        assert!(disk.segment_bytes() <= 1_000);
+    }
+    assert!(process.spool.acknowledge(first.number), "it was read before its segment was dropped");
+
+    let mut numbers: Vec<_> = process.read_all().iter().map(|record| record.number).collect();
+    assert!(numbers.len() >= 5, "a segment's worth is kept");
+    let told = told.lock().expect("no panic");
+    assert!(told.iter().all(|(_, why)| *why == Removal::Full));
+    assert_eq!(process.spool.stats().dropped, told.len() as u64);
+    numbers.extend(told.iter().map(|(number, _)| *number));
+    numbers.sort_unstable();
+    assert_eq!(numbers, (2..=51).collect::<Vec<_>>(), "each is either read or told of, once");
+}
+
+#[test]
+fn a_batch_that_no_segment_takes_is_refused() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new().segment_bytes(100).max_bytes(200)).expect("a spool");
+    process.append(&"x".repeat(40)).expect("it fits");
+    let error = process.append(&"x".repeat(41)).expect_err("it does not");
+    assert_eq!(error.to_string(), "the batch is too large for the spool");
+
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    process.append(&"x".repeat(MAX_RECORD_BYTES)).expect("it fits");
+    process.append(&"x".repeat(MAX_RECORD_BYTES + 1)).expect_err("it does not");
+    assert_eq!(process.read_all()[0].batch.len(), MAX_RECORD_BYTES);
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused() {
+    for settings in [Settings::new().segment_bytes(60), Settings::new().max_bytes(15 << 20)] {
+        let error = Process::start(&Simulated::default(), settings).err().expect("refused");
+        assert_eq!(error.kind(), crate::ErrorKind::Config);
+    }
+}
+
+#[test]
+fn what_is_too_old_goes_to_the_dead_letters_with_the_reason() {
+    let disk = Simulated::default();
+    let hours = Arc::new(AtomicI64::new(0));
+    let clock = Arc::clone(&hours);
+    let settings =
+        Settings::new().clock(move || DateTime::UNIX_EPOCH + TimeDelta::hours(clock.load(Ordering::Relaxed)));
+    let (settings, told) = telling(settings);
+    let mut process = Process::start(&disk, settings.clone()).expect("a spool");
+    process.append(r#"{"old":true}"#).expect("confirmed");
+    hours.store(1, Ordering::Relaxed);
+    process.append(r#"{"young":true}"#).expect("confirmed");
+    // A clock that goes back makes nothing old.
+    hours.store(-1_000, Ordering::Relaxed);
+    process.append(r#"{"from the past":true}"#).expect("confirmed");
+    process.close();
+
+    hours.store(28 * 24 + 1, Ordering::Relaxed);
+    let mut process = Process::start(&disk, settings.clone()).expect("a spool");
+    assert_eq!(texts(&process.read_all()), [r#"{"young":true}"#]);
+    process.commit();
+    assert_eq!(*told.lock().expect("no panic"), [(1, Removal::TooOld), (3, Removal::TooOld)]);
+    assert_eq!(process.spool.stats().expired, 2);
+    process.close();
+    let letters = String::from_utf8(disk.read(&path("dead-letters.ndjson"))).expect("a text");
+    let expected = concat!(
+        r#"{"time":"1970-01-29T01:00:00.000Z","reason":"older than 28 days","endpoint":"events","batch":{"old":true}}"#,
+        "\n",
+        r#"{"time":"1970-01-29T01:00:00.000Z","reason":"older than 28 days","endpoint":"events","#,
+        r#""batch":{"from the past":true}}"#,
+        "\n",
+    );
+    assert_eq!(letters, expected);
+
+    let process = Process::start(&disk, settings).expect("a spool");
+    assert_eq!(texts(&process.read_all()), [r#"{"young":true}"#], "the others are done");
+}
+
+#[test]
+fn the_dead_letter_file_starts_anew_when_it_is_too_large() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new().max_dead_letter_bytes(500)).expect("a spool");
+    for _ in 0..20 {
+        let receipt = process.spool.dead_letter(Endpoint::Historical, BATCH, "bad").expect("there is room");
+        process.commit();
+        settled(receipt).expect("written");
+        let sizes = ["dead-letters.ndjson", "dead-letters.old.ndjson"]
+            .map(|name| if disk.names().iter().any(|found| found == name) { disk.read(&path(name)).len() } else { 0 });
+        assert!(sizes.iter().all(|size| *size <= 500), "{sizes:?}");
+    }
+    assert!(disk.read(&path("dead-letters.old.ndjson")).len() > 200);
+}
+
+#[test]
+fn a_line_that_a_crash_cut_off_spoils_no_other() {
+    let disk = Simulated::default();
+    disk.put(&path("dead-letters.ndjson"), br#"{"time":"1970-01-"#.to_vec());
+    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    let receipt = process.spool.dead_letter(Endpoint::Events, "{\n \"a\" : 1 }", "why").expect("there is room");
+    process.commit();
+    settled(receipt).expect("written");
+    let bytes = disk.read(&path("dead-letters.ndjson"));
+    let mut letters = dead_letters::Lines::new(&bytes[..]);
+    assert_eq!(letters.next().expect("a line").expect_err("cut off").to_string(), "line 1 is no dead letter");
+    let letter = letters.next().expect("a line").expect("a letter");
+    assert_eq!((letter.reason.as_str(), &letter.batch[..]), ("why", &b"{  \"a\" : 1 }"[..]));
+    assert!(letters.next().is_none());
+}

@@ -1,0 +1,167 @@
+//! Every prefix of a file and every flipped bit: the spool opens, and gives no record that was not appended.
+
+use proptest::prelude::*;
+
+use super::super::format::{SEGMENT_HEAD_BYTES, write_record, write_segment_head};
+use super::*;
+
+const BATCHES: [&str; 6] = [r#"{"a":1}"#, "{}", r#"{"b":"two words"}"#, "", r#"{"c":null,"d":[1,2,3]}"#, r#"{"e":5}"#];
+
+/// A spool with these batches, the second and fifth of them done, and the name of its one segment.
+fn spool() -> (Simulated, std::path::PathBuf) {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    for batch in BATCHES {
+        process.append(batch).expect("confirmed");
+    }
+    for number in [2, 5] {
+        process.read_all();
+        assert!(process.spool.acknowledge(number));
+    }
+    process.close();
+    disk.kill_process();
+    (disk, path("00000000000000000001.log"))
+}
+
+fn reopened(disk: &Simulated) -> Vec<Record> {
+    let process = Process::start(disk, Settings::new()).expect("it opens");
+    let records = process.read_all();
+    drop(process);
+    disk.kill_process();
+    records
+}
+
+fn expected(keep: impl Fn(usize) -> bool) -> Vec<&'static str> {
+    (0..BATCHES.len()).filter(|place| keep(*place)).map(|place| BATCHES[place]).collect()
+}
+
+/// The places in the segment where the records start, and where the last one ends.
+fn starts(segment: &[u8]) -> Vec<usize> {
+    let mut starts = vec![SEGMENT_HEAD_BYTES];
+    for batch in BATCHES {
+        starts.push(starts[starts.len() - 1] + format::RECORD_HEAD_BYTES + batch.len());
+    }
+    assert_eq!(starts.last(), Some(&segment.len()));
+    starts
+}
+
+#[test]
+fn every_prefix_of_a_segment_opens_and_gives_what_is_whole() {
+    let (disk, segment) = spool();
+    let bytes = disk.read(&segment);
+    let starts = starts(&bytes);
+    for length in 0..=bytes.len() {
+        disk.put(&segment, bytes[..length].to_vec());
+        let whole = expected(|place| starts[place + 1] <= length && place != 1 && place != 4);
+        assert_eq!(texts(&reopened(&disk)), whole, "the first {length} bytes");
+    }
+}
+
+#[test]
+fn every_flipped_bit_of_a_segment_hides_one_record_at_most() {
+    let (disk, segment) = spool();
+    let bytes = disk.read(&segment);
+    let starts = starts(&bytes);
+    for bit in 0..bytes.len() * 8 {
+        let mut flipped = bytes.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        disk.put(&segment, flipped);
+        let hit = |place: usize| (starts[place]..starts[place + 1]).contains(&(bit / 8));
+        let others = expected(|place| !hit(place) && place != 1 && place != 4);
+        assert_eq!(texts(&reopened(&disk)), others, "bit {bit}");
+    }
+}
+
+#[test]
+fn every_prefix_and_every_flipped_bit_of_the_cursor_only_makes_records_come_again() {
+    let (disk, _) = spool();
+    let bytes = disk.read(&path("cursor"));
+    let prefixes = (0..bytes.len()).map(|length| bytes[..length].to_vec());
+    let flipped = (0..bytes.len() * 8).map(|bit| {
+        let mut bytes = bytes.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        bytes
+    });
+    for cursor in prefixes.chain(flipped) {
+        disk.put(&path("cursor"), cursor);
+        assert_eq!(texts(&reopened(&disk)), BATCHES);
+    }
+    disk.put(&path("cursor"), bytes);
+    assert_eq!(texts(&reopened(&disk)), expected(|place| place != 1 && place != 4));
+}
+
+#[test]
+fn a_newer_version_is_refused_by_its_name() {
+    let (disk, segment) = spool();
+    for (file, checksum_from, what) in
+        [(segment, SEGMENT_HEAD_BYTES - 4, "a segment"), (path("cursor"), 52, "the cursor")]
+    {
+        let old = disk.read(&file);
+        let mut newer = old.clone();
+        newer[8..12].copy_from_slice(&7_u32.to_le_bytes());
+        let checksum = crc32fast::hash(&newer[..checksum_from]).to_le_bytes();
+        newer[checksum_from..checksum_from + 4].copy_from_slice(&checksum);
+        disk.put(&file, newer.clone());
+        let error = Process::start(&disk, Settings::new()).err().expect("refused");
+        let text = format!("{what} has format version 7, and this program knows none above 1");
+        assert!(error.to_string().ends_with(&text), "{error}");
+        assert_eq!(disk.read(&file), newer, "it is left as it is");
+        disk.kill_process();
+        disk.put(&file, old);
+    }
+    assert_eq!(reopened(&disk).len(), 4);
+}
+
+#[test]
+fn numbers_go_on_after_damage_and_after_the_segments_are_gone() {
+    let (disk, segment) = spool();
+    disk.put(&segment, b"nothing of ours".to_vec());
+    for batch in ["{}", "[]"] {
+        let mut process = Process::start(&disk, Settings::new()).expect("it opens");
+        process.append(batch).expect("confirmed");
+        let numbers: Vec<_> = process.read_all().iter().map(|record| record.number).collect();
+        assert!(numbers.iter().all(|number| *number > 6), "{numbers:?} stood for other records");
+        for number in numbers {
+            assert!(process.spool.acknowledge(number));
+        }
+        process.close();
+        disk.kill_process();
+        assert_eq!(reopened(&disk), []);
+    }
+}
+
+/// The bytes of records and of rubbish, in any order.
+fn segments() -> impl Strategy<Value = Vec<u8>> {
+    let record = (any::<u64>(), prop::collection::vec(any::<u8>(), 0..80)).prop_map(|(number, batch)| {
+        let mut bytes = Vec::new();
+        write_record(&mut bytes, number % 50, chrono::DateTime::UNIX_EPOCH, Endpoint::Historical, &batch);
+        bytes
+    });
+    let head = any::<u64>().prop_map(|first| {
+        let mut bytes = Vec::new();
+        write_segment_head(&mut bytes, first);
+        bytes
+    });
+    let part = prop_oneof![4 => record, 1 => head, 2 => prop::collection::vec(any::<u8>(), 0..60)];
+    prop::collection::vec(part, 0..10).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_bytes_give_a_record_that_is_not_in_them(mut bytes in segments(), cut in any::<prop::sample::Index>()) {
+        bytes.truncate(cut.index(bytes.len() + 1));
+        let mut records = Records::new(&bytes[..]);
+        let mut last = None;
+        for record in &mut records {
+            let record = record.expect("no newer version");
+            prop_assert!(last < Some(record.number));
+            last = Some(record.number);
+            let mut written = Vec::new();
+            write_record(&mut written, record.number, record.appended, record.endpoint, &record.batch);
+            prop_assert!(bytes.windows(written.len()).any(|window| window == written));
+        }
+        prop_assert!(records.damaged_bytes() <= bytes.len() as u64);
+    }
+}

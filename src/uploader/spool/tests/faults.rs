@@ -1,0 +1,214 @@
+//! A disk that fails, is full or read only: errors, and no more than that.
+
+use super::simulated::Dice;
+use super::*;
+
+/// A life in one process: appends, reads, acknowledgements, segments that come and go. Gives what was confirmed and not
+/// acknowledged.
+fn life(process: &mut Process) -> Vec<String> {
+    let mut pending = Vec::new();
+    for place in 0..12 {
+        let batch = format!(r#"{{"place":{place}}}"#);
+        if process.append(&batch).is_ok() {
+            pending.push(batch);
+        }
+        if place % 3 == 2 {
+            while let Ok(Some(record)) = process.spool.next_record() {
+                if record.number % 4 != 0 && process.spool.acknowledge(record.number) {
+                    pending.retain(|batch| record.batch != *batch);
+                }
+            }
+            process.writer.upkeep();
+        }
+    }
+    pending
+}
+
+fn settings() -> Settings {
+    Settings::new().segment_bytes(200).max_bytes(100_000)
+}
+
+fn calls_of_a_life() -> u64 {
+    let disk = Simulated::default();
+    life(&mut Process::start(&disk, settings()).expect("a spool"));
+    disk.calls()
+}
+
+fn assert_all_there(disk: &Simulated, pending: &[String], when: &str) {
+    let process = Process::start(disk, settings()).unwrap_or_else(|error| panic!("{when}: {error:?}"));
+    let records = process.read_all();
+    for batch in pending {
+        assert!(texts(&records).contains(&batch.as_str()), "{when}: {batch} was confirmed");
+    }
+}
+
+#[test]
+fn each_call_may_fail() {
+    let calls = calls_of_a_life();
+    assert!(calls > 50, "a life is more than {calls} calls");
+    for call in 0..calls {
+        let disk = Simulated::default();
+        disk.fail_after(call);
+        let Ok(mut process) = Process::start(&disk, settings()) else {
+            disk.heal();
+            life(&mut Process::start(&disk, settings()).expect("the next time it works"));
+            continue;
+        };
+        let pending = life(&mut process);
+        process.append("{}").unwrap_or_else(|error| panic!("call {call}: it works again, but {error:?}"));
+        drop(process);
+        disk.stop_machine(call);
+        assert_all_there(&disk, &pending, &format!("call {call} failed"));
+    }
+}
+
+#[test]
+fn the_machine_may_stop_at_each_call() {
+    for call in 0..calls_of_a_life() {
+        for seed in 0..8 {
+            let disk = Simulated::default();
+            disk.stop_after(call);
+            let pending = match Process::start(&disk, settings()) {
+                Ok(mut process) => life(&mut process),
+                Err(_) => Vec::new(),
+            };
+            disk.stop_machine(Dice(seed).below(usize::MAX) as u64);
+            assert_all_there(&disk, &pending, &format!("stopped at call {call}, seed {seed}"));
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_until_there_is_room_again() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, settings()).expect("a spool");
+    disk.capacity(300);
+    let mut confirmed = Vec::new();
+    for place in 0..20 {
+        let batch = format!(r#"{{"place":{place}}}"#);
+        match process.append(&batch) {
+            Ok(()) => confirmed.push(batch),
+            Err(error) => assert_eq!(error.kind(), crate::ErrorKind::Spool),
+        }
+    }
+    assert!(!confirmed.is_empty() && confirmed.len() < 20);
+    let stats = process.spool.stats();
+    assert_eq!((stats.waiting, stats.unread), (0, confirmed.len() as u64));
+
+    let records = process.read_all();
+    assert_eq!(texts(&records), confirmed, "what was confirmed is there, and nothing else");
+    assert!(process.append("{}").is_err());
+    disk.heal();
+    process.append(r#"{"after":true}"#).expect("there is room");
+    assert_eq!(texts(&process.read_all()), [r#"{"after":true}"#]);
+}
+
+#[test]
+fn done_records_make_room_on_a_full_disk() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, settings()).expect("a spool");
+    disk.capacity(2_000);
+    while process.append(r#"{"some":"batch"}"#).is_ok() {}
+    for record in process.read_all() {
+        assert!(process.spool.acknowledge(record.number));
+    }
+    process.writer.upkeep();
+    process.append("{}").expect("segments were removed");
+}
+
+#[test]
+fn a_read_only_disk_is_an_error_at_opening_and_later() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, settings()).expect("a spool");
+    process.append("{}").expect("confirmed");
+    disk.read_only();
+    process.append("[]").expect_err("nothing can be written");
+    for record in process.read_all() {
+        assert!(process.spool.acknowledge(record.number));
+    }
+    process.writer.upkeep();
+    process.close();
+    let error = Process::start(&disk, settings()).err().expect("nothing can be written");
+    assert_eq!(error.kind(), crate::ErrorKind::Spool);
+    disk.kill_process();
+    assert_eq!(texts(&Process::start(&disk, settings()).expect("a spool").read_all()), ["{}"]);
+}
+
+#[test]
+fn after_a_failed_fsync_the_next_records_go_to_a_new_segment() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    process.append("{}").expect("confirmed");
+    // The write, then the fsync.
+    disk.fail_after(1);
+    process.append(r#"{"lost":true}"#).expect_err("the fsync failed");
+    process.append(r#"{"next":true}"#).expect("confirmed");
+    assert_eq!(disk.segments().len(), 2);
+    disk.stop_machine(1);
+    drop(process);
+    let records = Process::start(&disk, Settings::new()).expect("a spool").read_all();
+    assert_eq!(texts(&records), ["{}", r#"{"next":true}"#]);
+}
+
+#[test]
+fn a_write_that_is_under_way_does_not_confuse_the_reader() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    process.append("[1]").expect("confirmed");
+    let segment = disk.segments().remove(0);
+    let length = disk.read(&segment).len();
+    disk.edit(&segment, |bytes| bytes.extend([0; 20]));
+    assert_eq!(texts(&process.read_all()), ["[1]"]);
+    disk.edit(&segment, |bytes| bytes.truncate(length));
+    process.append("[2]").expect("confirmed");
+    assert_eq!(texts(&process.read_all()), ["[2]"]);
+}
+
+#[test]
+fn what_the_dead_letter_file_does_not_take_stays() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    process.append("{}").expect("confirmed");
+    let record = process.read_all().remove(0);
+    let receipt = process.spool.reject(&record, "bad").expect("there is room");
+    disk.read_only();
+    process.commit();
+    settled(receipt).expect_err("nothing can be written");
+    assert_eq!(process.spool.stats().outstanding, 1);
+
+    disk.heal();
+    let receipt = process.spool.reject(&record, "bad").expect("there is room");
+    process.commit();
+    settled(receipt).expect("written");
+    assert_eq!(process.spool.stats().outstanding, 0);
+}
+
+#[test]
+fn a_dead_letter_that_was_lost_spoils_no_other() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    let letters = [("first", true), ("lost", false), ("last", true)];
+    for (reason, kept) in letters {
+        let receipt = process.spool.dead_letter(Endpoint::Events, "{}", reason).expect("there is room");
+        if !kept {
+            // The write, then the fsync.
+            disk.fail_after(1);
+        }
+        process.commit();
+        assert_eq!(settled(receipt).is_ok(), kept);
+    }
+    disk.stop_machine(1);
+    let bytes = disk.read(&path("dead-letters.ndjson"));
+    let reasons: Vec<_> = dead_letters::Lines::new(&bytes[..]).filter_map(|letter| Some(letter.ok()?.reason)).collect();
+    assert_eq!(reasons, ["first", "last"]);
+}
+
+#[test]
+fn a_second_process_is_locked_out() {
+    let disk = Simulated::default();
+    let first = Process::start(&disk, Settings::new()).expect("a spool");
+    let error = Process::start(&disk, Settings::new()).err().expect("it is locked");
+    assert_eq!(error.to_string(), "another process has the spool open");
+    first.close();
+    Process::start(&disk, Settings::new()).expect("it is free");
+}

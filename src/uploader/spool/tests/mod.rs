@@ -1,0 +1,66 @@
+//! The spool on a simulated disk: crashes, faults and damage, each the same again for the same seed.
+
+mod bounds;
+mod damage;
+mod faults;
+mod model;
+mod simulated;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use super::*;
+use simulated::Simulated;
+
+const DIR: &str = "/spool";
+
+/// A spool whose writer runs when the test says so.
+struct Process {
+    spool: Spool,
+    writer: Writer,
+}
+
+impl Process {
+    fn start(disk: &Simulated, settings: Settings) -> Result<Self, Error> {
+        let (spool, writer) = Spool::open_on(Arc::new(disk.clone()), DIR.into(), settings)?;
+        Ok(Self { spool, writer })
+    }
+
+    /// Writes all that waits.
+    fn commit(&mut self) {
+        self.writer.commit();
+        self.writer.bury();
+    }
+
+    /// Appends and commits; whether it was confirmed.
+    fn append(&mut self, batch: &str) -> Result<(), Error> {
+        let receipt = self.spool.append(Endpoint::Events, batch.to_owned())?;
+        self.commit();
+        settled(receipt)
+    }
+
+    fn read_all(&self) -> Vec<Record> {
+        std::iter::from_fn(|| self.spool.next_record().expect("the disk works")).collect()
+    }
+
+    fn close(self) {
+        self.writer.close();
+    }
+}
+
+/// What the receipt says. It has to say something.
+fn settled(receipt: Receipt) -> Result<(), Error> {
+    match std::pin::pin!(receipt).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => panic!("nobody settled the receipt"),
+    }
+}
+
+fn texts(records: &[Record]) -> Vec<&str> {
+    records.iter().map(|record| str::from_utf8(&record.batch).expect("a text")).collect()
+}
+
+fn path(name: &str) -> std::path::PathBuf {
+    Path::new(DIR).join(name)
+}

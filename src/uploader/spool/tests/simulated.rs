@@ -1,0 +1,354 @@
+//! A file system in memory which keeps only what was synced when the machine stops, and fails when it is told to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Cursor, ErrorKind, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+
+use super::super::file_system::{FileSystem, Input, Output};
+
+#[derive(Clone, Default)]
+pub(super) struct Simulated(Arc<Mutex<World>>);
+
+#[derive(Default)]
+struct World {
+    dirs: BTreeSet<PathBuf>,
+    files: Vec<Contents>,
+    names: BTreeMap<PathBuf, usize>,
+    /// The names as of the last fsync of the directory.
+    durable_names: BTreeMap<PathBuf, usize>,
+    lock: Weak<()>,
+    calls: u64,
+    faults: Faults,
+    fired: u64,
+}
+
+#[derive(Default)]
+struct Contents {
+    bytes: Vec<u8>,
+    /// How many of them are safe.
+    durable: usize,
+    /// What an fsync failed to write. The system takes it for written after that, and a later fsync does not save it.
+    lost: Vec<Range<usize>>,
+    /// A write or fsync failed: nothing is to be written after that.
+    broken: bool,
+}
+
+#[derive(Default)]
+struct Faults {
+    /// The call with this number fails, and all after it as well if `for_ever`.
+    at: Option<u64>,
+    for_ever: bool,
+    capacity: Option<usize>,
+    read_only: bool,
+}
+
+/// A small generator of numbers, so that a crash is the same again for the same seed.
+pub(super) struct Dice(pub(super) u64);
+
+impl Dice {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).expect("31 bits") % bound
+    }
+}
+
+impl Simulated {
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().expect("no test panics in here")
+    }
+
+    /// The call after this many others fails.
+    pub(super) fn fail_after(&self, calls: u64) {
+        let mut world = self.world();
+        world.faults.at = Some(world.calls + calls);
+    }
+
+    /// As [`fail_after`](Self::fail_after), and nothing works after that: the process is about to end.
+    pub(super) fn stop_after(&self, calls: u64) {
+        self.fail_after(calls);
+        self.world().faults.for_ever = true;
+    }
+
+    pub(super) fn heal(&self) {
+        self.world().faults = Faults::default();
+    }
+
+    pub(super) fn read_only(&self) {
+        self.world().faults.read_only = true;
+    }
+
+    /// How many bytes all files together may have.
+    pub(super) fn capacity(&self, bytes: usize) {
+        self.world().faults.capacity = Some(bytes);
+    }
+
+    /// How many calls failed on purpose.
+    pub(super) fn fired(&self) -> u64 {
+        self.world().fired
+    }
+
+    pub(super) fn calls(&self) -> u64 {
+        self.world().calls
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        let name = |path: &PathBuf| path.file_name().expect("a name").to_string_lossy().into_owned();
+        self.world().names.keys().map(name).collect()
+    }
+
+    pub(super) fn read(&self, path: &Path) -> Vec<u8> {
+        let world = self.world();
+        world.files[world.names[path]].bytes.clone()
+    }
+
+    /// Puts these bytes in the place of a file, durably.
+    pub(super) fn put(&self, path: &Path, bytes: Vec<u8>) {
+        let mut world = self.world();
+        let file = world.files.len();
+        world.files.push(Contents { durable: bytes.len(), bytes, ..Contents::default() });
+        world.names.insert(path.to_owned(), file);
+        world.durable_names.insert(path.to_owned(), file);
+    }
+
+    /// Changes what a file holds, as a write that is under way does.
+    pub(super) fn edit(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut world = self.world();
+        let file = world.names[path];
+        change(&mut world.files[file].bytes);
+    }
+
+    /// The paths of all segments.
+    pub(super) fn segments(&self) -> Vec<PathBuf> {
+        self.world().segments().map(|(path, _)| path.clone()).collect()
+    }
+
+    /// The size of all segments.
+    pub(super) fn segment_bytes(&self) -> u64 {
+        let world = self.world();
+        world.segments().map(|(_, file)| world.files[*file].bytes.len() as u64).sum()
+    }
+
+    /// The process ends, the machine goes on: all that was written stays.
+    pub(super) fn kill_process(&self) {
+        self.world().lock = Weak::new();
+        self.heal();
+    }
+
+    /// The machine stops. What was not synced stays in part, or not at all, or as something else.
+    pub(super) fn stop_machine(&self, seed: u64) {
+        self.kill_process();
+        let mut world = self.world();
+        let mut dice = Dice(seed);
+        for file in &mut world.files {
+            let kept = dice.below(file.bytes.len() - file.durable + 1);
+            file.bytes.truncate(file.durable + kept);
+            let unsynced = &mut file.bytes[file.durable..];
+            match dice.below(3) {
+                0 => unsynced.fill(0),
+                1 if kept > 0 => unsynced[dice.below(kept)] ^= 1 << dice.below(8),
+                _ => {}
+            }
+            for lost in file.lost.drain(..) {
+                file.bytes[lost].fill(0);
+            }
+            file.durable = file.bytes.len();
+        }
+        let mut names = BTreeMap::new();
+        for path in world.names.keys().chain(world.durable_names.keys()) {
+            let (new, old) = (world.names.get(path), world.durable_names.get(path));
+            if let Some(file) = if dice.below(2) == 0 { new } else { old } {
+                names.entry(path.clone()).or_insert(*file);
+            }
+        }
+        world.durable_names.clone_from(&names);
+        world.names = names;
+    }
+}
+
+impl World {
+    fn segments(&self) -> impl Iterator<Item = (&PathBuf, &usize)> {
+        self.names.iter().filter(|(path, _)| path.extension().is_some_and(|name| name == "log"))
+    }
+
+    /// Every call passes here.
+    fn step(&mut self) -> io::Result<()> {
+        let call = self.calls;
+        self.calls += 1;
+        if self.faults.at.is_some_and(|at| call == at || (call > at && self.faults.for_ever)) {
+            self.fired += 1;
+            return Err(io::Error::other("the disk fails on purpose"));
+        }
+        Ok(())
+    }
+
+    fn step_to_write(&mut self) -> io::Result<()> {
+        if self.faults.read_only {
+            return Err(ErrorKind::ReadOnlyFilesystem.into());
+        }
+        self.step()
+    }
+
+    fn add(&mut self, path: &Path) -> usize {
+        self.files.push(Contents::default());
+        self.names.insert(path.to_owned(), self.files.len() - 1);
+        self.files.len() - 1
+    }
+
+    fn find(&self, path: &Path) -> io::Result<usize> {
+        self.names.get(path).copied().ok_or_else(|| ErrorKind::NotFound.into())
+    }
+}
+
+impl FileSystem for Simulated {
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        let mut world = self.world();
+        if !world.dirs.contains(dir) {
+            world.step_to_write()?;
+            world.dirs.insert(dir.to_owned());
+        }
+        Ok(())
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.world().step()?;
+        assert_eq!(dir, Path::new(super::DIR));
+        Ok(self.names())
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Output>> {
+        let mut world = self.world();
+        world.step_to_write()?;
+        if world.names.contains_key(path) {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        let file = world.add(path);
+        Ok(Box::new(Handle { disk: self.clone(), file }))
+    }
+
+    fn append(&self, path: &Path) -> io::Result<Box<dyn Output>> {
+        let mut world = self.world();
+        world.step_to_write()?;
+        let file = world.find(path).unwrap_or_else(|_| world.add(path));
+        world.files[file].broken = false;
+        Ok(Box::new(Handle { disk: self.clone(), file }))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Input>> {
+        let mut world = self.world();
+        world.step()?;
+        let file = world.find(path)?;
+        Ok(Box::new(Open { disk: self.clone(), file, at: 0 }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut world = self.world();
+        world.step_to_write()?;
+        let file = world.find(from)?;
+        world.names.remove(from);
+        world.names.insert(to.to_owned(), file);
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut world = self.world();
+        world.step_to_write()?;
+        world.find(path)?;
+        world.names.remove(path);
+        Ok(())
+    }
+
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        let mut world = self.world();
+        world.step()?;
+        world.durable_names = world.names.clone();
+        Ok(())
+    }
+
+    fn lock(&self, _: &Path) -> io::Result<Box<dyn Send + Sync>> {
+        let mut world = self.world();
+        world.step_to_write()?;
+        if world.lock.strong_count() > 0 {
+            return Err(ErrorKind::ResourceBusy.into());
+        }
+        let guard = Arc::new(());
+        world.lock = Arc::downgrade(&guard);
+        Ok(Box::new(guard))
+    }
+}
+
+/// A file that is written to.
+struct Handle {
+    disk: Simulated,
+    file: usize,
+}
+
+impl Write for Handle {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut world = self.disk.world();
+        let used: usize = world.names.values().map(|file| world.files[*file].bytes.len()).sum();
+        let room = world.faults.capacity.map_or(usize::MAX, |capacity| capacity.saturating_sub(used));
+        assert!(!world.files[self.file].broken, "a file that failed is written again");
+        let result = match world.step_to_write() {
+            Err(error) => Err(error),
+            Ok(()) if room == 0 => Err(ErrorKind::StorageFull.into()),
+            Ok(()) => Ok(bytes.len().min(room)),
+        };
+        let file = &mut world.files[self.file];
+        file.broken = result.is_err();
+        // A write that fails may have come half the way.
+        let written = *result.as_ref().unwrap_or(&(bytes.len().min(room) / 2));
+        file.bytes.extend_from_slice(&bytes[..written]);
+        result
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Output for Handle {
+    fn sync(&self) -> io::Result<()> {
+        let mut world = self.disk.world();
+        let result = world.step_to_write();
+        let file = &mut world.files[self.file];
+        if result.is_err() {
+            file.lost.push(file.durable..file.bytes.len());
+            file.broken = true;
+        }
+        file.durable = file.bytes.len();
+        result
+    }
+}
+
+/// A file that is read.
+struct Open {
+    disk: Simulated,
+    file: usize,
+    at: u64,
+}
+
+impl io::Read for Open {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut world = self.disk.world();
+        world.step()?;
+        let mut cursor = Cursor::new(&world.files[self.file].bytes);
+        cursor.set_position(self.at);
+        let read = cursor.read(buffer)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl io::Seek for Open {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        let world = self.disk.world();
+        let mut cursor = Cursor::new(&world.files[self.file].bytes);
+        cursor.set_position(self.at);
+        self.at = cursor.seek(to)?;
+        Ok(self.at)
+    }
+}
+
+impl Input for Open {}

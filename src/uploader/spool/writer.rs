@@ -1,0 +1,346 @@
+//! The one place that writes: groups of records to segments, the removal of those that are done, the cursor, dead
+//! letters. A thread runs it; a test runs it step by step.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::dead_letters::DeadLetters;
+use super::directory::Directory;
+use super::file_system::Output;
+use super::format::{write_record, write_segment_head};
+use super::index::Dropped;
+use super::receipt::Promise;
+use super::records::Records;
+use super::settings::{Fsync, Removal, Settings, WhenFull};
+use super::shared::{Append, Origin, Shared, size_on_disk, warn};
+
+/// How long to wait after the file system failed, before segments are removed or the cursor is saved again.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// A group takes no more on after this many bytes, so that the first in it does not wait for ever.
+const GROUP_BYTES: u64 = 1 << 20;
+
+/// The segment that is written to.
+struct Active {
+    file: Box<dyn Output>,
+    first: u64,
+    bytes: u64,
+}
+
+/// Records that are confirmed together.
+struct Group {
+    first: u64,
+    /// What they and the head of a new segment take, as far as it was tried to write them.
+    bytes: u64,
+    /// What was counted for them while they waited.
+    waited: u64,
+    promises: Vec<Promise>,
+}
+
+pub(super) struct Writer {
+    directory: Directory,
+    settings: Settings,
+    shared: Arc<Shared>,
+    /// The number that the next record gets.
+    next: u64,
+    active: Option<Active>,
+    /// Taken over and not written yet.
+    appends: VecDeque<Append>,
+    /// Since when something is written and not synced, with [`Fsync::Interval`].
+    unsynced: Option<Instant>,
+    dead_letters: DeadLetters,
+    buffer: Vec<u8>,
+    /// Held until the end.
+    _lock: Box<dyn Send + Sync>,
+}
+
+/// However the writing ends, nobody waits for it after that.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.closing = true;
+        let unwritten = (std::mem::take(&mut state.appends), std::mem::take(&mut state.letters));
+        drop(state);
+        drop(unwritten);
+    }
+}
+
+impl Writer {
+    pub(super) fn new(
+        directory: Directory,
+        settings: Settings,
+        shared: Arc<Shared>,
+        next: u64,
+        lock: Box<dyn Send + Sync>,
+    ) -> Self {
+        let dead_letters = DeadLetters::new(directory.clone(), settings.max_dead_letter_bytes);
+        let (active, appends, unsynced, buffer) = (None, VecDeque::new(), None, Vec::new());
+        Self { directory, settings, shared, next, active, appends, unsynced, dead_letters, buffer, _lock: lock }
+    }
+
+    /// Works until the spool is closed, and until all that was appended before is written.
+    pub(super) fn run(mut self) {
+        loop {
+            let work = self.shared.wait_for_work(self.sync_due());
+            self.commit();
+            self.bury();
+            if self.sync_due().is_some_and(|due| due <= Instant::now()) {
+                self.sync();
+            }
+            if work.upkeep {
+                self.upkeep();
+            }
+            if work.closing {
+                return self.close();
+            }
+        }
+    }
+
+    pub(super) fn close(mut self) {
+        self.seal();
+        self.upkeep();
+    }
+
+    fn sync_due(&self) -> Option<Instant> {
+        match self.settings.fsync {
+            Fsync::Interval(interval) => self.unsynced.and_then(|since| since.checked_add(interval)),
+            Fsync::EachCommit | Fsync::Never => None,
+        }
+    }
+
+    /// Writes all appends that wait, in groups with one fsync each.
+    pub(super) fn commit(&mut self) {
+        while let Some(append) = self.next_append() {
+            let size = size_on_disk(&append.batch);
+            if self.active.as_ref().is_some_and(|active| active.bytes + size > self.settings.segment_bytes) {
+                self.seal();
+            }
+            let mut group = Group { first: self.next, bytes: 0, waited: 0, promises: Vec::new() };
+            let outcome = self.write_group(&mut group);
+            self.settle(group, &outcome);
+        }
+    }
+
+    /// The append that is to be written next.
+    fn next_append(&mut self) -> Option<&Append> {
+        if self.appends.is_empty() {
+            self.appends = std::mem::take(&mut self.shared.lock().appends).into();
+        }
+        self.appends.front()
+    }
+
+    /// Writes as much as one segment and one fsync take.
+    ///
+    /// The active segment is put back only when all went well, so one with a failed write or fsync is never written
+    /// again: after a failed fsync the system may call pages clean that never came to the disk.
+    fn write_group(&mut self, group: &mut Group) -> io::Result<()> {
+        let fresh = self.active.is_none();
+        self.buffer.clear();
+        if fresh {
+            write_segment_head(&mut self.buffer, group.first);
+        }
+        self.encode(group, self.active.as_ref().map_or(0, |active| active.bytes));
+        let mut active = match self.active.take() {
+            Some(active) => active,
+            None => self.create_segment(group.first)?,
+        };
+        let outcome = self.write(&mut active, group).and_then(|()| self.make_durable(&active, fresh));
+        if outcome.is_ok() {
+            self.active = Some(active);
+        } else if self.shared.lock().index.failed(active.first, group.bytes) {
+            self.sync_file(&active);
+        } else {
+            // Nobody was told of what may be in it.
+            let removed = self.directory.remove(&self.directory.segment(active.first));
+            removed.unwrap_or_else(|error| warn("remove a segment that it failed to write", &error));
+        }
+        outcome
+    }
+
+    fn create_segment(&self, first: u64) -> io::Result<Active> {
+        Ok(Active { file: self.directory.files.create(&self.directory.segment(first))?, first, bytes: 0 })
+    }
+
+    /// Writes the buffer, and then what came in the meantime: the fsync to come is what takes time.
+    fn write(&mut self, active: &mut Active, group: &mut Group) -> io::Result<()> {
+        while !self.buffer.is_empty() {
+            let bytes = self.buffer.len() as u64;
+            group.bytes += bytes;
+            self.make_room(group.bytes);
+            active.file.write_all(&self.buffer)?;
+            active.bytes += bytes;
+            self.buffer.clear();
+            if group.bytes < GROUP_BYTES {
+                self.encode(group, active.bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts appends into the buffer while they fit into the segment behind the bytes that are used.
+    fn encode(&mut self, group: &mut Group, used: u64) {
+        while let Some(append) = self.next_append() {
+            let size = size_on_disk(&append.batch);
+            if !group.promises.is_empty() && used + self.buffer.len() as u64 + size > self.settings.segment_bytes {
+                return;
+            }
+            let Some(append) = self.appends.pop_front() else { return };
+            write_record(&mut self.buffer, self.next, append.appended, append.endpoint, &append.batch);
+            self.next += 1;
+            group.waited += size;
+            group.promises.push(append.promise);
+        }
+    }
+
+    /// Tells of a group that was written, or could not be.
+    fn settle(&mut self, group: Group, outcome: &io::Result<()>) {
+        // All at once, so that a record is counted in one place.
+        let mut state = self.shared.lock();
+        let records = group.promises.len() as u64;
+        state.waiting -= records;
+        state.waiting_bytes -= group.waited;
+        if let (Ok(()), Some(active)) = (outcome, &self.active) {
+            state.index.committed(active.first, self.next - 1, records, group.bytes);
+        }
+        let reader = state.reader.take();
+        drop(state);
+        // The last one first: who waits for one after the other is woken once, when all are settled.
+        for promise in group.promises.into_iter().rev() {
+            promise.settle(outcome);
+        }
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    /// Does for durability what each commit does.
+    fn make_durable(&mut self, active: &Active, fresh: bool) -> io::Result<()> {
+        match self.settings.fsync {
+            Fsync::EachCommit => {
+                active.file.sync()?;
+                if fresh {
+                    self.directory.sync()?;
+                }
+            }
+            Fsync::Interval(_) => _ = self.unsynced.get_or_insert_with(Instant::now),
+            Fsync::Never => {}
+        }
+        Ok(())
+    }
+
+    /// Makes durable what waits for it; the segment is sealed if that fails.
+    pub(super) fn sync(&mut self) {
+        if let Some(active) = self.active.take() {
+            if self.sync_file(&active) {
+                self.active = Some(active);
+            } else {
+                self.shared.lock().index.failed(active.first, 0);
+            }
+        }
+    }
+
+    /// Whether nothing of this segment waits for an fsync, after one if need be.
+    fn sync_file(&mut self, active: &Active) -> bool {
+        if self.unsynced.take().is_none() {
+            return true;
+        }
+        let synced = active.file.sync().and_then(|()| self.directory.sync());
+        synced.inspect_err(|error| warn("make durable what it wrote", error)).is_ok()
+    }
+
+    /// Ends the active segment.
+    pub(super) fn seal(&mut self) {
+        self.sync();
+        if self.active.take().is_some() {
+            self.shared.lock().index.sealed();
+        }
+    }
+
+    /// Gives up the oldest segments until this many bytes fit, if that is the policy.
+    fn make_room(&mut self, bytes: u64) {
+        if self.settings.when_full == WhenFull::Refuse {
+            return;
+        }
+        loop {
+            let mut state = self.shared.lock();
+            if state.index.bytes() + bytes <= self.settings.max_bytes {
+                return;
+            }
+            let Some(dropped) = state.index.drop_oldest() else { return };
+            state.dropped += dropped.segment.unread();
+            drop(state);
+            self.report(&dropped).unwrap_or_else(|error| warn("read what it drops", &error));
+            self.directory
+                .remove(&self.directory.segment(dropped.first))
+                .and_then(|()| if self.settings.durably() { self.directory.sync() } else { Ok(()) })
+                .unwrap_or_else(|error| warn("remove its oldest segment", &error));
+        }
+    }
+
+    fn report(&self, dropped: &Dropped) -> io::Result<()> {
+        let file = self.directory.files.open(&self.directory.segment(dropped.first))?;
+        for record in Records::after(file, dropped.first.checked_sub(1), dropped.segment.bytes) {
+            let record = record?;
+            if dropped.is_unread(record.number) {
+                (self.settings.on_removed)(&record, Removal::Full);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the segments whose records are done, and saves the cursor.
+    pub(super) fn upkeep(&mut self) {
+        let cleaned = self.remove_finished();
+        let cursor = self.shared.lock().index.cursor(self.next);
+        let saved = cursor.save(&self.directory, self.settings.durably());
+        for (what, result) in [("remove segments", cleaned), ("save its cursor", saved)] {
+            if let Err(error) = result {
+                warn(what, &error);
+                self.shared.lock().upkeep_within(RETRY_DELAY);
+            }
+        }
+    }
+
+    /// They are forgotten only when their names are gone for good: one that came back would not be in the cursor.
+    fn remove_finished(&self) -> io::Result<()> {
+        let finished = self.shared.lock().index.finished();
+        if finished.is_empty() {
+            return Ok(());
+        }
+        for first in &finished {
+            self.directory.remove(&self.directory.segment(*first))?;
+        }
+        if self.settings.durably() {
+            self.directory.sync()?;
+        }
+        self.shared.lock().index.forget(&finished);
+        Ok(())
+    }
+
+    /// Writes dead letters, and counts their records as done. What cannot be written stays in the spool.
+    pub(super) fn bury(&mut self) {
+        let letters = std::mem::take(&mut self.shared.lock().letters);
+        if letters.is_empty() {
+            return;
+        }
+        let outcome = self.dead_letters.write(&letters, (self.settings.clock)());
+        for letter in letters {
+            let mut state = self.shared.lock();
+            state.waiting_bytes -= size_on_disk(&letter.batch);
+            if outcome.is_ok()
+                && let Some(number) = letter.number
+            {
+                state.acknowledge(number);
+                state.expired += u64::from(matches!(letter.origin, Origin::Expired(_)));
+            }
+            drop(state);
+            match (letter.origin, &outcome) {
+                (Origin::Caller(promise), _) => promise.settle(&outcome),
+                (Origin::Expired(record), Ok(())) => (self.settings.on_removed)(&record, Removal::TooOld),
+                (Origin::Expired(_), Err(error)) => warn("write a record to the dead-letter file", error),
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Sends batches as a user of this crate does: types, seal, HTTP. `tests/peers/prism` drives it.
+//!
+//! It reads one batch as JSON a line, and uploads each by itself, then all in bulk, then all as historical data. Where
+//! to, it takes from the environment. It prints one JSON object a request: its path, and whether it was accepted or the error.
+
+use std::error::Error;
+use std::io;
+
+use mparticle::limits::MAX_BATCHES_PER_REQUEST;
+use mparticle::{Batch, Client, Report};
+use serde_json::json;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let client = Client::from_env()?;
+    let batches = io::stdin()
+        .lines()
+        .map(|line| Ok(serde_json::from_str(&line?)?))
+        .collect::<Result<Vec<Batch>, Box<dyn Error>>>()?;
+
+    for batch in &batches {
+        tell("/events", client.upload(batch.clone()).await.map(drop));
+    }
+    for part in batches.chunks(MAX_BATCHES_PER_REQUEST) {
+        tell("/bulkevents", all(client.upload_bulk(part.to_vec()).await));
+        tell("/bulkevents/historical", all(client.upload_historical(part.to_vec()).await));
+    }
+    Ok(())
+}
+
+/// All of them, or the reason of the first that was not accepted.
+fn all(result: Result<Report, mparticle::Error>) -> Result<(), mparticle::Error> {
+    result?.into_rejected().into_iter().next().map_or(Ok(()), |rejected| Err(rejected.into_error()))
+}
+
+fn tell(path: &str, result: Result<(), mparticle::Error>) {
+    let told = match result {
+        Ok(()) => json!({ "path": path, "accepted": true }),
+        Err(error) => json!({ "path": path, "error": error.to_string(), "said": error.api_errors() }),
+    };
+    println!("{told}");
+}

@@ -1,0 +1,73 @@
+"""What the tests against peers stand on: programs that say where they listen, and a client to send with."""
+
+import base64
+import http.client
+import json
+import os
+import subprocess
+import threading
+
+# How long a program may take over anything, in seconds. A bound of the wait, not a claim of speed.
+PATIENCE = 60
+
+KEY, SECRET = "mock-key", "mock-secret"
+BASIC = "Basic " + base64.b64encode(f"{KEY}:{SECRET}".encode()).decode()
+
+
+class Program:
+    """A process that we started and that we end, and the lines that it printed."""
+
+    def __init__(self, *command):
+        self.lines = []
+        self.reader = None
+        self.name = os.path.basename(command[0])
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def wait_for(self, found):
+        """What `found` gives for the first line that it gives something for."""
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if result := found(line):
+                # A pipe that nobody reads would fill up and stop it.
+                self.reader = threading.Thread(target=lambda: self.lines.extend(self.process.stdout))
+                self.reader.start()
+                return result
+        raise SystemExit(f"{self.name} ended before it was ready:\n{''.join(self.lines)}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+        if self.reader:
+            self.reader.join(PATIENCE)
+
+
+class Mock(Program):
+    """The mock, as a person starts it."""
+
+    def __init__(self, *options):
+        super().__init__(os.environ["MPARTICLE_BIN"], "mock", "--port", "0", "--json", *options)
+        self.url = self.wait_for(lambda line: line.startswith("{") and json.loads(line).get("listening"))
+
+    def requests(self):
+        """What it told of each request. To be asked once it has ended."""
+        told = [json.loads(line) for line in self.lines if line.startswith("{")]
+        return [line for line in told if "violations" in line]
+
+
+class Sender:
+    """One connection to a server."""
+
+    def __init__(self, url):
+        self.connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=PATIENCE)
+
+    def request(self, method, path, body=None, authorization=BASIC):
+        """The status and the body of the answer."""
+        headers = {"Content-Type": "application/json"}
+        if authorization:
+            headers["Authorization"] = authorization
+        self.connection.request(method, path, None if body is None else json.dumps(body), headers)
+        answer = self.connection.getresponse()
+        return answer.status, answer.read().decode()

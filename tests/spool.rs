@@ -1,0 +1,260 @@
+//! The spool on a real disk, with its thread. What a simulated disk shows better stands beside the code.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use mparticle::spool::{Endpoint, Fsync, Inspector, MAX_RECORD_BYTES, Records, Settings, Spool};
+use mparticle::{Error, ErrorKind};
+use serde_json::json;
+use tempfile::TempDir;
+
+fn dir() -> TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+fn open(dir: &Path) -> Spool {
+    Spool::open(dir, Settings::new()).expect("a spool")
+}
+
+fn append(spool: &Spool, batch: &str) {
+    spool.append(Endpoint::Events, batch.to_owned()).expect("there is room").wait().expect("confirmed");
+}
+
+fn read_all(spool: &Spool) -> Vec<String> {
+    let records = std::iter::from_fn(|| spool.next_record().expect("the disk works"));
+    records.map(|record| String::from_utf8(record.batch.to_vec()).expect("a text")).collect()
+}
+
+fn pending(dir: &Path) -> Vec<String> {
+    let records: Result<Vec<_>, Error> = Inspector::new(dir).records().expect("a spool").collect();
+    let texts = records.expect("the disk works").into_iter().map(|record| String::from_utf8(record.batch.to_vec()));
+    texts.collect::<Result<_, _>>().expect("texts")
+}
+
+#[test]
+fn records_come_back_in_order_until_they_are_acknowledged() {
+    let dir = dir();
+    let spool = open(dir.path());
+    for place in 0..5 {
+        append(&spool, &format!("[{place}]"));
+    }
+    let mut numbers = Vec::new();
+    while let Some(record) = spool.next_record().expect("the disk works") {
+        assert_eq!(record.endpoint, Endpoint::Events);
+        assert!(!format!("{record:?}").contains("[0]"), "a batch is user data");
+        numbers.push(record.number);
+    }
+    // Parts of a bulk request end in any order.
+    assert!(spool.acknowledge(numbers[3]) && spool.acknowledge(numbers[0]));
+    assert!(!spool.acknowledge(numbers[0]), "once");
+    drop(spool);
+    assert_eq!(read_all(&open(dir.path())), ["[1]", "[2]", "[4]"]);
+}
+
+#[test]
+fn many_threads_append_and_each_record_is_there_once() {
+    let dir = dir();
+    let spool = Arc::new(open(dir.path()));
+    let threads: Vec<_> = (0..8)
+        .map(|thread| {
+            let spool = Arc::clone(&spool);
+            thread::spawn(move || {
+                for place in 0..50 {
+                    append(&spool, &format!("[{thread},{place}]"));
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().expect("no panic");
+    }
+    assert_eq!(spool.stats().unread, 400);
+    let records = read_all(&spool);
+    assert_eq!((spool.stats().unread, spool.stats().outstanding), (0, 400));
+    for thread in 0..8 {
+        let of_thread: Vec<_> = records.iter().filter(|text| text.starts_with(&format!("[{thread},"))).collect();
+        let expected: Vec<_> = (0..50).map(|place| format!("[{thread},{place}]")).collect();
+        assert_eq!(of_thread, expected.iter().collect::<Vec<_>>(), "a thread's order is kept");
+    }
+}
+
+#[tokio::test]
+async fn receipts_and_readiness_can_be_awaited() {
+    let dir = dir();
+    let spool = Arc::new(open(dir.path()));
+    let reader = Arc::clone(&spool);
+    let reading = tokio::spawn(async move {
+        reader.readable().await;
+        reader.next_record()
+    });
+    let receipt = spool.append(Endpoint::Historical, "{}").expect("there is room");
+    receipt.await.expect("confirmed");
+    let record = reading.await.expect("no panic").expect("the disk works").expect("a record");
+    assert_eq!((record.endpoint, &record.batch[..]), (Endpoint::Historical, &b"{}"[..]));
+}
+
+#[test]
+fn with_each_setting_of_fsync_a_restart_finds_everything() {
+    for fsync in [Fsync::EachCommit, Fsync::Interval(Duration::from_millis(1)), Fsync::Never] {
+        let dir = dir();
+        let settings = Settings::new().fsync(fsync).segment_bytes(200);
+        let spool = Spool::open(dir.path(), settings.clone()).expect("a spool");
+        for place in 0..20 {
+            append(&spool, &format!("[{place}]"));
+        }
+        drop(spool);
+        let spool = Spool::open(dir.path(), settings).expect("a spool");
+        assert_eq!(read_all(&spool), (0..20).map(|place| format!("[{place}]")).collect::<Vec<_>>(), "{fsync:?}");
+    }
+}
+
+#[test]
+fn dropping_the_spool_writes_what_waits() {
+    let dir = dir();
+    let spool = open(dir.path());
+    let receipts: Vec<_> = (0..100).map(|_| spool.append(Endpoint::Events, "{}").expect("there is room")).collect();
+    drop(spool);
+    for receipt in receipts {
+        receipt.wait().expect("confirmed");
+    }
+    assert_eq!(pending(dir.path()).len(), 100);
+}
+
+#[test]
+fn space_comes_back_when_records_are_done() {
+    let dir = dir();
+    let spool = Spool::open(dir.path(), Settings::new().segment_bytes(1_000)).expect("a spool");
+    for _ in 0..100 {
+        append(&spool, r#"{"some":"batch"}"#);
+    }
+    while let Some(record) = spool.next_record().expect("the disk works") {
+        spool.acknowledge(record.number);
+    }
+    drop(spool);
+    let segments = fs::read_dir(dir.path()).expect("a directory").filter(|entry| {
+        entry.as_ref().expect("an entry").path().extension().is_some_and(|extension| extension == "log")
+    });
+    assert_eq!(segments.count(), 0);
+    let spool = open(dir.path());
+    assert_eq!(spool.next_record().expect("the disk works"), None);
+    append(&spool, "{}");
+    assert_eq!(read_all(&spool), ["{}"]);
+}
+
+#[test]
+fn a_second_process_is_locked_out_and_can_look() {
+    let dir = dir();
+    let spool = open(dir.path());
+    let error = Spool::open(dir.path(), Settings::new()).expect_err("it is locked");
+    assert_eq!(error.kind(), ErrorKind::Spool);
+    assert_eq!(error.to_string(), "another process has the spool open");
+
+    append(&spool, "[1]");
+    append(&spool, "[2]");
+    assert_eq!(pending(dir.path()), ["[1]", "[2]"]);
+    let record = spool.next_record().expect("the disk works").expect("a record");
+    spool.acknowledge(record.number);
+    drop(spool);
+    assert_eq!(pending(dir.path()), ["[2]"], "what is done is left out");
+    drop(open(dir.path()));
+}
+
+#[test]
+fn rejected_batches_can_be_read_and_sent_again() {
+    let dir = dir();
+    let spool = open(dir.path());
+    append(&spool, r#"{"environment":"production"}"#);
+    let record = spool.next_record().expect("the disk works").expect("a record");
+    spool.reject(&record, "Required field \"events\"\nis missing").expect("there is room").wait().expect("written");
+    spool.dead_letter(Endpoint::Historical, "{ }", "from memory").expect("there is room").wait().expect("written");
+    let no_json = "no \"JSON\"\n";
+    spool.dead_letter(Endpoint::Events, no_json, "not ours").expect("there is room").wait().expect("written");
+
+    let text = fs::read_to_string(dir.path().join("dead-letters.ndjson")).expect("a text");
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[0]["batch"], json!({ "environment": "production" }));
+    assert_eq!(lines[0]["reason"], "Required field \"events\"\nis missing");
+    assert_eq!((&lines[1]["endpoint"], &lines[2]["batch"]), (&json!("historical"), &json!(no_json)));
+
+    let letters: Result<Vec<_>, Error> = Inspector::new(dir.path()).dead_letters().expect("a spool").collect();
+    let letters = letters.expect("letters");
+    assert_eq!(letters[0].batch, record.batch);
+    assert_eq!((letters[1].endpoint, letters[1].reason.as_str()), (Endpoint::Historical, "from memory"));
+    assert!(!format!("{letters:?}").contains("production"), "a batch is user data");
+    drop(spool);
+    assert_eq!(pending(dir.path()), [""; 0], "the rejected one is done");
+}
+
+#[cfg(unix)]
+#[test]
+fn files_are_for_this_user_alone() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let parent = dir();
+    let dir = parent.path().join("shop").join("mparticle");
+    let spool = open(&dir);
+    append(&spool, "{}");
+    spool.dead_letter(Endpoint::Events, "{}", "bad").expect("there is room").wait().expect("written");
+    drop(spool);
+    let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!((mode(&dir), mode(&parent.path().join("shop"))), (0o700, 0o700));
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&dir).expect("a directory") {
+        let entry = entry.expect("an entry");
+        names.push(entry.file_name().into_string().expect("UTF-8"));
+        assert_eq!(mode(&entry.path()), 0o600, "{names:?}");
+    }
+    names.sort_unstable();
+    assert_eq!(names, ["00000000000000000001.log", "cursor", "dead-letters.ndjson", "lock"]);
+}
+
+#[test]
+fn where_no_directory_can_be_the_spool_says_so() {
+    let dir = dir();
+    let file = dir.path().join("file");
+    fs::write(&file, "").expect("a file");
+    for path in [file.join("spool"), file.clone()] {
+        let error = Spool::open(path, Settings::new()).expect_err("a file is no directory");
+        assert_eq!(error.kind(), ErrorKind::Spool);
+        assert!(error.to_string().starts_with("the spool cannot be opened: "), "{error}");
+    }
+    assert!(Inspector::new(dir.path().join("nothing")).records().is_err());
+}
+
+#[test]
+fn a_directory_that_goes_away_is_an_error_and_no_more() {
+    let dir = dir();
+    let path = dir.path().join("spool");
+    let spool = Spool::open(&path, Settings::new().segment_bytes(200)).expect("a spool");
+    append(&spool, "[1]");
+    fs::remove_dir_all(&path).expect("removed");
+    let outcomes: Vec<_> =
+        (0..10).map(|_| spool.append(Endpoint::Events, "{}").expect("there is room").wait().is_ok()).collect();
+    assert!(outcomes.contains(&false));
+    // On Linux the open segment lives on without a name; what is behind it does not.
+    while let Ok(Some(_)) = spool.next_record() {}
+    fs::create_dir(&path).expect("a directory");
+    let works_again = || spool.append(Endpoint::Events, "{}").expect("there is room").wait().is_ok();
+    assert!(works_again() || works_again());
+}
+
+/// What the fuzz target holds, for its corpus.
+#[test]
+fn the_corpus_of_the_fuzz_target_holds() {
+    let mut seeds = 0;
+    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/spool_reader")).expect("a corpus") {
+        let bytes = fs::read(entry.expect("an entry").path()).expect("a seed");
+        let mut last = None;
+        for record in Records::new(&bytes[..]).map_while(Result::ok) {
+            assert!(last < Some(record.number) && record.batch.len() <= MAX_RECORD_BYTES);
+            assert!(record.batch.is_empty() || bytes.windows(record.batch.len()).any(|part| part == record.batch));
+            last = Some(record.number);
+        }
+        seeds += 1;
+    }
+    assert!(seeds >= 5);
+}

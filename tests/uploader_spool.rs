@@ -1,0 +1,195 @@
+//! The uploader on a real spool, a real socket and the mock: through restarts, rejections and kills nothing is lost, and
+//! nothing counts twice.
+//!
+//! The child of the last test is this very test, with its orders in the environment. `CRASH_ROUNDS` says how often it is
+//! killed, 60 times without it; `CRASH_SEED` where the dice start.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::env;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use mparticle::mock::{Fault, MockServer};
+use mparticle::spool::Inspector;
+use mparticle::{Batch, Counts, Environment, FirstRun, Uploader};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn uploader(url: &str, dir: &Path) -> Uploader {
+    let client = support::builder(url).build().expect("a client");
+    let linger = Duration::from_millis(5);
+    Uploader::builder(client).linger(linger).spool(dir).expect("no spool fails to open").start().expect("an uploader")
+}
+
+fn batch(id: u64) -> Batch {
+    let id = id.to_string();
+    Batch::new(Environment::Development).customer_id(id.as_str()).event(FirstRun::new()).source_request_id(id)
+}
+
+fn assert_adds_up(counts: &Counts) {
+    let ends = counts.delivered + counts.rejected + counts.dropped + counts.spooled + counts.pending;
+    assert_eq!(counts.accepted + counts.recovered, ends, "{counts:?}");
+}
+
+#[test]
+fn what_an_outage_leaves_is_delivered_by_the_next_program() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = MockServer::builder().chance(1.0, Fault::status(503)).start_blocking();
+    let first = uploader(&server.url(), dir.path());
+    for n in 0..250 {
+        first.send(batch(n)).wait().expect("on the disk");
+    }
+    let counts = first.shutdown(Duration::from_millis(50)).wait();
+    assert_eq!((counts.accepted, counts.delivered, counts.spooled, counts.pending), (250, 0, 250, 0));
+    assert_adds_up(&counts);
+    drop(first);
+
+    server.recover();
+    let second = uploader(&server.url(), dir.path());
+    let counts = second.shutdown(PATIENCE).wait();
+    assert_eq!((counts.recovered, counts.delivered, counts.spooled), (250, 250, 0));
+    assert_adds_up(&counts);
+    drop(second);
+    assert_eq!(server.batches().len(), 250);
+    assert_eq!(Inspector::new(dir.path()).records().expect("a spool").count(), 0);
+}
+
+#[test]
+fn a_rejected_batch_is_found_among_the_dead_letters_with_the_words_of_the_service() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = MockServer::start_blocking();
+    let uploader = uploader(&server.url(), dir.path());
+    for n in 0..20 {
+        let bad = if n == 7 { batch(n).mp_deviceid("no UUID") } else { batch(n) };
+        uploader.try_send(bad).expect("room");
+    }
+    let counts = uploader.shutdown(PATIENCE).wait();
+    assert_eq!((counts.delivered, counts.rejected, counts.spooled), (19, 1, 0));
+    assert_adds_up(&counts);
+    drop(uploader);
+    let letters: Result<Vec<_>, _> = Inspector::new(dir.path()).dead_letters().expect("a spool").collect();
+    let letters = letters.expect("readable");
+    assert_eq!(letters.len(), 1);
+    assert!(letters[0].reason.contains("/mp_deviceid: expected a UUID"), "{}", letters[0].reason);
+    assert!(std::str::from_utf8(&letters[0].batch).expect("UTF-8").contains("\"source_request_id\":\"7\""));
+}
+
+#[test]
+fn a_second_program_is_locked_out() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = MockServer::start_blocking();
+    let _first = uploader(&server.url(), dir.path());
+    let client = support::client(&server);
+    let error = Uploader::builder(client).spool(dir.path()).expect_err("it is open");
+    assert_eq!(error.kind(), mparticle::ErrorKind::Spool);
+}
+
+const NAME: &str = "what_was_confirmed_is_delivered_through_sigkill_and_lost_answers";
+const CHILD_DIR: &str = "UPLOADER_CHILD_DIR";
+const CHILD_URL: &str = "UPLOADER_CHILD_URL";
+const CHILD_START: &str = "UPLOADER_CHILD_START";
+
+/// What the child says, on lines of its own: libtest writes to the same pipe.
+const USED: &str = "used ";
+const CONFIRMED: &str = "confirmed ";
+
+#[test]
+fn what_was_confirmed_is_delivered_through_sigkill_and_lost_answers() {
+    let number = |name: &str| env::var(name).ok().map(|value| value.parse().expect("a number"));
+    match (env::var_os(CHILD_DIR), env::var(CHILD_URL)) {
+        (Some(dir), Ok(url)) => child(Path::new(&dir), &url, number(CHILD_START).expect("a start")),
+        _ => parent(number("CRASH_ROUNDS").unwrap_or(60), number("CRASH_SEED").unwrap_or(1)),
+    }
+}
+
+/// Submits in groups, and tells what the disk has confirmed, until it is killed.
+fn child(dir: &Path, url: &str, start: u64) {
+    let uploader = uploader(url, dir);
+    let mut out = std::io::stdout();
+    let mut say =
+        |what: &str, id: u64| out.write_all(format!("\n{what}{id}\n").as_bytes()).expect("the parent listens");
+    for group in 0.. {
+        let ids = start + group * 10..start + (group + 1) * 10;
+        ids.clone().for_each(|id| say(USED, id));
+        let sent: Vec<_> = ids.map(|id| (id, uploader.send(batch(id)))).collect();
+        for (id, sent) in sent {
+            sent.wait().expect("the disk works");
+            say(CONFIRMED, id);
+        }
+    }
+}
+
+fn parent(rounds: u64, seed: u64) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = MockServer::builder()
+        .chance(0.2, Fault::lost_answer())
+        .chance(0.05, Fault::status(503))
+        .seed(seed)
+        .keep(1_000_000, 1 << 30)
+        .start_blocking();
+    let mut random = fastrand::Rng::with_seed(seed);
+    let (mut used, mut confirmed) = (BTreeSet::new(), BTreeSet::new());
+    for round in 0..rounds {
+        let mut child = start(dir.path(), &server.url(), round * 1_000_000);
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let (mut lines_left, pause) = (random.u32(0..200), Duration::from_micros(random.u64(0..20_000)));
+        let (mut child, mut killer) = (Some(child), None);
+        for line in lines.map_while(Result::ok) {
+            if let Some(id) = line.strip_prefix(USED) {
+                used.insert(id.to_owned());
+            } else if let Some(id) = line.strip_prefix(CONFIRMED) {
+                confirmed.insert(id.to_owned());
+            }
+            if lines_left > 0 {
+                lines_left -= 1;
+            } else if let Some(mut child) = child.take() {
+                // At no moment in particular; then what is left in the pipe is read to its end.
+                killer = Some(thread::spawn(move || {
+                    thread::sleep(pause);
+                    child.kill().expect("SIGKILL");
+                    child.wait().expect("it ended")
+                }));
+            }
+        }
+        let killer = killer.unwrap_or_else(|| panic!("round {round}: the child ended by itself"));
+        assert_eq!(killer.join().expect("no panic").code(), None, "round {round}: the child did not end by itself");
+    }
+    // Among so many faults the pace is that of an outage: the last of it goes under a clear sky.
+    server.recover();
+    let last = uploader(&server.url(), dir.path());
+    let counts = last.shutdown(PATIENCE).wait();
+    assert_adds_up(&counts);
+    assert_eq!((counts.spooled, counts.pending, counts.rejected), (0, 0, 0));
+    drop(last);
+
+    let id = |batch: &serde_json::Value| batch["source_request_id"].as_str().expect("text").to_owned();
+    let kept: Vec<String> = server.batches().iter().map(id).collect();
+    let delivered: BTreeSet<String> = kept.iter().cloned().collect();
+    assert_eq!(kept.len(), delivered.len(), "each counts once");
+    let missing: Vec<_> = confirmed.difference(&delivered).collect();
+    assert!(missing.is_empty(), "{missing:?} were confirmed");
+    assert!(delivered.is_subset(&used), "nothing is delivered that nobody submitted");
+    let duplicates = server.counts().duplicates;
+    println!(
+        "{rounds} kills: {} confirmed, {} delivered, {duplicates} duplicates, each of a known id",
+        confirmed.len(),
+        delivered.len()
+    );
+    assert!(confirmed.len() as u64 > rounds, "{} confirmed batches prove little", confirmed.len());
+}
+
+fn start(dir: &Path, url: &str, start: u64) -> Child {
+    Command::new(env::current_exe().expect("this test"))
+        .args([NAME, "--exact", "--nocapture"])
+        .env(CHILD_DIR, dir)
+        .env(CHILD_URL, url)
+        .env(CHILD_START, start.to_string())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a child")
+}

@@ -1,0 +1,286 @@
+//! Each field of each type wrong once, in each way that it can be: `violations.txt` says with which pointer and in which words.
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use mparticle::contract::{self, Severity};
+use serde_json::{Map, Value, json};
+
+fn document() -> Value {
+    serde_json::from_str(contract::DOCUMENT).expect("the document is JSON")
+}
+
+/// The event types, each with the name of its payload.
+fn event_types(document: &Value) -> Vec<(String, String)> {
+    let branches = document["components"]["schemas"]["Event"]["oneOf"].as_array().expect("branches");
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    branches
+        .iter()
+        .map(|branch| {
+            let reference = text(&branch["properties"]["data"]["$ref"]);
+            let name = reference.rsplit('/').next().expect("a name").to_owned();
+            (text(&branch["properties"]["event_type"]["enum"][0]), name)
+        })
+        .collect()
+}
+
+struct Row {
+    section: &'static str,
+    change: &'static str,
+    said: &'static str,
+}
+
+fn rows() -> Vec<Row> {
+    let mut section = "";
+    let mut rows = Vec::new();
+    for line in include_str!("violations.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = name;
+            continue;
+        }
+        let (change, said) = line.split_once(" -> ").expect("a change and what is said of it");
+        rows.push(Row { section, change, said });
+    }
+    rows
+}
+
+fn changed(example: &Value, change: &str) -> Value {
+    let mut object = example.as_object().expect("an example").clone();
+    if let Some(name) = change.strip_prefix("- ") {
+        object.remove(name).expect("what is taken away was there");
+    } else {
+        let change: Map<String, Value> = serde_json::from_str(change).expect("a JSON object");
+        object.extend(change);
+    }
+    object.into()
+}
+
+fn errors_of(body: &Value) -> Vec<String> {
+    support::errors(contract::check_batch(body)).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn each_wrong_body_is_told_by_its_place_and_in_these_words() {
+    let document = document();
+    let schemas = &document["components"]["schemas"];
+    let types = event_types(&document);
+    let mut bodies = 0;
+    for Row { section, change, said } in rows() {
+        if section == "batch" {
+            assert_eq!(errors_of(&changed(&schemas["Batch"]["example"], change)), [said], "{change}");
+            bodies += 1;
+            continue;
+        }
+        let of_section: Vec<_> = match section {
+            "every event type" => types.iter().collect(),
+            name => types.iter().filter(|(event_type, _)| event_type == name).collect(),
+        };
+        assert!(!of_section.is_empty(), "{section}");
+        for (event_type, payload) in of_section {
+            let data = changed(&schemas[payload]["example"], change);
+            let event = json!({ "event_type": event_type, "data": data });
+            let body = json!({ "environment": "development", "mpid": 1, "events": [event] });
+            assert_eq!(errors_of(&body), [said.replace("{type}", event_type)], "{event_type}: {change}");
+            bodies += 1;
+        }
+    }
+    println!("{bodies} wrong bodies");
+    assert!(bodies >= 150);
+}
+
+/// Of a document with a new field this fails until the table has the field as well.
+#[test]
+fn no_field_is_left_out_of_the_table() {
+    let document = document();
+    let schemas = &document["components"]["schemas"];
+    let fields = |schema: &Value| -> BTreeSet<String> {
+        schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
+    };
+    let covered = |section: &str| -> BTreeSet<String> {
+        let rows = rows().into_iter().filter(|row| row.section == section);
+        let changes = rows.filter_map(|row| serde_json::from_str::<Map<String, Value>>(row.change).ok());
+        changes.flatten().map(|(name, _)| name).collect()
+    };
+    let mut batch = fields(&schemas["Batch"]);
+    batch.remove("events");
+    assert!(covered("batch").is_superset(&batch));
+    assert!(covered("every event type").is_superset(&fields(&schemas["CommonEventData"])));
+    for (event_type, payload) in event_types(&document) {
+        let own = fields(&schemas[&payload]["allOf"][1]);
+        assert!(covered(&event_type).is_superset(&own), "{event_type}");
+    }
+}
+
+#[test]
+fn what_is_no_batch_is_told_as_a_whole() {
+    let with = |events: Value| json!({ "environment": "development", "mpid": 1, "events": events });
+    let one = |event: Value| with(json!([event]));
+    let types = r#""application_state_transition", "breadcrumb", "commerce_event", "crash_report", "custom_event", "first_run", "network_performance", "opt_out", "profile", "push_message", "push_registration", "screen_view", "session_end", "session_start", "uninstall", "user_attribute_change" or "user_identity_change""#;
+    let table = [
+        (json!([]), "/: expected an object, found a list".to_owned()),
+        (json!("batch"), r#"/: expected an object, found "batch""#.into()),
+        (json!(null), "/: null counts as absent, expected an object".into()),
+        (with(json!({})), "/events: expected a list, found an object".into()),
+        (one(json!(5)), "/events/0: expected an object, found 5 (event 0)".into()),
+        (
+            one(json!({ "event_type": "first_fun", "data": {} })),
+            format!(
+                r#"/events/0/event_type: expected {types}, found "first_fun", did you mean "first_run"? (event 0, first_fun)"#
+            ),
+        ),
+        (
+            one(json!({ "event_type": 5, "data": {} })),
+            format!("/events/0/event_type: expected {types}, found 5 (event 0)"),
+        ),
+        (one(json!({ "data": {} })), format!(r#"/events/0: "event_type" is missing, expected {types} (event 0)"#)),
+        (
+            one(json!({ "event_type": "first_run" })),
+            r#"/events/0: "data" is missing, expected an object (event 0, first_run)"#.into(),
+        ),
+        (
+            one(json!({ "event_type": "first_run", "data": [] })),
+            "/events/0/data: expected an object, found a list (event 0, first_run)".into(),
+        ),
+        (
+            one(json!({ "event_type": "first_run", "data": {}, "timestamp_unixtime_ms": 1 })),
+            "/events/0/timestamp_unixtime_ms: unknown field (event 0, first_run)".into(),
+        ),
+        (
+            one(json!({ "eventtype": "first_run", "event_type": "first_run", "data": {} })),
+            r#"/events/0/eventtype: unknown field, did you mean "event_type"? (event 0, first_run)"#.into(),
+        ),
+    ];
+    for (body, said) in table {
+        assert_eq!(errors_of(&body), [said], "{body}");
+    }
+}
+
+#[test]
+fn all_that_is_wrong_is_told_and_not_only_the_first() {
+    let body = json!({
+        "environment": "prod",
+        "user_identities": { "customerid": "1", "e-mail": "a", "alias": 5 },
+        "events": [
+            { "event_type": "session_start", "data": { "custom_flags": { "a": 1 }, "timestamp_unixtime": 1 } },
+            { "event_type": "screen_view", "data": {} },
+            { "event_type": "commerce_event", "data": { "product_action": { "products": [{ "price": "1" }, { "pryce": 1 }] } } },
+        ],
+    });
+    let mut said = errors_of(&body);
+    said.sort_unstable();
+    assert_eq!(
+        said,
+        [
+            r#"/environment: expected "production" or "development", found "prod""#,
+            "/events/0/data/custom_flags: unknown field (event 0, session_start)",
+            r#"/events/0/data/timestamp_unixtime: unknown field, did you mean "timestamp_unixtime_ms"? (event 0, session_start)"#,
+            r#"/events/1/data: "screen_name" is missing, expected text (event 1, screen_view)"#,
+            r#"/events/2/data/product_action/products/0/price: expected a number, found "1" (event 2, commerce_event)"#,
+            r#"/events/2/data/product_action/products/1/pryce: unknown field, did you mean "price"? (event 2, commerce_event)"#,
+            r#"/events/2/data/product_action: "action" is missing, expected "add_to_cart", "remove_from_cart", "checkout", "checkout_option", "click", "view_detail", "purchase", "refund", "add_to_wishlist" or "remove_from_wish_list" (event 2, commerce_event)"#,
+            "/user_identities/alias: expected text, found 5",
+            r#"/user_identities/customerid: unknown field, did you mean "customer_id"?"#,
+            r#"/user_identities/e-mail: unknown field, did you mean "email"?"#,
+        ]
+    );
+}
+
+#[test]
+fn null_at_a_declared_property_means_absent() {
+    let first = json!({ "identity_type": "email", "identity": "a", "timestamp_unixtime_ms": 1 });
+    let right = json!({ "environment": "production", "mpid": null, "device_info": { "is_tablet": null, "platform": null },
+        "ip": null, "user_identities": { "email": null, "customer_id": "1" }, "events": [
+        { "event_type": "user_attribute_change", "data": { "user_attribute_name": "a", "new": null, "old": null } },
+        { "event_type": "user_identity_change", "data": { "new": first, "old": null } },
+        { "event_type": "first_run", "data": { "custom_attributes": { "a": null }, "location": null } },
+        { "event_type": "commerce_event", "data": {
+            "product_action": null, "product_impressions": null, "promotion_action": { "action": "view", "promotions": null } } },
+    ] });
+    assert_eq!(contract::check_batch(&right), []);
+    let without_events = json!({ "environment": "production", "mpid": 1, "events": null });
+    assert_eq!(contract::check_batch(&without_events), []);
+
+    let wrong = json!({ "environment": null, "mpid": 1, "customerid": null, "events": [
+        { "event_type": "commerce_event", "data": { "product_action": null } },
+        { "event_type": "custom_event", "data": { "event_name": "e", "custom_event_type": "other", "custom_attributes": { "a": [null] } } },
+    ] });
+    assert_eq!(
+        errors_of(&wrong),
+        [
+            r#"/environment: null counts as absent, expected "production" or "development""#,
+            "/customerid: unknown field",
+            "/events/0/data: expected exactly one of product_action, promotion_action, product_impressions, found none (event 0, commerce_event)",
+            "/events/1/data/custom_attributes/a: expected text, a number, true or false or null, found a list (event 1, custom_event)",
+        ]
+    );
+}
+
+#[test]
+fn what_the_service_does_in_silence_is_a_warning() {
+    let long = "é".repeat(257);
+    let body = json!({ "environment": "production", "schema_version": 2, "events": [
+        { "event_type": "custom_event", "data": { "event_name": long, "custom_event_type": "other", "timestamp_unixtime_ms": 1_523_039_002 } },
+    ] });
+    let violations = contract::check_batch(&body);
+    assert!(violations.iter().all(|violation| violation.severity == Severity::Warning));
+    let said: Vec<_> = violations.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "/schema_version: set by the service in what it puts out, not part of a batch that is sent",
+            "/: no identity of a user or a device; the service accepts it and cannot make use of it",
+            "/events/0/data/event_name: 257 characters in the name of an event, at most 256; the service truncates it (event 0, custom_event)",
+            "/events/0/data/timestamp_unixtime_ms: looks like seconds, milliseconds are expected; the service takes it as milliseconds, in the early seventies (event 0, custom_event)",
+        ]
+    );
+}
+
+#[test]
+fn a_list_of_batches_names_each_by_its_index() {
+    let good = json!({ "environment": "production", "mpid": 1 });
+    let said = |body: &Value| contract::check_batches(body).iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert!(said(&json!([])).is_empty());
+    assert!(said(&vec![good.clone(); 100].into()).is_empty());
+    assert_eq!(said(&vec![good.clone(); 101].into()), ["/: expected at most 100 batches, found 101"]);
+    assert_eq!(said(&good), ["/: expected a list of batches, found an object"]);
+    assert_eq!(
+        said(&json!([good, { "environment": "production", "mpid": "1" }, 7])),
+        ["/1/mpid: expected a whole number of 64 bits, found \"1\"", "/2: expected an object, found 7"]
+    );
+}
+
+#[test]
+fn historical_batches_that_would_be_ignored_are_warned_of() {
+    let now = "2026-01-10T00:00:00Z".parse().expect("a time");
+    let old = 1_767_000_000_000_i64;
+    let event = |data: Value| json!({ "event_type": "first_run", "data": data });
+    let with = |events: Vec<Value>| json!({ "environment": "production", "mpid": 1, "events": events });
+    let body = json!([
+        with(vec![event(json!({ "timestamp_unixtime_ms": old }))]),
+        with(vec![]),
+        with(vec![event(json!({ "timestamp_unixtime_ms": old })), event(json!({}))]),
+        with(vec![event(json!({ "timestamp_unixtime_ms": 1_768_000_000_000_i64 }))]),
+    ]);
+    let said: Vec<_> = contract::check_historical(&body, now).iter().map(ToString::to_string).collect();
+    let silence = "the service accepts the batch and silently does not process it";
+    assert_eq!(
+        said,
+        [
+            format!("/1/events: no events; {silence}"),
+            format!("/2/events/1/data/timestamp_unixtime_ms: an event without a time; {silence} (event 1, first_run)"),
+            format!(
+                "/3/events/0/data/timestamp_unixtime_ms: an event younger than 72 hours; {silence} (event 0, first_run)"
+            ),
+        ]
+    );
+    assert!(contract::check_batches(&body).is_empty());
+}
+
+#[test]
+fn a_body_that_is_wrong_in_many_places_is_told_of_in_a_bounded_list() {
+    let body = json!({ "environment": "production", "mpid": 1, "events": vec![1; 100_000] });
+    let violations = contract::check_batch(&body);
+    assert_eq!(violations.len(), contract::MAX_VIOLATIONS + 1);
+    assert_eq!(violations[1000].to_string(), "/: 99000 more violations are not listed");
+}
