@@ -113,7 +113,7 @@ fn to_the_wire() {
     compare(
         "sealed batches to the wire, beside a bare post of a body that is ready",
         Some(1.3),
-        1_000,
+        10_000,
         (
             || sealed.clone(),
             |batches| {

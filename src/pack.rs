@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use crate::limits::{MAX_BATCHES_PER_REQUEST, MAX_REQUEST_BYTES};
 use crate::seal::{SealedBatch, UserKey};
@@ -24,14 +24,14 @@ pub(crate) fn pack<'a>(batches: impl Iterator<Item = (usize, &'a SealedBatch)> +
 pub(crate) fn join(batches: &[&SealedBatch], buffer: &mut BytesMut) -> Bytes {
     let size = batches.iter().map(|batch| batch.len() + 1).sum::<usize>() + 1;
     buffer.reserve(size.max(2));
-    buffer.put_u8(b'[');
+    buffer.extend_from_slice(b"[");
     for (index, batch) in batches.iter().enumerate() {
         if index > 0 {
-            buffer.put_u8(b',');
+            buffer.extend_from_slice(b",");
         }
-        buffer.put_slice(batch.json());
+        buffer.extend_from_slice(batch.json());
     }
-    buffer.put_u8(b']');
+    buffer.extend_from_slice(b"]");
     buffer.split().freeze()
 }
 
@@ -72,7 +72,8 @@ fn first_fit(batches: impl Iterator<Item = (usize, usize, UserKey)> + Clone) -> 
 
 /// What fits into one body needs no look at its users.
 fn in_one(batches: impl Iterator<Item = (usize, usize, UserKey)>) -> Option<Vec<Vec<usize>>> {
-    let mut body = Body { places: Vec::new(), bytes: Body::EMPTY_BYTES };
+    let count = batches.size_hint().1.unwrap_or(0).min(MAX_BATCHES_PER_REQUEST);
+    let mut body = Body { places: Vec::with_capacity(count), bytes: Body::EMPTY_BYTES };
     for (place, bytes, _) in batches {
         if !body.has_room_for(bytes) {
             return None;

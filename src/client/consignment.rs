@@ -21,7 +21,13 @@ impl Consignment {
         new_id: &mut dyn FnMut() -> Uuid,
     ) -> Self {
         // A batch is large and is not moved more than it must be: collecting a `Vec` moves none, and each is sealed in place.
-        let mut batches: Vec<B> = batches.into_iter().collect();
+        let mut batches = match B::already_sealed(batches.into_iter().collect()) {
+            Ok(parts) => {
+                let owners = (0..parts.len()).collect();
+                return Self { batches: parts.len(), parts, owners, unsealed: Vec::new() };
+            }
+            Err(batches) => batches,
+        };
         let mut parts = Vec::with_capacity(batches.len());
         let mut owners = Vec::with_capacity(batches.len());
         let mut unsealed = Vec::new();
@@ -40,7 +46,12 @@ impl Consignment {
 
     /// Tells of whole batches what the outcome tells of parts. An error has what was not sent.
     pub(super) fn report(self, outcome: Outcome) -> Result<Report, Error> {
+        let rate_limit_used = outcome.accepted.and_then(|accepted| accepted.rate_limit_used());
         let mut rejected = self.unsealed;
+        if rejected.is_empty() && outcome.fates.iter().all(|fate| matches!(fate, Some(Fate::Delivered))) {
+            let (delivered, requests) = (self.batches, outcome.requests);
+            return Ok(Report { delivered, rejected, requests, rate_limit_used });
+        }
         let mut unsent: Vec<(usize, SealedBatch)> = Vec::new();
         for ((part, owner), fate) in self.parts.into_iter().zip(self.owners).zip(outcome.fates) {
             match fate {
@@ -65,7 +76,7 @@ impl Consignment {
             delivered: self.batches - rejected.len() - open.len(),
             rejected,
             requests: outcome.requests,
-            rate_limit_used: outcome.accepted.and_then(|accepted| accepted.rate_limit_used()),
+            rate_limit_used,
         };
         match outcome.stopped {
             None => Ok(report),

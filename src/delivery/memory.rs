@@ -1,5 +1,7 @@
 //! A road in memory, for tests under virtual time: it answers as it is told, and remembers what came.
 
+#![cfg_attr(mparticle_shuttle, allow(dead_code, reason = "most of it is for the tests under virtual time"))]
+
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 

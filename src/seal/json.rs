@@ -1,6 +1,7 @@
 //! Batches that are JSON already: only the head is read, and the bytes stay as they are.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
@@ -42,15 +43,15 @@ impl SealedBatch {
         let head: Head<'_> = serde_json::from_str(text).map_err(|error| not_a_batch(&error))?;
         match head.source_request_id.map(RawValue::get) {
             None | Some("null" | "\"\"") => {
-                let source_request_id = ids::text(new_id()).into_boxed_str();
+                let source_request_id: Arc<str> = ids::text(new_id()).into();
                 let user = head.user(&source_request_id);
                 let json = insert_id(text, head.source_request_id, &source_request_id);
                 Ok(Self { json: json.into(), source_request_id, user })
             }
             Some(id) => {
-                let source_request_id: Box<str> = serde_json::from_str(id).map_err(|error| not_a_batch(&error))?;
+                let source_request_id: String = serde_json::from_str(id).map_err(|error| not_a_batch(&error))?;
                 let user = head.user(&source_request_id);
-                Ok(Self { json, source_request_id, user })
+                Ok(Self { json, source_request_id: source_request_id.into(), user })
             }
         }
     }

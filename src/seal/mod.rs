@@ -8,6 +8,7 @@ mod tracked;
 mod user;
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -27,7 +28,7 @@ use user::Names;
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedBatch {
     json: Bytes,
-    source_request_id: Box<str>,
+    source_request_id: Arc<str>,
     user: UserKey,
 }
 
@@ -141,7 +142,7 @@ impl Batch {
     /// The bytes of a batch whose ids are set.
     fn written(&self) -> Result<SealedBatch, Error> {
         let json = finite::to_json(self)?;
-        let source_request_id = Box::from(self.source_request_id.as_deref().unwrap_or_default());
+        let source_request_id = Arc::from(self.source_request_id.as_deref().unwrap_or_default());
         let user = Names::of(self).key(&source_request_id);
         Ok(SealedBatch { json, source_request_id, user })
     }
@@ -156,19 +157,26 @@ impl IntoSealed for SealedBatch {}
 mod private {
     use std::mem;
 
-    use super::{Batch, Bytes, Error, SealedBatch, Uuid, split};
+    use super::{Batch, Error, SealedBatch, Uuid, split};
 
     pub trait Sealed {
         /// Notes the time of events that have none: the service would take that of receipt, which may be much later.
         fn stamp_times(&mut self, now_ms: i64);
 
-        /// Seals where it lies, into as many parts as it takes. What is left behind is nothing: the parts or the error have
-        /// it all.
+        /// Seals where it lies, into as many parts as it takes. An error takes the batch with it.
         fn seal_in_place(
             &mut self,
             new_id: &mut dyn FnMut() -> Uuid,
             parts: &mut Vec<SealedBatch>,
         ) -> Result<(), Error>;
+
+        /// Batches that are sealed already, as they are; others come back.
+        fn already_sealed(batches: Vec<Self>) -> Result<Vec<SealedBatch>, Vec<Self>>
+        where
+            Self: Sized,
+        {
+            Err(batches)
+        }
     }
 
     impl Sealed for Batch {
@@ -195,9 +203,12 @@ mod private {
         fn stamp_times(&mut self, _: i64) {}
 
         fn seal_in_place(&mut self, _: &mut dyn FnMut() -> Uuid, parts: &mut Vec<SealedBatch>) -> Result<(), Error> {
-            let nothing = SealedBatch { json: Bytes::new(), source_request_id: Box::default(), user: self.user };
-            parts.push(mem::replace(self, nothing));
+            parts.push(self.clone());
             Ok(())
+        }
+
+        fn already_sealed(batches: Vec<Self>) -> Result<Vec<SealedBatch>, Vec<Self>> {
+            Ok(batches)
         }
     }
 }

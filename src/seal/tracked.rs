@@ -25,6 +25,6 @@ pub(crate) fn event_json(event: &mut Event, id: impl FnOnce() -> Uuid) -> Result
 impl SealedBatch {
     /// A batch that was joined from such pieces.
     pub(crate) fn joined(json: Vec<u8>, id: Uuid, user: UserKey) -> Self {
-        Self { json: json.into_boxed_slice().into(), source_request_id: ids::text(id).into_boxed_str(), user }
+        Self { json: json.into_boxed_slice().into(), source_request_id: ids::text(id).into(), user }
     }
 }
