@@ -68,7 +68,7 @@ fuzz seconds="300":
 
 # Cost ratios beside named rivals.
 bench:
-    cargo bench --bench serialise --bench upload --bench mock --bench spool
+    cargo bench --bench serialise --bench upload --bench uploader --bench mock --bench spool
 
 # Kills a program that appends to a spool, a thousand times, and looks for what was confirmed.
 crash rounds="1000" seed="1":

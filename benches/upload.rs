@@ -4,18 +4,15 @@
 
 mod support;
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;
-use std::thread;
 
 use mparticle::{Batch, Client, Credentials, Event};
 use reqwest::header::CONTENT_TYPE;
-use support::{MinimalBatch, batches, compare, minimal};
+use support::{MinimalBatch, batches, compare, minimal, peer};
 use uuid::Uuid;
 
 fn main() -> ExitCode {
-    let url = peer();
+    let url = peer::answering("202 Accepted");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let client = Client::builder(Credentials::new("key", "secret")).base_url(&url).build().expect("a client");
     let bare = reqwest::Client::new();
@@ -69,41 +66,4 @@ fn stamp(batch: &mut Batch) {
             event.source_message_id = Some(Uuid::new_v4().to_string());
         }
     }
-}
-
-/// Takes every request and answers 202.
-fn peer() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address");
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            thread::spawn(move || serve(stream));
-        }
-    });
-    format!("http://{address}")
-}
-
-fn serve(mut stream: TcpStream) -> Option<()> {
-    let mut buffer = vec![0; 1 << 20];
-    let mut filled = 0;
-    loop {
-        let (head, length) = loop {
-            if let Some(end) = buffer[..filled].windows(4).position(|window| window == b"\r\n\r\n") {
-                let head = std::str::from_utf8(&buffer[..end]).ok()?;
-                let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
-                break (end + 4, length.unwrap_or(0));
-            }
-            filled += read(&mut stream, &mut buffer[filled..])?;
-        };
-        while filled < head + length {
-            filled += read(&mut stream, &mut buffer[filled..])?;
-        }
-        buffer.copy_within(head + length..filled, 0);
-        filled -= head + length;
-        stream.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n").ok()?;
-    }
-}
-
-fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> Option<usize> {
-    stream.read(buffer).ok().filter(|read| *read > 0)
 }

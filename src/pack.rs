@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use bytes::{BufMut, Bytes, BytesMut};
+
 use crate::limits::{MAX_BATCHES_PER_REQUEST, MAX_REQUEST_BYTES};
 use crate::seal::{SealedBatch, UserKey};
 
@@ -13,23 +15,24 @@ const OPEN_BODIES: usize = 64;
 ///
 /// First fit: a batch goes into the first body that has room, but into none before the last one of its user. Every batch
 /// has to fit into a body alone.
-pub(crate) fn pack<'a>(batches: impl Iterator<Item = (usize, &'a SealedBatch)>) -> Vec<Vec<usize>> {
+pub(crate) fn pack<'a>(batches: impl Iterator<Item = (usize, &'a SealedBatch)> + Clone) -> Vec<Vec<usize>> {
     first_fit(batches.map(|(place, batch)| (place, batch.len(), batch.user())))
 }
 
-/// The body of a bulk request: `[` + the batches joined by `,` + `]`.
-pub(crate) fn join(batches: &[&SealedBatch]) -> Vec<u8> {
+/// The body of a bulk request: `[` + the batches joined by `,` + `]`. Written into the buffer, which keeps what it has to
+/// spare, and has the memory back when the body is gone.
+pub(crate) fn join(batches: &[&SealedBatch], buffer: &mut BytesMut) -> Bytes {
     let size = batches.iter().map(|batch| batch.len() + 1).sum::<usize>() + 1;
-    let mut body = Vec::with_capacity(size.max(2));
-    body.push(b'[');
+    buffer.reserve(size.max(2));
+    buffer.put_u8(b'[');
     for (index, batch) in batches.iter().enumerate() {
         if index > 0 {
-            body.push(b',');
+            buffer.put_u8(b',');
         }
-        body.extend_from_slice(batch.json());
+        buffer.put_slice(batch.json());
     }
-    body.push(b']');
-    body
+    buffer.put_u8(b']');
+    buffer.split().freeze()
 }
 
 /// What a body has so far.
@@ -47,7 +50,10 @@ impl Body {
     }
 }
 
-fn first_fit(batches: impl Iterator<Item = (usize, usize, UserKey)>) -> Vec<Vec<usize>> {
+fn first_fit(batches: impl Iterator<Item = (usize, usize, UserKey)> + Clone) -> Vec<Vec<usize>> {
+    if let Some(all) = in_one(batches.clone()) {
+        return all;
+    }
     let mut bodies: Vec<Body> = Vec::new();
     let mut last_body_of = HashMap::new();
     for (place, bytes, user) in batches {
@@ -62,6 +68,19 @@ fn first_fit(batches: impl Iterator<Item = (usize, usize, UserKey)>) -> Vec<Vec<
         *last = body;
     }
     bodies.into_iter().map(|body| body.places).collect()
+}
+
+/// What fits into one body needs no look at its users.
+fn in_one(batches: impl Iterator<Item = (usize, usize, UserKey)>) -> Option<Vec<Vec<usize>>> {
+    let mut body = Body { places: Vec::new(), bytes: Body::EMPTY_BYTES };
+    for (place, bytes, _) in batches {
+        if !body.has_room_for(bytes) {
+            return None;
+        }
+        body.places.push(place);
+        body.bytes += bytes + 1;
+    }
+    Some(if body.places.is_empty() { Vec::new() } else { vec![body.places] })
 }
 
 #[cfg(test)]
@@ -149,9 +168,12 @@ mod tests {
     fn a_joined_body_has_the_size_that_was_counted() {
         let batch = |json: &str| SealedBatch::from_json(json.to_owned()).expect("a batch");
         let batches = [batch(r#"{"source_request_id":"a"}"#), batch(r#"{"source_request_id":"b","mpid":1}"#)];
-        let body = join(&batches.each_ref());
-        assert_eq!(body, br#"[{"source_request_id":"a"},{"source_request_id":"b","mpid":1}]"#);
-        assert_eq!(body.len(), batches.iter().map(|batch| batch.len() + 1).sum::<usize>() + 1);
-        assert_eq!(join(&[]), b"[]");
+        let mut buffer = BytesMut::new();
+        for _ in 0..2 {
+            let body = join(&batches.each_ref(), &mut buffer);
+            assert_eq!(body[..], br#"[{"source_request_id":"a"},{"source_request_id":"b","mpid":1}]"#[..]);
+            assert_eq!(body.len(), batches.iter().map(|batch| batch.len() + 1).sum::<usize>() + 1);
+        }
+        assert_eq!(join(&[], &mut buffer)[..], b"[]"[..]);
     }
 }

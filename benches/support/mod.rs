@@ -1,6 +1,8 @@
 //! The load that all benches carry, twice: as this crate's types, and as the fewest structs that write the same JSON.
 #![allow(dead_code)]
 
+pub mod peer;
+
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::process::ExitCode;

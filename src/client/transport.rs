@@ -1,10 +1,11 @@
 //! The one seam through which every request goes: credentials, user agent, time limit, tracing, one HTTP client a runtime.
 
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use tokio::runtime::{Handle, Id};
@@ -35,11 +36,19 @@ struct Inner {
     factory: HttpFactory,
     /// A reqwest client belongs to the runtime that it was first used in: its connections are driven there.
     clients: Mutex<Vec<(Option<Id>, reqwest::Client)>>,
+    spare: Mutex<BytesMut>,
 }
 
 impl Transport {
     pub(super) fn new(base_url: String, authorization: HeaderValue, timeout: Duration, factory: HttpFactory) -> Self {
-        Self(Arc::new(Inner { base_url, authorization, timeout, factory, clients: Mutex::default() }))
+        Self(Arc::new(Inner {
+            base_url,
+            authorization,
+            timeout,
+            factory,
+            clients: Mutex::default(),
+            spare: Mutex::default(),
+        }))
     }
 
     pub(super) fn base_url(&self) -> &str {
@@ -61,6 +70,15 @@ impl Transport {
         }
         clients.push((runtime, client.clone()));
         Ok(client)
+    }
+
+    /// The body of a bulk request. One that was sent before lends its memory: to get as much anew each time from the system
+    /// costs as much as to write it.
+    fn join(&self, batches: &[&SealedBatch]) -> Bytes {
+        let mut spare = mem::take(&mut *self.0.spare.lock().unwrap_or_else(PoisonError::into_inner));
+        let body = pack::join(batches, &mut spare);
+        *self.0.spare.lock().unwrap_or_else(PoisonError::into_inner) = spare;
+        body
     }
 
     /// Sends a request once, through the HTTP client of this runtime. Its body is never logged, nor is any header.
@@ -107,7 +125,7 @@ impl Road for Transport {
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
         let body = match (endpoint, batches) {
             (Endpoint::Events, [batch]) => batch.json().clone(),
-            _ => Bytes::from(pack::join(batches)),
+            _ => self.join(batches),
         };
         let url = format!("{}{}", self.base_url(), endpoint.path());
         let http = self.http().map_err(Error::transport)?;

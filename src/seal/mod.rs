@@ -156,13 +156,14 @@ impl IntoSealed for SealedBatch {}
 mod private {
     use std::mem;
 
-    use super::{Batch, Error, SealedBatch, Uuid, split};
+    use super::{Batch, Bytes, Error, SealedBatch, Uuid, split};
 
     pub trait Sealed {
         /// Notes the time of events that have none: the service would take that of receipt, which may be much later.
         fn stamp_times(&mut self, now_ms: i64);
 
-        /// Seals where it lies, into as many parts as it takes. An error takes the batch with it.
+        /// Seals where it lies, into as many parts as it takes. What is left behind is nothing: the parts or the error have
+        /// it all.
         fn seal_in_place(
             &mut self,
             new_id: &mut dyn FnMut() -> Uuid,
@@ -194,7 +195,8 @@ mod private {
         fn stamp_times(&mut self, _: i64) {}
 
         fn seal_in_place(&mut self, _: &mut dyn FnMut() -> Uuid, parts: &mut Vec<SealedBatch>) -> Result<(), Error> {
-            parts.push(self.clone());
+            let nothing = SealedBatch { json: Bytes::new(), source_request_id: Box::default(), user: self.user };
+            parts.push(mem::replace(self, nothing));
             Ok(())
         }
     }

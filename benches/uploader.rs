@@ -1,0 +1,166 @@
+//! What the uploader costs who submits, what the way of sealed batches to the wire costs, and what a full queue takes of
+//! memory: `cargo bench --bench uploader`.
+
+mod support;
+
+use std::process::ExitCode;
+use std::sync::Barrier;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use cpu_time::ThreadTime;
+use mparticle::{Batch, Client, Credentials, SealedBatch, Uploader, WhenFull};
+use reqwest::header::CONTENT_TYPE;
+use support::{batches, compare, hold, peer};
+
+fn main() -> ExitCode {
+    submitting();
+    to_the_wire();
+    memory();
+    support::verdict()
+}
+
+fn client(url: &str) -> Client {
+    Client::builder(Credentials::new("key", "secret")).base_url(url).build().expect("a client")
+}
+
+/// An uploader that sends as fast as the peer takes, and drops what comes faster still.
+fn uploader() -> Uploader {
+    Uploader::builder(client(&peer::answering("202 Accepted")))
+        .when_full(WhenFull::DropOldest)
+        .start_rate(1_000_000)
+        .start()
+        .expect("a thread")
+}
+
+/// A bounded channel whose other end drops what comes.
+fn channel() -> SyncSender<SealedBatch> {
+    let (sender, receiver) = sync_channel(10_000);
+    thread::spawn(move || receiver.into_iter().for_each(drop));
+    sender
+}
+
+fn push(channel: &SyncSender<SealedBatch>, batch: Batch) {
+    // Full or not: what counts is what it costs to try.
+    let _ = channel.try_send(batch.seal().expect("a batch"));
+}
+
+fn submitting() {
+    let ours = batches();
+    let (uploader, channel) = (uploader(), channel());
+    compare(
+        "try_send from 1 thread, beside sealing and a push into a bounded channel (100 batches)",
+        Some(1.5),
+        1_000,
+        (|| ours.clone(), |batches| batches.into_iter().for_each(|batch| _ = uploader.try_send(batch))),
+        (|| ours.clone(), |batches| batches.into_iter().for_each(|batch| push(&channel, batch))),
+    );
+    let mut ratios: Vec<_> = (0..20)
+        .map(|_| {
+            let ours = four_threads(|batch| _ = uploader.try_send(batch));
+            ours / four_threads(|batch| push(&channel, batch))
+        })
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    hold("try_send from 4 threads, beside the same (CPU of the 4, median of 20)", ratios[10], 1.5);
+
+    let mut times: Vec<Duration> = (0..200)
+        .flat_map(|_| ours.clone())
+        .map(|batch| {
+            let start = Instant::now();
+            let _ = uploader.try_send(batch);
+            start.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    let at = |part: usize| times[times.len() * part / 1_000].as_secs_f64() * 1e6;
+    println!("try_send, sealing included: p50 {:.1} us, p99 {:.1} us, p99.9 {:.1} us", at(500), at(990), at(999));
+    let _ = uploader.shutdown(Duration::ZERO).wait();
+}
+
+/// The CPU seconds of four threads that do this at once with 1,000 batches each.
+fn four_threads(submit: impl Fn(Batch) + Sync) -> f64 {
+    let barrier = Barrier::new(4);
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let batches: Vec<_> = (0..10).flat_map(|_| batches()).collect();
+                    barrier.wait();
+                    let start = ThreadTime::now();
+                    batches.into_iter().for_each(&submit);
+                    start.elapsed().as_secs_f64()
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().expect("a thread")).sum()
+    })
+}
+
+fn to_the_wire() {
+    let url = peer::answering("202 Accepted");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let client = client(&url);
+    let sealed: Vec<_> = batches().into_iter().map(|batch| batch.seal().expect("a batch")).collect();
+    let joined: Vec<_> = sealed.iter().map(|batch| batch.json().as_ref()).collect();
+    let body = Bytes::from([b"[", joined.join(&b","[..]).as_slice(), b"]"].concat());
+    let bare = reqwest::Client::new();
+    let endpoint = format!("{url}/bulkevents");
+    compare(
+        "sealed batches to the wire, beside a bare post of a body that is ready",
+        Some(1.3),
+        1_000,
+        (
+            || sealed.clone(),
+            |batches| {
+                let report = runtime.block_on(client.upload_bulk(batches)).expect("accepted");
+                assert_eq!(report.delivered(), 100);
+            },
+        ),
+        (
+            || body.clone(),
+            |body| {
+                let request = bare.post(&endpoint).basic_auth("key", Some("secret"));
+                let request = request.header(CONTENT_TYPE, "application/json").body(body);
+                assert_eq!(runtime.block_on(request.send()).expect("an answer").status(), 202);
+            },
+        ),
+    );
+}
+
+/// A queue of 100,000 batches that nobody takes: the peer refuses the credentials, so everything is kept.
+fn memory() {
+    const BATCHES: usize = 100_000;
+    let uploader = Uploader::builder(client(&peer::answering("401 Unauthorized")))
+        .max_batches(BATCHES)
+        .max_bytes(1 << 30)
+        .start()
+        .expect("a thread");
+    let Some(before) = resident_bytes() else {
+        println!("memory: not known on this system");
+        return;
+    };
+    let templates = batches();
+    let mut bytes = 0;
+    for n in 0..BATCHES {
+        let batch = templates[n % templates.len()].clone().customer_id(format!("customer-{n:06}"));
+        let sealed = batch.seal().expect("a batch");
+        bytes += sealed.len();
+        uploader.try_send(sealed).expect("room");
+    }
+    let after = resident_bytes().unwrap_or(before);
+    assert_eq!(uploader.counts().pending, BATCHES as u64);
+    #[expect(clippy::cast_precision_loss, reason = "sizes of memory")]
+    let ratio = (after - before) as f64 / bytes as f64;
+    println!("{BATCHES} batches of {} bytes each", bytes / BATCHES);
+    hold("resident memory of a queue, beside the bytes of its batches", ratio, 1.15);
+    let _ = uploader.shutdown(Duration::ZERO).wait();
+}
+
+fn resident_bytes() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))?;
+    Some(kilobytes.parse::<usize>().ok()? * 1024)
+}

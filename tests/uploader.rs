@@ -1,0 +1,228 @@
+//! The uploader over real sockets, in real time: its thread, any runtime and none, a short outage, stalls.
+//! `src/uploader/tests/` has what it decides, in virtual time.
+
+mod support;
+
+use std::io::Write;
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mparticle::mock::MockServer;
+use mparticle::{
+    Batch, Client, CustomEvent, CustomEventType, Environment, Error, Fate, Outcome, RetryPolicy, Uploader, User,
+    WhenFull,
+};
+use support::peer::Peer;
+use support::{batch, builder};
+
+const ACCEPTED: &str = "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A client whose waits are short.
+fn client(url: impl Into<String>) -> Client {
+    let policy = RetryPolicy::new().base(Duration::from_millis(5)).cap(Duration::from_millis(50));
+    builder(url).timeout(Duration::from_millis(500)).retry(policy).build().expect("a client")
+}
+
+fn start(client: Client) -> Uploader {
+    Uploader::builder(client).linger(Duration::from_millis(20)).start_rate(10_000).start().expect("a thread")
+}
+
+fn user(name: &str) -> User {
+    User::new(Batch::new(Environment::Development).customer_id(name)).expect("a user")
+}
+
+fn event(name: impl Into<String>) -> CustomEvent {
+    CustomEvent::new(name, CustomEventType::Other)
+}
+
+#[test]
+fn it_works_without_any_runtime() {
+    let server = MockServer::start_blocking();
+    let uploader = start(client(server.url()));
+    for n in 0..50 {
+        uploader.track(&user("1"), event(n.to_string())).expect("room");
+    }
+    uploader.send(batch()).wait().expect("room");
+    let counts = uploader.shutdown(MINUTE).wait();
+    assert_eq!((counts.accepted, counts.delivered), (51, 51));
+    assert!(counts.add_up());
+    let events: Vec<_> = server.batches().iter().map(|batch| batch["events"].as_array().map_or(0, Vec::len)).collect();
+    assert_eq!(events.iter().sum::<usize>(), 51);
+    assert!(events.len() < 51, "they gathered: {events:?}");
+    let times = server.batches()[0]["events"][0]["data"]["timestamp_unixtime_ms"].as_i64();
+    assert!(times.is_some(), "the time of an event is that of its tracking");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn it_never_blocks_a_runtime_of_one_thread() {
+    let server = MockServer::start().await;
+    let uploader = start(client(server.url()));
+    for _ in 0..250 {
+        uploader.send(batch()).await.expect("room");
+    }
+    assert_eq!(uploader.flush(MINUTE).await.delivered, 250);
+    uploader.try_send(batch()).expect("room");
+    assert_eq!(uploader.shutdown(MINUTE).await.delivered, 251);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_never_blocks_a_runtime_of_many_threads() {
+    let server = MockServer::start().await;
+    let uploader = start(client(server.url()));
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let uploader = uploader.clone();
+            tokio::spawn(async move {
+                for _ in 0..50 {
+                    uploader.send(batch()).await.expect("room");
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("the task");
+    }
+    assert_eq!(uploader.shutdown(MINUTE).await.delivered, 400);
+    assert_eq!(server.batches().len(), 400);
+}
+
+#[tokio::test]
+async fn dropping_the_last_handle_delivers_also_inside_a_runtime() {
+    let server = MockServer::start().await;
+    let uploader = start(client(server.url()));
+    let other = uploader.clone();
+    (0..150).for_each(|_| uploader.try_send(batch()).expect("room"));
+    drop(uploader);
+    other.try_send(batch()).expect("the other handle holds it");
+    drop(other);
+    assert_eq!(server.batches().len(), 151);
+}
+
+#[test]
+fn dropping_it_keeps_its_bound_while_a_request_stalls() {
+    let peer = Peer::start(|_| thread::sleep(MINUTE));
+    let stalling = builder(peer.url()).timeout(MINUTE).build().expect("a client");
+    let uploader = Uploader::builder(stalling)
+        .linger(Duration::ZERO)
+        .drop_deadline(Duration::from_millis(200))
+        .start()
+        .expect("a thread");
+    uploader.try_send(batch()).expect("room");
+    let started = Instant::now();
+    drop(uploader);
+    // Nearer to its bound than to what the request would take.
+    assert!(started.elapsed() < MINUTE / 2);
+}
+
+#[test]
+fn a_short_outage_loses_nothing() {
+    // For a second, refusals, resets and stalls in turn.
+    let since = Instant::now();
+    let failed = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&failed);
+    let peer = Peer::start(move |stream| {
+        if since.elapsed() > Duration::from_secs(1) {
+            let _ = stream.write_all(ACCEPTED.as_bytes());
+            return;
+        }
+        match count.fetch_add(1, Ordering::SeqCst) % 3 {
+            0 => _ = stream.write_all(b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n"),
+            1 => _ = stream.shutdown(Shutdown::Both),
+            // Nothing comes: the attempt times out.
+            _ => {}
+        }
+    });
+    let uploader = start(client(peer.url()));
+    for n in 0..500 {
+        let sent = uploader.send(batch().source_request_id(n.to_string()));
+        sent.wait().expect("room");
+    }
+    let counts = uploader.shutdown(MINUTE).wait();
+    assert_eq!((counts.delivered, counts.pending), (500, 0));
+    let delivered = peer.requests().len() - failed.load(Ordering::SeqCst);
+    println!("{} failed requests, {delivered} delivered", failed.load(Ordering::SeqCst));
+    assert!(failed.load(Ordering::SeqCst) >= 2);
+}
+
+#[test]
+fn one_bad_batch_is_told_with_the_words_of_the_service() {
+    let server = MockServer::start_blocking();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let callback = Arc::clone(&told);
+    let uploader = Uploader::builder(client(server.url()))
+        .start_rate(10_000)
+        .on_outcome(move |outcome: &Outcome| {
+            if let Fate::Rejected(error) = outcome.fate() {
+                callback.lock().expect("told").push(error.api_errors()[0].message.clone());
+            }
+        })
+        .start()
+        .expect("a thread");
+    for n in 0..300 {
+        let batch = if n == 137 { Batch { ip: Some("?".into()), ..batch() } } else { batch() };
+        uploader.try_send(batch).expect("room");
+    }
+    let counts = uploader.shutdown(MINUTE).wait();
+    assert_eq!((counts.delivered, counts.rejected), (299, 1));
+    let told = told.lock().expect("told");
+    assert!(told.len() == 1 && told[0].contains("/ip"), "{told:?}");
+}
+
+#[test]
+fn a_wrong_secret_stops_it_and_hands_everything_back() {
+    let server = MockServer::builder().credentials("other", "secret").start_blocking();
+    let uploader = start(client(server.url()));
+    for _ in 0..5 {
+        uploader.try_send(batch()).expect("room");
+    }
+    let counts = uploader.shutdown(MINUTE).wait();
+    assert_eq!((counts.pending, counts.delivered), (5, 0), "and nobody waits for the deadline");
+    assert_eq!(uploader.stopped().expect("an error").status().map(|status| status.as_u16()), Some(403));
+    assert_eq!(uploader.take_unsent().len(), 5);
+    assert!(uploader.take_unsent().is_empty());
+}
+
+#[test]
+fn it_shares_the_wait_of_its_client() {
+    let told = AtomicUsize::new(0);
+    let peer = Peer::start(move |stream| {
+        let answer = match told.fetch_add(1, Ordering::SeqCst) {
+            0 => "HTTP/1.1 429 Slow\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n",
+            _ => ACCEPTED,
+        };
+        let _ = stream.write_all(answer.as_bytes());
+    });
+    let once = builder(peer.url()).build().expect("a client");
+    let uploader = start(once.clone());
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let started = Instant::now();
+    runtime.block_on(once.upload(batch())).expect_err("429");
+    uploader.try_send(batch()).expect("room");
+    assert_eq!(uploader.shutdown(MINUTE).wait().delivered, 1);
+    assert!(started.elapsed() >= Duration::from_secs(1));
+}
+
+#[test]
+fn handles_can_cross_threads() {
+    fn check<T: Send + Sync + Clone + 'static>() {}
+    fn check_answer<T: Send + Future>(_: T) {}
+    check::<Uploader>();
+    check::<User>();
+    let uploader = start(client("http://127.0.0.1:1"));
+    check_answer(uploader.flush(Duration::ZERO));
+    check_answer(uploader.send(batch()));
+    let _: Error = Uploader::builder(client("http://127.0.0.1:1"))
+        .when_full(WhenFull::Wait(Duration::ZERO))
+        .max_batches(1)
+        .max_bytes(10)
+        .drop_deadline(Duration::ZERO)
+        .start()
+        .expect("a thread")
+        .try_send(batch())
+        .expect_err("too large for ten bytes");
+    uploader.shutdown(Duration::ZERO).wait();
+}
