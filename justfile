@@ -66,6 +66,11 @@ fuzz seconds="300":
             || exit 1; \
     done
 
+# Runs the uploader's threads in many orders, one step at a time.
+interleavings runs="10000":
+    RUSTFLAGS="--cfg mparticle_shuttle" INTERLEAVINGS={{runs}} cargo test --lib --no-default-features \
+        --target-dir target/interleavings uploader::tests::interleavings
+
 # Cost ratios beside named rivals.
 bench:
     cargo bench --bench serialise --bench upload --bench uploader --bench mock --bench spool

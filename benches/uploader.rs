@@ -1,5 +1,5 @@
-//! What the uploader costs who submits, what the way of sealed batches to the wire costs, and what a full queue takes of
-//! memory: `cargo bench --bench uploader`.
+//! What the uploader costs who submits, what the way of sealed batches to the wire costs, what a full queue takes of
+//! memory, and how much of a quota is used: `cargo bench --bench uploader`.
 
 mod support;
 
@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cpu_time::ThreadTime;
-use mparticle::{Batch, Client, Credentials, SealedBatch, Uploader, WhenFull};
+use mparticle::mock::{self, MockServer};
+use mparticle::{Batch, Client, Credentials, Environment, SealedBatch, Uploader, WhenFull};
 use reqwest::header::CONTENT_TYPE;
 use support::{batches, compare, hold, peer};
 
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     submitting();
     to_the_wire();
     memory();
+    quota();
     support::verdict()
 }
 
@@ -157,6 +159,31 @@ fn memory() {
     println!("{BATCHES} batches of {} bytes each", bytes / BATCHES);
     hold("resident memory of a queue, beside the bytes of its batches", ratio, 1.15);
     let _ = uploader.shutdown(Duration::ZERO).wait();
+}
+
+/// For 20 seconds under the mock's quota of 270 batches a second, after 20 in which the pace finds it.
+fn quota() {
+    const RATE: u32 = 270;
+    let server = MockServer::builder().rate(RATE).keep(100_000, 1 << 30).start_blocking();
+    let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build();
+    let uploader = Uploader::builder(client.expect("a client")).max_batches(20_000).start().expect("a thread");
+    for n in 0..15_000 {
+        let batch = Batch::new(Environment::Development).customer_id(n.to_string());
+        uploader.try_send(batch).expect("room");
+    }
+    thread::sleep(Duration::from_secs(20));
+    let (before, start) = (server.counts(), Instant::now());
+    thread::sleep(Duration::from_secs(20));
+    let (after, seconds) = (server.counts(), start.elapsed().as_secs_f64());
+    let _ = uploader.shutdown(Duration::ZERO).wait();
+    #[expect(clippy::cast_precision_loss, reason = "counts of a few thousand")]
+    let share = |part: u64, whole: f64| part as f64 / whole;
+    let used = share(after.batches - before.batches, f64::from(RATE) * seconds);
+    let requests = after.requests - before.requests;
+    let limited = share(after.refused - before.refused, f64::from(u32::try_from(requests).unwrap_or(u32::MAX)));
+    println!("under the mock's quota of {RATE} batches a second: {:.1} % of it is used", used * 100.0);
+    hold("the quota, beside what is used of it", 1.0 / used, 1.0 / 0.95);
+    hold("answers of 429, beside all", limited, 0.01);
 }
 
 fn resident_bytes() -> Option<usize> {

@@ -18,6 +18,7 @@ mod shared;
 pub mod spool;
 mod spooling;
 mod store;
+mod sync;
 mod telemetry;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -14,6 +14,7 @@ use super::queue::{Bounds, Content, Entry, Queue};
 use super::settings::{Settings, WhenFull};
 use super::spooling::Spooling;
 use super::store::Store;
+use super::sync::{Mutex, MutexGuard, PoisonError};
 use super::telemetry::Telemetry;
 use super::user::{Tracked, TrackedEvent, User};
 use super::waiting::{Promise, Waiting, promise};

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+
+use super::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// An answer of the uploader's thread.
 ///
@@ -110,7 +112,7 @@ impl<T> fmt::Debug for Waiting<T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(mparticle_shuttle)))]
 mod tests {
     use super::*;
 

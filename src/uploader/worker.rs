@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::mem;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -28,6 +28,9 @@ use crate::delivery::{self, Courier, Endpoint, Fate as Delivery, Road, later};
 use crate::error::Error;
 use crate::limits::MAX_BATCHES_PER_REQUEST;
 use crate::seal::SealedBatch;
+
+/// How long to wait before reading from a spool again that could not be read.
+const READ_DELAY: Duration = Duration::from_secs(1);
 
 /// Starts the thread.
 pub(super) fn start(
@@ -49,7 +52,8 @@ pub(super) async fn run<R: Road + Clone + 'static>(shared: Arc<Shared>, courier:
     let pace = Arc::new(Pace::new(shared.settings.rates, courier.policy(), courier.random()));
     // What can succeed later is sent again for as long as it takes: the pace keeps an outage from being made worse.
     let courier = courier.tireless();
-    let mut worker = Worker { shared, courier, pace, flights: JoinSet::new(), under_way: HashMap::new() };
+    let mut worker =
+        Worker { shared, courier, pace, flights: JoinSet::new(), under_way: HashMap::new(), read_again: None };
     worker.work().await;
     worker.end().await;
 }
@@ -60,6 +64,8 @@ struct Worker<R> {
     pace: Arc<Pace>,
     flights: JoinSet<delivery::Outcome>,
     under_way: HashMap<Id, Flight>,
+    /// When to read from the spool again, after it failed.
+    read_again: Option<Instant>,
 }
 
 /// A request on its way.
@@ -98,7 +104,7 @@ impl<R: Road + Clone + 'static> Worker<R> {
         let settings = &shared.settings;
         let mut state = shared.lock();
         state.admit_waiters(settings, now);
-        let mut look_again = state.waiters_until().unwrap_or(far).min(far);
+        let mut look_again = [state.waiters_until(), self.read_again].into_iter().flatten().fold(far, Instant::min);
         for flush in &state.flushes {
             look_again = look_again.min(flush.until);
         }
@@ -212,7 +218,7 @@ impl<R: Road + Clone + 'static> Worker<R> {
     }
 
     /// Reads from the spool what can soon be sent, and accounts for what the spool gave up.
-    fn read_ahead(&self) {
+    fn read_ahead(&mut self) {
         let store = match &self.shared.lock().spooling {
             Some(spooling) => Arc::clone(&spooling.store),
             None => return,
@@ -221,10 +227,20 @@ impl<R: Road + Clone + 'static> Worker<R> {
         if !given_up.is_empty() {
             let mut guard = self.shared.lock();
             let state = &mut *guard;
-            let told = state.spooling.as_mut().map(|spooling| spooling.give_up(given_up, &mut state.ledger));
+            let told = state.spooling.as_mut().map(|spooling| {
+                // What was given up was confirmed before, and has to be known as that first. The next wait for the disk
+                // brings its own waker.
+                let mut context = Context::from_waker(Waker::noop());
+                let _ = spooling.settle(&mut context, &mut state.ledger, &mut state.queue);
+                spooling.give_up(given_up, &mut state.ledger)
+            });
             self.shared.unlock(guard);
             self.shared.teller.tell(told.unwrap_or_default());
         }
+        if self.read_again.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        self.read_again = None;
         loop {
             {
                 let state = self.shared.lock();
@@ -234,10 +250,14 @@ impl<R: Road + Clone + 'static> Worker<R> {
                 }
             }
             // Without the lock: this reads from the disk.
-            let record = store.next().unwrap_or_else(|error| {
-                tracing::warn!(%error, "the spool could not be read");
-                None
-            });
+            let record = match store.next() {
+                Ok(record) => record,
+                Err(error) => {
+                    tracing::warn!(%error, "the spool could not be read");
+                    self.read_again = Some(later(Instant::now(), READ_DELAY));
+                    return;
+                }
+            };
             let mut guard = self.shared.lock();
             let state = &mut *guard;
             if let Some(spooling) = &mut state.spooling {

@@ -1,10 +1,18 @@
 //! The uploader over a road in memory, under virtual time.
+#![cfg_attr(mparticle_shuttle, allow(dead_code, unused_imports, reason = "most of it is for the others"))]
 #![allow(clippy::needless_pass_by_value, reason = "names and numbers, as they come")]
 
+#[cfg(mparticle_shuttle)]
+mod interleavings;
+#[cfg(not(mparticle_shuttle))]
 mod load;
+#[cfg(not(mparticle_shuttle))]
 mod order;
+#[cfg(not(mparticle_shuttle))]
 mod policies;
+#[cfg(not(mparticle_shuttle))]
 mod spooled;
+#[cfg(not(mparticle_shuttle))]
 mod timing;
 
 use std::ops::Deref;

@@ -32,6 +32,8 @@ struct Inner {
     fails: bool,
     /// Nothing is even taken.
     full: bool,
+    /// So often reading fails.
+    unreadable: u32,
 }
 
 impl Disk {
@@ -75,6 +77,10 @@ impl Store for Disk {
 
     fn next(&self) -> Result<Option<Record>, Error> {
         let mut inner = self.lock();
+        if inner.unreadable > 0 {
+            inner.unreadable -= 1;
+            return Err(Error::config("the disk is unreadable"));
+        }
         let Some(number) = inner.unread.pop_front() else { return Ok(None) };
         let record = inner.records.iter().find(|(of, _)| *of == number).map(|(_, batch)| batch.clone());
         Ok(record.map(|batch| Record { number, endpoint: Endpoint::BulkEvents, batch }))
@@ -203,6 +209,17 @@ async fn a_broken_disk_leaves_the_memory_road() {
     rig.try_send(batch(0, 0)).expect("memory has room");
     assert_eq!(rig.try_send(batch(1, 1)).expect_err("full").kind(), ErrorKind::Full);
     assert_eq!(rig.end(SECOND).await.pending, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spool_that_cannot_be_read_is_read_again() {
+    let (rig, disk) = on_disk(Memory::answering(|_| accepted()), settings());
+    disk.lock().unreadable = 3;
+    (0..20).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
+    let start = Instant::now();
+    assert_eq!(rig.flush(60 * SECOND).await.delivered, 20);
+    assert_eq!(start.elapsed(), 3 * SECOND);
+    rig.end(SECOND).await;
 }
 
 #[tokio::test(start_paused = true)]
