@@ -1,39 +1,37 @@
-//! A function that is frozen as soon as it returns: it sends and awaits the answer, within its own time. `cargo run --example
-//! serverless`
+//! A function that may be frozen as soon as it has answered: it sends now and awaits the answer, within a deadline of its own.
+//! `cargo run --example serverless`
 
 use std::time::Duration;
 
 use mparticle::mock::{self, Fault, MockServer};
-use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, RetryPolicy};
+use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, Error, RetryPolicy};
 
-/// What is called for each request. Nothing may be left to be done when it returns.
-async fn handle(client: &Client, order: u32) -> &'static str {
+/// One call of the function. Nothing of it is left in memory when it returns: a batch is accepted, or in the error.
+async fn handle(client: &Client, customer: &str) -> Result<(), Error> {
     let batch = Batch::new(Environment::Development)
-        .customer_id("123456")
-        .event(CustomEvent::new("Ordered", CustomEventType::Transaction).attribute("order", order));
-    match client.upload(batch).await {
-        Ok(_) => "ordered",
-        // Here a queue of the platform's would take `error.into_unsent()`: sealed, so that sending it again is safe.
-        Err(error) => {
-            eprintln!("order {order} is not told: {error} after {} attempts", error.attempts());
-            "ordered all the same"
-        }
-    }
+        .customer_id(customer)
+        .event(CustomEvent::new("Signed Up", CustomEventType::Other));
+    client.upload(batch).await.map(drop)
 }
 
 #[tokio::main]
-async fn main() -> Result<(), mparticle::Error> {
-    // Made once, and kept as long as the platform keeps the process: connections are reused from call to call.
-    let server = MockServer::builder().script([Fault::status(503), Fault::status(503)]).start().await;
+async fn main() -> Result<(), Error> {
+    let server = MockServer::builder().script([Fault::status(503), Fault::lost_answer()]).start().await;
+    // Made once and kept between calls: its connections are kept with it. The platform's own limit is longer than this one.
     let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET))
         .base_url(server.url())
         .timeout(Duration::from_secs(2))
-        .retry(RetryPolicy::new().base(Duration::from_millis(50)).deadline(Duration::from_secs(3)))
+        .retry(RetryPolicy::new().deadline(Duration::from_secs(5)))
         .build()?;
 
-    for order in 1..=3 {
-        println!("{}", handle(&client, order).await);
+    for customer in ["customer-1", "customer-2"] {
+        match handle(&client, customer).await {
+            Ok(()) => println!("{customer}: accepted"),
+            // Sealed and safe to send again: into the platform's own queue with it, as JSON.
+            Err(error) => println!("{customer}: {} to be queued, {error}", error.unsent().len()),
+        }
     }
+    println!("{} requests, {} batches", server.counts().requests, server.counts().batches);
     println!("the mock received: {:#}", server.batches()[0]);
     Ok(())
 }

@@ -18,12 +18,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let user = User::new(Batch::new(Environment::Development).customer_id(format!("customer-{n}")))?;
         uploader.track(&user, CustomEvent::new("Added Note", CustomEventType::UserContent))?;
     }
-    println!("during the outage: {:?}", uploader.shutdown(Duration::from_secs(1)).wait());
+    let counts = uploader.shutdown(Duration::from_secs(1)).wait();
+    println!("during the outage: {} of {} events on the disk", counts.spooled, counts.accepted);
     drop(uploader); // the spool is free for the next one
 
     server.recover();
     let uploader = start()?;
-    println!("after the restart: {:?}", uploader.shutdown(Duration::from_secs(10)).wait());
+    let counts = uploader.shutdown(Duration::from_secs(10)).wait();
+    println!("after the restart: {} of {} batches delivered", counts.delivered, counts.recovered);
     drop(uploader);
 
     println!("the mock received: {:#}", server.batches()[0]);

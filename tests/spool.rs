@@ -231,7 +231,8 @@ fn a_directory_that_goes_away_is_an_error_and_no_more() {
     let path = dir.path().join("spool");
     let spool = Spool::open(&path, Settings::new().segment_bytes(200)).expect("a spool");
     append(&spool, "[1]");
-    fs::remove_dir_all(&path).expect("removed");
+    // The spool may write its cursor while the directory is being emptied.
+    assert!((0..100).any(|_| fs::remove_dir_all(&path).is_ok()), "removed");
     let outcomes: Vec<_> =
         (0..10).map(|_| spool.append(Endpoint::Events, "{}").expect("there is room").wait().is_ok()).collect();
     assert!(outcomes.contains(&false));
@@ -239,7 +240,7 @@ fn a_directory_that_goes_away_is_an_error_and_no_more() {
     while let Ok(Some(_)) = spool.next_record() {}
     fs::create_dir(&path).expect("a directory");
     let works_again = || spool.append(Endpoint::Events, "{}").expect("there is room").wait().is_ok();
-    assert!(works_again() || works_again());
+    assert!((0..10).any(|_| works_again()), "after the segments whose files are gone");
 }
 
 /// What the fuzz target holds, for its corpus.

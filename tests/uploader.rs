@@ -59,7 +59,7 @@ fn it_works_without_any_runtime() {
 
 #[tokio::test(flavor = "current_thread")]
 async fn it_never_blocks_a_runtime_of_one_thread() {
-    let server = MockServer::start_blocking();
+    let server = MockServer::start().await;
     let uploader = start(client(server.url()));
     for _ in 0..250 {
         uploader.send(batch()).await.expect("room");
@@ -71,7 +71,7 @@ async fn it_never_blocks_a_runtime_of_one_thread() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_never_blocks_a_runtime_of_many_threads() {
-    let server = MockServer::start_blocking();
+    let server = MockServer::start().await;
     let uploader = start(client(server.url()));
     let tasks: Vec<_> = (0..8)
         .map(|_| {
@@ -92,7 +92,7 @@ async fn it_never_blocks_a_runtime_of_many_threads() {
 
 #[tokio::test]
 async fn dropping_the_last_handle_delivers_also_inside_a_runtime() {
-    let server = MockServer::start_blocking();
+    let server = MockServer::start().await;
     let uploader = start(client(server.url()));
     let other = uploader.clone();
     (0..150).for_each(|_| uploader.try_send(batch()).expect("room"));
