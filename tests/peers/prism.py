@@ -89,7 +89,11 @@ def objects(text):
     """The JSON objects within a text."""
     decoder, at = json.JSONDecoder(), 0
     while (at := text.find("{", at)) >= 0:
-        found, at = decoder.raw_decode(text, at)
+        try:
+            found, at = decoder.raw_decode(text, at)
+        except json.JSONDecodeError:
+            at += 1  # A brace of something else that the program prints.
+            continue
         yield found
 
 
