@@ -26,12 +26,14 @@ struct Slot<T> {
 
 struct State<T> {
     answer: Option<T>,
+    /// Whether a thread waits: waking nobody is still a call to the system.
+    waited_for: bool,
     waker: Option<Waker>,
 }
 
 /// A promise, and what waits for it. `otherwise` answers if the promise is dropped.
 pub(super) fn promise<T>(otherwise: impl FnOnce() -> T + Send + 'static) -> (Promise<T>, Waiting<T>) {
-    let state = Mutex::new(State { answer: None, waker: None });
+    let state = Mutex::new(State { answer: None, waited_for: false, waker: None });
     let slot = Arc::new(Slot { state, given: Condvar::new() });
     (Promise { slot: Arc::clone(&slot), otherwise: Some(Box::new(otherwise)) }, Waiting(slot))
 }
@@ -44,9 +46,11 @@ impl<T> Slot<T> {
     fn give(&self, answer: T) {
         let mut state = self.lock();
         state.answer = Some(answer);
-        let waker = state.waker.take();
+        let (waited_for, waker) = (state.waited_for, state.waker.take());
         drop(state);
-        self.given.notify_all();
+        if waited_for {
+            self.given.notify_all();
+        }
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -76,8 +80,12 @@ impl<T> Drop for Promise<T> {
 impl<T> Waiting<T> {
     /// The answer is there already.
     pub(super) fn ready(answer: T) -> Self {
-        let state = Mutex::new(State { answer: Some(answer), waker: None });
+        let state = Mutex::new(State { answer: Some(answer), waited_for: false, waker: None });
         Self(Arc::new(Slot { state, given: Condvar::new() }))
+    }
+
+    pub(super) fn is_answered(&self) -> bool {
+        self.0.lock().answer.is_some()
     }
 
     /// Blocks the thread until the answer is there. Inside async code await it instead: a thread that waits runs nothing
@@ -88,6 +96,7 @@ impl<T> Waiting<T> {
             if let Some(answer) = state.answer.take() {
                 return answer;
             }
+            state.waited_for = true;
             state = self.0.given.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -108,7 +117,7 @@ impl<T> Future for Waiting<T> {
 
 impl<T> fmt::Debug for Waiting<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiting").field("answered", &self.0.lock().answer.is_some()).finish()
+        f.debug_struct("Waiting").field("answered", &self.is_answered()).finish()
     }
 }
 

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
+use super::super::waiting::{self, Waiting};
 use crate::error::Error;
 
 /// Tells when something is written, as durably as [`Settings::fsync`](super::Settings::fsync) says, or why it is not.
@@ -13,61 +13,21 @@ use crate::error::Error;
 /// Await it, or [`wait`](Self::wait) for it: both work in any thread, inside and outside of any runtime. Dropping it
 /// changes nothing about what it stands for.
 #[must_use = "only the receipt tells whether it was written"]
-pub struct Receipt(Arc<Slot>);
+pub struct Receipt(Waiting<io::Result<()>>);
 
 /// The other end. Dropped without an outcome, it says that the spool was closed.
-pub(super) struct Promise(Arc<Slot>);
-
-#[derive(Default)]
-struct Slot {
-    state: Mutex<State>,
-    settled: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    outcome: Option<io::Result<()>>,
-    /// Whether a thread waits: waking nobody is still a call to the system.
-    waited_for: bool,
-    waker: Option<Waker>,
-}
+pub(super) struct Promise(waiting::Promise<io::Result<()>>);
 
 pub(super) fn receipt() -> (Promise, Receipt) {
-    let slot = Arc::new(Slot::default());
-    (Promise(Arc::clone(&slot)), Receipt(slot))
-}
-
-impl Slot {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn settle(&self, outcome: io::Result<()>) {
-        let mut state = self.lock();
-        if state.outcome.is_none() {
-            state.outcome = Some(outcome);
-            let (waited_for, waker) = (state.waited_for, state.waker.take());
-            drop(state);
-            if waited_for {
-                self.settled.notify_one();
-            }
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        }
-    }
+    let closed = || Err(io::Error::new(io::ErrorKind::BrokenPipe, "the spool is closed"));
+    let (promise, waiting) = waiting::promise(closed);
+    (Promise(promise), Receipt(waiting))
 }
 
 impl Promise {
     pub(super) fn settle(self, outcome: &io::Result<()>) {
         // An io::Error is not Clone, and each receipt of a group gets its own.
-        self.0.settle(outcome.as_ref().copied().map_err(|error| io::Error::new(error.kind(), error.to_string())));
-    }
-}
-
-impl Drop for Promise {
-    fn drop(&mut self) {
-        self.0.settle(Err(io::Error::new(io::ErrorKind::BrokenPipe, "the spool is closed")));
+        self.0.keep(outcome.as_ref().copied().map_err(|error| io::Error::new(error.kind(), error.to_string())));
     }
 }
 
@@ -78,27 +38,15 @@ impl Receipt {
     /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if it could not be written. It may be on the disk all the same,
     /// and be read after a restart: after a failed fsync nobody knows.
     pub fn wait(self) -> Result<(), Error> {
-        let mut state = self.0.lock();
-        loop {
-            if let Some(outcome) = state.outcome.take() {
-                return outcome.map_err(not_written);
-            }
-            state.waited_for = true;
-            state = self.0.settled.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        self.0.wait().map_err(not_written)
     }
 }
 
 impl Future for Receipt {
     type Output = Result<(), Error>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.0.lock();
-        if let Some(outcome) = state.outcome.take() {
-            return Poll::Ready(outcome.map_err(not_written));
-        }
-        state.waker = Some(context.waker().clone());
-        Poll::Pending
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context).map_err(not_written)
     }
 }
 
@@ -108,6 +56,6 @@ fn not_written(error: io::Error) -> Error {
 
 impl fmt::Debug for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receipt").field("settled", &self.0.lock().outcome.is_some()).finish()
+        f.debug_struct("Receipt").field("settled", &self.0.is_answered()).finish()
     }
 }
