@@ -37,7 +37,7 @@ fn strict(mut document: Value) -> Value {
     }
     let one_kind: Vec<_> = COMMERCE_KINDS.iter().map(|kind| json!({ "required": [kind] })).collect();
     schemas["CommerceEvent"]["oneOf"] = one_kind.into();
-    write_out_formats(&mut document["components"]["schemas"]);
+    change_each(&mut document["components"]["schemas"], write_out_formats);
     document
 }
 
@@ -59,29 +59,33 @@ fn close_payload(schema: &mut Value, common: &Value) {
     *schema = closed;
 }
 
-fn write_out_formats(node: &mut Value) {
+fn write_out_formats(schema: &mut Map<String, Value>) {
+    let range = match schema.get("format").and_then(Value::as_str) {
+        Some("int32") => Some((i32::MIN.into(), i32::MAX.into())),
+        Some("int64") => Some((i64::MIN, i64::MAX)),
+        Some("ip") => {
+            schema.remove("type");
+            schema.remove("format");
+            let formats = json!([{ "type": "string", "format": "ipv4" }, { "type": "string", "format": "ipv6" }]);
+            schema.insert("anyOf".into(), formats);
+            None
+        }
+        _ => None,
+    };
+    if let Some((minimum, maximum)) = range {
+        schema.insert("minimum".into(), minimum.into());
+        schema.insert("maximum".into(), maximum.into());
+    }
+}
+
+/// Changes each object within a schema, the outer ones first.
+fn change_each(node: &mut Value, change: fn(&mut Map<String, Value>)) {
     match node {
         Value::Object(object) => {
-            let range = match object.get("format").and_then(Value::as_str) {
-                Some("int32") => Some((i32::MIN.into(), i32::MAX.into())),
-                Some("int64") => Some((i64::MIN, i64::MAX)),
-                Some("ip") => {
-                    object.remove("type");
-                    object.remove("format");
-                    let formats =
-                        json!([{ "type": "string", "format": "ipv4" }, { "type": "string", "format": "ipv6" }]);
-                    object.insert("anyOf".into(), formats);
-                    None
-                }
-                _ => None,
-            };
-            if let Some((minimum, maximum)) = range {
-                object.insert("minimum".into(), minimum.into());
-                object.insert("maximum".into(), maximum.into());
-            }
-            object.values_mut().for_each(write_out_formats);
+            change(object);
+            object.values_mut().for_each(|value| change_each(value, change));
         }
-        Value::Array(items) => items.iter_mut().for_each(write_out_formats),
+        Value::Array(items) => items.iter_mut().for_each(|item| change_each(item, change)),
         _ => {}
     }
 }
@@ -150,56 +154,34 @@ impl Parts {
 /// Without limits, with null allowed wherever it means absent (at every declared property that may be absent), and with the
 /// edge of 64 bits held.
 fn for_validator(mut schema: Value) -> Value {
-    without_limits(&mut schema);
-    with_nulls(&mut schema);
-    with_edges(&mut schema);
+    for change in [without_limits, with_nulls, with_edge] {
+        change_each(&mut schema, change);
+    }
     schema
 }
 
-/// Marks what holds whole numbers of 64 bits.
-fn with_edges(node: &mut Value) {
-    match node {
-        Value::Object(object) => {
-            if object.get("minimum").and_then(Value::as_i64) == Some(i64::MIN) {
-                object.insert(NOT_ROUNDED.into(), true.into());
-            }
-            object.values_mut().for_each(with_edges);
-        }
-        Value::Array(items) => items.iter_mut().for_each(with_edges),
-        _ => {}
+fn without_limits(schema: &mut Map<String, Value>) {
+    schema.retain(|key, value| !(LIMITS.contains(&key.as_str()) && value.is_u64()));
+}
+
+fn with_edge(schema: &mut Map<String, Value>) {
+    if schema.get("minimum").and_then(Value::as_i64) == Some(i64::MIN) {
+        schema.insert(NOT_ROUNDED.into(), true.into());
     }
 }
 
-fn without_limits(node: &mut Value) {
-    match node {
-        Value::Object(object) => {
-            object.retain(|key, value| !(LIMITS.contains(&key.as_str()) && value.is_u64()));
-            object.values_mut().for_each(without_limits);
+fn with_nulls(schema: &mut Map<String, Value>) {
+    let required = schema.get("required").cloned().unwrap_or_default();
+    let is_required = |name: &str| required.as_array().is_some_and(|names| names.iter().any(|n| n == name));
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        for (name, property) in properties {
+            if !is_required(name) {
+                allow_null(property);
+            }
         }
-        Value::Array(items) => items.iter_mut().for_each(without_limits),
-        _ => {}
     }
-}
-
-fn with_nulls(schema: &mut Value) {
-    match schema {
-        Value::Object(object) => {
-            let required = object.get("required").cloned().unwrap_or_default();
-            let is_required = |name: &str| required.as_array().is_some_and(|names| names.iter().any(|n| n == name));
-            if let Some(Value::Object(properties)) = object.get_mut("properties") {
-                for (name, property) in properties {
-                    if !is_required(name) {
-                        allow_null(property);
-                    }
-                }
-            }
-            if let Some(Value::Array(kinds)) = object.get_mut("oneOf") {
-                kinds.iter_mut().for_each(require_more_than_null);
-            }
-            object.values_mut().for_each(with_nulls);
-        }
-        Value::Array(items) => items.iter_mut().for_each(with_nulls),
-        _ => {}
+    if let Some(Value::Array(kinds)) = schema.get_mut("oneOf") {
+        kinds.iter_mut().for_each(require_more_than_null);
     }
 }
 

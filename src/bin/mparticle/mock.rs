@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use mparticle::contract::{Severity, Violation};
 use mparticle::mock::{self, Counts, FaultPlan, MockServer, NotAFault, Received};
 
@@ -138,7 +138,7 @@ async fn ended() {
 }
 
 /// How requests are told on stdout.
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy)]
 enum Output {
     Text,
     Json,
