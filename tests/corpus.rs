@@ -7,9 +7,8 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mparticle::contract::{self, Problem};
 use mparticle::mock::MockServer;
-use serde_json::Value;
+use support::any_body;
 use support::raw::exchange;
 
 /// Longer than anything takes on a busy machine, and shorter than the time that the mock gives a slow client.
@@ -37,15 +36,7 @@ async fn any_bytes_on_a_connection_leave_the_mock_standing() {
 #[test]
 fn any_body_is_held_against_the_contract() {
     for (path, bytes) in corpus("mock_body") {
-        let Ok(body) = serde_json::from_slice::<Value>(&bytes) else { continue };
-        for violations in
-            [contract::check_batch(&body), contract::check_historical(&body, chrono::DateTime::UNIX_EPOCH)]
-        {
-            assert!(violations.len() <= contract::MAX_VIOLATIONS + 1);
-            for violation in support::errors(violations) {
-                let there = violation.problem == Problem::More || body.pointer(&violation.pointer).is_some();
-                assert!(there, "{}: {violation}", path.display());
-            }
-        }
+        println!("{}", path.display()); // shown if it fails
+        any_body::check(&bytes);
     }
 }

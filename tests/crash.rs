@@ -3,15 +3,17 @@
 //! The child is this very test, with the spool's directory in its environment. `CRASH_ROUNDS` says how often, 60 times
 //! without it; `CRASH_SEED` where the dice start.
 
+mod support;
+
 use std::collections::BTreeSet;
 use std::env;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::Duration;
 
 use mparticle::spool::{Endpoint, Inspector, Receipt, Settings, Spool};
+use support::killed::kill_after;
 
 const NAME: &str = "what_was_confirmed_survives_sigkill";
 const CHILD_DIR: &str = "CRASH_CHILD_DIR";
@@ -73,34 +75,20 @@ fn parent(rounds: u64, mut seed: u64) {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut pending, mut next, mut confirmed) = (BTreeSet::new(), 0, 0);
     for round in 0..rounds {
-        let mut child = start(dir.path(), next);
-        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let child = start(dir.path(), next);
         let mut dice = || {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             seed >> 33
         };
-        let (mut lines_left, micros) = (dice() % 300, dice() % 3_000);
-        let (mut child, mut killer) = (Some(child), None);
-        for line in lines.map_while(Result::ok) {
+        let (lines, pause) = (dice() % 300, Duration::from_micros(dice() % 3_000));
+        kill_after(round, child, lines, pause, |line| {
             if let Some(id) = line.strip_prefix(CONFIRMED) {
                 pending.insert(id.parse().expect("a number"));
                 confirmed += 1;
             } else if let Some(id) = line.strip_prefix(DONE) {
                 pending.remove(&id.parse().expect("a number"));
             }
-            if lines_left > 0 {
-                lines_left -= 1;
-            } else if let Some(mut child) = child.take() {
-                // At no moment in particular; then what is left in the pipe is read to its end.
-                killer = Some(thread::spawn(move || {
-                    thread::sleep(Duration::from_micros(micros));
-                    child.kill().expect("SIGKILL");
-                    child.wait().expect("it ended")
-                }));
-            }
-        }
-        let killer = killer.unwrap_or_else(|| panic!("round {round}: the child ended by itself"));
-        assert_eq!(killer.join().expect("no panic").code(), None, "round {round}: the child did not end by itself");
+        });
         next = assert_all_there(dir.path(), &pending, next, round);
     }
     assert!(confirmed > 10 * rounds, "{confirmed} confirmed records prove little");

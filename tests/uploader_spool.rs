@@ -8,15 +8,15 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::env;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::Duration;
 
 use mparticle::mock::{Fault, MockServer};
 use mparticle::spool::Inspector;
 use mparticle::{Batch, Counts, Environment, FirstRun, Uploader};
+use support::killed::kill_after;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -135,29 +135,15 @@ fn parent(rounds: u64, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let (mut used, mut confirmed) = (BTreeSet::new(), BTreeSet::new());
     for round in 0..rounds {
-        let mut child = start(dir.path(), &server.url(), round * 1_000_000);
-        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let (mut lines_left, pause) = (random.u32(0..200), Duration::from_micros(random.u64(0..20_000)));
-        let (mut child, mut killer) = (Some(child), None);
-        for line in lines.map_while(Result::ok) {
+        let child = start(dir.path(), &server.url(), round * 1_000_000);
+        let (lines, pause) = (random.u64(0..200), Duration::from_micros(random.u64(0..20_000)));
+        kill_after(round, child, lines, pause, |line| {
             if let Some(id) = line.strip_prefix(USED) {
                 used.insert(id.to_owned());
             } else if let Some(id) = line.strip_prefix(CONFIRMED) {
                 confirmed.insert(id.to_owned());
             }
-            if lines_left > 0 {
-                lines_left -= 1;
-            } else if let Some(mut child) = child.take() {
-                // At no moment in particular; then what is left in the pipe is read to its end.
-                killer = Some(thread::spawn(move || {
-                    thread::sleep(pause);
-                    child.kill().expect("SIGKILL");
-                    child.wait().expect("it ended")
-                }));
-            }
-        }
-        let killer = killer.unwrap_or_else(|| panic!("round {round}: the child ended by itself"));
-        assert_eq!(killer.join().expect("no panic").code(), None, "round {round}: the child did not end by itself");
+        });
     }
     // Among so many faults the pace is that of an outage: the last of it goes under a clear sky.
     server.recover();

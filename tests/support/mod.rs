@@ -1,6 +1,8 @@
 //! What several tests share. Each test file is a crate of its own and uses a part of it.
 #![allow(dead_code)]
 
+pub mod any_body;
+pub mod killed;
 pub mod peer;
 pub mod raw;
 pub mod values;
