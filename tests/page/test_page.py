@@ -337,6 +337,8 @@ class Access(PageTest):
         self.eventually(lambda: self.texts("#requests .json"), "the JSON")
 
     def violations_of_axe(self):
+        # A card that is still fading in has paler colours than the ones it is held to.
+        self.eventually(lambda: self.script("return document.getAnimations().length === 0"), "the page at rest")
         self.script(pathlib.Path(os.environ["AXE"]).read_text())
         passed, found = self.browser.execute_async_script(
             "const done = arguments[0]; axe.run(document, { preload: false }).then(({ passes, violations }) =>"
