@@ -152,9 +152,9 @@ fn what_cannot_be_is_told_with_its_exit_code() {
     let taken = mparticle::mock::MockServer::start_blocking();
     let port = taken.url().rsplit(':').next().expect("a port").to_owned();
     let table: [(&[&str], i32, &str); 8] = [
-        (&["mock", "--port", &port], 1, "error: cannot listen on 127.0.0.1, port "),
-        (&["mock", "--fault", "5o3"], 1, "error: there is no fault \"5o3\""),
-        (&["mock", "--fault", "503@200%"], 1, "error: \"200%\" is not a share of the requests, as 10%"),
+        (&["mock", "--port", &port], 4, "error: cannot listen on 127.0.0.1, port "),
+        (&["mock", "--fault", "5o3"], 2, "error: there is no fault \"5o3\""),
+        (&["mock", "--fault", "503@200%"], 2, "error: \"200%\" is not a share of the requests, as 10%"),
         (&["mock", "--rate", "0"], 2, "error: invalid value '0' for '--rate <BATCHES>'"),
         (&["mock", "--acceleration", "2"], 2, "error: the following required arguments were not provided"),
         (&["mock", "--port", "65536"], 2, "error: invalid value '65536' for '--port <PORT>'"),

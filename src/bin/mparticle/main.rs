@@ -1,5 +1,6 @@
 //! The command line: a thin shell over the library. Data goes to stdout, words go to stderr.
 
+mod exit;
 mod mock;
 
 use std::process::ExitCode;
@@ -9,6 +10,7 @@ use clap::{Parser, Subcommand};
 /// Send events to mParticle, and test what you send
 #[derive(Parser)]
 #[command(name = "mparticle", version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(after_help = exit::CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -24,10 +26,10 @@ fn main() -> ExitCode {
         Command::Mock(arguments) => mock::run(arguments),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            failure.code()
         }
     }
 }

@@ -1,11 +1,13 @@
 //! `mparticle mock`: a service to send to, at a terminal.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 
 use clap::Args;
 use mparticle::contract::{Severity, Violation};
 use mparticle::mock::{self, Counts, FaultPlan, MockServer, NotAFault, Received};
+
+use crate::exit::{self, Exit, Failure};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -67,9 +69,9 @@ pub struct Arguments {
 }
 
 /// Starts the mock, prints a line a request until it is told to end, and then a summary.
-pub fn run(arguments: Arguments) -> Result<(), String> {
+pub fn run(arguments: Arguments) -> exit::Result {
     let Arguments { port, bind, lenient, rate, acceleration, fault, seed, key, secret, json } = arguments;
-    let faults = plan(&fault).map_err(|error| error.to_string())?;
+    let faults = plan(&fault).map_err(|error| Failure::usage(error.to_string()))?;
     let shown_secret = if secret == mock::SECRET { mock::SECRET } else { "(as given)" };
     let mut builder = MockServer::builder().listen((bind, port)).credentials(&key, secret).faults(faults).seed(seed);
     if lenient {
@@ -81,13 +83,14 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
     if let Some(factor) = acceleration {
         builder = builder.acceleration(factor);
     }
-    let server = builder.try_start().map_err(|error| format!("cannot listen on {bind}, port {port}: {error}"))?;
+    let server =
+        builder.try_start().map_err(|error| Failure::system(&format!("listen on {bind}, port {port}"), &error))?;
     let output = if json { Output::Json } else { Output::Text };
     eprintln!("listening on {} (key {key}, secret {shown_secret}); open it in a browser to watch", server.url());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| format!("no runtime can be had: {error}"))?;
+        .map_err(|error| Failure::system("start a runtime", &error))?;
     let written = runtime.block_on(async {
         output.start(&server.url())?;
         let mut requests = server.watch();
@@ -108,11 +111,7 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
         }
         output.end(&server.counts(), requests.missed())
     });
-    match written {
-        // Nobody reads any more, as in `mparticle mock | head`.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        other => other.map_err(|error| format!("cannot write: {error}")),
-    }
+    written.map_or_else(|error| Failure::output(&error), |()| Ok(Exit::Done))
 }
 
 fn plan(texts: &[String]) -> Result<FaultPlan, NotAFault> {

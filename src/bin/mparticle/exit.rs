@@ -1,0 +1,94 @@
+//! How a command ends: with an exit code that a script can rely on, and words for a person.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::process::ExitCode;
+
+use mparticle::{Error, ErrorKind as Kind};
+
+/// The exit codes, as `mparticle --help` lists them.
+pub const CODES: &str = "\
+Exit codes:
+  0    all is well
+  1    something in the data is wrong, or was rejected; the rest was done
+  2    wrong arguments, profile or environment variables; nothing was done
+  3    not everything could be sent; the same again, or --resume, sends the rest
+  4    a file cannot be read or written
+  130  ended by Ctrl-C; 143 by SIGTERM";
+
+/// How a command ended that did its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Done,
+    /// Something in the data is wrong, or was rejected.
+    Findings,
+    /// The service could not be reached, or refused the credentials.
+    Unsent,
+    /// A signal of this number asked it to end.
+    Interrupted(u8),
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => Self::SUCCESS,
+            Exit::Findings => Self::from(1),
+            Exit::Unsent => Self::from(3),
+            Exit::Interrupted(signal) => Self::from(128 + signal),
+        }
+    }
+}
+
+/// Why a command could not do its work. Its text goes to stderr.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    words: String,
+}
+
+pub type Result<T = Exit> = std::result::Result<T, Failure>;
+
+impl Failure {
+    /// The arguments, the profile or the environment are not right.
+    pub fn usage(words: impl Into<String>) -> Self {
+        Self { code: 2, words: words.into() }
+    }
+
+    /// A file cannot be read or written: "cannot open FILE: no such file".
+    pub fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
+        Self { code: 4, words: format!("cannot {doing} {}: {error}", path.display()) }
+    }
+
+    /// Something else that the system refuses.
+    pub fn system(doing: &str, error: &io::Error) -> Self {
+        Self { code: 4, words: format!("cannot {doing}: {error}") }
+    }
+
+    /// Writing to stdout failed. Nobody reads any more, as in `mparticle check FILE | head`: that is no failure.
+    pub fn output(error: &io::Error) -> Result {
+        if error.kind() == ErrorKind::BrokenPipe { Ok(Exit::Done) } else { Err(Self::system("write", error)) }
+    }
+
+    pub fn code(&self) -> ExitCode {
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let code = match error.kind() {
+            Kind::Config => 2,
+            Kind::Spool => 4,
+            Kind::Invalid | Kind::Limit => 1,
+            _ => 3,
+        };
+        Self { code, words: error.to_string() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
