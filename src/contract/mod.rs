@@ -143,6 +143,14 @@ pub fn check_historical(body: &Value, now: DateTime<Utc>) -> Vec<Violation> {
     CONTRACT.check_batches(body, Some(now))
 }
 
+/// One batch of such a body: as [`check_batch`], with the warnings of [`check_historical`].
+#[must_use]
+pub fn check_historical_batch(body: &Value, now: DateTime<Utc>) -> Vec<Violation> {
+    let mut violations = Violations::default();
+    CONTRACT.check_batch(body, "", Some(now), &mut violations);
+    violations.into_listed()
+}
+
 /// One component of the document, as it is published, with formats and limits held.
 ///
 /// For a whole body [`check_batch`] and [`check_batches`] know more.

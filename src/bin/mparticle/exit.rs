@@ -55,6 +55,7 @@ impl Failure {
         Self { code: 2, words: words.into() }
     }
 
+    #[allow(dead_code)]
     /// A file cannot be read or written: "cannot open FILE: no such file".
     pub fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
         Self { code: 4, words: format!("cannot {doing} {}: {error}", path.display()) }

@@ -1,6 +1,8 @@
 //! The command line: a thin shell over the library. Data goes to stdout, words go to stderr.
 
 mod exit;
+#[allow(dead_code, unused_imports)]
+mod input;
 mod mock;
 
 use std::process::ExitCode;

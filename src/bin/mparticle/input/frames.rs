@@ -1,0 +1,330 @@
+//! Cuts what is read into the texts of batches: a line each, the elements of one JSON array, or values that go over
+//! several lines.
+//!
+//! Only brackets and quotes are looked at; whether a text is JSON is seen later, so that one broken text costs only itself.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::mem;
+
+use serde::de::IgnoredAny;
+
+use super::place::{Place, characters};
+
+/// A longer text is not kept in memory. It is eight times what a batch may have.
+pub const MAX_TEXT_BYTES: usize = 1 << 20;
+
+/// So much is looked at, at most, to see how a file is laid out.
+const PEEK_BYTES: usize = 64 * 1024;
+
+/// What stands at one place of a file.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// What should be one JSON value, without the white space around it.
+    Text { place: Place, text: Vec<u8> },
+    /// A text of so many bytes, more than [`MAX_TEXT_BYTES`]: it was passed over.
+    TooLong { place: Place, bytes: u64 },
+    /// The layout itself is broken, and no next text can be found in it.
+    Broken { place: Place, words: &'static str },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    Lines,
+    /// One value after the other, with white space between them.
+    Values,
+    Array,
+}
+
+/// The texts of a file, in their order. An error of the source is the last that it gives.
+pub struct Frames<R> {
+    reader: BufReader<io::Chain<io::Cursor<Vec<u8>>, R>>,
+    layout: Layout,
+    /// Of the next byte.
+    place: Place,
+    first: bool,
+    ended: bool,
+}
+
+impl<R: Read> Frames<R> {
+    /// Looks at the beginning to see how the file is laid out.
+    pub fn new(mut source: R) -> io::Result<Self> {
+        const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+        let mut head = Vec::new();
+        let layout = layout(&mut source, &mut head, BYTE_ORDER_MARK)?;
+        if head.starts_with(BYTE_ORDER_MARK) {
+            head.drain(..BYTE_ORDER_MARK.len());
+        }
+        let reader = BufReader::with_capacity(PEEK_BYTES, io::Cursor::new(head).chain(source));
+        Ok(Self { reader, layout, place: Place { offset: 0, line: 1, column: 1 }, first: true, ended: false })
+    }
+
+    /// Where the next byte stands: at the end, where the file ended or was cut off.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    fn read(&mut self) -> io::Result<Option<Frame>> {
+        match self.layout {
+            Layout::Lines => self.line(),
+            Layout::Values => match self.skip_space()? {
+                None => Ok(None),
+                Some(_) => self.value().map(Some),
+            },
+            Layout::Array => self.element(),
+        }
+    }
+
+    /// The next line that is not empty.
+    fn line(&mut self) -> io::Result<Option<Frame>> {
+        loop {
+            let mut kept = Kept::at(self.place);
+            let ended = loop {
+                let chunk = fill(&mut self.reader)?;
+                if chunk.is_empty() {
+                    break true;
+                }
+                let end = memchr::memchr(b'\n', chunk);
+                let taken = end.map_or(chunk.len(), |end| end + 1);
+                kept.push(&chunk[..taken]);
+                self.reader.consume(taken);
+                if end.is_some() {
+                    break false;
+                }
+            };
+            let Kept { start, text, bytes } = kept;
+            self.place.offset += bytes;
+            if ended {
+                self.place.column += characters(&text);
+            } else {
+                self.place.line += 1;
+            }
+            if bytes > text.len() as u64 {
+                return Ok(Some(Frame::TooLong { place: start, bytes }));
+            }
+            let trimmed = text.trim_ascii();
+            if !trimmed.is_empty() {
+                let before = (text.len() - text.trim_ascii_start().len()) as u64;
+                let place = Place { offset: start.offset + before, column: start.column + before, ..start };
+                return Ok(Some(Frame::Text { place, text: trimmed.to_vec() }));
+            }
+            if ended {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The next element of the array, or what is wrong before it.
+    fn element(&mut self) -> io::Result<Option<Frame>> {
+        let next = self.skip_space()?;
+        if mem::take(&mut self.first) {
+            // The bracket that told the layout.
+            self.advance(1);
+            if self.skip_space()? != Some(b']') {
+                return self.value().map(Some);
+            }
+        } else if next == Some(b',') {
+            self.advance(1);
+            self.skip_space()?;
+            return self.value().map(Some);
+        } else if next != Some(b']') {
+            return Ok(Some(self.broken("expected a comma or the end of the list")));
+        }
+        self.advance(1);
+        match self.skip_space()? {
+            None => Ok(None),
+            Some(_) => Ok(Some(self.broken("nothing is expected after the end of the list"))),
+        }
+    }
+
+    /// One JSON value, from its first byte, as far as brackets and quotes tell.
+    fn value(&mut self) -> io::Result<Frame> {
+        let mut kept = Kept::at(self.place);
+        let mut scan = Scan::default();
+        loop {
+            let chunk = fill(&mut self.reader)?;
+            let taken = scan.advance(chunk);
+            // Nothing more comes, or it is no value at all.
+            if taken == 0 {
+                break;
+            }
+            kept.push(&chunk[..taken]);
+            self.place = after(self.place, &chunk[..taken]);
+            self.reader.consume(taken);
+            if scan.ended {
+                break;
+            }
+        }
+        let Kept { start, text, bytes } = kept;
+        if bytes > text.len() as u64 {
+            return Ok(Frame::TooLong { place: start, bytes });
+        }
+        if text.is_empty() {
+            return Ok(self.broken("expected a value"));
+        }
+        Ok(Frame::Text { place: start, text: text.trim_ascii_end().to_vec() })
+    }
+
+    fn broken(&mut self, words: &'static str) -> Frame {
+        self.ended = true;
+        Frame::Broken { place: self.place, words }
+    }
+
+    /// Passes over white space, and looks at what follows.
+    fn skip_space(&mut self) -> io::Result<Option<u8>> {
+        loop {
+            let chunk = fill(&mut self.reader)?;
+            let Some(last) = chunk.len().checked_sub(1) else { return Ok(None) };
+            let found = chunk.iter().position(|byte| !byte.is_ascii_whitespace());
+            let skipped = found.unwrap_or(last + 1);
+            let next = found.map(|at| chunk[at]);
+            self.place = after(self.place, &chunk[..skipped]);
+            self.reader.consume(skipped);
+            if next.is_some() {
+                return Ok(next);
+            }
+        }
+    }
+
+    /// Passes over bytes that were looked at and are no line breaks.
+    fn advance(&mut self, bytes: usize) {
+        self.reader.consume(bytes);
+        self.place.offset += bytes as u64;
+        self.place.column += bytes as u64;
+    }
+}
+
+impl<R: Read> Iterator for Frames<R> {
+    type Item = io::Result<Frame>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let frame = self.read();
+        self.ended |= !matches!(frame, Ok(Some(_)));
+        frame.transpose()
+    }
+}
+
+/// The bytes of one text, as long as they are not too many.
+struct Kept {
+    start: Place,
+    text: Vec<u8>,
+    bytes: u64,
+}
+
+impl Kept {
+    fn at(start: Place) -> Self {
+        Self { start, text: Vec::new(), bytes: 0 }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        if self.bytes <= MAX_TEXT_BYTES as u64 {
+            self.text.extend_from_slice(bytes);
+        } else {
+            self.text = Vec::new();
+        }
+    }
+}
+
+/// How far a value reaches.
+#[derive(Default)]
+struct Scan {
+    depth: u64,
+    in_string: bool,
+    escaped: bool,
+    begun: bool,
+    ended: bool,
+}
+
+impl Scan {
+    /// How many of these bytes belong to the value.
+    fn advance(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while at < bytes.len() && !self.ended {
+            let byte = bytes[at];
+            if self.in_string {
+                if self.escaped {
+                    self.escaped = false;
+                } else if let Some(found) = memchr::memchr2(b'"', b'\\', &bytes[at..]) {
+                    at += found;
+                    self.escaped = bytes[at] == b'\\';
+                    self.in_string = self.escaped;
+                } else {
+                    return bytes.len();
+                }
+                at += 1;
+                self.ended = !self.in_string && self.depth == 0;
+                continue;
+            }
+            match byte {
+                b'"' if self.begun && self.depth == 0 => self.ended = true,
+                b'"' => self.in_string = true,
+                b'{' | b'[' if self.begun && self.depth == 0 => self.ended = true,
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' | b',' if self.depth == 0 => self.ended = true,
+                b'}' | b']' => {
+                    self.depth -= 1;
+                    if self.depth == 0 {
+                        self.ended = true;
+                        at += 1;
+                    }
+                }
+                _ if self.depth == 0 && byte.is_ascii_whitespace() => self.ended = true,
+                _ => {}
+            }
+            self.begun = true;
+            if !self.ended {
+                at += 1;
+            }
+        }
+        at
+    }
+}
+
+/// The place after these bytes.
+fn after(place: Place, bytes: &[u8]) -> Place {
+    super::place::Lines::new(bytes, place).place(bytes.len())
+}
+
+/// As `fill_buf`, but for interruptions.
+fn fill(reader: &mut impl BufRead) -> io::Result<&[u8]> {
+    while let Err(error) = reader.fill_buf() {
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    reader.fill_buf()
+}
+
+/// How a file is laid out. What had to be read for that is put into `head`.
+///
+/// A list is an array. Otherwise there is a value a line, unless the first one goes on in a second line which does not
+/// begin a value itself: a batch that was written to be read by people.
+fn layout(source: &mut impl Read, head: &mut Vec<u8>, mark: &[u8]) -> io::Result<Layout> {
+    loop {
+        let text = head.strip_prefix(mark).unwrap_or(head).trim_ascii_start();
+        if text.starts_with(b"[") {
+            return Ok(Layout::Array);
+        }
+        if let Some(end) = memchr::memchr(b'\n', text) {
+            let goes_on = serde_json::from_slice::<IgnoredAny>(&text[..end]).is_err_and(|error| error.is_eof());
+            match text[end..].trim_ascii_start().first() {
+                _ if !goes_on => return Ok(Layout::Lines),
+                Some(b'{') => return Ok(Layout::Lines),
+                Some(_) => return Ok(Layout::Values),
+                None => {}
+            }
+        }
+        let mut more = [0; 4096];
+        let read = match source.read(&mut more) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            other => other?,
+        };
+        head.extend_from_slice(&more[..read]);
+        if read == 0 || head.len() > PEEK_BYTES {
+            return Ok(Layout::Lines);
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Files of batches, from opening to what is wrong with each: `source` → `frames` → `parse` → `examine`.
+//!
+//! One batch is in memory at a time, whatever the size of the file.
+
+mod examine;
+mod frames;
+mod parse;
+mod place;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::PathBuf;
+
+pub use examine::{Examined, Examiner, Fault};
+pub use frames::{Frame, Frames, MAX_TEXT_BYTES};
+pub use place::{Lines, Place};
+pub use source::Source;
+
+/// Opens a file, or stdin for `-`, and splits it into the texts of its batches.
+pub fn open(path: &PathBuf) -> io::Result<Frames<Source>> {
+    Frames::new(Source::open(path)?)
+}

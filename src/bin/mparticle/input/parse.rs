@@ -1,0 +1,97 @@
+//! JSON text to a value, with an eye for what a plain reader passes over: a name that stands twice in one object.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use super::place::Lines;
+
+/// Why a text is not one JSON value, and at which byte.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NotJson {
+    pub offset: usize,
+    pub words: String,
+}
+
+/// Reads one value. Nesting is bounded at 127 levels, and so is the stack.
+pub fn parse<'t>(text: &'t [u8], lines: &Lines<'_>) -> Result<(&'t str, Value), NotJson> {
+    let text = str::from_utf8(text)
+        .map_err(|error| NotJson { offset: error.valid_up_to(), words: "this is not UTF-8".into() })?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = Strict.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
+    value.map(|value| (text, value)).map_err(|error| {
+        // The place is told apart from the words.
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        let words = error.to_string();
+        let words = words.strip_suffix(&place).unwrap_or(&words).to_owned();
+        let offset = if error.is_eof() { text.len() } else { lines.offset(error.line(), error.column()) };
+        NotJson { offset, words }
+    })
+}
+
+#[derive(Clone, Copy)]
+struct Strict;
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<Value, S::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = list.next_element_seed(Self)? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Value, M::Error> {
+        let mut members = Map::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if members.contains_key(&name) {
+                return Err(M::Error::custom(format_args!("{name:?} stands twice in one object")));
+            }
+            members.insert(name, map.next_value_seed(Self)?);
+        }
+        Ok(Value::Object(members))
+    }
+}

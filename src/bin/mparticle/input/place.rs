@@ -1,0 +1,156 @@
+//! Where something stands in a file: for a person and for an editor.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// A place in the unpacked bytes of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// In bytes, from 0. A byte-order mark counts as none.
+    pub offset: u64,
+    /// From 1.
+    pub line: u64,
+    /// In characters, from 1.
+    pub column: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// Turns offsets in a text into places in its file.
+#[derive(Clone, Copy)]
+pub struct Lines<'a> {
+    text: &'a [u8],
+    start: Place,
+}
+
+impl<'a> Lines<'a> {
+    /// The text starts at this place of its file.
+    pub fn new(text: &'a [u8], start: Place) -> Self {
+        Self { text, start }
+    }
+
+    /// The place of a byte of the text.
+    pub fn place(&self, offset: usize) -> Place {
+        let before = &self.text[..offset.min(self.text.len())];
+        let line_start = memchr::memrchr(b'\n', before).map(|at| at + 1);
+        let column = characters(&before[line_start.unwrap_or(0)..]);
+        Place {
+            offset: self.start.offset + before.len() as u64,
+            line: self.start.line + memchr::memchr_iter(b'\n', before).count() as u64,
+            column: if line_start.is_some() { 1 + column } else { self.start.column + column },
+        }
+    }
+
+    /// The byte that a parser names by its line and its column, both from 1 and within the text, the column in bytes.
+    pub fn offset(&self, line: usize, column: usize) -> usize {
+        let line_start = match line.saturating_sub(2) {
+            _ if line <= 1 => 0,
+            skipped => memchr::memchr_iter(b'\n', self.text).nth(skipped).map_or(0, |at| at + 1),
+        };
+        (line_start + column.saturating_sub(1)).min(self.text.len())
+    }
+}
+
+/// How many characters these bytes begin. In what is not UTF-8 the number is as good as any.
+pub fn characters(bytes: &[u8]) -> u64 {
+    let is_start = |byte: &&u8| **byte & 0b1100_0000 != 0b1000_0000;
+    bytes.iter().filter(is_start).count() as u64
+}
+
+/// A member of an object or of a list, as it stands in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The name with its quotes; of an entry of a list there is none.
+    pub key: Option<Range<usize>>,
+    pub value: Range<usize>,
+}
+
+/// What a JSON pointer leads to, or as far as it leads. The text is valid JSON.
+pub fn locate(text: &str, pointer: &str) -> Member {
+    let trimmed = text.trim_ascii();
+    let start = trimmed.as_ptr() as usize - text.as_ptr() as usize;
+    let mut found = Member { key: None, value: start..start + trimmed.len() };
+    for token in pointer.split('/').skip(1) {
+        let token = token.replace("~1", "/").replace("~0", "~");
+        match step(&text[found.value.clone()], &token) {
+            Some(Member { key, value }) => {
+                let base = found.value.start;
+                let at = |range: Range<usize>| base + range.start..base + range.end;
+                found = Member { key: key.map(at), value: at(value) };
+            }
+            None => break,
+        }
+    }
+    found
+}
+
+/// One step down. Names are compared as they read, with their escapes undone.
+fn step(text: &str, token: &str) -> Option<Member> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    Step { text, token }.deserialize(&mut deserializer).ok().flatten()
+}
+
+struct Step<'a> {
+    text: &'a str,
+    token: &'a str,
+}
+
+impl Step<'_> {
+    fn range(&self, raw: &RawValue) -> Range<usize> {
+        let start = raw.get().as_ptr() as usize - self.text.as_ptr() as usize;
+        start..start + raw.get().len()
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Step<'_> {
+    type Value = Option<Member>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        // Anything else has no members.
+        match self.text.as_bytes().first() {
+            Some(b'{') => deserializer.deserialize_map(self),
+            Some(b'[') => deserializer.deserialize_seq(self),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Step<'_> {
+    type Value = Option<Member>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or a list")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        // The last of several members of one name is the one that counts for most readers.
+        let mut found = None;
+        while let Some((key, value)) = map.next_entry::<&'de RawValue, &'de RawValue>()? {
+            if serde_json::from_str::<String>(key.get()).is_ok_and(|name| name == self.token) {
+                found = Some(Member { key: Some(self.range(key)), value: self.range(value) });
+            }
+        }
+        Ok(found)
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<Self::Value, S::Error> {
+        let mut found = None;
+        let wanted: Option<usize> = self.token.parse().ok();
+        let mut index = 0;
+        while let Some(value) = list.next_element::<&'de RawValue>()? {
+            if Some(index) == wanted {
+                found = Some(Member { key: None, value: self.range(value) });
+            }
+            index += 1;
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,271 @@
+//! Files as they come: good, odd and hostile.
+
+use std::io::{self, Cursor, Read, Write};
+
+use mparticle::contract::Severity;
+
+use super::*;
+
+const GOOD: &str = r#"{"environment":"development","user_identities":{"customer_id":"1"},"events":[]}"#;
+
+/// Gives what it is told in pieces of this size, so that every border is met.
+struct Slow {
+    bytes: Cursor<Vec<u8>>,
+    piece: usize,
+}
+
+impl Read for Slow {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(self.piece);
+        self.bytes.read(&mut buffer[..most])
+    }
+}
+
+fn slow(bytes: impl Into<Vec<u8>>, piece: usize) -> Slow {
+    Slow { bytes: Cursor::new(bytes.into()), piece }
+}
+
+/// The texts with their places, or what stands instead of one.
+fn told(bytes: impl Into<Vec<u8>>, piece: usize) -> Vec<String> {
+    let frames = Frames::new(slow(bytes, piece)).expect("a layout");
+    frames
+        .map(|frame| match frame.expect("bytes") {
+            Frame::Text { place, text } => format!("{place} @{} {}", place.offset, String::from_utf8_lossy(&text)),
+            Frame::TooLong { place, bytes } => format!("{place} @{} {bytes} bytes", place.offset),
+            Frame::Broken { place, words } => format!("{place} @{} {words}", place.offset),
+        })
+        .collect()
+}
+
+#[test]
+fn every_layout_gives_the_same_texts_wherever_the_reads_end() {
+    let table: &[(&str, &[&str])] = &[
+        ("", &[]),
+        ("\n \r\n\t", &[]),
+        ("{\"a\":1}", &["1:1 @0 {\"a\":1}"]),
+        ("{\"a\":1}\n{\"b\":2}\n", &["1:1 @0 {\"a\":1}", "2:1 @8 {\"b\":2}"]),
+        // CRLF, empty lines, white space around.
+        ("{\"a\":1}\r\n\r\n  {\"b\":2} \r\n", &["1:1 @0 {\"a\":1}", "3:3 @13 {\"b\":2}"]),
+        // A byte-order mark counts as nothing.
+        ("\u{feff}{\"a\":1}\n{\"b\":2}", &["1:1 @0 {\"a\":1}", "2:1 @8 {\"b\":2}"]),
+        ("\u{feff}[{\"a\":1}]", &["1:2 @1 {\"a\":1}"]),
+        // A broken line costs itself, also if it is the first.
+        ("{\"a\":\n{\"b\":2}\n", &["1:1 @0 {\"a\":", "2:1 @6 {\"b\":2}"]),
+        ("oops\n{\"b\":2}\n", &["1:1 @0 oops", "2:1 @5 {\"b\":2}"]),
+        // A batch that is written for people, and two of them.
+        ("{\n  \"a\": 1\n}\n", &["1:1 @0 {\n  \"a\": 1\n}"]),
+        ("{\n  \"a\": \"}\\\"\"\n}\n\n {\"b\": [{}]}\n", &["1:1 @0 {\n  \"a\": \"}\\\"\"\n}", "5:2 @19 {\"b\": [{}]}"]),
+        // A list, on one line and on several.
+        ("[]", &[]),
+        (" [ ] \n", &[]),
+        ("[{\"a\":\"é,]\"}, {\"b\":2}]", &["1:2 @1 {\"a\":\"é,]\"}", "1:15 @15 {\"b\":2}"]),
+        ("[\n  {\"a\": [1, 2]},\n  {\"b\": {}}\n]\n", &["2:3 @4 {\"a\": [1, 2]}", "3:3 @21 {\"b\": {}}"]),
+        ("[1,\"x\",null]", &["1:2 @1 1", "1:4 @3 \"x\"", "1:8 @7 null"]),
+        // A list that is broken where it is no more than brackets and commas.
+        ("[{} {}]", &["1:2 @1 {}", "1:5 @4 expected a comma or the end of the list"]),
+        ("[{},]", &["1:2 @1 {}", "1:5 @4 expected a value"]),
+        ("[,{}]", &["1:2 @1 expected a value"]),
+        ("[{}", &["1:2 @1 {}", "1:4 @3 expected a comma or the end of the list"]),
+        ("[", &["1:2 @1 expected a value"]),
+        ("[{}] x", &["1:2 @1 {}", "1:6 @5 nothing is expected after the end of the list"]),
+        ("[{\"a\":[}", &["1:2 @1 {\"a\":[}"]),
+    ];
+    for (bytes, expected) in table {
+        for piece in [1, 2, 3, 7, 100_000] {
+            let last = expected.len();
+            let found = told(*bytes, piece);
+            assert_eq!(&found[..last.min(found.len())], *expected, "{bytes:?} in pieces of {piece}");
+            // A value that the end of the file cuts off is followed by the words that the list has no end.
+            assert!(found.len() - last <= 1, "{found:?}");
+        }
+    }
+}
+
+/// A file that never was: so many bytes, again and again the same.
+struct Endless {
+    head: Cursor<Vec<u8>>,
+    byte: u8,
+    left: u64,
+}
+
+impl Read for Endless {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.head.read(buffer)? {
+            0 => {
+                let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+                buffer[..most].fill(self.byte);
+                self.left -= most as u64;
+                Ok(most)
+            }
+            read => Ok(read),
+        }
+    }
+}
+
+#[test]
+fn a_text_without_an_end_is_passed_over() {
+    const BYTES: u64 = 1 << 24;
+    for (head, name) in [("{\"a\":\"", "a line"), ("[{\"a\":\"", "an element"), ("{\n\"a\":\"", "a value")] {
+        let mut head = head.as_bytes().to_vec();
+        let start = u64::from(head[0] == b'[');
+        let expected = BYTES + head.len() as u64 - start;
+        let source = Endless { head: Cursor::new(std::mem::take(&mut head)), byte: b'x', left: BYTES };
+        let mut frames = Frames::new(source).expect("a layout");
+        match frames.next() {
+            Some(Ok(Frame::TooLong { place, bytes })) => assert_eq!((place.offset, bytes), (start, expected), "{name}"),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn after_a_text_that_is_too_long_the_next_one_is_read() {
+    let long = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_TEXT_BYTES));
+    let lines = told(format!("{GOOD}\n{long}\n{{}}\n"), 100_000);
+    assert_eq!((lines.len(), lines[1].as_str(), &lines[2][..4]), (3, "2:1 @80 1048585 bytes", "3:1 "));
+    let list = told(format!("[{GOOD},{long},{{}}]"), 100_000);
+    assert_eq!((list.len(), list[1].as_str(), &list[2][list[2].len() - 2..]), (3, "1:82 @81 1048584 bytes", "{}"));
+    let whole = format!("\"{}\"", "x".repeat(MAX_TEXT_BYTES - 2));
+    assert!(matches!(Frames::new(slow(whole, 100_000)).expect("a layout").next(), Some(Ok(Frame::Text { .. }))));
+}
+
+fn packed(how: &str, bytes: &[u8]) -> Vec<u8> {
+    match how {
+        "gz" => {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(bytes).expect("memory");
+            encoder.finish().expect("memory")
+        }
+        "zst" => zstd::encode_all(bytes, 1).expect("memory"),
+        _ => bytes.to_vec(),
+    }
+}
+
+#[test]
+fn what_is_packed_is_read_as_what_is_not() {
+    let text = format!("{GOOD}\n").repeat(5_000);
+    for how in ["plain", "gz", "zst"] {
+        // Two packed files one after the other are one.
+        let bytes = [packed(how, text.as_bytes()), packed(how, text.as_bytes())].concat();
+        let size = bytes.len() as u64;
+        let source = Source::new(slow(bytes, 1000), Some(size)).expect("a source");
+        let (progress, mut count) = (source.progress(), 0);
+        for frame in Frames::new(source).expect("a layout") {
+            assert!(matches!(frame, Ok(Frame::Text { .. })), "{how}: {frame:?}");
+            count += 1;
+        }
+        assert_eq!((count, progress.load(std::sync::atomic::Ordering::Relaxed)), (10_000, size), "{how}");
+    }
+}
+
+#[test]
+fn a_packed_file_that_is_cut_off_gives_what_it_has_and_then_an_error() {
+    let text: String = (0..100_000).map(|number| format!("{{\"a\":{number}}}\n")).collect();
+    for how in ["gz", "zst"] {
+        let whole = packed(how, text.as_bytes());
+        let source = Source::new(Cursor::new(whole[..whole.len() / 2].to_vec()), None).expect("a source");
+        let frames: Vec<_> = Frames::new(source).expect("a layout").collect();
+        let (last, before) = frames.split_last().expect("frames");
+        assert!(before.iter().all(Result::is_ok) && before.len() > 100, "{how}: {}", before.len());
+        let error = last.as_ref().expect_err(how);
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{how}: {error}");
+    }
+}
+
+fn faults(text: &[u8]) -> Vec<String> {
+    let place = Place { offset: 0, line: 7, column: 1 };
+    let examined = Examiner::default().examine(Frame::Text { place, text: text.to_vec() });
+    let shown = |fault: &Fault| {
+        let range = String::from_utf8_lossy(&text[fault.range.clone()]).into_owned();
+        format!("{} {} {}: {} [{range}]", fault.place, fault.rule, fault.pointer, fault.message)
+    };
+    examined.faults.iter().map(shown).collect()
+}
+
+#[test]
+fn what_is_no_json_is_told_with_its_place() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let table: &[(&[u8], &str)] = &[
+        (b"{\"a\":\"\xff\"}", "7:7 json : this is not UTF-8 [\u{fffd}]"),
+        (b"{\"a\":1,}", "7:8 json : trailing comma [}]"),
+        (b"{\"a\":1", "7:7 json : EOF while parsing an object []"),
+        (b"{\"a\":tru}", "7:9 json : expected ident [}]"),
+        (b"{\"a\":1e999}", "7:10 json : number out of range [9]"),
+        (b"{\"a\":1} {}", "7:9 json : trailing characters [{]"),
+        (b"{\"\xc3\xa9\":1,\n \"b\":x}", "8:6 json : expected value [x]"),
+        (b"{\"a\":{\"b\":1,\"b\":1}}", "7:15 json : \"b\" stands twice in one object [\"]"),
+        (b"{\"a\":1,\"\\u0061\":1}", "7:15 json : \"a\" stands twice in one object [\"]"),
+        (deep.as_bytes(), "7:128 json : recursion limit exceeded [[]"),
+    ];
+    for (text, expected) in table {
+        let found = faults(text);
+        assert_eq!(found, [*expected], "{}", String::from_utf8_lossy(&text[..text.len().min(80)]));
+    }
+}
+
+#[test]
+fn what_breaks_the_contract_is_told_where_it_stands() {
+    let text = concat!(
+        r#"{"environment":"development","user_identities":{"customerid":"1"},"mpid":9007199254740993,"#,
+        "\n",
+        r#" "events":[{"event_type":"opt_out","data":{"timestamp_unixtime_ms":1523039002,"is_opted_out":"é"}}]}"#
+    );
+    assert_eq!(
+        faults(text.as_bytes()),
+        [
+            "7:49 unknown-field /user_identities/customerid: unknown field, did you mean \"customer_id\"? [\"customerid\"]",
+            "8:68 seconds /events/0/data/timestamp_unixtime_ms: looks like seconds, milliseconds are expected; the service \
+             takes it as milliseconds, in the early seventies [1523039002]",
+            "8:94 type /events/0/data/is_opted_out: expected true or false, found \"é\" [\"é\"]",
+        ]
+    );
+    assert_eq!(faults(GOOD.as_bytes()), [""; 0]);
+    assert_eq!(faults(b"7"), ["7:1 type : expected an object, found 7 [7]"]);
+}
+
+#[test]
+fn a_batch_has_to_leave_room_for_its_id() {
+    let batch = |name: &str, bytes: usize| {
+        let head = r#"{"environment":"development","mpid":1,"#;
+        let id = if name == "id" { r#""source_request_id":"x","# } else { "" };
+        let rest = bytes
+            - head.len()
+            - id.len()
+            - r#""events":[]"#.len()
+            - r#","application_info":{"application_name":""}}"#.len();
+        format!(r#"{head}{id}"events":[],"application_info":{{"application_name":"{}"}}}}"#, "x".repeat(rest))
+    };
+    for (name, bytes, fits) in
+        [("id", 128_000, true), ("id", 128_001, false), ("", 127_941, true), ("", 127_942, false)]
+    {
+        let found = faults(batch(name, bytes).as_bytes());
+        assert_eq!(found.is_empty(), fits, "{bytes} bytes: {:?}", found.iter().map(|f| &f[..50]).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_text_that_is_wrong_everywhere_is_bounded() {
+    let members: Vec<_> = (0..2_000).map(|number| format!("\"x{number}\":1")).collect();
+    let text = format!("{{\"environment\":\"development\",\"mpid\":1,{}}}", members.join(","));
+    let found = faults(text.as_bytes());
+    assert_eq!(found.len(), 101);
+    assert!(found[100].contains("there are more, which are not listed"), "{}", found[100]);
+}
+
+#[test]
+fn the_environment_that_is_asked_for_is_put_in_or_insisted_on() {
+    let examiner = Examiner { environment: Some(mparticle::Environment::Development), ..Examiner::default() };
+    let examine = |text: &str| {
+        let place = Place { offset: 0, line: 1, column: 1 };
+        examiner.examine(Frame::Text { place, text: text.into() })
+    };
+    let sent = |examined: Examined| String::from_utf8(examiner.to_send(examined.text)).expect("UTF-8");
+    let put_in = examine(r#"{"mpid":1,"events":[]}"#);
+    assert!(put_in.faults.is_empty(), "{:?}", put_in.faults);
+    assert_eq!(sent(put_in), r#"{"environment":"development","mpid":1,"events":[]}"#);
+    let null = examine(r#"{"mpid":1, "environment" : null, "events":[]}"#);
+    assert_eq!(sent(null), r#"{"mpid":1, "environment" : "development", "events":[]}"#);
+    let other = examine(r#"{"mpid":1,"environment":"production","events":[]}"#);
+    assert_eq!(other.faults[0].message, "development is asked for, not production");
+    assert_eq!((other.faults[0].place.column, other.faults[0].severity), (25, Severity::Error));
+}
