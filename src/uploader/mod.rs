@@ -189,6 +189,13 @@ impl Uploader {
         self.0.shared.lock().stopped.as_ref().map(Error::again)
     }
 
+    /// Why the last request did not come through, if it is being sent again: no connection, no answer in time, a 5xx, a 429.
+    /// It ends with the next answer that is none of these. An uploader never gives up by itself.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Error> {
+        self.0.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Error::again)
+    }
+
     /// Tries again after it has [`stopped`](Self::stopped).
     pub fn resume(&self) {
         self.0.shared.lock().stopped = None;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::ledger::{Counts, Ledger, Place};
 use super::outcome::{Fate, Outcome, Teller};
+use super::pace::Trouble;
 use super::queue::{Bounds, Content, Entry, Queue};
 use super::settings::{Settings, WhenFull};
 use super::spooling::Spooling;
@@ -27,6 +28,7 @@ use crate::seal::SealedBatch;
 pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) teller: Teller,
+    pub(super) trouble: Trouble,
     /// Told when the worker has something to look at.
     pub(super) work: Notify,
     state: Mutex<State>,
@@ -122,7 +124,7 @@ impl Shared {
             telemetry: Telemetry::default(),
         };
         let teller = Teller::new(settings.on_outcome.clone());
-        Self { settings, teller, work: Notify::new(), state: Mutex::new(state) }
+        Self { settings, teller, trouble: Trouble::default(), work: Notify::new(), state: Mutex::new(state) }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {

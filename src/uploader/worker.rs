@@ -49,7 +49,8 @@ pub(super) fn start(
 
 /// Delivers until the uploader is shut down.
 pub(super) async fn run<R: Road + Clone + 'static>(shared: Arc<Shared>, courier: Courier<R>) {
-    let pace = Arc::new(Pace::new(shared.settings.rates, courier.policy(), courier.random()));
+    let trouble = Arc::clone(&shared.trouble);
+    let pace = Arc::new(Pace::new(shared.settings.rates, courier.policy(), courier.random(), trouble));
     // What can succeed later is sent again for as long as it takes: the pace keeps an outage from being made worse.
     let courier = courier.tireless();
     let mut worker =

@@ -199,3 +199,23 @@ async fn the_rate_limit_is_what_the_last_acceptance_told() {
     assert_eq!(told, [Some(12.5), Some(12.5), Some(40.0), None]);
     rig.end(SECOND).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn trouble_is_told_while_it_lasts() {
+    let road = Memory::answering(|request| match request.number {
+        0 | 3 => accepted(),
+        _ => refused(503),
+    });
+    let rig = rig(road, settings());
+    rig.try_send(batch(1, 1)).expect("room");
+    rig.flush(SECOND).await;
+    assert!(rig.trouble().is_none(), "all is well");
+    rig.try_send(batch(2, 2)).expect("room");
+    while rig.trouble().is_none() {
+        sleep(SECOND / 100).await;
+    }
+    assert_eq!(rig.trouble().and_then(|error| error.status()).map(|status| status.as_u16()), Some(503));
+    let counts = rig.flush(60 * SECOND).await;
+    assert_eq!((counts.delivered, rig.trouble().is_none()), (2, true));
+    rig.end(SECOND).await;
+}
