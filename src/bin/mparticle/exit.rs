@@ -77,10 +77,13 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        let status = error.status().map(|status| status.as_u16());
         let code = match error.kind() {
             Kind::Config => 2,
             Kind::Spool => 4,
             Kind::Invalid | Kind::Limit => 1,
+            // It is about the batch, and the same again would be refused again.
+            Kind::Refused if matches!(status, Some(400 | 413 | 422)) => 1,
             _ => 3,
         };
         Self { code, words: error.to_string() }

@@ -1,7 +1,13 @@
 //! The command line: a thin shell over the library. Data goes to stdout, words go to stderr.
 
+// What sends uses it.
+#[allow(dead_code)]
+mod connect;
 mod exit;
 mod mock;
+#[allow(dead_code)]
+mod profile;
+mod text;
 
 use std::process::ExitCode;
 

@@ -7,7 +7,9 @@ use clap::Args;
 use mparticle::contract::{Severity, Violation};
 use mparticle::mock::{self, Counts, FaultPlan, MockServer, NotAFault, Received};
 
+use crate::connect;
 use crate::exit::{self, Exit, Failure};
+use crate::text::printable;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -87,11 +89,7 @@ pub fn run(arguments: Arguments) -> exit::Result {
         builder.try_start().map_err(|error| Failure::system(&format!("listen on {bind}, port {port}"), &error))?;
     let output = if json { Output::Json } else { Output::Text };
     eprintln!("listening on {} (key {key}, secret {shown_secret}); open it in a browser to watch", server.url());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::system("start a runtime", &error))?;
-    let written = runtime.block_on(async {
+    let written = connect::runtime()?.block_on(async {
         output.start(&server.url())?;
         let mut requests = server.watch();
         let end = ended();
@@ -226,11 +224,6 @@ fn word(violation: &Violation) -> &'static str {
         Severity::Error => "error",
         Severity::Warning => "warning",
     }
-}
-
-/// What was sent is not to steer the terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn line(text: &str) -> io::Result<()> {
