@@ -17,12 +17,14 @@ Exit codes:
   4    a file cannot be read or written
   130  ended by Ctrl-C; 143 by SIGTERM";
 
-/// How a command ended that did its work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a command ended that did its work, the graver the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     Done,
     /// Something in the data is wrong, or was rejected.
     Findings,
+    /// A file was read up to a place, and not further.
+    Unreadable,
     /// The service could not be reached, or refused the credentials.
     Unsent,
     /// A signal of this number asked it to end.
@@ -34,6 +36,7 @@ impl From<Exit> for ExitCode {
         match exit {
             Exit::Done => Self::SUCCESS,
             Exit::Findings => Self::from(1),
+            Exit::Unreadable => Self::from(4),
             Exit::Unsent => Self::from(3),
             Exit::Interrupted(signal) => Self::from(128 + signal),
         }
@@ -55,7 +58,6 @@ impl Failure {
         Self { code: 2, words: words.into() }
     }
 
-    #[allow(dead_code)]
     /// A file cannot be read or written: "cannot open FILE: no such file".
     pub fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
         Self { code: 4, words: format!("cannot {doing} {}: {error}", path.display()) }
@@ -78,10 +80,13 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        let status = error.status().map(|status| status.as_u16());
         let code = match error.kind() {
             Kind::Config => 2,
             Kind::Spool => 4,
             Kind::Invalid | Kind::Limit => 1,
+            // It is about the batch, and the same again would be refused again.
+            Kind::Refused if matches!(status, Some(400 | 413 | 422)) => 1,
             _ => 3,
         };
         Self { code, words: error.to_string() }

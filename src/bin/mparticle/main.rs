@@ -1,9 +1,13 @@
 //! The command line: a thin shell over the library. Data goes to stdout, words go to stderr.
 
+mod connect;
 mod exit;
-#[allow(dead_code, unused_imports)]
 mod input;
 mod mock;
+mod profile;
+mod send;
+mod signals;
+mod text;
 
 use std::process::ExitCode;
 
@@ -20,11 +24,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Send(send::Arguments),
     Mock(mock::Arguments),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Send(arguments) => send::run(arguments),
         Command::Mock(arguments) => mock::run(arguments),
     };
     match result {
