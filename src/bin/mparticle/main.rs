@@ -7,11 +7,13 @@ mod exit;
 mod mock;
 #[allow(dead_code)]
 mod profile;
+mod shell;
+mod spec;
 mod text;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Send events to mParticle, and test what you send
 #[derive(Parser)]
@@ -25,11 +27,17 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Mock(mock::Arguments),
+    Spec(spec::Arguments),
+    Completions(shell::Completions),
+    Man(shell::Manual),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Mock(arguments) => mock::run(arguments),
+        Command::Spec(arguments) => spec::run(&arguments),
+        Command::Completions(arguments) => shell::completions(&arguments, Arguments::command()),
+        Command::Man(arguments) => shell::manual(&arguments, Arguments::command()),
     };
     match result {
         Ok(exit) => exit.into(),
@@ -37,5 +45,15 @@ fn main() -> ExitCode {
             eprintln!("error: {failure}");
             failure.code()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_of_all_commands_make_sense() {
+        Arguments::command().debug_assert();
     }
 }
