@@ -1,11 +1,9 @@
 //! The command line: a thin shell over the library. Data goes to stdout, words go to stderr.
 
-// What sends uses it.
-#[allow(dead_code)]
 mod connect;
+mod event;
 mod exit;
 mod mock;
-#[allow(dead_code)]
 mod profile;
 mod shell;
 mod spec;
@@ -26,6 +24,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Event(Box<event::Arguments>),
     Mock(mock::Arguments),
     Spec(spec::Arguments),
     Completions(shell::Completions),
@@ -34,6 +33,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Event(arguments) => event::run(*arguments),
         Command::Mock(arguments) => mock::run(arguments),
         Command::Spec(arguments) => spec::run(&arguments),
         Command::Completions(arguments) => shell::completions(&arguments, Arguments::command()),
