@@ -7,6 +7,7 @@ mod mock;
 mod profile;
 mod shell;
 mod spec;
+mod spool;
 mod text;
 
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ struct Arguments {
 enum Command {
     Event(Box<event::Arguments>),
     Mock(mock::Arguments),
+    Spool(spool::Arguments),
     Spec(spec::Arguments),
     Completions(shell::Completions),
     Man(shell::Manual),
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Event(arguments) => event::run(*arguments),
         Command::Mock(arguments) => mock::run(arguments),
+        Command::Spool(arguments) => spool::run(arguments),
         Command::Spec(arguments) => spec::run(&arguments),
         Command::Completions(arguments) => shell::completions(&arguments, Arguments::command()),
         Command::Man(arguments) => shell::manual(&arguments, Arguments::command()),
