@@ -12,12 +12,12 @@ use crate::profile;
 
 const VARIABLES: [&str; 4] = ["MPARTICLE_API_KEY", "MPARTICLE_API_SECRET", "MPARTICLE_POD", "MPARTICLE_BASE_URL"];
 
-/// The arguments of every command that sends.
+/// The arguments of every command that sends. They are flattened in as the last: what follows would stand under their
+/// heading.
 #[derive(Args)]
 #[command(next_help_heading = "Where to send")]
 pub struct Connection {
-    /// Section [profile.NAME] of the configuration file, in place of the environment [default: the environment, or
-    /// else the profile "default"]
+    /// Profile of the configuration file [default: the environment, or else the profile "default"]
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
 

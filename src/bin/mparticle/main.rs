@@ -1,17 +1,21 @@
 //! The command line: a thin shell over the library. Data goes to stdout, words go to stderr.
 
 mod connect;
+mod event;
 mod exit;
 mod input;
 mod mock;
 mod profile;
 mod send;
 mod signals;
+mod shell;
+mod spec;
+mod spool;
 mod text;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Send events to mParticle, and test what you send
 #[derive(Parser)]
@@ -25,13 +29,23 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Send(send::Arguments),
+    Event(Box<event::Arguments>),
     Mock(mock::Arguments),
+    Spool(spool::Arguments),
+    Spec(spec::Arguments),
+    Completions(shell::Completions),
+    Man(shell::Manual),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Send(arguments) => send::run(arguments),
+        Command::Event(arguments) => event::run(*arguments),
         Command::Mock(arguments) => mock::run(arguments),
+        Command::Spool(arguments) => spool::run(arguments),
+        Command::Spec(arguments) => spec::run(&arguments),
+        Command::Completions(arguments) => shell::completions(&arguments, Arguments::command()),
+        Command::Man(arguments) => shell::manual(&arguments, Arguments::command()),
     };
     match result {
         Ok(exit) => exit.into(),
@@ -39,5 +53,15 @@ fn main() -> ExitCode {
             eprintln!("error: {failure}");
             failure.code()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_of_all_commands_make_sense() {
+        Arguments::command().debug_assert();
     }
 }
