@@ -28,10 +28,12 @@ pub fn retry(retry: &Retry) -> exit::Result {
         .spool_with(&retry.dir, Settings::new().max_bytes(u64::MAX))?
         .start()?;
     let counts = uploader.shutdown(Duration::from_secs(retry.wait)).wait();
-    if let Some(error) = uploader.stopped() {
-        eprintln!("error: {error}");
-    }
     let left = counts.spooled + counts.pending;
+    match uploader.stopped() {
+        Some(error) => eprintln!("error: {error}"),
+        None if left > 0 => eprintln!("the service took not all of it within {} seconds", retry.wait),
+        None => {}
+    }
     let (delivered, rejected, dropped) = (counts.delivered, counts.rejected, counts.dropped);
     if retry.json {
         let told = json!({ "delivered": delivered, "rejected": rejected, "too_old": dropped, "left": left });
