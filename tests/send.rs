@@ -185,8 +185,8 @@ fn what_is_wrong_goes_to_the_rejects_file_and_the_rest_is_sent() {
         lines[..3],
         [
             "a.ndjson:2:60  /user_identities/customerid  unknown field, did you mean \"customer_id\"?",
-            "a.ndjson:3:6    EOF while parsing a value",
-            "a.ndjson:5:1    expected value",
+            "a.ndjson:3:6  EOF while parsing a value",
+            "a.ndjson:5:1  expected value",
         ]
     );
     assert!(lines[3].starts_with("a.ndjson: delivered 0 events in 2 batches, rejected 0 events in 3 batches in "));

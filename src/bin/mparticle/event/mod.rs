@@ -3,6 +3,8 @@
 mod families;
 mod values;
 
+pub use values::CUSTOM_EVENT_TYPES;
+
 use std::io::{self, Write};
 use std::time::Duration;
 

@@ -16,7 +16,7 @@ pub enum Answer {
     Denied,
 }
 
-const CUSTOM_EVENT_TYPES: [&str; 10] = [
+pub const CUSTOM_EVENT_TYPES: [&str; 10] = [
     "navigation",
     "location",
     "search",

@@ -1,36 +1,69 @@
-//! The batches of a file one after the other, each examined.
+//! The batches of a file one after the other, each examined: from texts of JSON, or from rows of CSV.
 
 use std::io;
 
+use super::csv::CsvBatches;
 use super::examine::{Examined, Examiner};
 use super::frames::Frames;
 use super::place::Place;
 use super::source::Source;
 
-/// A batch, and from where to read on after it.
+/// A batch of a file, or what stands where one should be.
 pub struct Reading {
     pub examined: Examined,
-    pub next: Place,
+    pub events: u64,
+    /// From where to read on after it. `None` if only a later one tells: reading on in between would give other batches.
+    pub next: Option<Place>,
 }
 
 /// The batches of a file, in its order.
 pub struct Batches {
-    frames: Frames<Source>,
+    texts: Texts,
     examiner: Examiner,
 }
 
+enum Texts {
+    Json(Frames<Source>),
+    Csv(CsvBatches<Source>),
+}
+
 impl Batches {
-    pub fn new(frames: Frames<Source>, examiner: Examiner) -> Self {
-        Self { frames, examiner }
+    /// Of a file of JSON.
+    pub fn json(frames: Frames<Source>, examiner: Examiner) -> Self {
+        Self { texts: Texts::Json(frames), examiner }
+    }
+
+    /// Of a file of CSV.
+    pub fn csv(batches: CsvBatches<Source>, examiner: Examiner) -> Self {
+        Self { texts: Texts::Csv(batches), examiner }
     }
 
     pub fn examiner(&self) -> Examiner {
         self.examiner
     }
 
+    /// What is read.
+    pub fn source(&self) -> &Source {
+        match &self.texts {
+            Texts::Json(frames) => frames.source(),
+            Texts::Csv(batches) => batches.source(),
+        }
+    }
+
     /// How far the file was read.
     pub fn place(&self) -> Place {
-        self.frames.place()
+        match &self.texts {
+            Texts::Json(frames) => frames.place(),
+            Texts::Csv(batches) => batches.place(),
+        }
+    }
+
+    /// Goes on from a place that a [`Reading`] of the same file told.
+    pub fn skip_to(&mut self, place: Place) -> io::Result<()> {
+        match &mut self.texts {
+            Texts::Json(frames) => frames.skip_to(place),
+            Texts::Csv(batches) => batches.skip_to(place),
+        }
     }
 }
 
@@ -38,8 +71,16 @@ impl Iterator for Batches {
     type Item = io::Result<Reading>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let frame = self.frames.next()?;
-        let examined = frame.map(|frame| self.examiner.examine(frame));
-        Some(examined.map(|examined| Reading { examined, next: self.frames.place() }))
+        match &mut self.texts {
+            Texts::Csv(batches) => batches.next(&self.examiner),
+            Texts::Json(frames) => {
+                let frame = frames.next()?;
+                Some(frame.map(|frame| {
+                    let examined = self.examiner.examine(frame);
+                    let events = examined.value.as_ref().and_then(|batch| batch["events"].as_array());
+                    Reading { events: events.map_or(0, Vec::len) as u64, examined, next: Some(frames.place()) }
+                }))
+            }
+        }
     }
 }

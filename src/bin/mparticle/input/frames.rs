@@ -13,6 +13,9 @@ use super::place::{Place, characters};
 /// A longer text is not kept in memory. It is eight times what a batch may have.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
 
+/// What some programs begin a text with.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// So much is looked at, at most, to see how a file is laid out.
 const PEEK_BYTES: usize = 64 * 1024;
 
@@ -48,7 +51,6 @@ pub struct Frames<R> {
 impl<R: Read> Frames<R> {
     /// Looks at the beginning to see how the file is laid out.
     pub fn new(mut source: R) -> io::Result<Self> {
-        const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
         let mut head = Vec::new();
         let layout = layout(&mut source, &mut head, BYTE_ORDER_MARK)?;
         if head.starts_with(BYTE_ORDER_MARK) {
@@ -304,7 +306,7 @@ fn after(place: Place, bytes: &[u8]) -> Place {
 }
 
 /// As `fill_buf`, but for interruptions.
-fn fill(reader: &mut impl BufRead) -> io::Result<&[u8]> {
+pub fn fill(reader: &mut impl BufRead) -> io::Result<&[u8]> {
     while let Err(error) = reader.fill_buf() {
         if error.kind() != io::ErrorKind::Interrupted {
             return Err(error);

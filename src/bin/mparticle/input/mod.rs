@@ -1,8 +1,9 @@
 //! Files of batches, from opening to what is wrong with each: `source` → `frames` → `parse` → `examine`.
 //!
-//! One batch is in memory at a time, whatever the size of the file.
+//! One batch is in memory at a time, whatever the size of the file. Of CSV it is a window of rows.
 
 mod batches;
+mod csv;
 mod examine;
 mod frames;
 mod parse;
@@ -15,6 +16,7 @@ use std::io;
 use std::path::Path;
 
 pub use batches::{Batches, Reading};
+pub use csv::MapFile;
 pub use examine::{Examined, Examiner, Fault};
 pub use frames::Frames;
 pub use place::Place;

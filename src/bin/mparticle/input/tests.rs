@@ -11,7 +11,7 @@ use super::*;
 const GOOD: &str = r#"{"environment":"development","user_identities":{"customer_id":"1"},"events":[]}"#;
 
 /// Gives what it is told in pieces of this size, so that every border is met.
-struct Slow {
+pub struct Slow {
     bytes: Cursor<Vec<u8>>,
     piece: usize,
 }
@@ -23,7 +23,7 @@ impl Read for Slow {
     }
 }
 
-fn slow(bytes: impl Into<Vec<u8>>, piece: usize) -> Slow {
+pub fn slow(bytes: impl Into<Vec<u8>>, piece: usize) -> Slow {
     Slow { bytes: Cursor::new(bytes.into()), piece }
 }
 

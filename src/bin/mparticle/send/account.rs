@@ -22,8 +22,8 @@ const MAX_BATCHES: usize = 50_000;
 pub struct Read {
     /// Where it begins.
     pub start: Place,
-    /// From where to read on when it has its end.
-    pub next: Place,
+    /// From where to read on when it has its end; `None` if only a later batch tells.
+    pub next: Option<Place>,
     pub events: u64,
 }
 
@@ -50,6 +50,9 @@ struct State {
     under_way: u64,
     /// `None` if nothing is to be written.
     rejects: Option<Rejects>,
+    /// All that has its end, and is written.
+    passed: Mark,
+    /// The same at the last place from which to read on.
     mark: Mark,
     delivered: Tally,
     rejected: Tally,
@@ -77,6 +80,7 @@ impl Account {
             waiting_bytes: 0,
             under_way: 0,
             rejects,
+            passed: mark,
             mark,
             delivered: mark.delivered,
             rejected: mark.rejected,
@@ -174,16 +178,19 @@ impl State {
             self.waiting_bytes -= line.len();
             if let (Some(rejects), None) = (&mut self.rejects, &self.failure) {
                 self.failure = rejects.write(line).err();
-                self.mark.rejects_bytes = rejects.bytes();
+                self.passed.rejects_bytes = rejects.bytes();
             }
         }
         if self.failure.is_some() {
             return;
         }
         match end {
-            End::Delivered => self.mark.delivered.add(read.events),
-            End::Rejected(_) => self.mark.rejected.add(read.events),
+            End::Delivered => self.passed.delivered.add(read.events),
+            End::Rejected(_) => self.passed.rejected.add(read.events),
         }
-        self.mark.set_place(read.next);
+        if let Some(next) = read.next {
+            self.passed.set_place(next);
+            self.mark = self.passed;
+        }
     }
 }

@@ -41,12 +41,10 @@ impl Feed {
     /// Reads until there is no more. Waits for room as the uploader asks.
     pub fn run(mut self) -> Ended {
         while let Some(reading) = self.batches.next() {
-            let Reading { examined, next } = match reading {
+            let Reading { examined, events, next } = match reading {
                 Ok(reading) => reading,
                 Err(error) => return Ended::Broken(self.batches.place(), error),
             };
-            let events =
-                examined.value.as_ref().and_then(|batch| batch["events"].as_array()).map_or(0, Vec::len) as u64;
             let read = Read { start: examined.place, next, events };
             if !examined.faults.is_empty() {
                 (self.on_faults)(&examined);

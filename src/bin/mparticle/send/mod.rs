@@ -22,6 +22,7 @@ use mparticle::Environment;
 
 use crate::connect::{self, Connection};
 use crate::exit::{self, Exit, Failure};
+use crate::input::MapFile;
 use crate::signals;
 use sending::{Sending, Told};
 
@@ -29,6 +30,7 @@ const EXAMPLES: &str = "\
 Examples:
   mparticle send events.ndjson                     one batch a line
   zcat export.gz | mparticle send -                from a pipe; FILE may be .gz or .zst itself
+  mparticle send --csv orders.toml orders.csv      rows of CSV, by a map of its columns
   mparticle send yesterday.ndjson.gz --historical  data older than 30 days
   mparticle send big.ndjson --rate 100             at most 100 batches a second
   mparticle send big.ndjson --resume               goes on where an earlier run was stopped
@@ -36,7 +38,21 @@ Examples:
 
 Each batch is checked, and what is wrong goes to FILE.rejects.ndjson with its place, while the rest is sent. A batch
 without a source_request_id gets one that follows from its place in the file and its content: sent again, the service
-drops it. Nothing else is changed. FILE.sent.json says how far it is.";
+drops it. Nothing else is changed. FILE.sent.json says how far it is.
+
+A row of CSV is an event; rows of one user are gathered into batches. The map is TOML:
+  environment = \"development\"
+  [identities]                    # identity = column
+  customer_id = \"user_id\"
+  [user_attributes]               # as text, or as number, boolean, list, json
+  seats = { column = \"seats\", type = \"number\" }
+  [event]                         # custom_event, screen_view, purchase, opt_out; without it only users are sent
+  type = \"custom_event\"
+  name = { column = \"action\" }
+  custom_event_type = \"transaction\"
+  time = { column = \"at\", format = \"rfc3339\" }   # or seconds, milliseconds, a pattern of strftime in UTC
+  [event.attributes]
+  note = \"comment\"";
 
 /// Send files of batches
 #[derive(Args)]
@@ -49,6 +65,10 @@ pub struct Arguments {
 
     #[command(flatten)]
     connection: Connection,
+
+    /// The files are CSV, with a header: the map says which column goes where
+    #[arg(long, value_name = "MAP", value_hint = ValueHint::FilePath)]
+    csv: Option<PathBuf>,
 
     /// Send to /bulkevents/historical, for data older than 30 days
     #[arg(long)]
@@ -104,12 +124,14 @@ pub fn run(arguments: Arguments) -> exit::Result {
     if arguments.resume && arguments.files.iter().any(|file| is_stdin(file)) {
         return Err(Failure::usage("--resume needs a file: stdin cannot be read again"));
     }
+    let map = arguments.csv.as_deref().map(|path| MapFile::read(path, arguments.environment)).transpose()?;
     let client = if arguments.dry_run { None } else { Some(arguments.connection.client()?) };
     let (teller, told) = mpsc::channel();
     listen_for_signals(teller.clone())?;
     let mut exit = Exit::Done;
     for file in &arguments.files {
-        let sending = Sending { arguments: &arguments, file, client: client.as_ref(), teller: &teller, told: &told };
+        let (map, client) = (map.as_ref(), client.as_ref());
+        let sending = Sending { arguments: &arguments, file, map, client, teller: &teller, told: &told };
         exit = exit.max(sending.run()?);
         if exit >= Exit::Unsent {
             break;

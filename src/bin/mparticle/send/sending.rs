@@ -20,7 +20,7 @@ use super::progress::{self, Progress};
 use super::rejects::{self, Rejects};
 use super::{Arguments, is_stdin};
 use crate::exit::{self, Exit, Failure};
-use crate::input::{self, Batches, Examined, Examiner, Fault};
+use crate::input::{self, Batches, Examined, Examiner, Fault, MapFile, Source};
 use crate::text;
 
 /// How often the bar moves.
@@ -51,6 +51,8 @@ pub enum Told {
 pub struct Sending<'a> {
     pub arguments: &'a Arguments,
     pub file: &'a Path,
+    /// How the file is read, if it is CSV.
+    pub map: Option<&'a MapFile>,
     pub client: Option<&'a Client>,
     pub teller: &'a Sender<Told>,
     pub told: &'a Receiver<Told>,
@@ -67,13 +69,12 @@ enum Stop {
 impl Sending<'_> {
     pub fn run(&self) -> exit::Result {
         let Self { arguments, file, .. } = self;
-        let cannot = |doing: &'static str| move |error: io::Error| Failure::file(doing, file, &error);
-        let mut frames = input::open(file).map_err(cannot("read"))?;
+        let mut batches = self.batches()?;
         let (mut journal, mark) = self.journal()?;
         if mark.offset > 0 {
-            frames.skip_to(mark.place()).map_err(cannot("go on with"))?;
+            batches.skip_to(mark.place()).map_err(|error| Failure::file("go on with", file, &error))?;
         }
-        let (size, read) = (frames.source().size(), frames.source().progress());
+        let (size, read) = (batches.source().size(), batches.source().progress());
         let rejects_path = self.rejects_path();
         let mut rejects = Rejects::new(rejects_path.clone(), mark.rejects_bytes);
         if !arguments.dry_run {
@@ -83,7 +84,6 @@ impl Sending<'_> {
         let uploader = self.client.map(|client| self.uploader(client.clone(), &account)).transpose()?;
         let progress = Arc::new(Progress::new(file, size, account.totals(), arguments.quiet));
 
-        let batches = Batches::new(frames, self.examiner());
         self.start(batches, &account, uploader.clone(), &progress)?;
         let stop = self.watch(&account, uploader.as_ref(), &read, &progress, journal.as_mut());
 
@@ -104,14 +104,28 @@ impl Sending<'_> {
         self.tell(stop?, &account, &progress)
     }
 
+    fn batches(&self) -> exit::Result<Batches> {
+        let cannot_read = |error: io::Error| Failure::file("read", self.file, &error);
+        Ok(match self.map {
+            Some(map) => {
+                let source = Source::open(self.file).map_err(cannot_read)?;
+                Batches::csv(map.open(self.file, source)?, self.examiner())
+            }
+            None => Batches::json(input::open(self.file).map_err(cannot_read)?, self.examiner()),
+        })
+    }
+
     /// The file's journal, and where to begin.
     fn journal(&self) -> Result<(Option<Journal>, Mark), Failure> {
         let Self { arguments, file, .. } = self;
         if arguments.dry_run || is_stdin(file) || !file.is_file() {
             return Ok((None, Mark::default()));
         }
-        let road = if arguments.historical { "historical" } else { "events" };
-        let mut journal = Journal::new(file, road).map_err(|error| Failure::file("read", file, &error))?;
+        let mut road = String::from(if arguments.historical { "historical" } else { "events" });
+        if let Some(map) = self.map {
+            road += &format!(", by the map {}", map.fingerprint());
+        }
+        let mut journal = Journal::new(file, &road).map_err(|error| Failure::file("read", file, &error))?;
         let begin = Mark { line: 1, column: 1, ..Mark::default() };
         let mark = match journal.read(file) {
             Ok(mark) if arguments.resume => mark.unwrap_or(begin),
@@ -299,5 +313,6 @@ fn fault_line<'a>(name: &str, faults: impl Iterator<Item = &'a Fault>) -> String
         0 => String::new(),
         more => format!(" (and {more} more)"),
     };
-    text::printable(&format!("{name}:{place}  {pointer}  {message}{more}"))
+    let pointer = if pointer.is_empty() { String::new() } else { format!("{pointer}  ") };
+    text::printable(&format!("{name}:{place}  {pointer}{message}{more}"))
 }

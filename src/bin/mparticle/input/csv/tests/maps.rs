@@ -1,0 +1,207 @@
+//! Maps: what they can say, and what they are told when they are wrong.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use mparticle::Environment;
+use proptest::prelude::*;
+
+use crate::exit::Failure;
+use crate::input::csv::cells::{Kind, TimeFormat, value};
+use crate::input::csv::map::Map;
+use crate::input::csv::{CsvBatches, MapFile};
+
+/// What is said of a map and a header.
+fn opened<'h>(map: &str, header: &'h str, environment: Option<Environment>) -> Result<CsvBatches<&'h [u8]>, Failure> {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(map.as_bytes()).expect("room");
+    let words = |failure: Failure| Failure::usage(failure.to_string().replace(&*file.path().to_string_lossy(), "MAP"));
+    let map = MapFile::read(file.path(), environment).map_err(words)?;
+    map.open(Path::new("FILE"), header.as_bytes()).map_err(words)
+}
+
+const START: &str = "environment = \"development\"\n[identities]\ncustomer_id = \"id\"\n";
+
+#[test]
+fn what_is_wrong_with_a_map_is_told_with_its_place() {
+    let table = [
+        ("x", "MAP:4:2  "),
+        ("[event", "MAP:4:7  "),
+        ("[events]\ntype = \"opt_out\"", "MAP:4:2  unknown field events: did you mean \"event\"?"),
+        (
+            "[event]\ntype = \"opt_out\"\nnane = \"a\"",
+            "MAP:6:1  unknown field event.nane: there is type, opted_out, time, ",
+        ),
+        ("[event]\ntype = \"optout\"", "MAP:5:8  there is no type \"optout\" here: did you mean \"opt_out\"?"),
+        ("[event]\nname = \"a\"", "MAP:4:1  it has no event.type"),
+        ("event = 5", "MAP:4:9  there is no identity"),
+        ("[event]\ntype = 5", "MAP:5:8  event.type is not a text"),
+        ("[event]\ntype = \"screen_view\"", "MAP:4:1  it has no event.name"),
+        ("[event]\ntype = \"screen_view\"\nname = { colum = \"a\" }", "MAP:6:8  it has no event.name.column"),
+        (
+            "[event]\ntype = \"custom_event\"\nname = \"a\"\ncustom_event_type = \"transactions\"",
+            "MAP:7:21  there is no custom_event_type \"transactions\": did you mean \"transaction\"?",
+        ),
+        ("[event]\ntype = \"purchase\"", "MAP:4:1  it has no event.product"),
+        (
+            "[event]\ntype = \"opt_out\"\ntime = { column = \"at\", format = \"iso\" }",
+            "MAP:6:33  there is no format \"iso\": rfc3339, seconds, milliseconds, or a pattern as \"%d.%m.%Y %H:%M\"",
+        ),
+        (
+            "[event]\ntype = \"opt_out\"\ntime = { column = \"at\", format = \"%Q\" }",
+            "MAP:6:33  \"%Q\" is not a pattern of strftime",
+        ),
+        (
+            "[user_attributes]\na = { column = \"a\", type = \"int\" }",
+            "MAP:5:27  there is no type \"int\": there is text, ",
+        ),
+        ("[user_attributes]\na = { column = \"a\", type = \"list\" }", "MAP:5:27  a list needs a separator"),
+        ("[user_attributes]\na = { column = \"a\", separator = \"|\" }", "MAP:5:32  only a list has a separator"),
+        ("[user_attributes]\na = [\"a\"]", "MAP:5:5  user_attributes.a is not a text"),
+        (
+            "[event]\ntype = \"opt_out\"\n[event.attributes]\na = { column = \"a\", type = \"list\", separator = \"|\" }",
+            "MAP:7:27  only an attribute of a user can be a list",
+        ),
+        ("emial = \"m\"", "MAP:4:1  there is no identity \"emial\": did you mean \"email\"?"),
+        ("email = { column = \"m\", type = \"text\" }", "MAP:4:25  unknown field identities.email.type: "),
+        ("[csv]\ndelimiter = \"ab\"", "MAP:5:13  \"ab\" is not one ASCII character"),
+        ("[csv]\ndelimiter = \"é\"", "MAP:5:13  \"é\" is not one ASCII character"),
+        ("[csv]\nquote = \",\"", "MAP:5:9  the quote and the delimiter are the same"),
+        // Of the header.
+        ("email = \"maill\"", "MAP:4:9  there is no column \"maill\": did you mean \"mail\"?"),
+        ("email = \"name\"", "MAP:4:9  there is no column \"name\": there is id, mail, two, two"),
+        ("email = \"two\"", "MAP:4:9  column \"two\" stands twice in the header"),
+    ];
+    for (text, words) in table {
+        let failure = opened(&format!("{START}{text}\n"), "id,mail,two,two\n", None).err();
+        let told = failure.unwrap_or_else(|| panic!("{text} is right")).to_string();
+        assert!(told.starts_with(words), "{text}\n  {told}\n  {words}");
+    }
+    let whole = [
+        ("[identities]\nemail = \"m\"", "m", None, "MAP: it has no environment, and --environment is not given"),
+        (START, "id", Some(Environment::Production), "MAP: production is asked for, not development"),
+        ("environment = \"prod\"", "m", None, "MAP:1:15  \"prod\" is neither development nor production"),
+        ("environment = \"production\"", "m", None, "MAP:1:1  it has no [identities]: whose events are they?"),
+        (START, "", None, "cannot read FILE: it is empty, without the header of its columns"),
+        (START, "id,\"a\"b", None, "cannot read FILE: the header, at 1:7: something follows the closing quote"),
+    ];
+    for (map, header, environment, words) in whole {
+        let failure = opened(map, header, environment).err().unwrap_or_else(|| panic!("{map} is right"));
+        assert_eq!(failure.to_string(), words, "{map}");
+    }
+    assert!(opened("[identities]\nemail = \"m\"", "m", Some(Environment::Production)).is_ok());
+}
+
+#[test]
+fn every_identity_of_the_document_has_its_column() {
+    let document: serde_json::Value = serde_json::from_str(mparticle::contract::DOCUMENT).expect("JSON");
+    let types = document["components"]["schemas"]["IdentityType"]["enum"].as_array().expect("a list");
+    assert!(types.len() > 20);
+    for name in types.iter().filter_map(serde_json::Value::as_str).chain(["mpid", "mp_deviceid"]) {
+        assert!(Map::parse(&format!("[identities]\n{name} = \"c\"")).is_ok(), "{name}");
+        // And it is found by one who mistypes it.
+        let wrong = Map::parse(&format!("[identities]\n\"{name}!\" = \"c\"")).expect_err("no such type");
+        assert!(wrong.words.contains(&format!("did you mean \"{name}\"?")), "{}", wrong.words);
+    }
+}
+
+#[test]
+fn the_map_of_the_examples_is_right() {
+    let map = fs::read_to_string("examples/csv/orders.toml").expect("the map");
+    let header = fs::read_to_string("examples/csv/orders.csv").expect("the data");
+    assert!(opened(&map, &header, None).is_ok());
+}
+
+#[test]
+fn a_cell_is_what_it_says_exactly_or_it_is_refused() {
+    let list = Kind::List("|".into());
+    let right = [
+        (&Kind::Text, " 007 ", r#"" 007 ""#),
+        (&Kind::Number, "9223372036854775807", "9223372036854775807"),
+        (&Kind::Number, "-9223372036854775808", "-9223372036854775808"),
+        (&Kind::Number, " 9007199254740993 ", "9007199254740993"),
+        (&Kind::Number, "12.90", "12.9"),
+        (&Kind::Number, "-1.5e3", "-1500.0"),
+        (&Kind::Boolean, "TRUE", "true"),
+        (&Kind::Boolean, "no", "false"),
+        (&list, "tea| |coffee", r#"["tea","coffee"]"#),
+        (&Kind::Json, "[\"a\",\"b\"]", r#"["a","b"]"#),
+        (&Kind::Json, "9007199254740993", "9007199254740993"),
+        (&Kind::Json, "null", "null"),
+    ];
+    for (kind, text, json) in right {
+        let value = value::<mparticle::types::UserAttributeValue>(kind, text).unwrap_or_else(|words| panic!("{words}"));
+        assert_eq!(serde_json::to_string(&value).expect("JSON"), json, "{text}");
+    }
+    let wrong = [
+        (Kind::Number, "many", "\"many\" is not a number"),
+        (Kind::Number, "9223372036854775808", "\"9223372036854775808\" does not fit into 64 bits"),
+        (Kind::Number, "1,5", "\"1,5\" is not a number"),
+        (Kind::Number, "NaN", "\"NaN\" is not a number"),
+        (Kind::Number, "1e999", "\"1e999\" is not a number"),
+        (Kind::Number, "0x10", "\"0x10\" is not a number"),
+        (Kind::Number, "-", "\"-\" is not a number"),
+        (Kind::Boolean, "si", "\"si\" is not true or false, yes or no, 1 or 0"),
+        (Kind::Json, "{", "\"{\" is not JSON"),
+        (Kind::Json, "{}", "\"{}\" cannot be the value of an attribute"),
+        (Kind::Json, "18446744073709551615", "\"18446744073709551615\" does not fit into 64 bits"),
+    ];
+    for (kind, text, words) in wrong {
+        assert_eq!(value::<mparticle::types::AttributeValue>(&kind, text), Err(words.into()), "{text}");
+    }
+    let long = value::<mparticle::types::AttributeValue>(&Kind::Number, &"é".repeat(100));
+    assert_eq!(long, Err(format!("\"{}…\" is not a number", "é".repeat(40))));
+}
+
+#[test]
+fn a_time_is_read_as_the_map_says() {
+    let right = [
+        ("rfc3339", "2026-01-31T13:00:00.25+01:00", 1_769_860_800_250),
+        ("seconds", "1769860800", 1_769_860_800_000),
+        ("seconds", "1769860800.2509", 1_769_860_800_250),
+        ("seconds", "-1.5", -1_500),
+        ("milliseconds", " 1769860800250 ", 1_769_860_800_250),
+        ("%d.%m.%Y %H:%M", "31.01.2026 12:00", 1_769_860_800_000),
+        ("%Y-%m-%d", "2026-01-31", 1_769_817_600_000),
+        ("%Y-%m-%d %H:%M:%S %z", "2026-01-31 13:00:00 +0100", 1_769_860_800_000),
+    ];
+    for (format, text, millis) in right {
+        let time = TimeFormat::of(format).expect("a format").time(text).unwrap_or_else(|words| panic!("{words}"));
+        assert_eq!(time.timestamp_millis(), millis, "{format} {text}");
+    }
+    let wrong = [
+        ("rfc3339", "2026-01-31", "\"2026-01-31\" is not a time as 2026-01-31T12:00:00Z"),
+        ("seconds", "now", "\"now\" is not a time in seconds since 1970"),
+        ("seconds", "9223372036854775807", "\"9223372036854775807\" is not a time in seconds since 1970"),
+        ("seconds", "1.", "\"1.\" is not a time in seconds since 1970"),
+        ("milliseconds", "1.5", "\"1.5\" is not a time in milliseconds since 1970"),
+        ("milliseconds", "9223372036854775807", "\"9223372036854775807\" is not a time in milliseconds since 1970"),
+        ("%d.%m.%Y", "30.02.2026", "\"30.02.2026\" is not a time as \"%d.%m.%Y\""),
+        ("%H:%M", "12:00", "\"12:00\" is not a time as \"%H:%M\""),
+    ];
+    for (format, text, words) in wrong {
+        assert_eq!(TimeFormat::of(format).expect("a format").time(text), Err(words.into()), "{format}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_map_is_read_or_refused(text in any::<String>(), name in ".*", value in ".*") {
+        let _ = Map::parse(&text);
+        for section in ["", "[csv]", "[identities]", "[user_attributes]", "[event]", "[event.attributes]"] {
+            let _ = Map::parse(&format!("{section}\n{name:?} = {value:?}\n"));
+            let _ = Map::parse(&format!("{section}\n{name:?} = {{ column = {value:?}, type = {name:?}, format = {value:?} }}\n"));
+        }
+    }
+
+    #[test]
+    fn any_cell_is_read_or_refused(text in ".*", pattern in "%.{0,6}", separator in ".{1,2}") {
+        for kind in [Kind::Text, Kind::Number, Kind::Boolean, Kind::Json, Kind::List(separator)] {
+            let _ = value::<mparticle::types::UserAttributeValue>(&kind, &text);
+        }
+        for format in ["rfc3339", "seconds", "milliseconds", &pattern] {
+            let _ = TimeFormat::of(format).map(|format| format.time(&text));
+        }
+    }
+}
