@@ -25,6 +25,8 @@ pub enum Exit {
     Findings,
     /// The service could not be reached, or refused the credentials.
     Unsent,
+    /// A file could not be read, which was told when it happened; the others were.
+    Files,
     /// A signal of this number asked it to end.
     Interrupted(u8),
 }
@@ -35,6 +37,7 @@ impl From<Exit> for ExitCode {
             Exit::Done => Self::SUCCESS,
             Exit::Findings => Self::from(1),
             Exit::Unsent => Self::from(3),
+            Exit::Files => Self::from(4),
             Exit::Interrupted(signal) => Self::from(128 + signal),
         }
     }
@@ -55,7 +58,6 @@ impl Failure {
         Self { code: 2, words: words.into() }
     }
 
-    #[allow(dead_code)]
     /// A file cannot be read or written: "cannot open FILE: no such file".
     pub fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
         Self { code: 4, words: format!("cannot {doing} {}: {error}", path.display()) }

@@ -1,9 +1,11 @@
 //! The command line: a thin shell over the library. Data goes to stdout, words go to stderr.
 
+mod check;
 mod exit;
 #[allow(dead_code, unused_imports)]
 mod input;
 mod mock;
+mod text;
 
 use std::process::ExitCode;
 
@@ -20,11 +22,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Check(check::Arguments),
     Mock(mock::Arguments),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Check(arguments) => check::run(arguments),
         Command::Mock(arguments) => mock::run(arguments),
     };
     match result {

@@ -8,6 +8,7 @@ use mparticle::contract::{Severity, Violation};
 use mparticle::mock::{self, Counts, FaultPlan, MockServer, NotAFault, Received};
 
 use crate::exit::{self, Exit, Failure};
+use crate::text::printable;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -226,11 +227,6 @@ fn word(violation: &Violation) -> &'static str {
         Severity::Error => "error",
         Severity::Warning => "warning",
     }
-}
-
-/// What was sent is not to steer the terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn line(text: &str) -> io::Result<()> {

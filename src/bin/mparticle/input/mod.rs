@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 pub use examine::{Examined, Examiner, Fault};
 pub use frames::{Frame, Frames, MAX_TEXT_BYTES};
-pub use place::{Lines, Place};
+pub use place::{Lines, Place, locate};
 pub use source::Source;
 
 /// Opens a file, or stdin for `-`, and splits it into the texts of its batches.
