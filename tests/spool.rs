@@ -189,6 +189,75 @@ fn rejected_batches_can_be_read_and_sent_again() {
     assert_eq!(pending(dir.path()), [""; 0], "the rejected one is done");
 }
 
+/// Three dead letters, one of them historical, and a record.
+fn with_letters(dir: &Path) {
+    let spool = open(dir);
+    append(&spool, "[0]");
+    for (endpoint, batch) in [(Endpoint::Events, "[1]"), (Endpoint::Historical, "[2]"), (Endpoint::Events, "[3]")] {
+        spool.dead_letter(endpoint, batch, "bad").expect("there is room").wait().expect("written");
+    }
+}
+
+fn letters(dir: &Path) -> usize {
+    Inspector::new(dir).dead_letters().expect("a spool").count()
+}
+
+#[test]
+fn dead_letters_become_records_again() {
+    let dir = dir();
+    with_letters(dir.path());
+    // An older file of them, too.
+    fs::copy(dir.path().join("dead-letters.ndjson"), dir.path().join("dead-letters.old.ndjson")).expect("a copy");
+    assert_eq!(Spool::revive_dead_letters(dir.path(), Settings::new()).expect("revived"), 6);
+    assert_eq!(
+        (pending(dir.path()), letters(dir.path())),
+        (["[0]", "[1]", "[2]", "[3]", "[1]", "[2]", "[3]"].map(String::from).to_vec(), 0)
+    );
+    let spool = open(dir.path());
+    let endpoints = std::iter::from_fn(|| spool.next_record().expect("the disk works")).map(|record| record.endpoint);
+    assert_eq!(endpoints.filter(|endpoint| *endpoint == Endpoint::Historical).count(), 2);
+    drop(spool);
+    assert_eq!(Spool::revive_dead_letters(dir.path(), Settings::new()).expect("nothing to revive"), 0);
+}
+
+#[test]
+fn dead_letters_stay_when_they_cannot_all_be_revived() {
+    let dir = dir();
+    with_letters(dir.path());
+    let full = Settings::new().segment_bytes(64).max_bytes(192);
+    let error = Spool::revive_dead_letters(dir.path(), full).expect_err("there is room for some of them");
+    assert_eq!((error.to_string().as_str(), letters(dir.path())), ("the spool is full", 3));
+
+    let before = pending(dir.path());
+    let path = dir.path().join("dead-letters.ndjson");
+    let text = fs::read_to_string(&path).expect("a text") + "{\"time\":\n";
+    fs::write(&path, text).expect("written");
+    let error = Spool::revive_dead_letters(dir.path(), Settings::new()).expect_err("a line is no dead letter");
+    assert_eq!(error.to_string(), "the spool cannot be read: line 4 is no dead letter");
+    assert_eq!((pending(dir.path()), letters(dir.path())), (before, 4), "nothing was done");
+
+    Spool::remove_dead_letters(dir.path()).expect("removed");
+    assert_eq!(letters(dir.path()), 0);
+    assert!(!path.exists());
+}
+
+#[test]
+fn dead_letters_of_a_spool_in_use_are_left_alone() {
+    let dir = dir();
+    with_letters(dir.path());
+    let _open = open(dir.path());
+    for error in [
+        Spool::revive_dead_letters(dir.path(), Settings::new()).expect_err("it is open"),
+        Spool::remove_dead_letters(dir.path()).expect_err("it is open"),
+    ] {
+        assert_eq!(
+            (error.kind(), error.to_string().as_str()),
+            (ErrorKind::Spool, "another process has the spool open")
+        );
+    }
+    assert_eq!(letters(dir.path()), 3);
+}
+
 #[cfg(unix)]
 #[test]
 fn files_are_for_this_user_alone() {

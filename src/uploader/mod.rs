@@ -169,6 +169,13 @@ impl Uploader {
         self.0.shared.counts()
     }
 
+    /// How much of the tightest rate limit is in use, in percent, as the service told with the last acceptance. `None` as
+    /// long as it has told nothing.
+    #[must_use]
+    pub fn rate_limit_used(&self) -> Option<f64> {
+        self.0.shared.lock().rate_limit_used
+    }
+
     /// The ends of batches, as a stream from now on.
     #[must_use]
     pub fn outcomes(&self) -> Outcomes {
@@ -180,6 +187,13 @@ impl Uploader {
     #[must_use]
     pub fn stopped(&self) -> Option<Error> {
         self.0.shared.lock().stopped.as_ref().map(Error::again)
+    }
+
+    /// Why the last request did not come through, if it is being sent again: no connection, no answer in time, a 5xx, a 429.
+    /// It ends with the next answer that is none of these. An uploader never gives up by itself.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Error> {
+        self.0.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Error::again)
     }
 
     /// Tries again after it has [`stopped`](Self::stopped).

@@ -45,11 +45,15 @@ pub(super) struct Rates {
     pub(super) most: f64,
 }
 
+/// Why nothing comes through at the moment; shared with the handles of the uploader.
+pub(super) type Trouble = Arc<Mutex<Option<Error>>>;
+
 pub(super) struct Pace {
     rates: Rates,
     policy: RetryPolicy,
     random: Random,
     state: Mutex<State>,
+    trouble: Trouble,
     /// Told when more may go than before.
     pub(super) changed: Notify,
 }
@@ -90,7 +94,7 @@ pub(super) struct Permit {
 }
 
 impl Pace {
-    pub(super) fn new(rates: Rates, policy: &RetryPolicy, random: &Random) -> Self {
+    pub(super) fn new(rates: Rates, policy: &RetryPolicy, random: &Random, trouble: Trouble) -> Self {
         let now = Instant::now();
         let mut state = State {
             base: rates.start,
@@ -106,7 +110,7 @@ impl Pace {
         };
         state.tokens = state.burst(rates);
         let (policy, random) = (policy.clone(), Random::clone(random));
-        Self { rates, policy, random, state: Mutex::new(state), changed: Notify::new() }
+        Self { rates, policy, random, state: Mutex::new(state), trouble, changed: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -174,6 +178,8 @@ impl Pace {
         if permit.probe {
             state.outage.probing = false;
         }
+        let trouble = result.as_ref().err().filter(|error| error.is_retryable()).map(Error::again);
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
         match result {
             Ok(accepted) => {
                 state.accepted(now, batches, accepted.rate_limit_used(), self.rates);

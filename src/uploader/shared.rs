@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::ledger::{Counts, Ledger, Place};
 use super::outcome::{Fate, Outcome, Teller};
+use super::pace::Trouble;
 use super::queue::{Bounds, Content, Entry, Queue};
 use super::settings::{Settings, WhenFull};
 use super::spooling::Spooling;
@@ -27,6 +28,7 @@ use crate::seal::SealedBatch;
 pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) teller: Teller,
+    pub(super) trouble: Trouble,
     /// Told when the worker has something to look at.
     pub(super) work: Notify,
     state: Mutex<State>,
@@ -40,6 +42,8 @@ pub(super) struct State {
     pub(super) phase: Phase,
     /// Why nothing is sent any more.
     pub(super) stopped: Option<Error>,
+    /// In percent, as the last acceptance told.
+    pub(super) rate_limit_used: Option<f64>,
     waiters: VecDeque<Waiter>,
     pub(super) flushes: Vec<Flush>,
     pub(super) wake: Wake,
@@ -113,13 +117,14 @@ impl Shared {
             spooling,
             phase: Phase::Running,
             stopped: None,
+            rate_limit_used: None,
             waiters: VecDeque::new(),
             flushes: Vec::new(),
             wake: Wake::AtOnce,
             telemetry: Telemetry::default(),
         };
         let teller = Teller::new(settings.on_outcome.clone());
-        Self { settings, teller, work: Notify::new(), state: Mutex::new(state) }
+        Self { settings, teller, trouble: Trouble::default(), work: Notify::new(), state: Mutex::new(state) }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod any_body;
+pub mod export;
 pub mod killed;
 pub mod peer;
 pub mod raw;

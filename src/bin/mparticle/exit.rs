@@ -17,16 +17,16 @@ Exit codes:
   4    a file cannot be read or written
   130  ended by Ctrl-C; 143 by SIGTERM";
 
-/// How a command ended that did its work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a command ended that did its work, the graver the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     Done,
     /// Something in the data is wrong, or was rejected.
     Findings,
+    /// A file was read up to a place, and not further.
+    Unreadable,
     /// The service could not be reached, or refused the credentials.
     Unsent,
-    /// A file could not be read, which was told when it happened; the others were.
-    Files,
     /// A signal of this number asked it to end.
     Interrupted(u8),
 }
@@ -36,8 +36,8 @@ impl From<Exit> for ExitCode {
         match exit {
             Exit::Done => Self::SUCCESS,
             Exit::Findings => Self::from(1),
+            Exit::Unreadable => Self::from(4),
             Exit::Unsent => Self::from(3),
-            Exit::Files => Self::from(4),
             Exit::Interrupted(signal) => Self::from(128 + signal),
         }
     }
@@ -80,10 +80,13 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        let status = error.status().map(|status| status.as_u16());
         let code = match error.kind() {
             Kind::Config => 2,
             Kind::Spool => 4,
             Kind::Invalid | Kind::Limit => 1,
+            // It is about the batch, and the same again would be refused again.
+            Kind::Refused if matches!(status, Some(400 | 413 | 422)) => 1,
             _ => 3,
         };
         Self { code, words: error.to_string() }

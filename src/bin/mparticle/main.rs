@@ -1,15 +1,22 @@
 //! The command line: a thin shell over the library. Data goes to stdout, words go to stderr.
 
 mod check;
+mod connect;
+mod event;
 mod exit;
-#[allow(dead_code, unused_imports)]
 mod input;
 mod mock;
+mod profile;
+mod send;
+mod shell;
+mod signals;
+mod spec;
+mod spool;
 mod text;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Send events to mParticle, and test what you send
 #[derive(Parser)]
@@ -22,14 +29,26 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Send(send::Arguments),
     Check(check::Arguments),
+    Event(Box<event::Arguments>),
     Mock(mock::Arguments),
+    Spool(spool::Arguments),
+    Spec(spec::Arguments),
+    Completions(shell::Completions),
+    Man(shell::Manual),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Check(arguments) => check::run(arguments),
+        Command::Send(arguments) => send::run(arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Event(arguments) => event::run(*arguments),
         Command::Mock(arguments) => mock::run(arguments),
+        Command::Spool(arguments) => spool::run(arguments),
+        Command::Spec(arguments) => spec::run(&arguments),
+        Command::Completions(arguments) => shell::completions(&arguments, Arguments::command()),
+        Command::Man(arguments) => shell::manual(&arguments, Arguments::command()),
     };
     match result {
         Ok(exit) => exit.into(),
@@ -37,5 +56,15 @@ fn main() -> ExitCode {
             eprintln!("error: {failure}");
             failure.code()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_of_all_commands_make_sense() {
+        Arguments::command().debug_assert();
     }
 }

@@ -1,14 +1,16 @@
 //! `mparticle mock`: a service to send to, at a terminal.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
 use clap::Args;
 use mparticle::contract::{Severity, Violation};
 use mparticle::mock::{self, Counts, FaultPlan, MockServer, NotAFault, Received};
 
+use crate::connect;
 use crate::exit::{self, Exit, Failure};
-use crate::text::printable;
+use crate::signals;
+use crate::text::{line, printable};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -88,14 +90,10 @@ pub fn run(arguments: Arguments) -> exit::Result {
         builder.try_start().map_err(|error| Failure::system(&format!("listen on {bind}, port {port}"), &error))?;
     let output = if json { Output::Json } else { Output::Text };
     eprintln!("listening on {} (key {key}, secret {shown_secret}); open it in a browser to watch", server.url());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::system("start a runtime", &error))?;
-    let written = runtime.block_on(async {
+    let written = connect::runtime()?.block_on(async {
         output.start(&server.url())?;
         let mut requests = server.watch();
-        let end = ended();
+        let end = signals::ended();
         tokio::pin!(end);
         loop {
             tokio::select! {
@@ -103,7 +101,7 @@ pub fn run(arguments: Arguments) -> exit::Result {
                     Some(request) => output.request(&request)?,
                     None => break,
                 },
-                () = &mut end => break,
+                _ = &mut end => break,
             }
         }
         // What came in until the end is told as well.
@@ -119,22 +117,6 @@ fn plan(texts: &[String]) -> Result<FaultPlan, NotAFault> {
     let mut plan = FaultPlan::default();
     texts.iter().try_for_each(|text| plan.add(text))?;
     Ok(plan)
-}
-
-/// Ctrl-C, or SIGTERM where there is one.
-async fn ended() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminated.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }
 
 /// How requests are told on stdout.
@@ -227,10 +209,4 @@ fn word(violation: &Violation) -> &'static str {
         Severity::Error => "error",
         Severity::Warning => "warning",
     }
-}
-
-fn line(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{text}")?;
-    stdout.flush()
 }

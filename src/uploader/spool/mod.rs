@@ -82,6 +82,7 @@ mod file_system;
 mod format;
 mod index;
 mod inspect;
+mod letters;
 mod numbers;
 mod reader;
 mod receipt;

@@ -37,12 +37,11 @@ pub fn excerpt(text: &[u8], range: Range<usize>) -> Option<Excerpt> {
     let before = Piece { characters: before, is_cut };
 
     let marked = Piece::first(&text[range.clone()], COLUMNS_MARKED);
-    let after = match marked.is_cut {
-        true => Piece { characters: Vec::new(), is_cut: false },
-        false => {
-            let rest = text[range.end..line_end].trim_ascii_end();
-            Piece::first(rest, COLUMNS.saturating_sub(before.width() + marked.width()))
-        }
+    let after = if marked.is_cut {
+        Piece { characters: Vec::new(), is_cut: false }
+    } else {
+        let rest = text[range.end..line_end].trim_ascii_end();
+        Piece::first(rest, COLUMNS.saturating_sub(before.width() + marked.width()))
     };
     let ellipsis = |is_cut| if is_cut { "…" } else { "" };
     Some(Excerpt {

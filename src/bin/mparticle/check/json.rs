@@ -28,7 +28,7 @@ impl Json {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct Told<'a> {
     file: String,
     line: u64,
     column: u64,
@@ -60,7 +60,7 @@ impl Report for Json {
             return Ok(());
         }
         let Place { offset, line, column } = fault.place;
-        self.line(&Line {
+        self.line(&Told {
             file: path_of(path),
             line,
             column,
@@ -76,7 +76,7 @@ impl Report for Json {
 
     fn unread(&mut self, path: &Path, place: Option<Place>, words: &str) -> io::Result<()> {
         let Place { offset, line, column } = place.unwrap_or(Place { offset: 0, line: 1, column: 1 });
-        self.line(&Line {
+        self.line(&Told {
             file: path_of(path),
             line,
             column,

@@ -50,6 +50,7 @@ Exit codes: 0 nothing is wrong, 1 something is, 4 a file could not be read; the 
 /// Check files of batches without sending them
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
+#[allow(clippy::struct_excessive_bools)]
 pub struct Arguments {
     /// Files to check; - is standard input
     #[arg(required = true, value_name = "FILE")]
@@ -107,7 +108,7 @@ fn environment() -> impl TypedValueParser<Value = Environment> {
 }
 
 /// Reads all files, and prints what is wrong with them.
-pub fn run(arguments: Arguments) -> exit::Result {
+pub fn run(arguments: &Arguments) -> exit::Result {
     let format = if arguments.json { Format::Json } else { arguments.format };
     let on_stdout = arguments.fix.as_deref() == Some(Path::new("-"));
     if on_stdout && format != Format::Text {
@@ -131,7 +132,7 @@ pub fn run(arguments: Arguments) -> exit::Result {
     };
     match check.run(&arguments.files) {
         ControlFlow::Break(ended) => ended,
-        ControlFlow::Continue(summary) if summary.unread > 0 => Ok(Exit::Files),
+        ControlFlow::Continue(summary) if summary.unread > 0 => Ok(Exit::Unreadable),
         ControlFlow::Continue(summary) if summary.errors() > 0 => Ok(Exit::Findings),
         ControlFlow::Continue(summary) if arguments.strict && summary.warnings() > 0 => Ok(Exit::Findings),
         ControlFlow::Continue(_) => Ok(Exit::Done),
@@ -165,7 +166,7 @@ impl Check {
         Flow::Continue(self.summary)
     }
 
-    fn file(&mut self, path: &PathBuf) -> Flow {
+    fn file(&mut self, path: &Path) -> Flow {
         self.summary.files += 1;
         let mut frames = match input::open(path) {
             Ok(frames) => frames,

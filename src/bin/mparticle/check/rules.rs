@@ -75,8 +75,8 @@ pub const RULES: [Rule; 27] = [
         "Look whether clock and time zone are right: it is more than 24 hours ahead.",
     ),
     warning("no-identity", "Nobody's batch", "Name a user by an identity or an mpid, or a device by one of its ids."),
-    warning("historical-without-events", "A historical batch without events", "The service does not process it."),
-    warning("historical-without-time", "A historical event without a time", "The service does not process its batch."),
+    error("historical-without-events", "A historical batch without events", "The service does not process it."),
+    error("historical-without-time", "A historical event without a time", "The service does not process its batch."),
     warning(
         "historical-too-young",
         "A historical event of the last 72 hours",

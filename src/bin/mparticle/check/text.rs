@@ -36,10 +36,8 @@ impl Report for Text {
             Severity::Error => AnsiColor::Red,
             Severity::Warning => AnsiColor::Yellow,
         };
-        let (bold, loud) = match self.is_coloured {
-            true => (Style::new().bold(), Style::new().bold().fg_color(Some(colour.into()))),
-            false => (Style::new(), Style::new()),
-        };
+        let bold = if self.is_coloured { Style::new().bold() } else { Style::new() };
+        let loud = if self.is_coloured { bold.fg_color(Some(colour.into())) } else { bold };
         let Fault { place, rule, pointer, message, .. } = fault;
         let (file, severity, message) = (printable(&path_of(path)), word(fault.severity), printable(message));
         write!(self.stdout, "{bold}{file}:{place}{bold:#}  {loud}{severity}[{rule}]{loud:#}")?;

@@ -145,7 +145,7 @@ impl Examiner {
     }
 
     /// The text as it is to be sent: as it was read, but for the environment that was asked for and is not there.
-    pub fn to_send(&self, text: Vec<u8>) -> Vec<u8> {
+    pub fn to_send(self, text: Vec<u8>) -> Vec<u8> {
         let Some((environment, text)) = self.environment.zip(str::from_utf8(&text).ok()) else { return text };
         let member = locate(text, "/environment");
         let written = format!("\"{environment}\"");
@@ -181,6 +181,11 @@ impl Examiner {
 }
 
 impl Fault {
+    /// Something about a batch as a whole.
+    pub fn of_batch(place: Place, rule: &'static str, message: String) -> Self {
+        Self::new(place, rule, message)
+    }
+
     fn new(place: Place, rule: &'static str, message: String) -> Self {
         let (pointer, range) = (String::new(), 0..0);
         Self { severity: Severity::Error, rule, place, range, pointer, message, event: None, remedy: None }
@@ -189,8 +194,13 @@ impl Fault {
 
 impl From<Violation> for Fault {
     fn from(violation: Violation) -> Self {
-        let Violation { severity, problem, pointer, message, event, remedy, .. } = violation;
-        Self { severity, pointer, event, remedy, ..Self::new(Place::default(), rule(problem), message) }
+        let Violation { mut severity, problem, pointer, message, event, remedy, .. } = violation;
+        let rule = rule(problem);
+        // The service would take it, and then do nothing: for somebody who sends historical data it is lost.
+        if rule.starts_with("historical-") {
+            severity = Severity::Error;
+        }
+        Self { severity, pointer, event, remedy, ..Self::new(Place::default(), rule, message) }
     }
 }
 

@@ -58,9 +58,25 @@ impl<R: Read> Frames<R> {
         Ok(Self { reader, layout, place: Place { offset: 0, line: 1, column: 1 }, first: true, ended: false })
     }
 
+    /// What is read.
+    pub fn source(&self) -> &R {
+        self.reader.get_ref().get_ref().1
+    }
+
     /// Where the next byte stands: at the end, where the file ended or was cut off.
     pub fn place(&self) -> Place {
         self.place
+    }
+
+    /// Goes on from a place that [`place`](Self::place) told between two texts of the same file.
+    pub fn skip_to(&mut self, place: Place) -> io::Result<()> {
+        let skipped = io::copy(&mut self.reader.by_ref().take(place.offset), &mut io::sink())?;
+        if skipped < place.offset {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.first &= place.offset == 0;
+        self.place = place;
+        Ok(())
     }
 
     fn read(&mut self) -> io::Result<Option<Frame>> {
@@ -142,15 +158,12 @@ impl<R: Read> Frames<R> {
         let mut scan = Scan::default();
         loop {
             let chunk = fill(&mut self.reader)?;
-            let taken = scan.advance(chunk);
-            // Nothing more comes, or it is no value at all.
-            if taken == 0 {
-                break;
-            }
+            let (taken, ended) = scan.advance(chunk);
             kept.push(&chunk[..taken]);
             self.place = after(self.place, &chunk[..taken]);
             self.reader.consume(taken);
-            if scan.ended {
+            // Nothing more comes, or it is no value at all.
+            if ended || taken == 0 {
                 break;
             }
         }
@@ -232,54 +245,56 @@ impl Kept {
 #[derive(Default)]
 struct Scan {
     depth: u64,
-    in_string: bool,
-    escaped: bool,
+    within: Within,
     begun: bool,
-    ended: bool,
+}
+
+#[derive(Default)]
+enum Within {
+    #[default]
+    Brackets,
+    Text,
+    /// After the backslash of an escape.
+    Escape,
 }
 
 impl Scan {
-    /// How many of these bytes belong to the value.
-    fn advance(&mut self, bytes: &[u8]) -> usize {
+    /// How many of these bytes belong to the value, and whether it ends with them.
+    fn advance(&mut self, bytes: &[u8]) -> (usize, bool) {
         let mut at = 0;
-        while at < bytes.len() && !self.ended {
-            let byte = bytes[at];
-            if self.in_string {
-                if self.escaped {
-                    self.escaped = false;
-                } else if let Some(found) = memchr::memchr2(b'"', b'\\', &bytes[at..]) {
-                    at += found;
-                    self.escaped = bytes[at] == b'\\';
-                    self.in_string = self.escaped;
-                } else {
-                    return bytes.len();
+        while let Some(&byte) = bytes.get(at) {
+            match self.within {
+                Within::Escape => {
+                    self.within = Within::Text;
+                    at += 1;
                 }
-                at += 1;
-                self.ended = !self.in_string && self.depth == 0;
-                continue;
-            }
-            match byte {
-                b'"' if self.begun && self.depth == 0 => self.ended = true,
-                b'"' => self.in_string = true,
-                b'{' | b'[' if self.begun && self.depth == 0 => self.ended = true,
-                b'{' | b'[' => self.depth += 1,
-                b'}' | b']' | b',' if self.depth == 0 => self.ended = true,
-                b'}' | b']' => {
-                    self.depth -= 1;
-                    if self.depth == 0 {
-                        self.ended = true;
-                        at += 1;
+                Within::Text => {
+                    let Some(found) = memchr::memchr2(b'"', b'\\', &bytes[at..]) else { return (bytes.len(), false) };
+                    at += found + 1;
+                    self.within = if bytes[at - 1] == b'"' { Within::Brackets } else { Within::Escape };
+                    if self.depth == 0 && matches!(self.within, Within::Brackets) {
+                        return (at, true);
                     }
                 }
-                _ if self.depth == 0 && byte.is_ascii_whitespace() => self.ended = true,
-                _ => {}
-            }
-            self.begun = true;
-            if !self.ended {
-                at += 1;
+                Within::Brackets => {
+                    let alone = self.depth == 0;
+                    match byte {
+                        b'"' | b'{' | b'[' if alone && self.begun => return (at, true),
+                        b'}' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' if alone => return (at, true),
+                        b'"' => self.within = Within::Text,
+                        b'{' | b'[' => self.depth += 1,
+                        b'}' | b']' => self.depth -= 1,
+                        _ => {}
+                    }
+                    self.begun = true;
+                    at += 1;
+                    if !alone && self.depth == 0 {
+                        return (at, true);
+                    }
+                }
             }
         }
-        at
+        (at, false)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! One batch is in memory at a time, whatever the size of the file.
 
+mod batches;
 mod examine;
 mod frames;
 mod parse;
@@ -11,14 +12,15 @@ mod source;
 mod tests;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
+pub use batches::{Batches, Reading};
 pub use examine::{Examined, Examiner, Fault};
-pub use frames::{Frame, Frames, MAX_TEXT_BYTES};
+pub use frames::{Frame, Frames};
 pub use place::{Lines, Place, locate};
 pub use source::Source;
 
 /// Opens a file, or stdin for `-`, and splits it into the texts of its batches.
-pub fn open(path: &PathBuf) -> io::Result<Frames<Source>> {
+pub fn open(path: &Path) -> io::Result<Frames<Source>> {
     Frames::new(Source::open(path)?)
 }

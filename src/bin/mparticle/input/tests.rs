@@ -4,6 +4,8 @@ use std::io::{self, Cursor, Read, Write};
 
 use mparticle::contract::Severity;
 
+use super::examine::*;
+use super::frames::{Frame, MAX_TEXT_BYTES};
 use super::*;
 
 const GOOD: &str = r#"{"environment":"development","user_identities":{"customer_id":"1"},"events":[]}"#;
@@ -78,6 +80,28 @@ fn every_layout_gives_the_same_texts_wherever_the_reads_end() {
             // A value that the end of the file cuts off is followed by the words that the list has no end.
             assert!(found.len() - last <= 1, "{found:?}");
         }
+    }
+}
+
+#[test]
+fn reading_goes_on_where_it_stopped() {
+    for text in [
+        "{\"a\":1}\r\n\n{\"b\":\"é\"} \n{\"c\":3}",
+        "[{\"a\":1} ,\n{\"b\":\"é\"}, {\"c\":3}]",
+        "\u{feff}{\n\"a\":1}{\"b\":2}\n{}",
+    ] {
+        let frames = || Frames::new(slow(text, 5)).expect("a layout");
+        let all: Vec<_> = frames().map(|frame| frame.expect("bytes")).collect();
+        let mut before = frames();
+        for read in 0..=all.len() {
+            let mut after = frames();
+            after.skip_to(before.place()).expect("the same file");
+            let rest: Vec<_> = after.map(|frame| frame.expect("bytes")).collect();
+            assert_eq!(rest, all[read..], "{text:?} after {read}");
+            before.next();
+        }
+        let beyond = Place { offset: 1000, line: 1, column: 1 };
+        assert!(frames().skip_to(beyond).is_err(), "the file is shorter than it was");
     }
 }
 
@@ -160,7 +184,7 @@ fn what_is_packed_is_read_as_what_is_not() {
 
 #[test]
 fn a_packed_file_that_is_cut_off_gives_what_it_has_and_then_an_error() {
-    let text: String = (0..100_000).map(|number| format!("{{\"a\":{number}}}\n")).collect();
+    let text = (0..100_000).map(|number| format!("{{\"a\":{number}}}")).collect::<Vec<_>>().join("\n");
     for how in ["gz", "zst"] {
         let whole = packed(how, text.as_bytes());
         let source = Source::new(Cursor::new(whole[..whole.len() / 2].to_vec()), None).expect("a source");

@@ -1,0 +1,217 @@
+//! What `mparticle send` costs, from a file of 1,000,000 events to a service: `cargo bench --bench send --all-features`.
+//!
+//! The rival reads the same file, parses each line, holds it against the contract and posts the same lines with bare
+//! reqwest, and does nothing else. Both are processes of their own, and so is the service; what is compared is the CPU time
+//! of each, user and system. `SEND_EVENTS` sets another number of events.
+
+#[path = "../tests/support/export.rs"]
+mod export;
+mod support;
+
+use std::env;
+use std::error::Error;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use mparticle::contract::check_batch;
+use mparticle::limits::{MAX_BATCHES_PER_REQUEST, MAX_REQUEST_BYTES};
+use mparticle::mock;
+use serde_json::Value;
+
+/// What tells this program to be the rival.
+const RIVAL: &str = "SEND_BENCH_RIVAL";
+
+/// Ticks of a clock that /proc counts processes' time by, per second, on every Linux.
+const TICKS: f64 = 100.0;
+
+const ROUNDS: usize = 3;
+
+fn main() -> ExitCode {
+    if let Ok(file) = env::var(RIVAL) {
+        return match rival(Path::new(&file)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => panic!("the rival: {error}"),
+        };
+    }
+    let events: u64 = env::var("SEND_EVENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("events.ndjson");
+    let batches = write(&file, events);
+    let bytes = file.metadata().expect("a file").len();
+    println!("{events} events in {batches} batches, {bytes} bytes");
+
+    let mut ratios = Vec::new();
+    for round in 0..ROUNDS {
+        let both = [round % 2 == 0, round % 2 != 0].map(|ours| {
+            let service = Service::start(&[]);
+            let mut command = if ours { send(&file, &service) } else { rival_command(&file, &service) };
+            let (seconds, peak) = run(&mut command);
+            let summary = service.end();
+            assert_eq!(summary["events"], events, "{summary}");
+            let who = if ours { "send" } else { "rival" };
+            println!("  {who}: {seconds:.2} s of CPU, at most {:.1} MiB resident", mebibytes(peak));
+            (ours, seconds, peak)
+        });
+        let of = |wanted| both.iter().find(|(ours, ..)| *ours == wanted).expect("both ran");
+        ratios.push(of(true).1 / of(false).1);
+        support::hold("send: resident memory, in units of 64 MiB", mebibytes(of(true).2) / 64.0, 1.0);
+    }
+    ratios.sort_by(f64::total_cmp);
+    support::hold("send: CPU beside parsing, validating and bare posting", ratios[ratios.len() / 2], 2.0);
+
+    let service = Service::start(&["--fault", "lost@2%", "--fault", "503@2%", "--fault", "reset@1%", "--seed", "7"]);
+    fs::remove_file(dir.path().join("events.ndjson.sent.json")).expect("a journal");
+    let (_, peak) = run(&mut send(&file, &service));
+    let summary = service.end();
+    println!(
+        "with lost answers (2 %), 503 (2 %) and resets (1 %): {} events arrived once, {} batches came twice and were told \
+         apart by their id, at most {:.1} MiB resident",
+        summary["events"],
+        summary["duplicates"],
+        mebibytes(peak)
+    );
+    support::hold("send: events that were lost or came twice in effect, per event", lost(&summary, events), 0.0);
+    support::verdict()
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn lost(summary: &Value, events: u64) -> f64 {
+    let arrived = summary["events"].as_u64().expect("a number");
+    arrived.abs_diff(events) as f64 / events as f64
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+fn write(file: &Path, events: u64) -> usize {
+    let mut out = BufWriter::new(File::create(file).expect("a file"));
+    let mut batches = 0;
+    for line in export::lines(events, 1) {
+        writeln!(out, "{line}").expect("room on the disk");
+        batches += 1;
+    }
+    batches
+}
+
+fn send(file: &Path, service: &Service) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mparticle"));
+    command.arg("send").arg(file).arg("--quiet");
+    command.env("MPARTICLE_BASE_URL", &service.url);
+    command.env("MPARTICLE_API_KEY", mock::KEY).env("MPARTICLE_API_SECRET", mock::SECRET);
+    command.stderr(Stdio::null());
+    command
+}
+
+fn rival_command(file: &Path, service: &Service) -> Command {
+    let mut command = Command::new(env::current_exe().expect("this program"));
+    command.env(RIVAL, file).env("MPARTICLE_BASE_URL", &service.url);
+    command
+}
+
+/// Runs it to its end: the seconds of CPU that it took, and the most memory that it had.
+fn run(command: &mut Command) -> (f64, u64) {
+    let before = children_ticks();
+    let mut child = command.spawn().expect("a process");
+    let mut peak = 0;
+    let status = loop {
+        peak = peak.max(resident(child.id()).unwrap_or_default());
+        if let Some(status) = child.try_wait().expect("a child") {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert!(status.success(), "{status}");
+    ((children_ticks() - before) / TICKS, peak)
+}
+
+/// What the processes took that were started here and have ended.
+fn children_ticks() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
+    let after_name = stat.rsplit_once(')').expect("a name").1;
+    let field = |number: usize| after_name.split_whitespace().nth(number).and_then(|text| text.parse::<f64>().ok());
+    field(13).zip(field(14)).map(|(user, system)| user + system).expect("the times of children")
+}
+
+fn resident(id: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}
+
+/// The mock, as a process of its own.
+struct Service {
+    child: Child,
+    out: BufReader<std::process::ChildStdout>,
+    url: String,
+}
+
+impl Service {
+    fn start(faults: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mparticle"));
+        command.args(["mock", "--json"]).args(faults).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("a process");
+        let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut line = String::new();
+        out.read_line(&mut line).expect("a line");
+        let said: Value = serde_json::from_str(&line).expect("JSON");
+        let url = said["listening"].as_str().expect("a URL").to_owned();
+        Self { child, out, url }
+    }
+
+    /// Reads what it says to its end, so that it never waits for us, and gives its summary.
+    fn end(mut self) -> Value {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill").success());
+        let mut last = String::new();
+        for line in self.out.by_ref().lines() {
+            last = line.expect("text");
+        }
+        self.child.wait().expect("an end");
+        serde_json::from_str::<Value>(&last).expect("JSON")["summary"].take()
+    }
+}
+
+/// Reads, parses, validates, posts: the least that it takes.
+fn rival(file: &Path) -> Result<(), Box<dyn Error>> {
+    let url = format!("{}/bulkevents", env::var("MPARTICLE_BASE_URL")?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let post = |body: Vec<u8>| {
+        runtime.block_on(async {
+            let request = client.post(&url).basic_auth(mock::KEY, Some(mock::SECRET));
+            let answer = request.header("content-type", "application/json").body(body).send().await?;
+            let status = answer.status();
+            answer.bytes().await?;
+            if status == 202 { Ok(()) } else { Err(format!("answered {status}").into()) }
+        })
+    };
+    let (mut body, mut batches) = (vec![b'['], 0);
+    let mut reader = BufReader::with_capacity(128 * 1024, File::open(file)?);
+    let mut line = String::new();
+    while reader.read_line(&mut line)? > 0 {
+        let text = line.trim_end();
+        let value: Value = serde_json::from_str(text)?;
+        if !check_batch(&value).is_empty() {
+            return Err("a batch is wrong".into());
+        }
+        if batches == MAX_BATCHES_PER_REQUEST || body.len() + text.len() + 2 > MAX_REQUEST_BYTES {
+            body.push(b']');
+            post(std::mem::replace(&mut body, vec![b'[']))?;
+            batches = 0;
+        }
+        if batches > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(text.as_bytes());
+        batches += 1;
+        line.clear();
+    }
+    body.push(b']');
+    let result: Result<(), Box<dyn Error>> = post(body);
+    result
+}

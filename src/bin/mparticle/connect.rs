@@ -1,0 +1,79 @@
+//! Where a command sends to, and with whose key: from a profile or from the environment, never from arguments.
+
+use std::env;
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use mparticle::{Client, ClientBuilder, Error, Pod};
+use tokio::runtime::{self, Runtime};
+
+use crate::exit::{self, Failure};
+use crate::profile;
+
+const VARIABLES: [&str; 4] = ["MPARTICLE_API_KEY", "MPARTICLE_API_SECRET", "MPARTICLE_POD", "MPARTICLE_BASE_URL"];
+
+/// The arguments of every command that sends. They are flattened in as the last: what follows would stand under their
+/// heading.
+#[derive(Args)]
+#[command(next_help_heading = "Where to send")]
+pub struct Connection {
+    /// Profile of the configuration file [default: the environment, or else the profile "default"]
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+
+    /// Data centre of the workspace
+    #[arg(long, value_parser = PossibleValuesParser::new(["us1", "us2", "eu1", "au1"]).try_map(|pod| pod.parse::<Pod>()))]
+    pod: Option<Pod>,
+
+    /// Another place than a pod, as a mock
+    #[arg(long, conflicts_with = "pod")]
+    url: Option<String>,
+}
+
+impl Connection {
+    /// The settings of a client for this key and place.
+    ///
+    /// A profile that is asked for is taken, and nothing of the environment is mixed into it. Without one, the environment
+    /// is taken as soon as one of its variables is set: a key from one and an address from the other would send somewhere
+    /// that nobody meant.
+    pub fn client_builder(&self) -> exit::Result<ClientBuilder> {
+        let mut builder = match &self.profile {
+            Some(name) => profile::named(name)?.client_builder(),
+            None if VARIABLES.into_iter().any(is_set) => ClientBuilder::from_env()?,
+            None => match profile::default()? {
+                Some(profile) => profile.client_builder(),
+                None => ClientBuilder::from_env().map_err(|error| nothing_set(&error))?,
+            },
+        };
+        if let Some(pod) = self.pod {
+            // Not as the pod alone: a base URL of the profile or the environment would win over it.
+            builder = builder.base_url(pod.base_url());
+        }
+        if let Some(url) = &self.url {
+            builder = builder.base_url(url);
+        }
+        Ok(builder)
+    }
+
+    /// The client itself.
+    pub fn client(&self) -> exit::Result<Client> {
+        Ok(self.client_builder()?.build()?)
+    }
+}
+
+fn is_set(variable: &str) -> bool {
+    env::var_os(variable).is_some_and(|value| !value.is_empty())
+}
+
+fn nothing_set(error: &Error) -> Failure {
+    let place = profile::file().map_or_else(|| "a configuration file".into(), |path| path.display().to_string());
+    Failure::usage(format!(
+        "{error}: set MPARTICLE_API_KEY and MPARTICLE_API_SECRET, or write the section [profile.default] into {place}"
+    ))
+}
+
+/// The runtime that a command waits on.
+pub fn runtime() -> exit::Result<Runtime> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::system("start a runtime", &error))
+}

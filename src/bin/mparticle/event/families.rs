@@ -1,0 +1,278 @@
+//! The arguments of each kind of event, and how the library makes it from them.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::{ArgGroup, Args};
+use mparticle::{
+    AppState, Batch, CommerceEvent, CustomEvent, CustomEventType, FirstRun, Product, ProductAction, ScreenView,
+    Session, Uninstall,
+};
+use uuid::Uuid;
+
+use super::values;
+
+/// What every event can have.
+#[derive(Args)]
+pub struct Details {
+    /// What you tell of the event: text, or JSON after := as in length:=512; may be given several times
+    #[arg(long = "attr", value_name = "NAME=TEXT", value_parser = values::attribute)]
+    attributes: Vec<values::Attribute>,
+
+    /// When it happened, as 2026-01-31T12:00:00Z [default: now]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    at: Option<DateTime<Utc>>,
+}
+
+impl Details {
+    fn time(&self) -> DateTime<Utc> {
+        self.at.unwrap_or_else(Utc::now)
+    }
+}
+
+/// The batch with this event, which gets its details. The payloads share these setters by name, not by a trait.
+macro_rules! with_event {
+    ($batch:expr, $event:expr, $details:expr) => {{
+        let details: Details = $details;
+        let event = $event.at(details.time());
+        let attributes = details.attributes.into_iter();
+        $batch.event(attributes.fold(event, |event, (name, value)| event.attribute(name, value)))
+    }};
+}
+
+#[derive(Args)]
+pub struct Custom {
+    /// Name of the event
+    name: String,
+
+    /// What kind of event it is
+    #[arg(long = "type", value_name = "TYPE", value_parser = values::custom_event_type())]
+    kind: CustomEventType,
+
+    #[command(flatten)]
+    details: Details,
+}
+
+impl Custom {
+    pub fn add_to(self, batch: Batch) -> Batch {
+        with_event!(batch, CustomEvent::new(self.name, self.kind), self.details)
+    }
+}
+
+#[derive(Args)]
+pub struct Screen {
+    /// Name of the screen
+    name: String,
+
+    #[command(flatten)]
+    details: Details,
+}
+
+impl Screen {
+    pub fn add_to(self, batch: Batch) -> Batch {
+        with_event!(batch, ScreenView::new(self.name), self.details)
+    }
+}
+
+/// An event with no arguments of its own.
+#[derive(Args)]
+pub struct Plain {
+    #[command(flatten)]
+    details: Details,
+}
+
+impl Plain {
+    pub fn app_state(self, batch: Batch, event: AppState) -> Batch {
+        with_event!(batch, event, self.details)
+    }
+
+    pub fn first_run(self, batch: Batch, event: FirstRun) -> Batch {
+        with_event!(batch, event, self.details)
+    }
+
+    pub fn uninstall(self, batch: Batch, event: Uninstall) -> Batch {
+        with_event!(batch, event, self.details)
+    }
+}
+
+#[derive(Args)]
+pub struct SessionStart {
+    /// UUID of the session [default: a random one]
+    #[arg(long, value_name = "UUID")]
+    session: Option<Uuid>,
+
+    #[command(flatten)]
+    details: Details,
+}
+
+impl SessionStart {
+    pub fn add_to(self, batch: Batch) -> Batch {
+        let start = self.details.time();
+        let session = Session::resume(self.session.unwrap_or_else(Uuid::new_v4), start);
+        with_event!(batch, session.start_event(), Details { at: Some(start), ..self.details })
+    }
+}
+
+#[derive(Args)]
+pub struct SessionEnd {
+    /// UUID of the session, as its start had it
+    #[arg(long, value_name = "UUID")]
+    session: Uuid,
+
+    /// How long the session was
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32))]
+    duration: u32,
+
+    #[command(flatten)]
+    details: Details,
+}
+
+impl SessionEnd {
+    pub fn add_to(self, batch: Batch) -> Batch {
+        let end = self.details.time();
+        let session = Session::resume(self.session, end - TimeDelta::seconds(self.duration.into()));
+        with_event!(batch, session.end_event(end), Details { at: Some(end), ..self.details })
+    }
+}
+
+#[derive(Args)]
+pub struct Purchase {
+    /// What was bought, as TEA-12,Assam,12.99,2; price and quantity may be left out; may be given several times
+    #[arg(long = "product", value_name = "SKU,NAME,PRICE,QUANTITY", value_parser = values::product, required = true)]
+    products: Vec<Product>,
+
+    /// The whole amount, with tax and shipping
+    #[arg(long, value_name = "AMOUNT")]
+    total: Option<f64>,
+
+    /// The tax within the total
+    #[arg(long, value_name = "AMOUNT")]
+    tax: Option<f64>,
+
+    /// The shipping within the total
+    #[arg(long, value_name = "AMOUNT")]
+    shipping: Option<f64>,
+
+    /// Currency of all amounts, as EUR
+    #[arg(long, value_name = "CODE")]
+    currency: Option<String>,
+
+    /// Your id of the purchase
+    #[arg(long, value_name = "ID")]
+    transaction_id: Option<String>,
+
+    /// The coupon that was used
+    #[arg(long, value_name = "CODE")]
+    coupon: Option<String>,
+
+    #[command(flatten)]
+    details: Details,
+}
+
+impl Purchase {
+    pub fn add_to(self, batch: Batch) -> Batch {
+        let mut action = ProductAction::purchase().products(self.products);
+        if let Some(amount) = self.total {
+            action = action.total(amount);
+        }
+        if let Some(amount) = self.tax {
+            action = action.tax(amount);
+        }
+        if let Some(amount) = self.shipping {
+            action = action.shipping(amount);
+        }
+        if let Some(id) = self.transaction_id {
+            action = action.transaction_id(id);
+        }
+        if let Some(code) = self.coupon {
+            action = action.coupon_code(code);
+        }
+        let mut event = CommerceEvent::product(action);
+        if let Some(code) = self.currency {
+            event = event.currency_code(code);
+        }
+        with_event!(batch, event, self.details)
+    }
+}
+
+#[derive(Args)]
+pub struct OptOut {
+    /// The user opted in again
+    #[arg(long)]
+    undo: bool,
+
+    #[command(flatten)]
+    details: Details,
+}
+
+impl OptOut {
+    pub fn add_to(self, batch: Batch) -> Batch {
+        with_event!(batch, mparticle::OptOut::new(!self.undo), self.details)
+    }
+}
+
+#[derive(Args)]
+#[command(group(ArgGroup::new("answers").required(true).multiple(true).args(["gdpr", "ccpa"])))]
+pub struct Consent {
+    /// Answer to a purpose under the GDPR, as analytics=granted; may be given several times
+    #[arg(long, value_name = "PURPOSE=ANSWER", value_parser = values::answer)]
+    gdpr: Vec<(String, values::Answer)>,
+
+    /// Answer to the sale of data under the CCPA
+    #[arg(long, value_name = "ANSWER")]
+    ccpa: Option<Ccpa>,
+
+    /// The document, or its version, that the user was shown
+    #[arg(long, value_name = "TEXT")]
+    document: Option<String>,
+
+    /// When the user answered, as 2026-01-31T12:00:00Z [default: now]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    at: Option<DateTime<Utc>>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Ccpa {
+    OptedOut,
+    NotOptedOut,
+}
+
+impl Consent {
+    pub fn add_to(self, mut batch: Batch) -> Batch {
+        let at = self.at.unwrap_or_else(Utc::now);
+        for (purpose, answer) in self.gdpr {
+            let mut consent = match answer {
+                values::Answer::Granted => mparticle::Consent::granted(at),
+                values::Answer::Denied => mparticle::Consent::denied(at),
+            };
+            if let Some(document) = &self.document {
+                consent = consent.document(document);
+            }
+            batch = batch.gdpr_consent(purpose, consent);
+        }
+        let Some(answer) = self.ccpa else { return batch };
+        let mut consent = match answer {
+            Ccpa::OptedOut => mparticle::Consent::data_sale_opted_out(at),
+            Ccpa::NotOptedOut => mparticle::Consent::data_sale_not_opted_out(at),
+        };
+        if let Some(document) = self.document {
+            consent = consent.document(document);
+        }
+        batch.ccpa_consent(consent)
+    }
+}
+
+#[derive(Args)]
+pub struct Attribute {
+    /// What is known of the user: text, or JSON after := as in age:=42
+    #[arg(value_name = "NAME=TEXT", value_parser = values::user_attribute, required_unless_present = "delete")]
+    set: Vec<values::UserAttribute>,
+
+    /// Name of an attribute to forget; may be given several times
+    #[arg(long, value_name = "NAME")]
+    delete: Vec<String>,
+}
+
+impl Attribute {
+    pub fn add_to(self, batch: Batch) -> Batch {
+        self.delete.into_iter().fold(batch.user_attributes(self.set), Batch::deleted_user_attribute)
+    }
+}

@@ -1,0 +1,154 @@
+//! What stands in the arguments of an event: pairs, times, products.
+
+use chrono::{DateTime, Utc};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use mparticle::types::{AttributeValue, UserAttributeValue};
+use mparticle::{CustomEventType, Environment, IdentityType, Product};
+use serde::de::DeserializeOwned;
+
+pub type Attribute = (String, AttributeValue);
+pub type UserAttribute = (String, UserAttributeValue);
+
+/// What a user answered to a purpose.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Answer {
+    Granted,
+    Denied,
+}
+
+const CUSTOM_EVENT_TYPES: [&str; 10] = [
+    "navigation",
+    "location",
+    "search",
+    "transaction",
+    "user_content",
+    "user_preference",
+    "social",
+    "other",
+    "media",
+    "attribution",
+];
+
+pub fn custom_event_type() -> impl TypedValueParser<Value = CustomEventType> {
+    PossibleValuesParser::new(CUSTOM_EVENT_TYPES).try_map(|name| name.parse::<CustomEventType>())
+}
+
+pub fn environment() -> impl TypedValueParser<Value = Environment> {
+    PossibleValuesParser::new(["development", "production"]).try_map(|name| name.parse::<Environment>())
+}
+
+/// An attribute of an event.
+pub fn attribute(text: &str) -> Result<Attribute, String> {
+    pair(text, "text, a number, true, false or null")
+}
+
+/// An attribute of a user.
+pub fn user_attribute(text: &str) -> Result<UserAttribute, String> {
+    pair(text, "text, a number, true, false, null or a list of texts")
+}
+
+/// `NAME=TEXT`, or `NAME:=JSON`.
+fn pair<V: From<String> + DeserializeOwned>(pair: &str, kinds: &str) -> Result<(String, V), String> {
+    let (name, value) = split(pair, "NAME=TEXT, or NAME:=JSON")?;
+    match name.strip_suffix(':') {
+        None => Ok((name.to_owned(), V::from(value.to_owned()))),
+        Some("") => Err("it has no name".into()),
+        Some(name) => {
+            let value = serde_json::from_str(value).map_err(|_| format!("after := comes JSON: {kinds}"))?;
+            Ok((name.to_owned(), value))
+        }
+    }
+}
+
+pub fn identity(pair: &str) -> Result<(IdentityType, String), String> {
+    let (name, identity) = split(pair, "TYPE=ID")?;
+    let identity_type = name.parse().map_err(|_| "there is no such type: as customer_id, email, google, other_id_2")?;
+    Ok((identity_type, identity.to_owned()))
+}
+
+pub fn answer(pair: &str) -> Result<(String, Answer), String> {
+    let (purpose, answer) = split(pair, "PURPOSE=granted, or PURPOSE=denied")?;
+    let answer = match answer {
+        "granted" => Answer::Granted,
+        "denied" => Answer::Denied,
+        _ => return Err("an answer is granted or denied".into()),
+    };
+    Ok((purpose.to_owned(), answer))
+}
+
+fn split<'a>(pair: &'a str, form: &str) -> Result<(&'a str, &'a str), String> {
+    pair.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| format!("its form is {form}"))
+}
+
+pub fn time(text: &str) -> Result<DateTime<Utc>, String> {
+    let time = DateTime::parse_from_rfc3339(text).map_err(|_| "a time is written as 2026-01-31T12:00:00Z")?;
+    Ok(time.to_utc())
+}
+
+/// `SKU,NAME,PRICE,QUANTITY`, the last two as far as they are known.
+pub fn product(text: &str) -> Result<Product, String> {
+    let mut parts = text.split(',');
+    let (Some(sku), Some(name)) = (parts.next(), parts.next()) else {
+        return Err("its form is SKU,NAME,PRICE,QUANTITY".into());
+    };
+    let mut product = Product::new(sku, name);
+    if let Some(price) = parts.next() {
+        product = product.price(number("price", price)?);
+    }
+    if let Some(quantity) = parts.next() {
+        product = product.quantity(number("quantity", quantity)?);
+    }
+    if parts.next().is_some() {
+        return Err("its form is SKU,NAME,PRICE,QUANTITY, and no part of it holds a comma".into());
+    }
+    Ok(product)
+}
+
+fn number(what: &str, text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| format!("the {what} is not a number"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_is_text_or_json() {
+        let table = [
+            ("plan=pro", "plan", AttributeValue::String("pro".into())),
+            ("note=a=b", "note", AttributeValue::String("a=b".into())),
+            ("empty=", "empty", AttributeValue::String(String::new())),
+            ("age=42", "age", AttributeValue::String("42".into())),
+            ("age:=42", "age", AttributeValue::Integer(42)),
+            ("most:=9223372036854775807", "most", AttributeValue::Integer(i64::MAX)),
+            ("share:=0.5", "share", AttributeValue::Number(0.5)),
+            ("paid:=true", "paid", AttributeValue::Boolean(true)),
+            ("quoted:=\"42\"", "quoted", AttributeValue::String("42".into())),
+            ("nothing:=null", "nothing", AttributeValue::Null),
+        ];
+        for (text, name, value) in table {
+            assert_eq!(attribute(text), Ok((name.to_owned(), value)), "{text}");
+        }
+        for wrong in ["plan", "=pro", ":=5", "age:=", "age:=4 2", "list:=[\"a\"]", "object:={}", "bare:=word"] {
+            assert!(attribute(wrong).is_err(), "{wrong}");
+        }
+        let list = UserAttributeValue::List(vec!["free".into(), "pro".into()]);
+        assert_eq!(user_attribute("plans:=[\"free\",\"pro\"]"), Ok(("plans".into(), list)));
+    }
+
+    #[test]
+    fn a_product_has_a_price_and_a_quantity_where_they_are_told() {
+        assert_eq!(product("T,Tea"), Ok(Product::new("T", "Tea")));
+        assert_eq!(product("T,Tea,1.5,2"), Ok(Product::new("T", "Tea").price(1.5).quantity(2.0)));
+        for wrong in ["T", "T,Tea,x", "T,Tea,1,x", "T,Tea,1,2,3"] {
+            assert!(product(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_type_of_the_document_can_be_chosen() {
+        let document: serde_json::Value = serde_json::from_str(mparticle::contract::DOCUMENT).expect("JSON");
+        let types = document["components"]["schemas"]["CustomEventType"]["enum"].as_array().expect("a list");
+        assert_eq!(types, &CUSTOM_EVENT_TYPES);
+    }
+}

@@ -1,0 +1,189 @@
+//! What became of each batch of a file, and up to where all have their end.
+//!
+//! Batches end in any order. What is told to the outside, the mark and the rejects file, is in the order of the file: so
+//! a run that goes on from a mark writes neither too much nor too little.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::journal::{Mark, Tally};
+use super::rejects::Rejects;
+use crate::input::Place;
+
+/// So many bytes of rejects wait for the batches before them; then reading waits.
+const MAX_WAITING_BYTES: usize = 4 << 20;
+
+/// So many batches are kept behind one that has no end; then reading waits.
+const MAX_BATCHES: usize = 50_000;
+
+/// A batch of the file.
+#[derive(Clone, Copy, Debug)]
+pub struct Read {
+    /// Where it begins.
+    pub start: Place,
+    /// From where to read on when it has its end.
+    pub next: Place,
+    pub events: u64,
+}
+
+/// How a batch ended.
+pub enum End {
+    Delivered,
+    /// With its line of the rejects file.
+    Rejected(Vec<u8>),
+}
+
+pub struct Account {
+    state: Mutex<State>,
+    less: Condvar,
+}
+
+struct State {
+    /// In the order of the file; the first one has no end yet.
+    open: VecDeque<(Read, Option<End>)>,
+    /// The number of the first one.
+    first: u64,
+    /// The numbers of the batches that were sent under an id. A file can have one twice.
+    sent: HashMap<Box<str>, VecDeque<u64>>,
+    waiting_bytes: usize,
+    under_way: u64,
+    /// `None` if nothing is to be written.
+    rejects: Option<Rejects>,
+    mark: Mark,
+    delivered: Tally,
+    rejected: Tally,
+    warnings: u64,
+    /// The rejects file could not be written: from then on the mark stays.
+    failure: Option<io::Error>,
+}
+
+/// The numbers so far, those of earlier runs that were gone on with included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub delivered: Tally,
+    pub rejected: Tally,
+    pub warnings: u64,
+    pub under_way: u64,
+}
+
+impl Account {
+    /// Goes on from a mark.
+    pub fn new(mark: Mark, rejects: Option<Rejects>) -> Self {
+        let state = State {
+            open: VecDeque::new(),
+            first: 0,
+            sent: HashMap::new(),
+            waiting_bytes: 0,
+            under_way: 0,
+            rejects,
+            mark,
+            delivered: mark.delivered,
+            rejected: mark.rejected,
+            warnings: 0,
+            failure: None,
+        };
+        Self { state: Mutex::new(state), less: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A batch is about to be sent under this id. Waits as long as too much of the file has no end yet.
+    pub fn sending(&self, read: Read, id: &str) {
+        let mut state = self.wait_for_room(self.lock());
+        state.under_way += 1;
+        let number = state.first + state.open.len() as u64;
+        state.open.push_back((read, None));
+        state.sent.entry(id.into()).or_default().push_back(number);
+    }
+
+    /// A batch that was sent has its end; the line of the rejects file is made from where it begins.
+    pub fn ended(&self, id: &str, end: impl FnOnce(Place) -> End) {
+        let mut state = self.lock();
+        let Some(numbers) = state.sent.get_mut(id) else { return };
+        let number = numbers.pop_front();
+        if numbers.is_empty() {
+            state.sent.remove(id);
+        }
+        let Some(place) = number.and_then(|number| usize::try_from(number - state.first).ok()) else { return };
+        let end = end(state.open[place].0.start);
+        state.under_way -= 1;
+        state.end(place, end);
+        self.less.notify_all();
+    }
+
+    /// A batch is not sent at all. Waits as [`sending`](Self::sending) does.
+    pub fn rejected(&self, read: Read, line: Vec<u8>) {
+        let mut state = self.wait_for_room(self.lock());
+        state.open.push_back((read, None));
+        let last = state.open.len() - 1;
+        state.end(last, End::Rejected(line));
+    }
+
+    fn wait_for_room<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let too_much = |state: &mut State| state.waiting_bytes > MAX_WAITING_BYTES || state.open.len() >= MAX_BATCHES;
+        self.less.wait_while(state, too_much).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn warned(&self, warnings: usize) {
+        self.lock().warnings += warnings as u64;
+    }
+
+    pub fn totals(&self) -> Totals {
+        let State { under_way, delivered, rejected, warnings, .. } = *self.lock();
+        Totals { delivered, rejected, warnings, under_way }
+    }
+
+    /// Up to where all have their end, with the rejects on the disk, and whether that is all there is.
+    pub fn mark(&self, at_the_end: bool) -> io::Result<Mark> {
+        let state = self.lock();
+        if let Some(error) = &state.failure {
+            return Err(io::Error::new(error.kind(), error.to_string()));
+        }
+        if let Some(rejects) = &state.rejects {
+            rejects.sync()?;
+        }
+        Ok(Mark { complete: at_the_end && state.open.is_empty(), ..state.mark })
+    }
+}
+
+impl State {
+    fn end(&mut self, place: usize, end: End) {
+        let events = self.open[place].0.events;
+        match &end {
+            End::Delivered => self.delivered.add(events),
+            End::Rejected(line) => {
+                self.rejected.add(events);
+                self.waiting_bytes += line.len();
+            }
+        }
+        self.open[place].1 = Some(end);
+        while let Some((_, Some(_))) = self.open.front()
+            && let Some((read, Some(end))) = self.open.pop_front()
+        {
+            self.first += 1;
+            self.pass(read, &end);
+        }
+    }
+
+    /// The mark moves over a batch.
+    fn pass(&mut self, read: Read, end: &End) {
+        if let End::Rejected(line) = end {
+            self.waiting_bytes -= line.len();
+            if let (Some(rejects), None) = (&mut self.rejects, &self.failure) {
+                self.failure = rejects.write(line).err();
+                self.mark.rejects_bytes = rejects.bytes();
+            }
+        }
+        if self.failure.is_some() {
+            return;
+        }
+        match end {
+            End::Delivered => self.mark.delivered.add(read.events),
+            End::Rejected(_) => self.mark.rejected.add(read.events),
+        }
+        self.mark.set_place(read.next);
+    }
+}

@@ -1,0 +1,136 @@
+//! `mparticle send`: the batches of files to the service.
+//!
+//! ```text
+//! input ─▶ feed (checks, seals) ─▶ uploader of the library ─▶ account ─▶ journal, rejects file
+//! ```
+//!
+//! A thread reads; the uploader's thread sends; the main thread watches both, and writes down how far they are.
+
+mod account;
+mod feed;
+mod journal;
+mod progress;
+mod rejects;
+mod sending;
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+
+use clap::{Args, ValueHint};
+use mparticle::Environment;
+
+use crate::connect::{self, Connection};
+use crate::exit::{self, Exit, Failure};
+use crate::signals;
+use sending::{Sending, Told};
+
+const EXAMPLES: &str = "\
+Examples:
+  mparticle send events.ndjson                     one batch a line
+  zcat export.gz | mparticle send -                from a pipe; FILE may be .gz or .zst itself
+  mparticle send yesterday.ndjson.gz --historical  data older than 30 days
+  mparticle send big.ndjson --rate 100             at most 100 batches a second
+  mparticle send big.ndjson --resume               goes on where an earlier run was stopped
+  jq -c .batch FILE.rejects.ndjson | mparticle send -   what was rejected, mended in between
+
+Each batch is checked, and what is wrong goes to FILE.rejects.ndjson with its place, while the rest is sent. A batch
+without a source_request_id gets one that follows from its place in the file and its content: sent again, the service
+drops it. Nothing else is changed. FILE.sent.json says how far it is.";
+
+/// Send files of batches
+#[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// NDJSON, one JSON list, or JSON values one after the other; gzip and zstd are unpacked. `-` is stdin
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    connection: Connection,
+
+    /// Send to /bulkevents/historical, for data older than 30 days
+    #[arg(long)]
+    historical: bool,
+
+    /// The environment of batches that name none; those that name another are rejected
+    #[arg(long)]
+    environment: Option<Environment>,
+
+    /// At most this many batches a second; without it, as fast as the service lets
+    #[arg(long, value_name = "BATCHES", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
+
+    /// At most this many requests at once
+    #[arg(long, value_name = "REQUESTS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    concurrency: u16,
+
+    /// Read and check everything, and send nothing
+    #[arg(long, conflicts_with = "resume")]
+    dry_run: bool,
+
+    /// Go on where an earlier run of the same file was stopped
+    #[arg(long)]
+    resume: bool,
+
+    /// Stop at the first batch that is wrong
+    #[arg(long)]
+    strict: bool,
+
+    /// Where rejected batches go, instead of beside the file; for one FILE
+    #[arg(long, value_name = "REJECTS", value_hint = ValueHint::FilePath)]
+    rejects: Option<PathBuf>,
+
+    /// Give up when nothing has come through for this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    give_up_after: u64,
+
+    /// Print one JSON object for each file to stdout
+    #[arg(long)]
+    json: bool,
+
+    /// No progress bar, and no faults on stderr
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Sends the files one after the other.
+#[expect(clippy::needless_pass_by_value, reason = "as every command")]
+pub fn run(arguments: Arguments) -> exit::Result {
+    if arguments.files.len() > 1 && arguments.rejects.is_some() {
+        return Err(Failure::usage("--rejects is for one file"));
+    }
+    if arguments.resume && arguments.files.iter().any(|file| is_stdin(file)) {
+        return Err(Failure::usage("--resume needs a file: stdin cannot be read again"));
+    }
+    let client = if arguments.dry_run { None } else { Some(arguments.connection.client()?) };
+    let (teller, told) = mpsc::channel();
+    listen_for_signals(teller.clone())?;
+    let mut exit = Exit::Done;
+    for file in &arguments.files {
+        let sending = Sending { arguments: &arguments, file, client: client.as_ref(), teller: &teller, told: &told };
+        exit = exit.max(sending.run()?);
+        if exit >= Exit::Unsent {
+            break;
+        }
+    }
+    Ok(exit)
+}
+
+fn is_stdin(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
+/// The second signal ends the program at once: the journal is of the last second, and that is safe.
+fn listen_for_signals(teller: Sender<Told>) -> Result<(), Failure> {
+    let runtime = connect::runtime()?;
+    let listen = move || {
+        runtime.block_on(async {
+            let _ = teller.send(Told::Signal(signals::ended().await));
+            std::process::exit(128 + i32::from(signals::ended().await));
+        });
+    };
+    thread::Builder::new().spawn(listen).map_err(|error| Failure::system("start a thread", &error))?;
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! What `send` tells while it works, and at the end.
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::time::Instant;
+
+use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::account::Totals;
+use super::journal::Tally;
+
+/// A bar on stderr, if that is a terminal.
+pub struct Progress {
+    bar: ProgressBar,
+    started: Instant,
+    /// What an earlier run had done.
+    before: Totals,
+}
+
+impl Progress {
+    /// The size is that of the file as it is read, packed or not.
+    pub fn new(file: &Path, size: Option<u64>, before: Totals, quiet: bool) -> Self {
+        let bar = match size {
+            _ if quiet || !io::stderr().is_terminal() => ProgressBar::hidden(),
+            Some(size) => {
+                ProgressBar::new(size).with_style(style("{prefix} [{bar:20}] {percent:>3}% {msg}, {eta} left"))
+            }
+            None => ProgressBar::new_spinner().with_style(style("{prefix} {spinner} {msg}")),
+        };
+        let name = file.file_name().map_or_else(|| file.to_string_lossy(), |name| name.to_string_lossy());
+        bar.set_prefix(crate::text::printable(&name));
+        Self { bar, started: Instant::now(), before }
+    }
+
+    /// Shows how far it is.
+    pub fn show(&self, read: u64, totals: &Totals, rate_limit_used: Option<f64>, trouble: Option<&str>) {
+        self.bar.set_position(read);
+        self.bar.set_message(line(read, self.per_second(totals), totals, rate_limit_used, trouble));
+    }
+
+    /// Words above the bar.
+    pub fn say(&self, words: &str) {
+        self.bar.suspend(|| eprintln!("{words}"));
+    }
+
+    pub fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// Delivered events per second, of this run.
+    fn per_second(&self, totals: &Totals) -> u64 {
+        let events = totals.delivered.events - self.before.delivered.events;
+        let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+        events.saturating_mul(1000) / millis
+    }
+
+    /// What was done, for a person.
+    pub fn summary(&self, verb: &str, totals: &Totals) -> String {
+        let Totals { delivered, rejected, warnings, under_way } = totals;
+        let mut words = format!("{verb} {}", tally(*delivered));
+        if rejected.batches > 0 {
+            words.push_str(&format!(", rejected {}", tally(*rejected)));
+        }
+        if *under_way > 0 {
+            words.push_str(&format!(", {} batches without an answer", HumanCount(*under_way)));
+        }
+        if *warnings > 0 {
+            words.push_str(&format!(", {} warnings (`mparticle check` tells them)", HumanCount(*warnings)));
+        }
+        format!("{words} in {}", HumanDuration(self.started.elapsed()))
+    }
+}
+
+/// What was done, for a machine.
+pub fn summary_json(file: &Path, totals: &Totals, ended: &str) -> Value {
+    let Totals { delivered, rejected, warnings, under_way } = totals;
+    json!({
+        "file": file.to_string_lossy(),
+        "ended": ended,
+        "delivered": delivered,
+        "rejected": rejected,
+        "without_answer": under_way,
+        "warnings": warnings,
+    })
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .map_or_else(|_| ProgressStyle::default_bar(), |style| style.progress_chars("=> "))
+}
+
+fn line(read: u64, per_second: u64, totals: &Totals, rate_limit_used: Option<f64>, trouble: Option<&str>) -> String {
+    let mut line =
+        format!("{} events, {}/s, {}", HumanCount(totals.delivered.events), HumanCount(per_second), HumanBytes(read));
+    if let Some(used) = rate_limit_used {
+        line.push_str(&format!(", {used:.0} % of the quota"));
+    }
+    line.push_str(&format!(", {} rejected", HumanCount(totals.rejected.batches)));
+    if let Some(trouble) = trouble {
+        line.push_str(&format!(", trying again: {trouble}"));
+    }
+    line
+}
+
+fn tally(Tally { batches, events }: Tally) -> String {
+    format!("{} events in {} batches", HumanCount(events), HumanCount(batches))
+}

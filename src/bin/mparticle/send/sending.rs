@@ -1,0 +1,303 @@
+//! One file on its way: a thread reads it, the uploader's thread sends, and the main thread watches both, shows how far they
+//! are, and writes it down.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use mparticle::contract::Severity;
+use mparticle::{Client, Error, Fate, Outcome, Uploader};
+
+use super::account::{Account, End};
+use super::feed::{Ended, Feed};
+use super::journal::{self, Journal, Mark};
+use super::progress::{self, Progress};
+use super::rejects::{self, Rejects};
+use super::{Arguments, is_stdin};
+use crate::exit::{self, Exit, Failure};
+use crate::input::{self, Batches, Examined, Examiner, Fault};
+use crate::text;
+
+/// How often the bar moves.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How often the journal is written.
+const JOURNAL: Duration = Duration::from_secs(1);
+
+/// How long what is under way may take when somebody asks to end.
+const LAST: Duration = Duration::from_secs(2);
+
+/// Trouble that lasts this long is told.
+const TROUBLE: Duration = Duration::from_secs(2);
+
+/// How many faults are told as they come; the rejects file has all.
+const TOLD_FAULTS: usize = 10;
+
+/// Memory for batches that are read and not sent: 8 MiB.
+const QUEUE_BYTES: usize = 8 << 20;
+
+/// What the main thread is told by the others.
+pub enum Told {
+    Ended(Ended),
+    Signal(u8),
+}
+
+/// One file on its way.
+pub struct Sending<'a> {
+    pub arguments: &'a Arguments,
+    pub file: &'a Path,
+    pub client: Option<&'a Client>,
+    pub teller: &'a Sender<Told>,
+    pub told: &'a Receiver<Told>,
+}
+
+/// Why the watching ended.
+enum Stop {
+    Ended(Ended),
+    Signal(u8),
+    /// The service lets nothing through.
+    GaveUp(Error),
+}
+
+impl Sending<'_> {
+    pub fn run(&self) -> exit::Result {
+        let Self { arguments, file, .. } = self;
+        let cannot = |doing: &'static str| move |error: io::Error| Failure::file(doing, file, &error);
+        let mut frames = input::open(file).map_err(cannot("read"))?;
+        let (mut journal, mark) = self.journal()?;
+        if mark.offset > 0 {
+            frames.skip_to(mark.place()).map_err(cannot("go on with"))?;
+        }
+        let (size, read) = (frames.source().size(), frames.source().progress());
+        let rejects_path = self.rejects_path();
+        let mut rejects = Rejects::new(rejects_path.clone(), mark.rejects_bytes);
+        if !arguments.dry_run {
+            rejects.begin().map_err(|error| Failure::file("write", &rejects_path, &error))?;
+        }
+        let account = Arc::new(Account::new(mark, (!arguments.dry_run).then_some(rejects)));
+        let uploader = self.client.map(|client| self.uploader(client.clone(), &account)).transpose()?;
+        let progress = Arc::new(Progress::new(file, size, account.totals(), arguments.quiet));
+
+        let batches = Batches::new(frames, self.examiner());
+        self.start(batches, &account, uploader.clone(), &progress)?;
+        let stop = self.watch(&account, uploader.as_ref(), &read, &progress, journal.as_mut());
+
+        if let (Ok(Stop::Signal(_) | Stop::GaveUp(_)), Some(uploader)) = (&stop, &uploader) {
+            uploader.shutdown(LAST).wait();
+        }
+        progress.end();
+        let before = mark;
+        let mark = account.mark(matches!(stop, Ok(Stop::Ended(Ended::AtTheEnd))));
+        let mark = mark.map_err(|error| Failure::file("write", &rejects_path, &error))?;
+        if before.complete && mark == before && !arguments.quiet {
+            eprintln!("{}: nothing is new since it was sent", self.name());
+        }
+        if let Some(journal) = &mut journal {
+            let path = journal.path().to_owned();
+            journal.write(mark).map_err(|error| Failure::file("write", &path, &error))?;
+        }
+        self.tell(stop?, &account, &progress)
+    }
+
+    /// The file's journal, and where to begin.
+    fn journal(&self) -> Result<(Option<Journal>, Mark), Failure> {
+        let Self { arguments, file, .. } = self;
+        if arguments.dry_run || is_stdin(file) || !file.is_file() {
+            return Ok((None, Mark::default()));
+        }
+        let road = if arguments.historical { "historical" } else { "events" };
+        let mut journal = Journal::new(file, road).map_err(|error| Failure::file("read", file, &error))?;
+        let begin = Mark { line: 1, column: 1, ..Mark::default() };
+        let mark = match journal.read(file) {
+            Ok(mark) if arguments.resume => mark.unwrap_or(begin),
+            Err(error) if arguments.resume => return Err(Failure::file("go on from", journal.path(), &error)),
+            Ok(Some(mark)) if !mark.complete && !arguments.quiet => {
+                eprintln!("{}: an earlier run stopped at line {}; --resume would go on there", self.name(), mark.line);
+                begin
+            }
+            _ => begin,
+        };
+        Ok((Some(journal), mark))
+    }
+
+    fn rejects_path(&self) -> PathBuf {
+        let file = if is_stdin(self.file) { Path::new("stdin") } else { self.file };
+        self.arguments.rejects.clone().unwrap_or_else(|| journal::beside(file, ".rejects.ndjson"))
+    }
+
+    fn examiner(&self) -> Examiner {
+        Examiner { historical: self.arguments.historical.then(Utc::now), environment: self.arguments.environment }
+    }
+
+    fn uploader(&self, client: Client, account: &Arc<Account>) -> Result<Uploader, Failure> {
+        let told = Arc::clone(account);
+        let mut builder = Uploader::builder(client)
+            .linger(Duration::from_millis(100))
+            .max_bytes(QUEUE_BYTES)
+            .concurrency(self.arguments.concurrency.into())
+            .on_outcome(move |outcome| end(&told, outcome));
+        if self.arguments.historical {
+            builder = builder.historical();
+        }
+        if let Some(rate) = self.arguments.rate {
+            builder = builder.max_rate(rate);
+        }
+        Ok(builder.start()?)
+    }
+
+    /// Starts the thread that reads.
+    fn start(
+        &self,
+        batches: Batches,
+        account: &Arc<Account>,
+        uploader: Option<Uploader>,
+        progress: &Arc<Progress>,
+    ) -> Result<(), Failure> {
+        let on_faults = self.on_faults(progress);
+        let (account, strict, teller) = (Arc::clone(account), self.arguments.strict, self.teller.clone());
+        let read = move || {
+            let feed = Feed { batches, account, uploader: uploader.clone(), strict, on_faults };
+            let ended = feed.run();
+            // All that was read has its end before the end is told.
+            if let Some(uploader) = uploader {
+                uploader.shutdown(Duration::MAX).wait();
+            }
+            // Nobody listens any more if a signal came first.
+            let _ = teller.send(Told::Ended(ended));
+        };
+        let thread = thread::Builder::new().name("mparticle-reader".into()).spawn(read);
+        thread.map(drop).map_err(|error| Failure::system("start a thread", &error))
+    }
+
+    /// Tells the first faults as they come.
+    fn on_faults(&self, progress: &Arc<Progress>) -> Box<dyn Fn(&Examined) + Send> {
+        if self.arguments.quiet || self.arguments.strict {
+            return Box::new(|_| {});
+        }
+        let (name, progress, told) = (self.name(), Arc::clone(progress), AtomicUsize::new(0));
+        Box::new(move |examined| {
+            if !examined.is_wrong() {
+                return;
+            }
+            match told.fetch_add(1, Ordering::Relaxed) {
+                count if count < TOLD_FAULTS => progress.say(&fault_line(&name, examined.faults.iter())),
+                TOLD_FAULTS => progress.say("there are more; the rejects file has all"),
+                _ => {}
+            }
+        })
+    }
+
+    /// Until there is an end: shows the progress, and writes down how far it is.
+    fn watch(
+        &self,
+        account: &Account,
+        uploader: Option<&Uploader>,
+        read: &AtomicU64,
+        progress: &Progress,
+        mut journal: Option<&mut Journal>,
+    ) -> Result<Stop, Failure> {
+        let patience = Duration::from_secs(self.arguments.give_up_after);
+        let (mut written, mut moved, mut delivered, mut told) = (Instant::now(), Instant::now(), u64::MAX, false);
+        loop {
+            match self.told.recv_timeout(TICK) {
+                Ok(Told::Ended(ended)) => {
+                    return Ok(uploader.and_then(Uploader::stopped).map_or(Stop::Ended(ended), Stop::GaveUp));
+                }
+                Ok(Told::Signal(signal)) => return Ok(Stop::Signal(signal)),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+            let totals = account.totals();
+            let trouble = uploader.and_then(Uploader::trouble);
+            let words = trouble.as_ref().map(ToString::to_string);
+            let used = uploader.and_then(Uploader::rate_limit_used);
+            progress.show(read.load(Ordering::Relaxed), &totals, used, words.as_deref());
+            if let Some(error) = uploader.and_then(Uploader::stopped) {
+                return Ok(Stop::GaveUp(error));
+            }
+            let ended = totals.delivered.batches + totals.rejected.batches;
+            if ended != delivered || trouble.is_none() {
+                (moved, delivered, told) = (Instant::now(), ended, false);
+            }
+            if let (Some(words), false) = (&words, told || self.arguments.quiet || moved.elapsed() < TROUBLE) {
+                progress.say(&format!("{}: {words}; trying again", self.name()));
+                told = true;
+            }
+            if let Some(error) = trouble.filter(|_| moved.elapsed() >= patience) {
+                return Ok(Stop::GaveUp(error));
+            }
+            if let Some(journal) = journal.as_deref_mut().filter(|_| written.elapsed() >= JOURNAL) {
+                let mark = account.mark(false).map_err(|error| Failure::file("write", &self.rejects_path(), &error))?;
+                let path = journal.path().to_owned();
+                journal.write(mark).map_err(|error| Failure::file("write", &path, &error))?;
+                written = Instant::now();
+            }
+        }
+    }
+
+    /// Says what was done, and gives the exit code.
+    fn tell(&self, stop: Stop, account: &Account, progress: &Progress) -> exit::Result {
+        let (arguments, name, totals) = (self.arguments, self.name(), account.totals());
+        let (exit, ended) = match &stop {
+            Stop::Ended(Ended::AtTheEnd) if totals.rejected.batches > 0 => (Exit::Findings, "complete"),
+            Stop::Ended(Ended::AtTheEnd) => (Exit::Done, "complete"),
+            Stop::Ended(Ended::AtFaults(_)) => (Exit::Findings, "strict"),
+            Stop::Ended(Ended::Broken(..)) => (Exit::Unreadable, "unreadable"),
+            Stop::Ended(Ended::Closed) | Stop::GaveUp(_) => (Exit::Unsent, "unsent"),
+            Stop::Signal(signal) => (Exit::Interrupted(*signal), "interrupted"),
+        };
+        if arguments.json {
+            let line = progress::summary_json(self.file, &totals, ended);
+            text::line(&line.to_string()).or_else(|error| Failure::output(&error).map(drop))?;
+        }
+        match stop {
+            Stop::Ended(Ended::AtFaults(faults)) => eprintln!("{}", fault_line(&name, faults.iter())),
+            Stop::Ended(Ended::Broken(place, error)) => {
+                eprintln!("error: cannot read {name} on after {place}: {error}");
+            }
+            Stop::GaveUp(error) => eprintln!("error: {error}"),
+            _ => {}
+        }
+        let verb = if arguments.dry_run { "would send" } else { "delivered" };
+        eprintln!("{name}: {}", progress.summary(verb, &totals));
+        if totals.rejected.batches > 0 && !arguments.dry_run {
+            eprintln!(
+                "{name}: the rejected batches are in {}",
+                text::printable(&self.rejects_path().to_string_lossy())
+            );
+        }
+        if !matches!(exit, Exit::Done | Exit::Findings) && !is_stdin(self.file) && !arguments.dry_run {
+            eprintln!("{name}: --resume sends the rest");
+        }
+        Ok(exit)
+    }
+
+    fn name(&self) -> String {
+        if is_stdin(self.file) { "stdin".to_owned() } else { text::printable(&self.file.to_string_lossy()) }
+    }
+}
+
+/// The uploader tells the end of a batch.
+fn end(account: &Account, outcome: &Outcome) {
+    let batch = outcome.batch();
+    account.ended(batch.source_request_id(), |start| match outcome.fate() {
+        Fate::Delivered => End::Delivered,
+        Fate::Rejected(error) | Fate::Dropped(error) => End::Rejected(rejects::refused(start, batch.json(), error)),
+        _ => End::Rejected(Vec::new()),
+    });
+}
+
+/// The first fault of a batch, as editors and people read it.
+fn fault_line<'a>(name: &str, faults: impl Iterator<Item = &'a Fault>) -> String {
+    let mut faults = faults.filter(|fault| fault.severity == Severity::Error);
+    let Some(Fault { place, pointer, message, .. }) = faults.next() else { return String::new() };
+    let more = match faults.count() {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    text::printable(&format!("{name}:{place}  {pointer}  {message}{more}"))
+}

@@ -1,0 +1,19 @@
+//! Ctrl-C and SIGTERM.
+
+/// Waits until somebody asks the program to end, and tells the number of the signal.
+pub async fn ended() -> u8 {
+    const INTERRUPT: u8 = 2;
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        const TERMINATE: u8 = 15;
+        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
+            return tokio::select! {
+                _ = terminated.recv() => TERMINATE,
+                _ = tokio::signal::ctrl_c() => INTERRUPT,
+            };
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+    INTERRUPT
+}

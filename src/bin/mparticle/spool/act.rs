@@ -1,0 +1,100 @@
+//! Sending what is in a spool, and removing it. No program may have it open.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use mparticle::spool::{Inspector, Settings, Spool};
+use mparticle::{Fate, Outcome, Uploader};
+use serde_json::json;
+
+use super::{Purge, Retry, is_a_spool};
+use crate::exit::{self, Exit, Failure};
+use crate::text::printable;
+
+/// Sends it all, for as long as was said.
+pub fn retry(retry: &Retry) -> exit::Result {
+    is_a_spool(&retry.dir)?;
+    // The key first: it may be missing, and then nothing is to change.
+    let client = retry.connection.client()?;
+    if retry.dead {
+        // Room for all of them: they are on this disk already.
+        let revived = Spool::revive_dead_letters(&retry.dir, Settings::new().max_bytes(u64::MAX))?;
+        eprintln!("{revived} dead letters are to be sent again");
+    }
+    let uploader = Uploader::builder(client)
+        .linger(Duration::ZERO)
+        .on_outcome(tell)
+        .spool_with(&retry.dir, Settings::new().max_bytes(u64::MAX))?
+        .start()?;
+    let counts = uploader.shutdown(Duration::from_secs(retry.wait)).wait();
+    let left = counts.spooled + counts.pending;
+    match uploader.stopped() {
+        Some(error) => eprintln!("error: {error}"),
+        None if left > 0 => eprintln!("the service took not all of it within {} seconds", retry.wait),
+        None => {}
+    }
+    let (delivered, rejected, dropped) = (counts.delivered, counts.rejected, counts.dropped);
+    if retry.json {
+        let told = json!({ "delivered": delivered, "rejected": rejected, "too_old": dropped, "left": left });
+        if let Err(error) = writeln!(io::stdout(), "{told}") {
+            return Failure::output(&error);
+        }
+    } else {
+        eprintln!("{delivered} delivered, {rejected} rejected, {dropped} too old, {left} left in the spool");
+    }
+    Ok(match () {
+        () if left > 0 => Exit::Unsent,
+        () if rejected + dropped > 0 => Exit::Findings,
+        () => Exit::Done,
+    })
+}
+
+/// Tells why a batch was not taken, in the words of whoever did not take it. They stay in the dead letters.
+fn tell(outcome: &Outcome) {
+    let (Fate::Rejected(error) | Fate::Dropped(error)) = outcome.fate() else { return };
+    let said: Vec<_> = error.api_errors().iter().map(|said| printable(&said.message)).collect();
+    let said = if said.is_empty() { error.to_string() } else { said.join("; ") };
+    eprintln!("batch {}: {said}", printable(outcome.batch().source_request_id()));
+}
+
+/// Removes dead letters, or everything, once that is certain to be wanted.
+pub fn purge(purge: &Purge) -> exit::Result {
+    is_a_spool(&purge.dir)?;
+    let inspector = Inspector::new(&purge.dir);
+    let letters = inspector.dead_letters()?.count();
+    let mut what = format!("{letters} dead letters");
+    if purge.all {
+        what = format!("{} batches that were not sent, and {what}", inspector.records()?.count());
+    }
+    if !purge.yes && !is_sure(&format!("Remove {what}, for good?"))? {
+        eprintln!("nothing was removed");
+        return Ok(Exit::Done);
+    }
+    if purge.all {
+        give_up_records(&purge.dir)?;
+    }
+    Spool::remove_dead_letters(&purge.dir)?;
+    eprintln!("removed {what}");
+    Ok(Exit::Done)
+}
+
+fn is_sure(question: &str) -> exit::Result<bool> {
+    if !io::stdin().is_terminal() {
+        return Err(Failure::usage("nobody is there to ask: --yes removes it"));
+    }
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).map_err(|error| Failure::system("read the answer", &error))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Counts all records as done. Their numbers are not given again, so no record to come is taken for one of them.
+fn give_up_records(dir: &Path) -> exit::Result<()> {
+    // None is too old to be given up.
+    let spool = Spool::open(dir, Settings::new().max_age(Duration::MAX).max_bytes(u64::MAX))?;
+    while let Some(record) = spool.next_record()? {
+        spool.acknowledge(record.number);
+    }
+    Ok(())
+}

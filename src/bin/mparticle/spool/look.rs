@@ -1,0 +1,200 @@
+//! Looking into a spool, which may be in use: nothing is locked, nothing is written.
+
+use std::borrow::Cow;
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::path::Path;
+
+use bytes::Bytes;
+use chrono::{DateTime, SecondsFormat, Utc};
+use mparticle::spool::{self, DeadLetter, Inspector, Record};
+use mparticle::{Error, SealedBatch};
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::Endpoint;
+use crate::exit::{self, Exit, Failure};
+use crate::text::printable;
+
+/// Prints a line for each record.
+pub fn list(dir: &Path, json: bool) -> exit::Result {
+    let letters = Inspector::new(dir).dead_letters()?.count();
+    let rows = records(dir)?.map(|record| {
+        record.map(|Record { number, appended, endpoint, batch, .. }| Row { number, time: appended, endpoint, batch })
+    });
+    let listed = print_rows(rows, "number", json);
+    listed.map(|(count, bytes, exit)| {
+        eprintln!("{count} records, {bytes} bytes; {letters} dead letters");
+        exit
+    })
+}
+
+/// Prints a line for each dead letter. Why it is one may quote the user's data, so that is left to `show`.
+pub fn list_dead(dir: &Path, json: bool) -> exit::Result {
+    let rows = letters(dir)?.map(|letter| {
+        letter.map(|(number, DeadLetter { time, endpoint, batch, .. })| Row { number, time, endpoint, batch })
+    });
+    let listed = print_rows(rows, "letter", json);
+    listed.map(|(count, bytes, exit)| {
+        eprintln!("{count} dead letters, {bytes} bytes");
+        exit
+    })
+}
+
+struct Row {
+    number: u64,
+    time: DateTime<Utc>,
+    endpoint: spool::Endpoint,
+    batch: Bytes,
+}
+
+/// Prints them, and tells how many there were and of how many bytes.
+fn print_rows(
+    rows: impl Iterator<Item = Result<Row, Error>>,
+    numbered: &str,
+    json: bool,
+) -> exit::Result<(u64, usize, Exit)> {
+    let (mut count, mut bytes) = (0, 0);
+    let exit = each(rows, |out, row| {
+        count += 1;
+        bytes += row.batch.len();
+        let Row { number, time, endpoint, batch } = row;
+        let time = time.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let endpoint = name(endpoint);
+        let size = batch.len();
+        // What another program wrote may be no batch at all.
+        let id = SealedBatch::from_json(batch).ok().map(|batch| batch.source_request_id().to_owned());
+        if json {
+            let mut row = json!({ "time": time, "endpoint": endpoint, "bytes": size, "source_request_id": id });
+            row[numbered] = number.into();
+            return writeln!(out, "{row}");
+        }
+        writeln!(
+            out,
+            "{number:>6}  {time}  {endpoint:<10}  {size:>7} bytes  {}",
+            printable(id.as_deref().unwrap_or("-"))
+        )
+    })?;
+    Ok((count, bytes, exit))
+}
+
+/// Prints the batch of one record.
+pub fn show(dir: &Path, number: u64) -> exit::Result {
+    for record in records(dir)? {
+        let Ok(record) = record else { continue };
+        if record.number == number {
+            return print(&record.batch);
+        }
+    }
+    Err(Failure::usage(format!("there is no record {number} in the spool, or it is done by now")))
+}
+
+/// A dead letter as its file has it.
+#[derive(Serialize)]
+struct Letter<'a> {
+    time: &'a str,
+    reason: &'a str,
+    endpoint: &'a str,
+    batch: Option<&'a RawValue>,
+}
+
+/// Prints one dead letter.
+pub fn show_dead(dir: &Path, number: u64) -> exit::Result {
+    for letter in letters(dir)? {
+        let Ok((its_number, letter)) = letter else { continue };
+        if its_number == number {
+            let batch: Option<&RawValue> = serde_json::from_slice(&letter.batch).ok();
+            let time = letter.time.to_rfc3339_opts(SecondsFormat::Millis, true);
+            let letter = Letter { time: &time, reason: &letter.reason, endpoint: name(letter.endpoint), batch };
+            let json = serde_json::to_vec(&letter).map_err(|error| Failure::system("write", &error.into()))?;
+            return print(&json);
+        }
+    }
+    Err(Failure::usage(format!("there is no dead letter {number}")))
+}
+
+/// Prints the batches, one a line, byte for byte.
+pub fn export(dir: &Path, dead: bool, endpoint: Option<Endpoint>) -> exit::Result {
+    let mut counts = [0_u64; 2];
+    let mut write = |out: &mut Out, its_endpoint: spool::Endpoint, batch: &[u8]| {
+        let is_historical = its_endpoint == spool::Endpoint::Historical;
+        if endpoint.is_some_and(|wanted| (wanted == Endpoint::Historical) != is_historical) {
+            return Ok(());
+        }
+        counts[usize::from(is_historical)] += 1;
+        out.write_all(&one_line(batch))?;
+        out.write_all(b"\n")
+    };
+    let exit = if dead {
+        each(letters(dir)?, |out, (_, letter)| write(out, letter.endpoint, &letter.batch))
+    } else {
+        each(records(dir)?, |out, record| write(out, record.endpoint, &record.batch))
+    }?;
+    if counts[0] > 0 && counts[1] > 0 {
+        eprintln!("{} batches are for events and {} for historical: --endpoint keeps them apart", counts[0], counts[1]);
+    }
+    Ok(exit)
+}
+
+type Out<'a> = BufWriter<StdoutLock<'a>>;
+
+/// Writes each of them to stdout. What cannot be read is told, and the rest goes on.
+fn each<T>(
+    items: impl Iterator<Item = Result<T, Error>>,
+    mut write: impl FnMut(&mut Out<'_>, T) -> io::Result<()>,
+) -> exit::Result {
+    let mut exit = Exit::Done;
+    let write_all = || {
+        let mut out = BufWriter::new(io::stdout().lock());
+        for item in items {
+            match item {
+                Ok(item) => write(&mut out, item)?,
+                Err(error) => {
+                    eprintln!("error: {error}");
+                    exit = Exit::Findings;
+                }
+            }
+        }
+        out.flush()
+    };
+    match write_all() {
+        Ok(()) => Ok(exit),
+        Err(error) => Failure::output(&error),
+    }
+}
+
+fn records(dir: &Path) -> exit::Result<impl Iterator<Item = Result<Record, Error>>> {
+    Ok(Inspector::new(dir).records()?)
+}
+
+/// The dead letters, numbered from 1 as long as none comes.
+fn letters(dir: &Path) -> exit::Result<impl Iterator<Item = Result<(u64, DeadLetter), Error>>> {
+    // A directory that is not there has no letters either, and is told of.
+    drop(records(dir)?);
+    Ok((1..).zip(Inspector::new(dir).dead_letters()?).map(|(number, letter)| letter.map(|letter| (number, letter))))
+}
+
+fn name(endpoint: spool::Endpoint) -> &'static str {
+    match endpoint {
+        spool::Endpoint::Historical => "historical",
+        _ => "events",
+    }
+}
+
+/// In JSON a line break can only stand between tokens.
+fn one_line(json: &[u8]) -> Cow<'_, [u8]> {
+    let is_break = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    if !json.iter().any(is_break) {
+        return Cow::Borrowed(json);
+    }
+    json.iter().map(|byte| if is_break(byte) { b' ' } else { *byte }).collect()
+}
+
+fn print(json: &[u8]) -> exit::Result {
+    let mut stdout = io::stdout().lock();
+    // What is sent is not to steer the terminal; a file gets the very bytes.
+    let text: Cow<'_, [u8]> =
+        if stdout.is_terminal() { printable(&String::from_utf8_lossy(json)).into_bytes().into() } else { json.into() };
+    let written = stdout.write_all(&text).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush());
+    written.map_or_else(|error| Failure::output(&error), |()| Ok(Exit::Done))
+}

@@ -1,0 +1,483 @@
+//! What each command prints and how it ends: the sessions of `tests/cmd` and of the README, word for word, and what takes
+//! more than a session to show.
+//!
+//! A new session is a file `tests/cmd/NAME.trycmd`, with `NAME.in/` as its directory if it needs files. Its commands have
+//! the key of a mock in their environment; `TRYCMD=overwrite` writes down what they print.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use mparticle::mock::{self, Fault, MockServer};
+use mparticle::spool::{Endpoint, Inspector, Settings, Spool};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The program, with nothing of the environment that could say where to send.
+fn mparticle(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mparticle"));
+    for name in ["MPARTICLE_API_KEY", "MPARTICLE_API_SECRET", "MPARTICLE_POD", "MPARTICLE_BASE_URL", "MPARTICLE_CONFIG"]
+    {
+        command.env_remove(name);
+    }
+    command.env("HOME", home).env("XDG_CONFIG_HOME", "").stdin(Stdio::null());
+    command
+}
+
+/// The program, with the key of this mock.
+fn sending_to(server: &MockServer) -> Command {
+    let mut command = mparticle(Path::new("/nowhere"));
+    command
+        .env("MPARTICLE_API_KEY", mock::KEY)
+        .env("MPARTICLE_API_SECRET", mock::SECRET)
+        .env("MPARTICLE_BASE_URL", server.url());
+    command
+}
+
+/// How it ended, and what it printed on both outputs.
+fn run(command: &mut Command) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = command.output().expect("the program");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (status.code().expect("no signal"), text(stdout), text(stderr))
+}
+
+fn dir() -> TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+#[test]
+fn sessions() {
+    let (server, home) = (MockServer::start_blocking(), dir());
+    trycmd::TestCases::new()
+        .env("MPARTICLE_API_KEY", mock::KEY)
+        .env("MPARTICLE_API_SECRET", mock::SECRET)
+        .env("MPARTICLE_BASE_URL", server.url())
+        .env("MPARTICLE_CONFIG", "")
+        .env("HOME", home.path().to_str().expect("UTF-8"))
+        .env("XDG_CONFIG_HOME", "")
+        .case("tests/cmd/*.trycmd")
+        .case("README.md")
+        .run();
+}
+
+/// The names under "Commands:".
+fn commands_of(path: &[&str]) -> Vec<String> {
+    let (code, help, _) = run(mparticle(Path::new("/nowhere")).args(path).arg("--help"));
+    assert_eq!(code, 0, "{path:?}");
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    listed.filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect()
+}
+
+#[test]
+fn the_help_of_every_command_is_in_a_session_and_shows_examples() {
+    let mut sessions = String::new();
+    for entry in fs::read_dir("tests/cmd").expect("sessions") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|extension| extension == "trycmd") {
+            sessions += &fs::read_to_string(path).expect("a session");
+        }
+    }
+    let commands = commands_of(&[]);
+    assert!(commands.len() >= 6, "{commands:?}");
+    for command in &commands {
+        assert!(
+            sessions.contains(&format!("$ mparticle {command} --help\n")),
+            "no session shows the help of {command}"
+        );
+        let (_, help, _) = run(mparticle(Path::new("/nowhere")).args([command, "--help"]));
+        assert!(help.contains(&format!("Examples:\n  mparticle {command}")), "{command}: {help}");
+    }
+    for command in commands_of(&["spool"]) {
+        assert!(sessions.contains(&format!("$ mparticle spool {command} --help\n")), "spool {command}");
+    }
+}
+
+mod profiles {
+    use super::*;
+
+    const SECRET: &str = "s3cr3t-9c41";
+
+    /// A home whose configuration holds this text.
+    fn home(text: &str) -> TempDir {
+        let home = dir();
+        let config = home.path().join(".config").join("mparticle");
+        fs::create_dir_all(&config).expect("a directory");
+        write(&config.join("config.toml"), text);
+        home
+    }
+
+    fn write(path: &Path, text: &str) {
+        fs::write(path, text).expect("a file");
+        #[cfg(unix)]
+        set_mode(path, 0o600);
+    }
+
+    #[cfg(unix)]
+    fn set_mode(path: &Path, mode: u32) {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
+    }
+
+    fn profile(name: &str, server: &MockServer) -> String {
+        format!("[profile.{name}]\nkey = \"key-of-{name}\"\nsecret = \"{SECRET}\"\nbase_url = \"{}\"\n", server.url())
+    }
+
+    fn with_key_of(name: &str) -> MockServer {
+        MockServer::builder().credentials(format!("key-of-{name}"), SECRET).start_blocking()
+    }
+
+    /// The arguments of something that is sent.
+    const SCREEN: [&str; 5] = ["event", "screen", "Home", "--mpid", "1"];
+
+    #[test]
+    fn the_profile_that_is_asked_for_wins_then_the_environment_then_the_default() {
+        let (shop, default, environment) = (with_key_of("shop"), with_key_of("default"), MockServer::start_blocking());
+        let home = home(&(profile("shop", &shop) + &profile("default", &default)));
+        let received = || [&shop, &default, &environment].map(|server| server.counts().batches);
+
+        let (code, _, words) = run(mparticle(home.path()).args(SCREEN));
+        assert_eq!((code, received()), (0, [0, 1, 0]), "{words}");
+
+        let (code, _, words) = run(sending_to(&environment).env("HOME", home.path()).args(SCREEN));
+        assert_eq!((code, received()), (0, [0, 1, 1]), "{words}");
+
+        let asked = ["--profile", "shop"];
+        let (code, _, words) = run(sending_to(&environment).env("HOME", home.path()).args(SCREEN).args(asked));
+        assert_eq!((code, received()), (0, [1, 1, 1]), "{words}");
+
+        // An address wins over both, and the key stays that of the profile.
+        let url = environment.url();
+        let (code, _, words) = run(mparticle(home.path()).args(SCREEN).args(["--url", &url]));
+        assert_eq!((code, received()), (3, [1, 1, 1]), "the mock there knows another key: {words}");
+        assert_eq!(environment.counts().refused, 1);
+    }
+
+    #[test]
+    fn a_key_of_the_one_never_meets_an_address_of_the_other() {
+        let default = with_key_of("default");
+        let home = home(&profile("default", &default));
+        let url = default.url();
+        let (code, _, words) = run(mparticle(home.path()).env("MPARTICLE_BASE_URL", url).args(SCREEN));
+        assert_eq!((code, words.as_str()), (2, "error: MPARTICLE_API_KEY is not set\n"));
+        assert_eq!(default.counts().requests, 0);
+    }
+
+    #[test]
+    fn the_file_is_found_where_it_is_said_to_be() {
+        let server = with_key_of("default");
+        let elsewhere = dir();
+        let path = elsewhere.path().join("mparticle").join("config.toml");
+        fs::create_dir(path.parent().expect("a parent")).expect("a directory");
+        write(&path, &profile("default", &server));
+        let nowhere = Path::new("/nowhere");
+        assert_eq!(run(mparticle(nowhere).env("MPARTICLE_CONFIG", &path).args(SCREEN)).0, 0);
+        assert_eq!(run(mparticle(nowhere).env("XDG_CONFIG_HOME", elsewhere.path()).args(SCREEN)).0, 0);
+        assert_eq!(server.counts().batches, 2);
+
+        let (code, _, words) = run(mparticle(nowhere).args(SCREEN));
+        assert_eq!(code, 2);
+        let told = "error: MPARTICLE_API_KEY is not set: set MPARTICLE_API_KEY and MPARTICLE_API_SECRET, or write the \
+                    section [profile.default] into /nowhere/.config/mparticle/config.toml\n";
+        assert_eq!(words, told);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_and_no_secret_with_it() {
+        let server = with_key_of("shop");
+        let right = profile("shop", &server) + &profile("test", &server);
+        let large = right.clone() + &"#".repeat(65 * 1024);
+        let unknown = format!("[profile.shop]\npass = \"{SECRET}\"\n");
+        let table = [
+            (right.as_str(), "there is no profile \"mine\" in FILE: it has shop, test"),
+            ("", "there is no profile \"mine\" in FILE: it has none"),
+            (&large, "FILE: is larger than 64 KiB, which no configuration is"),
+            ("[profile.shop]\nsecret = s3cr3t-9c41", "FILE: line 2, column 10 is not TOML"),
+            (
+                &unknown,
+                "FILE: unknown field profile.shop.pass: there are key, secret, pod and base_url, in [profile.NAME]",
+            ),
+        ];
+        for (text, told) in table {
+            let home = home(text);
+            let file = home.path().join(".config/mparticle/config.toml");
+            let (code, out, words) = run(mparticle(home.path()).args(SCREEN).args(["--profile", "mine"]));
+            assert_eq!((code, out.as_str()), (2, ""));
+            assert_eq!(words, format!("error: {told}\n").replace("FILE", file.to_str().expect("UTF-8")));
+            assert!(!words.contains(SECRET));
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_others_can_open_is_not_taken() {
+        let server = with_key_of("default");
+        let home = home(&profile("default", &server));
+        let file = home.path().join(".config/mparticle/config.toml");
+        for mode in [0o640, 0o620, 0o604, 0o602, 0o610, 0o777] {
+            set_mode(&file, mode);
+            let (code, _, words) = run(mparticle(home.path()).args(SCREEN));
+            let path = file.display();
+            let told = format!("error: {path} is open to other users; close it with: chmod 600 {path}\n");
+            assert_eq!((code, words), (2, told), "{mode:o}");
+        }
+        assert_eq!(server.counts().requests, 0);
+        set_mode(&file, 0o400);
+        assert_eq!(run(mparticle(home.path()).args(SCREEN)).0, 0);
+    }
+}
+
+mod event {
+    use super::*;
+
+    const NOTE: [&str; 7] = ["event", "custom", "Added Note", "--type", "user_content", "--mpid", "-1"];
+
+    #[test]
+    fn the_batch_of_a_dry_run_is_the_one_that_is_sent() {
+        let server = MockServer::start_blocking();
+        let arguments = ["--attr", "length:=512", "--at", "2026-01-31T12:00:00+01:00", "--user-attr", "plan=pro"];
+        let (code, shown, _) = run(sending_to(&server).args(NOTE).args(arguments).arg("--dry-run"));
+        assert_eq!((code, server.counts().requests), (0, 0));
+        let (code, told, words) = run(sending_to(&server).args(NOTE).args(arguments).arg("--json"));
+        assert_eq!((code, words.as_str()), (0, ""));
+
+        let mut shown: Value = serde_json::from_str(&shown).expect("JSON");
+        let [mut sent]: [Value; 1] = server.batches().try_into().expect("one batch");
+        let told: Value = serde_json::from_str(&told).expect("JSON");
+        assert_eq!((&told["source_request_id"], &told["status"]), (&sent["source_request_id"], &json!(202)));
+        for batch in [&mut shown, &mut sent] {
+            batch["source_request_id"] = Value::Null;
+            batch["events"][0]["data"]["source_message_id"] = Value::Null;
+        }
+        assert_eq!(shown, sent);
+        assert_eq!(sent["events"][0]["data"]["custom_attributes"], json!({ "length": 512 }));
+        assert_eq!(sent["events"][0]["data"]["timestamp_unixtime_ms"], 1_769_857_200_000_i64);
+        assert_eq!((&sent["mpid"], &sent["user_attributes"]["plan"]), (&json!(-1), &json!("pro")));
+    }
+
+    #[test]
+    fn what_can_succeed_later_is_sent_again_and_what_is_refused_is_told() {
+        let server = MockServer::builder().script([Fault::status(503), Fault::lost_answer()]).start_blocking();
+        let (code, out, words) = run(sending_to(&server).args(NOTE));
+        assert_eq!((code, out.as_str(), server.counts().batches), (0, "", 1), "{words}");
+        assert!(words.starts_with("accepted: batch "), "{words}");
+
+        let wrong = ["event", "purchase", "--product", "TEA,Assam", "--currency", "euro", "--mpid", "1"];
+        let (code, out, words) = run(sending_to(&server).args(wrong));
+        assert_eq!((code, out.as_str(), server.counts().batches), (1, "", 1), "not sent: {words}");
+
+        let refusing = MockServer::builder().script([Fault::status(400)]).start_blocking();
+        let (code, _, words) = run(sending_to(&refusing).args(NOTE));
+        assert_eq!(code, 1, "{words}");
+        assert!(words.contains("error: the service answered 400 Bad Request"), "{words}");
+
+        let other_key = MockServer::builder().credentials("other", "key").start_blocking();
+        let (code, _, words) = run(sending_to(&other_key).args(NOTE));
+        assert_eq!(code, 3, "{words}");
+        assert!(!words.contains(mock::SECRET));
+    }
+}
+
+mod spool {
+    use super::*;
+
+    /// A spool with two records and two dead letters.
+    fn filled() -> (TempDir, PathBuf) {
+        let dir = dir();
+        let path = dir.path().join("shop");
+        fill(&path);
+        (dir, path)
+    }
+
+    fn fill(path: &Path) {
+        let spool = Spool::open(path, Settings::new()).expect("a spool");
+        let batch = |id: &str, email: &str| {
+            let event = r#"{"event_type":"screen_view","data":{"screen_name":"Home"}}"#;
+            format!(
+                r#"{{"source_request_id":"{id}","environment":"development","user_identities":{{"email":"{email}"}},"events":[{event}]}}"#
+            )
+        };
+        for id in ["first", "second"] {
+            let batch = batch(id, "mira@shop.example");
+            spool.append(Endpoint::Events, batch).expect("room").wait().expect("written");
+        }
+        for id in ["third", "fourth"] {
+            let batch = batch(id, "tom@shop.example");
+            spool.dead_letter(Endpoint::Events, batch, "the service said no").expect("room").wait().expect("written");
+        }
+    }
+
+    /// Writes what `tests/cmd/spool.trycmd` looks into.
+    #[test]
+    #[ignore = "to be run when the fixture is to change"]
+    fn write_the_fixture() {
+        let path = Path::new("tests/cmd/spool.in/shop");
+        let _ = fs::remove_dir_all(path);
+        fill(path);
+    }
+
+    fn left(path: &Path) -> (usize, usize) {
+        let inspector = Inspector::new(path);
+        (inspector.records().expect("a spool").count(), inspector.dead_letters().expect("a spool").count())
+    }
+
+    #[test]
+    fn it_is_looked_into_while_a_program_has_it_open() {
+        let (_dir, path) = filled();
+        let _open = Spool::open(&path, Settings::new()).expect("a spool");
+        let nowhere = Path::new("/nowhere");
+        let (code, lines, words) = run(mparticle(nowhere).args(["spool", "list", "--json"]).arg(&path));
+        assert_eq!((code, words.as_str()), (0, "2 records, 351 bytes; 2 dead letters\n"));
+        let first: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
+        assert_eq!((&first["number"], &first["source_request_id"]), (&json!(1), &json!("first")));
+        assert!(!lines.contains("shop.example"), "no user's data: {lines}");
+
+        let server = MockServer::start_blocking();
+        for action in [&["retry"][..], &["retry", "--dead"], &["purge", "--all", "--yes"]] {
+            let (code, _, words) = run(sending_to(&server).arg("spool").args(action).arg(&path));
+            assert_eq!((code, words.as_str()), (4, "error: another process has the spool open\n"), "{action:?}");
+        }
+        assert_eq!((left(&path), server.counts().requests), ((2, 2), 0));
+    }
+
+    #[test]
+    fn what_it_holds_is_sent_and_the_dead_letters_if_that_is_said() {
+        let (_dir, path) = filled();
+        let server = MockServer::start_blocking();
+        let (code, out, words) = run(sending_to(&server).args(["spool", "retry"]).arg(&path));
+        assert_eq!((code, out.as_str()), (0, ""));
+        assert_eq!(words, "2 delivered, 0 rejected, 0 too old, 0 left in the spool\n");
+        assert_eq!(left(&path), (0, 2));
+
+        let (code, out, _) = run(sending_to(&server).args(["spool", "retry", "--dead", "--json"]).arg(&path));
+        let told: Value = serde_json::from_str(&out).expect("JSON");
+        assert_eq!((code, told), (0, json!({ "delivered": 2, "rejected": 0, "too_old": 0, "left": 0 })));
+        assert_eq!((left(&path), server.counts().batches), ((0, 0), 4));
+    }
+
+    #[test]
+    fn what_is_rejected_again_stays_a_dead_letter_and_what_is_not_sent_stays_in_the_spool() {
+        let (_dir, path) = filled();
+        let refusing = MockServer::builder().chance(1.0, Fault::status(400)).start_blocking();
+        let (code, _, words) = run(sending_to(&refusing).args(["spool", "retry", "--dead"]).arg(&path));
+        assert_eq!((code, left(&path)), (1, (0, 4)), "{words}");
+        assert!(words.contains("batch third: ") && !words.contains("shop.example"), "{words}");
+
+        let (_dir, path) = filled();
+        let other_key = MockServer::builder().credentials("other", "key").start_blocking();
+        let (code, _, words) = run(sending_to(&other_key).args(["spool", "retry", "--wait", "1"]).arg(&path));
+        assert_eq!((code, left(&path)), (3, (2, 2)), "{words}");
+        assert!(words.contains("error: the service answered 403"), "{words}");
+    }
+
+    #[test]
+    fn nothing_is_removed_without_a_yes() {
+        let (_dir, path) = filled();
+        let nowhere = Path::new("/nowhere");
+        let (code, _, words) = run(mparticle(nowhere).args(["spool", "purge", "--all"]).arg(&path));
+        assert_eq!((code, words.as_str()), (2, "error: nobody is there to ask: --yes removes it\n"));
+        assert_eq!(left(&path), (2, 2));
+        let (code, _, words) = run(mparticle(nowhere).args(["spool", "purge", "--dead", "--yes"]).arg(&path));
+        assert_eq!((code, words.as_str(), left(&path)), (0, "removed 2 dead letters\n", (2, 0)));
+        let (code, _, words) = run(mparticle(nowhere).args(["spool", "purge", "--all", "--yes"]).arg(&path));
+        assert_eq!((code, left(&path)), (0, (0, 0)), "{words}");
+        // Numbers are not given again.
+        fill(&path);
+        let numbers: Vec<u64> =
+            Inspector::new(&path).records().expect("a spool").map(|record| record.expect("one").number).collect();
+        assert_eq!(numbers, [3, 4]);
+    }
+
+    #[test]
+    fn a_directory_that_is_no_spool_is_not_made_one() {
+        let dir = dir();
+        let server = MockServer::start_blocking();
+        for action in [&["retry"][..], &["purge", "--all", "--yes"]] {
+            let (code, _, words) = run(sending_to(&server).arg("spool").args(action).arg(dir.path()));
+            assert_eq!(code, 2);
+            assert!(words.starts_with("error: there is no spool in "), "{words}");
+        }
+        assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 0);
+    }
+}
+
+mod shell {
+    use super::*;
+
+    #[test]
+    fn every_command_has_a_page() {
+        let dir = dir();
+        let (code, out, words) = run(mparticle(dir.path()).arg("man").arg(dir.path().join("man1")));
+        assert_eq!((code, out.as_str(), words.as_str()), (0, "", ""));
+        let page = |name: &str| fs::read_to_string(dir.path().join("man1").join(format!("mparticle{name}.1")));
+        assert!(page("").expect("the page of the program").contains("Exit codes"));
+        for command in commands_of(&[]) {
+            let text = page(&format!("-{command}")).expect("a page");
+            assert!(text.starts_with(".ie") && text.contains("Examples:"), "{command}: {text}");
+            for below in commands_of(&[&command]) {
+                assert!(page(&format!("-{command}-{below}")).is_ok(), "{command} {below}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_completions_are_what_the_shells_can_read() {
+        let dir = dir();
+        for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+            let (code, script, _) = run(mparticle(dir.path()).args(["completions", shell]));
+            assert_eq!(code, 0);
+            assert!(script.contains("customer-id"), "{shell}");
+            let path = dir.path().join(shell);
+            fs::write(&path, script).expect("a file");
+            // Those that are here read it.
+            if matches!(shell, "bash" | "zsh" | "fish")
+                && let Ok(status) = Command::new(shell).arg("-n").arg(&path).status()
+            {
+                assert!(status.success(), "{shell}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_output_ends_quietly_when_nobody_reads_any_more() {
+        let dir = dir();
+        // Both are longer than a pipe holds.
+        for arguments in [&["spec", "--strict"][..], &["spec", "--format", "yaml"]] {
+            let mut child = mparticle(dir.path())
+                .args(arguments)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("the program");
+            let mut out = child.stdout.take().expect("a pipe");
+            out.read_exact(&mut [0; 100]).expect("a beginning");
+            drop(out);
+            let mut words = String::new();
+            child.stderr.take().expect("a pipe").read_to_string(&mut words).expect("text");
+            assert_eq!((child.wait().expect("an end").code(), words.as_str()), (Some(0), ""), "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn colours_are_for_those_who_want_them() {
+    let home = dir();
+    let help = |variables: &[(&str, &str)]| run(mparticle(home.path()).envs(variables.to_vec()).args(["spec", "-h"])).1;
+    assert!(help(&[("CLICOLOR_FORCE", "1")]).contains('\u{1b}'), "as on a terminal");
+    assert!(!help(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]).contains('\u{1b}'));
+    assert!(!help(&[]).contains('\u{1b}'), "a pipe is no terminal");
+}
+
+#[test]
+fn the_document_is_the_one_of_the_repository() {
+    let print = |arguments: &[&str]| run(mparticle(Path::new("/nowhere")).arg("spec").args(arguments));
+    let yaml = fs::read_to_string("openapi/events.yaml").expect("the document");
+    assert!(print(&["--format", "yaml"]) == (0, yaml, String::new()));
+    let (_, json, _) = print(&[]);
+    assert_eq!(json.trim_end(), mparticle::contract::DOCUMENT.trim_end());
+    let document: Value = serde_json::from_str(&json).expect("JSON");
+    let version = document["info"]["version"].as_str().expect("a version");
+    assert_eq!(print(&["--version"]), (0, format!("{version}\n"), String::new()));
+    let strict: Value = serde_json::from_str(&print(&["--strict"]).1).expect("JSON");
+    assert_ne!(strict, document);
+}

@@ -1,0 +1,96 @@
+//! The progress bar of `mparticle send`, on a terminal that is not there: a pseudo-terminal, and an emulator that draws what
+//! is written to it.
+#![cfg(unix)]
+
+mod support;
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+
+use mparticle::mock::{self, MockServer};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+use support::export;
+
+const ROWS: u16 = 12;
+const COLUMNS: u16 = 120;
+
+/// What the terminal showed, each time that something was written to it.
+fn screens(command: &mut Command) -> (Option<i32>, Vec<String>) {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
+    grantpt(&master).expect("ours");
+    unlockpt(&master).expect("unlocked");
+    tcsetwinsize(&master, Winsize { ws_row: ROWS, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 }).expect("a size");
+    let name = ptsname(&master, Vec::new()).expect("a name").into_string().expect("UTF-8");
+    let terminal = File::options().read(true).write(true).open(name).expect("the other end");
+    let mut child = command.stderr(Stdio::from(terminal)).stdout(Stdio::null()).spawn().expect("the program");
+    // This side's copies of the other end are closed, so that reading comes to an end.
+    command.stderr(Stdio::null());
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let mut master = File::from(master);
+        let mut parser = vt100::Parser::new(ROWS, COLUMNS, 0);
+        let mut bytes = [0; 4096];
+        while let Ok(read @ 1..) = master.read(&mut bytes) {
+            parser.process(&bytes[..read]);
+            let _ = tell.send(parser.screen().contents());
+        }
+    });
+    let code = child.wait().expect("an end").code();
+    (code, told.iter().collect())
+}
+
+fn send(server: &MockServer, file: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mparticle"));
+    command.args(["send", file]).args(arguments).env_clear().env("TERM", "xterm").stdin(Stdio::null());
+    command.env("MPARTICLE_API_KEY", mock::KEY).env("MPARTICLE_API_SECRET", mock::SECRET);
+    command.env("MPARTICLE_BASE_URL", server.url());
+    command
+}
+
+#[test]
+fn the_bar_tells_how_far_it_is_and_leaves_the_summary() {
+    let server = MockServer::builder().rate(270).start_blocking();
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("events.ndjson");
+    let mut lines: Vec<_> = export::lines(3000, 1).collect();
+    lines.insert(3, r#"{"environment":"development","mpid":1,"\u001b[2J":1,"events":[]}"#.to_owned());
+    fs::write(&path, lines.join("\n")).expect("a file");
+    let (code, screens) = screens(&mut send(&server, path.to_str().expect("UTF-8"), &[]));
+    assert_eq!(code, Some(1), "one is rejected");
+
+    let bars: Vec<_> = screens.iter().filter(|screen| screen.contains("events.ndjson [")).collect();
+    assert!(bars.len() >= 5, "the bar was drawn {} times", bars.len());
+    let shown = bars.last().expect("a bar").lines().find(|line| line.contains("events.ndjson [")).expect("a line");
+    for part in ["%", " events, ", "/s, ", " of the quota, ", ", 1 rejected, ", " left"] {
+        assert!(shown.contains(part), "{part:?} is not in {shown:?}");
+    }
+    assert!(shown.chars().count() <= usize::from(COLUMNS), "it stays on one line: {shown}");
+    let events = |screen: &str| -> u64 {
+        let line = screen.lines().find(|line| line.contains(" events, ")).unwrap_or_default();
+        let number = line.split(" events, ").next().and_then(|before| before.rsplit(' ').next()).unwrap_or_default();
+        number.replace(',', "").parse().unwrap_or_default()
+    };
+    let counts: Vec<_> = bars.iter().map(|screen| events(screen)).collect();
+    assert!(counts.is_sorted() && counts.last() > counts.first(), "it only grows: {counts:?}");
+
+    let last = screens.last().expect("something was shown");
+    assert!(!last.contains("events.ndjson ["), "the bar is gone:\n{last}");
+    assert!(last.contains("unknown field"), "the fault stands above, and did not clear the screen:\n{last}");
+    assert!(last.contains("delivered 3,000 events"), "{last}");
+}
+
+#[test]
+fn asked_to_be_quiet_it_draws_nothing() {
+    let server = MockServer::start_blocking();
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("events.ndjson");
+    fs::write(&path, export::lines(100, 1).collect::<Vec<_>>().join("\n")).expect("a file");
+    let (code, screens) = screens(&mut send(&server, path.to_str().expect("UTF-8"), &["--quiet"]));
+    assert_eq!(code, Some(0));
+    let last = screens.last().expect("the summary");
+    assert!(screens.iter().all(|screen| !screen.contains('[')) && last.contains("delivered 100 events"), "{last}");
+}

@@ -1,0 +1,520 @@
+//! `mparticle send` as a person or a script uses it: the real program, real files, a real service at the other end.
+
+mod support;
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use mparticle::mock::{self, Fault, MockServer};
+use serde_json::Value;
+use support::export;
+use tempfile::TempDir;
+
+/// A directory of files and the program in it.
+struct Shell {
+    dir: TempDir,
+    url: String,
+}
+
+impl Shell {
+    fn new(url: impl Into<String>) -> Self {
+        Self { dir: tempfile::tempdir().expect("a directory"), url: url.into() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> &Self {
+        fs::write(self.path(name), content).expect("a file");
+        self
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mparticle"));
+        command.arg("send").args(arguments).current_dir(self.dir.path());
+        command.env_clear().env("MPARTICLE_API_KEY", mock::KEY).env("MPARTICLE_API_SECRET", mock::SECRET);
+        command.env("MPARTICLE_BASE_URL", &self.url).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// The exit code, stdout and stderr.
+    fn send(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        told(self.command(arguments).output().expect("the program"))
+    }
+
+    fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).spawn().expect("the program")
+    }
+}
+
+fn told(output: Output) -> (Option<i32>, String, String) {
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// What the service has of each line, by the content without the id.
+fn counted(batches: &[Value]) -> HashMap<String, usize> {
+    let mut counts = HashMap::new();
+    for batch in batches {
+        let mut batch = batch.clone();
+        batch.as_object_mut().expect("an object").remove("source_request_id");
+        *counts.entry(batch.to_string()).or_default() += 1;
+    }
+    counts
+}
+
+fn expected(lines: &[String]) -> HashMap<String, usize> {
+    counted(&lines.iter().map(|line| serde_json::from_str(line).expect("JSON")).collect::<Vec<_>>())
+}
+
+fn ids(batches: &[Value]) -> Vec<String> {
+    batches.iter().map(|batch| batch["source_request_id"].as_str().expect("an id").to_owned()).collect()
+}
+
+fn signal(child: &Child, name: &str) {
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args([name, &id]).status().expect("kill").success());
+}
+
+/// Waits until something is so, and says what if it takes too long.
+fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !so() {
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+const ONE: &str = r#"{"environment":"development","mpid":1,"events":[]}"#;
+
+#[test]
+fn what_is_sent_is_what_was_read_with_an_id() {
+    let server = MockServer::builder().lenient().start_blocking();
+    let shell = Shell::new(server.url());
+    // An order of keys of its own, a 64-bit integer, spellings of numbers, escapes, white space within.
+    let line = concat!(
+        r#"{ "mpid":-9223372036854775808,"user_attributes":{"b":9007199254740993,"a":1.50e3,"#,
+        r#""é":"\u00e9\/"}, "environment":"development","events":[ ]}"#
+    );
+    let (code, stdout, stderr) = shell.file("a.ndjson", format!("{line}\n")).send(&["a.ndjson"]);
+    assert_eq!((code, stdout.as_str()), (Some(0), ""), "{stderr}");
+    assert!(stderr.starts_with("a.ndjson: delivered 0 events in 1 batches in "), "{stderr}");
+    let requests = server.requests();
+    let body = String::from_utf8(requests[0].body.to_vec()).expect("UTF-8");
+    let id = ids(&server.batches()).remove(0);
+    assert_eq!(body, format!("[{{\"source_request_id\":\"{id}\",{}]", &line[1..]));
+    assert!(!shell.path("a.ndjson.rejects.ndjson").exists());
+}
+
+#[test]
+fn the_same_file_again_is_not_counted_twice_and_two_equal_lines_are() {
+    let server = MockServer::start_blocking();
+    let shell = Shell::new(server.url());
+    let with_id = r#"{"environment":"development","mpid":1,"source_request_id":"mine","events":[]}"#;
+    shell.file("a.ndjson", format!("{ONE}\n{ONE}\n{with_id}\n"));
+    for round in 0..3 {
+        let (code, _, stderr) = shell.send(&["a.ndjson"]);
+        assert_eq!(code, Some(0), "{stderr}");
+        let (batches, counts) = (server.batches(), server.counts());
+        assert_eq!((batches.len(), counts.duplicates), (3, 3 * round), "round {round}");
+        assert_eq!(ids(&batches)[2], "mine");
+    }
+    // Under another name, packed, after a byte-order mark: the content is what counts.
+    let packed = zstd::encode_all(shell.read("a.ndjson").as_bytes(), 1).expect("memory");
+    let marked = format!("\u{feff}{}", shell.read("a.ndjson"));
+    shell.file("b.zst", packed).file("c.ndjson", marked).send(&["b.zst", "c.ndjson"]);
+    assert_eq!((server.batches().len(), server.counts().duplicates), (3, 12));
+}
+
+#[test]
+fn every_layout_sends_every_batch() {
+    let lines: Vec<_> = export::lines(300, 7).collect();
+    let expected = expected(&lines);
+    let ndjson = lines.join("\n");
+    let pretty: Vec<_> = lines
+        .iter()
+        .map(|line| serde_json::to_string_pretty(&serde_json::from_str::<Value>(line).expect("JSON")).expect("JSON"))
+        .collect();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(ndjson.as_bytes()).expect("memory");
+    let files: [(&str, Vec<u8>); 6] = [
+        ("lines", ndjson.clone().into()),
+        ("crlf", lines.join("\r\n\r\n").into()),
+        ("list", format!("[{}]", lines.join(",")).into()),
+        ("pretty", pretty.join("\n").into()),
+        ("gz", gzip.finish().expect("memory")),
+        ("zst", zstd::encode_all(ndjson.as_bytes(), 1).expect("memory")),
+    ];
+    for (name, content) in files {
+        let server = MockServer::start_blocking();
+        let shell = Shell::new(server.url());
+        let (code, _, stderr) = shell.file(name, &content).send(&["--quiet", name]);
+        assert_eq!(code, Some(0), "{name}: {stderr}");
+        assert_eq!(counted(&server.batches()), expected, "{name}");
+
+        let server = MockServer::start_blocking();
+        let mut command = Shell::new(server.url()).command(&["-"]);
+        let mut child = command.stdin(Stdio::piped()).current_dir(shell.dir.path()).spawn().expect("the program");
+        child.stdin.take().expect("a pipe").write_all(&content).expect("a reader");
+        let (code, _, stderr) = told(child.wait_with_output().expect("an end"));
+        assert_eq!(code, Some(0), "{name} through a pipe: {stderr}");
+        assert_eq!(counted(&server.batches()), expected, "{name} through a pipe");
+    }
+}
+
+const WRONG: &str = r#"{"environment":"development","mpid":1,"user_identities":{"customerid":"1"},"events":[]}"#;
+
+#[test]
+fn what_is_wrong_goes_to_the_rejects_file_and_the_rest_is_sent() {
+    let server = MockServer::start_blocking();
+    let shell = Shell::new(server.url());
+    shell.file("a.ndjson", format!("{ONE}\n  {WRONG}\n{{\"a\":\n\n\u{1b}[31m\n{ONE}\n"));
+    let (code, stdout, stderr) = shell.send(&["a.ndjson"]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    let lines: Vec<_> = stderr.lines().collect();
+    assert_eq!(
+        lines[..3],
+        [
+            "a.ndjson:2:60  /user_identities/customerid  unknown field, did you mean \"customer_id\"?",
+            "a.ndjson:3:6    EOF while parsing a value",
+            "a.ndjson:5:1    expected value",
+        ]
+    );
+    assert!(lines[3].starts_with("a.ndjson: delivered 0 events in 2 batches, rejected 0 events in 3 batches in "));
+    assert_eq!(lines[4], "a.ndjson: the rejected batches are in a.ndjson.rejects.ndjson");
+    let rejects = concat!(
+        r#"{"line":2,"column":3,"faults":[{"rule":"unknown-field","line":2,"column":60,"#,
+        r#""pointer":"/user_identities/customerid","message":"unknown field, did you mean \"customer_id\"?"}],"#,
+        r#""batch":{"environment":"development","mpid":1,"user_identities":{"customerid":"1"},"events":[]}}"#,
+        "\n",
+        r#"{"line":3,"column":1,"faults":[{"rule":"json","line":3,"column":6,"message":"EOF while parsing a value"}],"#,
+        r#""text":"{\"a\":"}"#,
+        "\n",
+        r#"{"line":5,"column":1,"faults":[{"rule":"json","line":5,"column":1,"message":"expected value"}],"#,
+        r#""text":"\u001b[31m"}"#,
+        "\n",
+    );
+    assert_eq!(shell.read("a.ndjson.rejects.ndjson"), rejects);
+    for file in ["a.ndjson.rejects.ndjson", "a.ndjson.sent.json"] {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = shell.path(file).metadata().expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file} holds or tells of user data");
+    }
+    assert_eq!(server.batches().len(), 2);
+    // Again: the same, and not twice in the file.
+    shell.send(&["a.ndjson"]);
+    assert_eq!(shell.read("a.ndjson.rejects.ndjson"), rejects);
+    // Nothing is wrong any more: nothing is rejected any more.
+    shell.file("a.ndjson", ONE).send(&["a.ndjson"]);
+    assert!(!shell.path("a.ndjson.rejects.ndjson").exists());
+}
+
+#[test]
+fn what_the_service_refuses_is_rejected_in_its_words() {
+    let server = MockServer::builder().script([Fault::ok(), Fault::status(400)]).start_blocking();
+    let shell = Shell::new(server.url());
+    shell.file("a.ndjson", ONE).file("b.ndjson", ONE);
+    let (code, _, stderr) = shell.send(&["a.ndjson", "b.ndjson", "--concurrency", "1"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    let reject: Value = serde_json::from_str(&shell.read("b.ndjson.rejects.ndjson")).expect("JSON");
+    assert_eq!((&reject["line"], &reject["faults"][0]["rule"]), (&1.into(), &"service".into()));
+    assert_eq!(reject["batch"]["mpid"], 1);
+    assert!(reject["batch"]["source_request_id"].is_string(), "it can be sent again as it is");
+    assert!(!shell.path("a.ndjson.rejects.ndjson").exists());
+}
+
+#[test]
+fn strict_stops_at_what_is_wrong_and_goes_on_when_it_is_mended() {
+    let server = MockServer::start_blocking();
+    let shell = Shell::new(server.url());
+    // Long enough for the beginning to stay the same when the wrong line is mended.
+    let head: Vec<_> = export::lines(100, 3).collect();
+    let head = head.join("\n");
+    let (code, _, stderr) = shell.file("a.ndjson", format!("{head}\n{WRONG}\n{ONE}\n")).send(&["--strict", "a.ndjson"]);
+    assert_eq!(code, Some(1));
+    let lines = head.lines().count();
+    assert!(stderr.starts_with(&format!("a.ndjson:{}:58  /user_identities/customerid", lines + 1)), "{stderr}");
+    assert_eq!(server.batches().len(), lines, "what comes before is sent");
+    assert!(!shell.path("a.ndjson.rejects.ndjson").exists());
+
+    shell.file("a.ndjson", format!("{head}\n{}\n{ONE}\n", WRONG.replace("customerid", "customer_id")));
+    let (code, _, stderr) = shell.send(&["--strict", "--resume", "a.ndjson"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!((server.batches().len(), server.counts().duplicates), (lines + 2, 0));
+    let (code, _, stderr) = shell.send(&["--resume", "a.ndjson"]);
+    assert_eq!(code, Some(0));
+    assert!(stderr.starts_with("a.ndjson: nothing is new since it was sent\n"), "{stderr}");
+    assert_eq!(server.counts().duplicates, 0);
+}
+
+#[test]
+fn a_dry_run_sends_and_writes_nothing() {
+    let shell = Shell::new("http://127.0.0.1:9");
+    shell.file("a.ndjson", format!("{ONE}\n{WRONG}\n"));
+    let mut command = shell.command(&["--dry-run", "--json", "a.ndjson"]);
+    // It needs no key either.
+    let (code, stdout, stderr) = told(command.env_remove("MPARTICLE_API_KEY").output().expect("the program"));
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(
+        stderr.contains("a.ndjson: would send 0 events in 1 batches, rejected 0 events in 1 batches in "),
+        "{stderr}"
+    );
+    assert_eq!(
+        stdout,
+        concat!(
+            r#"{"delivered":{"batches":1,"events":0},"ended":"complete","file":"a.ndjson","#,
+            r#""rejected":{"batches":1,"events":0},"warnings":0,"without_answer":0}"#,
+            "\n"
+        )
+    );
+    assert_eq!(fs::read_dir(shell.dir.path()).expect("a directory").count(), 1);
+}
+
+#[test]
+fn historical_data_goes_its_own_way_and_has_to_be_old() {
+    let server = MockServer::start_blocking();
+    let shell = Shell::new(server.url());
+    let batch = |time: i64| {
+        format!(
+            r#"{{"environment":"development","mpid":1,"events":[{{"event_type":"opt_out","data":{{"is_opted_out":true,"timestamp_unixtime_ms":{time}}}}}]}}"#
+        )
+    };
+    let now = chrono::Utc::now().timestamp_millis();
+    shell.file("a.ndjson", format!("{}\n{}\n{ONE}\n", batch(now - 100 * 3_600_000), batch(now - 3_600_000)));
+    let (code, _, stderr) = shell.send(&["--historical", "a.ndjson"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(
+        stderr.contains("a.ndjson:2:125  /events/0/data/timestamp_unixtime_ms  an event younger than 72 hours"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("a.ndjson:3:48  /events  no events"), "{stderr}");
+    let requests = server.requests();
+    assert_eq!((requests.len(), requests[0].path.as_str()), (1, "/bulkevents/historical"));
+    assert_eq!(server.batches().len(), 1);
+    let (code, _, stderr) = shell.send(&["a.ndjson", "--resume"]);
+    assert_eq!(code, Some(4), "another road is another journey: {stderr}");
+}
+
+#[test]
+fn the_environment_can_be_given_and_insisted_on() {
+    let server = MockServer::start_blocking();
+    let shell = Shell::new(server.url());
+    shell.file("a.ndjson", "{\"mpid\":1,\"events\":[]}\n{\"mpid\":2,\"environment\":\"production\",\"events\":[]}\n");
+    let (code, _, stderr) = shell.send(&["a.ndjson", "--environment", "development"]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.starts_with("a.ndjson:2:25  /environment  development is asked for, not production"), "{stderr}");
+    let batches = server.batches();
+    assert_eq!((batches.len(), &batches[0]["environment"]), (1, &"development".into()));
+}
+
+#[test]
+fn a_wrong_key_ends_it_at_once_and_shows_nothing_of_it() {
+    let server = MockServer::builder().credentials("a-key", "a-secret").start_blocking();
+    let shell = Shell::new(server.url());
+    shell.file("a.ndjson", format!("{ONE}\n"));
+    let (code, stdout, stderr) = shell.send(&["a.ndjson"]);
+    assert_eq!((code, stdout.as_str()), (Some(3), ""));
+    assert!(stderr.contains("error: the service answered 403 Forbidden"), "{stderr}");
+    assert!(stderr.contains("a.ndjson: --resume sends the rest"), "{stderr}");
+    for secret in [mock::KEY, mock::SECRET] {
+        assert!(!stderr.contains(secret), "{stderr}");
+    }
+}
+
+#[test]
+fn without_a_network_it_says_so_and_gives_up_in_time() {
+    // Nobody listens there.
+    let shell = Shell::new("http://127.0.0.1:9");
+    shell.file("a.ndjson", format!("{ONE}\n"));
+    let (code, _, stderr) = shell.send(&["a.ndjson", "--give-up-after", "1"]);
+    assert_eq!(code, Some(3));
+    assert!(stderr.contains("error: no connection"), "{stderr}");
+    assert!(stderr.contains("1 batches without an answer"), "{stderr}");
+}
+
+#[test]
+fn files_that_cannot_be_read_are_told() {
+    let server = MockServer::start_blocking();
+    let shell = Shell::new(server.url());
+    let (code, _, stderr) = shell.send(&["missing.ndjson"]);
+    assert_eq!(
+        (code, stderr.as_str()),
+        (Some(4), "error: cannot read missing.ndjson: No such file or directory (os error 2)\n")
+    );
+    let (code, _, stderr) = shell.send(&["."]);
+    assert_eq!((code, stderr.as_str()), (Some(4), "error: cannot read .: is a directory\n"));
+
+    // Cut off within: what it has is sent, and where it ends is told.
+    let lines: Vec<_> = export::lines(20_000, 5).collect();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(lines.join("\n").as_bytes()).expect("memory");
+    let packed = gzip.finish().expect("memory");
+    let (code, _, stderr) = shell.file("cut.gz", &packed[..packed.len() / 2]).send(&["cut.gz"]);
+    assert_eq!(code, Some(4), "{stderr}");
+    let sent = server.batches().len();
+    assert!(sent > 100 && sent < lines.len(), "{sent}");
+    let words = format!("error: cannot read cut.gz on after {}:", sent + 1);
+    assert!(stderr.contains(&words) && stderr.contains("--resume sends the rest"), "{stderr}");
+    // When the whole file is there, the rest is sent.
+    let (code, _, stderr) = shell.file("cut.gz", &packed).send(&["cut.gz", "--resume"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(counted(&server.batches()), expected(&lines));
+    assert_eq!(server.counts().duplicates, 0);
+}
+
+#[test]
+fn another_file_is_not_gone_on_with() {
+    let server = MockServer::start_blocking();
+    let shell = Shell::new(server.url());
+    shell.file("a.ndjson", format!("{ONE}\n")).send(&["a.ndjson"]);
+    // It has grown: what is new is sent. That is how a log is sent again and again.
+    let other = ONE.replace('1', "2");
+    let (code, _, stderr) = shell.file("a.ndjson", format!("{ONE}\n{other}\n")).send(&["a.ndjson", "--resume"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!((server.batches().len(), server.counts().duplicates), (2, 0), "{stderr}");
+    let (code, _, stderr) = shell.file("a.ndjson", format!("{other}\n")).send(&["a.ndjson", "--resume"]);
+    assert_eq!(code, Some(4));
+    assert!(stderr.contains("the file is not the one that was sent then"), "{stderr}");
+    let (code, _, stderr) = shell.file("a.ndjson.sent.json", "{\"version\":").send(&["a.ndjson", "--resume"]);
+    assert_eq!(code, Some(4));
+    assert!(stderr.contains("it is not a journal of this program"), "{stderr}");
+    assert_eq!(shell.send(&["-", "--resume"]).0, Some(2));
+}
+
+#[test]
+fn a_full_disk_is_an_error_that_loses_nothing() {
+    let server = MockServer::start_blocking();
+    let shell = Shell::new(server.url());
+    shell.file("a.ndjson", format!("{ONE}\n{WRONG}\n"));
+    let (code, _, stderr) = shell.send(&["a.ndjson", "--rejects", "/dev/full"]);
+    assert_eq!(code, Some(4), "{stderr}");
+    assert!(
+        stderr.starts_with("error: cannot write /dev/full") || stderr.contains("error: cannot write /dev/full"),
+        "{stderr}"
+    );
+    let (code, _, stderr) = shell.send(&["a.ndjson", "--resume"]);
+    assert_eq!(code, Some(1), "the wrong one is still ahead: {stderr}");
+    assert!(shell.read("a.ndjson.rejects.ndjson").contains("customerid"));
+}
+
+#[test]
+fn who_asks_it_to_end_gets_an_end_and_resumes() {
+    for (name, code) in [("-INT", 130), ("-TERM", 143)] {
+        let server = MockServer::builder().rate(100).start_blocking();
+        let shell = Shell::new(server.url());
+        let lines: Vec<_> = export::lines(4000, 9).collect();
+        shell.file("a.ndjson", lines.join("\n"));
+        let child = shell.start(&["a.ndjson"]);
+        eventually("a first batch", || server.counts().batches > 0);
+        signal(&child, name);
+        let (ended, _, stderr) = told(child.wait_with_output().expect("an end"));
+        assert_eq!(ended, Some(code), "{stderr}");
+        assert!(stderr.ends_with("a.ndjson: --resume sends the rest\n"), "{stderr}");
+        let first = server.batches();
+        assert!(first.len() < lines.len(), "it ended in the midst of it");
+        let server = MockServer::start_blocking();
+        let resumed = Shell { url: server.url(), ..shell };
+        let (ended, _, stderr) = resumed.send(&["a.ndjson", "--resume"]);
+        assert_eq!(ended, Some(0), "{stderr}");
+        let second = server.batches();
+        let both: HashSet<_> = ids(&first).into_iter().chain(ids(&second)).collect();
+        assert_eq!(both.len(), lines.len(), "{name}: all is sent");
+        // What was on its way in 8 requests may be sent twice.
+        assert!(first.len() + second.len() <= lines.len() + 800, "{name}: {} and {}", first.len(), second.len());
+    }
+}
+
+#[test]
+fn killed_and_resumed_every_event_arrives_once() {
+    for round in 0..3 {
+        let server = MockServer::builder()
+            .seed(round)
+            .chance(0.03, Fault::lost_answer())
+            .chance(0.02, Fault::status(503))
+            .chance(0.02, Fault::reset())
+            .keep(1_000_000, 1 << 30)
+            .start_blocking();
+        let shell = Shell::new(server.url());
+        let mut lines: Vec<_> = export::lines(5_000, round).collect();
+        let wrong = [lines.len() / 3, lines.len() / 2];
+        let content: Vec<_> = lines
+            .iter()
+            .enumerate()
+            .map(|(number, line)| if wrong.contains(&number) { WRONG.to_owned() } else { line.clone() })
+            .collect();
+        shell.file("a.ndjson", content.join("\n"));
+        let mut rng = fastrand::Rng::with_seed(round);
+        let mut kills = 0;
+        let (code, stderr) = loop {
+            let mut child = shell.start(&["a.ndjson", "--resume", "--quiet"]);
+            let before = server.counts().batches;
+            let until = Instant::now() + Duration::from_millis(rng.u64(200..2500));
+            while kills < 4 && Instant::now() < until {
+                if child.try_wait().expect("a child").is_some() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            if kills < 4 && child.try_wait().expect("a child").is_none() {
+                child.kill().expect("SIGKILL");
+                child.wait().expect("an end");
+                kills += u32::from(server.counts().batches > before);
+                continue;
+            }
+            let (code, _, stderr) = told(child.wait_with_output().expect("an end"));
+            break (code, stderr);
+        };
+        assert_eq!(code, Some(1), "round {round}: {stderr}");
+        for number in wrong.into_iter().rev() {
+            lines.remove(number);
+        }
+        assert_eq!(counted(&server.batches()), expected(&lines), "round {round}, killed {kills} times");
+        let rejects = shell.read("a.ndjson.rejects.ndjson");
+        let numbers: Vec<_> = rejects
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("a whole line")["line"].as_u64().expect("a number"))
+            .collect();
+        let expected: Vec<_> = wrong.iter().map(|number| *number as u64 + 1).collect();
+        assert_eq!(numbers, expected, "round {round}: each reject once, in order");
+        assert!(kills > 0, "round {round}: it was never killed");
+    }
+}
+
+/// The most memory that a process ever had, in bytes; on Linux.
+fn peak(id: u32) -> Option<u64> {
+    let status = fs::read_to_string(Path::new("/proc").join(id.to_string()).join("status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}
+
+#[test]
+fn memory_stays_small_whatever_comes() {
+    let server = MockServer::builder().keep(10, 1 << 20).start_blocking();
+    let shell = Shell::new(server.url());
+    let mut child = shell.command(&["-", "--quiet"]).stdin(Stdio::piped()).spawn().expect("the program");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    // A line without an end, then many batches.
+    stdin.write_all(b"{\"a\":\"").expect("a reader");
+    let piece = vec![b'x'; 1 << 20];
+    for _ in 0..100 {
+        stdin.write_all(&piece).expect("a reader");
+    }
+    for line in std::iter::once(String::new()).chain(export::lines(30_000, 11)) {
+        writeln!(stdin, "{line}").expect("a reader");
+    }
+    let most = peak(child.id()).expect("Linux");
+    drop(stdin);
+    let (code, _, stderr) = told(child.wait_with_output().expect("an end"));
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("delivered 30,000 events"), "{stderr}");
+    assert!(most < 64 << 20, "{most} bytes");
+}
