@@ -187,3 +187,64 @@ impl State {
         self.mark.set_place(read.next);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
+    use super::*;
+
+    fn place(offset: u64) -> Place {
+        Place { offset, line: offset + 1, column: 1 }
+    }
+
+    proptest! {
+        /// Whatever the order of the ends, the mark stands before the first batch without one, and the file has the rejects
+        /// before the mark, in their order.
+        #[test]
+        fn the_mark_is_never_ahead(
+            ends in prop::collection::vec((any::<bool>(), any::<bool>(), 0..3_u8), 1..40),
+            order in prop::collection::vec(any::<Index>(), 40),
+        ) {
+            let dir = tempfile::tempdir()?;
+            let path = dir.path().join("rejects");
+            let account = Account::new(Mark::default(), Some(Rejects::new(path.clone(), 0)));
+            let mut ended = vec![false; ends.len()];
+            for (number, &(delivered, at_once, id)) in ends.iter().enumerate() {
+                let offset = number as u64;
+                let read = Read { start: place(offset), next: place(offset + 1), events: 1 };
+                if at_once && !delivered {
+                    account.rejected(read, format!("{number}\n").into_bytes());
+                    ended[number] = true;
+                } else {
+                    // Few ids, so that some are there several times; the first one sent ends first.
+                    account.sending(read, &id.to_string());
+                }
+            }
+            for pick in order {
+                let open: Vec<_> = (0..ends.len()).filter(|&number| !ended[number]).collect();
+                let first_open = open.first().copied().unwrap_or(ends.len());
+                let mark = account.mark(true)?;
+                prop_assert_eq!(mark.offset, if first_open == 0 { 0 } else { first_open as u64 });
+                prop_assert_eq!(mark.complete, open.is_empty());
+                let rejects: String = (0..first_open).filter(|&number| !ends[number].0).map(|number| format!("{number}\n")).collect();
+                prop_assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), rejects.clone());
+                prop_assert_eq!(mark.rejects_bytes, rejects.len() as u64);
+                let delivered = (0..first_open).filter(|&number| ends[number].0).count() as u64;
+                prop_assert_eq!((mark.delivered.batches, mark.rejected.events), (delivered, first_open as u64 - delivered));
+                prop_assert_eq!(account.totals().under_way, open.len() as u64);
+                if open.is_empty() {
+                    break;
+                }
+                let id = ends[open[pick.index(open.len())]].2;
+                let first = open.iter().copied().find(|&number| ends[number].2 == id).expect("one that is open");
+                account.ended(&id.to_string(), |start| {
+                    assert_eq!(start.offset, first as u64);
+                    if ends[first].0 { End::Delivered } else { End::Rejected(format!("{first}\n").into_bytes()) }
+                });
+                ended[first] = true;
+            }
+        }
+    }
+}
