@@ -182,7 +182,7 @@ fn what_is_wrong_says_so_with_its_place_and_an_exit_code() {
         ),
         ("cut", br#"{"environment":"development""#, "1:29  error[json]  EOF while parsing an object", ""),
         ("scalar", b"7", "1:1  error[type]  expected an object, found 7", "    7"),
-        ("crlf", b"{}\r\n7\r\n", "2:1  error[type]  expected an object, found 7", "    7"),
+        ("crlf", b"{\"environment\":\"development\",\"mpid\":1}\r\n7\r\n", "2:1  error[type]  expected an object, found 7", "    7"),
         ("mark", b"\xef\xbb\xbf7", "1:1  error[type]  expected an object, found 7", "    7"),
         ("csv", b"mpid,email\n1,a\n", "1:1  error[json]  expected value", "    mpid,email"),
         (
