@@ -341,8 +341,8 @@ fn a_batch_that_would_take_all_memory_to_talk_about_is_not_talked_about() {
     let said = |body: &Value| errors_of(body).iter().map(|said| said[..40].to_owned()).collect::<Vec<_>>();
     assert_eq!(said(&with(60_000, 30_000)), ["/: too much to look at: very many values"]);
     assert_eq!(said(&with(1, 200_000)), ["/: too much to look at: very many values"]);
-    assert_eq!(said(&with(60_000, 200)).len(), 200);
-    assert_eq!(said(&with(5, 50_000)).len(), contract::MAX_VIOLATIONS + 1);
+    assert_eq!(errors_of(&with(60_000, 200)).len(), 200);
+    assert_eq!(errors_of(&with(5, 50_000)).len(), contract::MAX_VIOLATIONS + 1);
     let mixed = contract::check_batches(&json!([with(60_000, 30_000), { "environment": "production" }]));
     assert_eq!(mixed.iter().map(|violation| violation.pointer.as_str()).collect::<Vec<_>>(), ["/0", "/1"]);
 }
