@@ -169,6 +169,13 @@ impl Uploader {
         self.0.shared.counts()
     }
 
+    /// How much of the tightest rate limit is in use, in percent, as the service told with the last acceptance. `None` as
+    /// long as it has told nothing.
+    #[must_use]
+    pub fn rate_limit_used(&self) -> Option<f64> {
+        self.0.shared.lock().rate_limit_used
+    }
+
     /// The ends of batches, as a stream from now on.
     #[must_use]
     pub fn outcomes(&self) -> Outcomes {

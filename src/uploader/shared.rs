@@ -40,6 +40,8 @@ pub(super) struct State {
     pub(super) phase: Phase,
     /// Why nothing is sent any more.
     pub(super) stopped: Option<Error>,
+    /// In percent, as the last acceptance told.
+    pub(super) rate_limit_used: Option<f64>,
     waiters: VecDeque<Waiter>,
     pub(super) flushes: Vec<Flush>,
     pub(super) wake: Wake,
@@ -113,6 +115,7 @@ impl Shared {
             spooling,
             phase: Phase::Running,
             stopped: None,
+            rate_limit_used: None,
             waiters: VecDeque::new(),
             flushes: Vec::new(),
             wake: Wake::AtOnce,

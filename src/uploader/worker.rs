@@ -166,18 +166,21 @@ impl<R: Road + Clone + 'static> Worker<R> {
             Err(error) => (error.id(), Err(error)),
         };
         let Some(Flight { endpoint, entries, batches }) = self.under_way.remove(&id) else { return };
-        let (fates, stopped) = match outcome {
-            Ok(outcome) => (outcome.fates, outcome.stopped),
+        let (fates, accepted, stopped) = match outcome {
+            Ok(outcome) => (outcome.fates, outcome.accepted, outcome.stopped),
             // Nobody's road should panic. If one does, nothing is known of its batches, and their ids make sending safe.
             Err(error) => {
                 let stopped = Error::config("the sending broke off").with_source(error);
-                (entries.iter().map(|_| None).collect(), Some(stopped))
+                (entries.iter().map(|_| None).collect(), None, Some(stopped))
             }
         };
         let mut outcomes = Vec::with_capacity(entries.len());
         let mut unsent = Vec::new();
         let mut guard = self.shared.lock();
         let state = &mut *guard;
+        if let Some(accepted) = accepted {
+            state.rate_limit_used = accepted.rate_limit_used();
+        }
         state.queue.landed(entries.iter().map(Entry::user));
         for ((entry, batch), fate) in entries.into_iter().zip(batches.iter()).zip(fates) {
             let Some(fate) = fate else {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ErrorKind;
-use crate::delivery::memory::{accepted, refused};
+use crate::delivery::memory::{accepted, accepted_using, refused};
 
 use tokio::time::{Instant, sleep};
 
@@ -178,4 +178,24 @@ async fn each_end_is_told() {
         assert_eq!((outcome.batch().source_request_id(), outcome.reason().is_some()), (id.as_str(), reason.is_some()));
     }
     assert_eq!(outcomes.missed(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rate_limit_is_what_the_last_acceptance_told() {
+    let road = Memory::answering(|request| match request.number {
+        0 => accepted_using(12.5),
+        1 => refused(400),
+        2 => accepted_using(40.0),
+        _ => accepted(),
+    });
+    let rig = rig(road, settings());
+    assert_eq!(rig.rate_limit_used(), None, "nothing was told so far");
+    let mut told = Vec::new();
+    for n in 0..4 {
+        rig.try_send(batch(n, n)).expect("room");
+        rig.flush(SECOND).await;
+        told.push(rig.rate_limit_used());
+    }
+    assert_eq!(told, [Some(12.5), Some(12.5), Some(40.0), None]);
+    rig.end(SECOND).await;
 }
