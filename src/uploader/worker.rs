@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::mem;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -230,13 +230,7 @@ impl<R: Road + Clone + 'static> Worker<R> {
         if !given_up.is_empty() {
             let mut guard = self.shared.lock();
             let state = &mut *guard;
-            let told = state.spooling.as_mut().map(|spooling| {
-                // What was given up was confirmed before, and has to be known as that first. The next wait for the disk
-                // brings its own waker.
-                let mut context = Context::from_waker(Waker::noop());
-                let _ = spooling.settle(&mut context, &mut state.ledger, &mut state.queue);
-                spooling.give_up(given_up, &mut state.ledger)
-            });
+            let told = state.spooling.as_mut().map(|spooling| spooling.give_up(given_up, &mut state.ledger));
             self.shared.unlock(guard);
             self.shared.teller.tell(told.unwrap_or_default());
         }
@@ -254,7 +248,8 @@ impl<R: Road + Clone + 'static> Worker<R> {
             }
             // Without the lock: this reads from the disk.
             let record = match store.next() {
-                Ok(record) => record,
+                Ok(Some(record)) => record,
+                Ok(None) => return,
                 Err(error) => {
                     tracing::warn!(%error, "the spool could not be read");
                     self.read_again = Some(later(Instant::now(), READ_DELAY));
@@ -264,7 +259,7 @@ impl<R: Road + Clone + 'static> Worker<R> {
             let mut guard = self.shared.lock();
             let state = &mut *guard;
             if let Some(spooling) = &mut state.spooling {
-                spooling.read(record, &mut state.queue);
+                spooling.read(record, &mut state.ledger, &mut state.queue);
             }
         }
     }
