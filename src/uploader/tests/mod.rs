@@ -13,6 +13,8 @@ mod policies;
 #[cfg(not(mparticle_shuttle))]
 mod spooled;
 #[cfg(not(mparticle_shuttle))]
+mod telemetry;
+#[cfg(not(mparticle_shuttle))]
 mod timing;
 
 use std::ops::Deref;
