@@ -3,6 +3,7 @@
 //! Batches end in any order. What is told to the outside, the mark and the rejects file, is in the order of the file: so
 //! a run that goes on from a mark writes neither too much nor too little.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -44,8 +45,8 @@ struct State {
     open: VecDeque<(Read, Option<End>)>,
     /// The number of the first one.
     first: u64,
-    /// The numbers of the batches that were sent under an id. A file can have one twice.
-    sent: HashMap<Box<str>, VecDeque<u64>>,
+    /// The numbers of the batches that were sent under an id.
+    sent: HashMap<Box<str>, Numbers>,
     waiting_bytes: usize,
     under_way: u64,
     /// `None` if nothing is to be written.
@@ -56,6 +57,12 @@ struct State {
     warnings: u64,
     /// The rejects file could not be written: from then on the mark stays.
     failure: Option<io::Error>,
+}
+
+/// A file can have an id twice, and mostly has not.
+struct Numbers {
+    first: u64,
+    more: VecDeque<u64>,
 }
 
 /// The numbers so far, those of earlier runs that were gone on with included.
@@ -96,18 +103,22 @@ impl Account {
         state.under_way += 1;
         let number = state.first + state.open.len() as u64;
         state.open.push_back((read, None));
-        state.sent.entry(id.into()).or_default().push_back(number);
+        match state.sent.entry(id.into()) {
+            Entry::Vacant(place) => _ = place.insert(Numbers { first: number, more: VecDeque::new() }),
+            Entry::Occupied(mut numbers) => numbers.get_mut().more.push_back(number),
+        }
     }
 
     /// A batch that was sent has its end; the line of the rejects file is made from where it begins.
     pub fn ended(&self, id: &str, end: impl FnOnce(Place) -> End) {
         let mut state = self.lock();
         let Some(numbers) = state.sent.get_mut(id) else { return };
-        let number = numbers.pop_front();
-        if numbers.is_empty() {
-            state.sent.remove(id);
+        let number = numbers.first;
+        match numbers.more.pop_front() {
+            Some(next) => numbers.first = next,
+            None => _ = state.sent.remove(id),
         }
-        let Some(place) = number.and_then(|number| usize::try_from(number - state.first).ok()) else { return };
+        let Ok(place) = usize::try_from(number - state.first) else { return };
         let end = end(state.open[place].0.start);
         state.under_way -= 1;
         state.end(place, end);

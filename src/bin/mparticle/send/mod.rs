@@ -47,9 +47,6 @@ pub struct Arguments {
     #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     files: Vec<PathBuf>,
 
-    #[command(flatten)]
-    connection: Connection,
-
     /// Send to /bulkevents/historical, for data older than 30 days
     #[arg(long)]
     historical: bool,
@@ -93,6 +90,10 @@ pub struct Arguments {
     /// No progress bar, and no faults on stderr
     #[arg(long, short)]
     quiet: bool,
+
+    // Last, since its heading would stand above what follows.
+    #[command(flatten)]
+    connection: Connection,
 }
 
 /// Sends the files one after the other.
