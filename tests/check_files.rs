@@ -54,19 +54,23 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory")
 }
 
+fn extended(mut object: Value, members: &Value) -> Value {
+    let members = members.as_object().expect("an object").clone();
+    object.as_object_mut().expect("an object").extend(members);
+    object
+}
+
 /// A file in which every rule is broken once, and a list that is broken as a list.
 fn sample() -> TempDir {
     const FAR: i64 = 99_999_999_999_999;
-    let batch = |members: Value| {
-        let mut batch = json!({ "environment": "development", "mpid": 1, "events": [event(json!({}))] });
-        batch.as_object_mut().expect("an object").extend(members.as_object().expect("an object").clone());
-        batch.to_string()
+    let event = |members: Value| {
+        let data = json!({ "screen_name": "s", "timestamp_unixtime_ms": 1_700_000_000_000_i64 });
+        json!({ "event_type": "screen_view", "data": extended(data, &members) })
     };
-    fn event(members: Value) -> Value {
-        let mut data = json!({ "screen_name": "s", "timestamp_unixtime_ms": 1_700_000_000_000_i64 });
-        data.as_object_mut().expect("an object").extend(members.as_object().expect("an object").clone());
-        json!({ "event_type": "screen_view", "data": data })
-    }
+    let batch = |members: Value| {
+        let batch = json!({ "environment": "development", "mpid": 1, "events": [event(json!({}))] });
+        extended(batch, &members).to_string()
+    };
     let with = |members: Value| batch(json!({ "events": [event(members)] }));
     let of_type = |event_type: &str, data: Value| {
         let mut data = data;

@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn a_name_is_misspelt_only_where_no_other_can_be_meant() {
         let known =
-            ["customer_id", "email", "ios_idfv", "ip", "other", "other_id_2", "android_uuid", "batch_ids", "batch_it"];
+            ["customer_id", "email", "ios_idfv", "ip", "other", "other_id_2", "android_uuid", "batch_is", "batch_it"];
         let table = [
             ("customerid", Some("customer_id")),
             ("Customer-ID", Some("customer_id")),

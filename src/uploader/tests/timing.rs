@@ -235,26 +235,6 @@ async fn the_rate_limit_is_what_the_last_acceptance_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_rate_limit_is_what_the_last_acceptance_told() {
-    let road = Memory::answering(|request| match request.number {
-        0 => accepted_using(12.5),
-        1 => refused(400),
-        2 => accepted_using(40.0),
-        _ => accepted(),
-    });
-    let rig = rig(road, settings());
-    assert_eq!(rig.rate_limit_used(), None, "nothing was told so far");
-    let mut told = Vec::new();
-    for n in 0..4 {
-        rig.try_send(batch(n, n)).expect("room");
-        rig.flush(SECOND).await;
-        told.push(rig.rate_limit_used());
-    }
-    assert_eq!(told, [Some(12.5), Some(12.5), Some(40.0), None]);
-    rig.end(SECOND).await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn trouble_is_told_while_it_lasts() {
     let road = Memory::answering(|request| match request.number {
         0 | 3 => accepted(),

@@ -139,9 +139,8 @@ fn batch() -> impl Strategy<Value = (String, String)> {
     (order, 0..=MEMBERS.len(), prop::bool::ANY).prop_map(|(members, count, with_number)| {
         let chosen: Vec<_> =
             members.into_iter().take(count).filter(|(text, _)| with_number || !text.contains("e9999")).collect();
-        let join = |texts: Vec<&str>| {
-            format!("{{\"environment\":\"production\"{}}}", texts.iter().map(|t| format!(",{t}")).collect::<String>())
-        };
+        let join =
+            |texts: Vec<&str>| format!("{{{}}}", [vec!["\"environment\":\"production\""], texts].concat().join(","));
         let before = join(chosen.iter().map(|(text, _)| *text).collect());
         let after = join(chosen.iter().map(|(_, text)| *text).filter(|text| !text.is_empty()).collect());
         // A number beyond all bounds makes it something else than JSON.
