@@ -97,6 +97,11 @@ prism:
     cargo build --features cli --bins --examples
     tests/peers/prism
 
+# The SARIF of `mparticle check`, held against its schema by Microsoft's SARIF Multitool. Needs npm, on Linux.
+sarif:
+    cargo build --features cli
+    tests/peers/sarif
+
 # The mock, driven by schemathesis. Takes its options, as `--max-examples 2000` for a longer run.
 schemathesis *options:
     cargo build --features cli

@@ -119,6 +119,38 @@ fn times_that_look_like_seconds_are_named_wherever_they_stand() {
 }
 
 #[test]
+fn times_that_no_clock_of_today_gives_are_named() {
+    let now = DateTime::from_timestamp_millis(1_767_225_600_000).expect("a time");
+    let at = |time: i64| {
+        let time = DateTime::from_timestamp_millis(time).expect("a time");
+        let findings = batch().event(ScreenView::new("s").at(time)).check_historical(now);
+        let historical = [Rule::HistoricalTooYoung, Rule::HistoricalWithoutTime];
+        findings.iter().map(|finding| finding.rule).filter(|rule| !historical.contains(rule)).collect::<Vec<_>>()
+    };
+    let day = 24 * 60 * 60 * 1000;
+    let (ahead, now) = (now.timestamp_millis() + day, now.timestamp_millis());
+    let table = [
+        (0, None),
+        (99_999_999, None),
+        (100_000_000, Some(Rule::LooksLikeSeconds)),
+        (99_999_999_999, Some(Rule::LooksLikeSeconds)),
+        (100_000_000_000, None),
+        (now, None),
+        (ahead, None),
+        (ahead + 1, Some(Rule::InTheFuture)),
+        (99_999_999_999_999, Some(Rule::InTheFuture)),
+        (100_000_000_000_000, Some(Rule::LooksLikeMicroseconds)),
+        (now * 1000, Some(Rule::LooksLikeMicroseconds)),
+    ];
+    for (time, expected) in table {
+        assert_eq!(at(time), expected.into_iter().collect::<Vec<_>>(), "{time}");
+    }
+    let tomorrow = Utc::now() + TimeDelta::hours(30);
+    let found = batch().event(ScreenView::new("s").at(tomorrow)).check();
+    assert_eq!(said(&found), [("/events/1/data/timestamp_unixtime_ms", Rule::InTheFuture, None, None)]);
+}
+
+#[test]
 fn an_identity_of_a_user_or_a_device_is_needed() {
     let bare = Batch::new(Environment::Production);
     assert_eq!(said(&bare.check()), [("", Rule::NoIdentity, None, None)]);

@@ -120,16 +120,13 @@ fn dropping_it_keeps_its_bound_while_a_request_stalls() {
 
 #[test]
 fn a_short_outage_loses_nothing() {
-    // For a second, refusals, resets and stalls in turn.
-    let since = Instant::now();
-    let failed = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&failed);
+    // Refusals, resets and stalls in turn, and then acceptance.
+    const FAILURES: usize = 6;
+    let came = AtomicUsize::new(0);
     let peer = Peer::start(move |stream| {
-        if since.elapsed() > Duration::from_secs(1) {
-            let _ = stream.write_all(ACCEPTED.as_bytes());
-            return;
-        }
-        match count.fetch_add(1, Ordering::SeqCst) % 3 {
+        let number = came.fetch_add(1, Ordering::SeqCst);
+        match number % 3 {
+            _ if number >= FAILURES => _ = stream.write_all(ACCEPTED.as_bytes()),
             0 => _ = stream.write_all(b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n"),
             1 => _ = stream.shutdown(Shutdown::Both),
             // Nothing comes: the attempt times out.
@@ -143,9 +140,7 @@ fn a_short_outage_loses_nothing() {
     }
     let counts = uploader.shutdown(MINUTE).wait();
     assert_eq!((counts.delivered, counts.pending), (500, 0));
-    let delivered = peer.requests().len() - failed.load(Ordering::SeqCst);
-    println!("{} failed requests, {delivered} delivered", failed.load(Ordering::SeqCst));
-    assert!(failed.load(Ordering::SeqCst) >= 2);
+    assert!(peer.requests().len() > FAILURES, "the failures came before");
 }
 
 #[test]

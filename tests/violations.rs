@@ -216,6 +216,52 @@ fn null_at_a_declared_property_means_absent() {
     );
 }
 
+/// A remedy is named only where nothing has to be guessed.
+#[test]
+fn what_can_be_mended_says_how() {
+    let body = json!({
+        "environment": "production",
+        "customerid": null,
+        "user_identities": { "customerid": "1", "emailing": "a", "other": 5, "yahoo": true },
+        "device_info": { "ios_idfa": "x" },
+        "ip": 7,
+        "attribution_info": { "service_provider": null, "publisher": "x", "campaign": 1 },
+        "user_attributes": { "a": [1, null, "x", {}], "b": 1, "c": { "d": 1 } },
+        "consent_state": { "gdpr": { "p": null } },
+        "partner_identities": { "p": null, "q": 1 },
+        "events": [
+            null,
+            { "event_type": "custom_event", "data": { "event_name": false, "custom_event_type": 5,
+                "timestamp_unixtime_ms": 1_523_039_002, "EventNum": 1 } },
+        ],
+    });
+    let mended = |violation: contract::Violation| {
+        let remedy = violation.remedy?;
+        Some(format!("{} {remedy:?}", violation.pointer))
+    };
+    let mut said: Vec<_> = contract::check_batch(&body).into_iter().filter_map(mended).collect();
+    said.sort_unstable();
+    assert_eq!(
+        said,
+        [
+            "/attribution_info/campaign Quote",
+            "/consent_state/gdpr/p Remove",
+            "/customerid Remove",
+            "/events/0 Remove",
+            "/events/1/data/EventNum Rename(\"event_num\")",
+            "/events/1/data/event_name Quote",
+            "/events/1/data/timestamp_unixtime_ms Milliseconds",
+            "/partner_identities/p Remove",
+            "/partner_identities/q Quote",
+            "/user_attributes/a/0 Quote",
+            "/user_attributes/a/1 Remove",
+            "/user_identities/customerid Rename(\"customer_id\")",
+            "/user_identities/other Quote",
+            "/user_identities/yahoo Quote",
+        ]
+    );
+}
+
 #[test]
 fn what_the_service_does_in_silence_is_a_warning() {
     let long = "é".repeat(257);
@@ -283,4 +329,20 @@ fn a_body_that_is_wrong_in_many_places_is_told_of_in_a_bounded_list() {
     let violations = contract::check_batch(&body);
     assert_eq!(violations.len(), contract::MAX_VIOLATIONS + 1);
     assert_eq!(violations[1000].to_string(), "/: 99000 more violations are not listed");
+}
+
+/// A place has all the names above it, so a few kilobytes could be wrong in gigabytes.
+#[test]
+fn a_batch_that_would_take_all_memory_to_talk_about_is_not_talked_about() {
+    let with = |name: usize, entries: usize| {
+        let attributes = json!({ "x".repeat(name): vec![1; entries] });
+        json!({ "environment": "production", "mpid": 1, "user_attributes": attributes })
+    };
+    let said = |body: &Value| errors_of(body).iter().map(|said| said[..40].to_owned()).collect::<Vec<_>>();
+    assert_eq!(said(&with(60_000, 30_000)), ["/: too much to look at: very many values"]);
+    assert_eq!(said(&with(1, 200_000)), ["/: too much to look at: very many values"]);
+    assert_eq!(errors_of(&with(60_000, 200)).len(), 200);
+    assert_eq!(errors_of(&with(5, 50_000)).len(), contract::MAX_VIOLATIONS + 1);
+    let mixed = contract::check_batches(&json!([with(60_000, 30_000), { "environment": "production" }]));
+    assert_eq!(mixed.iter().map(|violation| violation.pointer.as_str()).collect::<Vec<_>>(), ["/0", "/1"]);
 }

@@ -177,8 +177,7 @@ impl ClientBuilder {
                 if plain { client.no_proxy() } else { client }.build()
             }),
         };
-        let base_url = url.as_str().trim_end_matches('/').to_owned();
-        let transport = Transport::new(base_url, authorization, self.timeout, factory);
+        let transport = Transport::new(&url, authorization, self.timeout, factory);
         Ok(Client { courier: Courier::new(transport, self.retry, delivery::random()), id_source: self.id_source })
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use reqwest::{Method, Request, Url};
 use tokio::runtime::{Handle, Id};
 use tracing::{Instrument, Span, field};
 
@@ -31,6 +32,8 @@ pub struct Transport(Arc<Inner>);
 
 struct Inner {
     base_url: String,
+    /// Where each endpoint is: to read a URL anew for each request would take longer than to clone one.
+    urls: [Url; Endpoint::ALL.len()],
     authorization: HeaderValue,
     timeout: Duration,
     factory: HttpFactory,
@@ -40,9 +43,15 @@ struct Inner {
 }
 
 impl Transport {
-    pub(super) fn new(base_url: String, authorization: HeaderValue, timeout: Duration, factory: HttpFactory) -> Self {
+    pub(super) fn new(base: &Url, authorization: HeaderValue, timeout: Duration, factory: HttpFactory) -> Self {
+        let urls = Endpoint::ALL.map(|endpoint| {
+            let mut url = base.clone();
+            url.set_path(&format!("{}{}", base.path().trim_end_matches('/'), endpoint.path()));
+            url
+        });
         Self(Arc::new(Inner {
-            base_url,
+            base_url: base.as_str().trim_end_matches('/').to_owned(),
+            urls,
             authorization,
             timeout,
             factory,
@@ -85,7 +94,7 @@ impl Transport {
     pub(super) async fn execute(
         &self,
         http: &reqwest::Client,
-        mut request: reqwest::Request,
+        mut request: Request,
         operation: &'static str,
     ) -> reqwest::Result<reqwest::Response> {
         let headers = request.headers_mut();
@@ -127,9 +136,10 @@ impl Road for Transport {
             (Endpoint::Events, [batch]) => batch.json().clone(),
             _ => self.join(batches),
         };
-        let url = format!("{}{}", self.base_url(), endpoint.path());
         let http = self.http().map_err(Error::transport)?;
-        let request = http.post(url).header(CONTENT_TYPE, JSON).body(body).build().map_err(Error::transport)?;
+        let mut request = Request::new(Method::POST, self.0.urls[endpoint as usize].clone());
+        request.headers_mut().insert(CONTENT_TYPE, JSON);
+        *request.body_mut() = Some(body.into());
         let response = self.execute(&http, request, endpoint.operation()).await.map_err(Error::transport)?;
         answer::read(response).await
     }
@@ -154,7 +164,7 @@ impl fmt::Debug for Transport {
 }
 
 impl ClientHooks<Transport> for generated::Client {
-    async fn exec(&self, request: reqwest::Request, info: &OperationInfo) -> reqwest::Result<reqwest::Response> {
+    async fn exec(&self, request: Request, info: &OperationInfo) -> reqwest::Result<reqwest::Response> {
         let transport = self.inner();
         transport.execute(&transport.http()?, request, info.operation_id).await
     }

@@ -3,8 +3,8 @@
 use jsonschema::{Keyword, ValidationError, Validator, error::ValidationErrorKind as Kind};
 use serde_json::Value;
 
-use super::words::{expected, fits, found, nearest, quoted};
-use super::{Problem, Severity, Violation, view};
+use super::words::{expected, fits, found, misspelt, nearest, quoted, takes_text};
+use super::{Problem, Remedy, Severity, Violation, view};
 use crate::pointer::escaped;
 
 /// A schema that refers to nothing, and the validator made of it.
@@ -43,30 +43,35 @@ impl Explained {
         let (value, kind) = (error.instance().as_ref(), error.kind());
         let schema = self.part(error);
         let at = error.instance_path().as_str();
-        let mut say = |at: String, problem, message| violations.push(Violation::new(at, problem, message));
+        let mut say = |at: String, problem, message, remedy| {
+            violations.push(Violation { remedy, ..Violation::new(at, problem, message) });
+        };
         match kind {
             Kind::AdditionalProperties { unexpected } => {
                 let known = || schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
                 for name in unexpected {
                     let hint = meant(nearest(name, known()));
-                    say(format!("{at}/{}", escaped(name)), Problem::Unknown, format!("unknown field{hint}"));
+                    let renamed = || misspelt(name, known()).map(|name| Remedy::Rename(name.into()));
+                    let remedy = if value[name].is_null() { Some(Remedy::Remove) } else { renamed() };
+                    say(format!("{at}/{}", escaped(name)), Problem::Unknown, format!("unknown field{hint}"), remedy);
                 }
             }
             Kind::Required { property } => {
                 let name = property.as_str().unwrap_or_default();
                 let expected = expected(&schema["properties"][name]);
-                say(at.into(), Problem::Missing, format!("{} is missing, expected {expected}", quoted(name)));
+                say(at.into(), Problem::Missing, format!("{} is missing, expected {expected}", quoted(name)), None);
             }
             // A value of the wrong type is not one of the allowed ones either, and once is enough.
             Kind::Enum { .. } if !value.is_string() && schema.get("type").is_some() => {}
             Kind::Type { .. } if value.is_null() => {
                 let expected = expected(schema);
-                say(at.into(), Problem::Missing, format!("null counts as absent, expected {expected}"));
+                let remedy = is_entry(error).then_some(Remedy::Remove);
+                say(at.into(), Problem::Missing, format!("null counts as absent, expected {expected}"), remedy);
             }
             Kind::Enum { .. } if value.is_string() => {
                 let known = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str);
                 let hint = meant(nearest(value.as_str().unwrap_or_default(), known));
-                say(at.into(), Problem::Value, format!("{}{hint}", instead(schema, value)));
+                say(at.into(), Problem::Value, format!("{}{hint}", instead(schema, value)), None);
             }
             Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
                 self.explain_branches(error, schema, context, violations);
@@ -76,22 +81,22 @@ impl Explained {
                 let present = kinds.iter().filter(|kind| !value[**kind].is_null()).copied();
                 let present = present.collect::<Vec<_>>().join(" and ");
                 let message = format!("expected exactly one of {}, found {present}", kinds.join(", "));
-                say(at.into(), Problem::Kind, message);
+                say(at.into(), Problem::Kind, message, None);
             }
             Kind::MaxLength { limit } => {
                 let length = value.as_str().map_or(0, |text| text.chars().count());
-                say(at.into(), Problem::Limit, format!("expected at most {limit} characters, found {length}"));
+                say(at.into(), Problem::Limit, format!("expected at most {limit} characters, found {length}"), None);
             }
             Kind::MaxItems { limit } => {
                 let length = value.as_array().map_or(0, Vec::len);
-                say(at.into(), Problem::Limit, format!("expected at most {limit} entries, found {length}"));
+                say(at.into(), Problem::Limit, format!("expected at most {limit} entries, found {length}"), None);
             }
             Kind::MaxProperties { limit } => {
                 let length = value.as_object().map_or(0, serde_json::Map::len);
-                say(at.into(), Problem::Limit, format!("expected at most {limit} names, found {length}"));
+                say(at.into(), Problem::Limit, format!("expected at most {limit} names, found {length}"), None);
             }
-            Kind::Type { .. } => say(at.into(), Problem::Type, instead(schema, value)),
-            _ => say(at.into(), Problem::Value, instead(schema, value)),
+            Kind::Type { .. } => say(at.into(), Problem::Type, instead(schema, value), quote(schema, value)),
+            _ => say(at.into(), Problem::Value, instead(schema, value), None),
         }
     }
 
@@ -115,7 +120,12 @@ impl Explained {
         match (fitting.next(), fitting.next()) {
             (Some((_, errors)), None) => errors.iter().for_each(|error| self.explain(error, violations)),
             (Some(_), Some(_)) => violations.push(Violation::new(at.into(), Problem::Value, instead(schema, value))),
-            (None, _) => violations.push(Violation::new(at.into(), Problem::Type, instead(schema, value))),
+            (None, _) => {
+                let removed = (value.is_null() && is_entry(error)).then_some(Remedy::Remove);
+                let remedy = removed.or_else(|| quote(schema, value));
+                violations
+                    .push(Violation { remedy, ..Violation::new(at.into(), Problem::Type, instead(schema, value)) });
+            }
         }
     }
 
@@ -145,12 +155,23 @@ impl<'i> Keyword<'i> for NotRounded {
 impl Violation {
     /// Something that breaks the document.
     pub(crate) fn new(pointer: String, problem: Problem, message: String) -> Self {
-        Self { severity: Severity::Error, problem, pointer, message, event: None }
+        Self { severity: Severity::Error, problem, pointer, message, event: None, remedy: None }
     }
 }
 
 fn instead(schema: &Value, value: &Value) -> String {
     format!("expected {}, found {}", expected(schema), found(value))
+}
+
+/// A number, true or false can stand in quotes where any text is taken.
+fn quote(schema: &Value, value: &Value) -> Option<Remedy> {
+    ((value.is_number() || value.is_boolean()) && takes_text(schema)).then_some(Remedy::Quote)
+}
+
+/// Whether the value is an entry of a list or of a map: something that may as well not be there.
+fn is_entry(error: &ValidationError<'_>) -> bool {
+    let place = error.schema_path().as_str();
+    place.rsplit('/').nth(1).is_some_and(|part| ["items", "additionalProperties"].contains(&part))
 }
 
 fn meant(name: Option<&str>) -> String {

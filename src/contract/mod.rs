@@ -25,6 +25,7 @@
 //! );
 //! ```
 
+mod effort;
 mod explain;
 mod view;
 mod words;
@@ -66,6 +67,22 @@ pub struct Violation {
     pub message: String,
     /// The event that it belongs to, if it belongs to one.
     pub event: Option<EventPlace>,
+    /// What would mend it, if that can be told.
+    pub remedy: Option<Remedy>,
+}
+
+/// What mends a [`Violation`] without guessing at what its sender meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Remedy {
+    /// The field by this name: it differs by a slip of the pen, or by how its words are parted and capitalised.
+    Rename(String),
+    /// The number, true or false in quotes, where any text is taken.
+    Quote,
+    /// A thousand times as much: the time is in seconds.
+    Milliseconds,
+    /// Nothing at all, in the place of a null.
+    Remove,
 }
 
 /// Whether a [`Violation`] breaks the document.
@@ -212,6 +229,11 @@ impl Contract {
     }
 
     fn check_batch(&self, batch: &Value, at: &str, historical: Option<DateTime<Utc>>, violations: &mut Violations) {
+        if !effort::is_bounded(batch) {
+            let message = "too much to look at: very many values, or long names over many values".into();
+            violations.extend(at, None, [Violation::new(String::new(), Problem::Limit, message)]);
+            return;
+        }
         let events = || batch["events"].as_array().into_iter().flatten().enumerate();
         let mut of_batch = self.batch.check(batch);
         tolerate_schema_version(&mut of_batch);
@@ -231,8 +253,9 @@ impl Contract {
             }
         }
         if batch.is_object() {
-            violations.extend(at, Some(batch), limits::findings(batch).into_iter().map(Violation::from));
-            if let Some(now) = historical {
+            let now = historical.unwrap_or_else(Utc::now);
+            violations.extend(at, Some(batch), limits::findings(batch, now).into_iter().map(Violation::from));
+            if historical.is_some() {
                 violations.extend(at, Some(batch), limits::historical(batch, now).into_iter().map(Violation::from));
             }
         }
@@ -257,6 +280,7 @@ impl From<limits::Finding> for Violation {
             message: finding.message(),
             pointer: finding.pointer,
             event: None,
+            remedy: (finding.rule == Rule::LooksLikeSeconds).then_some(Remedy::Milliseconds),
         }
     }
 }
@@ -290,6 +314,7 @@ impl Violations {
                 pointer: String::new(),
                 message: format!("{} more violations are not listed", self.more),
                 event: None,
+                remedy: None,
             });
         }
         self.listed

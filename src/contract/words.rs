@@ -93,20 +93,72 @@ fn listed(words: &[String]) -> String {
     }
 }
 
+/// Whether a schema, or a branch of it, takes any text.
+pub(super) fn takes_text(schema: &Value) -> bool {
+    match schema["anyOf"].as_array().or(schema["oneOf"].as_array()) {
+        Some(branches) => branches.iter().any(takes_text),
+        None => {
+            kind(schema) == Some("string") && ["enum", "format", "pattern"].iter().all(|word| schema[word].is_null())
+        }
+    }
+}
+
+/// Longer than any known name and its slips: not worth the comparing, whose cost grows with both lengths.
+const LONGEST: usize = 80;
+
+/// A name without what does not count in it: how its words are parted and capitalised.
+fn plain(name: &str) -> String {
+    name.replace(['_', '-', ' '], "").to_lowercase()
+}
+
 /// The name that somebody may have meant, if one is near enough.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Longer than any known name and its slips: not worth the comparing, whose cost grows with both lengths.
-    const LONGEST: usize = 80;
     if name.len() > LONGEST {
         return None;
     }
-    // A third of the letters may differ; how words are parted and capitalised does not count.
-    let plain = |name: &str| name.replace(['_', '-', ' '], "").to_lowercase();
+    // A third of the letters may differ.
     let sought = plain(name);
     let allowed = (sought.chars().count() / 3).max(1);
     let distance = |name: &str| strsim::damerau_levenshtein(&sought, &plain(name));
     let near = known.into_iter().map(|name| (distance(name), name)).filter(|(distance, _)| *distance <= allowed);
     near.min().map(|(_, name)| name)
+}
+
+/// The one name that somebody must have meant: the same name written another way, or else one with a slip of the pen.
+///
+/// A near name is not enough: an `ios_idfa` is no `ios_idfv`, and an `other_id_1` no `other_id_2`.
+pub(super) fn misspelt<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > LONGEST {
+        return None;
+    }
+    let sought = plain(name);
+    let mut slips = Vec::new();
+    for name in known {
+        let known = plain(name);
+        if known == sought {
+            return Some(name);
+        }
+        if is_slip(&sought, &known) {
+            slips.push(name);
+        }
+    }
+    if let [only] = slips[..] { Some(only) } else { None }
+}
+
+/// Whether a letter is missing or too many, or two have changed places. Of short names that makes other names, as of `ip`.
+fn is_slip(name: &str, known: &str) -> bool {
+    const SHORTEST: usize = 5;
+    let letters = |name: &str| {
+        let mut letters: Vec<_> = name.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    let digits = |name: &str| name.chars().filter(char::is_ascii_digit).collect::<String>();
+    let (ours, theirs) = (letters(name), letters(known));
+    ours.len().min(theirs.len()) >= SHORTEST
+        && (ours.len() != theirs.len() || ours == theirs)
+        && digits(name) == digits(known)
+        && strsim::damerau_levenshtein(name, known) == 1
 }
 
 #[cfg(test)]
@@ -134,6 +186,34 @@ mod tests {
         }
         assert_eq!(nearest(&"customer_id".repeat(10_000), known), None);
         assert_eq!(nearest("anything", []), None);
+    }
+
+    #[test]
+    fn a_name_is_misspelt_only_where_no_other_can_be_meant() {
+        let known =
+            ["customer_id", "email", "ios_idfv", "ip", "other", "other_id_2", "android_uuid", "batch_is", "batch_it"];
+        let table = [
+            ("customerid", Some("customer_id")),
+            ("Customer-ID", Some("customer_id")),
+            ("cutsomer_id", Some("customer_id")),
+            ("custmer_id", Some("customer_id")),
+            ("customers_id", Some("customer_id")),
+            ("emial", Some("email")),
+            ("OtherId2", Some("other_id_2")),
+            // Near, and something else.
+            ("ios_idfa", None),
+            ("android_id", None),
+            ("other_id_1", None),
+            ("other_id_22", None),
+            ("zip", None),
+            ("othr", None),
+            // As near to one as to another.
+            ("batch_i", None),
+        ];
+        for (name, expected) in table {
+            assert_eq!(misspelt(name, known), expected, "{name}");
+        }
+        assert_eq!(misspelt(&"x".repeat(10_000), known), None);
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
+    /// In the order of their declaration.
+    pub(crate) const ALL: [Self; 3] = [Self::Events, Self::BulkEvents, Self::HistoricalEvents];
+
     pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Events => "/events",

@@ -48,6 +48,9 @@ pub const MAX_ACTION_IDENTIFIER_CHARACTERS: usize = 100;
 /// Data that is sent as historical has to be at least this old, in hours.
 pub const MIN_HISTORICAL_AGE_HOURS: i64 = 72;
 
+/// A time that is further ahead than this, in hours, is taken for a slip: clocks and time zones do not differ so much.
+pub const MAX_HOURS_AHEAD: i64 = 24;
+
 /// Something that the service would take, and then not treat as its sender hopes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -84,6 +87,10 @@ pub enum Rule {
     ActionIdentifier,
     /// A time between 1970 and 1973 if it is milliseconds, and in our days if it is seconds.
     LooksLikeSeconds,
+    /// A time after the year 5138 if it is milliseconds, and in our days if it is microseconds or nanoseconds.
+    LooksLikeMicroseconds,
+    /// A time that is more than [`MAX_HOURS_AHEAD`] ahead.
+    InTheFuture,
     /// No identity of a user or a device, and no `mpid`.
     NoIdentity,
     /// A historical batch without events.
@@ -104,8 +111,9 @@ impl Rule {
             Self::Attributes | Self::AttributeValue | Self::ListEntries | Self::ListEntry => {
                 "client SDKs drop them; for servers it is not documented"
             }
-            Self::ActionIdentifier => "what happens is not documented",
+            Self::ActionIdentifier | Self::InTheFuture => "what happens is not documented",
             Self::LooksLikeSeconds => "the service takes it as milliseconds, in the early seventies",
+            Self::LooksLikeMicroseconds => "the service takes it as milliseconds, thousands of years ahead",
             Self::NoIdentity => "the service accepts it and cannot make use of it",
             Self::HistoricalWithoutEvents | Self::HistoricalWithoutTime | Self::HistoricalTooYoung => {
                 "the service accepts the batch and silently does not process it"
@@ -124,6 +132,8 @@ impl Rule {
             Self::ListEntry => "characters in an entry of a list",
             Self::ActionIdentifier => "characters in an action identifier",
             Self::LooksLikeSeconds => "looks like seconds, milliseconds are expected",
+            Self::LooksLikeMicroseconds => "looks like microseconds or less, milliseconds are expected",
+            Self::InTheFuture => "a time more than 24 hours ahead",
             Self::NoIdentity => "no identity of a user or a device",
             Self::HistoricalWithoutEvents => "no events",
             Self::HistoricalWithoutTime => "an event without a time",
@@ -153,7 +163,7 @@ impl fmt::Display for Finding {
 
 impl Batch {
     /// Everything about this batch that the service would take in silence and not treat as hoped: every documented limit
-    /// that it breaks, names that would be truncated, times that look like seconds, no identity. Empty if all is well.
+    /// that it breaks, names that would be truncated, times that look like seconds or microseconds or are ahead of today, no identity. Empty if all is well.
     ///
     /// It writes the batch as JSON to look at it, so it costs more than sealing: for tests, tools and doubtful data.
     ///
@@ -171,14 +181,14 @@ impl Batch {
     /// ```
     #[must_use]
     pub fn check(&self) -> Vec<Finding> {
-        self.looked_at(walk::findings)
+        self.looked_at(|batch| walk::findings(batch, Utc::now()))
     }
 
     /// As [`check`](Self::check), and what makes the service ignore a batch that is sent as historical at this time.
     #[must_use]
     pub fn check_historical(&self, now: DateTime<Utc>) -> Vec<Finding> {
         self.looked_at(|batch| {
-            let mut findings = walk::findings(batch);
+            let mut findings = walk::findings(batch, now);
             findings.extend(walk::historical(batch, now));
             findings
         })

@@ -5,13 +5,14 @@ use serde_json::Value;
 
 use super::{
     Finding, MAX_ACTION_IDENTIFIER_CHARACTERS, MAX_ATTRIBUTE_NAME_CHARACTERS, MAX_ATTRIBUTE_VALUE_CHARACTERS,
-    MAX_ATTRIBUTES, MAX_EVENT_NAME_CHARACTERS, MAX_LIST_ENTRIES, MAX_LIST_ENTRY_CHARACTERS, MIN_HISTORICAL_AGE_HOURS,
-    Rule,
+    MAX_ATTRIBUTES, MAX_EVENT_NAME_CHARACTERS, MAX_HOURS_AHEAD, MAX_LIST_ENTRIES, MAX_LIST_ENTRY_CHARACTERS,
+    MIN_HISTORICAL_AGE_HOURS, Rule,
 };
 use crate::pointer::Place;
 
-/// Whatever the service would take in silence and not treat as hoped. A null counts as absent, as it does there.
-pub(crate) fn findings(batch: &Value) -> Vec<Finding> {
+/// Whatever the service would take in silence and not treat as hoped, at this time. A null counts as absent, as it does
+/// there.
+pub(crate) fn findings(batch: &Value, now: DateTime<Utc>) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
     let root = Place::Root("");
     if !has_identity(batch) {
@@ -22,7 +23,8 @@ pub(crate) fn findings(batch: &Value) -> Vec<Finding> {
     for (index, event) in batch["events"].as_array().into_iter().flatten().enumerate() {
         findings.event(&events.index(index).name("data"), &event["data"]);
     }
-    findings.times(&root, batch);
+    let latest = now + TimeDelta::hours(MAX_HOURS_AHEAD);
+    findings.times(&root, batch, latest.timestamp_millis());
     findings.0
 }
 
@@ -69,6 +71,19 @@ fn has_identity(batch: &Value) -> bool {
         || any("partner_identities")
         || ["mpid", "mp_deviceid", "partner_identity"].iter().any(|field| !batch[field].is_null())
         || DEVICE_IDENTITIES.iter().any(|field| !batch["device_info"][field].is_null())
+}
+
+/// What a time tells that cannot be one of now in milliseconds.
+fn out_of_our_days(time: i64, latest: i64) -> Option<Rule> {
+    /// From 1973 to 5138, as seconds; in microseconds these years begin here.
+    const SECONDS: std::ops::Range<i64> = 100_000_000..100_000_000_000;
+    const MICROSECONDS: i64 = 100_000_000_000_000;
+    match time {
+        time if SECONDS.contains(&time) => Some(Rule::LooksLikeSeconds),
+        MICROSECONDS.. => Some(Rule::LooksLikeMicroseconds),
+        time if time > latest => Some(Rule::InTheFuture),
+        _ => None,
+    }
 }
 
 struct Findings(Vec<Finding>);
@@ -130,25 +145,26 @@ impl Findings {
     }
 
     /// Wherever a time stands: the service names them all alike.
-    fn times(&mut self, at: &Place<'_>, value: &Value) {
-        const SECONDS: std::ops::Range<i64> = 100_000_000..100_000_000_000;
+    fn times(&mut self, at: &Place<'_>, value: &Value, latest: i64) {
         match value {
             Value::Object(object) => {
                 for (name, value) in object {
                     let at = at.name(name);
                     let is_time = name.ends_with("_unixtime_ms") || name == "added_to_cart_time_ms";
-                    if is_time && value.as_i64().is_some_and(|time| SECONDS.contains(&time)) {
-                        self.add(&at, Rule::LooksLikeSeconds);
+                    if let Some(rule) =
+                        value.as_i64().filter(|_| is_time).and_then(|time| out_of_our_days(time, latest))
+                    {
+                        self.add(&at, rule);
                     }
                     // What users name as they like is not looked into.
                     if !matches!(name.as_str(), "user_attributes" | "custom_attributes" | "custom_flags") {
-                        self.times(&at, value);
+                        self.times(&at, value, latest);
                     }
                 }
             }
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.times(&at.index(index), item);
+                    self.times(&at.index(index), item, latest);
                 }
             }
             _ => {}

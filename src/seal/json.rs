@@ -154,11 +154,14 @@ fn place(error: &serde_json::Error) -> String {
 
 /// Puts the id in place of the `null` or the empty text that stands for one, or first in the object.
 fn insert_id(text: &str, placeholder: Option<&RawValue>, id: &str) -> String {
-    if let Some(placeholder) = placeholder.map(RawValue::get) {
-        let at = placeholder.as_ptr() as usize - text.as_ptr() as usize;
-        return format!("{}\"{id}\"{}", &text[..at], &text[at + placeholder.len()..]);
-    }
-    let rest = &text[1..];
-    let comma = if rest.trim_ascii_start().starts_with('}') { "" } else { "," };
-    format!("{{\"source_request_id\":\"{id}\"{comma}{rest}")
+    let placeholder = placeholder.map(RawValue::get);
+    let (before, name, after, rest) = match placeholder {
+        Some(placeholder) => {
+            let at = placeholder.as_ptr() as usize - text.as_ptr() as usize;
+            (&text[..at], "\"", "\"", &text[at + placeholder.len()..])
+        }
+        None if text[1..].trim_ascii_start().starts_with('}') => ("{", "\"source_request_id\":\"", "\"", &text[1..]),
+        None => ("{", "\"source_request_id\":\"", "\",", &text[1..]),
+    };
+    [before, name, id, after, rest].concat()
 }

@@ -58,6 +58,9 @@ use user::TrackedEvent;
 ///
 /// Cloning gives another handle of the same uploader.
 ///
+/// While something changes, an event of the target `mparticle::uploader` and the level debug tells `tracing` the counts, at most
+/// once a second, and at the end.
+///
 /// ```
 /// use std::time::Duration;
 /// use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, Uploader, User};

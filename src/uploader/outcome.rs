@@ -1,11 +1,16 @@
 //! What the uploader tells of each batch that has ended: by a callback, or as a stream.
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
 
-use tokio::sync::broadcast::{self, error::RecvError};
+use futures_core::Stream;
 
+use super::sync::{Mutex, MutexGuard, PoisonError};
 use crate::error::Error;
 use crate::seal::SealedBatch;
 
@@ -70,63 +75,126 @@ pub(super) type OnOutcome = Arc<dyn Fn(&Outcome) + Send + Sync>;
 /// Where outcomes go.
 pub(super) struct Teller {
     callback: Option<OnOutcome>,
-    stream: broadcast::Sender<Arc<Outcome>>,
+    readers: Mutex<Vec<Weak<Mutex<Unread>>>>,
+}
+
+/// What a reader of the stream has not read so far.
+#[derive(Default)]
+struct Unread {
+    outcomes: VecDeque<Arc<Outcome>>,
+    missed: u64,
+    /// Nothing comes any more.
+    ended: bool,
+    reader: Option<Waker>,
+}
+
+impl Unread {
+    fn push(&mut self, outcome: Arc<Outcome>) {
+        if self.outcomes.len() == STREAM_OUTCOMES {
+            self.outcomes.pop_front();
+            self.missed += 1;
+        }
+        self.outcomes.push_back(outcome);
+    }
 }
 
 impl Teller {
     pub(super) fn new(callback: Option<OnOutcome>) -> Self {
-        Self { callback, stream: broadcast::Sender::new(STREAM_OUTCOMES) }
+        Self { callback, readers: Mutex::new(Vec::new()) }
     }
 
     /// To be called without any lock held: whatever the callback does is its author's.
     pub(super) fn tell(&self, outcomes: Vec<Outcome>) {
-        for outcome in outcomes {
-            if let Some(callback) = &self.callback
-                && catch_unwind(AssertUnwindSafe(|| callback(&outcome))).is_err()
-            {
-                tracing::error!("the callback for outcomes panicked");
-            }
-            if self.stream.receiver_count() > 0 {
-                // Nobody listens any more: that is no loss.
-                let _ = self.stream.send(Arc::new(outcome));
+        if let Some(callback) = &self.callback {
+            for outcome in &outcomes {
+                if catch_unwind(AssertUnwindSafe(|| callback(outcome))).is_err() {
+                    tracing::error!("the callback for outcomes panicked");
+                }
             }
         }
+        if outcomes.is_empty() {
+            return;
+        }
+        let mut readers = lock(&self.readers);
+        readers.retain(|reader| reader.strong_count() > 0);
+        if readers.is_empty() {
+            return;
+        }
+        let outcomes: Vec<_> = outcomes.into_iter().map(Arc::new).collect();
+        let waiting = each(&readers, |unread| outcomes.iter().cloned().for_each(|outcome| unread.push(outcome)));
+        drop(readers);
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     pub(super) fn listen(&self) -> Outcomes {
-        Outcomes { receiver: self.stream.subscribe(), missed: 0 }
+        let unread = Arc::new(Mutex::new(Unread::default()));
+        lock(&self.readers).push(Arc::downgrade(&unread));
+        Outcomes(unread)
     }
 }
 
-/// Outcomes as they come, from the time at which [`Uploader::outcomes`](super::Uploader::outcomes) was called.
-///
-/// A reader that falls 4,096 outcomes behind misses the oldest, and is told how many: the uploader waits for no reader.
-pub struct Outcomes {
-    receiver: broadcast::Receiver<Arc<Outcome>>,
-    missed: u64,
+impl Drop for Teller {
+    fn drop(&mut self) {
+        let waiting = each(&lock(&self.readers), |unread| unread.ended = true);
+        waiting.into_iter().for_each(Waker::wake);
+    }
 }
 
+/// Does this for each reader, and gives those who wait, to be woken without a lock.
+fn each(readers: &[Weak<Mutex<Unread>>], mut change: impl FnMut(&mut Unread)) -> Vec<Waker> {
+    let change = |reader: Arc<Mutex<Unread>>| {
+        let mut unread = lock(&reader);
+        change(&mut unread);
+        unread.reader.take()
+    };
+    readers.iter().filter_map(Weak::upgrade).filter_map(change).collect()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Outcomes as they come, from the time at which [`Uploader::outcomes`](super::Uploader::outcomes) was called: a
+/// [`Stream`], which ends when the uploader is gone.
+///
+/// A reader that falls 4,096 outcomes behind misses the oldest, and is told how many: the uploader waits for no reader.
+pub struct Outcomes(Arc<Mutex<Unread>>);
+
 impl Outcomes {
-    /// The next outcome, or `None` when the uploader is gone.
+    /// The next outcome, or `None` when the uploader is gone: for code without a crate that extends streams.
     pub async fn next(&mut self) -> Option<Arc<Outcome>> {
-        loop {
-            match self.receiver.recv().await {
-                Ok(outcome) => return Some(outcome),
-                Err(RecvError::Lagged(missed)) => self.missed += missed,
-                Err(RecvError::Closed) => return None,
-            }
-        }
+        poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
     /// How many were missed so far.
     #[must_use]
     pub fn missed(&self) -> u64 {
-        self.missed
+        lock(&self.0).missed
+    }
+}
+
+impl Stream for Outcomes {
+    type Item = Arc<Outcome>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Arc<Outcome>>> {
+        let mut unread = lock(&self.0);
+        if let Some(outcome) = unread.outcomes.pop_front() {
+            return Poll::Ready(Some(outcome));
+        }
+        if unread.ended {
+            return Poll::Ready(None);
+        }
+        unread.reader = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (lock(&self.0).outcomes.len(), None)
     }
 }
 
 impl fmt::Debug for Outcomes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outcomes").field("missed", &self.missed).finish_non_exhaustive()
+        f.debug_struct("Outcomes").field("missed", &self.missed()).finish_non_exhaustive()
     }
 }

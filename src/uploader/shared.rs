@@ -16,7 +16,7 @@ use super::settings::{Settings, WhenFull};
 use super::spooling::Spooling;
 use super::store::Store;
 use super::sync::{Mutex, MutexGuard, PoisonError};
-use super::telemetry::Telemetry;
+use super::telemetry::{Measures, Telemetry};
 use super::user::{Tracked, TrackedEvent, User};
 use super::waiting::{Promise, Waiting, promise};
 use crate::delivery::later;
@@ -395,7 +395,15 @@ impl State {
 
     /// Tells the counts to those who measure.
     pub(super) fn tell(&mut self) {
-        self.telemetry.tell(self.ledger.counts(), self.queue.len() + self.queue.parked(), self.queue.held_bytes());
+        self.telemetry.tell(self.measures());
+    }
+
+    pub(super) fn measures(&self) -> Measures {
+        Measures {
+            counts: self.ledger.counts(),
+            queued_batches: self.queue.len() + self.queue.parked(),
+            held_bytes: self.queue.held_bytes(),
+        }
     }
 }
 

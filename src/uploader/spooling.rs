@@ -31,8 +31,6 @@ pub(super) struct Spooling {
     /// On their way to the disk, in order. Memory holds them until they are there.
     appending: VecDeque<Appending>,
     tickets: Tickets,
-    /// How many records are confirmed and were not read.
-    unread: u64,
     /// The worker has to look: something began to wait.
     pub(super) stirred: bool,
 }
@@ -40,21 +38,19 @@ pub(super) struct Spooling {
 struct Appending {
     written: Written,
     batch: SealedBatch,
-    ticket: Ticket,
     promise: Option<Promise<Result<(), Error>>>,
 }
 
 impl Spooling {
     pub(super) fn new(store: Arc<dyn Store>, bounds: Bounds, always: bool, ledger: &mut Ledger) -> Self {
-        let unread = store.unread();
-        ledger.recover(unread);
+        ledger.recover(store.unread());
         let intake = Queue::new(bounds);
-        Self { store, always, intake, appending: VecDeque::new(), tickets: Tickets::default(), unread, stirred: true }
+        Self { store, always, intake, appending: VecDeque::new(), tickets: Tickets::default(), stirred: true }
     }
 
     /// Whether what comes now has to go through the spool: if everything does, or if older batches are in there.
     pub(super) fn comes_first(&self) -> bool {
-        self.always || self.unread > 0 || !self.appending.is_empty()
+        self.always || !self.appending.is_empty() || self.store.unread() > 0
     }
 
     /// Hands a submission to the disk, or gives it back if the disk takes nothing.
@@ -84,7 +80,7 @@ impl Spooling {
         for (place, batch) in submission.parts.into_iter().enumerate() {
             let promise = if place == last { promise.take() } else { None };
             let written = written.take().unwrap_or_else(|| self.written(endpoint, &batch));
-            self.push(Appending { written, batch, ticket, promise });
+            self.push(Appending { written, batch, promise }, ticket);
         }
         None
     }
@@ -92,10 +88,11 @@ impl Spooling {
     /// Hands a batch to the disk that memory holds already.
     pub(super) fn append(&mut self, endpoint: Endpoint, batch: SealedBatch, ticket: Ticket) {
         let written = self.written(endpoint, &batch);
-        self.push(Appending { written, batch, ticket, promise: None });
+        self.push(Appending { written, batch, promise: None }, ticket);
     }
 
-    fn push(&mut self, appending: Appending) {
+    fn push(&mut self, appending: Appending, ticket: Ticket) {
+        self.tickets.keep(&appending.batch, ticket);
         self.stirred |= self.appending.is_empty();
         self.appending.push_back(appending);
     }
@@ -119,16 +116,19 @@ impl Spooling {
         while let Some(first) = self.appending.front_mut() {
             let Poll::Ready(written) = first.written.as_mut().poll(context) else { break };
             settled = Poll::Ready(());
-            let Some(Appending { batch, ticket, promise, .. }) = self.appending.pop_front() else { break };
+            let Some(Appending { batch, promise, .. }) = self.appending.pop_front() else { break };
+            // Without a ticket it was read already, or given up, and counts as that.
             match &written {
                 Ok(()) => {
-                    self.tickets.keep(&batch, ticket);
-                    self.unread += 1;
-                    ledger.moved(ticket, Place::Memory, Place::Spool);
+                    if let Some(ticket) = self.tickets.confirm(&batch) {
+                        ledger.moved(ticket, Place::Memory, Place::Spool);
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the spool could not write: memory keeps the batch");
-                    queue.push(Entry { content: Content::Sealed(batch), ticket, since: Instant::now() });
+                    if let Some(ticket) = self.tickets.withdraw(&batch) {
+                        queue.push(Entry { content: Content::Sealed(batch), ticket, since: Instant::now() });
+                    }
                 }
             }
             if let Some(promise) = promise {
@@ -145,18 +145,15 @@ impl Spooling {
 
     /// Whether a record should be read.
     pub(super) fn wants_record(&self, queue: &Queue) -> bool {
-        self.unread > 0 && queue.len() + queue.parked() < READ_AHEAD.batches && queue.bytes() < READ_AHEAD.bytes
+        let has_room = queue.len() + queue.parked() < READ_AHEAD.batches && queue.bytes() < READ_AHEAD.bytes;
+        has_room && self.store.unread() > 0
     }
 
     /// Takes a record that was read, to be sent.
-    pub(super) fn read(&mut self, record: Option<Record>, queue: &mut Queue) {
-        let Some(Record { number, endpoint, batch }) = record else {
-            // What was given up, or could not be read.
-            self.unread = 0;
-            return;
-        };
-        self.unread = self.unread.saturating_sub(1);
-        let ticket = self.tickets.take(&batch);
+    pub(super) fn read(&mut self, record: Record, ledger: &mut Ledger, queue: &mut Queue) {
+        let Record { number, endpoint, batch } = record;
+        let (ticket, from) = self.tickets.take(&batch);
+        ledger.moved(ticket, from, Place::Spool);
         let content = Content::Spooled(Box::new(Spooled { batch, endpoint, number }));
         queue.push(Entry { content, ticket, since: Instant::now() });
     }
@@ -164,9 +161,8 @@ impl Spooling {
     /// Accounts for what the spool gave up.
     pub(super) fn give_up(&mut self, given_up: Vec<(SealedBatch, Error)>, ledger: &mut Ledger) -> Vec<Outcome> {
         let outcome = |(batch, error): (SealedBatch, Error)| {
-            let ticket = self.tickets.take(&batch);
-            self.unread = self.unread.saturating_sub(1);
-            ledger.moved(ticket, Place::Spool, Place::Dropped);
+            let (ticket, from) = self.tickets.take(&batch);
+            ledger.moved(ticket, from, Place::Dropped);
             Outcome::new(batch, ticket.submissions(), Fate::Dropped(error))
         };
         given_up.into_iter().map(outcome).collect()

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 
-use super::ledger::{Ledger, Ticket};
+use super::ledger::{Ledger, Place, Ticket};
 use crate::delivery::Endpoint;
 use crate::error::Error;
 use crate::seal::SealedBatch;
@@ -40,33 +40,62 @@ pub(crate) trait Store: Send + Sync {
     fn given_up(&self) -> Vec<(SealedBatch, Error)>;
 }
 
-/// The tickets of batches that are in the spool and not in memory.
+/// The tickets of batches that were handed to the store and not read back, and where they count: in memory until the store
+/// has confirmed them.
 ///
 /// They are kept by the hash of the batch's id. If two share one, each of them gets a ticket of the two: the sums stay right.
 #[derive(Default)]
 pub(super) struct Tickets {
-    by_id: HashMap<u64, Ticket>,
-    more: Vec<(u64, Ticket)>,
+    by_id: HashMap<u64, (Ticket, Place)>,
+    more: Vec<(u64, (Ticket, Place))>,
 }
 
 impl Tickets {
+    /// A batch was handed over.
     pub(super) fn keep(&mut self, batch: &SealedBatch, ticket: Ticket) {
+        self.insert(hash(batch), ticket, Place::Memory);
+    }
+
+    /// A batch is confirmed. Nothing comes back if it was taken before.
+    pub(super) fn confirm(&mut self, batch: &SealedBatch) -> Option<Ticket> {
+        let ticket = self.withdraw(batch)?;
+        self.insert(hash(batch), ticket, Place::Spool);
+        Some(ticket)
+    }
+
+    /// A batch will not be confirmed. Nothing comes back if it was taken before.
+    pub(super) fn withdraw(&mut self, batch: &SealedBatch) -> Option<Ticket> {
+        self.remove(hash(batch), Place::Memory)
+    }
+
+    /// The ticket of a batch that comes back, and where it counted. One that nobody kept a ticket for was found in the
+    /// spool. One may come back before its confirmation does.
+    pub(super) fn take(&mut self, batch: &SealedBatch) -> (Ticket, Place) {
         let id = hash(batch);
-        if let Some(before) = self.by_id.insert(id, ticket) {
+        let kept = |place| move |ticket| (ticket, place);
+        let confirmed = self.remove(id, Place::Spool).map(kept(Place::Spool));
+        let taken = confirmed.or_else(|| self.remove(id, Place::Memory).map(kept(Place::Memory)));
+        taken.unwrap_or((Ledger::found(), Place::Spool))
+    }
+
+    fn insert(&mut self, id: u64, ticket: Ticket, place: Place) {
+        if let Some(before) = self.by_id.insert(id, (ticket, place)) {
             self.more.push((id, before));
         }
     }
 
-    /// The ticket of a batch. One that nobody kept a ticket for was found in the spool.
-    pub(super) fn take(&mut self, batch: &SealedBatch) -> Ticket {
-        let id = hash(batch);
-        let Some(ticket) = self.by_id.remove(&id) else {
-            return Ledger::found();
-        };
-        if let Some(place) = self.more.iter().position(|(other, _)| *other == id) {
-            self.by_id.insert(id, self.more.swap_remove(place).1);
+    fn remove(&mut self, id: u64, from: Place) -> Option<Ticket> {
+        let (ticket, place) = *self.by_id.get(&id)?;
+        if place == from {
+            self.by_id.remove(&id);
+            if let Some(place) = self.more.iter().position(|(other, _)| *other == id) {
+                self.by_id.insert(id, self.more.swap_remove(place).1);
+            }
+            return Some(ticket);
         }
-        ticket
+        let place = self.more.iter().position(|(other, (_, place))| *other == id && *place == from)?;
+        let (_, (ticket, _)) = self.more.swap_remove(place);
+        Some(ticket)
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::mem;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use super::queue::{Content, Entry};
 use super::settings::Settings;
 use super::shared::{GRACE, Phase, Shared, Wake};
 use super::store::Store;
+use super::telemetry::Narrator;
 use crate::client::Transport;
 use crate::delivery::{self, Courier, Endpoint, Fate as Delivery, Road, later};
 use crate::error::Error;
@@ -53,8 +54,9 @@ pub(super) async fn run<R: Road + Clone + 'static>(shared: Arc<Shared>, courier:
     let pace = Arc::new(Pace::new(shared.settings.rates, courier.policy(), courier.random(), trouble));
     // What can succeed later is sent again for as long as it takes: the pace keeps an outage from being made worse.
     let courier = courier.tireless();
+    let (flights, under_way) = (JoinSet::new(), HashMap::new());
     let mut worker =
-        Worker { shared, courier, pace, flights: JoinSet::new(), under_way: HashMap::new(), read_again: None };
+        Worker { shared, courier, pace, flights, under_way, read_again: None, narrator: Narrator::default() };
     worker.work().await;
     worker.end().await;
 }
@@ -67,6 +69,7 @@ struct Worker<R> {
     under_way: HashMap<Id, Flight>,
     /// When to read from the spool again, after it failed.
     read_again: Option<Instant>,
+    narrator: Narrator,
 }
 
 /// A request on its way.
@@ -84,6 +87,7 @@ impl<R: Road + Clone + 'static> Worker<R> {
             let (work, changed) = (shared.work.notified(), pace.changed.notified());
             self.read_ahead();
             let look_again = self.look();
+            let look_again = self.narrate().map_or(look_again, |due| look_again.min(due));
             if self.is_over() {
                 return;
             }
@@ -221,6 +225,15 @@ impl<R: Road + Clone + 'static> Worker<R> {
         self.shared.teller.tell(outcomes);
     }
 
+    /// Tells the counts to who listens, or when to tell them. Without the lock: what a subscriber does is its author's.
+    fn narrate(&mut self) -> Option<Instant> {
+        if !Narrator::is_heard() {
+            return None;
+        }
+        let measures = self.shared.lock().measures();
+        self.narrator.tell(measures, Instant::now())
+    }
+
     /// Reads from the spool what can soon be sent, and accounts for what the spool gave up.
     fn read_ahead(&mut self) {
         let store = match &self.shared.lock().spooling {
@@ -231,13 +244,7 @@ impl<R: Road + Clone + 'static> Worker<R> {
         if !given_up.is_empty() {
             let mut guard = self.shared.lock();
             let state = &mut *guard;
-            let told = state.spooling.as_mut().map(|spooling| {
-                // What was given up was confirmed before, and has to be known as that first. The next wait for the disk
-                // brings its own waker.
-                let mut context = Context::from_waker(Waker::noop());
-                let _ = spooling.settle(&mut context, &mut state.ledger, &mut state.queue);
-                spooling.give_up(given_up, &mut state.ledger)
-            });
+            let told = state.spooling.as_mut().map(|spooling| spooling.give_up(given_up, &mut state.ledger));
             self.shared.unlock(guard);
             self.shared.teller.tell(told.unwrap_or_default());
         }
@@ -255,7 +262,8 @@ impl<R: Road + Clone + 'static> Worker<R> {
             }
             // Without the lock: this reads from the disk.
             let record = match store.next() {
-                Ok(record) => record,
+                Ok(Some(record)) => record,
+                Ok(None) => return,
                 Err(error) => {
                     tracing::warn!(%error, "the spool could not be read");
                     self.read_again = Some(later(Instant::now(), READ_DELAY));
@@ -265,7 +273,7 @@ impl<R: Road + Clone + 'static> Worker<R> {
             let mut guard = self.shared.lock();
             let state = &mut *guard;
             if let Some(spooling) = &mut state.spooling {
-                spooling.read(record, &mut state.queue);
+                spooling.read(record, &mut state.ledger, &mut state.queue);
             }
         }
     }
@@ -309,6 +317,8 @@ impl<R: Road + Clone + 'static> Worker<R> {
         };
         // A disk that takes longer gets no more time: what it has not confirmed counts as pending.
         let _ = timeout(GRACE, all_confirmed).await;
+        let measures = self.shared.lock().measures();
+        self.narrator.tell_now(measures, Instant::now());
         let mut state = self.shared.lock();
         state.phase = Phase::Closed;
         for flush in mem::take(&mut state.flushes) {

@@ -1,5 +1,6 @@
 //! The command line: a thin shell over the library. Data goes to stdout, words go to stderr.
 
+mod check;
 mod connect;
 mod event;
 mod exit;
@@ -29,6 +30,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Send(send::Arguments),
+    Check(check::Arguments),
     Event(Box<event::Arguments>),
     Mock(mock::Arguments),
     Spool(spool::Arguments),
@@ -40,6 +42,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Send(arguments) => send::run(arguments),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Event(arguments) => event::run(*arguments),
         Command::Mock(arguments) => mock::run(arguments),
         Command::Spool(arguments) => spool::run(arguments),

@@ -125,30 +125,34 @@ impl Limit for LastSecond {
     }
 }
 
-/// Sends under a quota for two minutes as much as it can. Gives the part of the quota that was used after the first half
-/// minute, and the part of the answers that were 429.
-async fn quota(rate: f64, latency: Duration, limit: impl Limit) -> (f64, f64) {
+/// So many uploaders of one client send under a quota for two minutes as much as they can. Gives the part of the quota that
+/// was used after the first half minute, and the part of the answers that were 429.
+async fn quota(uploaders: usize, rate: f64, latency: Duration, limit: impl Limit) -> (f64, f64) {
     let start = Instant::now();
     let limit = Mutex::new(limit);
-    let road = Memory::taking(move |request| {
+    let courier = courier(Memory::taking(move |request| {
         let taken = limit.lock().expect("the limit").take(request.batches.len() as f64, request.at);
         (latency, taken.map_or_else(|wait| refused_for(429, wait), |used| accepted_using(used.round())))
-    });
+    }));
     let backlog = rate as usize * 125;
-    let rig = rig(road, Settings { max_batches: backlog, max_bytes: usize::MAX, ..Settings::new() });
-    for n in 0..backlog {
-        rig.try_send(batch(n, n)).expect("room");
+    let settings = || Settings { max_batches: backlog, max_bytes: usize::MAX, ..Settings::new() };
+    let rigs: Vec<_> = (0..uploaders).map(|_| rig_over(courier.clone(), settings(), None)).collect();
+    for rig in &rigs {
+        (0..backlog).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     }
     sleep(120 * SECOND).await;
-    let requests = rig.road.requests();
+    let requests = courier.road.requests();
     let steady: Vec<_> = requests.iter().filter(|request| request.at >= start + 30 * SECOND).collect();
     let used: usize = steady.iter().filter(|request| request.accepted).map(|request| request.batches.len()).sum();
     let limited = steady.iter().filter(|request| !request.accepted).count();
     let (used, limited) = (used as f64 / (90.0 * rate), limited as f64 / steady.len() as f64);
     println!(
-        "{rate} a second, answers after {latency:?}: {used:.3} of the quota is used, {limited:.4} of the answers are 429"
+        "{uploaders} of {rate} a second, answers after {latency:?}: {used:.3} of the quota is used, {limited:.4} of the \
+         answers are 429"
     );
-    rig.end(SECOND).await;
+    for rig in rigs {
+        rig.end(SECOND).await;
+    }
     (used, limited)
 }
 
@@ -156,9 +160,21 @@ async fn quota(rate: f64, latency: Duration, limit: impl Limit) -> (f64, f64) {
 async fn the_quota_is_used_and_not_exceeded() {
     for (rate, latency) in [(270.0, 20), (270.0, 100), (270.0, 500), (100.0, 20), (100.0, 500), (1_000.0, 100)] {
         let bucket = Bucket { rate, tokens: rate, filled: Instant::now() };
-        let (used, limited) = quota(rate, Duration::from_millis(latency), bucket).await;
+        let (used, limited) = quota(1, rate, Duration::from_millis(latency), bucket).await;
         assert!(used >= 0.95, "{rate} a second at {latency} ms: {used} of the quota is used");
         assert!(limited < 0.01, "{rate} a second at {latency} ms: {limited} of the answers are 429");
+    }
+}
+
+/// Each has a pace of its own, and they learn of each other by what the service tells of the quota.
+#[tokio::test(start_paused = true)]
+async fn uploaders_of_one_client_share_the_quota() {
+    // Four would start at 400 a second together, and swing longer before they settle.
+    for (uploaders, least) in [(2, 0.95), (3, 0.95), (4, 0.9)] {
+        let bucket = Bucket { rate: 270.0, tokens: 270.0, filled: Instant::now() };
+        let (used, limited) = quota(uploaders, 270.0, Duration::from_millis(100), bucket).await;
+        assert!(used >= least, "{uploaders} uploaders: {used} of the quota is used");
+        assert!(limited < 0.01, "{uploaders} uploaders: {limited} of the answers are 429");
     }
 }
 
@@ -167,7 +183,7 @@ async fn the_quota_is_used_and_not_exceeded() {
 async fn a_quota_of_the_last_second_is_used_and_not_exceeded() {
     for latency in [20, 100] {
         let window = LastSecond { rate: 270.0, taken: VecDeque::new() };
-        let (used, limited) = quota(270.0, Duration::from_millis(latency), window).await;
+        let (used, limited) = quota(1, 270.0, Duration::from_millis(latency), window).await;
         assert!(used >= 0.8, "at {latency} ms: {used} of the quota is used");
         assert!(limited < 0.01, "at {latency} ms: {limited} of the answers are 429");
     }

@@ -13,6 +13,8 @@ mod policies;
 #[cfg(not(mparticle_shuttle))]
 mod spooled;
 #[cfg(not(mparticle_shuttle))]
+mod telemetry;
+#[cfg(not(mparticle_shuttle))]
 mod timing;
 
 use std::ops::Deref;
@@ -59,10 +61,18 @@ fn rig(road: Memory, settings: Settings) -> Rig {
 }
 
 fn rig_on(road: Memory, settings: Settings, store: Option<Arc<dyn Store>>) -> Rig {
-    let road = Arc::new(road);
-    let shared = Arc::new(Shared::new(settings, store));
+    rig_over(courier(road), settings, store)
+}
+
+/// What a client has, whose clones share it.
+fn courier(road: Memory) -> Courier<Arc<Memory>> {
     // Waits are drawn in full, from the middle.
-    let courier = Courier::new(Arc::clone(&road), RetryPolicy::new(), Arc::new(|| 0.5));
+    Courier::new(Arc::new(road), RetryPolicy::new(), Arc::new(|| 0.5))
+}
+
+fn rig_over(courier: Courier<Arc<Memory>>, settings: Settings, store: Option<Arc<dyn Store>>) -> Rig {
+    let road = Arc::clone(&courier.road);
+    let shared = Arc::new(Shared::new(settings, store));
     let worker = tokio::spawn(worker::run(Arc::clone(&shared), courier));
     Rig { uploader: Uploader::new(shared, None), road, worker }
 }

@@ -30,10 +30,27 @@ struct Inner {
     /// How long a write takes, and whether it fails.
     takes: Duration,
     fails: bool,
+    /// Whether what is written comes back before the confirmation does: to be read, or given up.
+    comes_back: Option<Back>,
     /// Nothing is even taken.
     full: bool,
     /// So often reading fails.
     unreadable: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Back {
+    Read,
+    GivenUp,
+}
+
+impl Inner {
+    fn write(&mut self, batch: SealedBatch) {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.records.push((number, batch));
+        self.unread.push_back(number);
+    }
 }
 
 impl Disk {
@@ -61,16 +78,21 @@ impl Store for Disk {
             return Err(Error::config("the disk is full"));
         }
         let due = Instant::now() + self.lock().takes;
+        let comes_back = self.lock().comes_back;
+        match comes_back {
+            None => {}
+            Some(Back::Read) => self.lock().write(batch.clone()),
+            Some(Back::GivenUp) => self.lock().given_up.push((batch.clone(), Error::config("the disk is full"))),
+        }
         Ok(Box::pin(async move {
             sleep_until(due).await;
             let mut inner = inner.lock().expect("the disk");
             if inner.fails {
                 return Err(Error::config("the disk is broken"));
             }
-            let number = inner.next_number;
-            inner.next_number += 1;
-            inner.records.push((number, batch));
-            inner.unread.push_back(number);
+            if comes_back.is_none() {
+                inner.write(batch);
+            }
             Ok(())
         }))
     }
@@ -248,6 +270,31 @@ async fn what_is_rejected_is_buried_and_what_is_given_up_is_told() {
     let counts = rig.end(SECOND).await;
     assert_eq!((counts.recovered, counts.dropped, counts.spooled), (1, 1, 0));
     assert!(matches!(outcomes.next().await.expect("an outcome").fate(), Fate::Dropped(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_before_it_is_confirmed_counts_once() {
+    for back in [Back::Read, Back::GivenUp] {
+        let (rig, disk) = on_disk(Memory::answering(|_| accepted()), settings());
+        {
+            let mut inner = disk.lock();
+            inner.takes = 5 * SECOND;
+            inner.comes_back = Some(back);
+        }
+        // Of an earlier epoch, so that a wrong ticket shows.
+        rig.flush(SECOND).await;
+        let sent = rig.send(batch(0, 0));
+        rig.track(&user(1), event("e")).expect("room");
+        rig.track(&user(1), event("f")).expect("room");
+        let start = Instant::now();
+        let counts = rig.flush(60 * SECOND).await;
+        let gone = if back == Back::Read { counts.delivered } else { counts.dropped };
+        assert_eq!((gone, counts.accepted), (3, 3), "{back:?}");
+        assert!(start.elapsed() < 5 * SECOND, "nobody waits for the confirmation of what has ended");
+        sent.await.expect("the disk works");
+        assert_eq!(start.elapsed(), 5 * SECOND);
+        assert_eq!(rig.end(60 * SECOND).await, counts, "{back:?}");
+    }
 }
 
 proptest! {

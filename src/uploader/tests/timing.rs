@@ -1,5 +1,10 @@
 //! When things go, and when those who wait are answered.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+
+use futures_core::Stream;
+
 use super::*;
 use crate::ErrorKind;
 use crate::delivery::memory::{accepted, accepted_using, refused};
@@ -178,6 +183,35 @@ async fn each_end_is_told() {
         assert_eq!((outcome.batch().source_request_id(), outcome.reason().is_some()), (id.as_str(), reason.is_some()));
     }
     assert_eq!(outcomes.missed(), 0);
+    assert!(outcomes.next().await.is_none(), "the uploader is gone");
+}
+
+/// As generic code sees it, which knows nothing but streams.
+async fn ids(mut outcomes: impl Stream<Item = Arc<Outcome>> + Unpin) -> Vec<String> {
+    let mut ids = Vec::new();
+    while let Some(outcome) = poll_fn(|context| Pin::new(&mut outcomes).poll_next(context)).await {
+        ids.push(outcome.batch().source_request_id().to_owned());
+    }
+    ids
+}
+
+#[tokio::test(start_paused = true)]
+async fn outcomes_are_a_stream_for_each_who_listens() {
+    let rig = rig(Memory::answering(|_| accepted()), Settings { max_batches: 20_000, ..settings() });
+    let (early, slow) = (tokio::spawn(ids(rig.outcomes())), rig.outcomes());
+    drop(rig.outcomes());
+    rig.try_send(batch(0, 0)).expect("room");
+    rig.flush(SECOND).await;
+    let late = tokio::spawn(ids(rig.outcomes()));
+    for n in 1..5_000 {
+        rig.try_send(batch(n, n)).expect("room");
+    }
+    rig.end(60 * SECOND).await;
+    let all: Vec<_> = (0..5_000).map(|n| n.to_string()).collect();
+    assert_eq!(early.await.expect("a reader"), all);
+    assert_eq!(late.await.expect("a reader"), all[1..]);
+    assert_eq!(slow.missed(), 5_000 - 4_096, "who does not read misses the oldest");
+    assert_eq!(ids(slow).await, all[5_000 - 4_096..]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 use mparticle::Environment;
-use mparticle::contract::{self, EventPlace, Problem, Severity, Violation};
+use mparticle::contract::{self, EventPlace, Problem, Remedy, Severity, Violation};
 use mparticle::limits::{MAX_BATCH_BYTES, Rule};
 use serde_json::Value;
 
@@ -54,6 +54,8 @@ pub struct Fault {
     pub message: String,
     /// The event that it belongs to, if it belongs to one.
     pub event: Option<EventPlace>,
+    /// What would mend it.
+    pub remedy: Option<Remedy>,
 }
 
 impl Examined {
@@ -100,11 +102,24 @@ impl Examiner {
         }
     }
 
-    fn faults(&self, json: &str, value: &Value, lines: &Lines<'_>) -> Vec<Fault> {
-        let violations = match self.historical {
+    /// What mends a text, each with the pointer to its place; `None` if it is not JSON.
+    pub fn remedies(&self, text: &[u8]) -> Option<(Value, Vec<(String, Remedy)>)> {
+        let (_, mut value) = parse(text, &Lines::new(text, Place::default())).ok()?;
+        self.put_environment(&mut value);
+        let violations = self.violations(&value).into_iter();
+        let remedies = violations.filter_map(|violation| Some((violation.pointer, violation.remedy?))).collect();
+        Some((value, remedies))
+    }
+
+    fn violations(&self, value: &Value) -> Vec<Violation> {
+        match self.historical {
             None => contract::check_batch(value),
             Some(now) => contract::check_historical_batch(value, now),
-        };
+        }
+    }
+
+    fn faults(&self, json: &str, value: &Value, lines: &Lines<'_>) -> Vec<Fault> {
+        let violations = self.violations(value);
         let of_environment = self.environment_fault(value);
         let of_size = size_fault(json.len(), value);
         if violations.is_empty() && of_environment.is_none() && of_size.is_none() {
@@ -172,19 +187,20 @@ impl Fault {
     }
 
     fn new(place: Place, rule: &'static str, message: String) -> Self {
-        Self { severity: Severity::Error, rule, place, range: 0..0, pointer: String::new(), message, event: None }
+        let (pointer, range) = (String::new(), 0..0);
+        Self { severity: Severity::Error, rule, place, range, pointer, message, event: None, remedy: None }
     }
 }
 
 impl From<Violation> for Fault {
     fn from(violation: Violation) -> Self {
-        let Violation { mut severity, problem, pointer, message, event, .. } = violation;
+        let Violation { mut severity, problem, pointer, message, event, remedy, .. } = violation;
         let rule = rule(problem);
         // The service would take it, and then do nothing: for somebody who sends historical data it is lost.
         if rule.starts_with("historical-") {
             severity = Severity::Error;
         }
-        Self { severity, pointer, event, ..Self::new(Place::default(), rule, message) }
+        Self { severity, pointer, event, remedy, ..Self::new(Place::default(), rule, message) }
     }
 }
 
@@ -218,6 +234,8 @@ fn rule(problem: Problem) -> &'static str {
             Rule::ListEntry => "list-entry",
             Rule::ActionIdentifier => "action-identifier",
             Rule::LooksLikeSeconds => "seconds",
+            Rule::LooksLikeMicroseconds => "microseconds",
+            Rule::InTheFuture => "future",
             Rule::NoIdentity => "no-identity",
             Rule::HistoricalWithoutEvents => "historical-without-events",
             Rule::HistoricalWithoutTime => "historical-without-time",

@@ -30,6 +30,20 @@ pub enum Frame {
     Broken { place: Place, words: &'static str },
 }
 
+impl Frame {
+    /// A line without the white space around it, if anything is left then.
+    fn trimmed(start: Place, mut text: Vec<u8>) -> Option<Self> {
+        text.truncate(text.trim_ascii_end().len());
+        let before = text.len() - text.trim_ascii_start().len();
+        if before > 0 {
+            text.drain(..before);
+        }
+        let before = before as u64;
+        let place = Place { offset: start.offset + before, column: start.column + before, ..start };
+        (!text.is_empty()).then_some(Self::Text { place, text })
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layout {
     Lines,
@@ -119,11 +133,8 @@ impl<R: Read> Frames<R> {
             if bytes > text.len() as u64 {
                 return Ok(Some(Frame::TooLong { place: start, bytes }));
             }
-            let trimmed = text.trim_ascii();
-            if !trimmed.is_empty() {
-                let before = (text.len() - text.trim_ascii_start().len()) as u64;
-                let place = Place { offset: start.offset + before, column: start.column + before, ..start };
-                return Ok(Some(Frame::Text { place, text: trimmed.to_vec() }));
+            if let Some(frame) = Frame::trimmed(start, text) {
+                return Ok(Some(frame));
             }
             if ended {
                 return Ok(None);

@@ -18,8 +18,8 @@ use std::path::Path;
 pub use batches::{Batches, Reading};
 pub use csv::MapFile;
 pub use examine::{Examined, Examiner, Fault};
-pub use frames::Frames;
-pub use place::Place;
+pub use frames::{Frame, Frames};
+pub use place::{Lines, Place, locate};
 pub use source::Source;
 
 /// Opens a file, or stdin for `-`, and splits it into the texts of its batches.

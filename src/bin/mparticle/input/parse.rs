@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 use super::place::Lines;
@@ -87,10 +88,12 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Value, M::Error> {
         let mut members = Map::new();
         while let Some(name) = map.next_key::<String>()? {
-            if members.contains_key(&name) {
-                return Err(M::Error::custom(format_args!("{name:?} stands twice in one object")));
+            match members.entry(name) {
+                Entry::Vacant(place) => _ = place.insert(map.next_value_seed(Self)?),
+                Entry::Occupied(place) => {
+                    return Err(M::Error::custom(format_args!("{:?} stands twice in one object", place.key())));
+                }
             }
-            members.insert(name, map.next_value_seed(Self)?);
         }
         Ok(Value::Object(members))
     }

@@ -3,6 +3,7 @@
 //! Batches end in any order. What is told to the outside, the mark and the rejects file, is in the order of the file: so
 //! a run that goes on from a mark writes neither too much nor too little.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -44,8 +45,8 @@ struct State {
     open: VecDeque<(Read, Option<End>)>,
     /// The number of the first one.
     first: u64,
-    /// The numbers of the batches that were sent under an id. A file can have one twice.
-    sent: HashMap<Box<str>, VecDeque<u64>>,
+    /// The numbers of the batches that were sent under an id.
+    sent: HashMap<Box<str>, Numbers>,
     waiting_bytes: usize,
     under_way: u64,
     /// `None` if nothing is to be written.
@@ -59,6 +60,12 @@ struct State {
     warnings: u64,
     /// The rejects file could not be written: from then on the mark stays.
     failure: Option<io::Error>,
+}
+
+/// A file can have an id twice, and mostly has not.
+struct Numbers {
+    first: u64,
+    more: VecDeque<u64>,
 }
 
 /// The numbers so far, those of earlier runs that were gone on with included.
@@ -100,18 +107,22 @@ impl Account {
         state.under_way += 1;
         let number = state.first + state.open.len() as u64;
         state.open.push_back((read, None));
-        state.sent.entry(id.into()).or_default().push_back(number);
+        match state.sent.entry(id.into()) {
+            Entry::Vacant(place) => _ = place.insert(Numbers { first: number, more: VecDeque::new() }),
+            Entry::Occupied(mut numbers) => numbers.get_mut().more.push_back(number),
+        }
     }
 
     /// A batch that was sent has its end; the line of the rejects file is made from where it begins.
     pub fn ended(&self, id: &str, end: impl FnOnce(Place) -> End) {
         let mut state = self.lock();
         let Some(numbers) = state.sent.get_mut(id) else { return };
-        let number = numbers.pop_front();
-        if numbers.is_empty() {
-            state.sent.remove(id);
+        let number = numbers.first;
+        match numbers.more.pop_front() {
+            Some(next) => numbers.first = next,
+            None => _ = state.sent.remove(id),
         }
-        let Some(place) = number.and_then(|number| usize::try_from(number - state.first).ok()) else { return };
+        let Ok(place) = usize::try_from(number - state.first) else { return };
         let end = end(state.open[place].0.start);
         state.under_way -= 1;
         state.end(place, end);
@@ -191,6 +202,69 @@ impl State {
         if let Some(next) = read.next {
             self.passed.set_place(next);
             self.mark = self.passed;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
+    use super::*;
+
+    fn place(offset: u64) -> Place {
+        Place { offset, line: offset + 1, column: 1 }
+    }
+
+    proptest! {
+        /// Whatever the order of the ends, the mark stands before the first batch without one, and the file has the rejects
+        /// before the mark, in their order.
+        #[test]
+        fn the_mark_is_never_ahead(
+            ends in prop::collection::vec((any::<bool>(), any::<bool>(), 0..3_u8), 1..40),
+            order in prop::collection::vec(any::<Index>(), 40),
+        ) {
+            let dir = tempfile::tempdir()?;
+            let path = dir.path().join("rejects");
+            let account = Account::new(Mark::default(), Some(Rejects::new(path.clone(), 0)));
+            let mut ended = vec![false; ends.len()];
+            for (number, &(delivered, at_once, id)) in ends.iter().enumerate() {
+                let offset = number as u64;
+                let read = Read { start: place(offset), next: place(offset + 1), events: 1 };
+                if at_once && !delivered {
+                    account.rejected(read, format!("{number}\n").into_bytes());
+                    ended[number] = true;
+                } else {
+                    // Few ids, so that some are there several times; the first one sent ends first.
+                    account.sending(read, &id.to_string());
+                }
+            }
+            for pick in order {
+                let open: Vec<_> = (0..ends.len()).filter(|&number| !ended[number]).collect();
+                let first_open = open.first().copied().unwrap_or(ends.len());
+                let mark = account.mark(true)?;
+                prop_assert_eq!(mark.offset, if first_open == 0 { 0 } else { first_open as u64 });
+                prop_assert_eq!(mark.complete, open.is_empty());
+                let rejects: Vec<_> =
+                    (0..first_open).filter(|&number| !ends[number].0).map(|number| format!("{number}\n")).collect();
+                let rejects = rejects.concat();
+                prop_assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), rejects.clone());
+                prop_assert_eq!(mark.rejects_bytes, rejects.len() as u64);
+                let delivered = (0..first_open).filter(|&number| ends[number].0).count() as u64;
+                prop_assert_eq!((mark.delivered.batches, mark.rejected.events), (delivered, first_open as u64 - delivered));
+                prop_assert_eq!(account.totals().under_way, open.len() as u64);
+                if open.is_empty() {
+                    break;
+                }
+                let id = ends[open[pick.index(open.len())]].2;
+                let first = open.iter().copied().find(|&number| ends[number].2 == id).expect("one that is open");
+                account.ended(&id.to_string(), |start| {
+                    assert_eq!(start.offset, first as u64);
+                    if ends[first].0 { End::Delivered } else { End::Rejected(format!("{first}\n").into_bytes()) }
+                });
+                ended[first] = true;
+            }
         }
     }
 }

@@ -63,9 +63,6 @@ pub struct Arguments {
     #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     files: Vec<PathBuf>,
 
-    #[command(flatten)]
-    connection: Connection,
-
     /// The files are CSV, with a header: the map says which column goes where
     #[arg(long, value_name = "MAP", value_hint = ValueHint::FilePath)]
     csv: Option<PathBuf>,
@@ -113,6 +110,10 @@ pub struct Arguments {
     /// No progress bar, and no faults on stderr
     #[arg(long, short)]
     quiet: bool,
+
+    // Last, since its heading would stand above what follows.
+    #[command(flatten)]
+    connection: Connection,
 }
 
 /// Sends the files one after the other.

@@ -1,0 +1,166 @@
+//! Mends a batch where nothing has to be guessed: by changing bytes of its text, so that every other byte stays.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::Range;
+
+use mparticle::contract::Remedy;
+use serde_json::Value;
+
+use super::shown;
+use crate::input::{Examiner, Lines, Place, locate};
+
+/// Mending can bring more to light: a field that now has its right name may hold a number where text is expected. And only
+/// the first thousand faults of a text are listed. So it is looked at again, but not without end.
+const ROUNDS: usize = 20;
+
+/// A batch after mending.
+#[derive(Debug)]
+pub struct Mended {
+    pub text: Vec<u8>,
+    pub changes: Vec<Change>,
+    /// More could be mended.
+    pub unfinished: bool,
+}
+
+/// What was done at one place of the file that was read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Change {
+    pub place: Place,
+    pub pointer: String,
+    pub words: String,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}  {}  {}", self.place, shown(&self.pointer), shown(&self.words))
+    }
+}
+
+/// Mends a text that stands at this place of its file, and puts it on one line if it is JSON.
+pub fn mend(examiner: &Examiner, text: Vec<u8>, place: Place) -> Mended {
+    let mut mended = Mended { text, changes: Vec::new(), unfinished: false };
+    let is_json = rounds(examiner, &mut mended, place);
+    // In JSON a line break is white space, and no part of anything.
+    if is_json && mended.text.contains(&b'\n') {
+        mended.text.retain(|byte| !matches!(byte, b'\n' | b'\r'));
+    }
+    mended
+}
+
+/// Gives whether it is JSON at all.
+fn rounds(examiner: &Examiner, mended: &mut Mended, place: Place) -> bool {
+    let mut rounds: Vec<Vec<Edit>> = Vec::new();
+    let original = mended.text.clone();
+    let lines = Lines::new(&original, place);
+    loop {
+        let Some((value, remedies)) = examiner.remedies(&mended.text) else { return false };
+        let Ok(text) = str::from_utf8(&mended.text) else { return false };
+        let edits = edits(text, &value, remedies);
+        mended.unfinished = !edits.is_empty() && rounds.len() == ROUNDS;
+        if edits.is_empty() || mended.unfinished {
+            return true;
+        }
+        let changed = apply(text, &edits);
+        for Edit { range, pointer, words, .. } in &edits {
+            let at = rounds.iter().rev().fold(range.start, |at, edits| before(edits, at));
+            mended.changes.push(Change { place: lines.place(at), pointer: pointer.clone(), words: words.clone() });
+        }
+        mended.text = changed.into_bytes();
+        rounds.push(edits);
+    }
+}
+
+/// Other bytes instead of these.
+#[derive(Debug)]
+struct Edit {
+    range: Range<usize>,
+    with: String,
+    pointer: String,
+    words: String,
+}
+
+/// The edits of one round, in their order, none of which touches another.
+fn edits(text: &str, value: &Value, remedies: Vec<(String, Remedy)>) -> Vec<Edit> {
+    let located = remedies.into_iter().map(|(pointer, remedy)| (locate(text, &pointer), pointer, remedy));
+    let mut located: Vec<_> = located.collect();
+    located.sort_by_key(|(member, ..)| member.value.start);
+    let mut taken = BTreeSet::new();
+    let mut edits: Vec<_> = located
+        .into_iter()
+        .filter_map(|(member, pointer, remedy)| {
+            let raw = &text[member.value.clone()];
+            let (range, with, words) = match remedy {
+                Remedy::Rename(name) => {
+                    let (parent, _) = pointer.rsplit_once('/')?;
+                    let is_there = value.pointer(parent)?.get(&name).is_some();
+                    if is_there || !taken.insert((parent.to_owned(), name.clone())) {
+                        return None;
+                    }
+                    let name = Value::from(name).to_string();
+                    let words = format!("renamed to {name}");
+                    (member.key?, name, words)
+                }
+                Remedy::Quote => (member.value, format!("\"{raw}\""), format!("{raw} put into quotes")),
+                Remedy::Milliseconds => {
+                    let with = format!("{raw}000");
+                    let words = format!("{raw} seconds written as {with} milliseconds");
+                    (member.value, with, words)
+                }
+                Remedy::Remove => {
+                    let start = member.key.map_or(member.value.start, |key| key.start);
+                    (without_comma(text, start..member.value.end), String::new(), "null taken away".into())
+                }
+                _ => return None,
+            };
+            Some(Edit { range, with, pointer, words })
+        })
+        .collect();
+    let mut end = 0;
+    edits.retain(|edit| {
+        let is_apart = edit.range.start >= end;
+        if is_apart {
+            end = edit.range.end;
+        }
+        is_apart
+    });
+    edits
+}
+
+/// A member with the comma that parts it from the next one, or from the one before.
+fn without_comma(text: &str, member: Range<usize>) -> Range<usize> {
+    let rest = text[member.end..].trim_ascii_start();
+    if let Some(rest) = rest.strip_prefix(',') {
+        return member.start..text.len() - rest.trim_ascii_start().len();
+    }
+    let head = text[..member.start].trim_ascii_end();
+    head.strip_suffix(',').map_or(member.start, str::len)..member.end
+}
+
+fn apply(text: &str, edits: &[Edit]) -> String {
+    let mut changed = String::with_capacity(text.len() + 16 * edits.len());
+    let mut done = 0;
+    for Edit { range, with, .. } in edits {
+        changed.push_str(&text[done..range.start]);
+        changed.push_str(with);
+        done = range.end;
+    }
+    changed.push_str(&text[done..]);
+    changed
+}
+
+/// Where a byte stood before these edits.
+fn before(edits: &[Edit], after: usize) -> usize {
+    let mut shift = 0_isize;
+    for Edit { range, with, .. } in edits {
+        let start = range.start.saturating_add_signed(shift);
+        if after < start {
+            break;
+        }
+        if after < start + with.len() {
+            return range.start;
+        }
+        shift += with.len().cast_signed() - range.len().cast_signed();
+    }
+    after.saturating_add_signed(-shift)
+}

@@ -1,0 +1,85 @@
+//! The file of mended batches: one a line, and there only when it is whole.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use crate::exit::{self, Failure};
+use crate::input::Place;
+
+pub struct Output {
+    path: PathBuf,
+    writer: BufWriter<Box<dyn Write>>,
+    /// What becomes the file at the end.
+    unfinished: Option<Unfinished>,
+    /// Of the next byte.
+    place: Place,
+}
+
+/// A file that is taken away again if it is not finished.
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+impl Output {
+    /// `-` is standard output. What is there already is replaced at the end, unless it is read as well.
+    pub fn create(path: &Path, inputs: &[PathBuf]) -> exit::Result<Self> {
+        let failure = |error| Failure::file("write", path, &error);
+        let real = |path: &Path| fs::canonicalize(path).ok();
+        if real(path).is_some_and(|output| inputs.iter().any(|input| real(input).as_ref() == Some(&output))) {
+            return Err(Failure::usage(format!("--fix does not write to a file that it reads: {}", path.display())));
+        }
+        let (writer, unfinished): (Box<dyn Write>, _) = if path == Path::new("-") {
+            (Box::new(io::stdout()), None)
+        } else if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+            // A pipe or a terminal; a directory says for itself that it is one.
+            (Box::new(File::options().write(true).open(path).map_err(failure)?), None)
+        } else {
+            let mut name = path.file_name().unwrap_or_default().to_owned();
+            name.push(format!(".{}.unfinished", std::process::id()));
+            let beside = path.with_file_name(name);
+            let file = File::create_new(&beside).map_err(failure)?;
+            let unfinished = Unfinished(beside);
+            // Whoever may not read the events may not read them mended.
+            if let Some(metadata) =
+                inputs.first().and_then(|input| fs::metadata(input).ok()).filter(fs::Metadata::is_file)
+            {
+                file.set_permissions(metadata.permissions()).map_err(failure)?;
+            }
+            (Box::new(file), Some(unfinished))
+        };
+        let place = Place { offset: 0, line: 1, column: 1 };
+        Ok(Self { path: path.to_owned(), writer: BufWriter::new(writer), unfinished, place })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a batch, and gives the place where it stands. What is not JSON may have several lines, and keeps them.
+    pub fn write(&mut self, text: &[u8]) -> exit::Result<Place> {
+        let place = self.place;
+        let written = self.writer.write_all(text).and_then(|()| self.writer.write_all(b"\n"));
+        written.map_err(|error| self.failure(&error))?;
+        self.place.offset += text.len() as u64 + 1;
+        self.place.line += memchr::memchr_iter(b'\n', text).count() as u64 + 1;
+        Ok(place)
+    }
+
+    /// The file is there from now on.
+    pub fn finish(mut self) -> exit::Result<()> {
+        self.writer.flush().map_err(|error| self.failure(&error))?;
+        match self.unfinished.take() {
+            None => Ok(()),
+            Some(unfinished) => fs::rename(&unfinished.0, &self.path).map_err(|error| self.failure(&error)),
+        }
+    }
+
+    fn failure(&self, error: &io::Error) -> Failure {
+        Failure::file("write", &self.path, error)
+    }
+}

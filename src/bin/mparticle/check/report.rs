@@ -1,0 +1,26 @@
+//! What a form of output has to be able to say.
+
+use std::io;
+use std::path::Path;
+
+use super::summary::Summary;
+use super::{Format, json, sarif, text};
+use crate::input::{Examined, Fault, Place};
+
+/// Writes faults to stdout as they come, and keeps none of them.
+pub trait Report {
+    fn fault(&mut self, path: &Path, examined: &Examined, fault: &Fault) -> io::Result<()>;
+
+    /// A file, or the rest of it from this place, could not be read. It has been told on stderr.
+    fn unread(&mut self, path: &Path, place: Option<Place>, words: &str) -> io::Result<()>;
+
+    fn end(&mut self, summary: &Summary) -> io::Result<()>;
+}
+
+pub fn new(format: Format, quiet: bool) -> Box<dyn Report> {
+    match format {
+        Format::Text => Box::new(text::Text::new(quiet)),
+        Format::Json => Box::new(json::Json::new(quiet)),
+        Format::Sarif => Box::new(sarif::Sarif::new(quiet)),
+    }
+}

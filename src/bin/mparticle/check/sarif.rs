@@ -1,0 +1,158 @@
+//! Faults for code hosts: SARIF 2.1.0, written as they come.
+
+use std::io::{self, BufWriter, Stdout, Write};
+use std::path::Path;
+
+use mparticle::contract::Severity;
+use serde_json::{Value, json};
+
+use super::report::Report;
+use super::rules::{self, RULES};
+use super::summary::Summary;
+use super::word;
+use crate::input::{Examined, Fault, Lines, Place};
+
+/// Code hosts take no more results of one run.
+pub const MAX_RESULTS: u64 = 5000;
+
+const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
+
+pub struct Sarif {
+    stdout: BufWriter<Stdout>,
+    quiet: bool,
+    begun: bool,
+    /// One for each file that could not be read.
+    notifications: Vec<Value>,
+}
+
+impl Sarif {
+    pub fn new(quiet: bool) -> Self {
+        Self { stdout: BufWriter::new(io::stdout()), quiet, begun: false, notifications: Vec::new() }
+    }
+
+    /// Everything that stands before the first result.
+    fn begin(&mut self) -> io::Result<()> {
+        if self.begun {
+            return Ok(());
+        }
+        self.begun = true;
+        let rules: Vec<_> = RULES.iter().map(rule).collect();
+        let driver = json!({
+            "name": env!("CARGO_BIN_NAME"), "version": env!("CARGO_PKG_VERSION"),
+            "semanticVersion": env!("CARGO_PKG_VERSION"), "rules": rules,
+        });
+        write!(
+            self.stdout,
+            r#"{{"$schema":"{SCHEMA}","version":"2.1.0","runs":[{{"tool":{{"driver":{driver}}},"columnKind":"unicodeCodePoints","results":["#
+        )
+    }
+}
+
+impl Report for Sarif {
+    fn fault(&mut self, path: &Path, examined: &Examined, fault: &Fault) -> io::Result<()> {
+        if self.quiet {
+            return Ok(());
+        }
+        let separator = if self.begun { "," } else { "" };
+        self.begin()?;
+        let Place { offset, line, column } = fault.place;
+        let mut region = json!({ "startLine": line, "startColumn": column, "byteOffset": offset });
+        if !fault.range.is_empty() {
+            let end = Lines::new(&examined.text, examined.place).place(fault.range.end);
+            region["endLine"] = end.line.into();
+            region["endColumn"] = end.column.into();
+            region["byteLength"] = fault.range.len().into();
+        }
+        let mut result = json!({
+            "ruleId": fault.rule, "level": word(fault.severity), "message": { "text": fault.message },
+            "locations": [{ "physicalLocation": { "artifactLocation": { "uri": uri(path) }, "region": region } }],
+        });
+        if let Some(index) = rules::index(fault.rule) {
+            result["ruleIndex"] = index.into();
+        }
+        if !fault.pointer.is_empty() {
+            result["locations"][0]["logicalLocations"] = json!([{ "fullyQualifiedName": fault.pointer }]);
+        }
+        write!(self.stdout, "{separator}\n{result}")
+    }
+
+    fn unread(&mut self, path: &Path, place: Option<Place>, words: &str) -> io::Result<()> {
+        let mut location = json!({ "artifactLocation": { "uri": uri(path) } });
+        if let Some(Place { line, column, .. }) = place {
+            location["region"] = json!({ "startLine": line, "startColumn": column });
+        }
+        let mut notification = notification("unread", words);
+        notification["locations"] = json!([{ "physicalLocation": location }]);
+        self.notifications.push(notification);
+        Ok(())
+    }
+
+    fn end(&mut self, summary: &Summary) -> io::Result<()> {
+        self.begin()?;
+        if summary.unlisted > 0 {
+            let words = format!("{} more were found, which are not listed", summary.unlisted);
+            self.notifications.push(notification("unlisted", &words));
+        }
+        let invocation = json!({
+            "executionSuccessful": summary.unread == 0,
+            "toolExecutionNotifications": self.notifications,
+        });
+        writeln!(self.stdout, "\n],\"invocations\":[{invocation}]}}]}}")?;
+        self.stdout.flush()?;
+        eprintln!("{summary}");
+        Ok(())
+    }
+}
+
+fn rule(rule: &rules::Rule) -> Value {
+    json!({
+        "id": rule.id,
+        "shortDescription": { "text": rule.short },
+        "help": { "text": rule.help },
+        "defaultConfiguration": { "level": word(rule.severity) },
+    })
+}
+
+fn notification(rule: &str, words: &str) -> Value {
+    let level = if rule == "unread" { Severity::Error } else { Severity::Warning };
+    json!({ "level": word(level), "descriptor": { "id": rule }, "message": { "text": words } })
+}
+
+/// A file as a reference that holds for every checkout, if it was named relative to where one stands.
+fn uri(path: &Path) -> String {
+    if path == Path::new("-") {
+        return "stdin".into();
+    }
+    let mut uri = String::new();
+    if path.is_absolute() {
+        uri.push_str(if cfg!(windows) { "file:///" } else { "file://" });
+    }
+    let bytes = path.as_os_str().as_encoded_bytes();
+    for byte in bytes.strip_prefix(b"./").unwrap_or(bytes) {
+        match byte {
+            b'\\' if cfg!(windows) => uri.push('/'),
+            byte if byte.is_ascii_alphanumeric() || b"-._~/".contains(byte) => uri.push(char::from(*byte)),
+            byte => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_by_a_reference() {
+        for (path, expected) in [
+            ("a/b.ndjson", "a/b.ndjson"),
+            ("./a b.ndjson", "a%20b.ndjson"),
+            ("../é#?.json", "../%C3%A9%23%3F.json"),
+            ("a:b%", "a%3Ab%25"),
+            ("-", "stdin"),
+        ] {
+            assert_eq!(uri(Path::new(path)), expected);
+        }
+        assert_eq!(cfg!(unix).then(|| uri(Path::new("/tmp/a"))), cfg!(unix).then(|| "file:///tmp/a".into()));
+    }
+}

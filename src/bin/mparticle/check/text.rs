@@ -1,0 +1,64 @@
+//! Faults for people: the place, the words, and the piece of the line with a mark under it.
+
+use std::io::{self, BufWriter, Stdout, Write};
+use std::path::Path;
+
+use clap::builder::styling::{AnsiColor, Style};
+use mparticle::contract::Severity;
+
+use super::excerpt::{Excerpt, excerpt};
+use super::report::Report;
+use super::summary::Summary;
+use super::{path_of, shown, word};
+use crate::input::{Examined, Fault, Place};
+use crate::text::printable;
+
+pub struct Text {
+    stdout: BufWriter<Stdout>,
+    is_coloured: bool,
+    quiet: bool,
+}
+
+impl Text {
+    pub fn new(quiet: bool) -> Self {
+        let choice = anstream::AutoStream::choice(&io::stdout());
+        let is_coloured = choice != anstream::ColorChoice::Never;
+        Self { stdout: BufWriter::new(io::stdout()), is_coloured, quiet }
+    }
+}
+
+impl Report for Text {
+    fn fault(&mut self, path: &Path, examined: &Examined, fault: &Fault) -> io::Result<()> {
+        if self.quiet {
+            return Ok(());
+        }
+        let colour = match fault.severity {
+            Severity::Error => AnsiColor::Red,
+            Severity::Warning => AnsiColor::Yellow,
+        };
+        let bold = if self.is_coloured { Style::new().bold() } else { Style::new() };
+        let loud = if self.is_coloured { bold.fg_color(Some(colour.into())) } else { bold };
+        let Fault { place, rule, pointer, message, .. } = fault;
+        let (file, severity, message) = (printable(&path_of(path)), word(fault.severity), printable(message));
+        write!(self.stdout, "{bold}{file}:{place}{bold:#}  {loud}{severity}[{rule}]{loud:#}")?;
+        if !pointer.is_empty() {
+            write!(self.stdout, "  {}", shown(pointer))?;
+        }
+        writeln!(self.stdout, "  {message}")?;
+        if let Some(Excerpt { line, before, width }) = excerpt(&examined.text, fault.range.clone()) {
+            let mark = "^".repeat(width);
+            writeln!(self.stdout, "    {line}\n    {:before$}{loud}{mark}{loud:#}", "")?;
+        }
+        Ok(())
+    }
+
+    fn unread(&mut self, _: &Path, _: Option<Place>, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn end(&mut self, summary: &Summary) -> io::Result<()> {
+        self.stdout.flush()?;
+        eprintln!("{summary}");
+        Ok(())
+    }
+}

@@ -1,0 +1,32 @@
+//! How much there can be to say of a body, known before anything is said.
+//!
+//! Whatever is wrong is told with its place, and a place has all the names above it. So a small body can be wrong in
+//! gigabytes: one long name over a long list is enough.
+
+use serde_json::Value;
+
+/// More than this is not looked at. It is several times what the largest batch of a sane shape comes to.
+const MOST: usize = 16 << 20;
+
+/// What one place costs besides its pointer.
+const PLACE: usize = 128;
+
+/// Whether everything in a value could be wrong and still be told.
+pub(super) fn is_bounded(value: &Value) -> bool {
+    spend(value, 0, MOST).is_some()
+}
+
+/// What is left of a budget, if it suffices.
+fn spend(value: &Value, pointer: usize, budget: usize) -> Option<usize> {
+    /// An index, or a slash.
+    const STEP: usize = 4;
+    let budget = budget.checked_sub(pointer + PLACE)?;
+    match value {
+        Value::Array(items) => items.iter().try_fold(budget, |budget, item| spend(item, pointer + STEP, budget)),
+        Value::Object(members) => {
+            let mut members = members.iter();
+            members.try_fold(budget, |budget, (name, value)| spend(value, pointer + name.len() + STEP, budget))
+        }
+        _ => Some(budget),
+    }
+}

@@ -1,0 +1,100 @@
+//! What `tracing` is told of the counts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Mutex;
+
+use tokio::time::{Instant, sleep};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+use super::*;
+use crate::delivery::memory::{accepted, refused};
+
+/// The numbers of an event, by their names.
+type Numbers = BTreeMap<&'static str, u64>;
+
+/// Notes the numbers of the uploader's counts, and when they came.
+#[derive(Clone, Default)]
+struct Listener(Arc<Mutex<Vec<(Instant, Numbers)>>>);
+
+impl Listener {
+    fn heard(&self) -> Vec<(Instant, Numbers)> {
+        self.0.lock().expect("what was heard").clone()
+    }
+}
+
+struct Reading(Numbers);
+
+impl Visit for Reading {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.0.insert(field.name(), value);
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+}
+
+impl Subscriber for Listener {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "mparticle::uploader"
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut reading = Reading(Numbers::new());
+        event.record(&mut reading);
+        self.0.lock().expect("what was heard").push((Instant::now(), reading.0));
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_counts_are_told_once_a_second_and_only_when_they_change() {
+    let listener = Listener::default();
+    let _guard = tracing::subscriber::set_default(listener.clone());
+    let road = Memory::taking(|request| {
+        (SECOND / 10, if request.ids.contains(&"7".to_owned()) { refused(400) } else { accepted() })
+    });
+    let rig = rig(road, settings());
+    sleep(3 * SECOND).await;
+    assert!(listener.heard().is_empty(), "nothing is new");
+    for n in 0..100 {
+        rig.try_send(batch(n, n)).expect("room");
+        sleep(SECOND / 20).await;
+    }
+    sleep(60 * SECOND).await;
+
+    let heard = listener.heard();
+    assert!((5..=8).contains(&heard.len()), "5 seconds of sending, and silence: {heard:?}");
+    assert!(heard.windows(2).all(|pair| pair[1].0 - pair[0].0 >= SECOND && pair[1].1 != pair[0].1), "{heard:?}");
+    assert!(heard.iter().any(|(_, numbers)| numbers["pending"] > 0 && numbers["held_bytes"] > 0), "{heard:?}");
+    let (_, last) = heard.last().expect("an event");
+    let expected = [
+        ("accepted", 100),
+        ("delivered", 99),
+        ("dropped", 0),
+        ("held_bytes", 0),
+        ("pending", 0),
+        ("queued_batches", 0),
+        ("recovered", 0),
+        ("rejected", 1),
+        ("spooled", 0),
+    ];
+    assert_eq!(*last, Numbers::from(expected));
+
+    // At the end what is new is told at once.
+    rig.try_send(batch(100, 100)).expect("room");
+    rig.end(60 * SECOND).await;
+    assert_eq!(listener.heard().last().expect("an event").1["delivered"], 100);
+}
