@@ -317,6 +317,66 @@ fn the_environment_can_be_given_and_insisted_on() {
 }
 
 #[test]
+fn rows_of_csv_are_gathered_by_user_and_a_wrong_one_is_told() {
+    let server = MockServer::start_blocking();
+    let shell = Shell::new(server.url());
+    for name in ["orders.csv", "orders.toml"] {
+        shell.file(name, fs::read(Path::new("examples/csv").join(name)).expect("an example"));
+    }
+    for round in 0..2 {
+        let (code, _, stderr) = shell.send(&["--csv", "orders.toml", "orders.csv"]);
+        assert_eq!(code, Some(1), "{stderr}");
+        assert!(stderr.starts_with("orders.csv:6:74  column \"seats\"  \"many\" is not a number\n"), "{stderr}");
+        assert_eq!(server.counts().duplicates, 3 * round, "the same rows have the same ids");
+    }
+    let reject: Value = serde_json::from_str(&shell.read("orders.csv.rejects.ndjson")).expect("JSON");
+    assert_eq!((&reject["line"], &reject["faults"][0]["rule"]), (&6.into(), &"csv".into()));
+    assert!(reject["text"].as_str().expect("the row").starts_with("A-1004,"));
+    let batches = server.batches();
+    let users: Vec<_> = batches.iter().map(|batch| batch["user_identities"]["customer_id"].as_str()).collect();
+    assert_eq!(users, [Some("u-17"), Some("u-18"), Some("u-20")]);
+    assert_eq!(batches[0]["mpid"], 9_007_199_254_740_993_u64, "to the last digit");
+    assert_eq!(batches[0]["user_attributes"]["interests"], serde_json::json!(["tea", "ceramics"]));
+    let names: Vec<_> =
+        batches[0]["events"].as_array().expect("events").iter().map(|e| &e["data"]["event_name"]).collect();
+    assert_eq!(names, ["Order Placed", "Order Paid"], "one batch of one user");
+    assert_eq!(
+        batches[1]["events"][0]["data"]["custom_attributes"]["note"],
+        "Please ring twice.\nSecond floor, \"Müller\""
+    );
+    assert_eq!(batches[1]["events"][0]["data"]["timestamp_unixtime_ms"], 1_769_857_450_000_u64);
+
+    // The map is a part of what is sent: another one is another journey.
+    shell.file("other.toml", shell.read("orders.toml").replace("Order", "order") + "\n# changed\n");
+    let (code, _, stderr) = shell.send(&["--csv", "other.toml", "orders.csv", "--resume"]);
+    assert_eq!(code, Some(4), "{stderr}");
+    let (code, _, stderr) = shell.send(&["--csv", "orders.csv", "orders.csv"]);
+    assert_eq!(code, Some(2), "a map that is none: {stderr}");
+}
+
+#[test]
+fn killed_among_the_rows_and_resumed_every_row_arrives_once() {
+    let server = MockServer::builder().rate(200).keep(100_000, 1 << 28).start_blocking();
+    let shell = Shell::new(server.url());
+    let map = "environment = \"development\"\nidentities.customer_id = \"user\"\n[event]\ntype = \"screen_view\"\nname = { column = \"screen\" }\n";
+    let rows: String =
+        (0..25_000).fold("user,screen\n".to_owned(), |rows, row| rows + &format!("u{},{row}\n", row * 7 % 300));
+    shell.file("map.toml", map).file("rows.csv", rows);
+    for kill in 0..2 {
+        let before = server.counts().batches;
+        let mut child = shell.start(&["--csv", "map.toml", "rows.csv", "--resume"]);
+        eventually("some batches", || server.counts().batches > before + 50 * (kill + 1));
+        child.kill().expect("SIGKILL");
+        child.wait().expect("an end");
+    }
+    let (code, _, stderr) = shell.send(&["--csv", "map.toml", "rows.csv", "--resume", "--quiet"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let events = server.events();
+    let screens: HashSet<_> = events.iter().map(|event| event["data"]["screen_name"].to_string()).collect();
+    assert_eq!((events.len(), screens.len()), (25_000, 25_000), "each row once");
+}
+
+#[test]
 fn a_wrong_key_ends_it_at_once_and_shows_nothing_of_it() {
     let server = MockServer::builder().credentials("a-key", "a-secret").start_blocking();
     let shell = Shell::new(server.url());

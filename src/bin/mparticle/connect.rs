@@ -4,7 +4,7 @@ use std::env;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use mparticle::{Client, ClientBuilder, Error, Pod};
+use mparticle::{Client, ClientBuilder, Environment, Error, Pod};
 use tokio::runtime::{self, Runtime};
 
 use crate::exit::{self, Failure};
@@ -76,4 +76,9 @@ fn nothing_set(error: &Error) -> Failure {
 pub fn runtime() -> exit::Result<Runtime> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| Failure::system("start a runtime", &error))
+}
+
+/// The argument of every command that takes an environment.
+pub fn environment() -> impl TypedValueParser<Value = Environment> {
+    PossibleValuesParser::new(["development", "production"]).try_map(|name| name.parse::<Environment>())
 }

@@ -17,11 +17,11 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use chrono::Utc;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use mparticle::Environment;
 use mparticle::contract::Severity;
 
+use crate::connect;
 use crate::exit::{self, Exit, Failure};
 use crate::input::{self, Examined, Examiner, Frame, Place};
 use crate::text::printable;
@@ -61,7 +61,7 @@ pub struct Arguments {
     historical: bool,
 
     /// Of which environment batches are that name none; one that names another is an error
-    #[arg(long, value_name = "ENVIRONMENT", value_parser = environment())]
+    #[arg(long, value_name = "ENVIRONMENT", value_parser = connect::environment())]
     environment: Option<Environment>,
 
     /// End with exit code 1 for warnings too
@@ -101,11 +101,6 @@ enum Format {
 
 /// So many faults are listed for people unless they ask for more.
 const MOST_AS_TEXT: u64 = 1000;
-
-fn environment() -> impl TypedValueParser<Value = Environment> {
-    PossibleValuesParser::new(["production", "development"])
-        .map(|name| name.parse().expect("these are the names of the environments"))
-}
 
 /// Reads all files, and prints what is wrong with them.
 pub fn run(arguments: &Arguments) -> exit::Result {

@@ -130,7 +130,7 @@ impl User {
 #[derive(Args)]
 struct Sending {
     /// Whose data it is: the service keeps the two apart
-    #[arg(long, default_value = "development", value_parser = values::environment())]
+    #[arg(long, default_value = "development", value_parser = connect::environment())]
     environment: Environment,
 
     /// Print the JSON of the batch, and send nothing

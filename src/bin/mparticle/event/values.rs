@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use mparticle::types::{AttributeValue, UserAttributeValue};
-use mparticle::{CustomEventType, Environment, IdentityType, Product};
+use mparticle::{CustomEventType, IdentityType, Product};
 use serde::de::DeserializeOwned;
 
 pub type Attribute = (String, AttributeValue);
@@ -31,10 +31,6 @@ pub const CUSTOM_EVENT_TYPES: [&str; 10] = [
 
 pub fn custom_event_type() -> impl TypedValueParser<Value = CustomEventType> {
     PossibleValuesParser::new(CUSTOM_EVENT_TYPES).try_map(|name| name.parse::<CustomEventType>())
-}
-
-pub fn environment() -> impl TypedValueParser<Value = Environment> {
-    PossibleValuesParser::new(["development", "production"]).try_map(|name| name.parse::<Environment>())
 }
 
 /// An attribute of an event.

@@ -24,7 +24,7 @@ pub struct Batches {
 
 enum Texts {
     Json(Frames<Source>),
-    Csv(CsvBatches<Source>),
+    Csv(Box<CsvBatches<Source>>),
 }
 
 impl Batches {
@@ -35,7 +35,7 @@ impl Batches {
 
     /// Of a file of CSV.
     pub fn csv(batches: CsvBatches<Source>, examiner: Examiner) -> Self {
-        Self { texts: Texts::Csv(batches), examiner }
+        Self { texts: Texts::Csv(Box::new(batches)), examiner }
     }
 
     pub fn examiner(&self) -> Examiner {

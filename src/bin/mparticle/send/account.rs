@@ -231,7 +231,7 @@ mod tests {
             let mut ended = vec![false; ends.len()];
             for (number, &(delivered, at_once, id)) in ends.iter().enumerate() {
                 let offset = number as u64;
-                let read = Read { start: place(offset), next: place(offset + 1), events: 1 };
+                let read = Read { start: place(offset), next: Some(place(offset + 1)), events: 1 };
                 if at_once && !delivered {
                     account.rejected(read, format!("{number}\n").into_bytes());
                     ended[number] = true;

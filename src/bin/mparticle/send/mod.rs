@@ -72,7 +72,7 @@ pub struct Arguments {
     historical: bool,
 
     /// The environment of batches that name none; those that name another are rejected
-    #[arg(long)]
+    #[arg(long, value_parser = connect::environment())]
     environment: Option<Environment>,
 
     /// At most this many batches a second; without it, as fast as the service lets

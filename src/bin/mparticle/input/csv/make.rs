@@ -118,24 +118,27 @@ impl<'r> Cells<'r> {
     }
 
     fn event(&mut self, event: &Event) -> Option<AnyEvent> {
+        // All cells are read before the first that is missing ends it, so that all that is wrong is told at once.
+        let time = event.time.as_ref().and_then(|(column, format)| self.read(column, |text| format.time(text)));
+        let id = event.source_message_id.as_ref().and_then(|column| self.text(column));
+        let mut attributes = Vec::with_capacity(event.attributes.len());
+        for attribute in &event.attributes {
+            let kind = &attribute.kind;
+            let value = self.read(&attribute.column, |text| cells::value::<AttributeValue>(kind, text));
+            attributes.extend(value.map(|value| (&attribute.name, value)));
+        }
         /// The payloads share these setters by name, not by a trait.
         macro_rules! with_details {
             ($payload:expr) => {{
                 let mut payload = $payload;
-                if let Some((column, format)) = &event.time
-                    && let Some(time) = self.read(column, |text| format.time(text))
-                {
+                if let Some(time) = time {
                     payload = payload.at(time);
                 }
-                if let Some(id) = event.source_message_id.as_ref().and_then(|column| self.text(column)) {
+                if let Some(id) = id {
                     payload = payload.source_message_id(id);
                 }
-                for attribute in &event.attributes {
-                    let kind = &attribute.kind;
-                    let value = self.read(&attribute.column, |text| cells::value::<AttributeValue>(kind, text));
-                    if let Some(value) = value {
-                        payload = payload.attribute(&attribute.name, value);
-                    }
+                for (name, value) in attributes {
+                    payload = payload.attribute(name, value);
                 }
                 payload.into()
             }};

@@ -162,16 +162,16 @@ impl<R: Read> CsvBatches<R> {
             }
         };
         let text = batch_with(&made.head, made.event.as_deref().unwrap_or_default()).into_bytes();
-        let mut examined = examiner.examine(Frame::Text { place: row.place, text });
-        for fault in &mut examined.faults {
+        let mut seen = examiner.examine(Frame::Text { place: row.place, text });
+        for fault in &mut seen.faults {
             let column = self.map.column_of(&fault.pointer);
             fault.place = column.map_or(row.place, |column| row.place_of(column.at));
         }
-        if examined.is_wrong() {
-            examined.value = None;
-            window.reject(examined);
+        if seen.is_wrong() {
+            seen.value = None;
+            window.reject(seen);
         } else {
-            window.add(row.place, made, examined.faults);
+            window.add(row.place, made, seen.faults);
         }
     }
 

@@ -284,7 +284,9 @@ impl Scan {
             Ok(text) => text,
             Err(error) => {
                 let offset = error.utf8_error().valid_up_to();
-                return flawed(error.into_bytes(), offset, "this is not UTF-8".into());
+                let mut text = error.into_bytes();
+                text.truncate(text.len() - line_end);
+                return flawed(text, offset, "this is not UTF-8".into());
             }
         };
         text.truncate(text.len() - line_end);

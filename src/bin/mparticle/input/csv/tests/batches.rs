@@ -118,8 +118,9 @@ fn every_family_is_what_the_contract_takes() {
     }
     // No event at all: the user is sent, once.
     let users = "environment = \"development\"\n[identities]\nmp_deviceid = \"d\"\n[user_attributes]\nplan = \"p\"\n";
-    let told = all(open(users, "d,p\n1,a\n1,a\n"));
-    let batch = json!({ "environment": "development", "mp_deviceid": "1", "user_attributes": { "plan": "a" } });
+    let told =
+        all(open(users, "d,p\n00000000-0000-4000-8000-000000000001,a\n00000000-0000-4000-8000-000000000001,a\n"));
+    let batch = json!({ "environment": "development", "mp_deviceid": "00000000-0000-4000-8000-000000000001", "user_attributes": { "plan": "a" } });
     assert_eq!((told.len(), told[0].batch(), told[0].events), (1, batch, 0));
 }
 
@@ -157,7 +158,7 @@ fn batches_stay_within_the_limits() {
     let counts: Vec<_> = read(&rows).iter().map(|told| told.events).collect();
     assert_eq!(counts, [MAX_EVENTS as u64, MAX_EVENTS as u64, 50]);
     let long = "x".repeat(200);
-    let rows: String = (0..90).map(|_| format!("u,,,{},,\n", long.repeat(1))).collect();
+    let rows: String = (0..90).map(|_| format!("u,,,{long},,\n")).collect();
     assert_eq!(read(&rows).len(), 1);
     let map = MAP.replace("number = { column = \"number\", type = \"number\" }", "number = \"number\"");
     let rows: String = (0..90).map(|_| format!("u,,,A,,{}\n", "y".repeat(4000))).collect();

@@ -40,17 +40,17 @@ fn rows_are_told_with_their_places_wherever_the_reads_end() {
         // What quotes can hold, and a quote that opens nothing.
         (
             "\"a,\r\n\"\"b\"\"\",c\n5\" pipe,\"\"\n",
-            &["1:1 @0 [\"a,\\r\\n\\\"b\\\"\", \"c\"]", "3:1 @15 [\"5\\\" pipe\", \"\"]", "4:1 @26"],
+            &["1:1 @0 [\"a,\\r\\n\\\"b\\\"\", \"c\"]", "3:1 @14 [\"5\\\" pipe\", \"\"]", "4:1 @25"],
         ),
         ("\"\"\n", &["1:1 @0 [\"\"]", "2:1 @3"]),
         // What follows a quote costs its row.
         (
             "é,\"b\"c,\"\nd\n",
-            &["1:1 @0 \"é,\\\"b\\\"c,\\\"\" 1:6 something follows the closing quote", "2:1 @11 [\"d\"]", "3:1 @13"],
+            &["1:1 @0 \"é,\\\"b\\\"c,\\\"\" 1:6 something follows the closing quote", "2:1 @10 [\"d\"]", "3:1 @12"],
         ),
         (
             "\"a\"\r,b\nc",
-            &["1:1 @0 \"\\\"a\\\"\\r,b\" 1:4 something follows the closing quote", "2:1 @7 [\"c\"]", "2:2 @8"],
+            &["1:1 @0 \"\\\"a\\\"\\r,b\" 1:5 something follows the closing quote", "2:1 @7 [\"c\"]", "2:2 @8"],
         ),
         // What is never closed costs the rest, at the place where it opens.
         (
@@ -75,7 +75,7 @@ fn rows_are_told_with_their_places_wherever_the_reads_end() {
 fn a_row_without_end_is_passed_over() {
     for line in [vec![b'x'; 3 * MAX_TEXT_BYTES], vec![b','; 3 * MAX_TEXT_BYTES]] {
         let told = told(&[&line[..], b"\nb\n"].concat(), Dialect::default(), 100_000);
-        let expected = "1:1 @0 \"\" 1:1 3145728 bytes; a row of more than 1048576 is not looked at";
+        let expected = "1:1 @0 \"\" 1:1 3145729 bytes; a row of more than 1048576 is not looked at";
         assert_eq!(told, [expected, "2:1 @3145729 [\"b\"]", "3:1 @3145731"]);
     }
     let unclosed = [b"a,\"", &vec![b'\n'; 3 * MAX_TEXT_BYTES][..]].concat();
