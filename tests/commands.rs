@@ -35,6 +35,9 @@ fn sending_to(server: &MockServer) -> Command {
     command
 }
 
+/// Nobody listens there.
+const NOBODY: &str = "http://127.0.0.1:9";
+
 /// How it ended, and what it printed on both outputs.
 fn run(command: &mut Command) -> (i32, String, String) {
     let Output { status, stdout, stderr } = command.output().expect("the program");
@@ -271,6 +274,10 @@ mod event {
         assert_eq!(code, 1, "{words}");
         assert!(words.contains("error: the service answered 400 Bad Request"), "{words}");
 
+        let (code, out, words) = run(sending_to(&server).env("MPARTICLE_BASE_URL", NOBODY).args(NOTE));
+        assert_eq!((code, out.as_str()), (3, ""));
+        assert!(words.starts_with("error: no connection to the service: Connection refused"), "{words}");
+
         let other_key = MockServer::builder().credentials("other", "key").start_blocking();
         let (code, _, words) = run(sending_to(&other_key).args(NOTE));
         assert_eq!(code, 3, "{words}");
@@ -368,6 +375,13 @@ mod spool {
         let (code, _, words) = run(sending_to(&other_key).args(["spool", "retry", "--wait", "1"]).arg(&path));
         assert_eq!((code, left(&path)), (3, (2, 2)), "{words}");
         assert!(words.contains("error: the service answered 403"), "{words}");
+
+        let mut nobody = sending_to(&other_key);
+        nobody.env("MPARTICLE_BASE_URL", NOBODY).args(["spool", "retry", "--wait", "1"]).arg(&path);
+        let (code, _, words) = run(&mut nobody);
+        assert_eq!((code, left(&path)), (3, (2, 2)), "{words}");
+        let why = "the service took not all of it within 1 seconds: no connection to the service\n";
+        assert!(words.starts_with(why), "{words}");
     }
 
     #[test]

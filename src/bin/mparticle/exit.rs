@@ -1,7 +1,9 @@
 //! How a command ends: with an exit code that a script can rely on, and words for a person.
 
+use std::error::Error as _;
 use std::fmt;
 use std::io::{self, ErrorKind};
+use std::iter;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -89,8 +91,15 @@ impl From<Error> for Failure {
             Kind::Refused if matches!(status, Some(400 | 413 | 422)) => 1,
             _ => 3,
         };
-        Self { code, words: error.to_string() }
+        let reason = reason(&error).map_or_else(String::new, |reason| format!(": {reason}"));
+        Self { code, words: format!("{error}{reason}") }
     }
+}
+
+/// What the system says of a connection that could not be made, without the layers between.
+fn reason(error: &Error) -> Option<String> {
+    let causes = iter::successors(error.source(), |&cause| cause.source());
+    causes.last().filter(|_| error.kind() == Kind::Connect).map(ToString::to_string)
 }
 
 impl fmt::Display for Failure {

@@ -31,7 +31,10 @@ pub fn retry(retry: &Retry) -> exit::Result {
     let left = counts.spooled + counts.pending;
     match uploader.stopped() {
         Some(error) => eprintln!("error: {error}"),
-        None if left > 0 => eprintln!("the service took not all of it within {} seconds", retry.wait),
+        None if left > 0 => {
+            let why = uploader.trouble().map_or_else(String::new, |trouble| format!(": {trouble}"));
+            eprintln!("the service took not all of it within {} seconds{why}", retry.wait);
+        }
         None => {}
     }
     let (delivered, rejected, dropped) = (counts.delivered, counts.rejected, counts.dropped);

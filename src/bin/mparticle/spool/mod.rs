@@ -94,7 +94,8 @@ struct Retry {
     /// Directory of the spool; no program may have it open
     dir: PathBuf,
 
-    /// Send the dead letters too; those that are rejected again become dead letters again
+    /// Send the dead letters too; those that are rejected again become dead letters again. One older than 30 days could be
+    /// counted twice, if the service had taken it after all: it knows ids no longer than that for certain
     #[arg(long)]
     dead: bool,
 
