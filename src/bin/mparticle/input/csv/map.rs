@@ -283,7 +283,7 @@ fn required<'t, T>(
     name: &'static str,
     take: impl FnOnce(&mut Section<'t>, &'static str) -> Result<Option<T>, Wrong>,
 ) -> Result<T, Wrong> {
-    take(section, name)?.ok_or_else(|| Wrong::new(section.span.clone(), section.lacks(name)))
+    take(section, name)?.ok_or_else(|| section.lacks(name))
 }
 
 fn dialect(mut section: Section<'_>) -> Result<Dialect, Wrong> {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 /// What is wrong with a map, and about which bytes of it.
 #[derive(Debug)]
@@ -85,9 +85,17 @@ impl<'t> Section<'t> {
         }
     }
 
-    /// The words for a field that has to be there and is not.
-    pub fn lacks(&self, name: &str) -> String {
-        format!("it has no {}", self.path_of(name))
+    /// A field has to be there and is not: perhaps it is mistyped.
+    pub fn lacks(&self, name: &str) -> Wrong {
+        match self.table.keys().find(|left| nearest(left.get_ref(), &[name]).is_some()) {
+            Some(left) => self.unknown(left, &[name]),
+            None => Wrong::new(self.span.clone(), format!("it has no {}", self.path_of(name))),
+        }
+    }
+
+    fn unknown(&self, name: &Spanned<DeString<'_>>, known: &[&str]) -> Wrong {
+        let words = format!("unknown field {}: {}", self.path_of(name.get_ref()), choice(name.get_ref(), known));
+        Wrong::new(name.span(), words)
     }
 
     /// All fields, of a section whose names are free.
@@ -103,11 +111,7 @@ impl<'t> Section<'t> {
     /// What was not taken is unknown.
     pub fn end(self) -> Result<(), Wrong> {
         let Some(name) = self.table.keys().min_by_key(|name| name.span().start) else { return Ok(()) };
-        let words = match self.path.as_str() {
-            "" => format!("unknown field {}", name.get_ref()),
-            path => format!("unknown field {path}.{}", name.get_ref()),
-        };
-        Err(Wrong::new(name.span(), format!("{words}: {}", choice(name.get_ref(), &self.known))))
+        Err(self.unknown(name, &self.known))
     }
 }
 

@@ -38,7 +38,11 @@ fn what_is_wrong_with_a_map_is_told_with_its_place() {
         ("event = 5", "MAP:4:9  identities.event is not a text"),
         ("[event]\ntype = 5", "MAP:5:8  event.type is not a text"),
         ("[event]\ntype = \"screen_view\"", "MAP:4:1  it has no event.name"),
-        ("[event]\ntype = \"screen_view\"\nname = { colum = \"a\" }", "MAP:6:8  it has no event.name.column"),
+        (
+            "[event]\ntype = \"screen_view\"\nname = { colum = \"a\" }",
+            "MAP:6:10  unknown field event.name.colum: did you mean \"column\"?",
+        ),
+        ("[event]\ntype = \"screen_view\"\nname = {}", "MAP:6:8  it has no event.name.column"),
         (
             "[event]\ntype = \"custom_event\"\nname = \"a\"\ncustom_event_type = \"transactions\"",
             "MAP:7:21  there is no custom_event_type \"transactions\": did you mean \"transaction\"?",
