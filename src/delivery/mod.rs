@@ -197,7 +197,7 @@ impl<R: Road> Courier<R> {
             let tried = result.as_ref().map_or_else(Error::attempts, |_| 1);
             *attempts += tried;
             *requests += tried;
-            let decision = decide(attempt, result.as_ref(), batches.len(), &self.policy, (self.random)());
+            let decision = decide(attempt, result.as_ref(), batches.len(), &self.policy, || (self.random)());
             let error = match result {
                 Ok(accepted) => {
                     self.budget.earn();

@@ -26,14 +26,14 @@ pub(crate) enum Decision {
     GiveUp,
 }
 
-/// Decides after the attempt of this number, counted from 1, of a request of this many batches. `random` is drawn from
-/// 0 to 1.
+/// Decides after the attempt of this number, counted from 1, of a request of this many batches. `random` draws from 0 to 1,
+/// and only if there is a wait: most attempts succeed, and a number is a call to the system.
 pub(crate) fn decide(
     attempt: u32,
     outcome: Result<&Accepted, &Error>,
     batches: usize,
     policy: &RetryPolicy,
-    random: f64,
+    random: impl FnOnce() -> f64,
 ) -> Decision {
     let Err(error) = outcome else {
         return Decision::Delivered;
@@ -45,8 +45,8 @@ pub(crate) fn decide(
         Some(400 | 413 | 422) => Decision::Reject,
         _ if !error.is_retryable() => Decision::StopRoad,
         _ if attempt >= policy.max_attempts => Decision::GiveUp,
-        Some(429) => Decision::WaitForCredential(wait(attempt, error, policy, random)),
-        _ => Decision::Retry(wait(attempt, error, policy, random)),
+        Some(429) => Decision::WaitForCredential(wait(attempt, error, policy, random())),
+        _ => Decision::Retry(wait(attempt, error, policy, random())),
     }
 }
 
@@ -77,7 +77,7 @@ mod tests {
     }
 
     fn after(attempt: u32, outcome: &Result<Accepted, Error>, batches: usize, random: f64) -> Decision {
-        decide(attempt, outcome.as_ref(), batches, &RetryPolicy::new(), random)
+        decide(attempt, outcome.as_ref(), batches, &RetryPolicy::new(), || random)
     }
 
     const fn ms(ms: u64) -> Duration {
@@ -135,7 +135,7 @@ mod tests {
         }
         let endless = RetryPolicy::new().max_attempts(u32::MAX);
         for attempt in [32, 33, 1_000_000] {
-            assert_eq!(decide(attempt, outcome.as_ref(), 1, &endless, 1.0), Retry(ms(30_000)));
+            assert_eq!(decide(attempt, outcome.as_ref(), 1, &endless, || 1.0), Retry(ms(30_000)));
         }
     }
 
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(after(9, &status(503, None), 1, 0.0), Retry(ms(0)));
         assert_eq!(after(10, &status(503, None), 1, 0.0), GiveUp);
         assert_eq!(after(10, &status(429, Some(1)), 1, 0.0), GiveUp);
-        assert_eq!(decide(1, status(503, None).as_ref(), 1, &RetryPolicy::never(), 0.0), GiveUp);
+        assert_eq!(decide(1, status(503, None).as_ref(), 1, &RetryPolicy::never(), || 0.0), GiveUp);
         // What the batches are refused for does not depend on how often they were sent.
         assert_eq!(after(10, &status(400, None), 2, 0.0), Bisect);
         assert_eq!(after(10, &status(202, None), 2, 0.0), Delivered);
