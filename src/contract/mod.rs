@@ -94,6 +94,17 @@ pub enum Severity {
     Error,
 }
 
+impl Severity {
+    /// The word for it: `error` or `warning`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// What kind of trouble a [`Violation`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

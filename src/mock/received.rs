@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::contract::{Severity, Violation};
+use crate::contract::Violation;
 
 /// A request that came in, whatever was answered.
 #[derive(Clone, PartialEq)]
@@ -93,10 +93,7 @@ impl Received {
 
 fn violation(violation: &Violation) -> Value {
     json!({
-        "severity": match violation.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        },
+        "severity": violation.severity.name(),
         "pointer": violation.pointer,
         "message": violation.message,
         "event_index": violation.event.as_ref().map(|event| event.index),

@@ -4,7 +4,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
 use clap::Args;
-use mparticle::contract::{Severity, Violation};
 use mparticle::mock::{self, Counts, FaultPlan, MockServer, NotAFault, Received};
 
 use crate::connect;
@@ -140,7 +139,11 @@ impl Output {
             Self::Text => {
                 let mut lines = one_line(request);
                 for violation in request.violations.iter().take(MOST_VIOLATIONS) {
-                    lines.push_str(&format!("\n  {}: {}", word(violation), printable(&violation.to_string())));
+                    lines.push_str(&format!(
+                        "\n  {}: {}",
+                        violation.severity.name(),
+                        printable(&violation.to_string())
+                    ));
                 }
                 let more = request.violations.len().saturating_sub(MOST_VIOLATIONS);
                 if more > 0 {
@@ -202,11 +205,4 @@ fn one_line(request: &Received) -> String {
         line.push_str(&format!(", fault {fault}"));
     }
     line
-}
-
-fn word(violation: &Violation) -> &'static str {
-    match violation.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    }
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 use mparticle::contract::{EventPlace, Severity};
 use serde::Serialize;
 
+use super::path_of;
 use super::report::Report;
 use super::summary::Summary;
-use super::{path_of, word};
 use crate::input::{Examined, Fault, Place};
 
 pub struct Json {
@@ -65,7 +65,7 @@ impl Report for Json {
             line,
             column,
             offset,
-            severity: word(fault.severity),
+            severity: fault.severity.name(),
             rule: fault.rule,
             pointer: &fault.pointer,
             message: &fault.message,
@@ -81,7 +81,7 @@ impl Report for Json {
             line,
             column,
             offset,
-            severity: word(Severity::Error),
+            severity: Severity::Error.name(),
             rule: "unread",
             pointer: "",
             message: words,

@@ -19,7 +19,6 @@ use std::path::{Path, PathBuf};
 use chrono::Utc;
 use clap::{Args, ValueEnum};
 use mparticle::Environment;
-use mparticle::contract::Severity;
 
 use crate::connect;
 use crate::exit::{self, Exit, Failure};
@@ -257,12 +256,4 @@ fn shown(text: &str) -> String {
 /// As the file was named.
 fn path_of(path: &Path) -> String {
     path.to_string_lossy().into_owned()
-}
-
-/// The word for machines and people.
-fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    }
 }

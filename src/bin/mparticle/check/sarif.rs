@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::report::Report;
 use super::rules::{self, RULES};
 use super::summary::Summary;
-use super::word;
 use crate::input::{Examined, Fault, Lines, Place};
 
 /// Code hosts take no more results of one run.
@@ -64,7 +63,7 @@ impl Report for Sarif {
             region["byteLength"] = fault.range.len().into();
         }
         let mut result = json!({
-            "ruleId": fault.rule, "level": word(fault.severity), "message": { "text": fault.message },
+            "ruleId": fault.rule, "level": fault.severity.name(), "message": { "text": fault.message },
             "locations": [{ "physicalLocation": { "artifactLocation": { "uri": uri(path) }, "region": region } }],
         });
         if let Some(index) = rules::index(fault.rule) {
@@ -109,13 +108,13 @@ fn rule(rule: &rules::Rule) -> Value {
         "id": rule.id,
         "shortDescription": { "text": rule.short },
         "help": { "text": rule.help },
-        "defaultConfiguration": { "level": word(rule.severity) },
+        "defaultConfiguration": { "level": rule.severity.name() },
     })
 }
 
 fn notification(rule: &str, words: &str) -> Value {
     let level = if rule == "unread" { Severity::Error } else { Severity::Warning };
-    json!({ "level": word(level), "descriptor": { "id": rule }, "message": { "text": words } })
+    json!({ "level": level.name(), "descriptor": { "id": rule }, "message": { "text": words } })
 }
 
 /// A file as a reference that holds for every checkout, if it was named relative to where one stands.

@@ -6,7 +6,6 @@ use std::fmt::{self, Write};
 use mparticle::contract::Severity;
 use serde_json::{Value, json};
 
-use super::word;
 use crate::input::Examined;
 
 /// Counts, of whatever size the files are.
@@ -60,7 +59,7 @@ impl Summary {
         let rules: Vec<_> = self
             .faults
             .iter()
-            .map(|((severity, rule), count)| json!({ "rule": rule, "severity": word(severity.0), "count": count }))
+            .map(|((severity, rule), count)| json!({ "rule": rule, "severity": severity.0.name(), "count": count }))
             .collect();
         let mut summary = json!({
             "files": self.files, "unread": self.unread, "batches": self.batches, "events": self.events,
@@ -89,7 +88,7 @@ impl fmt::Display for Summary {
         writeln!(f, "{words}")?;
         let longest = self.faults.keys().map(|(_, rule)| rule.len()).max().unwrap_or(0);
         for ((severity, rule), count) in &self.faults {
-            writeln!(f, "  {:<7}  {rule:<longest$}  {count:>7}", word(severity.0))?;
+            writeln!(f, "  {:<7}  {rule:<longest$}  {count:>7}", severity.0.name())?;
         }
         if self.fixing {
             writeln!(f, "{} mended", counted(self.mended, "place"))?;

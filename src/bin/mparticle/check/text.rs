@@ -9,7 +9,7 @@ use mparticle::contract::Severity;
 use super::excerpt::{Excerpt, excerpt};
 use super::report::Report;
 use super::summary::Summary;
-use super::{path_of, shown, word};
+use super::{path_of, shown};
 use crate::input::{Examined, Fault, Place};
 use crate::text::printable;
 
@@ -39,7 +39,7 @@ impl Report for Text {
         let bold = if self.is_coloured { Style::new().bold() } else { Style::new() };
         let loud = if self.is_coloured { bold.fg_color(Some(colour.into())) } else { bold };
         let Fault { place, rule, pointer, message, .. } = fault;
-        let (file, severity, message) = (printable(&path_of(path)), word(fault.severity), printable(message));
+        let (file, severity, message) = (printable(&path_of(path)), fault.severity.name(), printable(message));
         write!(self.stdout, "{bold}{file}:{place}{bold:#}  {loud}{severity}[{rule}]{loud:#}")?;
         if !pointer.is_empty() {
             write!(self.stdout, "  {}", shown(pointer))?;

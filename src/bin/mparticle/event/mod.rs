@@ -186,12 +186,8 @@ fn check(batch: &SealedBatch) -> exit::Result<bool> {
     let body = serde_json::from_slice(batch.json()).map_err(|_| Failure::usage("the batch has no JSON form"))?;
     let mut right = true;
     for violation in contract::check_batch(&body) {
-        let word = match violation.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
         right &= violation.severity != Severity::Error;
-        eprintln!("{word}: {}", printable(&violation.to_string()));
+        eprintln!("{}: {}", violation.severity.name(), printable(&violation.to_string()));
     }
     Ok(right)
 }
