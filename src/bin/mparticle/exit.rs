@@ -80,6 +80,11 @@ impl Failure {
     }
 }
 
+/// What was to be written to stdout was written, or not.
+pub fn written(result: io::Result<()>) -> Result {
+    result.map_or_else(|error| Failure::output(&error), |()| Ok(Exit::Done))
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let status = error.status().map(|status| status.as_u16());
@@ -94,6 +99,12 @@ impl From<Error> for Failure {
         let reason = reason(&error).map_or_else(String::new, |reason| format!(": {reason}"));
         Self { code, words: format!("{error}{reason}") }
     }
+}
+
+/// What the service said of what it refused, or else what kept it from being sent. It may quote what was sent.
+pub fn said(error: &Error) -> String {
+    let said: Vec<_> = error.api_errors().iter().map(|said| said.message.as_str()).collect();
+    if said.is_empty() { error.to_string() } else { said.join("; ") }
 }
 
 /// What the system says of a connection that could not be made, without the layers between.

@@ -7,7 +7,7 @@ use clap::Args;
 use mparticle::mock::{self, Counts, FaultPlan, MockServer, NotAFault, Received};
 
 use crate::connect;
-use crate::exit::{self, Exit, Failure};
+use crate::exit::{self, Failure};
 use crate::signals;
 use crate::text::{line, printable};
 
@@ -109,7 +109,7 @@ pub fn run(arguments: Arguments) -> exit::Result {
         }
         output.end(&server.counts(), requests.missed())
     });
-    written.map_or_else(|error| Failure::output(&error), |()| Ok(Exit::Done))
+    exit::written(written)
 }
 
 fn plan(texts: &[String]) -> Result<FaultPlan, NotAFault> {

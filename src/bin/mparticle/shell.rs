@@ -1,7 +1,6 @@
 //! `mparticle completions` and `mparticle man`: what a shell and its user want to know of all commands.
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Args, Command};
@@ -9,6 +8,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 
 use crate::exit::{self, Exit, Failure};
+use crate::text;
 
 const COMPLETIONS: &str = "\
 Examples:
@@ -40,7 +40,7 @@ pub struct Manual {
 pub fn completions(arguments: &Completions, mut program: Command) -> exit::Result {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut program, "mparticle", &mut script);
-    print(&script)
+    exit::written(text::print(&script))
 }
 
 pub fn manual(arguments: &Manual, program: Command) -> exit::Result {
@@ -48,7 +48,7 @@ pub fn manual(arguments: &Manual, program: Command) -> exit::Result {
         None => {
             let mut page = Vec::new();
             Man::new(program).render(&mut page).map_err(|error| Failure::system("write the page", &error))?;
-            print(&page)
+            exit::written(text::print(&page))
         }
         Some(dir) => {
             fs::create_dir_all(dir).map_err(|error| Failure::file("make", dir, &error))?;
@@ -57,10 +57,4 @@ pub fn manual(arguments: &Manual, program: Command) -> exit::Result {
             Ok(Exit::Done)
         }
     }
-}
-
-fn print(bytes: &[u8]) -> exit::Result {
-    let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
-    written.map_or_else(|error| Failure::output(&error), |()| Ok(Exit::Done))
 }

@@ -1,11 +1,12 @@
 //! `mparticle spec`: the OpenAPI document that this program was built from.
 
-use std::io::{self, Write};
+use std::io;
 
 use clap::{Args, ValueEnum};
 use mparticle::contract;
 
-use crate::exit::{self, Exit, Failure};
+use crate::exit;
+use crate::text;
 
 /// As it is edited, with its comments.
 const YAML: &str = include_str!("../../../openapi/events.yaml");
@@ -41,23 +42,15 @@ enum Format {
 }
 
 pub fn run(arguments: &Arguments) -> exit::Result {
-    let written = match arguments {
-        Arguments { version: true, .. } => version().and_then(|version| print(&version, "\n")),
-        Arguments { strict: true, .. } => print(&contract::strict_document(), "\n"),
-        Arguments { format: Format::Json, .. } => print(contract::DOCUMENT, "\n"),
-        Arguments { format: Format::Yaml, .. } => print(YAML, ""),
-    };
-    written.map_or_else(|error| Failure::output(&error), |()| Ok(Exit::Done))
+    exit::written(match arguments {
+        Arguments { version: true, .. } => version().and_then(text::line),
+        Arguments { strict: true, .. } => text::line(contract::strict_document()),
+        Arguments { format: Format::Json, .. } => text::line(contract::DOCUMENT),
+        Arguments { format: Format::Yaml, .. } => text::print(YAML.as_bytes()),
+    })
 }
 
 fn version() -> io::Result<String> {
     let document: serde_json::Value = serde_json::from_str(contract::DOCUMENT)?;
     Ok(document["info"]["version"].as_str().unwrap_or_default().to_owned())
-}
-
-fn print(text: &str, end: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    stdout.write_all(end.as_bytes())?;
-    stdout.flush()
 }

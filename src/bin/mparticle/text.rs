@@ -7,9 +7,17 @@ pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// A line of data, which is there at once.
-pub fn line(text: &str) -> io::Result<()> {
+/// Data, which is there at once.
+pub fn print(data: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{text}")?;
+    stdout.write_all(data)?;
+    stdout.flush()
+}
+
+/// A line of data, which is there at once.
+pub fn line(data: impl AsRef<[u8]>) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(data.as_ref())?;
+    stdout.write_all(b"\n")?;
     stdout.flush()
 }

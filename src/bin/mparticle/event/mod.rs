@@ -5,7 +5,6 @@ mod values;
 
 pub use values::CUSTOM_EVENT_TYPES;
 
-use std::io::{self, Write};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -15,7 +14,7 @@ use serde_json::json;
 
 use crate::connect::{self, Connection};
 use crate::exit::{self, Exit, Failure};
-use crate::text::printable;
+use crate::text::{self, printable};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -169,7 +168,7 @@ impl<Family: Args> With<Family> {
         let batch = add(family, user.batch(sending.environment)).seal()?;
         let right = check(&batch)?;
         if sending.dry_run
-            && let Err(error) = print(batch.json())
+            && let Err(error) = text::line(batch.json())
         {
             return Failure::output(&error);
         }
@@ -208,16 +207,9 @@ fn send(batch: SealedBatch, connection: &Connection, json: bool) -> exit::Result
     let used = accepted.rate_limit_used();
     if json {
         let told = json!({ "source_request_id": id, "status": accepted.status().as_u16(), "rate_limit_used": used });
-        return print(told.to_string().as_bytes()).map_or_else(|error| Failure::output(&error), |()| Ok(Exit::Done));
+        return exit::written(text::line(told.to_string()));
     }
     let used = used.map_or_else(String::new, |used| format!(", {used} % of the rate limit used"));
     eprintln!("accepted: batch {id}{used}");
     Ok(Exit::Done)
-}
-
-fn print(json: &[u8]) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(json)?;
-    stdout.write_all(b"\n")?;
-    stdout.flush()
 }

@@ -8,6 +8,7 @@ use mparticle::Error;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::exit;
 use crate::input::{Fault, Place};
 
 /// A line of the file.
@@ -49,8 +50,7 @@ pub fn found(start: Place, text: &[u8], faults: &[Fault]) -> Vec<u8> {
 
 /// What the service refused.
 pub fn refused(start: Place, json: &[u8], error: &Error) -> Vec<u8> {
-    let said = error.api_errors().iter().map(|said| said.message.as_str()).collect::<Vec<_>>();
-    let message = if said.is_empty() { error.to_string() } else { said.join("; ") };
+    let message = exit::said(error);
     written(start, json, vec![Reason { rule: "service", line: None, column: None, pointer: "", message }])
 }
 

@@ -266,7 +266,7 @@ impl Sending<'_> {
         };
         if arguments.json {
             let line = progress::summary_json(self.file, &totals, ended);
-            text::line(&line.to_string()).or_else(|error| Failure::output(&error).map(drop))?;
+            exit::written(text::line(line.to_string()))?;
         }
         match stop {
             Stop::Ended(Ended::AtFaults(faults)) => eprintln!("{}", fault_line(&name, faults.iter())),

@@ -1,6 +1,6 @@
 //! Sending what is in a spool, and removing it. No program may have it open.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{Purge, Retry, is_a_spool};
 use crate::exit::{self, Exit, Failure};
-use crate::text::printable;
+use crate::text::{self, printable};
 
 /// Sends it all, for as long as was said.
 pub fn retry(retry: &Retry) -> exit::Result {
@@ -40,7 +40,7 @@ pub fn retry(retry: &Retry) -> exit::Result {
     let (delivered, rejected, dropped) = (counts.delivered, counts.rejected, counts.dropped);
     if retry.json {
         let told = json!({ "delivered": delivered, "rejected": rejected, "too_old": dropped, "left": left });
-        if let Err(error) = writeln!(io::stdout(), "{told}") {
+        if let Err(error) = text::line(told.to_string()) {
             return Failure::output(&error);
         }
     } else {
@@ -56,9 +56,7 @@ pub fn retry(retry: &Retry) -> exit::Result {
 /// Tells why a batch was not taken, in the words of whoever did not take it. They stay in the dead letters.
 fn tell(outcome: &Outcome) {
     let (Fate::Rejected(error) | Fate::Dropped(error)) = outcome.fate() else { return };
-    let said: Vec<_> = error.api_errors().iter().map(|said| printable(&said.message)).collect();
-    let said = if said.is_empty() { error.to_string() } else { said.join("; ") };
-    eprintln!("batch {}: {said}", printable(outcome.batch().source_request_id()));
+    eprintln!("batch {}: {}", printable(outcome.batch().source_request_id()), printable(&exit::said(error)));
 }
 
 /// Removes dead letters, or everything, once that is certain to be wanted.

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::Endpoint;
 use crate::exit::{self, Exit, Failure};
-use crate::text::printable;
+use crate::text::{self, printable};
 
 /// Prints a line for each record.
 pub fn list(dir: &Path, json: bool) -> exit::Result {
@@ -191,10 +191,10 @@ fn one_line(json: &[u8]) -> Cow<'_, [u8]> {
 }
 
 fn print(json: &[u8]) -> exit::Result {
-    let mut stdout = io::stdout().lock();
     // What is sent is not to steer the terminal; a file gets the very bytes.
-    let text: Cow<'_, [u8]> =
-        if stdout.is_terminal() { printable(&String::from_utf8_lossy(json)).into_bytes().into() } else { json.into() };
-    let written = stdout.write_all(&text).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush());
-    written.map_or_else(|error| Failure::output(&error), |()| Ok(Exit::Done))
+    exit::written(if io::stdout().is_terminal() {
+        text::line(printable(&String::from_utf8_lossy(json)))
+    } else {
+        text::line(json)
+    })
 }
