@@ -104,7 +104,7 @@ const MOST_AS_TEXT: u64 = 1000;
 /// Reads all files, and prints what is wrong with them.
 pub fn run(arguments: &Arguments) -> exit::Result {
     let format = if arguments.json { Format::Json } else { arguments.format };
-    let on_stdout = arguments.fix.as_deref() == Some(Path::new("-"));
+    let on_stdout = arguments.fix.as_deref().is_some_and(input::is_dash);
     if on_stdout && format != Format::Text {
         return Err(Failure::usage("--fix - writes the batches to standard output, where the faults would go"));
     }

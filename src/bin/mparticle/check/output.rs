@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::exit::{self, Failure};
-use crate::input::Place;
+use crate::input::{Place, is_dash};
 
 pub struct Output {
     path: PathBuf,
@@ -33,7 +33,7 @@ impl Output {
         if real(path).is_some_and(|output| inputs.iter().any(|input| real(input).as_ref() == Some(&output))) {
             return Err(Failure::usage(format!("--fix does not write to a file that it reads: {}", path.display())));
         }
-        let (writer, unfinished): (Box<dyn Write>, _) = if path == Path::new("-") {
+        let (writer, unfinished): (Box<dyn Write>, _) = if is_dash(path) {
             (Box::new(io::stdout()), None)
         } else if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
             // A pipe or a terminal; a directory says for itself that it is one.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::report::Report;
 use super::rules::{self, RULES};
 use super::summary::Summary;
-use crate::input::{Examined, Fault, Lines, Place};
+use crate::input::{Examined, Fault, Lines, Place, is_dash};
 
 /// Code hosts take no more results of one run.
 pub const MAX_RESULTS: u64 = 5000;
@@ -119,7 +119,7 @@ fn notification(rule: &str, words: &str) -> Value {
 
 /// A file as a reference that holds for every checkout, if it was named relative to where one stands.
 fn uri(path: &Path) -> String {
-    if path == Path::new("-") {
+    if is_dash(path) {
         return "stdin".into();
     }
     let mut uri = String::new();

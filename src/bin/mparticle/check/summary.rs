@@ -36,8 +36,7 @@ impl Summary {
     pub fn count(&mut self, examined: &Examined, is_batch: bool) {
         self.batches += u64::from(is_batch);
         self.wrong += u64::from(is_batch && examined.is_wrong());
-        let events = examined.value.as_ref().and_then(|batch| batch["events"].as_array());
-        self.events += events.map_or(0, |events| events.len() as u64);
+        self.events += examined.events();
         for fault in &examined.faults {
             *self.faults.entry((std::cmp::Reverse(fault.severity), fault.rule)).or_default() += 1;
         }

@@ -77,8 +77,7 @@ impl Iterator for Batches {
                 let frame = frames.next()?;
                 Some(frame.map(|frame| {
                     let examined = self.examiner.examine(frame);
-                    let events = examined.value.as_ref().and_then(|batch| batch["events"].as_array());
-                    Reading { events: events.map_or(0, Vec::len) as u64, examined, next: Some(frames.place()) }
+                    Reading { events: examined.events(), examined, next: Some(frames.place()) }
                 }))
             }
         }

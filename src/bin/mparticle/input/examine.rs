@@ -64,6 +64,12 @@ impl Examined {
         self.faults.iter().any(|fault| fault.severity == Severity::Error)
     }
 
+    /// How many events it has.
+    pub fn events(&self) -> u64 {
+        let events = self.value.as_ref().and_then(|batch| batch["events"].as_array());
+        events.map_or(0, |events| events.len() as u64)
+    }
+
     /// A place of a file where there is no text.
     pub fn unread(place: Place, rule: &'static str, message: String) -> Self {
         Self { place, text: Vec::new(), value: None, faults: vec![Fault::new(place, rule, message)] }
@@ -181,12 +187,8 @@ impl Examiner {
 }
 
 impl Fault {
-    /// Something about a batch as a whole.
-    pub fn of_batch(place: Place, rule: &'static str, message: String) -> Self {
-        Self::new(place, rule, message)
-    }
-
-    fn new(place: Place, rule: &'static str, message: String) -> Self {
+    /// An error about a batch as a whole.
+    pub fn new(place: Place, rule: &'static str, message: String) -> Self {
         let (pointer, range) = (String::new(), 0..0);
         Self { severity: Severity::Error, rule, place, range, pointer, message, event: None, remedy: None }
     }

@@ -78,8 +78,7 @@ pub fn locate(text: &str, pointer: &str) -> Member {
     let trimmed = text.trim_ascii();
     let start = trimmed.as_ptr() as usize - text.as_ptr() as usize;
     let mut found = Member { key: None, value: start..start + trimmed.len() };
-    for token in pointer.split('/').skip(1) {
-        let token = token.replace("~1", "/").replace("~0", "~");
+    for token in tokens(pointer) {
         match step(&text[found.value.clone()], &token) {
             Some(Member { key, value }) => {
                 let base = found.value.start;
@@ -90,6 +89,11 @@ pub fn locate(text: &str, pointer: &str) -> Member {
         }
     }
     found
+}
+
+/// The names and numbers that a JSON pointer leads through, with their escapes undone.
+pub fn tokens(pointer: &str) -> impl Iterator<Item = String> + '_ {
+    pointer.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~"))
 }
 
 /// One step down. Names are compared as they read, with their escapes undone.

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::bufread::MultiGzDecoder;
 use zstd::stream::read::Decoder;
 
+use super::is_dash;
+
 const BUFFER_BYTES: usize = 128 * 1024;
 
 const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
@@ -27,7 +29,7 @@ pub struct Source {
 impl Source {
     /// Opens a file, or stdin for `-`.
     pub fn open(path: &Path) -> io::Result<Self> {
-        if path.as_os_str() == "-" {
+        if is_dash(path) {
             return Self::new(io::stdin(), None);
         }
         let file = File::open(path)?;

@@ -70,7 +70,7 @@ impl Feed {
             Ok(sealed) => sealed,
             // What was checked can be sealed; should the two ever differ, the batch is not lost.
             Err(error) => {
-                let fault = Fault::of_batch(examined.place, "batch", error.to_string());
+                let fault = Fault::new(examined.place, "batch", error.to_string());
                 self.reject(read, &[], &[fault]);
                 return None;
             }

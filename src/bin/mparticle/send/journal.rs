@@ -122,9 +122,7 @@ impl Journal {
             return Ok(());
         }
         let content = Content { version: VERSION, identity: self.identity.clone(), mark };
-        let mut name = self.path.clone().into_os_string();
-        name.push(".new");
-        let new = PathBuf::from(name);
+        let new = beside(&self.path, ".new");
         let mut file = private().create(true).write(true).truncate(true).open(&new)?;
         file.write_all(&serde_json::to_vec(&content)?)?;
         file.sync_data()?;

@@ -13,7 +13,7 @@ mod progress;
 mod rejects;
 mod sending;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 
@@ -22,7 +22,7 @@ use mparticle::Environment;
 
 use crate::connect::{self, Connection};
 use crate::exit::{self, Exit, Failure};
-use crate::input::MapFile;
+use crate::input::{MapFile, is_dash};
 use crate::signals;
 use sending::{Sending, Told};
 
@@ -122,7 +122,7 @@ pub fn run(arguments: Arguments) -> exit::Result {
     if arguments.files.len() > 1 && arguments.rejects.is_some() {
         return Err(Failure::usage("--rejects is for one file"));
     }
-    if arguments.resume && arguments.files.iter().any(|file| is_stdin(file)) {
+    if arguments.resume && arguments.files.iter().any(|file| is_dash(file)) {
         return Err(Failure::usage("--resume needs a file: stdin cannot be read again"));
     }
     let map = arguments.csv.as_deref().map(|path| MapFile::read(path, arguments.environment)).transpose()?;
@@ -139,10 +139,6 @@ pub fn run(arguments: Arguments) -> exit::Result {
         }
     }
     Ok(exit)
-}
-
-fn is_stdin(file: &Path) -> bool {
-    file.as_os_str() == "-"
 }
 
 /// The second signal ends the program at once: the journal is of the last second, and that is safe.

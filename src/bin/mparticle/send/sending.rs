@@ -13,14 +13,14 @@ use chrono::Utc;
 use mparticle::contract::Severity;
 use mparticle::{Client, Error, Fate, Outcome, Uploader};
 
+use super::Arguments;
 use super::account::{Account, End};
 use super::feed::{Ended, Feed};
 use super::journal::{self, Journal, Mark};
 use super::progress::{self, Progress};
 use super::rejects::{self, Rejects};
-use super::{Arguments, is_stdin};
 use crate::exit::{self, Exit, Failure};
-use crate::input::{self, Batches, Examined, Examiner, Fault, MapFile, Source};
+use crate::input::{self, Batches, Examined, Examiner, Fault, MapFile, Source, is_dash};
 use crate::text;
 
 /// How often the bar moves.
@@ -91,15 +91,10 @@ impl Sending<'_> {
             uploader.shutdown(LAST).wait();
         }
         progress.end();
-        let before = mark;
-        let mark = account.mark(matches!(stop, Ok(Stop::Ended(Ended::AtTheEnd))));
-        let mark = mark.map_err(|error| Failure::file("write", &rejects_path, &error))?;
-        if before.complete && mark == before && !arguments.quiet {
+        let at_the_end = matches!(stop, Ok(Stop::Ended(Ended::AtTheEnd)));
+        let reached = self.write_down(&account, at_the_end, journal.as_mut())?;
+        if mark.complete && reached == mark && !arguments.quiet {
             eprintln!("{}: nothing is new since it was sent", self.name());
-        }
-        if let Some(journal) = &mut journal {
-            let path = journal.path().to_owned();
-            journal.write(mark).map_err(|error| Failure::file("write", &path, &error))?;
         }
         self.tell(stop?, &account, &progress)
     }
@@ -118,7 +113,7 @@ impl Sending<'_> {
     /// The file's journal, and where to begin.
     fn journal(&self) -> Result<(Option<Journal>, Mark), Failure> {
         let Self { arguments, file, .. } = self;
-        if arguments.dry_run || is_stdin(file) || !file.is_file() {
+        if arguments.dry_run || is_dash(file) || !file.is_file() {
             return Ok((None, Mark::default()));
         }
         let mut road = String::from(if arguments.historical { "historical" } else { "events" });
@@ -140,7 +135,7 @@ impl Sending<'_> {
     }
 
     fn rejects_path(&self) -> PathBuf {
-        let file = if is_stdin(self.file) { Path::new("stdin") } else { self.file };
+        let file = if is_dash(self.file) { Path::new("stdin") } else { self.file };
         self.arguments.rejects.clone().unwrap_or_else(|| journal::beside(file, ".rejects.ndjson"))
     }
 
@@ -244,13 +239,20 @@ impl Sending<'_> {
             if let Some(error) = trouble.filter(|_| moved.elapsed() >= patience) {
                 return Ok(Stop::GaveUp(error));
             }
-            if let Some(journal) = journal.as_deref_mut().filter(|_| written.elapsed() >= JOURNAL) {
-                let mark = account.mark(false).map_err(|error| Failure::file("write", &self.rejects_path(), &error))?;
-                let path = journal.path().to_owned();
-                journal.write(mark).map_err(|error| Failure::file("write", &path, &error))?;
+            if journal.is_some() && written.elapsed() >= JOURNAL {
+                self.write_down(account, false, journal.as_deref_mut())?;
                 written = Instant::now();
             }
         }
+    }
+
+    /// Up to where all have their end: the rejects on the disk first, then the journal, if there is one.
+    fn write_down(&self, account: &Account, at_the_end: bool, journal: Option<&mut Journal>) -> exit::Result<Mark> {
+        let mark = account.mark(at_the_end).map_err(|error| Failure::file("write", &self.rejects_path(), &error))?;
+        if let Some(journal) = journal {
+            journal.write(mark).map_err(|error| Failure::file("write", journal.path(), &error))?;
+        }
+        Ok(mark)
     }
 
     /// Says what was done, and gives the exit code.
@@ -284,14 +286,14 @@ impl Sending<'_> {
                 text::printable(&self.rejects_path().to_string_lossy())
             );
         }
-        if !matches!(exit, Exit::Done | Exit::Findings) && !is_stdin(self.file) && !arguments.dry_run {
+        if !matches!(exit, Exit::Done | Exit::Findings) && !is_dash(self.file) && !arguments.dry_run {
             eprintln!("{name}: --resume sends the rest");
         }
         Ok(exit)
     }
 
     fn name(&self) -> String {
-        if is_stdin(self.file) { "stdin".to_owned() } else { text::printable(&self.file.to_string_lossy()) }
+        if is_dash(self.file) { "stdin".to_owned() } else { text::printable(&self.file.to_string_lossy()) }
     }
 }
 

@@ -7,6 +7,7 @@ use mparticle::{CustomEventType, Environment, IdentityType};
 use super::cells::{Kind, TimeFormat, quoted};
 use super::rows::{Dialect, Row};
 use super::toml::{Section, Text, Wrong, choice};
+use crate::input::place::tokens;
 
 /// A column of the file, by the name in its header.
 #[derive(Clone, Debug)]
@@ -124,8 +125,7 @@ impl Map {
 
     /// The column that a JSON pointer into a batch of one row leads to.
     pub fn column_of(&self, pointer: &str) -> Option<&Column> {
-        let tokens: Vec<_> =
-            pointer.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~")).collect();
+        let tokens: Vec<_> = tokens(pointer).collect();
         let tokens: Vec<_> = tokens.iter().map(String::as_str).collect();
         let identity =
             |wanted| self.identities.iter().find(|(identity, _)| *identity == wanted).map(|(_, column)| column);

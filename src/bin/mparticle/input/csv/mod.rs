@@ -191,7 +191,7 @@ impl<R: Read> CsvBatches<R> {
 }
 
 fn fault(place: Place, words: String) -> Fault {
-    Fault::of_batch(place, RULE, words)
+    Fault::new(place, RULE, words)
 }
 
 fn count(number: usize, what: &str) -> String {
