@@ -77,7 +77,7 @@ pub const RULES: [Rule; 27] = [
     warning("no-identity", "Nobody's batch", "Name a user by an identity or an mpid, or a device by one of its ids."),
     error("historical-without-events", "A historical batch without events", "The service does not process it."),
     error("historical-without-time", "A historical event without a time", "The service does not process its batch."),
-    warning(
+    error(
         "historical-too-young",
         "A historical event of the last 72 hours",
         "Send it as it happens, or send it later.",

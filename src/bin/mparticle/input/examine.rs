@@ -1,5 +1,6 @@
 //! What is wrong with the text of a batch, and where: the JSON itself, then the contract, then what was asked for.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
@@ -132,7 +133,12 @@ impl Examiner {
             return Vec::new();
         }
         let count = violations.len();
-        let mut faults: Vec<_> = violations.into_iter().take(MAX_FAULTS).map(Fault::from).collect();
+        let mut faults: Vec<_> = violations.into_iter().map(Fault::from).collect();
+        // Of many the gravest are told: a batch is wrong for an error behind a hundred warnings too.
+        if count > MAX_FAULTS {
+            faults.sort_by_key(|fault| Reverse(fault.severity));
+            faults.truncate(MAX_FAULTS);
+        }
         faults.extend(of_environment.into_iter().chain(of_size));
         for fault in &mut faults {
             let member = locate(json, &fault.pointer);

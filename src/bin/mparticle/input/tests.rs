@@ -277,6 +277,26 @@ fn a_text_that_is_wrong_everywhere_is_bounded() {
 }
 
 #[test]
+fn an_error_behind_many_warnings_is_one_all_the_same() {
+    let now = chrono::Utc::now();
+    let examiner = Examiner { historical: Some(now), ..Examiner::default() };
+    let event = |name: usize, hours: i64| {
+        let (name, time) = ("x".repeat(name), now.timestamp_millis() - hours * 3_600_000);
+        format!(
+            r#"{{"event_type":"custom_event","data":{{"event_name":"{name}","custom_event_type":"other","timestamp_unixtime_ms":{time}}}}}"#
+        )
+    };
+    let mut events = vec![event(300, 100); 150];
+    events.push(event(1, 1));
+    let text = format!(r#"{{"environment":"development","mpid":1,"events":[{}]}}"#, events.join(","));
+    let place = Place { offset: 0, line: 1, column: 1 };
+    let examined = examiner.examine(Frame::Text { place, text: text.into_bytes() });
+    let errors: Vec<_> = examined.faults.iter().filter(|fault| fault.severity == Severity::Error).collect();
+    assert_eq!((examined.faults.len(), errors.len(), examined.is_wrong()), (MAX_FAULTS + 1, 1, true));
+    assert_eq!(errors[0].pointer, "/events/150/data/timestamp_unixtime_ms");
+}
+
+#[test]
 fn the_environment_that_is_asked_for_is_put_in_or_insisted_on() {
     let examiner = Examiner { environment: Some(mparticle::Environment::Development), ..Examiner::default() };
     let examine = |text: &str| {

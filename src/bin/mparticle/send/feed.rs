@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use mparticle::contract::Severity;
 use mparticle::{SealedBatch, Uploader};
 use uuid::Uuid;
@@ -66,12 +67,13 @@ impl Feed {
 
     fn send(&self, read: Read, examined: Examined) -> Option<Ended> {
         let id = Uuid::new_v5(&IDS, &name(examined.place, &examined.text));
-        let sealed = match SealedBatch::from_json_with(self.batches.examiner().to_send(examined.text), || id) {
+        let text = Bytes::from(self.batches.examiner().to_send(examined.text));
+        let sealed = match SealedBatch::from_json_with(text.clone(), || id) {
             Ok(sealed) => sealed,
             // What was checked can be sealed; should the two ever differ, the batch is not lost.
             Err(error) => {
                 let fault = Fault::new(examined.place, "batch", error.to_string());
-                self.reject(read, &[], &[fault]);
+                self.reject(read, &text, &[fault]);
                 return None;
             }
         };
