@@ -129,13 +129,13 @@ impl Output {
     fn start(self, url: &str) -> io::Result<()> {
         match self {
             Self::Text => Ok(()),
-            Self::Json => line(&serde_json::json!({ "listening": url }).to_string()),
+            Self::Json => line(serde_json::json!({ "listening": url }).to_string()),
         }
     }
 
     fn request(self, request: &Received) -> io::Result<()> {
         match self {
-            Self::Json => line(&request.to_json().to_string()),
+            Self::Json => line(request.to_json().to_string()),
             Self::Text => {
                 let mut lines = one_line(request);
                 for violation in request.violations.iter().take(MOST_VIOLATIONS) {
@@ -158,7 +158,7 @@ impl Output {
         let Counts { requests, refused, batches, events, duplicates, ignored, errors, warnings, .. } = counts;
         match self {
             Self::Json => line(
-                &serde_json::json!({ "summary": {
+                serde_json::json!({ "summary": {
                     "requests": requests, "refused": refused, "batches": batches, "events": events,
                     "duplicates": duplicates, "ignored": ignored, "errors": errors, "warnings": warnings,
                     "not_printed": missed,
