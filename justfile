@@ -92,6 +92,10 @@ api-check:
 deny:
     cargo deny check licenses bans sources
 
+# Writes anew what tests/cmd/spool.trycmd looks into.
+fixtures:
+    cargo test --all-features --test commands -- --ignored write_the_fixture
+
 # What our client and our examples write, held against the document by Prism. Needs Python and npm, as the next two do.
 prism:
     cargo build --features cli --bins --examples

@@ -316,7 +316,7 @@ mod spool {
 
     /// Writes what `tests/cmd/spool.trycmd` looks into.
     #[test]
-    #[ignore = "to be run when the fixture is to change"]
+    #[ignore = "it writes into the tree: `just fixtures` runs it when the fixture is to change"]
     fn write_the_fixture() {
         let path = Path::new("tests/cmd/spool.in/shop");
         let _ = fs::remove_dir_all(path);

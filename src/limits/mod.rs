@@ -163,7 +163,8 @@ impl fmt::Display for Finding {
 
 impl Batch {
     /// Everything about this batch that the service would take in silence and not treat as hoped: every documented limit
-    /// that it breaks, names that would be truncated, times that look like seconds or microseconds or are ahead of today, no identity. Empty if all is well.
+    /// that it breaks, names that would be truncated, times that look like seconds or microseconds or are ahead of today, no
+    /// identity. Empty if all is well.
     ///
     /// It writes the batch as JSON to look at it, so it costs more than sealing: for tests, tools and doubtful data.
     ///
