@@ -6,6 +6,8 @@
 
 #[path = "../tests/support/export.rs"]
 mod export;
+#[path = "../tests/support/process.rs"]
+mod process;
 mod support;
 
 use std::env;
@@ -19,6 +21,7 @@ use std::time::Duration;
 use mparticle::contract::check_batch;
 use mparticle::limits::{MAX_BATCHES_PER_REQUEST, MAX_REQUEST_BYTES};
 use mparticle::mock;
+use process::{peak_memory, signal};
 use serde_json::Value;
 
 /// What tells this program to be the rival.
@@ -119,7 +122,7 @@ fn run(command: &mut Command) -> (f64, u64) {
     let mut child = command.spawn().expect("a process");
     let mut peak = 0;
     let status = loop {
-        peak = peak.max(resident(child.id()).unwrap_or_default());
+        peak = peak.max(peak_memory(&child).unwrap_or_default());
         if let Some(status) = child.try_wait().expect("a child") {
             break status;
         }
@@ -135,12 +138,6 @@ fn children_ticks() -> f64 {
     let after_name = stat.rsplit_once(')').expect("a name").1;
     let field = |number: usize| after_name.split_whitespace().nth(number).and_then(|text| text.parse::<f64>().ok());
     field(13).zip(field(14)).map(|(user, system)| user + system).expect("the times of children")
-}
-
-fn resident(id: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
 /// The mock, as a process of its own.
@@ -165,8 +162,7 @@ impl Service {
 
     /// Reads what it says to its end, so that it never waits for us, and gives its summary.
     fn end(mut self) -> Value {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill").success());
+        signal(&self.child, "TERM");
         let mut last = String::new();
         for line in self.out.by_ref().lines() {
             last = line.expect("text");

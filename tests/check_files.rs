@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test --all-features --test check_files` writes `tests/cmd/check` anew: review the diff.
 
+mod support;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
@@ -11,6 +13,8 @@ use std::process::{Command, Output, Stdio};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
+#[cfg(target_os = "linux")]
+use support::process::peak_memory;
 use tempfile::TempDir;
 
 const GOOD: &str = r#"{"environment":"development","mpid":1}"#;
@@ -284,9 +288,7 @@ fn memory(directory: &TempDir, arguments: &[&str], feed: impl FnOnce(&mut dyn Wr
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program");
     let mut stdin = child.stdin.take().expect("a pipe");
     feed(&mut stdin);
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it waits for more");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-    let peak = peak.trim().trim_end_matches(" kB").parse().expect("a number");
+    let peak = peak_memory(&child).expect("it waits for more") / 1024;
     drop(stdin);
     let mut stdout = String::new();
     child.stdout.take().expect("a pipe").read_to_string(&mut stdout).expect("text");

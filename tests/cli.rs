@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use mparticle::{Client, Credentials, mock};
 use serde_json::Value;
+use support::process::signal;
 
 fn mparticle(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mparticle"));
@@ -63,8 +64,7 @@ impl Running {
 
     /// Asks it to end, and gives the exit code and what was left to read of both outputs.
     fn end(mut self) -> (Option<i32>, String, String) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill").success());
+        signal(&self.child, "TERM");
         let (mut stdout, mut stderr) = (String::new(), String::new());
         self.stdout.read_to_string(&mut stdout).expect("text");
         self.child.stderr.take().expect("a pipe").read_to_string(&mut stderr).expect("text");

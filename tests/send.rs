@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use mparticle::mock::{self, Fault, MockServer};
 use serde_json::Value;
 use support::export;
+use support::process::{peak_memory, signal};
 use tempfile::TempDir;
 
 /// A directory of files and the program in it.
@@ -78,11 +79,6 @@ fn expected(lines: &[String]) -> HashMap<String, usize> {
 
 fn ids(batches: &[Value]) -> Vec<String> {
     batches.iter().map(|batch| batch["source_request_id"].as_str().expect("an id").to_owned()).collect()
-}
-
-fn signal(child: &Child, name: &str) {
-    let id = child.id().to_string();
-    assert!(Command::new("kill").args([name, &id]).status().expect("kill").success());
 }
 
 /// Waits until something is so, and says what if it takes too long.
@@ -468,7 +464,7 @@ fn a_full_disk_is_an_error_that_loses_nothing() {
 
 #[test]
 fn who_asks_it_to_end_gets_an_end_and_resumes() {
-    for (name, code) in [("-INT", 130), ("-TERM", 143)] {
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
         let server = MockServer::builder().rate(100).start_blocking();
         let shell = Shell::new(server.url());
         let lines: Vec<_> = export::lines(4000, 9).collect();
@@ -549,13 +545,6 @@ fn killed_and_resumed_every_event_arrives_once() {
     }
 }
 
-/// The most memory that a process ever had, in bytes; on Linux.
-fn peak(id: u32) -> Option<u64> {
-    let status = fs::read_to_string(Path::new("/proc").join(id.to_string()).join("status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
-}
-
 #[test]
 fn memory_stays_small_whatever_comes() {
     let server = MockServer::builder().keep(10, 1 << 20).start_blocking();
@@ -571,7 +560,7 @@ fn memory_stays_small_whatever_comes() {
     for line in std::iter::once(String::new()).chain(export::lines(30_000, 11)) {
         writeln!(stdin, "{line}").expect("a reader");
     }
-    let most = peak(child.id()).expect("Linux");
+    let most = peak_memory(&child).expect("Linux");
     drop(stdin);
     let (code, _, stderr) = told(child.wait_with_output().expect("an end"));
     assert_eq!(code, Some(1), "{stderr}");

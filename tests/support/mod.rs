@@ -5,6 +5,7 @@ pub mod any_body;
 pub mod export;
 pub mod killed;
 pub mod peer;
+pub mod process;
 pub mod raw;
 pub mod values;
 
