@@ -290,9 +290,9 @@ fn an_error_behind_many_warnings_is_one_all_the_same() {
     events.push(event(1, 1));
     let text = format!(r#"{{"environment":"development","mpid":1,"events":[{}]}}"#, events.join(","));
     let place = Place { offset: 0, line: 1, column: 1 };
-    let examined = examiner.examine(Frame::Text { place, text: text.into_bytes() });
-    let errors: Vec<_> = examined.faults.iter().filter(|fault| fault.severity == Severity::Error).collect();
-    assert_eq!((examined.faults.len(), errors.len(), examined.is_wrong()), (MAX_FAULTS + 1, 1, true));
+    let seen = examiner.examine(Frame::Text { place, text: text.into_bytes() });
+    let errors: Vec<_> = seen.faults.iter().filter(|fault| fault.severity == Severity::Error).collect();
+    assert_eq!((seen.faults.len(), errors.len(), seen.is_wrong()), (MAX_FAULTS + 1, 1, true));
     assert_eq!(errors[0].pointer, "/events/150/data/timestamp_unixtime_ms");
 }
 
