@@ -16,12 +16,13 @@ use crate::types::Batch;
 /// What the list of events adds to a batch that has none: `"events":[],`.
 const EVENTS_BYTES: usize = 12;
 
-/// Writes a batch whose ids are set, in one part if it fits. Otherwise the batch is left without events and id, unless
-/// there is an error.
+/// Writes a batch whose ids are set, in one part if it fits. Unless there is an error the batch is left without events:
+/// they go while they are near, and the next batch is written where they were.
 pub(super) fn written(batch: &mut Batch, parts: &mut Vec<SealedBatch>) -> Result<(), Error> {
     let whole = batch.written()?;
     if whole.len() <= MAX_BATCH_BYTES {
         parts.push(whole);
+        batch.events = Vec::new();
         return Ok(());
     }
     let ranges = ranges(batch)?;
