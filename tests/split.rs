@@ -114,6 +114,11 @@ fn what_cannot_be_split_is_refused_by_name_and_comes_back() {
     let table = [
         (attributes, "/user_attributes makes the batch too large: it has 1281"),
         (batch(&[10, MAX_BATCH_BYTES, 10]), "/events/1 has 1281"),
+        // There are no parts whose shorter ids would make room.
+        (
+            batch(&[]).source_request_id("x".repeat(MAX_BATCH_BYTES)),
+            "/source_request_id makes the batch too large: it has 1281",
+        ),
         // Alone it would fit, beside the user data it does not.
         (batch(&[10, MAX_BATCH_BYTES - 250]), "/events/1 has 127"),
     ];
@@ -122,7 +127,7 @@ fn what_cannot_be_split_is_refused_by_name_and_comes_back() {
         assert_eq!((error.kind(), error.attempts()), (ErrorKind::Limit, 0));
         assert!(error.to_string().starts_with(words), "{error}");
         let back = error.into_unsealed().expect("the batch comes back");
-        assert_eq!((back.events.len(), back.source_request_id.as_deref()), (batch.events.len(), Some(ID)));
+        assert_eq!((back.events.len(), back.source_request_id), (batch.events.len(), batch.source_request_id));
         assert_eq!(back.user_attributes, batch.user_attributes);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The service breaks most limits in silence: it truncates, or drops. [`Batch::check`] says so before.
 
-mod walk;
+pub(crate) mod walk;
 
 use std::fmt;
 
@@ -106,7 +106,9 @@ impl Rule {
     #[must_use]
     pub fn consequence(self) -> &'static str {
         match self {
-            Self::BatchBytes => "what happens is not documented; this crate does not send it",
+            Self::BatchBytes => {
+                "what happens is not documented; this crate splits it by its events, or refuses it if it cannot"
+            }
             Self::EventName | Self::AttributeName => "the service truncates it",
             Self::Attributes | Self::AttributeValue | Self::ListEntries | Self::ListEntry => {
                 "client SDKs drop them; for servers it is not documented"

@@ -52,7 +52,7 @@ pub(crate) fn historical(batch: &Value, now: DateTime<Utc>) -> Vec<Finding> {
 }
 
 /// The fields of `device_info` that name one device.
-const DEVICE_IDENTITIES: [&str; 10] = [
+pub(crate) const DEVICE_IDENTITIES: [&str; 10] = [
     "amp_id",
     "android_advertising_id",
     "android_uuid",
@@ -65,7 +65,7 @@ const DEVICE_IDENTITIES: [&str; 10] = [
     "roku_publisher_id",
 ];
 
-fn has_identity(batch: &Value) -> bool {
+pub(crate) fn has_identity(batch: &Value) -> bool {
     let any = |field: &str| batch[field].as_object().is_some_and(|map| map.values().any(|value| !value.is_null()));
     any("user_identities")
         || any("partner_identities")

@@ -22,6 +22,13 @@ impl RandomIds {
     }
 }
 
+/// Sets an id that is not set. An empty one counts as none: two that have it would be one to the service.
+pub(super) fn fill(id: &mut Option<String>, new_id: impl FnOnce() -> Uuid) {
+    if id.as_ref().is_none_or(String::is_empty) {
+        *id = Some(text(new_id()));
+    }
+}
+
 /// The usual text of an id, in lower case.
 pub(super) fn text(id: Uuid) -> String {
     id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::user::{Names, UserKey};
@@ -66,6 +67,7 @@ struct Head<'a> {
     mp_deviceid: Option<&'a RawValue>,
     device_info: Option<&'a RawValue>,
     partner_identities: Option<&'a RawValue>,
+    partner_identity: Option<&'a RawValue>,
 }
 
 impl Head<'_> {
@@ -74,7 +76,8 @@ impl Head<'_> {
         fn read<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
             serde_json::from_str(raw?.get()).ok()
         }
-        let identities: Option<UserIdentities> = read(self.user_identities);
+        let identities = read(self.user_identities).or_else(|| scalars(read(self.user_identities)?));
+        let partner_identity: Option<String> = read(self.partner_identity);
         let device: Option<DeviceInfo> = read(self.device_info);
         let mp_deviceid: Option<String> = read(self.mp_deviceid);
         let partners: std::collections::BTreeMap<String, String> = read(self.partner_identities).unwrap_or_default();
@@ -84,9 +87,18 @@ impl Head<'_> {
             mp_deviceid: mp_deviceid.as_deref(),
             device: device.as_ref(),
             partner: partners.iter().next().map(|(name, value)| (name.as_str(), value.as_str())),
+            partner_identity: partner_identity.as_deref(),
         };
         names.key(source_request_id)
     }
+}
+
+/// Identities of which some are not text: the service takes a number for one.
+fn scalars(mut identities: Map<String, Value>) -> Option<UserIdentities> {
+    for value in identities.values_mut().filter(|value| !value.is_string() && !value.is_null()) {
+        *value = Value::String(value.to_string());
+    }
+    serde_json::from_value(Value::Object(identities)).ok()
 }
 
 /// Written by hand, since only the id may not be there twice, and since absent and `null` differ: the one is added, the
@@ -102,6 +114,7 @@ impl<'de> Deserialize<'de> for Head<'de> {
             MpDeviceid,
             DeviceInfo,
             PartnerIdentities,
+            PartnerIdentity,
             #[serde(other)]
             Other,
         }
@@ -128,6 +141,7 @@ impl<'de> Deserialize<'de> for Head<'de> {
                         Field::MpDeviceid => &mut head.mp_deviceid,
                         Field::DeviceInfo => &mut head.device_info,
                         Field::PartnerIdentities => &mut head.partner_identities,
+                        Field::PartnerIdentity => &mut head.partner_identity,
                         Field::Other => {
                             map.next_value::<IgnoredAny>()?;
                             continue;

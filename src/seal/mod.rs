@@ -71,9 +71,12 @@ impl Batch {
     /// Stamps the ids and writes the JSON, once.
     ///
     /// The batch gets a random `source_request_id` and each event a random `source_message_id`; the ids of one call count
-    /// up from a random one. Whatever is set stays, except that an empty `source_request_id` counts as none: two batches
-    /// would share it.
-    /// Breadcrumbs inside a crash report are part of that event and get none.
+    /// up from a random one. Whatever is set stays, except that an empty id counts as none: two batches or events would
+    /// share it. Breadcrumbs inside a crash report are part of that event and get none.
+    ///
+    /// However large it is, it stays one. The service documents [`MAX_BATCH_BYTES`](crate::limits::MAX_BATCH_BYTES) for a
+    /// batch, and what is sealed and larger is rejected instead of sent: [`seal_parts`](Self::seal_parts) splits it, and so
+    /// does a [`Client`](crate::Client) or an [`Uploader`](crate::Uploader) that gets the batch itself.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if a number is NaN or infinite, which JSON cannot say; the error
@@ -131,11 +134,9 @@ impl Batch {
 
     /// Sets the ids that are not set.
     fn stamp(&mut self, new_id: &mut dyn FnMut() -> Uuid) {
-        if self.source_request_id.as_ref().is_none_or(String::is_empty) {
-            self.source_request_id = Some(ids::text(new_id()));
-        }
+        ids::fill(&mut self.source_request_id, &mut *new_id);
         for event in &mut self.events {
-            event.source_message_id_mut().get_or_insert_with(|| ids::text(new_id()));
+            ids::fill(event.source_message_id_mut(), &mut *new_id);
         }
     }
 

@@ -25,6 +25,9 @@ pub(super) fn written(batch: &mut Batch, parts: &mut Vec<SealedBatch>) -> Result
         batch.events = Vec::new();
         return Ok(());
     }
+    if batch.events.is_empty() {
+        return Err(too_large(batch, whole.len()));
+    }
     let ranges = ranges(batch)?;
     let namespace = namespace(&whole.source_request_id);
     let mut events = mem::take(&mut batch.events).into_iter();
@@ -73,14 +76,16 @@ fn user_data(batch: &mut Batch) -> Result<usize, Error> {
     let id = batch.source_request_id.replace(ids::text(Uuid::nil()));
     let size = finite::to_json(batch)?.len();
     batch.source_request_id = id;
-    if size > MAX_BATCH_BYTES {
-        let largest = largest_property(batch);
-        return Err(Error::limit(format!(
-            "{largest} makes the batch too large: it has {size} bytes without its events, more than the \
-             {MAX_BATCH_BYTES} that it may have"
-        )));
-    }
-    Ok(size)
+    if size > MAX_BATCH_BYTES { Err(too_large(batch, size)) } else { Ok(size) }
+}
+
+/// A batch whose events are taken out, or that has none.
+fn too_large(batch: &Batch, size: usize) -> Error {
+    let largest = largest_property(batch);
+    Error::limit(format!(
+        "{largest} makes the batch too large: it has {size} bytes without its events, more than the {MAX_BATCH_BYTES} that \
+         it may have"
+    ))
 }
 
 /// The namespace of the parts' ids: the batch's own id. One that is no UUID is made one first, and so is one in another

@@ -18,7 +18,7 @@ pub(crate) fn user_json(batch: &Batch) -> Result<(Box<str>, UserKey), Error> {
 
 /// The JSON of an event, with its id.
 pub(crate) fn event_json(event: &mut Event, id: impl FnOnce() -> Uuid) -> Result<Vec<u8>, Error> {
-    event.source_message_id_mut().get_or_insert_with(|| ids::text(id()));
+    ids::fill(event.source_message_id_mut(), id);
     finite::to_json(event).map(Vec::from)
 }
 

@@ -20,6 +20,7 @@ pub(super) struct Names<'a> {
     pub(super) mp_deviceid: Option<&'a str>,
     pub(super) device: Option<&'a DeviceInfo>,
     pub(super) partner: Option<(&'a str, &'a str)>,
+    pub(super) partner_identity: Option<&'a str>,
 }
 
 impl<'a> Names<'a> {
@@ -30,6 +31,7 @@ impl<'a> Names<'a> {
             mp_deviceid: batch.mp_deviceid.as_deref(),
             device: batch.device_info.as_ref(),
             partner: batch.partner_identities.iter().next().map(|(name, value)| (name.as_str(), value.as_str())),
+            partner_identity: batch.partner_identity.as_deref(),
         }
     }
 
@@ -49,6 +51,8 @@ impl<'a> Names<'a> {
             hash("device", id)
         } else if let Some(partner) = self.partner {
             hash("partner", partner)
+        } else if let Some(identity) = self.partner_identity {
+            hash("partner identity", identity)
         } else {
             hash("nobody", source_request_id)
         }
@@ -118,6 +122,7 @@ impl UserKey {
 #[cfg(test)]
 mod tests {
     use crate::Environment;
+    use crate::limits::walk::{DEVICE_IDENTITIES, has_identity};
     use crate::seal::SealedBatch;
 
     use super::*;
@@ -158,6 +163,26 @@ mod tests {
     }
 
     #[test]
+    fn whatever_counts_as_an_identity_names_a_user() {
+        const IDENTITIES: &str = "customer_id email mobile_number other other_id_2 other_id_3 other_id_4 other_id_5 \
+            other_id_6 other_id_7 other_id_8 other_id_9 other_id_10 phone_number_2 phone_number_3 facebook twitter google \
+            microsoft yahoo facebook_custom_audience_id alias";
+        let named = |id: &str, what: &str| {
+            let json = format!(r#"{{"source_request_id":"{id}",{what}}}"#);
+            let value = serde_json::from_str(&json).expect("JSON");
+            assert!(has_identity(&value), "{what}");
+            SealedBatch::from_json(json).expect("a batch").user()
+        };
+        let of_device = DEVICE_IDENTITIES.map(|name| format!(r#""device_info":{{"{name}":"1"}}"#));
+        let of_user = IDENTITIES.split(' ').map(|name| format!(r#""user_identities":{{"{name}":"1"}}"#));
+        let others =
+            [r#""mpid":1"#, r#""mp_deviceid":"1""#, r#""partner_identity":"1""#, r#""partner_identities":{"p":"1"}"#];
+        for what in of_device.into_iter().chain(of_user).chain(others.map(str::to_owned)) {
+            assert_eq!(named("a", &what), named("b", &what), "{what}");
+        }
+    }
+
+    #[test]
     fn json_of_others_has_the_key_of_the_batch_that_it_says() {
         let device = DeviceInfo { ios_idfv: Some("I".into()), ..DeviceInfo::default() };
         for batch in [
@@ -172,8 +197,12 @@ mod tests {
             let read = SealedBatch::from_json(sealed.json().clone()).expect("JSON");
             assert_eq!(read.user(), sealed.user());
         }
+        // The service takes numbers for identities.
+        let numbers = r#"{"source_request_id":"a","user_identities":{"customer_id":7,"email":null,"other":[1]}}"#;
+        let numbers = SealedBatch::from_json(numbers).expect("an object");
+        assert_eq!(numbers.user(), key(&batch().customer_id("7")));
         // What the service would not understand names nobody, and is no error here.
-        for odd in [r#"{"user_identities":[1],"mpid":"x"}"#, r#"{"user_identities":{"customer_id":7},"mpid":1e400}"#] {
+        for odd in [r#"{"user_identities":[1],"mpid":"x"}"#, r#"{"user_identities":{},"mpid":1e400}"#] {
             SealedBatch::from_json(odd).expect("an object");
         }
     }
