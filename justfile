@@ -53,9 +53,12 @@ regenerates:
 build-cost:
     .ci/build-cost
 
+# What runs against programs that are not ours. With the features of `test`, which has built it already.
+programs:
+    cargo build --all-features --bins --examples
+
 # The live page in a real Chromium. Needs Debian's chromium and chromium-driver, npm and Python.
-page:
-    cargo build --features cli
+page: programs
     tests/page/run
 
 # Looks for bytes that upset the mock or the reader of the spool, this long for each target. Needs cargo-fuzz and nightly.
@@ -97,21 +100,17 @@ fixtures:
     cargo test --all-features --test commands -- --ignored write_the_fixture
 
 # What our client and our examples write, held against the document by Prism. Needs Python and npm, as the next two do.
-prism:
-    cargo build --features cli --bins --examples
+prism: programs
     tests/peers/prism
 
 # The SARIF of `mparticle check`, held against its schema by Microsoft's SARIF Multitool. Needs npm, on Linux.
-sarif:
-    cargo build --features cli
+sarif: programs
     tests/peers/sarif
 
 # The mock, driven by schemathesis. Takes its options, as `--max-examples 2000` for a longer run.
-schemathesis *options:
-    cargo build --features cli
+schemathesis *options: programs
     tests/peers/schemathesis {{options}}
 
 # What the official SDKs send, held against the document by the mock.
-official-sdks:
-    cargo build --features cli
+official-sdks: programs
     tests/peers/official-sdks

@@ -30,7 +30,8 @@ pub enum ErrorKind {
     Invalid,
     /// A documented limit would be broken. Nothing was sent.
     Limit,
-    /// No connection came about: name lookup, connect or TLS handshake failed. Nothing was accepted.
+    /// No connection came about: name lookup, connect or TLS handshake failed. Nothing was accepted by this last attempt; an
+    /// earlier one may have failed otherwise.
     Connect,
     /// The service did not answer in time. Whether it accepted is not known; the ids make sending again safe.
     Timeout,
@@ -38,7 +39,7 @@ pub enum ErrorKind {
     Interrupted,
     /// The service answered with an error; [`Error::status`] tells which.
     Refused,
-    /// The service had asked everyone with these credentials to wait, for longer than the caller would. Nothing was sent.
+    /// The service had asked whoever sends with this client to wait, for longer than the caller would. Nothing was sent.
     Paused,
     /// The [`Uploader`](crate::Uploader) has no room, or is shut down. It did not take the batch.
     Full,
@@ -114,11 +115,9 @@ impl Error {
         Self::new(ErrorKind::Timeout, "the service did not answer before the deadline").with_attempts(1)
     }
 
-    /// The credential waits, and will for this long.
-    pub(crate) fn paused(pause: Duration) -> Self {
-        let mut error = Self::new(ErrorKind::Paused, "the service has asked to wait longer than the deadline allows");
-        error.0.pause = Some(pause);
-        error
+    /// The credential waits.
+    pub(crate) fn paused() -> Self {
+        Self::new(ErrorKind::Paused, "the service has asked to wait longer than the deadline allows")
     }
 
     pub(crate) fn full(message: impl Into<String>) -> Self {
@@ -182,6 +181,12 @@ impl Error {
         self
     }
 
+    /// How long the credential still waits.
+    pub(crate) fn with_pause(mut self, pause: Duration) -> Self {
+        self.0.pause = Some(pause);
+        self
+    }
+
     pub(crate) fn with_attempts(mut self, attempts: u32) -> Self {
         self.0.attempts = attempts;
         self
@@ -219,7 +224,7 @@ impl Error {
     /// How long the service asks to wait, from its `Retry-After` in seconds or as a date. Zero if the date has passed.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.0.refusal.as_ref().and_then(|refusal| refusal.retry_after).or(self.0.pause)
+        self.0.pause.or(self.0.refusal.as_ref().and_then(|refusal| refusal.retry_after))
     }
 
     /// Which rate limit was exceeded, if the service told so with a 429. All ask to send less often, except

@@ -4,6 +4,7 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use mparticle::limits::{MAX_BATCH_BYTES, MAX_BATCHES_PER_REQUEST, MAX_REQUEST_BYTES};
 use mparticle::mock::MockServer;
@@ -250,12 +251,21 @@ async fn redirects_are_not_followed() {
     let error = builder(peer.url()).build().expect("a client").upload(batch()).await.expect_err("307");
     assert_eq!(error.status().map(|status| status.as_u16()), Some(307));
     assert!(elsewhere.requests().is_empty());
+
+    // An HTTP client that follows a 302 asks the other place with a GET, and leaves the batch behind.
+    let peer =
+        Peer::answering(format!("HTTP/1.1 302 Found\r\nlocation: {location}/login\r\ncontent-length: 0\r\n\r\n"));
+    let following = builder(peer.url()).http_client(|| reqwest::Client::builder().no_proxy().build());
+    let error = following.build().expect("a client").upload(batch()).await.expect_err("a redirect");
+    assert_eq!((error.kind(), error.is_retryable(), error.unsent().len()), (ErrorKind::Config, false, 1));
+    assert_eq!(elsewhere.requests().len(), 1);
 }
 
 #[test]
 fn settings_that_make_no_sense_are_refused() {
     let with_key = |key: &str, secret: &str| Client::builder(Credentials::new(key, secret)).build();
-    let with_url = |url: &str| Client::builder(Credentials::new("k", "s")).base_url(url).build();
+    let with_key_builder = || Client::builder(Credentials::new("k", "s"));
+    let with_url = |url: &str| with_key_builder().base_url(url).build();
     let table = [
         (with_key("", "s"), "the API key is empty"),
         (with_key("k", ""), "the API secret is empty"),
@@ -267,6 +277,8 @@ fn settings_that_make_no_sense_are_refused() {
         (with_url("ftp://s2s.mparticle.com"), "the base URL is neither https nor http"),
         (with_url("https://user:pass@s2s.mparticle.com"), "the base URL holds credentials: give them as Credentials"),
         (with_url("https://s2s.mparticle.com?key=1"), "the base URL holds a query or a fragment"),
+        (with_key_builder().timeout(Duration::ZERO).build(), "a timeout of zero leaves no time for an answer"),
+        (with_key_builder().connect_timeout(Duration::ZERO).build(), "a timeout of zero leaves no time for an answer"),
     ];
     for (result, message) in table {
         let error = result.expect_err(message);

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use reqwest::Response;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::delivery::Accepted;
 use crate::error::{Error, Refusal};
@@ -13,6 +14,9 @@ use crate::types::ApiError;
 
 /// At most this much of an answer is read, in bytes. The documented errors need a few hundred.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// The body of a refusal is waited for this long. Its head is there, and tells what follows.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Reads the answer. Acceptance is in its head: whatever body may follow a 2xx is not waited for.
 pub(super) async fn read(mut response: Response) -> Result<Accepted, Error> {
@@ -26,7 +30,9 @@ pub(super) async fn read(mut response: Response) -> Result<Accepted, Error> {
     let headers = response.headers();
     let retry_after = header(headers, RETRY_AFTER.as_str()).and_then(|text| retry_after(text, Utc::now()));
     let rate_limit = header(headers, "x-mp-rate-limit-exceeded").and_then(|text| text.parse().ok());
-    let errors = errors(&read_some(&mut response).await);
+    let mut body = Vec::new();
+    let _ = timeout(PATIENCE, read_some(&mut response, &mut body)).await;
+    let errors = errors(&body);
     Err(Error::refused(Refusal { status, retry_after, rate_limit, errors }))
 }
 
@@ -36,8 +42,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// The body, or as much of it as comes and fits. The status is known by now: a body that breaks off does not change it.
-async fn read_some(response: &mut Response) -> Vec<u8> {
-    let mut body = Vec::new();
+async fn read_some(response: &mut Response, body: &mut Vec<u8>) {
     while let Ok(Some(chunk)) = response.chunk().await {
         let room = MAX_ANSWER_BYTES - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);
@@ -45,7 +50,6 @@ async fn read_some(response: &mut Response) -> Vec<u8> {
             break;
         }
     }
-    body
 }
 
 /// `Retry-After` in either of its forms: whole seconds, or a date.

@@ -72,9 +72,9 @@ impl Client {
     /// # Errors
     /// As [`Client::upload`](crate::Client::upload).
     pub fn upload(&self, batch: impl IntoSealed) -> Result<Accepted, Error> {
-        let parts = self.client.seal(batch)?;
-        let kept = parts.clone();
-        self.wait(kept, move |client| async move { client.send_one(parts).await })
+        let consignment = self.client.seal(batch)?;
+        let kept = consignment.parts().to_vec();
+        self.wait(kept, move |client| async move { client.send_one(consignment).await })
     }
 
     /// As [`Client::upload_bulk`](crate::Client::upload_bulk).

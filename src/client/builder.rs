@@ -118,8 +118,11 @@ impl ClientBuilder {
     /// Your own HTTP client: for a proxy, for certificates, for pool sizes.
     ///
     /// It is a factory, called once for each tokio runtime that the client is used in: a reqwest client shared by two
-    /// runtimes fails or hangs when the first one ends. The clients of the 16 runtimes used last are kept. Requests carry our timeout, credentials and user agent all the
-    /// same. Switch redirects off in it: the default client follows none, since no endpoint of the service redirects.
+    /// runtimes fails or hangs when the first one ends. The clients of the 16 runtimes used last are kept. Requests carry our
+    /// timeout, credentials and user agent all the same.
+    ///
+    /// Switch redirects off in it, as they are in the default client: no endpoint of the service redirects, and a batch
+    /// that follows a 302 is left behind on the way. An answer from elsewhere than the endpoint is an error.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), mparticle::Error> {
@@ -153,14 +156,17 @@ impl ClientBuilder {
     /// Checks the settings and gives the client. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the key or the secret is empty, the base URL is not one, or it is
-    /// of plain `http` and leads elsewhere than to this machine.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the key or the secret is empty, a timeout is zero, the base URL is
+    /// not one, or it is of plain `http` and leads elsewhere than to this machine.
     pub fn build(self) -> Result<Client, Error> {
         let authorization = self.credentials.authorization()?;
         let base_url = self.base_url.as_deref().unwrap_or(self.pod.base_url());
         let url =
             Url::parse(base_url).map_err(|error| Error::config("the base URL is not a URL").with_source(error))?;
         check(&url, self.allow_plain_http)?;
+        if self.timeout.is_zero() || self.connect_timeout.is_zero() {
+            return Err(Error::config("a timeout of zero leaves no time for an answer"));
+        }
         let plain = url.scheme() == "http";
         let connect_timeout = self.connect_timeout;
         let factory = match self.http_client {

@@ -40,6 +40,11 @@ impl Consignment {
         Self { batches: batches.len(), parts, owners, unsealed }
     }
 
+    /// The parts of one batch.
+    pub(super) fn of_one(parts: Vec<SealedBatch>) -> Self {
+        Self { batches: 1, owners: vec![0; parts.len()], parts, unsealed: Vec::new() }
+    }
+
     pub(super) fn parts(&self) -> &[SealedBatch] {
         &self.parts
     }

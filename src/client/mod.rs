@@ -20,7 +20,7 @@ pub use credentials::Credentials;
 pub use pod::Pod;
 pub use transport::Transport;
 
-use crate::delivery::{Accepted, Courier, Endpoint, Fate, Outcome, Report};
+use crate::delivery::{Accepted, Courier, Endpoint, Outcome, Report};
 use crate::error::Error;
 use crate::generated;
 use crate::seal::{IntoSealed, RandomIds, SealedBatch};
@@ -98,16 +98,19 @@ impl Client {
     /// whatever the network or the service had to say to the last attempt. The error hands back what was not accepted,
     /// sealed.
     pub async fn upload(&self, batch: impl IntoSealed) -> Result<Accepted, Error> {
-        let parts = self.seal(batch)?;
-        self.send_one(parts).await
+        let consignment = self.seal(batch)?;
+        self.send_one(consignment).await
     }
 
     /// Sends batches to `/bulkevents`, in as few requests as the limits allow, one after the other.
     ///
-    /// It takes any number of batches, none as well. Each user's batches arrive in their order. A request that the service
-    /// refuses is halved until the batches that it refuses are found; they are rejected, with the service's words, and all
-    /// others are delivered. When everything is refused, that search is broken off, and the rest of the request is
-    /// rejected as a whole. A batch that cannot be sealed is rejected too.
+    /// It takes any number of batches, none as well. A request that the service refuses is halved until the batches that it
+    /// refuses are found; they are rejected, with the service's words, and all others are delivered. Where nearly all are
+    /// refused, each batch is sent alone instead, until one is accepted. A batch that cannot be sealed is rejected too.
+    ///
+    /// Each user's batches arrive in their order. Who the user is, the first name decides that is there: the customer id,
+    /// the MPID, another identity, the device, a partner's identity. One who was a device before, and now has a customer id
+    /// too, is another user in this.
     ///
     /// Of an accepted request the service may still drop a batch that it cannot process; it does not say which.
     ///
@@ -177,32 +180,23 @@ impl Client {
         move || self.id_source.as_ref().map_or_else(|| random.next(), |source| source())
     }
 
-    fn seal(&self, mut batch: impl IntoSealed) -> Result<Vec<SealedBatch>, Error> {
+    fn seal(&self, mut batch: impl IntoSealed) -> Result<Consignment, Error> {
         let mut parts = Vec::with_capacity(1);
         batch.seal_in_place(&mut self.ids(), &mut parts)?;
-        Ok(parts)
+        Ok(Consignment::of_one(parts))
     }
 
     fn seal_all<B: IntoSealed>(&self, batches: impl IntoIterator<Item = B>) -> Consignment {
         Consignment::sealed(batches, &mut self.ids())
     }
 
-    /// Sends the parts of one batch.
-    async fn send_one(&self, parts: Vec<SealedBatch>) -> Result<Accepted, Error> {
-        let Outcome { fates, stopped, accepted, .. } = self.deliver(Endpoint::Events, &parts).await;
-        let mut rejection = None;
-        let mut unsent = Vec::new();
-        for (part, fate) in parts.into_iter().zip(fates) {
-            match fate {
-                Some(Fate::Delivered) => continue,
-                Some(Fate::Rejected(error)) => _ = rejection.get_or_insert(error),
-                None => {}
-            }
-            unsent.push(part);
-        }
-        match (stopped.or(rejection), accepted) {
+    /// Sends one batch.
+    async fn send_one(&self, consignment: Consignment) -> Result<Accepted, Error> {
+        let mut outcome = self.deliver(Endpoint::Events, consignment.parts()).await;
+        let accepted = outcome.accepted.take();
+        match (consignment.report(outcome)?.rejected.pop(), accepted) {
             (None, Some(accepted)) => Ok(accepted),
-            (Some(error), _) => Err(error.with_unsent(unsent)),
+            (Some(rejected), _) => Err(rejected.error),
             (None, None) => Err(Error::limit("there is nothing to send")),
         }
     }

@@ -141,6 +141,9 @@ impl Road for Transport {
         request.headers_mut().insert(CONTENT_TYPE, JSON);
         *request.body_mut() = Some(body.into());
         let response = self.execute(&http, request, endpoint.operation()).await.map_err(Error::transport)?;
+        if *response.url() != self.0.urls[endpoint as usize] {
+            return Err(Error::config("the HTTP client followed a redirect, on which a batch can be lost"));
+        }
         answer::read(response).await
     }
 }

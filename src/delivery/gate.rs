@@ -17,14 +17,15 @@ impl Gate {
         *closed = (*closed).max(Some(until));
     }
 
-    /// Waits until it is open, or tells at once for how long it would be closed if that is beyond the deadline.
-    pub(crate) async fn pass(&self, deadline: Instant) -> Result<(), Duration> {
+    /// Waits until it is open and for this much longer, but not beyond the deadline. If it opens only after that it tells at
+    /// once how long it is closed.
+    pub(crate) async fn pass(&self, deadline: Instant, spread: impl Fn() -> Duration) -> Result<(), Duration> {
         while let Some(until) = self.closed_until() {
             if until > deadline {
                 return Err(until - Instant::now());
             }
             // It may have been closed for longer in the meantime.
-            sleep_until(until).await;
+            sleep_until(later(until, spread()).min(deadline)).await;
         }
         Ok(())
     }
@@ -54,15 +55,15 @@ mod tests {
         let start = Instant::now();
         gate.close_for(3 * SECOND);
         gate.close_for(SECOND);
-        let passing = gate.pass(later(start, Duration::MAX));
+        let passing = gate.pass(later(start, Duration::MAX), || SECOND / 4);
         let closing = async {
             tokio::time::sleep(2 * SECOND).await;
             gate.close_for(5 * SECOND);
         };
         let (passed, ()) = tokio::join!(passing, closing);
         assert_eq!(passed, Ok(()));
-        assert_eq!(start.elapsed(), 7 * SECOND);
-        gate.pass(Instant::now()).await.expect("open");
+        assert_eq!(start.elapsed(), 7 * SECOND + SECOND / 4);
+        gate.pass(Instant::now(), || SECOND).await.expect("open");
     }
 
     #[tokio::test(start_paused = true)]
@@ -70,9 +71,9 @@ mod tests {
         let gate = Gate::default();
         let start = Instant::now();
         gate.close_for(10 * SECOND);
-        assert_eq!(gate.pass(start + 9 * SECOND).await, Err(10 * SECOND));
+        assert_eq!(gate.pass(start + 9 * SECOND, || SECOND).await, Err(10 * SECOND));
         assert_eq!(start.elapsed(), Duration::ZERO);
         gate.close_for(Duration::MAX);
-        assert!(gate.pass(start + 9 * SECOND).await.is_err());
+        assert!(gate.pass(start + 9 * SECOND, || SECOND).await.is_err());
     }
 }

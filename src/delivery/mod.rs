@@ -37,8 +37,8 @@ use crate::limits::MAX_BATCH_BYTES;
 use crate::pack::pack;
 use crate::seal::SealedBatch;
 
-/// After this many refusals in a row a refused request is not halved any more: then everything is refused, and each
-/// batch would cost two requests to hear it.
+/// After this many refusals in a row a refused request is not halved any more, and each batch goes alone until one is
+/// accepted: where nearly all are refused, halves would cost nearly twice as many requests.
 const MOST_REFUSALS: u32 = 16;
 
 /// Numbers from 0 to 1, for the waits.
@@ -73,11 +73,22 @@ pub(crate) struct Outcome {
     pub(crate) accepted: Option<Accepted>,
 }
 
+/// One call.
+struct Errand {
+    endpoint: Endpoint,
+    /// When it ends, however many requests are left.
+    until: Instant,
+    /// How often in a row the service refused what is in a request.
+    refusals: u32,
+}
+
 /// What the last attempt of a request gives.
 enum Verdict {
     Delivered(Accepted),
-    /// Its content is refused: to be bisected, split or rejected.
-    Refused(Decision, Error),
+    /// The one batch in it is refused.
+    Rejected(Error),
+    /// Something in it is refused: to be bisected or split.
+    Refused(Decision),
     Unsent(Error),
 }
 
@@ -85,6 +96,14 @@ enum Verdict {
 struct Group {
     places: Range<usize>,
     attempts: u32,
+}
+
+impl Group {
+    /// Both parts, what comes first last.
+    fn parted_at(self, place: usize) -> [Self; 2] {
+        let part = |places| Self { places, attempts: self.attempts };
+        [part(place..self.places.end), part(self.places.start..place)]
+    }
 }
 
 impl<R: Road> Courier<R> {
@@ -106,7 +125,8 @@ impl<R: Road> Courier<R> {
 
     /// The same, which never gives up what can succeed later. Somebody else has to see to the extra load.
     pub(crate) fn tireless(self) -> Self {
-        let policy = self.policy.max_attempts(u32::MAX).deadline(Duration::MAX).budget(u32::MAX);
+        let policy =
+            self.policy.max_attempts(u32::MAX).deadline(Duration::MAX).call_deadline(Duration::MAX).budget(u32::MAX);
         Self { budget: Arc::new(Budget::of(policy.budget)), policy, ..self }
     }
 
@@ -121,6 +141,8 @@ impl<R: Road> Courier<R> {
     /// Sends all of them, one request after the other, so that each user's batches arrive in their order. Stops at the
     /// first request that cannot be sent: the next one would fare no better.
     pub(crate) async fn deliver(&self, endpoint: Endpoint, batches: &[SealedBatch]) -> Outcome {
+        let until = later(Instant::now(), self.policy.call_deadline);
+        let mut errand = Errand { endpoint, until, refusals: 0 };
         let mut outcome = Outcome { fates: batches.iter().map(too_large).collect(), ..Outcome::default() };
         let fitting = batches.iter().enumerate().filter(|(place, _)| outcome.fates[*place].is_none());
         let bodies = match endpoint {
@@ -129,7 +151,7 @@ impl<R: Road> Courier<R> {
         };
         for places in bodies {
             let body: Vec<_> = places.iter().map(|place| &batches[*place]).collect();
-            if let Err(error) = self.deliver_body(endpoint, &body, &places, &mut outcome).await {
+            if let Err(error) = self.deliver_body(&mut errand, &body, &places, &mut outcome).await {
                 outcome.stopped = Some(error);
                 break;
             }
@@ -137,39 +159,39 @@ impl<R: Road> Courier<R> {
         outcome
     }
 
-    /// Sends one body, and its halves if it is refused. Only an error leaves some of its batches without a fate.
+    /// Sends one body, and its halves if it is refused: a batch is rejected only when it was refused alone. Only an error
+    /// leaves some without a fate.
     async fn deliver_body(
         &self,
-        endpoint: Endpoint,
+        errand: &mut Errand,
         body: &[&SealedBatch],
         places: &[usize],
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
-        let mut refusals = 0;
-        // The first half stands on top, so that each user's order holds.
+        // What comes first stands on top, so that each user's order holds.
         let mut groups = vec![Group { places: 0..body.len(), attempts: 0 }];
         while let Some(mut group) = groups.pop() {
+            if errand.refusals > MOST_REFUSALS && group.places.len() > 1 {
+                let first = group.places.start + 1;
+                groups.extend(group.parted_at(first));
+                continue;
+            }
             let sent = &body[group.places.clone()];
-            let verdict = self.settle(endpoint, sent, &mut group.attempts, &mut outcome.requests).await;
+            let verdict = self.settle(errand, sent, &mut group.attempts, &mut outcome.requests).await;
             match verdict {
                 Verdict::Delivered(accepted) => {
-                    refusals = 0;
+                    errand.refusals = 0;
                     outcome.accepted = Some(accepted);
                     group.places.for_each(|place| outcome.fates[places[place]] = Some(Fate::Delivered));
                 }
-                Verdict::Refused(decision, error) => {
-                    refusals += u32::from(decision != Decision::Split);
-                    let halve = decision != Decision::Reject && refusals <= MOST_REFUSALS;
-                    if halve {
-                        let Range { start, end } = group.places;
-                        let middle = start.midpoint(end);
-                        let half = |places| Group { places, attempts: group.attempts };
-                        groups.extend([half(middle..end), half(start..middle)]);
-                    } else {
-                        for place in group.places {
-                            outcome.fates[places[place]] = Some(rejected(&error, body[place]));
-                        }
-                    }
+                Verdict::Rejected(error) => {
+                    errand.refusals += 1;
+                    group.places.for_each(|place| outcome.fates[places[place]] = Some(rejected(&error, body[place])));
+                }
+                Verdict::Refused(decision) => {
+                    errand.refusals += u32::from(decision == Decision::Bisect);
+                    let middle = group.places.start.midpoint(group.places.end);
+                    groups.extend(group.parted_at(middle));
                 }
                 Verdict::Unsent(error) => return Err(error),
             }
@@ -180,19 +202,27 @@ impl<R: Road> Courier<R> {
     /// Sends the same until something else than sending it again follows.
     async fn settle(
         &self,
-        endpoint: Endpoint,
+        errand: &Errand,
         batches: &[&SealedBatch],
         attempts: &mut u32,
         requests: &mut u32,
     ) -> Verdict {
-        let deadline = later(Instant::now(), self.policy.deadline);
+        let deadline = later(Instant::now(), self.policy.deadline).min(errand.until);
         let mut attempt = 0;
+        let mut failed: Option<Error> = None;
         loop {
-            if let Err(pause) = self.gate.pass(deadline).await {
-                return Verdict::Unsent(Error::paused(pause).with_attempts(*attempts));
+            // Who waits together does not go together.
+            let spread = || self.policy.base.mul_f64((self.random)());
+            if let Err(pause) = self.gate.pass(deadline, spread).await {
+                // Of what was tried before, the wait of somebody else tells nothing.
+                let error = failed.unwrap_or_else(|| Error::paused().with_attempts(*attempts));
+                return Verdict::Unsent(error.with_pause(pause));
+            }
+            if Instant::now() >= deadline {
+                return Verdict::Unsent(failed.unwrap_or_else(|| Error::out_of_time().with_attempts(*attempts)));
             }
             attempt += 1;
-            let result = timeout_at(deadline, self.road.attempt(endpoint, batches)).await;
+            let result = timeout_at(deadline, self.road.attempt(errand.endpoint, batches)).await;
             let result = result.unwrap_or_else(|_| Err(Error::out_of_time()));
             let tried = result.as_ref().map_or_else(Error::attempts, |_| 1);
             *attempts += tried;
@@ -215,7 +245,8 @@ impl<R: Road> Courier<R> {
                     self.gate.close_for(wait);
                     wait
                 }
-                Decision::Bisect | Decision::Split | Decision::Reject => return Verdict::Refused(decision, error),
+                Decision::Bisect | Decision::Split => return Verdict::Refused(decision),
+                Decision::Reject => return Verdict::Rejected(error),
                 Decision::Delivered | Decision::StopRoad | Decision::GiveUp => return Verdict::Unsent(error),
             };
             let again = later(Instant::now(), wait);
@@ -223,6 +254,7 @@ impl<R: Road> Courier<R> {
                 return Verdict::Unsent(error);
             }
             tracing::debug!(attempt, wait_ms = wait.as_millis(), kind = ?error.kind(), "to be sent again");
+            failed = Some(error);
             tokio::time::sleep_until(again).await;
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How a [`Client`](crate::Client) tries again. Every default is finite.
+/// How a [`Client`](crate::Client) tries again. Every default for one request is finite.
 ///
 /// What is tried again: no connection, no answer, and statuses of 408, 425, 429 and 5xx. The wait before it is drawn at
 /// random between nothing and a bound that doubles from [`base`](Self::base) up to [`cap`](Self::cap), so that many senders
@@ -26,6 +26,7 @@ pub struct RetryPolicy {
     pub(crate) cap: Duration,
     pub(crate) max_attempts: u32,
     pub(crate) deadline: Duration,
+    pub(crate) call_deadline: Duration,
     pub(crate) budget: u32,
 }
 
@@ -38,6 +39,7 @@ impl RetryPolicy {
             cap: Duration::from_secs(30),
             max_attempts: 10,
             deadline: Duration::from_secs(120),
+            call_deadline: Duration::MAX,
             budget: 100,
         }
     }
@@ -70,10 +72,22 @@ impl RetryPolicy {
     }
 
     /// How long one request may take with all its attempts and waits. An attempt that is under way then is broken off; the
-    /// ids make sending it again safe. [`upload_bulk`](crate::Client::upload_bulk) may need several requests.
+    /// ids make sending it again safe. A call may need several requests, one after the other: see
+    /// [`call_deadline`](Self::call_deadline).
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// How long one call may take with all its requests: those of [`upload_bulk`](crate::Client::upload_bulk), or of the
+    /// parts of a large batch. No limit is set by default. What is not sent by then comes back in the error, sealed; a call
+    /// that is dropped, as a timeout around it would do, hands nothing back.
+    ///
+    /// The [`Uploader`](crate::Uploader) goes by the deadlines of its own calls.
+    #[must_use]
+    pub fn call_deadline(mut self, deadline: Duration) -> Self {
+        self.call_deadline = deadline;
         self
     }
 

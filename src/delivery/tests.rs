@@ -1,10 +1,12 @@
 //! Delivery over a road in memory, under virtual time: every batch has one fate, the right one, in time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::memory::{Memory, accepted, batches, refused, refused_for};
@@ -75,18 +77,20 @@ async fn each_of_several_bad_batches_is_found() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_everything_is_refused_the_search_is_broken_off() {
+async fn when_everything_is_refused_each_batch_hears_it_at_little_more_than_one_request() {
     let road = refusing(400, |_| true);
-    let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
-    assert_eq!(rejected(&outcome).len(), 100);
-    assert!(outcome.requests <= MOST_REFUSALS + 8, "{} requests", outcome.requests);
+    let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(200, 200)).await;
+    assert_eq!(rejected(&outcome).len(), 200);
+    assert!(outcome.requests <= 200 + MOST_REFUSALS, "{} requests", outcome.requests);
 
-    // The good half is found all the same, whichever it is.
-    for bad in [0..50, 50..100] {
-        let road = refusing(400, move |id| bad.contains(&id.parse().expect("a place")));
+    // What is good among them is found, wherever it is, and goes together again.
+    for bad in [0..50, 50..100, 0..51, 41..51, 0..7, 1..99] {
+        let refused = bad.clone();
+        let road = refusing(400, move |id| refused.contains(&id.parse().expect("a place")));
         let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
-        assert_eq!((rejected(&outcome).len(), delivered(&outcome).len()), (50, 50));
-        assert!(outcome.requests <= MOST_REFUSALS + 9, "{} requests", outcome.requests);
+        assert_eq!((rejected(&outcome), delivered(&outcome).len()), (bad.clone().collect(), 100 - bad.len()));
+        let most = u32::try_from(bad.len()).expect("few") + MOST_REFUSALS + 8;
+        assert!(outcome.requests <= most, "{} requests for {bad:?}", outcome.requests);
     }
 }
 
@@ -95,6 +99,15 @@ async fn a_request_that_is_too_large_is_split_however_often() {
     let road = Memory::answering(|request| if request.ids.len() > 3 { refused(413) } else { accepted() });
     let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
     assert_eq!(delivered(&outcome).len(), 100);
+    // Also behind batches that are refused.
+    let bad = |id: &String| id.parse().is_ok_and(|place: usize| place < 50);
+    let road = Memory::answering(move |request| match request.ids.len() {
+        26.. => refused(413),
+        _ if request.ids.iter().any(bad) => refused(400),
+        _ => accepted(),
+    });
+    let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
+    assert_eq!((rejected(&outcome), delivered(&outcome)), ((0..50).collect(), (50..100).collect()));
     let road = refusing(413, |id| id == "1");
     let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(3, 3)).await;
     assert_eq!((rejected(&outcome), delivered(&outcome)), (vec![1], vec![0, 2]));
@@ -160,6 +173,44 @@ async fn a_wait_that_nobody_asked_for_twice_is_told_as_paused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_somebody_else_tells_what_it_has_tried_itself() {
+    let road = Memory::answering(|request| match request.number {
+        0 => Err(Error::out_of_time()),
+        _ => refused_for(429, 3_600 * SECOND),
+    });
+    let courier = courier(&road, RetryPolicy::new());
+    let mine = batches(1, 1);
+    let (mine, other) = tokio::join!(courier.deliver(Endpoint::Events, &mine), async {
+        courier.deliver(Endpoint::Events, &batches(1, 1)).await
+    });
+    assert_eq!(other.stopped.expect("told to wait").status(), Some(StatusCode::TOO_MANY_REQUESTS));
+    let error = mine.stopped.expect("told to wait");
+    // Whether it was accepted is not known: `Paused` would say that it was not sent.
+    assert_eq!((error.kind(), error.attempts(), error.is_retryable()), (ErrorKind::Timeout, 1, true));
+    assert!(error.retry_after() >= Some(3_599 * SECOND));
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_waited_together_do_not_go_together() {
+    let road = Memory::answering(|request| if request.number == 0 { refused_for(429, SECOND) } else { accepted() });
+    let road = Arc::new(road);
+    let drawn = AtomicU32::new(0);
+    let random = move || f64::from(drawn.fetch_add(1, Ordering::Relaxed)) / 100.0;
+    let courier = Courier::new(Arc::clone(&road), RetryPolicy::new(), Arc::new(random));
+    let start = Instant::now();
+    let mut all = JoinSet::new();
+    for _ in 0..100 {
+        let courier = courier.clone();
+        all.spawn(async move { courier.deliver(Endpoint::Events, &batches(1, 1)).await });
+    }
+    assert!(all.join_all().await.iter().all(|outcome| delivered(outcome) == [0]));
+    let mut times: Vec<_> = road.requests()[1..].iter().map(|request| request.at - start).collect();
+    times.sort_unstable();
+    times.dedup();
+    assert!(times.len() >= 99 && times[0] >= SECOND, "{times:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn attempts_and_the_deadline_end_it() {
     let road = Memory::answering(|_| refused(500));
     let outcome = courier(&road, RetryPolicy::new().max_attempts(3)).deliver(Endpoint::Events, &batches(1, 1)).await;
@@ -172,6 +223,17 @@ async fn attempts_and_the_deadline_end_it() {
     // At 0, 200 and 600 ms; the next would be at 1400.
     assert_eq!((outcome.requests, start.elapsed()), (3, Duration::from_millis(600)));
     assert_eq!(outcome.stopped.expect("500").kind(), ErrorKind::Refused);
+
+    // A call ends by its own deadline, whichever request it has come to, and keeps what it has.
+    let slow = Memory::taking(|_| (SECOND, accepted()));
+    let policy = RetryPolicy::new().call_deadline(Duration::from_millis(2_500));
+    let start = Instant::now();
+    let outcome = courier(&slow, policy.clone()).deliver(Endpoint::BulkEvents, &batches(500, 500)).await;
+    assert_eq!((delivered(&outcome).len(), unsent(&outcome).len()), (200, 300));
+    assert_eq!((outcome.stopped.expect("no time").kind(), start.elapsed().as_millis()), (ErrorKind::Timeout, 2_500));
+    let outcome = courier(&slow, policy.call_deadline(SECOND)).deliver(Endpoint::BulkEvents, &batches(101, 101)).await;
+    let error = outcome.stopped.as_ref().expect("no time");
+    assert_eq!((delivered(&outcome).len(), error.kind(), error.attempts()), (100, ErrorKind::Timeout, 0));
 
     let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
     let start = Instant::now();
@@ -206,7 +268,7 @@ proptest! {
     fn each_batch_has_the_fate_that_the_service_gave_it(
         count in 0..300_usize,
         users in 1..40_usize,
-        bad in vec(any::<prop::sample::Index>(), 0..5),
+        bad in vec((any::<prop::sample::Index>(), prop_oneof![3 => 1..2_usize, 1 => 1..150_usize]), 0..5),
         weather in vec(prop_oneof![
             4 => Just(Weather::Fine), 1 => Just(Weather::Down), 1 => Just(Weather::Slow), 1 => Just(Weather::Limited),
         ], 1..20),
@@ -214,7 +276,11 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let sent = batches(count, users);
-        let bad: Vec<_> = bad.iter().filter(|_| count > 0).map(|index| index.index(count).to_string()).collect();
+        let run = |(first, length): &(prop::sample::Index, usize)| {
+            let first = first.index(count.max(1));
+            (first..count.min(first + length)).map(|place| place.to_string())
+        };
+        let bad: Vec<_> = bad.iter().flat_map(run).collect();
         let service_bad = bad.clone();
         let road = Memory::taking(move |request| match weather[request.number % weather.len()] {
             _ if stopped_at == Some(request.number) => (Duration::ZERO, refused(403)),
