@@ -115,6 +115,12 @@ impl Error {
         Self::new(ErrorKind::Timeout, "the service did not answer before the deadline").with_attempts(1)
     }
 
+    /// The connection broke.
+    #[cfg(test)]
+    pub(crate) fn interrupted() -> Self {
+        Self::new(ErrorKind::Interrupted, "the connection broke before an answer came").with_attempts(1)
+    }
+
     /// The credential waits.
     pub(crate) fn paused() -> Self {
         Self::new(ErrorKind::Paused, "the service has asked to wait longer than the deadline allows")

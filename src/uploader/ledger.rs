@@ -11,13 +11,14 @@ use std::collections::{HashMap, VecDeque};
 pub struct Counts {
     /// Taken by the uploader since it was started.
     pub accepted: u64,
-    /// Found in the spool when the uploader was started.
+    /// Found in the spool when the uploader was started: batches, however many events were tracked for one.
     pub recovered: u64,
     /// Accepted by the service.
     pub delivered: u64,
     /// Will never be accepted as they are.
     pub rejected: u64,
-    /// Given up, as the policy for a full queue or a full spool says.
+    /// Given up: the queue or the spool was full, and the policy is to drop; or it had been in the spool for too long, or was
+    /// no batch, and is among the dead letters.
     pub dropped: u64,
     /// On the disk, not delivered so far. The next uploader on the same spool takes them up.
     pub spooled: u64,
@@ -164,10 +165,7 @@ impl Ledger {
         *self.counts.at(to) += submissions;
         if from.is_open() && !to.is_open() {
             *self.open_in(ticket.epoch) -= submissions;
-            while self.open.len() > 1 && self.open[0] == 0 {
-                self.open.pop_front();
-                self.oldest_epoch += 1;
-            }
+            self.forget_ended();
         }
     }
 
@@ -175,7 +173,16 @@ impl Ledger {
     pub(super) fn end_epoch(&mut self) -> u32 {
         let ended = self.epoch();
         self.open.push_back(0);
+        self.forget_ended();
         ended
+    }
+
+    /// Epochs of which nothing is open any more, from the oldest.
+    fn forget_ended(&mut self) {
+        while self.open.len() > 1 && self.open[0] == 0 {
+            self.open.pop_front();
+            self.oldest_epoch += 1;
+        }
     }
 
     /// Whether everything of this epoch and of those before has ended.

@@ -117,8 +117,9 @@ impl Uploader {
 
     /// Takes a batch as soon as there is room, in the order of the calls. With a spool it tells when the batch is on the disk.
     ///
-    /// Await it, or [`wait`](Waiting::wait) for it in code without a runtime. Whoever drops it while it waits takes the batch
-    /// back.
+    /// Await it, or [`wait`](Waiting::wait) for it in code without a runtime. Whoever drops it while it waits for room
+    /// takes the batch back; what was taken is sent all the same. With [`WhenFull::Spill`] a batch that memory has room for does not
+    /// touch the disk, and is taken at once.
     ///
     /// # Errors
     /// As [`try_send`](Self::try_send), but for want of room only with [`WhenFull::Wait`], when that time is over. If the

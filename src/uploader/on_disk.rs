@@ -2,38 +2,54 @@
 
 use std::mem;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 
 use super::spool::{self, Removal, Spool};
-use super::store::{Record, Store, Written};
+use super::store::{GivenUp, Record, Store, Written};
 use crate::delivery::Endpoint;
 use crate::error::Error;
 use crate::seal::SealedBatch;
 
 pub(super) struct OnDisk {
     spool: Spool,
-    given_up: Arc<Mutex<GivenUp>>,
+    lost: Arc<Lost>,
 }
 
 /// What the spool gave up and nobody has taken account of yet.
-type GivenUp = Vec<(SealedBatch, Error)>;
+#[derive(Default)]
+struct Lost {
+    given_up: Mutex<Vec<GivenUp>>,
+    watcher: OnceLock<Arc<Notify>>,
+}
+
+impl Lost {
+    fn push(&self, batch: Option<SealedBatch>, error: Error) {
+        self.lock().push((batch, error));
+        if let Some(watcher) = self.watcher.get() {
+            watcher.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<GivenUp>> {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl OnDisk {
     pub(super) fn open(dir: PathBuf, settings: spool::Settings) -> Result<Self, Error> {
-        let given_up = Arc::<Mutex<GivenUp>>::default();
-        let told = Arc::clone(&given_up);
+        let lost = Arc::<Lost>::default();
+        let told = Arc::clone(&lost);
         let settings = settings.also_on_removed(move |record, removal| {
             let why = match removal {
                 Removal::Full => "the spool was full, and this was among the oldest",
                 Removal::TooOld => "it was too old to be sent, and is in the dead-letter file",
             };
-            if let Ok(batch) = SealedBatch::from_json(record.batch.clone()) {
-                lock(&told).push((batch, Error::spool(why)));
-            }
+            told.push(SealedBatch::from_json(record.batch.clone()).ok(), Error::spool(why));
         });
-        Ok(Self { spool: Spool::open(dir, settings)?, given_up })
+        Ok(Self { spool: Spool::open(dir, settings)?, lost })
     }
 
     /// Nothing waits for a dead letter: until it is written its record stays, and the next process finds that.
@@ -64,6 +80,7 @@ impl Store for OnDisk {
                 // Its checksum is right, so somebody else than an uploader wrote it.
                 Err(error) => {
                     self.dead_letter(record.endpoint, record.batch, &error.to_string(), Some(record.number));
+                    self.lost.push(None, error);
                 }
             }
         }
@@ -82,8 +99,17 @@ impl Store for OnDisk {
         self.dead_letter(road(endpoint), batch.json().clone(), reason, number);
     }
 
-    fn given_up(&self) -> GivenUp {
-        mem::take(&mut lock(&self.given_up))
+    fn keeps(&self, number: u64) -> bool {
+        self.spool.keeps(number)
+    }
+
+    fn given_up(&self) -> Vec<GivenUp> {
+        mem::take(&mut self.lost.lock())
+    }
+
+    fn watch(&self, watcher: Arc<Notify>) {
+        // There is one uploader to a spool.
+        let _ = self.lost.watcher.set(watcher);
     }
 }
 
@@ -92,8 +118,4 @@ fn road(endpoint: Endpoint) -> spool::Endpoint {
         Endpoint::Events | Endpoint::BulkEvents => spool::Endpoint::Events,
         Endpoint::HistoricalEvents => spool::Endpoint::Historical,
     }
-}
-
-fn lock(given_up: &Mutex<GivenUp>) -> MutexGuard<'_, GivenUp> {
-    given_up.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -33,7 +33,8 @@ pub enum Fate {
     Delivered,
     /// It will never be accepted as it is; the error tells why, in the service's words where the service refused it.
     Rejected(Error),
-    /// It was given up: the queue or the spool was full, and the policy is to drop.
+    /// It was given up: the queue or the spool was full, and the policy is to drop, or it had been in the spool for too long.
+    /// The error tells which; what was too old is among the dead letters.
     Dropped(Error),
 }
 
@@ -155,7 +156,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Outcomes as they come, from the time at which [`Uploader::outcomes`](super::Uploader::outcomes) was called: a
-/// [`Stream`], which ends when the uploader is gone.
+/// [`Stream`], which ends when the last handle of the uploader is dropped, and not at its shutdown.
 ///
 /// A reader that falls 4,096 outcomes behind misses the oldest, and is told how many: the uploader waits for no reader.
 pub struct Outcomes(Arc<Mutex<Unread>>);

@@ -35,6 +35,9 @@ const LATELY: f64 = 2.0;
 /// A request takes what may go in this time, in seconds, at least: smaller ones would only cost more.
 const LEAST: f64 = 0.05;
 
+/// After so many seconds without an answer the past says less and less of what may go.
+const SILENCE: f64 = 5.0;
+
 /// Not more may go at once than in this time, in seconds, after a time in which nothing went.
 const BURST: f64 = 0.5;
 
@@ -128,7 +131,7 @@ impl Pace {
         let wanted = (rate * LEAST).clamp(1.0, most).min(count(ready));
         if state.tokens < wanted {
             state.limited = true;
-            return Err(Some(later(now, Duration::from_secs_f64((wanted - state.tokens) / rate))));
+            return Err(Some(state.filled(now, wanted, rate)));
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to 100")]
         let room = state.tokens.clamp(1.0, most) as usize;
@@ -160,8 +163,7 @@ impl Pace {
                         state.tokens -= count(batches);
                         return state.outage.enter();
                     }
-                    let missing = wanted - state.tokens;
-                    Some(later(now, Duration::from_secs_f64(missing / state.rate(self.rates))))
+                    Some(state.filled(now, wanted, state.rate(self.rates)))
                 }
             };
             match wait {
@@ -231,7 +233,16 @@ impl State {
     fn fill(&mut self, now: Instant, rates: Rates) {
         let passed = now.saturating_duration_since(self.filled_at).as_secs_f64();
         self.filled_at = self.filled_at.max(now);
+        if now.saturating_duration_since(self.answered_at).as_secs_f64() > SILENCE {
+            self.achieved *= (-passed / LATELY).exp();
+        }
         self.tokens = (self.tokens + passed * self.rate(rates)).min(self.burst(rates).max(self.tokens));
+    }
+
+    /// When there will be so many tokens. At least a moment later: a wait that rounds to nothing would be none.
+    fn filled(&self, now: Instant, wanted: f64, rate: f64) -> Instant {
+        const MOMENT: f64 = 0.001;
+        later(now, Duration::from_secs_f64(((wanted - self.tokens) / rate).max(MOMENT)))
     }
 
     fn accepted(&mut self, now: Instant, batches: usize, used: Option<f64>, rates: Rates) {

@@ -104,6 +104,7 @@ pub(super) struct Queue {
     busy: HashMap<UserKey, VecDeque<Entry>>,
     bytes: usize,
     parked: usize,
+    parked_bytes: usize,
     /// What is held by memory alone, here or on its way.
     held: usize,
     held_bytes: usize,
@@ -119,6 +120,7 @@ impl Queue {
             busy: HashMap::new(),
             bytes: 0,
             parked: 0,
+            parked_bytes: 0,
             held: 0,
             held_bytes: 0,
         }
@@ -129,23 +131,19 @@ impl Queue {
         self.entries.len()
     }
 
-    /// How many batches wait behind those of their users that are on their way.
-    pub(super) fn parked(&self) -> usize {
-        self.parked
+    /// What waits, also behind batches of the same user that are on their way.
+    pub(super) fn waiting(&self) -> Bounds {
+        Bounds { batches: self.entries.len() + self.parked, bytes: self.bytes + self.parked_bytes }
     }
 
-    pub(super) fn held_bytes(&self) -> usize {
-        self.held_bytes
+    /// What memory alone holds, here or on its way.
+    pub(super) fn held(&self) -> Bounds {
+        Bounds { batches: self.held, bytes: self.held_bytes }
     }
 
     /// Whether batches of so many bytes together may be held as well.
     pub(super) fn has_room(&self, batches: usize, bytes: usize) -> bool {
         self.held + batches <= self.bounds.batches && self.held_bytes + bytes <= self.bounds.bytes
-    }
-
-    /// The size of what waits and is on no way.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
     }
 
     /// Whether a batch of this user still takes events.
@@ -211,10 +209,24 @@ impl Queue {
         self.open.clear();
     }
 
-    /// Takes the oldest batch that is held, to give it up.
+    /// Takes the oldest batch that is held and on no way, to give it up.
     pub(super) fn evict(&mut self) -> Option<Entry> {
         // What the spool has takes no room here.
-        let place = self.entries.iter().position(Entry::is_held)?;
+        let place = self.entries.iter().position(Entry::is_held);
+        let since = |place: usize| self.entries[place].since;
+        let parked = self.busy.iter().filter_map(|(user, behind)| Some((behind.front()?, *user)));
+        let parked =
+            parked.filter(|(entry, _)| entry.is_held()).map(|(entry, user)| (entry.since, user)).min_by_key(|it| it.0);
+        if let Some((parked_since, user)) = parked
+            && place.is_none_or(|place| parked_since <= since(place))
+        {
+            let entry = self.busy.get_mut(&user)?.pop_front()?;
+            self.parked -= 1;
+            self.parked_bytes -= entry.len();
+            self.let_go(&entry);
+            return Some(entry);
+        }
+        let place = place?;
         if place > 0 {
             let before: Vec<_> = (0..place).filter_map(|_| self.pop()).collect();
             let entry = self.pop();
@@ -270,11 +282,13 @@ impl Queue {
                 let entry = self.pop();
                 let behind = self.busy.entry(user).or_default();
                 self.parked += usize::from(entry.is_some());
+                self.parked_bytes += entry.as_ref().map_or(0, Entry::len);
                 behind.extend(entry);
                 continue;
             }
             let its = next.endpoint().unwrap_or(endpoint);
-            let fits = taken.len() < most && bytes + next.len() < MAX_REQUEST_BYTES;
+            // One that no request can carry goes alone: its fate is found on the way.
+            let fits = taken.is_empty() || (taken.len() < most && bytes + next.len() < MAX_REQUEST_BYTES);
             if !fits || *goes_to.get_or_insert(its) != its {
                 break;
             }
@@ -293,6 +307,7 @@ impl Queue {
         for user in users {
             if let Some(behind) = self.busy.remove(&user) {
                 self.parked -= behind.len();
+                self.parked_bytes -= behind.iter().map(Entry::len).sum::<usize>();
                 self.put_back(behind.into_iter());
             }
         }

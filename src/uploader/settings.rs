@@ -29,7 +29,10 @@ pub enum WhenFull {
     /// The batches that wait longest: they are dropped, and counted. `send` waits for room.
     DropOldest,
     /// Memory: the batch goes to the spool, and so do all that come after it until the spool is empty again, so that the
-    /// order holds. Without a spool, or if the spool is full too, it is as `Refuse`.
+    /// order holds. What waits in memory goes before it. Without a spool, or if the spool is full too, it is as `Refuse`.
+    ///
+    /// What is on its way at a [`shutdown`](Uploader::shutdown), and not delivered by its deadline, comes behind what was in
+    /// the spool by then.
     Spill,
 }
 
@@ -97,7 +100,8 @@ impl UploaderBuilder {
         self
     }
 
-    /// How many batches memory may hold, those on their way included. 10,000 by default.
+    /// How many batches memory may hold, those on their way included. 10,000 by default. With a spool, as many may wait for
+    /// the disk as [`spool::Settings::max_waiting_bytes`] lets, and at most 1,000 (or 4 MiB) of what is there are read ahead.
     #[must_use]
     pub fn max_batches(mut self, batches: usize) -> Self {
         self.settings.max_batches = batches;
@@ -151,7 +155,8 @@ impl UploaderBuilder {
     }
 
     /// Called with the end of each batch: on the uploader's thread, or on the thread that submits for a batch that is
-    /// dropped there. It should be quick: requests wait for it. A panic in it is caught and logged.
+    /// dropped there. It should be quick: requests wait for it. It must not wait for the uploader itself, as for a `flush`. A
+    /// handle that it holds keeps the uploader from ever being dropped. A panic in it is caught and logged.
     #[must_use]
     pub fn on_outcome(mut self, callback: impl Fn(&Outcome) + Send + Sync + 'static) -> Self {
         self.settings.on_outcome = Some(Arc::new(callback));

@@ -30,7 +30,7 @@ pub(super) struct Shared {
     pub(super) teller: Teller,
     pub(super) trouble: Trouble,
     /// Told when the worker has something to look at.
-    pub(super) work: Notify,
+    pub(super) work: Arc<Notify>,
     state: Mutex<State>,
 }
 
@@ -47,6 +47,8 @@ pub(super) struct State {
     waiters: VecDeque<Waiter>,
     pub(super) flushes: Vec<Flush>,
     pub(super) wake: Wake,
+    /// How long the disk may take at the end, at most [`GRACE`].
+    pub(super) grace: Duration,
     telemetry: Telemetry,
 }
 
@@ -110,7 +112,11 @@ impl Shared {
         let bounds = Bounds { batches: settings.max_batches, bytes: settings.max_bytes };
         let mut ledger = Ledger::default();
         let always = settings.when_full != WhenFull::Spill;
-        let spooling = store.map(|store| Spooling::new(store, bounds, always, &mut ledger));
+        let work = Arc::<Notify>::default();
+        let spooling = store.map(|store| {
+            store.watch(Arc::clone(&work));
+            Spooling::new(store, bounds, always, &mut ledger)
+        });
         let state = State {
             ledger,
             queue: Queue::new(bounds),
@@ -121,10 +127,11 @@ impl Shared {
             waiters: VecDeque::new(),
             flushes: Vec::new(),
             wake: Wake::AtOnce,
+            grace: Duration::ZERO,
             telemetry: Telemetry::default(),
         };
         let teller = Teller::new(settings.on_outcome.clone());
-        Self { settings, teller, trouble: Trouble::default(), work: Notify::new(), state: Mutex::new(state) }
+        Self { settings, teller, trouble: Trouble::default(), work, state: Mutex::new(state) }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -135,10 +142,28 @@ impl Shared {
     pub(super) fn unlock(&self, mut state: MutexGuard<'_, State>) {
         state.tell();
         let wake = state.wakes();
+        let warning = state.warning();
         drop(state);
         if wake {
             self.work.notify_one();
         }
+        warn(warning);
+    }
+
+    /// Tells what a person should know, if there is anything.
+    pub(super) fn warn(&self) {
+        let warning = self.lock().warning();
+        warn(warning);
+    }
+
+    /// The worker is gone: nothing is taken any more, and whoever waits is answered.
+    pub(super) fn end(&self) {
+        let mut state = self.lock();
+        state.phase = Phase::Closed;
+        let waiting = (mem::take(&mut state.flushes), mem::take(&mut state.waiters));
+        drop(state);
+        // Each promise is kept when it is dropped, and may need the lock for that.
+        drop(waiting);
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -153,9 +178,11 @@ impl Shared {
             return Err(closed().with_unsent(submission.parts));
         }
         let mut dropped = Vec::new();
-        if let Some(submission) = state.take(&self.settings, submission) {
+        let left = if state.is_waited_for() { Some(submission) } else { state.take(&self.settings, submission) };
+        if let Some(submission) = left {
             let left = match self.settings.when_full {
                 WhenFull::Refuse | WhenFull::Wait(_) | WhenFull::Spill => {
+                    self.unlock(state);
                     return Err(full().with_unsent(submission.parts));
                 }
                 WhenFull::DropNewest => Some(submission),
@@ -192,7 +219,7 @@ impl Shared {
             return waiting;
         }
         // Who waits already comes first.
-        let left = if state.waiters.is_empty() { state.take(&self.settings, submission) } else { Some(submission) };
+        let left = if state.is_waited_for() { Some(submission) } else { state.take(&self.settings, submission) };
         if let Some(submission) = left {
             let until = match self.settings.when_full {
                 WhenFull::Wait(longest) => Some(later(Instant::now(), longest)),
@@ -210,9 +237,12 @@ impl Shared {
     pub(super) fn track(&self, user: &User, event: TrackedEvent) -> Result<(), Error> {
         let mut guard = self.lock();
         let state = &mut *guard;
+        let alone = |tracked: Tracked| vec![tracked.seal(self.settings.new_id())];
         if state.phase != Phase::Running {
-            return Err(closed());
+            drop(guard);
+            return Err(closed().with_unsent(alone(Tracked::new(user, event)?)));
         }
+        let open = !state.is_waited_for() && state.can_keep(1, Tracked::growth(&event));
         let queue = match &mut state.spooling {
             Some(spooling) if spooling.comes_first() => {
                 spooling.stirred |= spooling.intake.len() == 0 || spooling.intake.is_full_request();
@@ -220,13 +250,13 @@ impl Shared {
             }
             _ => &mut state.queue,
         };
-        if let Some(ticket) = queue.grow(user, &event) {
+        if open && let Some(ticket) = queue.grow(user, &event) {
             state.ledger.join(ticket);
             self.unlock(guard);
             return Ok(());
         }
         let tracked = Tracked::new(user, event)?;
-        if queue.has_room(1, tracked.len()) {
+        if open && queue.has_room(1, tracked.len()) {
             let content = Content::Tracked(Box::new(tracked));
             queue.push(Entry { content, ticket: state.ledger.accept(1), since: Instant::now() });
             self.unlock(guard);
@@ -234,7 +264,7 @@ impl Shared {
         }
         drop(guard);
         // Without room to grow in it is a batch like any other.
-        self.try_send(vec![tracked.seal(self.settings.new_id())])
+        self.try_send(alone(tracked))
     }
 
     /// What could not be held if nothing else were is no question of waiting.
@@ -258,7 +288,10 @@ impl Shared {
             return Vec::new();
         }
         let entries = state.queue.take_all().into_iter().filter(Entry::is_held);
-        entries.map(|entry| entry.content.into_sealed(|| self.settings.new_id())).collect()
+        let mut unsent: Vec<_> = entries.map(|entry| entry.content.into_sealed(|| self.settings.new_id())).collect();
+        // The disk may have it all the same. The ids make sending it twice safe.
+        unsent.extend(state.spooling.as_mut().into_iter().flat_map(Spooling::take_unconfirmed));
+        unsent
     }
 
     /// Tells when all that was submitted so far has ended, or the time is over.
@@ -267,17 +300,19 @@ impl Shared {
         if state.phase == Phase::Closed {
             return Waiting::ready(state.ledger.counts());
         }
-        let epoch = state.end_epoch();
+        let epoch = state.end_epoch(&self.settings);
         let mut time = deadline;
         if closes {
             state.close(&self.settings);
             // The disk gets a part of the time, for what is on its way at the end.
-            time -= if state.spooling.is_some() { GRACE.min(deadline / 4) } else { Duration::ZERO };
+            let grace = if state.spooling.is_some() { GRACE.min(deadline / 4) } else { Duration::ZERO };
+            state.grace = state.grace.max(grace);
+            time -= grace;
         }
         let shared = Arc::clone(self);
         let (promise, waiting) = promise(move || shared.counts());
         state.flushes.push(Flush { epoch, until: later(Instant::now(), time), closes, promise });
-        drop(state);
+        self.unlock(state);
         self.work.notify_one();
         waiting
     }
@@ -285,15 +320,28 @@ impl Shared {
 
 impl State {
     /// Takes a submission to where it has room, in memory or in the spool, or gives it back.
-    pub(super) fn take(&mut self, settings: &Settings, submission: Submission) -> Option<Submission> {
-        let fits = self.queue.has_room(submission.parts.len(), submission.bytes());
-        let submission = match &mut self.spooling {
-            Some(spooling) if spooling.comes_first() || (!fits && settings.when_full == WhenFull::Spill) => {
-                spooling.take(settings, submission, &mut self.ledger)?
+    pub(super) fn take(&mut self, settings: &Settings, mut submission: Submission) -> Option<Submission> {
+        let (parts, bytes) = (submission.parts.len(), submission.bytes());
+        let fits = self.queue.has_room(parts, bytes);
+        let comes_first = self.spooling.as_ref().map(Spooling::comes_first);
+        let mut written = Ok(());
+        if comes_first == Some(true) || (comes_first == Some(false) && !fits && settings.when_full == WhenFull::Spill) {
+            if !self.can_keep(parts, bytes) {
+                return Some(submission);
             }
-            _ => submission,
-        };
-        // Also if the disk fails: that is no reason to lose what memory has room for.
+            if comes_first == Some(false) {
+                // All that waits goes first, so that the log has it in order.
+                self.spool_newest(settings);
+            }
+            let spooling = self.spooling.as_mut()?;
+            match spooling.take(settings, submission, &mut self.ledger) {
+                Ok(()) => return None,
+                // What is in there is older, and is not to be overtaken.
+                Err((refused, _)) if spooling.has_older() => return Some(refused),
+                // That the disk takes nothing is no reason to lose what memory has room for.
+                Err((refused, error)) => (submission, written) = (refused, Err(error)),
+            }
+        }
         if !fits {
             return Some(submission);
         }
@@ -303,9 +351,28 @@ impl State {
             self.queue.push(Entry { content: Content::Sealed(batch), ticket, since });
         }
         if let Some(promise) = submission.promise {
-            promise.keep(Ok(()));
+            promise.keep(written);
         }
         None
+    }
+
+    /// Whether memory could keep so many batches of so many bytes if the disk fails to take them, as it did lately.
+    fn can_keep(&self, batches: usize, bytes: usize) -> bool {
+        let at_risk = self.spooling.as_ref().and_then(Spooling::at_risk);
+        at_risk.is_none_or(|risk| self.queue.has_room(batches + risk.batches, bytes + risk.bytes))
+    }
+
+    /// Whether somebody waits for room, who comes first.
+    fn is_waited_for(&mut self) -> bool {
+        let abandoned = |waiter: &Waiter| waiter.submission.promise.as_ref().is_none_or(Promise::is_abandoned);
+        while self.waiters.front().is_some_and(abandoned) {
+            self.waiters.pop_front();
+        }
+        !self.waiters.is_empty()
+    }
+
+    fn warning(&mut self) -> Option<(&'static str, Error)> {
+        self.spooling.as_mut()?.disk.warning.take()
     }
 
     /// Gives up the oldest batches until the submission has room, or nothing is left to give up.
@@ -348,10 +415,10 @@ impl State {
         self.waiters.iter().filter_map(|waiter| waiter.until).min()
     }
 
-    fn end_epoch(&mut self) -> u32 {
+    fn end_epoch(&mut self, settings: &Settings) -> u32 {
         self.queue.close_all();
         if let Some(spooling) = &mut self.spooling {
-            spooling.intake.close_all();
+            spooling.write_intake(settings);
         }
         self.ledger.end_epoch()
     }
@@ -362,21 +429,39 @@ impl State {
         for waiter in mem::take(&mut self.waiters) {
             waiter.submission.answer(|parts| Err(closed().with_unsent(parts)));
         }
-        self.spool_all(settings);
+        self.spool_newest(settings);
+        if let Some(spooling) = &mut self.spooling {
+            spooling.always = true;
+        }
     }
 
-    /// Hands to the spool, if there is one, what memory alone holds.
-    pub(super) fn spool_all(&mut self, settings: &Settings) {
-        let Some(spooling) = &mut self.spooling else { return };
-        spooling.always = true;
-        let (held, spooled): (Vec<_>, Vec<_>) = self.queue.take_all().into_iter().partition(Entry::is_held);
-        for entry in held {
+    /// Hands to the spool, if there is one, what memory alone holds and is newer than all that is in there. What is older
+    /// stays: behind newer batches of its user it would be out of order.
+    fn spool_newest(&mut self, settings: &Settings) {
+        let Some(spooling) = self.spooling.as_mut().filter(|spooling| !spooling.has_older()) else { return };
+        let mut older = self.queue.take_all();
+        let newest = older.iter().rposition(|entry| !entry.is_held()).map_or(0, |last| last + 1);
+        for entry in older.split_off(newest) {
             self.queue.let_go(&entry);
             let ticket = entry.ticket;
             spooling.append(settings.endpoint, entry.content.into_sealed(|| settings.new_id()), ticket);
         }
-        self.queue.put_back(spooled.into_iter());
+        self.queue.put_back(older.into_iter());
+    }
+
+    /// At the end: hands to the spool all that memory alone holds. There is nobody else any more who could.
+    pub(super) fn spool_all(&mut self, settings: &Settings) {
+        let Some(spooling) = &mut self.spooling else { return };
         spooling.write_intake(settings);
+        let mut spooled = Vec::new();
+        for mut entry in self.queue.take_all() {
+            spooling.recall(&mut entry, &mut self.ledger);
+            match entry.content {
+                Content::Spooled(_) => spooled.push(entry),
+                content => spooling.append(settings.endpoint, content.into_sealed(|| settings.new_id()), entry.ticket),
+            }
+        }
+        self.queue.put_back(spooled.into_iter());
     }
 
     /// Whether the worker has to be woken, once.
@@ -401,9 +486,16 @@ impl State {
     pub(super) fn measures(&self) -> Measures {
         Measures {
             counts: self.ledger.counts(),
-            queued_batches: self.queue.len() + self.queue.parked(),
-            held_bytes: self.queue.held_bytes(),
+            queued_batches: self.queue.waiting().batches,
+            held_bytes: self.queue.held().bytes,
         }
+    }
+}
+
+/// Without a lock: who listens may submit what he hears.
+fn warn(warning: Option<(&'static str, Error)>) {
+    if let Some((what, error)) = warning {
+        tracing::warn!(%error, "{what}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::ready;
+use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -12,13 +13,13 @@ use super::outcome::{Fate, Outcome};
 use super::queue::{Bounds, Content, Entry, Queue, Spooled};
 use super::settings::Settings;
 use super::shared::Submission;
-use super::store::{Record, Store, Tickets, Written};
+use super::store::{GivenUp, Record, Store, Tickets, Written};
 use super::waiting::Promise;
 use crate::delivery::Endpoint;
 use crate::error::Error;
 use crate::seal::SealedBatch;
 
-/// So many bytes of what is in the spool are read ahead, and so many batches.
+/// So many bytes of what is in the spool are read ahead, and so many batches, if memory may hold as much.
 const READ_AHEAD: Bounds = Bounds { batches: 1_000, bytes: 4 << 20 };
 
 /// The spool as the uploader sees it.
@@ -30,27 +31,87 @@ pub(super) struct Spooling {
     pub(super) intake: Queue,
     /// On their way to the disk, in order. Memory holds them until they are there.
     appending: VecDeque<Appending>,
+    appending_bytes: usize,
+    /// Why a part of the submission that is being settled was not written.
+    unwritten: Option<Error>,
     tickets: Tickets,
+    read_ahead: Bounds,
+    /// A record is being read.
+    pub(super) reading: bool,
+    pub(super) disk: Health,
     /// The worker has to look: something began to wait.
     pub(super) stirred: bool,
+}
+
+/// How the disk does.
+#[derive(Default)]
+pub(super) struct Health {
+    /// It could not write what it was handed last.
+    failing: bool,
+    /// It did not even take what was handed to it last.
+    refusing: bool,
+    /// What a person should know, to be told when no lock is held.
+    pub(super) warning: Option<(&'static str, Error)>,
+}
+
+impl Health {
+    /// Of refusals in a row the first is told.
+    fn refused(&mut self, error: &Error) {
+        if !mem::replace(&mut self.refusing, true) {
+            self.warning = Some(("the spool takes nothing", error.again()));
+        }
+    }
+
+    /// Of failures in a row the first is told.
+    fn failed(&mut self, error: &Error) {
+        if !mem::replace(&mut self.failing, true) {
+            self.warning = Some(("the spool could not write: memory keeps the batch", error.again()));
+        }
+    }
 }
 
 struct Appending {
     written: Written,
     batch: SealedBatch,
+    /// Whether it is the last part of its submission, and who waits for all of them.
+    ends: bool,
     promise: Option<Promise<Result<(), Error>>>,
 }
 
 impl Spooling {
     pub(super) fn new(store: Arc<dyn Store>, bounds: Bounds, always: bool, ledger: &mut Ledger) -> Self {
         ledger.recover(store.unread());
-        let intake = Queue::new(bounds);
-        Self { store, always, intake, appending: VecDeque::new(), tickets: Tickets::default(), stirred: true }
+        let (batches, bytes) = (READ_AHEAD.batches.min(bounds.batches), READ_AHEAD.bytes.min(bounds.bytes));
+        Self {
+            store,
+            always,
+            intake: Queue::new(bounds),
+            appending: VecDeque::new(),
+            appending_bytes: 0,
+            unwritten: None,
+            tickets: Tickets::default(),
+            read_ahead: Bounds { batches, bytes },
+            reading: false,
+            disk: Health::default(),
+            stirred: true,
+        }
     }
 
     /// Whether what comes now has to go through the spool: if everything does, or if older batches are in there.
     pub(super) fn comes_first(&self) -> bool {
-        self.always || !self.appending.is_empty() || self.store.unread() > 0
+        self.always || self.has_older()
+    }
+
+    /// Whether batches that came before are on their way through it.
+    pub(super) fn has_older(&self) -> bool {
+        self.reading || !self.appending.is_empty() || self.intake.len() > 0 || self.store.unread() > 0
+    }
+
+    /// If the disk fails: what memory may have to hold beside all that it holds.
+    pub(super) fn at_risk(&self) -> Option<Bounds> {
+        let intake = self.intake.held();
+        let (batches, bytes) = (self.appending.len() + intake.batches, self.appending_bytes + intake.bytes);
+        self.disk.failing.then_some(Bounds { batches, bytes })
     }
 
     /// Hands a submission to the disk, or gives it back if the disk takes nothing.
@@ -59,10 +120,10 @@ impl Spooling {
         settings: &Settings,
         submission: Submission,
         ledger: &mut Ledger,
-    ) -> Option<Submission> {
+    ) -> Result<(), (Submission, Error)> {
         let endpoint = settings.endpoint;
         let Some(first) = submission.parts.first() else {
-            return Some(submission);
+            return Ok(());
         };
         if self.intake.is_open(first.user()) {
             // Events of this user came before.
@@ -71,29 +132,32 @@ impl Spooling {
         let mut written = match self.store.append(endpoint, first) {
             Ok(written) => Some(written),
             Err(error) => {
-                tracing::warn!(%error, "the spool takes nothing");
-                return Some(submission);
+                self.disk.refused(&error);
+                return Err((submission, error));
             }
         };
+        self.disk.refusing = false;
         let ticket = ledger.accept(submission.parts.len());
         let (mut promise, last) = (submission.promise, submission.parts.len() - 1);
         for (place, batch) in submission.parts.into_iter().enumerate() {
-            let promise = if place == last { promise.take() } else { None };
+            let ends = place == last;
+            let promise = if ends { promise.take() } else { None };
             let written = written.take().unwrap_or_else(|| self.written(endpoint, &batch));
-            self.push(Appending { written, batch, promise }, ticket);
+            self.push(Appending { written, batch, ends, promise }, ticket);
         }
-        None
+        Ok(())
     }
 
     /// Hands a batch to the disk that memory holds already.
     pub(super) fn append(&mut self, endpoint: Endpoint, batch: SealedBatch, ticket: Ticket) {
         let written = self.written(endpoint, &batch);
-        self.push(Appending { written, batch, promise: None }, ticket);
+        self.push(Appending { written, batch, ends: true, promise: None }, ticket);
     }
 
     fn push(&mut self, appending: Appending, ticket: Ticket) {
         self.tickets.keep(&appending.batch, ticket);
         self.stirred |= self.appending.is_empty();
+        self.appending_bytes += appending.batch.len();
         self.appending.push_back(appending);
     }
 
@@ -116,23 +180,29 @@ impl Spooling {
         while let Some(first) = self.appending.front_mut() {
             let Poll::Ready(written) = first.written.as_mut().poll(context) else { break };
             settled = Poll::Ready(());
-            let Some(Appending { batch, promise, .. }) = self.appending.pop_front() else { break };
+            let Some(Appending { batch, ends, promise, .. }) = self.appending.pop_front() else { break };
+            self.appending_bytes -= batch.len();
             // Without a ticket it was read already, or given up, and counts as that.
-            match &written {
+            match written {
                 Ok(()) => {
+                    self.disk.failing = false;
                     if let Some(ticket) = self.tickets.confirm(&batch) {
                         ledger.moved(ticket, Place::Memory, Place::Spool);
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the spool could not write: memory keeps the batch");
+                    self.disk.failed(&error);
+                    self.unwritten.get_or_insert(error);
                     if let Some(ticket) = self.tickets.withdraw(&batch) {
                         queue.push(Entry { content: Content::Sealed(batch), ticket, since: Instant::now() });
                     }
                 }
             }
-            if let Some(promise) = promise {
-                promise.keep(written);
+            if ends {
+                let written = self.unwritten.take().map_or(Ok(()), Err);
+                if let Some(promise) = promise {
+                    promise.keep(written);
+                }
             }
         }
         settled
@@ -145,7 +215,8 @@ impl Spooling {
 
     /// Whether a record should be read.
     pub(super) fn wants_record(&self, queue: &Queue) -> bool {
-        let has_room = queue.len() + queue.parked() < READ_AHEAD.batches && queue.bytes() < READ_AHEAD.bytes;
+        let waiting = queue.waiting();
+        let has_room = waiting.batches < self.read_ahead.batches && waiting.bytes < self.read_ahead.bytes;
         has_room && self.store.unread() > 0
     }
 
@@ -159,12 +230,32 @@ impl Spooling {
     }
 
     /// Accounts for what the spool gave up.
-    pub(super) fn give_up(&mut self, given_up: Vec<(SealedBatch, Error)>, ledger: &mut Ledger) -> Vec<Outcome> {
-        let outcome = |(batch, error): (SealedBatch, Error)| {
+    pub(super) fn give_up(&mut self, given_up: Vec<GivenUp>, ledger: &mut Ledger) -> Vec<Outcome> {
+        let outcome = |(batch, error): GivenUp| {
+            let Some(batch) = batch else {
+                // No uploader wrote it, so it was found.
+                ledger.moved(Ledger::found(), Place::Spool, Place::Dropped);
+                return None;
+            };
             let (ticket, from) = self.tickets.take(&batch);
             ledger.moved(ticket, from, Place::Dropped);
-            Outcome::new(batch, ticket.submissions(), Fate::Dropped(error))
+            Some(Outcome::new(batch, ticket.submissions(), Fate::Dropped(error)))
         };
-        given_up.into_iter().map(outcome).collect()
+        given_up.into_iter().filter_map(outcome).collect()
+    }
+
+    /// After the end: what was handed to the disk and is not confirmed.
+    pub(super) fn take_unconfirmed(&mut self) -> impl Iterator<Item = SealedBatch> {
+        mem::take(&mut self.appending).into_iter().map(|appending| appending.batch)
+    }
+
+    /// A batch that was read, and that the spool has given up since, is memory's alone.
+    pub(super) fn recall(&self, entry: &mut Entry, ledger: &mut Ledger) {
+        if let Content::Spooled(spooled) = &entry.content
+            && !self.store.keeps(spooled.number)
+        {
+            ledger.moved(entry.ticket, Place::Spool, Place::Memory);
+            entry.content = Content::Sealed(spooled.batch.clone());
+        }
     }
 }

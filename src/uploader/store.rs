@@ -4,6 +4,9 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
 
 use super::ledger::{Ledger, Place, Ticket};
 use crate::delivery::Endpoint;
@@ -36,9 +39,18 @@ pub(crate) trait Store: Send + Sync {
     /// Keeps a rejected batch where a person finds it. Of a record it is done then.
     fn bury(&self, endpoint: Endpoint, batch: &SealedBatch, reason: &str, number: Option<u64>);
 
-    /// Batches that were given up unread since the last call, and why.
-    fn given_up(&self) -> Vec<(SealedBatch, Error)>;
+    /// Whether a record that was read is still there, to be found after a restart.
+    fn keeps(&self, number: u64) -> bool;
+
+    /// What was given up unread since the last call.
+    fn given_up(&self) -> Vec<GivenUp>;
+
+    /// Whom to tell when something was given up.
+    fn watch(&self, _: Arc<Notify>) {}
 }
+
+/// A record that will not be sent, and why. Without a batch if it holds none.
+pub(crate) type GivenUp = (Option<SealedBatch>, Error);
 
 /// The tickets of batches that were handed to the store and not read back, and where they count: in memory until the store
 /// has confirmed them.

@@ -21,7 +21,7 @@ use super::outcome::{Fate, Outcome};
 use super::pace::{Pace, PacedRoad, Permit};
 use super::queue::{Content, Entry};
 use super::settings::Settings;
-use super::shared::{GRACE, Phase, Shared, Wake};
+use super::shared::{Phase, Shared, Wake};
 use super::store::Store;
 use super::telemetry::Narrator;
 use crate::client::Transport;
@@ -44,12 +44,27 @@ pub(super) fn start(
     let shared = Arc::new(Shared::new(settings, store));
     let worker = run(Arc::clone(&shared), courier);
     let thread = thread::Builder::new().name("mparticle-uploader".into());
-    let thread = thread.spawn(move || runtime.block_on(worker)).map_err(refused)?;
+    let serve = move || {
+        runtime.block_on(worker);
+        // A name that is being looked up for a request that was broken off is not waited for.
+        runtime.shutdown_background();
+    };
+    let thread = thread.spawn(serve).map_err(refused)?;
     Ok(Uploader::new(shared, Some(thread)))
+}
+
+/// However the worker ends, nobody waits for it after that.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 /// Delivers until the uploader is shut down.
 pub(super) async fn run<R: Road + Clone + 'static>(shared: Arc<Shared>, courier: Courier<R>) {
+    let _end = End(Arc::clone(&shared));
     let trouble = Arc::clone(&shared.trouble);
     let pace = Arc::new(Pace::new(shared.settings.rates, courier.policy(), courier.random(), trouble));
     // What can succeed later is sent again for as long as it takes: the pace keeps an outage from being made worse.
@@ -87,6 +102,7 @@ impl<R: Road + Clone + 'static> Worker<R> {
             let (work, changed) = (shared.work.notified(), pace.changed.notified());
             self.read_ahead();
             let look_again = self.look();
+            shared.warn();
             let look_again = self.narrate().map_or(look_again, |due| look_again.min(due));
             if self.is_over() {
                 return;
@@ -217,11 +233,13 @@ impl<R: Road + Clone + 'static> Worker<R> {
             outcomes.push(Outcome::new(batch.clone(), entry.ticket.submissions(), fate));
         }
         state.queue.put_back(unsent.into_iter());
+        // Who waits for the room that there is now comes before whoever asks for it next.
+        state.admit_waiters(&self.shared.settings, Instant::now());
+        state.stopped = stopped.as_ref().map(Error::again).or(state.stopped.take());
+        self.shared.unlock(guard);
         if let Some(error) = stopped {
             tracing::error!(%error, "the uploader has stopped: nothing will be accepted until somebody looks at the settings");
-            state.stopped = Some(error);
         }
-        self.shared.unlock(guard);
         self.shared.teller.tell(outcomes);
     }
 
@@ -254,26 +272,29 @@ impl<R: Road + Clone + 'static> Worker<R> {
         self.read_again = None;
         loop {
             {
-                let state = self.shared.lock();
-                let wanted = state.spooling.as_ref().is_some_and(|spooling| spooling.wants_record(&state.queue));
-                if !wanted || state.stopped.is_some() {
+                let mut guard = self.shared.lock();
+                let state = &mut *guard;
+                let Some(spooling) = &mut state.spooling else { return };
+                if !spooling.wants_record(&state.queue) || state.stopped.is_some() {
                     return;
                 }
+                spooling.reading = true;
             }
             // Without the lock: this reads from the disk.
-            let record = match store.next() {
-                Ok(Some(record)) => record,
+            let record = store.next();
+            let mut guard = self.shared.lock();
+            let state = &mut *guard;
+            let Some(spooling) = &mut state.spooling else { return };
+            spooling.reading = false;
+            match record {
+                Ok(Some(record)) => spooling.read(record, &mut state.ledger, &mut state.queue),
                 Ok(None) => return,
                 Err(error) => {
+                    drop(guard);
                     tracing::warn!(%error, "the spool could not be read");
                     self.read_again = Some(later(Instant::now(), READ_DELAY));
                     return;
                 }
-            };
-            let mut guard = self.shared.lock();
-            let state = &mut *guard;
-            if let Some(spooling) = &mut state.spooling {
-                spooling.read(record, &mut state.ledger, &mut state.queue);
             }
         }
     }
@@ -316,15 +337,10 @@ impl<R: Road + Clone + 'static> Worker<R> {
             }
         };
         // A disk that takes longer gets no more time: what it has not confirmed counts as pending.
-        let _ = timeout(GRACE, all_confirmed).await;
+        let grace = self.shared.lock().grace;
+        let _ = timeout(grace, all_confirmed).await;
         let measures = self.shared.lock().measures();
         self.narrator.tell_now(measures, Instant::now());
-        let mut state = self.shared.lock();
-        state.phase = Phase::Closed;
-        for flush in mem::take(&mut state.flushes) {
-            flush.promise.keep(state.ledger.counts());
-        }
-        self.shared.unlock(state);
     }
 }
 
@@ -333,10 +349,12 @@ async fn confirmed(shared: &Shared) {
     poll_fn(|context| {
         let mut guard = shared.lock();
         let state = &mut *guard;
-        match &mut state.spooling {
-            Some(spooling) => spooling.settle(context, &mut state.ledger, &mut state.queue),
-            None => Poll::Pending,
+        let Some(spooling) = &mut state.spooling else { return Poll::Pending };
+        let settled = spooling.settle(context, &mut state.ledger, &mut state.queue);
+        if settled.is_ready() {
+            shared.unlock(guard);
         }
+        settled
     })
     .await;
 }

@@ -129,6 +129,12 @@ impl Index {
         true
     }
 
+    /// Whether a record that was handed out lies in a segment that is still there.
+    pub(super) fn keeps(&self, number: u64) -> bool {
+        let segment = self.segments.range(..=number).next_back();
+        self.outstanding.contains(&number) && segment.is_some_and(|(_, segment)| number <= segment.last)
+    }
+
     /// The segments that are no longer needed.
     pub(super) fn finished(&self) -> Vec<u64> {
         let finished = |(first, segment): (&u64, &Segment)| {

@@ -282,6 +282,12 @@ impl Spool {
         known
     }
 
+    /// Whether a record that was read and is not done is still on the disk. A spool that was full has given it up with its
+    /// segment.
+    pub(super) fn keeps(&self, number: u64) -> bool {
+        self.shared.lock().index.keeps(number)
+    }
+
     /// Puts a record into the dead-letter file, and counts it as done when that is durable.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::time::sleep;
 
+use super::spooled::on_disk;
 use super::*;
 use crate::delivery::memory::{accepted, refused, refused_for};
 
@@ -52,6 +53,7 @@ proptest! {
         linger in 0..2_000_u64,
         concurrency in 1..5_usize,
         max_batches in 5..200_usize,
+        spool in prop_oneof![Just(None), Just(Some(WhenFull::Refuse)), Just(Some(WhenFull::Spill))],
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.expect("a runtime").block_on(async {
@@ -63,7 +65,15 @@ proptest! {
                 _ => (SECOND / 10, accepted()),
             });
             let linger = Duration::from_millis(linger);
-            let rig = rig(road, Settings { linger, max_batches, concurrency, ..settings() });
+            let settings = Settings { linger, max_batches, concurrency, ..settings() };
+            let rig = match spool {
+                None => rig(road, settings),
+                Some(when_full) => {
+                    let (rig, disk) = on_disk(road, Settings { when_full, ..settings });
+                    disk.lock().takes = SECOND / 20;
+                    rig
+                }
+            };
             let (mut taken, mut refused) = (0, 0);
             for (number, step) in steps.into_iter().enumerate() {
                 let result = match step {
@@ -90,7 +100,7 @@ proptest! {
             let road = Arc::clone(&rig.road);
             // Weather without a fine day in it delivers nothing, and the end comes all the same.
             let counts = rig.end(1_000 * SECOND).await;
-            assert_eq!(counts.accepted, counts.delivered + counts.pending, "{refused} refused");
+            assert_eq!(counts.accepted, counts.delivered + counts.pending + counts.spooled, "{refused} refused");
             let numbers = numbers(&road);
             assert_eq!(numbers.values().map(Vec::len).sum::<usize>() as u64, counts.delivered);
             assert!(numbers.values().all(|of_user| of_user.is_sorted()), "{numbers:?}");

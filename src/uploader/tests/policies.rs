@@ -60,6 +60,40 @@ async fn the_newest_or_the_oldest_is_dropped_and_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_oldest_is_dropped_also_behind_another_of_its_user() {
+    let road = Memory::taking(|request| (if request.number == 0 { 10 * SECOND } else { Duration::ZERO }, accepted()));
+    let rig = rig(road, Settings { max_batches: 4, when_full: WhenFull::DropOldest, ..settings() });
+    for n in 0..6 {
+        rig.try_send(batch(0, n)).expect("taken");
+        sleep(SECOND).await;
+    }
+    let (counts, arrived) = delivered(rig).await;
+    assert_eq!((counts.delivered, counts.dropped), (4, 2));
+    assert_eq!(arrived, ["0", "3", "4", "5"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_passes_those_who_wait() {
+    let rig = full(WhenFull::Refuse);
+    sleep(SECOND).await;
+    (1..4).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
+    let waiting = rig.send(batch(4, 4).user_attribute("a", "x".repeat(1_000)));
+    sleep(8 * SECOND).await;
+    assert_eq!(rig.try_send(batch(4, 5)).expect_err("somebody waits").kind(), ErrorKind::Full);
+    assert_eq!(rig.track(&user(4), event("e")).expect_err("somebody waits").unsent().len(), 1);
+    let room = async {
+        // In the moment in which there is room, he who waits has it.
+        while rig.now().delivered == 0 {
+            sleep(SECOND / 1_000).await;
+        }
+        rig.try_send(batch(4, 5)).expect("room again");
+    };
+    tokio::join!(async { waiting.await.expect("room at last") }, room);
+    let (_, arrived) = delivered(rig).await;
+    assert_eq!(arrived, ["0", "1", "2", "3", "4", "5"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_on_its_way_is_not_given_up() {
     let rig = rig(
         Memory::taking(|_| (10 * SECOND, accepted())),

@@ -5,9 +5,10 @@ use std::sync::{Mutex, MutexGuard};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::super::store::{Record, Store, Written};
+use super::super::store::{GivenUp, Record, Store, Written};
 use super::*;
 use crate::ErrorKind;
 use crate::delivery::Endpoint;
@@ -15,27 +16,31 @@ use crate::delivery::memory::{accepted, refused};
 
 /// The disk of a spool.
 #[derive(Default)]
-struct Disk {
+pub(super) struct Disk {
     inner: Arc<Mutex<Inner>>,
 }
 
 #[derive(Default)]
-struct Inner {
+pub(super) struct Inner {
     /// What is written and not done, with its number.
     records: Vec<(u64, SealedBatch)>,
     unread: VecDeque<u64>,
     next_number: u64,
     dead: Vec<(SealedBatch, String)>,
-    given_up: Vec<(SealedBatch, Error)>,
+    given_up: Vec<GivenUp>,
     /// How long a write takes, and whether it fails.
-    takes: Duration,
-    fails: bool,
+    pub(super) takes: Duration,
+    pub(super) fails: bool,
     /// Whether what is written comes back before the confirmation does: to be read, or given up.
     comes_back: Option<Back>,
     /// Nothing is even taken.
     full: bool,
+    /// The writes, counted from 0 from now on, that fail.
+    breaks: Vec<u64>,
+    writes: u64,
     /// So often reading fails.
     unreadable: u32,
+    watcher: Option<Arc<Notify>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,7 +59,7 @@ impl Inner {
 }
 
 impl Disk {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().expect("the disk")
     }
 
@@ -78,16 +83,21 @@ impl Store for Disk {
             return Err(Error::config("the disk is full"));
         }
         let due = Instant::now() + self.lock().takes;
+        let breaks = {
+            let mut inner = self.lock();
+            inner.writes += 1;
+            inner.breaks.contains(&(inner.writes - 1))
+        };
         let comes_back = self.lock().comes_back;
         match comes_back {
             None => {}
             Some(Back::Read) => self.lock().write(batch.clone()),
-            Some(Back::GivenUp) => self.lock().given_up.push((batch.clone(), Error::config("the disk is full"))),
+            Some(Back::GivenUp) => self.lock().given_up.push((Some(batch.clone()), Error::config("the disk is full"))),
         }
         Ok(Box::pin(async move {
             sleep_until(due).await;
             let mut inner = inner.lock().expect("the disk");
-            if inner.fails {
+            if inner.fails || breaks {
                 return Err(Error::config("the disk is broken"));
             }
             if comes_back.is_none() {
@@ -123,12 +133,20 @@ impl Store for Disk {
         }
     }
 
-    fn given_up(&self) -> Vec<(SealedBatch, Error)> {
+    fn keeps(&self, number: u64) -> bool {
+        self.lock().records.iter().any(|(of, _)| *of == number)
+    }
+
+    fn given_up(&self) -> Vec<GivenUp> {
         std::mem::take(&mut self.lock().given_up)
+    }
+
+    fn watch(&self, watcher: Arc<Notify>) {
+        self.lock().watcher = Some(watcher);
     }
 }
 
-fn on_disk(road: Memory, settings: Settings) -> (Rig, Arc<Disk>) {
+pub(super) fn on_disk(road: Memory, settings: Settings) -> (Rig, Arc<Disk>) {
     let disk = Arc::new(Disk::default());
     (rig_on(road, settings, Some(Arc::clone(&disk) as Arc<dyn Store>)), disk)
 }
@@ -187,7 +205,7 @@ async fn memory_spills_when_it_is_full_and_the_order_holds() {
     }
     rig.track(&user(0), event("50")).expect("room on the disk");
     sleep(SECOND).await;
-    assert_eq!(disk.ids().len(), 47, "what memory has room for does not touch the disk");
+    assert_eq!(disk.ids().len(), 50, "what waits goes before what has no room");
     let road = Arc::clone(&rig.road);
     let counts = rig.end(60 * SECOND).await;
     assert_eq!((counts.accepted, counts.delivered), (51, 51));
@@ -220,7 +238,7 @@ async fn a_broken_disk_leaves_the_memory_road() {
         disk.lock().full = full;
         rig.try_send(batch(0, 0)).expect("memory has room");
         let sent = rig.send(batch(1, 1)).await;
-        assert_eq!(sent.is_err(), fails, "it would not survive the end of the program");
+        assert_eq!(sent.expect_err("it would not survive the end of the program").unsent(), []);
         let counts = rig.end(10 * SECOND).await;
         assert_eq!((counts.accepted, counts.delivered, counts.spooled), (2, 2, 0));
     }
@@ -231,6 +249,133 @@ async fn a_broken_disk_leaves_the_memory_road() {
     rig.try_send(batch(0, 0)).expect("memory has room");
     assert_eq!(rig.try_send(batch(1, 1)).expect_err("full").kind(), ErrorKind::Full);
     assert_eq!(rig.end(SECOND).await.pending, 1);
+}
+
+/// An event of this size, in bytes, about.
+fn large(size: usize) -> CustomEvent {
+    CustomEvent { view_controller: Some("x".repeat(size)), ..event("e") }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_split_batch_is_on_the_disk_when_all_of_its_parts_are() {
+    let (rig, disk) = on_disk(Memory::taking(|_| (3_600 * SECOND, accepted())), settings());
+    disk.lock().breaks = vec![1];
+    let sent = rig.send(batch(0, "a").events((0..5).map(|_| large(60_000)))).await;
+    assert_eq!(disk.ids().len(), 2, "one of the three parts is in memory alone");
+    sent.expect_err("it would not survive the end of the program");
+    rig.send(batch(1, "b")).await.expect("another one has nothing to do with it");
+    rig.end(SECOND).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_is_bounded_while_the_disk_fails() {
+    for when_full in [WhenFull::Refuse, WhenFull::Spill] {
+        let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
+        let (rig, disk) = on_disk(stalling, Settings { max_batches: 20, when_full, ..settings() });
+        disk.lock().fails = true;
+        disk.lock().takes = SECOND / 100;
+        for n in 0..500 {
+            _ = rig.try_send(batch(n, n));
+            _ = rig.track(&user(1_000 + n), event(n));
+            sleep(SECOND / 50).await;
+        }
+        let pending = rig.now().pending;
+        assert!((18..=24).contains(&pending), "{pending} with {when_full:?}");
+        assert_eq!(rig.try_send(batch(0, 0)).expect_err("full").kind(), ErrorKind::Full);
+        // When the disk works again, so does the way over it.
+        disk.lock().fails = false;
+        rig.end(SECOND).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_spool_is_not_overtaken() {
+    let road = Memory::taking(|request| (if request.number == 0 { 10 * SECOND } else { Duration::ZERO }, accepted()));
+    let (rig, disk) = on_disk(road, Settings { max_batches: 2, ..settings() });
+    for n in 0..10 {
+        rig.send(batch(0, n)).await.expect("on the disk");
+    }
+    disk.lock().full = true;
+    assert_eq!(rig.try_send(batch(0, 10)).expect_err("older ones are in there").kind(), ErrorKind::Full);
+    let waiting = rig.send(batch(0, 11));
+    assert_eq!(rig.now().accepted, 10);
+    // It waits until nothing is in there that it could overtake, and then is in memory alone.
+    assert_eq!(waiting.await.expect_err("not on the disk").unsent(), []);
+    let road = Arc::clone(&rig.road);
+    assert_eq!(rig.end(60 * SECOND).await.delivered, 11);
+    assert_eq!(road.accepted().join(" "), "0 1 2 3 4 5 6 7 8 9 11");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_tracked_before_a_flush_goes_before_what_is_sent_after_it() {
+    let (rig, _) = on_disk(Memory::answering(|_| accepted()), Settings { linger: SECOND, ..settings() });
+    rig.track(&user(0), event("first")).expect("room");
+    let flushed = rig.flush(60 * SECOND);
+    rig.try_send(batch(0, "second")).expect("room");
+    flushed.await;
+    let road = Arc::clone(&rig.road);
+    rig.end(60 * SECOND).await;
+    assert_eq!(road.accepted().len(), 2);
+    assert_eq!(road.accepted()[1], "second");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_no_request_can_carry_is_rejected_and_holds_up_nobody() {
+    let disk = Arc::new(Disk::default());
+    let large = format!(r#"{{"source_request_id":"large","a":"{}"}}"#, "x".repeat(500_000));
+    disk.lock().write(SealedBatch::from_json(large).expect("a batch"));
+    disk.lock().write(batch(1, 1).seal().expect("a batch"));
+    let rig = rig_on(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Store>));
+    let counts = rig.end(60 * SECOND).await;
+    assert_eq!((counts.recovered, counts.delivered, counts.rejected), (2, 1, 1));
+    assert_eq!(disk.lock().dead.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_spool_gave_up_at_the_last_moment_ends_a_flush_at_once() {
+    let disk = Arc::new(Disk::default());
+    let lost = batch(9, 9).seal().expect("a batch");
+    disk.lock().write(lost.clone());
+    let rig = rig_on(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Store>));
+    disk.lock().unread.clear();
+    let ended = rig.shutdown(60 * SECOND);
+    sleep(SECOND).await;
+    let watcher = {
+        let mut inner = disk.lock();
+        inner.given_up.extend([(Some(lost), Error::config("too old"))]);
+        inner.watcher.clone().expect("somebody watches")
+    };
+    let start = Instant::now();
+    watcher.notify_one();
+    let counts = ended.await;
+    assert_eq!((counts.recovered, counts.dropped, start.elapsed()), (1, 1, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_full_spool_gave_up_after_it_was_read_is_written_again_at_the_end() {
+    let (rig, disk) = on_disk(Memory::taking(|_| (3_600 * SECOND, accepted())), settings());
+    for n in 0..10 {
+        rig.send(batch(n, n)).await.expect("on the disk");
+    }
+    sleep(SECOND).await;
+    // The oldest segment is gone; all had been read.
+    disk.lock().records.drain(..4);
+    let counts = rig.end(10 * SECOND).await;
+    assert_eq!((counts.spooled, counts.pending), (10, 0));
+    assert_eq!(disk.ids().len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_disk_does_not_stretch_a_short_deadline_and_keeps_nothing_back() {
+    let (rig, disk) = on_disk(Memory::answering(|_| accepted()), settings());
+    disk.lock().takes = 3_600 * SECOND;
+    rig.try_send(batch(0, "a")).expect("room");
+    let start = Instant::now();
+    let uploader = rig.uploader.clone();
+    let counts = rig.end(SECOND / 10).await;
+    assert_eq!((counts.pending, start.elapsed()), (1, SECOND / 10));
+    let unsent = uploader.take_unsent();
+    assert_eq!(unsent.iter().map(SealedBatch::source_request_id).collect::<Vec<_>>(), ["a"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -265,7 +410,7 @@ async fn what_is_rejected_is_buried_and_what_is_given_up_is_told() {
     {
         let mut inner = disk.lock();
         inner.unread.clear();
-        inner.given_up.push((lost, Error::config("too old")));
+        inner.given_up.push((Some(lost), Error::config("too old")));
     }
     let counts = rig.end(SECOND).await;
     assert_eq!((counts.recovered, counts.dropped, counts.spooled), (1, 1, 0));

@@ -126,10 +126,26 @@ async fn after_the_end_nothing_is_taken() {
     ] {
         assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::Full, 1));
     }
-    assert_eq!(uploader.track(&user(0), event(0)).expect_err("shut down").kind(), ErrorKind::Full);
+    let error = uploader.track(&user(0), event(0)).expect_err("shut down");
+    assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::Full, 1));
     assert_eq!((first.await.delivered, second.await.delivered), (1, 1));
     assert_eq!(rig.end(SECOND).await.accepted, 1);
     assert_eq!(uploader.flush(SECOND).await.delivered, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_panics_leaves_nobody_waiting() {
+    let ids = || -> Uuid { panic!("an id source of somebody else's") };
+    let settings = Settings { id_source: Some(Arc::new(ids)), max_batches: 1, ..settings() };
+    let rig = rig(Memory::answering(|_| accepted()), settings);
+    let sealed = batch(0, 0).seal().expect("a batch");
+    rig.track(&user(0), event("e").source_message_id("given")).expect("room");
+    let (waiting, flushed) = (rig.send(sealed.clone()), rig.flush(3_600 * SECOND));
+    let counts = flushed.await;
+    assert_eq!((counts.accepted, counts.pending), (1, 1));
+    assert_eq!(waiting.await.expect_err("nobody sends").unsent(), [sealed]);
+    assert!(rig.worker.await.expect_err("a panic").is_panic());
+    assert_eq!(rig.uploader.shutdown(3_600 * SECOND).await, counts);
 }
 
 #[tokio::test(start_paused = true)]
