@@ -160,6 +160,7 @@ impl Shared {
     pub(super) fn end(&self) {
         let mut state = self.lock();
         state.phase = Phase::Closed;
+        state.tell();
         let waiting = (mem::take(&mut state.flushes), mem::take(&mut state.waiters));
         drop(state);
         // Each promise is kept when it is dropped, and may need the lock for that.
