@@ -87,18 +87,12 @@ fn memory(all: &[Batch]) {
         send(sealed(all));
         let events = server.counts().events;
         if events >= (quarters.len() as u64 + 1) * EVENTS / 4 {
-            let resident = resident_bytes().expect("where there is /proc");
+            let resident = support::resident_bytes().expect("where there is /proc");
             println!("  after {events} events: {:.1} MiB", resident / 1024.0 / 1024.0);
             quarters.push(resident);
         }
     }
     support::hold("memory after all events, beside that after a quarter", quarters[3] / quarters[0], 1.1);
-}
-
-fn resident_bytes() -> Option<f64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?;
-    kilobytes.parse().ok().map(|kilobytes: f64| kilobytes * 1024.0)
 }
 
 /// A thread of this process, whose CPU time the system tells.

@@ -14,12 +14,13 @@ use cpu_time::ThreadTime;
 use mparticle::mock::{self, MockServer};
 use mparticle::{Batch, Client, Credentials, Environment, SealedBatch, Uploader, WhenFull};
 use reqwest::header::CONTENT_TYPE;
-use support::{batches, compare, hold, peer};
+use support::{batches, compare, hold, peer, resident_bytes};
 
 fn main() -> ExitCode {
+    // First, while no memory is to be had that others have given back.
+    memory();
     submitting();
     to_the_wire();
-    memory();
     quota();
     support::verdict()
 }
@@ -155,7 +156,7 @@ fn memory() {
     let after = resident_bytes().unwrap_or(before);
     assert_eq!(uploader.counts().pending, BATCHES as u64);
     #[expect(clippy::cast_precision_loss, reason = "sizes of memory")]
-    let ratio = (after - before) as f64 / bytes as f64;
+    let ratio = (after - before) / bytes as f64;
     println!("{BATCHES} batches of {} bytes each", bytes / BATCHES);
     hold("resident memory of a queue, beside the bytes of its batches", ratio, 1.15);
     let _ = uploader.shutdown(Duration::ZERO).wait();
@@ -184,10 +185,4 @@ fn quota() {
     println!("under the mock's quota of {RATE} batches a second: {:.1} % of it is used", used * 100.0);
     hold("the quota, beside what is used of it", 1.0 / used, 1.0 / 0.95);
     hold("answers of 429, beside all", limited, 0.01);
-}
-
-fn resident_bytes() -> Option<usize> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))?;
-    Some(kilobytes.parse::<usize>().ok()? * 1024)
 }

@@ -225,6 +225,13 @@ pub fn verdict() -> ExitCode {
     if BROKEN.load(Ordering::Relaxed) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
+/// The memory of this process, where there is /proc.
+pub fn resident_bytes() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?;
+    kilobytes.parse().ok().map(|kilobytes: f64| kilobytes * 1024.0)
+}
+
 /// CPU seconds of this thread for a piece of work.
 pub fn seconds<T>(work: impl FnOnce() -> T) -> f64 {
     let start = ThreadTime::now();
