@@ -107,6 +107,7 @@ fn what_is_sent_is_what_was_read_with_an_id() {
     let requests = server.requests();
     let body = String::from_utf8(requests[0].body.to_vec()).expect("UTF-8");
     let id = ids(&server.batches()).remove(0);
+    assert_eq!(id, "d7b47ad4-daf9-5e6e-b5d5-785ce8b6dda6", "it stays the same in every version of the program");
     assert_eq!(body, format!("[{{\"source_request_id\":\"{id}\",{}]", &line[1..]));
     assert!(!shell.path("a.ndjson.rejects.ndjson").exists());
 }
@@ -310,6 +311,10 @@ fn the_environment_can_be_given_and_insisted_on() {
     assert!(stderr.starts_with("a.ndjson:2:25  /environment  development is asked for, not production"), "{stderr}");
     let batches = server.batches();
     assert_eq!((batches.len(), &batches[0]["environment"]), (1, &"development".into()));
+    // What was rehearsed is no duplicate when it is meant.
+    let (code, _, stderr) = shell.send(&["a.ndjson", "--environment", "production"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!((server.batches().len(), server.counts().duplicates), (3, 0));
 }
 
 #[test]

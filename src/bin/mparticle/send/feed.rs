@@ -66,8 +66,8 @@ impl Feed {
     }
 
     fn send(&self, read: Read, examined: Examined) -> Option<Ended> {
-        let id = Uuid::new_v5(&IDS, &name(examined.place, &examined.text));
         let text = Bytes::from(self.batches.examiner().to_send(examined.text));
+        let id = Uuid::new_v5(&IDS, &name(examined.place, &text));
         let sealed = match SealedBatch::from_json_with(text.clone(), || id) {
             Ok(sealed) => sealed,
             // What was checked can be sealed; should the two ever differ, the batch is not lost.
@@ -95,8 +95,8 @@ impl Feed {
     }
 }
 
-/// What stands at a place of a file, as the name that its id is made of: the same file gives the same ids, and two equal
-/// lines of it differ.
+/// What is sent of a place of a file, as the name that its id is made of: the same file gives the same ids, and two equal
+/// lines of it differ. So does a rehearsal in another environment.
 fn name(place: Place, text: &[u8]) -> Vec<u8> {
     [&place.offset.to_be_bytes(), text].concat()
 }
