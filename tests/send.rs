@@ -5,6 +5,7 @@ mod support;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -452,6 +453,37 @@ fn another_file_is_not_gone_on_with() {
 }
 
 #[test]
+fn what_was_sent_elsewhere_is_not_gone_on_with() {
+    let server =
+        MockServer::builder().credentials(mock::KEY, mock::SECRET).credentials("another", "s").start_blocking();
+    let shell = Shell::new(server.url());
+    shell.file("a.ndjson", format!("{ONE}\n"));
+    assert_eq!(shell.send(&["a.ndjson"]).0, Some(0));
+    let journal = shell.read("a.ndjson.sent.json");
+    assert!(!journal.contains(mock::KEY) && !journal.contains(mock::SECRET), "{journal}");
+    let resume = |change: &dyn Fn(&mut Command), arguments: &[&str]| {
+        let mut command = shell.command(&["a.ndjson", "--resume"]);
+        change(command.args(arguments));
+        told(command.output().expect("the program"))
+    };
+    let same = |_: &mut Command| {};
+    let other_key = |command: &mut Command| {
+        command.env("MPARTICLE_API_KEY", "another").env("MPARTICLE_API_SECRET", "s");
+    };
+    let other_url = format!("{}/v2", server.url());
+    for (code, _, stderr) in [
+        resume(&same, &["--environment", "development"]),
+        resume(&same, &["--url", &other_url]),
+        resume(&same, &["--pod", "eu1"]),
+        resume(&other_key, &[]),
+    ] {
+        assert_eq!(code, Some(4), "{stderr}");
+        assert!(stderr.contains("was sent elsewhere or with other options"), "{stderr}");
+    }
+    assert_eq!(resume(&same, &[]).0, Some(0));
+}
+
+#[test]
 fn a_full_disk_is_an_error_that_loses_nothing() {
     let server = MockServer::start_blocking();
     let shell = Shell::new(server.url());
@@ -465,6 +497,20 @@ fn a_full_disk_is_an_error_that_loses_nothing() {
     let (code, _, stderr) = shell.send(&["a.ndjson", "--resume"]);
     assert_eq!(code, Some(1), "the wrong one is still ahead: {stderr}");
     assert!(shell.read("a.ndjson.rejects.ndjson").contains("customerid"));
+}
+
+#[test]
+fn it_does_its_work_though_nobody_can_be_told() {
+    let (reader, nobody_reads) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let full = fs::File::options().write(true).open("/dev/full").expect("Linux");
+    for stderr in [Stdio::from(nobody_reads), Stdio::from(full)] {
+        let server = MockServer::start_blocking();
+        let shell = Shell::new(server.url());
+        shell.file("a.ndjson", format!("{WRONG}\n{ONE}\n"));
+        let output = shell.command(&["a.ndjson"]).stderr(stderr).output().expect("the program");
+        assert_eq!((output.status.code(), server.batches().len()), (Some(1), 1));
+    }
 }
 
 #[test]
@@ -482,9 +528,10 @@ fn who_asks_it_to_end_gets_an_end_and_resumes() {
         assert!(stderr.ends_with("a.ndjson: --resume sends the rest\n"), "{stderr}");
         let first = server.batches();
         assert!(first.len() < lines.len(), "it ended in the midst of it");
-        let server = MockServer::start_blocking();
-        let resumed = Shell { url: server.url(), ..shell };
-        let (ended, _, stderr) = resumed.send(&["a.ndjson", "--resume"]);
+        let address: SocketAddr = shell.url.trim_start_matches("http://").parse().expect("an address");
+        drop(server);
+        let server = MockServer::builder().listen(address).start_blocking();
+        let (ended, _, stderr) = shell.send(&["a.ndjson", "--resume"]);
         assert_eq!(ended, Some(0), "{stderr}");
         let second = server.batches();
         let both: HashSet<_> = ids(&first).into_iter().chain(ids(&second)).collect();

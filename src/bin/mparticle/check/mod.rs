@@ -23,7 +23,7 @@ use mparticle::Environment;
 use crate::connect;
 use crate::exit::{self, Exit, Failure};
 use crate::input::{self, Examined, Examiner, Frame, Place};
-use crate::text::printable;
+use crate::text::{printable, tell};
 use output::Output;
 use report::Report;
 use summary::Summary;
@@ -189,7 +189,7 @@ impl Check {
         for change in mended.changes {
             self.summary.mended += 1;
             if !self.mute && self.summary.mended <= self.most {
-                eprintln!("{}:{change}", printable(&path_of(path)));
+                tell(format_args!("{}:{change}", printable(&path_of(path))));
             }
         }
         // What is left to be mended by hand is told where it stands now.
@@ -220,7 +220,7 @@ impl Check {
     fn unread(&mut self, path: &Path, place: Option<Place>, error: &io::Error) -> Flow {
         let beyond = place.map_or(String::new(), |place| format!(" beyond {place} (byte {})", place.offset));
         let words = format!("cannot read {}{beyond}: {error}", printable(&path_of(path)));
-        eprintln!("error: {words}");
+        tell(format_args!("error: {words}"));
         self.summary.unread += 1;
         let result = self.report.unread(path, place, &words);
         self.written(result)

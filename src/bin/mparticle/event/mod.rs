@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::connect::{self, Connection};
 use crate::exit::{self, Exit, Failure};
-use crate::text::{self, printable};
+use crate::text::{self, printable, tell};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -186,7 +186,7 @@ fn check(batch: &SealedBatch) -> exit::Result<bool> {
     let mut right = true;
     for violation in contract::check_batch(&body) {
         right &= violation.severity != Severity::Error;
-        eprintln!("{}: {}", violation.severity.name(), printable(&violation.to_string()));
+        tell(format_args!("{}: {}", violation.severity.name(), printable(&violation.to_string())));
     }
     Ok(right)
 }
@@ -200,7 +200,7 @@ fn send(batch: SealedBatch, connection: &Connection, json: bool) -> exit::Result
     let id = batch.source_request_id().to_owned();
     let accepted = connect::runtime()?.block_on(client.upload(batch)).map_err(|error| {
         for said in error.api_errors() {
-            eprintln!("the service says: {}", printable(&said.message));
+            tell(format_args!("the service says: {}", printable(&said.message)));
         }
         Failure::from(error)
     })?;
@@ -210,6 +210,6 @@ fn send(batch: SealedBatch, connection: &Connection, json: bool) -> exit::Result
         return exit::written(text::line(told.to_string()));
     }
     let used = used.map_or_else(String::new, |used| format!(", {used} % of the rate limit used"));
-    eprintln!("accepted: batch {id}{used}");
+    tell(format_args!("accepted: batch {id}{used}"));
     Ok(Exit::Done)
 }

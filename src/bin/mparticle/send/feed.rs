@@ -21,7 +21,7 @@ pub enum Ended {
     AtTheEnd,
     /// At a batch that is wrong, since that was asked for.
     AtFaults(Vec<Fault>),
-    /// The uploader takes nothing any more.
+    /// The uploader takes nothing any more, or reading broke down.
     Closed,
     /// The file cannot be read on from here.
     Broken(Place, io::Error),

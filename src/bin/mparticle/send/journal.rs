@@ -63,7 +63,7 @@ impl Mark {
 pub struct Identity {
     head: String,
     head_bytes: u64,
-    /// How the file is sent: `events`, `historical`.
+    /// How the file is sent, where to and with whose key: `events to https://...`.
     road: String,
 }
 
@@ -74,7 +74,7 @@ struct Content {
     mark: Mark,
 }
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 pub struct Journal {
     path: PathBuf,
@@ -110,7 +110,9 @@ impl Journal {
         // A file that has grown since is the same file; its head is compared as far as it went then.
         let then = Identity::of(file, content.identity.head_bytes, &self.identity.road)?;
         if then != content.identity {
-            return Err(invalid("the file is not the one that was sent then, or was sent with other options"));
+            return Err(invalid(
+                "the file is not the one that was sent then, or was sent elsewhere or with other options",
+            ));
         }
         self.written = Some(content.mark);
         Ok(Some(content.mark))

@@ -126,13 +126,13 @@ pub fn run(arguments: Arguments) -> exit::Result {
         return Err(Failure::usage("--resume needs a file: stdin cannot be read again"));
     }
     let map = arguments.csv.as_deref().map(|path| MapFile::read(path, arguments.environment)).transpose()?;
-    let client = if arguments.dry_run { None } else { Some(arguments.connection.client()?) };
+    let service = if arguments.dry_run { None } else { Some(arguments.connection.client_and_destination()?) };
     let (teller, told) = mpsc::channel();
     listen_for_signals(teller.clone())?;
     let mut exit = Exit::Done;
     for file in &arguments.files {
-        let (map, client) = (map.as_ref(), client.as_ref());
-        let sending = Sending { arguments: &arguments, file, map, client, teller: &teller, told: &told };
+        let (map, service) = (map.as_ref(), service.as_ref());
+        let sending = Sending { arguments: &arguments, file, map, service, teller: &teller, told: &told };
         exit = exit.max(sending.run()?);
         if exit >= Exit::Unsent {
             break;

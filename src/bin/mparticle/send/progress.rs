@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::account::Totals;
 use super::journal::Tally;
+use crate::text::tell;
 
 /// A bar on stderr, if that is a terminal.
 pub struct Progress {
@@ -41,7 +42,7 @@ impl Progress {
 
     /// Words above the bar.
     pub fn say(&self, words: &str) {
-        self.bar.suspend(|| eprintln!("{words}"));
+        self.bar.suspend(|| tell(words));
     }
 
     pub fn end(&self) {

@@ -2,6 +2,7 @@
 //! are, and writes it down.
 
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -21,7 +22,7 @@ use super::progress::{self, Progress};
 use super::rejects::{self, Rejects};
 use crate::exit::{self, Exit, Failure};
 use crate::input::{self, Batches, Examined, Examiner, Fault, MapFile, Source, is_dash};
-use crate::text;
+use crate::text::{self, tell};
 
 /// How often the bar moves.
 const TICK: Duration = Duration::from_millis(100);
@@ -53,7 +54,8 @@ pub struct Sending<'a> {
     pub file: &'a Path,
     /// How the file is read, if it is CSV.
     pub map: Option<&'a MapFile>,
-    pub client: Option<&'a Client>,
+    /// The client, and what tells its destination from others; `None` for a dry run.
+    pub service: Option<&'a (Client, String)>,
     pub teller: &'a Sender<Told>,
     pub told: &'a Receiver<Told>,
 }
@@ -81,7 +83,7 @@ impl Sending<'_> {
             rejects.begin().map_err(|error| Failure::file("write", &rejects_path, &error))?;
         }
         let account = Arc::new(Account::new(mark, (!arguments.dry_run).then_some(rejects)));
-        let uploader = self.client.map(|client| self.uploader(client.clone(), &account)).transpose()?;
+        let uploader = self.service.map(|(client, _)| self.uploader(client.clone(), &account)).transpose()?;
         let progress = Arc::new(Progress::new(file, size, account.totals(), arguments.quiet));
 
         self.start(batches, &account, uploader.clone(), &progress)?;
@@ -94,7 +96,7 @@ impl Sending<'_> {
         let at_the_end = matches!(stop, Ok(Stop::Ended(Ended::AtTheEnd)));
         let reached = self.write_down(&account, at_the_end, journal.as_mut())?;
         if mark.complete && reached == mark && !arguments.quiet {
-            eprintln!("{}: nothing is new since it was sent", self.name());
+            tell(format_args!("{}: nothing is new since it was sent", self.name()));
         }
         self.tell(stop?, &account, &progress)
     }
@@ -113,10 +115,14 @@ impl Sending<'_> {
     /// The file's journal, and where to begin.
     fn journal(&self) -> Result<(Option<Journal>, Mark), Failure> {
         let Self { arguments, file, .. } = self;
-        if arguments.dry_run || is_dash(file) || !file.is_file() {
+        let Some((_, destination)) = self.service.filter(|_| !is_dash(file) && file.is_file()) else {
             return Ok((None, Mark::default()));
+        };
+        let endpoint = if arguments.historical { "historical" } else { "events" };
+        let mut road = format!("{endpoint} {destination}");
+        if let Some(environment) = arguments.environment {
+            road += &format!(", in {environment}");
         }
-        let mut road = String::from(if arguments.historical { "historical" } else { "events" });
         if let Some(map) = self.map {
             road += &format!(", by the map {}", map.fingerprint());
         }
@@ -126,7 +132,11 @@ impl Sending<'_> {
             Ok(mark) if arguments.resume => mark.unwrap_or(begin),
             Err(error) if arguments.resume => return Err(Failure::file("go on from", journal.path(), &error)),
             Ok(Some(mark)) if !mark.complete && !arguments.quiet => {
-                eprintln!("{}: an earlier run stopped at line {}; --resume would go on there", self.name(), mark.line);
+                tell(format_args!(
+                    "{}: an earlier run stopped at line {}; --resume would go on there",
+                    self.name(),
+                    mark.line
+                ));
                 begin
             }
             _ => begin,
@@ -171,7 +181,8 @@ impl Sending<'_> {
         let (account, strict, teller) = (Arc::clone(account), self.arguments.strict, self.teller.clone());
         let read = move || {
             let feed = Feed { batches, account, uploader: uploader.clone(), strict, on_faults };
-            let ended = feed.run();
+            // Whatever happens to it, the main thread waits for its end.
+            let ended = panic::catch_unwind(AssertUnwindSafe(|| feed.run())).unwrap_or(Ended::Closed);
             // All that was read has its end before the end is told.
             if let Some(uploader) = uploader {
                 uploader.shutdown(Duration::MAX).wait();
@@ -271,23 +282,23 @@ impl Sending<'_> {
             exit::written(text::line(line.to_string()))?;
         }
         match stop {
-            Stop::Ended(Ended::AtFaults(faults)) => eprintln!("{}", fault_line(&name, faults.iter())),
+            Stop::Ended(Ended::AtFaults(faults)) => tell(fault_line(&name, faults.iter())),
             Stop::Ended(Ended::Broken(place, error)) => {
-                eprintln!("error: cannot read {name} on after {place}: {error}");
+                tell(format_args!("error: cannot read {name} on after {place}: {error}"));
             }
-            Stop::GaveUp(error) => eprintln!("error: {error}"),
+            Stop::GaveUp(error) => tell(format_args!("error: {error}")),
             _ => {}
         }
         let verb = if arguments.dry_run { "would send" } else { "delivered" };
-        eprintln!("{name}: {}", progress.summary(verb, &totals));
+        tell(format_args!("{name}: {}", progress.summary(verb, &totals)));
         if totals.rejected.batches > 0 && !arguments.dry_run {
-            eprintln!(
+            tell(format_args!(
                 "{name}: the rejected batches are in {}",
                 text::printable(&self.rejects_path().to_string_lossy())
-            );
+            ));
         }
         if !matches!(exit, Exit::Done | Exit::Findings) && !is_dash(self.file) && !arguments.dry_run {
-            eprintln!("{name}: --resume sends the rest");
+            tell(format_args!("{name}: --resume sends the rest"));
         }
         Ok(exit)
     }
