@@ -25,7 +25,7 @@ pub enum Exit {
     Done,
     /// Something in the data is wrong, or was rejected.
     Findings,
-    /// A file was read up to a place, and not further.
+    /// A file was read or written up to a place, and not further.
     Unreadable,
     /// The service could not be reached, or refused the credentials.
     Unsent,

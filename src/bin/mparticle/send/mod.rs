@@ -13,7 +13,7 @@ mod progress;
 mod rejects;
 mod sending;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 
@@ -24,6 +24,7 @@ use crate::connect::{self, Connection};
 use crate::exit::{self, Exit, Failure};
 use crate::input::{MapFile, is_dash};
 use crate::signals;
+use crate::text::printable;
 use sending::{Sending, Told};
 
 const EXAMPLES: &str = "\
@@ -122,8 +123,15 @@ pub fn run(arguments: Arguments) -> exit::Result {
     if arguments.files.len() > 1 && arguments.rejects.is_some() {
         return Err(Failure::usage("--rejects is for one file"));
     }
-    if arguments.resume && arguments.files.iter().any(|file| is_dash(file)) {
-        return Err(Failure::usage("--resume needs a file: stdin cannot be read again"));
+    for file in &arguments.files {
+        if arguments.resume && is_dash(file) {
+            return Err(Failure::usage("--resume needs a file: stdin cannot be read again"));
+        }
+        if arguments.resume && file.exists() && !file.is_file() {
+            let name = printable(&file.to_string_lossy());
+            return Err(Failure::usage(format!("--resume needs a file: {name} cannot be read again")));
+        }
+        are_no_inputs(&arguments, &rejects::path(file, arguments.rejects.as_deref()))?;
     }
     let map = arguments.csv.as_deref().map(|path| MapFile::read(path, arguments.environment)).transpose()?;
     let service = if arguments.dry_run { None } else { Some(arguments.connection.client_and_destination()?) };
@@ -139,6 +147,18 @@ pub fn run(arguments: Arguments) -> exit::Result {
         }
     }
     Ok(exit)
+}
+
+/// Rejects are not written over what is read.
+fn are_no_inputs(arguments: &Arguments, rejects: &Path) -> exit::Result<()> {
+    let Ok(real) = rejects.canonicalize() else { return Ok(()) };
+    let mut inputs = arguments.files.iter().chain(&arguments.csv);
+    // A terminal or a device can be both.
+    if real.is_file() && inputs.any(|input| input.canonicalize().is_ok_and(|input| input == real)) {
+        let name = printable(&rejects.to_string_lossy());
+        return Err(Failure::usage(format!("the rejects do not go to a file that is read: {name}")));
+    }
+    Ok(())
 }
 
 /// The second signal ends the program at once: the journal is of the last second, and that is safe.

@@ -15,13 +15,13 @@ use crate::text::tell;
 pub struct Progress {
     bar: ProgressBar,
     started: Instant,
-    /// What an earlier run had done.
-    before: Totals,
+    /// What an earlier run had delivered.
+    before: Tally,
 }
 
 impl Progress {
     /// The size is that of the file as it is read, packed or not.
-    pub fn new(file: &Path, size: Option<u64>, before: Totals, quiet: bool) -> Self {
+    pub fn new(file: &Path, size: Option<u64>, before: Tally, quiet: bool) -> Self {
         let bar = match size {
             _ if quiet || !io::stderr().is_terminal() => ProgressBar::hidden(),
             Some(size) => {
@@ -51,7 +51,7 @@ impl Progress {
 
     /// Delivered events per second, of this run.
     fn per_second(&self, totals: &Totals) -> u64 {
-        let events = totals.delivered.events - self.before.delivered.events;
+        let events = totals.delivered.events - self.before.events;
         let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
         events.saturating_mul(1000) / millis
     }

@@ -17,7 +17,7 @@ use mparticle::{Client, Error, Fate, Outcome, Uploader};
 use super::Arguments;
 use super::account::{Account, End};
 use super::feed::{Ended, Feed};
-use super::journal::{self, Journal, Mark};
+use super::journal::{Journal, Mark};
 use super::progress::{self, Progress};
 use super::rejects::{self, Rejects};
 use crate::exit::{self, Exit, Failure};
@@ -66,6 +66,8 @@ enum Stop {
     Signal(u8),
     /// The service lets nothing through.
     GaveUp(Error),
+    /// How far it is cannot be written down.
+    Failed(Failure),
 }
 
 impl Sending<'_> {
@@ -77,28 +79,33 @@ impl Sending<'_> {
             batches.skip_to(mark.place()).map_err(|error| Failure::file("go on with", file, &error))?;
         }
         let (size, read) = (batches.source().size(), batches.source().progress());
-        let rejects_path = self.rejects_path();
-        let mut rejects = Rejects::new(rejects_path.clone(), mark.rejects_bytes);
-        if !arguments.dry_run {
-            rejects.begin().map_err(|error| Failure::file("write", &rejects_path, &error))?;
+        // What cannot be written down is found before anything is sent.
+        if let Some(journal) = &mut journal {
+            self.write_journal(journal, mark)?;
         }
-        let account = Arc::new(Account::new(mark, (!arguments.dry_run).then_some(rejects)));
+        let progress = Arc::new(Progress::new(file, size, mark.delivered, arguments.quiet));
+        let rejects = if arguments.dry_run { None } else { Some(self.rejects(mark, &progress)?) };
+        let account = Arc::new(Account::new(mark, rejects));
         let uploader = self.service.map(|(client, _)| self.uploader(client.clone(), &account)).transpose()?;
-        let progress = Arc::new(Progress::new(file, size, account.totals(), arguments.quiet));
 
         self.start(batches, &account, uploader.clone(), &progress)?;
         let stop = self.watch(&account, uploader.as_ref(), &read, &progress, journal.as_mut());
 
-        if let (Ok(Stop::Signal(_) | Stop::GaveUp(_)), Some(uploader)) = (&stop, &uploader) {
+        if let (Stop::Signal(_) | Stop::GaveUp(_) | Stop::Failed(_), Some(uploader)) = (&stop, &uploader) {
             uploader.shutdown(LAST).wait();
         }
         progress.end();
-        let at_the_end = matches!(stop, Ok(Stop::Ended(Ended::AtTheEnd)));
-        let reached = self.write_down(&account, at_the_end, journal.as_mut())?;
-        if mark.complete && reached == mark && !arguments.quiet {
-            tell(format_args!("{}: nothing is new since it was sent", self.name()));
-        }
-        self.tell(stop?, &account, &progress)
+        let at_the_end = matches!(stop, Stop::Ended(Ended::AtTheEnd));
+        let stop = match self.write_down(&account, at_the_end, journal.as_mut()) {
+            Ok(reached) => {
+                if mark.complete && reached == mark && !arguments.quiet {
+                    tell(format_args!("{}: nothing is new since it was sent", self.name()));
+                }
+                stop
+            }
+            Err(failure) => Stop::Failed(failure),
+        };
+        self.tell(stop, &account, &progress)
     }
 
     fn batches(&self) -> exit::Result<Batches> {
@@ -126,7 +133,8 @@ impl Sending<'_> {
         if let Some(map) = self.map {
             road += &format!(", by the map {}", map.fingerprint());
         }
-        let mut journal = Journal::new(file, &road).map_err(|error| Failure::file("read", file, &error))?;
+        let journal =
+            Journal::new(file, &road, &self.rejects_path()).map_err(|error| Failure::file("read", file, &error))?;
         let begin = Mark { line: 1, column: 1, ..Mark::default() };
         let mark = match journal.read(file) {
             Ok(mark) if arguments.resume => mark.unwrap_or(begin),
@@ -145,8 +153,18 @@ impl Sending<'_> {
     }
 
     fn rejects_path(&self) -> PathBuf {
-        let file = if is_dash(self.file) { Path::new("stdin") } else { self.file };
-        self.arguments.rejects.clone().unwrap_or_else(|| journal::beside(file, ".rejects.ndjson"))
+        rejects::path(self.file, self.arguments.rejects.as_deref())
+    }
+
+    fn rejects(&self, mark: Mark, progress: &Arc<Progress>) -> exit::Result<Rejects> {
+        let (path, name, progress) = (self.rejects_path(), self.name(), Arc::clone(progress));
+        let on_kept = move |kept: &Path| {
+            let kept = text::printable(&kept.to_string_lossy());
+            progress.say(&format!("{name}: the rejects that were there are in {kept} now"));
+        };
+        let mut rejects = Rejects::new(path.clone(), mark.rejects_bytes, on_kept);
+        rejects.begin().map_err(|error| Failure::file("write", &path, &error))?;
+        Ok(rejects)
     }
 
     fn examiner(&self) -> Examiner {
@@ -220,15 +238,15 @@ impl Sending<'_> {
         read: &AtomicU64,
         progress: &Progress,
         mut journal: Option<&mut Journal>,
-    ) -> Result<Stop, Failure> {
+    ) -> Stop {
         let patience = Duration::from_secs(self.arguments.give_up_after);
         let (mut written, mut moved, mut delivered, mut told) = (Instant::now(), Instant::now(), u64::MAX, false);
         loop {
             match self.told.recv_timeout(TICK) {
                 Ok(Told::Ended(ended)) => {
-                    return Ok(uploader.and_then(Uploader::stopped).map_or(Stop::Ended(ended), Stop::GaveUp));
+                    return uploader.and_then(Uploader::stopped).map_or(Stop::Ended(ended), Stop::GaveUp);
                 }
-                Ok(Told::Signal(signal)) => return Ok(Stop::Signal(signal)),
+                Ok(Told::Signal(signal)) => return Stop::Signal(signal),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
             let totals = account.totals();
@@ -237,7 +255,7 @@ impl Sending<'_> {
             let used = uploader.and_then(Uploader::rate_limit_used);
             progress.show(read.load(Ordering::Relaxed), &totals, used, words.as_deref());
             if let Some(error) = uploader.and_then(Uploader::stopped) {
-                return Ok(Stop::GaveUp(error));
+                return Stop::GaveUp(error);
             }
             let ended = totals.delivered.batches + totals.rejected.batches;
             if ended != delivered || trouble.is_none() {
@@ -248,10 +266,12 @@ impl Sending<'_> {
                 told = true;
             }
             if let Some(error) = trouble.filter(|_| moved.elapsed() >= patience) {
-                return Ok(Stop::GaveUp(error));
+                return Stop::GaveUp(error);
             }
             if journal.is_some() && written.elapsed() >= JOURNAL {
-                self.write_down(account, false, journal.as_deref_mut())?;
+                if let Err(failure) = self.write_down(account, false, journal.as_deref_mut()) {
+                    return Stop::Failed(failure);
+                }
                 written = Instant::now();
             }
         }
@@ -261,9 +281,13 @@ impl Sending<'_> {
     fn write_down(&self, account: &Account, at_the_end: bool, journal: Option<&mut Journal>) -> exit::Result<Mark> {
         let mark = account.mark(at_the_end).map_err(|error| Failure::file("write", &self.rejects_path(), &error))?;
         if let Some(journal) = journal {
-            journal.write(mark).map_err(|error| Failure::file("write", journal.path(), &error))?;
+            self.write_journal(journal, mark)?;
         }
         Ok(mark)
+    }
+
+    fn write_journal(&self, journal: &mut Journal, mark: Mark) -> exit::Result<()> {
+        journal.write(mark).map_err(|error| Failure::file("write", journal.path(), &error))
     }
 
     /// Says what was done, and gives the exit code.
@@ -276,6 +300,7 @@ impl Sending<'_> {
             Stop::Ended(Ended::Broken(..)) => (Exit::Unreadable, "unreadable"),
             Stop::Ended(Ended::Closed) | Stop::GaveUp(_) => (Exit::Unsent, "unsent"),
             Stop::Signal(signal) => (Exit::Interrupted(*signal), "interrupted"),
+            Stop::Failed(_) => (Exit::Unreadable, "unwritten"),
         };
         if arguments.json {
             let line = progress::summary_json(self.file, &totals, ended);
@@ -287,6 +312,7 @@ impl Sending<'_> {
                 tell(format_args!("error: cannot read {name} on after {place}: {error}"));
             }
             Stop::GaveUp(error) => tell(format_args!("error: {error}")),
+            Stop::Failed(failure) => tell(format_args!("error: {failure}")),
             _ => {}
         }
         let verb = if arguments.dry_run { "would send" } else { "delivered" };
