@@ -104,7 +104,7 @@ fn what_is_sent_is_what_was_read_with_an_id() {
     );
     let (code, stdout, stderr) = shell.file("a.ndjson", format!("{line}\n")).send(&["a.ndjson"]);
     assert_eq!((code, stdout.as_str()), (Some(0), ""), "{stderr}");
-    assert!(stderr.starts_with("a.ndjson: delivered 0 events in 1 batches in "), "{stderr}");
+    assert!(stderr.starts_with("a.ndjson: delivered 0 events in 1 batch in "), "{stderr}");
     let requests = server.requests();
     let body = String::from_utf8(requests[0].body.to_vec()).expect("UTF-8");
     let id = ids(&server.batches()).remove(0);
@@ -303,6 +303,8 @@ fn what_the_service_refuses_is_rejected_in_its_words() {
     let (code, _, stderr) = shell.send(&["a.ndjson", "b.ndjson", "--concurrency", "1"]);
     assert_eq!(code, Some(1), "{stderr}");
     let reject: Value = serde_json::from_str(&shell.read("b.ndjson.rejects.ndjson")).expect("JSON");
+    let said = reject["faults"][0]["message"].as_str().expect("words");
+    assert!(stderr.contains(&format!("b.ndjson:1:1  the service refused it: {said}\n")), "{stderr}");
     assert_eq!((&reject["line"], &reject["faults"][0]["rule"]), (&1.into(), &"service".into()));
     assert_eq!(reject["batch"]["mpid"], 1);
     assert!(reject["batch"]["source_request_id"].is_string(), "it can be sent again as it is");
@@ -341,19 +343,18 @@ fn a_dry_run_sends_and_writes_nothing() {
     // It needs no key either.
     let (code, stdout, stderr) = told(command.env_remove("MPARTICLE_API_KEY").output().expect("the program"));
     assert_eq!(code, Some(1), "{stderr}");
-    assert!(
-        stderr.contains("a.ndjson: would send 0 events in 1 batches, rejected 0 events in 1 batches in "),
-        "{stderr}"
-    );
+    assert!(stderr.contains("a.ndjson: would send 0 events in 1 batch, rejected 0 events in 1 batch in "), "{stderr}");
     assert_eq!(
         stdout,
         concat!(
-            r#"{"delivered":{"batches":1,"events":0},"ended":"complete","file":"a.ndjson","#,
-            r#""rejected":{"batches":1,"events":0},"warnings":0,"without_answer":0}"#,
+            r#"{"dry_run":true,"ended":"complete","file":"a.ndjson","rejected":{"batches":1,"events":0},"#,
+            r#""warnings":0,"without_answer":0,"would_send":{"batches":1,"events":0}}"#,
             "\n"
         )
     );
     assert_eq!(fs::read_dir(shell.dir.path()).expect("a directory").count(), 1);
+    let (_, _, stderr) = shell.file("a.ndjson", format!("{WRONG}\n").repeat(12)).send(&["--dry-run", "a.ndjson"]);
+    assert!(stderr.contains("\nthere are more; `mparticle check` tells all\n"), "{stderr}");
 }
 
 #[test]
@@ -464,7 +465,9 @@ fn a_wrong_key_ends_it_at_once_and_shows_nothing_of_it() {
     shell.file("a.ndjson", format!("{ONE}\n"));
     let (code, stdout, stderr) = shell.send(&["a.ndjson"]);
     assert_eq!((code, stdout.as_str()), (Some(3), ""));
-    assert!(stderr.contains("error: the service answered 403 Forbidden"), "{stderr}");
+    let words = "error: the service answered 403 Forbidden: the key and the secret do not fit\n";
+    assert!(stderr.contains(words), "{stderr}");
+    assert!(stderr.contains(", 1 batch was not sent in "), "{stderr}");
     assert!(stderr.contains("a.ndjson: --resume sends the rest"), "{stderr}");
     for secret in [mock::KEY, mock::SECRET] {
         assert!(!stderr.contains(secret), "{stderr}");
@@ -478,8 +481,8 @@ fn without_a_network_it_says_so_and_gives_up_in_time() {
     shell.file("a.ndjson", format!("{ONE}\n"));
     let (code, _, stderr) = shell.send(&["a.ndjson", "--give-up-after", "1"]);
     assert_eq!(code, Some(3));
-    assert!(stderr.contains("error: no connection"), "{stderr}");
-    assert!(stderr.contains("1 batches without an answer"), "{stderr}");
+    assert!(stderr.contains("error: no connection to the service (http://127.0.0.1:9)\n"), "{stderr}");
+    assert!(stderr.contains("1 batch was not sent"), "{stderr}");
 }
 
 #[test]
@@ -510,6 +513,30 @@ fn files_that_cannot_be_read_are_told() {
     assert_eq!(code, Some(0), "{stderr}");
     assert_eq!(counted(&server.batches()), expected(&lines));
     assert_eq!(server.counts().duplicates, 0);
+}
+
+#[test]
+fn a_broken_list_is_a_file_that_cannot_be_read() {
+    let lines: Vec<_> = export::lines(200, 6).collect();
+    let whole = format!("[{}]", lines.join(","));
+    let breaks = [
+        ("cut within a batch", whole[..whole.len() - 20].to_owned()),
+        ("cut between two", format!("[{}", lines[..10].join(","))),
+        ("no comma", format!("[{} {}]", lines[..10].join(","), lines[10..].join(","))),
+        ("no bracket", whole.replace(&lines[12], &lines[12][..lines[12].len() - 1])),
+    ];
+    for (what, broken) in breaks {
+        let server = MockServer::start_blocking();
+        let shell = Shell::new(server.url());
+        let (code, _, stderr) = shell.file("a.json", broken).send(&["a.json"]);
+        assert_eq!(code, Some(4), "{what}: {stderr}");
+        assert!(stderr.contains("error: cannot read a.json on after "), "{what}: {stderr}");
+        assert!(shell.read("a.json.sent.json").contains("\"complete\":false"), "{what}");
+        // The whole file's rest is sent, from the place that was certain.
+        let (code, _, stderr) = shell.file("a.json", &whole).send(&["a.json", "--resume"]);
+        assert_eq!(code, Some(0), "{what}: {stderr}");
+        assert_eq!((counted(&server.batches()), server.counts().duplicates), (expected(&lines), 0), "{what}");
+    }
 }
 
 #[test]
@@ -604,6 +631,7 @@ fn who_asks_it_to_end_gets_an_end_and_resumes() {
         signal(&child, name);
         let (ended, _, stderr) = told(child.wait_with_output().expect("an end"));
         assert_eq!(ended, Some(code), "{stderr}");
+        assert!(stderr.contains("a.ndjson: interrupted, delivered "), "{stderr}");
         assert!(stderr.ends_with("a.ndjson: --resume sends the rest\n"), "{stderr}");
         let first = server.batches();
         assert!(first.len() < lines.len(), "it ended in the midst of it");

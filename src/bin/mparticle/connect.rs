@@ -70,14 +70,20 @@ impl Connection {
         Ok(self.client_builder()?.build()?)
     }
 
-    /// The client, and words that tell its address and key from others. Of the key they have no more than a hash.
-    pub fn client_and_destination(&self) -> exit::Result<(Client, String)> {
+    /// The client, and what tells its destination from others.
+    pub fn service(&self) -> exit::Result<Service> {
         let (builder, key) = self.builder_and_key()?;
         let client = builder.build()?;
-        let key = Uuid::new_v5(&Uuid::NAMESPACE_OID, key.as_bytes());
-        let destination = format!("to {} with the key {key}", client.raw()?.baseurl());
-        Ok((client, destination))
+        let address = client.raw()?.baseurl().to_owned();
+        Ok(Service { client, address, key: Uuid::new_v5(&Uuid::NAMESPACE_OID, key.as_bytes()) })
     }
+}
+
+/// A client, where it sends to, and of its key a hash, from which the key cannot be found out.
+pub struct Service {
+    pub client: Client,
+    pub address: String,
+    pub key: Uuid,
 }
 
 fn is_set(variable: &str) -> bool {

@@ -27,3 +27,13 @@ pub fn line(data: impl AsRef<[u8]>) -> io::Result<()> {
     stdout.write_all(b"\n")?;
     stdout.flush()
 }
+
+/// What there are so many of, in English: `batch`, `batches`.
+pub fn plural(count: u64, what: &str) -> String {
+    let ending = match what {
+        _ if count == 1 => "",
+        "batch" => "es",
+        _ => "s",
+    };
+    format!("{what}{ending}")
+}

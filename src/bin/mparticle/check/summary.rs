@@ -7,6 +7,7 @@ use mparticle::contract::Severity;
 use serde_json::{Value, json};
 
 use crate::input::Examined;
+use crate::text::plural;
 
 /// Counts, of whatever size the files are.
 #[derive(Debug, Default)]
@@ -112,10 +113,5 @@ impl fmt::Display for Summary {
 }
 
 fn counted(count: u64, what: &str) -> String {
-    let ending = match what {
-        _ if count == 1 => "",
-        "batch" => "es",
-        _ => "s",
-    };
-    format!("{count} {what}{ending}")
+    format!("{count} {}", plural(count, what))
 }

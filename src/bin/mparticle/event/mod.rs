@@ -199,9 +199,7 @@ fn send(batch: SealedBatch, connection: &Connection, json: bool) -> exit::Result
     let client = connection.client_builder()?.retry(retry).build()?;
     let id = batch.source_request_id().to_owned();
     let accepted = connect::runtime()?.block_on(client.upload(batch)).map_err(|error| {
-        for said in error.api_errors() {
-            tell(format_args!("the service says: {}", printable(&said.message)));
-        }
+        exit::tell_said(&error);
         Failure::from(error)
     })?;
     let used = accepted.rate_limit_used();

@@ -75,6 +75,17 @@ pub struct Totals {
     pub rejected: Tally,
     pub warnings: u64,
     pub under_way: u64,
+    /// Where the first batch without an end begins, in bytes of the unpacked file, and where the last one does.
+    open: (u64, u64),
+}
+
+impl Totals {
+    /// How many bytes have their end when so many are read, of a file that is packed or not.
+    pub fn ended_of(&self, read: u64) -> u64 {
+        let (first, last) = self.open;
+        let ended = u128::from(read) * u128::from(first) / u128::from(last.max(1));
+        u64::try_from(ended).unwrap_or(read)
+    }
 }
 
 impl Account {
@@ -147,8 +158,14 @@ impl Account {
     }
 
     pub fn totals(&self) -> Totals {
-        let State { under_way, delivered, rejected, warnings, .. } = *self.lock();
-        Totals { delivered, rejected, warnings, under_way }
+        let state = self.lock();
+        let State { under_way, delivered, rejected, warnings, .. } = *state;
+        let open = match (state.open.front(), state.open.back()) {
+            (Some((first, _)), Some((last, _))) => (first.start.offset, last.start.offset.max(first.start.offset)),
+            // All that was read has its end, if anything was.
+            _ => (u64::from(state.first > 0), 1),
+        };
+        Totals { delivered, rejected, warnings, under_way, open }
     }
 
     /// Up to where all have their end, with the rejects on the disk, and whether that is all there is.

@@ -9,6 +9,7 @@ use mparticle::{SealedBatch, Uploader};
 use uuid::Uuid;
 
 use super::account::{Account, Read};
+use super::faults::Faults;
 use super::rejects;
 use crate::input::{Batches, Examined, Fault, Place, Reading};
 
@@ -34,8 +35,8 @@ pub struct Feed {
     pub uploader: Option<Uploader>,
     /// A wrong batch ends it.
     pub strict: bool,
-    /// Told of each batch that has faults.
-    pub on_faults: Box<dyn Fn(&Examined) + Send>,
+    /// Told of each batch that is wrong, if anybody wants to know.
+    pub faults: Option<Arc<Faults>>,
 }
 
 impl Feed {
@@ -48,10 +49,12 @@ impl Feed {
             };
             let read = Read { start: examined.place, next, events };
             if !examined.faults.is_empty() {
-                (self.on_faults)(&examined);
                 if examined.is_wrong() {
                     if self.strict {
                         return Ended::AtFaults(examined.faults);
+                    }
+                    if let Some(faults) = &self.faults {
+                        faults.found(&examined);
                     }
                     self.reject(read, &examined.text, &examined.faults);
                     continue;

@@ -7,6 +7,7 @@
 //! A thread reads; the uploader's thread sends; the main thread watches both, and writes down how far they are.
 
 mod account;
+mod faults;
 mod feed;
 mod journal;
 mod progress;
@@ -134,7 +135,7 @@ pub fn run(arguments: Arguments) -> exit::Result {
         are_no_inputs(&arguments, &rejects::path(file, arguments.rejects.as_deref()))?;
     }
     let map = arguments.csv.as_deref().map(|path| MapFile::read(path, arguments.environment)).transpose()?;
-    let service = if arguments.dry_run { None } else { Some(arguments.connection.client_and_destination()?) };
+    let service = if arguments.dry_run { None } else { Some(arguments.connection.service()?) };
     let (teller, told) = mpsc::channel();
     listen_for_signals(teller.clone())?;
     let mut exit = Exit::Done;

@@ -5,23 +5,24 @@ use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use mparticle::contract::Severity;
-use mparticle::{Client, Error, Fate, Outcome, Uploader};
+use mparticle::{Client, Error, ErrorKind as Kind, Fate, Outcome, Uploader};
 
 use super::Arguments;
 use super::account::{Account, End};
+use super::faults::{self, Faults};
 use super::feed::{Ended, Feed};
 use super::journal::{Journal, Mark};
 use super::progress::{self, Progress};
 use super::rejects::{self, Rejects};
+use crate::connect::Service;
 use crate::exit::{self, Exit, Failure};
-use crate::input::{self, Batches, Examined, Examiner, Fault, MapFile, Source, is_dash};
+use crate::input::{self, Batches, Examiner, MapFile, Source, is_dash};
 use crate::text::{self, tell};
 
 /// How often the bar moves.
@@ -35,9 +36,6 @@ const LAST: Duration = Duration::from_secs(2);
 
 /// Trouble that lasts this long is told.
 const TROUBLE: Duration = Duration::from_secs(2);
-
-/// How many faults are told as they come; the rejects file has all.
-const TOLD_FAULTS: usize = 10;
 
 /// Memory for batches that are read and not sent: 8 MiB.
 const QUEUE_BYTES: usize = 8 << 20;
@@ -54,8 +52,8 @@ pub struct Sending<'a> {
     pub file: &'a Path,
     /// How the file is read, if it is CSV.
     pub map: Option<&'a MapFile>,
-    /// The client, and what tells its destination from others; `None` for a dry run.
-    pub service: Option<&'a (Client, String)>,
+    /// `None` for a dry run.
+    pub service: Option<&'a Service>,
     pub teller: &'a Sender<Told>,
     pub told: &'a Receiver<Told>,
 }
@@ -86,9 +84,12 @@ impl Sending<'_> {
         let progress = Arc::new(Progress::new(file, size, mark.delivered, arguments.quiet));
         let rejects = if arguments.dry_run { None } else { Some(self.rejects(mark, &progress)?) };
         let account = Arc::new(Account::new(mark, rejects));
-        let uploader = self.service.map(|(client, _)| self.uploader(client.clone(), &account)).transpose()?;
+        let faults =
+            (!arguments.quiet).then(|| Arc::new(Faults::new(self.name(), Arc::clone(&progress), arguments.dry_run)));
+        let uploader =
+            self.service.map(|service| self.uploader(service.client.clone(), &account, faults.clone())).transpose()?;
 
-        self.start(batches, &account, uploader.clone(), &progress)?;
+        self.start(batches, &account, uploader.clone(), faults)?;
         let stop = self.watch(&account, uploader.as_ref(), &read, &progress, journal.as_mut());
 
         if let (Stop::Signal(_) | Stop::GaveUp(_) | Stop::Failed(_), Some(uploader)) = (&stop, &uploader) {
@@ -122,11 +123,11 @@ impl Sending<'_> {
     /// The file's journal, and where to begin.
     fn journal(&self) -> Result<(Option<Journal>, Mark), Failure> {
         let Self { arguments, file, .. } = self;
-        let Some((_, destination)) = self.service.filter(|_| !is_dash(file) && file.is_file()) else {
+        let Some(Service { address, key, .. }) = self.service.filter(|_| !is_dash(file) && file.is_file()) else {
             return Ok((None, Mark::default()));
         };
         let endpoint = if arguments.historical { "historical" } else { "events" };
-        let mut road = format!("{endpoint} {destination}");
+        let mut road = format!("{endpoint} to {address} with the key {key}");
         if let Some(environment) = arguments.environment {
             road += &format!(", in {environment}");
         }
@@ -171,13 +172,18 @@ impl Sending<'_> {
         Examiner { historical: self.arguments.historical.then(Utc::now), environment: self.arguments.environment }
     }
 
-    fn uploader(&self, client: Client, account: &Arc<Account>) -> Result<Uploader, Failure> {
+    fn uploader(
+        &self,
+        client: Client,
+        account: &Arc<Account>,
+        faults: Option<Arc<Faults>>,
+    ) -> Result<Uploader, Failure> {
         let told = Arc::clone(account);
         let mut builder = Uploader::builder(client)
             .linger(Duration::from_millis(100))
             .max_bytes(QUEUE_BYTES)
             .concurrency(self.arguments.concurrency.into())
-            .on_outcome(move |outcome| end(&told, outcome));
+            .on_outcome(move |outcome| end(&told, faults.as_deref(), outcome));
         if self.arguments.historical {
             builder = builder.historical();
         }
@@ -193,12 +199,11 @@ impl Sending<'_> {
         batches: Batches,
         account: &Arc<Account>,
         uploader: Option<Uploader>,
-        progress: &Arc<Progress>,
+        faults: Option<Arc<Faults>>,
     ) -> Result<(), Failure> {
-        let on_faults = self.on_faults(progress);
         let (account, strict, teller) = (Arc::clone(account), self.arguments.strict, self.teller.clone());
         let read = move || {
-            let feed = Feed { batches, account, uploader: uploader.clone(), strict, on_faults };
+            let feed = Feed { batches, account, uploader: uploader.clone(), strict, faults };
             // Whatever happens to it, the main thread waits for its end.
             let ended = panic::catch_unwind(AssertUnwindSafe(|| feed.run())).unwrap_or(Ended::Closed);
             // All that was read has its end before the end is told.
@@ -210,24 +215,6 @@ impl Sending<'_> {
         };
         let thread = thread::Builder::new().name("mparticle-reader".into()).spawn(read);
         thread.map(drop).map_err(|error| Failure::system("start a thread", &error))
-    }
-
-    /// Tells the first faults as they come.
-    fn on_faults(&self, progress: &Arc<Progress>) -> Box<dyn Fn(&Examined) + Send> {
-        if self.arguments.quiet || self.arguments.strict {
-            return Box::new(|_| {});
-        }
-        let (name, progress, told) = (self.name(), Arc::clone(progress), AtomicUsize::new(0));
-        Box::new(move |examined| {
-            if !examined.is_wrong() {
-                return;
-            }
-            match told.fetch_add(1, Ordering::Relaxed) {
-                count if count < TOLD_FAULTS => progress.say(&fault_line(&name, examined.faults.iter())),
-                TOLD_FAULTS => progress.say("there are more; the rejects file has all"),
-                _ => {}
-            }
-        })
     }
 
     /// Until there is an end: shows the progress, and writes down how far it is.
@@ -251,7 +238,7 @@ impl Sending<'_> {
             }
             let totals = account.totals();
             let trouble = uploader.and_then(Uploader::trouble);
-            let words = trouble.as_ref().map(ToString::to_string);
+            let words = trouble.as_ref().map(exit::words);
             let used = uploader.and_then(Uploader::rate_limit_used);
             progress.show(read.load(Ordering::Relaxed), &totals, used, words.as_deref());
             if let Some(error) = uploader.and_then(Uploader::stopped) {
@@ -303,20 +290,32 @@ impl Sending<'_> {
             Stop::Failed(_) => (Exit::Unreadable, "unwritten"),
         };
         if arguments.json {
-            let line = progress::summary_json(self.file, &totals, ended);
+            let line = progress::summary_json(self.file, &totals, ended, arguments.dry_run);
             exit::written(text::line(line.to_string()))?;
         }
+        let is_unsent =
+            matches!(&stop, Stop::GaveUp(error) if error.kind() == Kind::Connect || exit::is_unknown(error));
         match stop {
-            Stop::Ended(Ended::AtFaults(faults)) => tell(fault_line(&name, faults.iter())),
+            Stop::Ended(Ended::AtFaults(faults)) => tell(faults::line(&name, &faults)),
             Stop::Ended(Ended::Broken(place, error)) => {
                 tell(format_args!("error: cannot read {name} on after {place}: {error}"));
             }
-            Stop::GaveUp(error) => tell(format_args!("error: {error}")),
+            Stop::GaveUp(error) => {
+                exit::tell_said(&error);
+                let address = self.service.filter(|_| error.kind() == Kind::Connect);
+                let address = address.map_or_else(String::new, |service| format!(" ({})", service.address));
+                tell(format_args!("error: {}{address}", exit::words(&error)));
+            }
             Stop::Failed(failure) => tell(format_args!("error: {failure}")),
             _ => {}
         }
-        let verb = if arguments.dry_run { "would send" } else { "delivered" };
-        tell(format_args!("{name}: {}", progress.summary(verb, &totals)));
+        let verb = match exit {
+            Exit::Interrupted(_) if arguments.dry_run => "interrupted, would send",
+            Exit::Interrupted(_) => "interrupted, delivered",
+            _ if arguments.dry_run => "would send",
+            _ => "delivered",
+        };
+        tell(format_args!("{name}: {}", progress.summary(verb, &totals, is_unsent)));
         if totals.rejected.batches > 0 && !arguments.dry_run {
             tell(format_args!(
                 "{name}: the rejected batches are in {}",
@@ -335,23 +334,18 @@ impl Sending<'_> {
 }
 
 /// The uploader tells the end of a batch.
-fn end(account: &Account, outcome: &Outcome) {
+fn end(account: &Account, faults: Option<&Faults>, outcome: &Outcome) {
     let batch = outcome.batch();
+    let mut refused = None;
     account.ended(batch.source_request_id(), |start| match outcome.fate() {
         Fate::Delivered => End::Delivered,
-        Fate::Rejected(error) | Fate::Dropped(error) => End::Rejected(rejects::refused(start, batch.json(), error)),
+        Fate::Rejected(error) | Fate::Dropped(error) => {
+            refused = Some((start, error));
+            End::Rejected(rejects::refused(start, batch.json(), error))
+        }
         _ => End::Rejected(Vec::new()),
     });
-}
-
-/// The first fault of a batch, as editors and people read it.
-fn fault_line<'a>(name: &str, faults: impl Iterator<Item = &'a Fault>) -> String {
-    let mut faults = faults.filter(|fault| fault.severity == Severity::Error);
-    let Some(Fault { place, pointer, message, .. }) = faults.next() else { return String::new() };
-    let more = match faults.count() {
-        0 => String::new(),
-        more => format!(" (and {more} more)"),
-    };
-    let pointer = if pointer.is_empty() { String::new() } else { format!("{pointer}  ") };
-    text::printable(&format!("{name}:{place}  {pointer}{message}{more}"))
+    if let (Some(faults), Some((start, error))) = (faults, refused) {
+        faults.refused(start, error);
+    }
 }

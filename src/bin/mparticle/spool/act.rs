@@ -30,7 +30,10 @@ pub fn retry(retry: &Retry) -> exit::Result {
     let counts = uploader.shutdown(Duration::from_secs(retry.wait)).wait();
     let left = counts.spooled + counts.pending;
     match uploader.stopped() {
-        Some(error) => tell(format_args!("error: {error}")),
+        Some(error) => {
+            exit::tell_said(&error);
+            tell(format_args!("error: {}", exit::words(&error)));
+        }
         None if left > 0 => {
             let why = uploader.trouble().map_or_else(String::new, |trouble| format!(": {trouble}"));
             tell(format_args!("the service took not all of it within {} seconds{why}", retry.wait));
