@@ -153,7 +153,12 @@ impl Check {
             self.file(path)?;
         }
         if let Some(output) = self.output.take() {
-            or_end(output.finish())?;
+            if self.summary.unread == 0 {
+                or_end(output.finish())?;
+            } else {
+                // Half of the batches are not to take the place of a file that may have all.
+                tell(format_args!("{} was not written", printable(&path_of(output.path()))));
+            }
         }
         let result = self.report.end(&self.summary);
         self.written(result)?;

@@ -25,6 +25,17 @@ impl Drop for Unfinished {
     }
 }
 
+/// Whoever may not read one of the inputs may not read it mended.
+#[cfg(unix)]
+fn permissions(inputs: &[PathBuf]) -> fs::Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    // Of a pipe nobody knows who may read what comes out of it.
+    const OWNER_ALONE: u32 = 0o600;
+    let files = inputs.iter().map(|input| fs::metadata(input).ok().filter(fs::Metadata::is_file));
+    let modes = files.map(|file| file.map_or(OWNER_ALONE, |file| file.permissions().mode()));
+    fs::Permissions::from_mode(modes.fold(0o666, |all, mode| all & mode))
+}
+
 impl Output {
     /// `-` is standard output. What is there already is replaced at the end, unless it is read as well.
     pub fn create(path: &Path, inputs: &[PathBuf]) -> exit::Result<Self> {
@@ -44,12 +55,8 @@ impl Output {
             let beside = path.with_file_name(name);
             let file = File::create_new(&beside).map_err(failure)?;
             let unfinished = Unfinished(beside);
-            // Whoever may not read the events may not read them mended.
-            if let Some(metadata) =
-                inputs.first().and_then(|input| fs::metadata(input).ok()).filter(fs::Metadata::is_file)
-            {
-                file.set_permissions(metadata.permissions()).map_err(failure)?;
-            }
+            #[cfg(unix)]
+            file.set_permissions(permissions(inputs)).map_err(failure)?;
             (Box::new(file), Some(unfinished))
         };
         let place = Place { offset: 0, line: 1, column: 1 };
