@@ -8,13 +8,12 @@ use mparticle::spool::{Inspector, Settings, Spool};
 use mparticle::{Fate, Outcome, Uploader};
 use serde_json::json;
 
-use super::{Purge, Retry, is_a_spool};
+use super::{Purge, Retry};
 use crate::exit::{self, Exit, Failure};
 use crate::text::{self, printable, tell};
 
 /// Sends it all, for as long as was said.
 pub fn retry(retry: &Retry) -> exit::Result {
-    is_a_spool(&retry.dir)?;
     // The key first: it may be missing, and then nothing is to change.
     let client = retry.connection.client()?;
     if retry.dead {
@@ -64,7 +63,6 @@ fn tell_reason(outcome: &Outcome) {
 
 /// Removes dead letters, or everything, once that is certain to be wanted.
 pub fn purge(purge: &Purge) -> exit::Result {
-    is_a_spool(&purge.dir)?;
     let inspector = Inspector::new(&purge.dir);
     let letters = inspector.dead_letters()?.count();
     let mut what = format!("{letters} dead letters");
