@@ -79,7 +79,7 @@ impl Sending<'_> {
         let (size, read) = (batches.source().size(), batches.source().progress());
         // What cannot be written down is found before anything is sent.
         if let Some(journal) = &mut journal {
-            self.write_journal(journal, mark)?;
+            write_journal(journal, mark)?;
         }
         let progress = Arc::new(Progress::new(file, size, mark.delivered, arguments.quiet));
         let rejects = if arguments.dry_run { None } else { Some(self.rejects(mark, &progress)?) };
@@ -268,13 +268,9 @@ impl Sending<'_> {
     fn write_down(&self, account: &Account, at_the_end: bool, journal: Option<&mut Journal>) -> exit::Result<Mark> {
         let mark = account.mark(at_the_end).map_err(|error| Failure::file("write", &self.rejects_path(), &error))?;
         if let Some(journal) = journal {
-            self.write_journal(journal, mark)?;
+            write_journal(journal, mark)?;
         }
         Ok(mark)
-    }
-
-    fn write_journal(&self, journal: &mut Journal, mark: Mark) -> exit::Result<()> {
-        journal.write(mark).map_err(|error| Failure::file("write", journal.path(), &error))
     }
 
     /// Says what was done, and gives the exit code.
@@ -331,6 +327,10 @@ impl Sending<'_> {
     fn name(&self) -> String {
         if is_dash(self.file) { "stdin".to_owned() } else { text::printable(&self.file.to_string_lossy()) }
     }
+}
+
+fn write_journal(journal: &mut Journal, mark: Mark) -> exit::Result<()> {
+    journal.write(mark).map_err(|error| Failure::file("write", journal.path(), &error))
 }
 
 /// The uploader tells the end of a batch.
