@@ -39,7 +39,8 @@ Examples:
 A file holds batches: one a line, one JSON array, or values that go over several lines; plain, gzip or zstd.
 
 --fix renames misspelt fields (customerid to customer_id), makes milliseconds of seconds, puts numbers, true and false
-into quotes where text is expected, and takes away nulls that are wrong. Every other byte of a batch stays as it is.
+into quotes where text is expected, and takes away nulls that are wrong. Every other byte of a batch stays as it is. The
+file is there when all was read, and open to those who may read each of the inputs.
 
 An error breaks the API's document, and the batch would not be sent. A warning is what the service takes, and then
 truncates, drops or ignores in silence.
@@ -153,11 +154,9 @@ impl Check {
             self.file(path)?;
         }
         if let Some(output) = self.output.take() {
-            if self.summary.unread == 0 {
-                or_end(output.finish())?;
-            } else {
-                // Half of the batches are not to take the place of a file that may have all.
-                tell(format_args!("{} was not written", printable(&path_of(output.path()))));
+            let path = printable(&path_of(output.path()));
+            if !or_end(output.finish(self.summary.unread == 0))? {
+                tell(format_args!("{path} was not written: not all could be read"));
             }
         }
         let result = self.report.end(&self.summary);

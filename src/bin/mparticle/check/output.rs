@@ -77,12 +77,16 @@ impl Output {
         Ok(place)
     }
 
-    /// The file is there from now on.
-    pub fn finish(mut self) -> exit::Result<()> {
+    /// The file is there from now on, if it has all: half of the batches are not to take the place of what may have all of
+    /// them. Gives whether it is there.
+    pub fn finish(mut self, has_all: bool) -> exit::Result<bool> {
         self.writer.flush().map_err(|error| self.failure(&error))?;
         match self.unfinished.take() {
-            None => Ok(()),
-            Some(unfinished) => fs::rename(&unfinished.0, &self.path).map_err(|error| self.failure(&error)),
+            None => Ok(true),
+            Some(_) if !has_all => Ok(false),
+            Some(unfinished) => {
+                fs::rename(&unfinished.0, &self.path).map_err(|error| self.failure(&error)).map(|()| true)
+            }
         }
     }
 
