@@ -407,6 +407,19 @@ const MENDABLE: &str =
 const MENDED: &str =
     r#"{"environment":"development","user_identities":{"customer_id":"9007199254740993"},"mpid":-9223372036854775808}"#;
 
+#[cfg(target_os = "linux")]
+#[test]
+fn it_does_its_work_though_nobody_can_be_told() {
+    let directory = files(&[("a", MENDABLE.as_bytes())]);
+    let full = fs::File::options().write(true).open("/dev/full").expect("Linux");
+    let status = check(&directory, &["--fix", "mended", "a", "missing"]).stderr(full).status().expect("the program");
+    assert_eq!(status.code(), Some(4));
+    let full = fs::File::options().write(true).open("/dev/full").expect("Linux");
+    let status = check(&directory, &["--fix", "mended", "a"]).stderr(full).status().expect("the program");
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(fs::read_to_string(directory.path().join("mended")).expect("a file"), format!("{MENDED}\n"));
+}
+
 #[test]
 fn mending_writes_every_batch_and_says_what_it_did() {
     let text = format!("{GOOD}\r\n\n{MENDABLE}\n{{\"environment\":\n{WRONG}");
