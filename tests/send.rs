@@ -600,6 +600,7 @@ fn a_full_disk_is_an_error_that_loses_nothing() {
         stderr.contains("error: cannot write /dev/full") && stderr.contains("a.ndjson: delivered 0 events in 1"),
         "{stderr}"
     );
+    assert!(!stderr.contains("the rejected batches are in"), "they are not: {stderr}");
     let (code, _, stderr) = shell.send(&["a.ndjson", "--resume"]);
     assert_eq!(code, Some(1), "the wrong one is still ahead: {stderr}");
     assert!(shell.read("a.ndjson.rejects.ndjson").contains("customerid"));

@@ -123,7 +123,7 @@ impl Sending<'_> {
     /// The file's journal, and where to begin.
     fn journal(&self) -> Result<(Option<Journal>, Mark), Failure> {
         let Self { arguments, file, .. } = self;
-        let Some(Service { address, key, .. }) = self.service.filter(|_| !is_dash(file) && file.is_file()) else {
+        let Some(Service { address, key, .. }) = self.service.filter(|_| self.can_be_resumed()) else {
             return Ok((None, Mark::default()));
         };
         let endpoint = if arguments.historical { "historical" } else { "events" };
@@ -289,6 +289,7 @@ impl Sending<'_> {
             let line = progress::summary_json(self.file, &totals, ended, arguments.dry_run);
             exit::written(text::line(line.to_string()))?;
         }
+        let is_written = !matches!(stop, Stop::Failed(_));
         let is_unsent =
             matches!(&stop, Stop::GaveUp(error) if error.kind() == Kind::Connect || exit::is_unknown(error));
         match stop {
@@ -312,16 +313,21 @@ impl Sending<'_> {
             _ => "delivered",
         };
         tell(format_args!("{name}: {}", progress.summary(verb, &totals, is_unsent)));
-        if totals.rejected.batches > 0 && !arguments.dry_run {
+        if totals.rejected.batches > 0 && !arguments.dry_run && is_written {
             tell(format_args!(
                 "{name}: the rejected batches are in {}",
                 text::printable(&self.rejects_path().to_string_lossy())
             ));
         }
-        if !matches!(exit, Exit::Done | Exit::Findings) && !is_dash(self.file) && !arguments.dry_run {
+        if !matches!(exit, Exit::Done | Exit::Findings) && self.can_be_resumed() {
             tell(format_args!("{name}: --resume sends the rest"));
         }
         Ok(exit)
+    }
+
+    /// Whether it is sent, and can be read again.
+    fn can_be_resumed(&self) -> bool {
+        !self.arguments.dry_run && !is_dash(self.file) && self.file.is_file()
     }
 
     fn name(&self) -> String {
