@@ -265,7 +265,9 @@ fn a_file_that_cannot_be_read_does_not_keep_the_others_from_being_checked() {
     let line = cut.strip_prefix("error: cannot read cut.gz beyond ").and_then(|rest| rest.split(':').next());
     let line: u64 = line.and_then(|line| line.parse().ok()).unwrap_or_else(|| panic!("{cut}"));
     assert!((5_000..15_000).contains(&line), "{cut}");
-    assert_eq!(next(), format!("4 files, {line} batches, 0 events: 1 error, 0 warnings"));
+    let counts = format!("4 files, {line} batches, 0 events: 1 error, 0 warnings, 3 files that could not be read");
+    assert_eq!(next(), counts);
+    assert!(stderr.ends_with("\nnot all could be read\n"), "{stderr}");
 
     let (code, stdout, stderr) = run(&directory, &["--json", "missing", "wrong"]);
     let lines: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -405,6 +407,19 @@ const MENDABLE: &str =
 const MENDED: &str =
     r#"{"environment":"development","user_identities":{"customer_id":"9007199254740993"},"mpid":-9223372036854775808}"#;
 
+#[cfg(target_os = "linux")]
+#[test]
+fn it_does_its_work_though_nobody_can_be_told() {
+    let directory = files(&[("a", MENDABLE.as_bytes())]);
+    let full = fs::File::options().write(true).open("/dev/full").expect("Linux");
+    let status = check(&directory, &["--fix", "mended", "a", "missing"]).stderr(full).status().expect("the program");
+    assert_eq!(status.code(), Some(4));
+    let full = fs::File::options().write(true).open("/dev/full").expect("Linux");
+    let status = check(&directory, &["--fix", "mended", "a"]).stderr(full).status().expect("the program");
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(fs::read_to_string(directory.path().join("mended")).expect("a file"), format!("{MENDED}\n"));
+}
+
 #[test]
 fn mending_writes_every_batch_and_says_what_it_did() {
     let text = format!("{GOOD}\r\n\n{MENDABLE}\n{{\"environment\":\n{WRONG}");
@@ -458,6 +473,10 @@ fn mending_never_writes_over_what_it_reads_nor_half_a_file() {
     assert!(stderr.starts_with("error: cannot write no/such/folder: "), "{stderr}");
     assert_eq!(run(&directory, &["--fix", ".", "a"]).0, 4);
     assert_eq!(run(&directory, &["--fix", "-", "--json", "a"]).0, 2);
+    let (code, _, stderr) = run(&directory, &["--fix", "there", "a", "missing"]);
+    assert_eq!((code, fs::read_to_string(directory.path().join("there")).expect("a file")), (4, "before".into()));
+    assert!(stderr.contains("\nthere was not written: not all could be read\n"), "{stderr}");
+    assert_eq!(fs::read_dir(directory.path()).expect("a directory").count(), 2, "nothing is left behind");
     let (code, ..) = run(&directory, &["--fix", "there", "a"]);
     assert_eq!((code, fs::read_to_string(directory.path().join("there")).expect("a file")), (0, format!("{MENDED}\n")));
 }
@@ -467,9 +486,13 @@ fn mending_never_writes_over_what_it_reads_nor_half_a_file() {
 #[test]
 fn what_is_mended_has_the_mode_of_what_was_read() {
     use std::os::unix::fs::PermissionsExt;
-    let directory = files(&[("a", MENDABLE.as_bytes())]);
+    let directory = files(&[("a", MENDABLE.as_bytes()), ("b", MENDABLE.as_bytes()), ("c", MENDABLE.as_bytes())]);
     let path = |name| directory.path().join(name);
-    fs::set_permissions(path("a"), fs::Permissions::from_mode(0o600)).expect("a mode");
-    assert_eq!(run(&directory, &["--fix", "mended", "a"]).0, 0);
-    assert_eq!(fs::metadata(path("mended")).expect("a file").permissions().mode() & 0o777, 0o600);
+    for (name, mode) in [("a", 0o644), ("b", 0o640), ("c", 0o604)] {
+        fs::set_permissions(path(name), fs::Permissions::from_mode(mode)).expect("a mode");
+    }
+    for (inputs, mode) in [(&["a"][..], 0o644), (&["a", "b"], 0o640), (&["a", "b", "c"], 0o600), (&["a", "-"], 0o600)] {
+        assert_eq!(run(&directory, &[&["--fix", "mended"], inputs].concat()).0, 0);
+        assert_eq!(fs::metadata(path("mended")).expect("a file").permissions().mode() & 0o777, mode, "{inputs:?}");
+    }
 }

@@ -84,6 +84,23 @@ fn the_bar_tells_how_far_it_is_and_leaves_the_summary() {
 }
 
 #[test]
+fn the_bar_shows_what_was_sent_and_not_what_was_read() {
+    let server = MockServer::start_blocking();
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("events.ndjson");
+    fs::write(&path, export::lines(1000, 1).collect::<Vec<_>>().join("\n")).expect("a file");
+    let (code, screens) = screens(&mut send(&server, path.to_str().expect("UTF-8"), &["--rate", "100"]));
+    assert_eq!(code, Some(0));
+    let shares: Vec<u32> = screens
+        .iter()
+        .filter_map(|screen| screen.lines().find(|line| line.contains("events.ndjson ["))?.split('%').next())
+        .filter_map(|before| before.rsplit(' ').next()?.parse().ok())
+        .collect();
+    assert!(shares.iter().any(|share| (20..=80).contains(share)), "{shares:?}");
+    assert!(shares.is_sorted(), "{shares:?}");
+}
+
+#[test]
 fn asked_to_be_quiet_it_draws_nothing() {
     let server = MockServer::start_blocking();
     let dir = tempfile::tempdir().expect("a directory");

@@ -5,6 +5,7 @@ mod support;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -103,10 +104,11 @@ fn what_is_sent_is_what_was_read_with_an_id() {
     );
     let (code, stdout, stderr) = shell.file("a.ndjson", format!("{line}\n")).send(&["a.ndjson"]);
     assert_eq!((code, stdout.as_str()), (Some(0), ""), "{stderr}");
-    assert!(stderr.starts_with("a.ndjson: delivered 0 events in 1 batches in "), "{stderr}");
+    assert!(stderr.starts_with("a.ndjson: delivered 0 events in 1 batch in "), "{stderr}");
     let requests = server.requests();
     let body = String::from_utf8(requests[0].body.to_vec()).expect("UTF-8");
     let id = ids(&server.batches()).remove(0);
+    assert_eq!(id, "d7b47ad4-daf9-5e6e-b5d5-785ce8b6dda6", "it stays the same in every version of the program");
     assert_eq!(body, format!("[{{\"source_request_id\":\"{id}\",{}]", &line[1..]));
     assert!(!shell.path("a.ndjson.rejects.ndjson").exists());
 }
@@ -206,12 +208,91 @@ fn what_is_wrong_goes_to_the_rejects_file_and_the_rest_is_sent() {
         assert_eq!(mode & 0o777, 0o600, "{file} holds or tells of user data");
     }
     assert_eq!(server.batches().len(), 2);
-    // Again: the same, and not twice in the file.
-    shell.send(&["a.ndjson"]);
-    assert_eq!(shell.read("a.ndjson.rejects.ndjson"), rejects);
-    // Nothing is wrong any more: nothing is rejected any more.
+    // Again: the same, and not twice in the file. What was there is kept.
+    for round in 1..3 {
+        let kept = format!("a.ndjson.rejects.ndjson.{round}");
+        let (_, _, stderr) = shell.send(&["a.ndjson"]);
+        assert!(stderr.contains(&format!("a.ndjson: the rejects that were there are in {kept} now\n")), "{stderr}");
+        assert_eq!(
+            (shell.read("a.ndjson.rejects.ndjson"), shell.read(&kept)),
+            (rejects.to_owned(), rejects.to_owned())
+        );
+    }
+    // Nothing is rejected, or nothing is sent at all: it stays as it is.
     shell.file("a.ndjson", ONE).send(&["a.ndjson"]);
-    assert!(!shell.path("a.ndjson.rejects.ndjson").exists());
+    let mut command = shell.file("a.ndjson", format!("{ONE}\n{ONE}")).command(&["a.ndjson"]);
+    assert_eq!(told(command.env("MPARTICLE_API_KEY", "wrong").output().expect("the program")).0, Some(3));
+    assert_eq!(shell.read("a.ndjson.rejects.ndjson"), rejects);
+    assert!(!shell.path("a.ndjson.rejects.ndjson.3").exists());
+}
+
+#[test]
+fn rejects_are_never_written_over_what_is_read() {
+    let server = MockServer::start_blocking();
+    let shell = Shell::new(server.url());
+    shell.file("a.ndjson", format!("{ONE}\n{WRONG}\n")).file("a.ndjson.rejects.ndjson", ONE);
+    std::os::unix::fs::symlink(shell.path("a.ndjson"), shell.path("link")).expect("a link");
+    for arguments in [&["a.ndjson", "--rejects", "link"][..], &["a.ndjson", "a.ndjson.rejects.ndjson"]] {
+        let (code, _, stderr) = shell.send(arguments);
+        assert_eq!(code, Some(2), "{stderr}");
+        assert!(stderr.starts_with("error: the rejects do not go to a file that is read: "), "{stderr}");
+    }
+    assert_eq!(server.counts().batches, 0);
+    // What was mended of the rejects of stdin goes there again.
+    for (round, names) in [1, 2].into_iter().zip([&["stdin.rejects.ndjson"][..], &["stdin.rejects.ndjson.1"]]) {
+        let source = shell.path(if round == 1 { "a.ndjson" } else { "stdin.rejects.ndjson" });
+        let stdin = fs::File::open(source).expect("a file");
+        shell.command(&["-"]).stdin(stdin).output().expect("the program");
+        for name in names {
+            assert!(shell.read(name).contains("customerid"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_rejects_file_that_changed_meanwhile_is_gone_on_with_as_it_is() {
+    let server = MockServer::start_blocking();
+    let shell = Shell::new(server.url());
+    shell.file("a.ndjson", format!("{ONE}\n{WRONG}\n")).send(&["a.ndjson"]);
+    let rejects = shell.read("a.ndjson.rejects.ndjson");
+    let grown = |count| format!("{ONE}\n{}", format!("{WRONG}\n").repeat(count));
+    // Shorter: its end is its end.
+    shell.file("a.ndjson.rejects.ndjson", "{}\n").file("a.ndjson", grown(2)).send(&["a.ndjson", "--resume"]);
+    let second = rejects.replace("\"line\":2", "\"line\":3");
+    assert_eq!(shell.read("a.ndjson.rejects.ndjson"), format!("{{}}\n{second}"));
+    // Longer: what was written after the mark comes again. Another file is not cut.
+    shell.file("a.ndjson.rejects.ndjson", format!("{{}}\n{second}more\n")).file("other", "a\n".repeat(1000));
+    shell.file("a.ndjson", grown(3)).send(&["a.ndjson", "--resume", "--rejects", "other"]);
+    assert_eq!(shell.read("other.1"), "a\n".repeat(1000));
+    assert_eq!(shell.read("other"), rejects.replace("\"line\":2", "\"line\":4"));
+    assert!(shell.read("a.ndjson.rejects.ndjson").ends_with("more\n"));
+}
+
+#[test]
+fn what_is_no_regular_file_has_its_rejects_in_the_working_directory_and_is_not_resumed() {
+    let server = MockServer::start_blocking();
+    let shell = Shell::new(server.url());
+    let pipes = tempfile::tempdir().expect("a directory");
+    let pipe = pipes.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let name = pipe.to_str().expect("UTF-8");
+    let (code, _, stderr) = shell.send(&[name, "--resume"]);
+    assert_eq!((code, stderr), (Some(2), format!("error: --resume needs a file: {name} cannot be read again\n")));
+    let child = shell.start(&[name]);
+    fs::write(&pipe, format!("{WRONG}\n")).expect("a reader");
+    assert_eq!(told(child.wait_with_output().expect("an end")).0, Some(1));
+    assert!(shell.read("pipe.rejects.ndjson").contains("customerid"));
+}
+
+#[test]
+fn a_journal_that_cannot_be_written_is_found_before_anything_is_sent() {
+    let server = MockServer::start_blocking();
+    let shell = Shell::new(server.url());
+    shell.file("a.ndjson", ONE);
+    fs::create_dir(shell.path("a.ndjson.sent.json")).expect("a directory");
+    let (code, _, stderr) = shell.send(&["a.ndjson"]);
+    assert_eq!((code, server.counts().batches), (Some(4), 0), "{stderr}");
+    assert!(stderr.starts_with("error: cannot write a.ndjson.sent.json: "), "{stderr}");
 }
 
 #[test]
@@ -222,6 +303,8 @@ fn what_the_service_refuses_is_rejected_in_its_words() {
     let (code, _, stderr) = shell.send(&["a.ndjson", "b.ndjson", "--concurrency", "1"]);
     assert_eq!(code, Some(1), "{stderr}");
     let reject: Value = serde_json::from_str(&shell.read("b.ndjson.rejects.ndjson")).expect("JSON");
+    let said = reject["faults"][0]["message"].as_str().expect("words");
+    assert!(stderr.contains(&format!("b.ndjson:1:1  the service refused it: {said}\n")), "{stderr}");
     assert_eq!((&reject["line"], &reject["faults"][0]["rule"]), (&1.into(), &"service".into()));
     assert_eq!(reject["batch"]["mpid"], 1);
     assert!(reject["batch"]["source_request_id"].is_string(), "it can be sent again as it is");
@@ -260,19 +343,18 @@ fn a_dry_run_sends_and_writes_nothing() {
     // It needs no key either.
     let (code, stdout, stderr) = told(command.env_remove("MPARTICLE_API_KEY").output().expect("the program"));
     assert_eq!(code, Some(1), "{stderr}");
-    assert!(
-        stderr.contains("a.ndjson: would send 0 events in 1 batches, rejected 0 events in 1 batches in "),
-        "{stderr}"
-    );
+    assert!(stderr.contains("a.ndjson: would send 0 events in 1 batch, rejected 0 events in 1 batch in "), "{stderr}");
     assert_eq!(
         stdout,
         concat!(
-            r#"{"delivered":{"batches":1,"events":0},"ended":"complete","file":"a.ndjson","#,
-            r#""rejected":{"batches":1,"events":0},"warnings":0,"without_answer":0}"#,
+            r#"{"dry_run":true,"ended":"complete","file":"a.ndjson","rejected":{"batches":1,"events":0},"#,
+            r#""warnings":0,"without_answer":0,"would_send":{"batches":1,"events":0}}"#,
             "\n"
         )
     );
     assert_eq!(fs::read_dir(shell.dir.path()).expect("a directory").count(), 1);
+    let (_, _, stderr) = shell.file("a.ndjson", format!("{WRONG}\n").repeat(12)).send(&["--dry-run", "a.ndjson"]);
+    assert!(stderr.contains("\nthere are more; `mparticle check` tells all\n"), "{stderr}");
 }
 
 #[test]
@@ -310,6 +392,10 @@ fn the_environment_can_be_given_and_insisted_on() {
     assert!(stderr.starts_with("a.ndjson:2:25  /environment  development is asked for, not production"), "{stderr}");
     let batches = server.batches();
     assert_eq!((batches.len(), &batches[0]["environment"]), (1, &"development".into()));
+    // What was rehearsed is no duplicate when it is meant.
+    let (code, _, stderr) = shell.send(&["a.ndjson", "--environment", "production"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!((server.batches().len(), server.counts().duplicates), (3, 0));
 }
 
 #[test]
@@ -379,7 +465,9 @@ fn a_wrong_key_ends_it_at_once_and_shows_nothing_of_it() {
     shell.file("a.ndjson", format!("{ONE}\n"));
     let (code, stdout, stderr) = shell.send(&["a.ndjson"]);
     assert_eq!((code, stdout.as_str()), (Some(3), ""));
-    assert!(stderr.contains("error: the service answered 403 Forbidden"), "{stderr}");
+    let words = "error: the service answered 403 Forbidden: the key and the secret do not fit\n";
+    assert!(stderr.contains(words), "{stderr}");
+    assert!(stderr.contains(", 1 batch was not sent in "), "{stderr}");
     assert!(stderr.contains("a.ndjson: --resume sends the rest"), "{stderr}");
     for secret in [mock::KEY, mock::SECRET] {
         assert!(!stderr.contains(secret), "{stderr}");
@@ -393,8 +481,8 @@ fn without_a_network_it_says_so_and_gives_up_in_time() {
     shell.file("a.ndjson", format!("{ONE}\n"));
     let (code, _, stderr) = shell.send(&["a.ndjson", "--give-up-after", "1"]);
     assert_eq!(code, Some(3));
-    assert!(stderr.contains("error: no connection"), "{stderr}");
-    assert!(stderr.contains("1 batches without an answer"), "{stderr}");
+    assert!(stderr.contains("error: no connection to the service (http://127.0.0.1:9)\n"), "{stderr}");
+    assert!(stderr.contains("1 batch was not sent"), "{stderr}");
 }
 
 #[test]
@@ -428,6 +516,30 @@ fn files_that_cannot_be_read_are_told() {
 }
 
 #[test]
+fn a_broken_list_is_a_file_that_cannot_be_read() {
+    let lines: Vec<_> = export::lines(200, 6).collect();
+    let whole = format!("[{}]", lines.join(","));
+    let breaks = [
+        ("cut within a batch", whole[..whole.len() - 20].to_owned()),
+        ("cut between two", format!("[{}", lines[..10].join(","))),
+        ("no comma", format!("[{} {}]", lines[..10].join(","), lines[10..].join(","))),
+        ("no bracket", whole.replace(&lines[12], &lines[12][..lines[12].len() - 1])),
+    ];
+    for (what, broken) in breaks {
+        let server = MockServer::start_blocking();
+        let shell = Shell::new(server.url());
+        let (code, _, stderr) = shell.file("a.json", broken).send(&["a.json"]);
+        assert_eq!(code, Some(4), "{what}: {stderr}");
+        assert!(stderr.contains("error: cannot read a.json on after "), "{what}: {stderr}");
+        assert!(shell.read("a.json.sent.json").contains("\"complete\":false"), "{what}");
+        // The whole file's rest is sent, from the place that was certain.
+        let (code, _, stderr) = shell.file("a.json", &whole).send(&["a.json", "--resume"]);
+        assert_eq!(code, Some(0), "{what}: {stderr}");
+        assert_eq!((counted(&server.batches()), server.counts().duplicates), (expected(&lines), 0), "{what}");
+    }
+}
+
+#[test]
 fn another_file_is_not_gone_on_with() {
     let server = MockServer::start_blocking();
     let shell = Shell::new(server.url());
@@ -447,6 +559,37 @@ fn another_file_is_not_gone_on_with() {
 }
 
 #[test]
+fn what_was_sent_elsewhere_is_not_gone_on_with() {
+    let server =
+        MockServer::builder().credentials(mock::KEY, mock::SECRET).credentials("another", "s").start_blocking();
+    let shell = Shell::new(server.url());
+    shell.file("a.ndjson", format!("{ONE}\n"));
+    assert_eq!(shell.send(&["a.ndjson"]).0, Some(0));
+    let journal = shell.read("a.ndjson.sent.json");
+    assert!(!journal.contains(mock::KEY) && !journal.contains(mock::SECRET), "{journal}");
+    let resume = |change: &dyn Fn(&mut Command), arguments: &[&str]| {
+        let mut command = shell.command(&["a.ndjson", "--resume"]);
+        change(command.args(arguments));
+        told(command.output().expect("the program"))
+    };
+    let same = |_: &mut Command| {};
+    let other_key = |command: &mut Command| {
+        command.env("MPARTICLE_API_KEY", "another").env("MPARTICLE_API_SECRET", "s");
+    };
+    let other_url = format!("{}/v2", server.url());
+    for (code, _, stderr) in [
+        resume(&same, &["--environment", "development"]),
+        resume(&same, &["--url", &other_url]),
+        resume(&same, &["--pod", "eu1"]),
+        resume(&other_key, &[]),
+    ] {
+        assert_eq!(code, Some(4), "{stderr}");
+        assert!(stderr.contains("was sent elsewhere or with other options"), "{stderr}");
+    }
+    assert_eq!(resume(&same, &[]).0, Some(0));
+}
+
+#[test]
 fn a_full_disk_is_an_error_that_loses_nothing() {
     let server = MockServer::start_blocking();
     let shell = Shell::new(server.url());
@@ -454,12 +597,27 @@ fn a_full_disk_is_an_error_that_loses_nothing() {
     let (code, _, stderr) = shell.send(&["a.ndjson", "--rejects", "/dev/full"]);
     assert_eq!(code, Some(4), "{stderr}");
     assert!(
-        stderr.starts_with("error: cannot write /dev/full") || stderr.contains("error: cannot write /dev/full"),
+        stderr.contains("error: cannot write /dev/full") && stderr.contains("a.ndjson: delivered 0 events in 1"),
         "{stderr}"
     );
+    assert!(!stderr.contains("the rejected batches are in"), "they are not: {stderr}");
     let (code, _, stderr) = shell.send(&["a.ndjson", "--resume"]);
     assert_eq!(code, Some(1), "the wrong one is still ahead: {stderr}");
     assert!(shell.read("a.ndjson.rejects.ndjson").contains("customerid"));
+}
+
+#[test]
+fn it_does_its_work_though_nobody_can_be_told() {
+    let (reader, nobody_reads) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let full = fs::File::options().write(true).open("/dev/full").expect("Linux");
+    for stderr in [Stdio::from(nobody_reads), Stdio::from(full)] {
+        let server = MockServer::start_blocking();
+        let shell = Shell::new(server.url());
+        shell.file("a.ndjson", format!("{WRONG}\n{ONE}\n"));
+        let output = shell.command(&["a.ndjson"]).stderr(stderr).output().expect("the program");
+        assert_eq!((output.status.code(), server.batches().len()), (Some(1), 1));
+    }
 }
 
 #[test]
@@ -474,12 +632,14 @@ fn who_asks_it_to_end_gets_an_end_and_resumes() {
         signal(&child, name);
         let (ended, _, stderr) = told(child.wait_with_output().expect("an end"));
         assert_eq!(ended, Some(code), "{stderr}");
+        assert!(stderr.contains("a.ndjson: interrupted, delivered "), "{stderr}");
         assert!(stderr.ends_with("a.ndjson: --resume sends the rest\n"), "{stderr}");
         let first = server.batches();
         assert!(first.len() < lines.len(), "it ended in the midst of it");
-        let server = MockServer::start_blocking();
-        let resumed = Shell { url: server.url(), ..shell };
-        let (ended, _, stderr) = resumed.send(&["a.ndjson", "--resume"]);
+        let address: SocketAddr = shell.url.trim_start_matches("http://").parse().expect("an address");
+        drop(server);
+        let server = MockServer::builder().listen(address).start_blocking();
+        let (ended, _, stderr) = shell.send(&["a.ndjson", "--resume"]);
         assert_eq!(ended, Some(0), "{stderr}");
         let second = server.batches();
         let both: HashSet<_> = ids(&first).into_iter().chain(ids(&second)).collect();

@@ -4,8 +4,10 @@ use std::env;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use mparticle::{Client, ClientBuilder, Environment, Error, Pod};
+use mparticle::{Client, ClientBuilder, Environment, Pod};
+use progenitor_client::ClientInfo;
 use tokio::runtime::{self, Runtime};
+use uuid::Uuid;
 
 use crate::exit::{self, Failure};
 use crate::profile;
@@ -37,13 +39,21 @@ impl Connection {
     /// is taken as soon as one of its variables is set: a key from one and an address from the other would send somewhere
     /// that nobody meant.
     pub fn client_builder(&self) -> exit::Result<ClientBuilder> {
-        let mut builder = match &self.profile {
-            Some(name) => profile::named(name)?.client_builder(),
-            None if VARIABLES.into_iter().any(is_set) => ClientBuilder::from_env()?,
-            None => match profile::default()? {
-                Some(profile) => profile.client_builder(),
-                None => ClientBuilder::from_env().map_err(|error| nothing_set(&error))?,
-            },
+        Ok(self.builder_and_key()?.0)
+    }
+
+    fn builder_and_key(&self) -> exit::Result<(ClientBuilder, String)> {
+        let profile = match &self.profile {
+            Some(name) => Some(profile::named(name)?),
+            None if VARIABLES.into_iter().any(is_set) => None,
+            None => Some(profile::default()?.ok_or_else(nothing_set)?),
+        };
+        let (mut builder, key) = match profile {
+            Some(profile) => {
+                let key = profile.key().to_owned();
+                (profile.client_builder(), key)
+            }
+            None => (ClientBuilder::from_env()?, env::var(VARIABLES[0]).unwrap_or_default()),
         };
         if let Some(pod) = self.pod {
             // Not as the pod alone: a base URL of the profile or the environment would win over it.
@@ -52,23 +62,38 @@ impl Connection {
         if let Some(url) = &self.url {
             builder = builder.base_url(url);
         }
-        Ok(builder)
+        Ok((builder, key))
     }
 
     /// The client itself.
     pub fn client(&self) -> exit::Result<Client> {
         Ok(self.client_builder()?.build()?)
     }
+
+    /// The client, and what tells its destination from others.
+    pub fn service(&self) -> exit::Result<Service> {
+        let (builder, key) = self.builder_and_key()?;
+        let client = builder.build()?;
+        let address = client.raw()?.baseurl().to_owned();
+        Ok(Service { client, address, key: Uuid::new_v5(&Uuid::NAMESPACE_OID, key.as_bytes()) })
+    }
+}
+
+/// A client, where it sends to, and of its key a hash, from which the key cannot be found out.
+pub struct Service {
+    pub client: Client,
+    pub address: String,
+    pub key: Uuid,
 }
 
 fn is_set(variable: &str) -> bool {
     env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
-fn nothing_set(error: &Error) -> Failure {
+fn nothing_set() -> Failure {
     let place = profile::file().map_or_else(|| "a configuration file".into(), |path| path.display().to_string());
     Failure::usage(format!(
-        "{error}: set MPARTICLE_API_KEY and MPARTICLE_API_SECRET, or write the section [profile.default] into {place}"
+        "MPARTICLE_API_KEY is not set: set MPARTICLE_API_KEY and MPARTICLE_API_SECRET, or write the section [profile.default] into {place}"
     ))
 }
 

@@ -9,6 +9,8 @@ use std::process::ExitCode;
 
 use mparticle::{Error, ErrorKind as Kind};
 
+use crate::text::{printable, tell};
+
 /// The exit codes, as `mparticle --help` lists them.
 pub const CODES: &str = "\
 Exit codes:
@@ -25,7 +27,7 @@ pub enum Exit {
     Done,
     /// Something in the data is wrong, or was rejected.
     Findings,
-    /// A file was read up to a place, and not further.
+    /// A file was read or written up to a place, and not further.
     Unreadable,
     /// The service could not be reached, or refused the credentials.
     Unsent,
@@ -96,8 +98,28 @@ impl From<Error> for Failure {
             Kind::Refused if matches!(status, Some(400 | 413 | 422)) => 1,
             _ => 3,
         };
-        let reason = reason(&error).map_or_else(String::new, |reason| format!(": {reason}"));
-        Self { code, words: format!("{error}{reason}") }
+        Self { code, words: words(&error) }
+    }
+}
+
+/// The error, and what a person can make of it.
+pub fn words(error: &Error) -> String {
+    match reason(error) {
+        Some(reason) => format!("{error}: {reason}"),
+        None if is_unknown(error) => format!("{error}: the key and the secret do not fit"),
+        None => error.to_string(),
+    }
+}
+
+/// Whether the service does not know the key and the secret.
+pub fn is_unknown(error: &Error) -> bool {
+    error.status().is_some_and(|status| matches!(status.as_u16(), 401 | 403))
+}
+
+/// Tells each thing that the service said.
+pub fn tell_said(error: &Error) {
+    for said in error.api_errors() {
+        tell(format_args!("the service says: {}", printable(&said.message)));
     }
 }
 

@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            eprintln!("error: {failure}");
+            text::tell(format_args!("error: {failure}"));
             failure.code()
         }
     }

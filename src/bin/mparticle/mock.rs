@@ -9,7 +9,7 @@ use mparticle::mock::{self, Counts, FaultPlan, MockServer, NotAFault, Received};
 use crate::connect;
 use crate::exit::{self, Failure};
 use crate::signals;
-use crate::text::{line, printable};
+use crate::text::{line, printable, tell};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -88,7 +88,10 @@ pub fn run(arguments: Arguments) -> exit::Result {
     let server =
         builder.try_start().map_err(|error| Failure::system(&format!("listen on {bind}, port {port}"), &error))?;
     let output = if json { Output::Json } else { Output::Text };
-    eprintln!("listening on {} (key {key}, secret {shown_secret}); open it in a browser to watch", server.url());
+    tell(format_args!(
+        "listening on {} (key {key}, secret {shown_secret}); open it in a browser to watch",
+        server.url()
+    ));
     let written = connect::runtime()?.block_on(async {
         output.start(&server.url())?;
         let mut requests = server.watch();
@@ -167,12 +170,12 @@ impl Output {
             ),
             Self::Text => {
                 if missed > 0 {
-                    eprintln!("{missed} requests came faster than they could be printed");
+                    tell(format_args!("{missed} requests came faster than they could be printed"));
                 }
-                eprintln!(
+                tell(format_args!(
                     "{requests} requests ({refused} refused), {batches} batches, {events} events, {duplicates} duplicates, \
                      {ignored} ignored, {errors} errors, {warnings} warnings"
-                );
+                ));
                 Ok(())
             }
         }

@@ -30,14 +30,19 @@ const DEFAULT: &str = "default";
 
 /// A key pair and where it belongs.
 pub struct Profile {
-    credentials: Credentials,
+    key: String,
+    secret: String,
     pod: Pod,
     base_url: Option<String>,
 }
 
 impl Profile {
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
     pub fn client_builder(self) -> ClientBuilder {
-        let builder = Client::builder(self.credentials).pod(self.pod);
+        let builder = Client::builder(Credentials::new(self.key, self.secret)).pod(self.pod);
         match self.base_url {
             Some(url) => builder.base_url(url),
             None => builder,
@@ -159,8 +164,8 @@ fn profile(path: &str, value: Value) -> Result<Profile, String> {
     }
     let needed = |field: &str, value: Option<String>| value.ok_or_else(|| format!("{path} has no {field}"));
     let pod = pod.map_or(Ok(Pod::default()), |pod| pod.parse()).map_err(|error| format!("{path}.pod: {error}"))?;
-    let credentials = Credentials::new(needed("key", key)?, needed("secret", secret)?);
-    Ok(Profile { credentials, pod, base_url })
+    let (key, secret) = (needed("key", key)?, needed("secret", secret)?);
+    Ok(Profile { key, secret, pod, base_url })
 }
 
 fn as_table(path: &str, value: Value) -> Result<Table, String> {

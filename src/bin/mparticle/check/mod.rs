@@ -23,7 +23,7 @@ use mparticle::Environment;
 use crate::connect;
 use crate::exit::{self, Exit, Failure};
 use crate::input::{self, Examined, Examiner, Frame, Place};
-use crate::text::printable;
+use crate::text::{printable, tell};
 use output::Output;
 use report::Report;
 use summary::Summary;
@@ -39,7 +39,8 @@ Examples:
 A file holds batches: one a line, one JSON array, or values that go over several lines; plain, gzip or zstd.
 
 --fix renames misspelt fields (customerid to customer_id), makes milliseconds of seconds, puts numbers, true and false
-into quotes where text is expected, and takes away nulls that are wrong. Every other byte of a batch stays as it is.
+into quotes where text is expected, and takes away nulls that are wrong. Every other byte of a batch stays as it is. The
+file is there when all was read, and open to those who may read each of the inputs.
 
 An error breaks the API's document, and the batch would not be sent. A warning is what the service takes, and then
 truncates, drops or ignores in silence.
@@ -153,7 +154,10 @@ impl Check {
             self.file(path)?;
         }
         if let Some(output) = self.output.take() {
-            or_end(output.finish())?;
+            let path = printable(&path_of(output.path()));
+            if !or_end(output.finish(self.summary.unread == 0))? {
+                tell(format_args!("{path} was not written: not all could be read"));
+            }
         }
         let result = self.report.end(&self.summary);
         self.written(result)?;
@@ -189,7 +193,7 @@ impl Check {
         for change in mended.changes {
             self.summary.mended += 1;
             if !self.mute && self.summary.mended <= self.most {
-                eprintln!("{}:{change}", printable(&path_of(path)));
+                tell(format_args!("{}:{change}", printable(&path_of(path))));
             }
         }
         // What is left to be mended by hand is told where it stands now.
@@ -220,7 +224,7 @@ impl Check {
     fn unread(&mut self, path: &Path, place: Option<Place>, error: &io::Error) -> Flow {
         let beyond = place.map_or(String::new(), |place| format!(" beyond {place} (byte {})", place.offset));
         let words = format!("cannot read {}{beyond}: {error}", printable(&path_of(path)));
-        eprintln!("error: {words}");
+        tell(format_args!("error: {words}"));
         self.summary.unread += 1;
         let result = self.report.unread(path, place, &words);
         self.written(result)

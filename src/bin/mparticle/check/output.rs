@@ -25,6 +25,17 @@ impl Drop for Unfinished {
     }
 }
 
+/// Whoever may not read one of the inputs may not read it mended.
+#[cfg(unix)]
+fn permissions(inputs: &[PathBuf]) -> fs::Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    // Of a pipe nobody knows who may read what comes out of it.
+    const OWNER_ALONE: u32 = 0o600;
+    let files = inputs.iter().map(|input| fs::metadata(input).ok().filter(fs::Metadata::is_file));
+    let modes = files.map(|file| file.map_or(OWNER_ALONE, |file| file.permissions().mode()));
+    fs::Permissions::from_mode(modes.fold(0o666, |all, mode| all & mode))
+}
+
 impl Output {
     /// `-` is standard output. What is there already is replaced at the end, unless it is read as well.
     pub fn create(path: &Path, inputs: &[PathBuf]) -> exit::Result<Self> {
@@ -44,12 +55,8 @@ impl Output {
             let beside = path.with_file_name(name);
             let file = File::create_new(&beside).map_err(failure)?;
             let unfinished = Unfinished(beside);
-            // Whoever may not read the events may not read them mended.
-            if let Some(metadata) =
-                inputs.first().and_then(|input| fs::metadata(input).ok()).filter(fs::Metadata::is_file)
-            {
-                file.set_permissions(metadata.permissions()).map_err(failure)?;
-            }
+            #[cfg(unix)]
+            file.set_permissions(permissions(inputs)).map_err(failure)?;
             (Box::new(file), Some(unfinished))
         };
         let place = Place { offset: 0, line: 1, column: 1 };
@@ -70,12 +77,16 @@ impl Output {
         Ok(place)
     }
 
-    /// The file is there from now on.
-    pub fn finish(mut self) -> exit::Result<()> {
+    /// The file is there from now on, if it has all: half of the batches are not to take the place of what may have all of
+    /// them. Gives whether it is there.
+    pub fn finish(mut self, has_all: bool) -> exit::Result<bool> {
         self.writer.flush().map_err(|error| self.failure(&error))?;
         match self.unfinished.take() {
-            None => Ok(()),
-            Some(unfinished) => fs::rename(&unfinished.0, &self.path).map_err(|error| self.failure(&error)),
+            None => Ok(true),
+            Some(_) if !has_all => Ok(false),
+            Some(unfinished) => {
+                fs::rename(&unfinished.0, &self.path).map_err(|error| self.failure(&error)).map(|()| true)
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use super::report::Report;
 use super::rules::{self, RULES};
 use super::summary::Summary;
 use crate::input::{Examined, Fault, Lines, Place, is_dash};
+use crate::text::tell;
 
 /// Code hosts take no more results of one run.
 pub const MAX_RESULTS: u64 = 5000;
@@ -98,7 +99,7 @@ impl Report for Sarif {
         });
         writeln!(self.stdout, "\n],\"invocations\":[{invocation}]}}]}}")?;
         self.stdout.flush()?;
-        eprintln!("{summary}");
+        tell(summary);
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use mparticle::contract::Severity;
 use serde_json::{Value, json};
 
 use crate::input::Examined;
+use crate::text::plural;
 
 /// Counts, of whatever size the files are.
 #[derive(Debug, Default)]
@@ -84,6 +85,9 @@ impl fmt::Display for Summary {
             write!(words, ", {}", counted(count, what))?;
         }
         write!(words, ": {}, {}", counted(self.errors(), "error"), counted(self.warnings(), "warning"))?;
+        if self.unread > 0 {
+            write!(words, ", {} that could not be read", counted(self.unread, "file"))?;
+        }
         writeln!(f, "{words}")?;
         let longest = self.faults.keys().map(|(_, rule)| rule.len()).max().unwrap_or(0);
         for ((severity, rule), count) in &self.faults {
@@ -100,6 +104,7 @@ impl fmt::Display for Summary {
             writeln!(f, "{} left out, which could not be read", counted(self.left_out, "text"))?;
         }
         let verdict = match (self.batches, self.wrong) {
+            _ if self.unread > 0 => "not all could be read".into(),
             (0, _) => "there is nothing to send".into(),
             (1, 0) => "it would be sent".into(),
             (1, _) => "it would not be sent".into(),
@@ -112,10 +117,5 @@ impl fmt::Display for Summary {
 }
 
 fn counted(count: u64, what: &str) -> String {
-    let ending = match what {
-        _ if count == 1 => "",
-        "batch" => "es",
-        _ => "s",
-    };
-    format!("{count} {what}{ending}")
+    format!("{count} {}", plural(count, what))
 }

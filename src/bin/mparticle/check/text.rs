@@ -11,7 +11,7 @@ use super::report::Report;
 use super::summary::Summary;
 use super::{path_of, shown};
 use crate::input::{Examined, Fault, Place};
-use crate::text::printable;
+use crate::text::{printable, tell};
 
 pub struct Text {
     stdout: BufWriter<Stdout>,
@@ -58,7 +58,7 @@ impl Report for Text {
 
     fn end(&mut self, summary: &Summary) -> io::Result<()> {
         self.stdout.flush()?;
-        eprintln!("{summary}");
+        tell(summary);
         Ok(())
     }
 }

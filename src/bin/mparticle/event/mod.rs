@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::connect::{self, Connection};
 use crate::exit::{self, Exit, Failure};
-use crate::text::{self, printable};
+use crate::text::{self, printable, tell};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -186,7 +186,7 @@ fn check(batch: &SealedBatch) -> exit::Result<bool> {
     let mut right = true;
     for violation in contract::check_batch(&body) {
         right &= violation.severity != Severity::Error;
-        eprintln!("{}: {}", violation.severity.name(), printable(&violation.to_string()));
+        tell(format_args!("{}: {}", violation.severity.name(), printable(&violation.to_string())));
     }
     Ok(right)
 }
@@ -199,9 +199,7 @@ fn send(batch: SealedBatch, connection: &Connection, json: bool) -> exit::Result
     let client = connection.client_builder()?.retry(retry).build()?;
     let id = batch.source_request_id().to_owned();
     let accepted = connect::runtime()?.block_on(client.upload(batch)).map_err(|error| {
-        for said in error.api_errors() {
-            eprintln!("the service says: {}", printable(&said.message));
-        }
+        exit::tell_said(&error);
         Failure::from(error)
     })?;
     let used = accepted.rate_limit_used();
@@ -210,6 +208,6 @@ fn send(batch: SealedBatch, connection: &Connection, json: bool) -> exit::Result
         return exit::written(text::line(told.to_string()));
     }
     let used = used.map_or_else(String::new, |used| format!(", {used} % of the rate limit used"));
-    eprintln!("accepted: batch {id}{used}");
+    tell(format_args!("accepted: batch {id}{used}"));
     Ok(Exit::Done)
 }

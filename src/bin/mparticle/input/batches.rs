@@ -4,7 +4,7 @@ use std::io;
 
 use super::csv::CsvBatches;
 use super::examine::{Examined, Examiner};
-use super::frames::Frames;
+use super::frames::{Frame, Frames};
 use super::place::Place;
 use super::source::Source;
 
@@ -74,10 +74,15 @@ impl Iterator for Batches {
         match &mut self.texts {
             Texts::Csv(batches) => batches.next(&self.examiner),
             Texts::Json(frames) => {
-                let frame = frames.next()?;
+                let frame = match frames.next()? {
+                    Ok(Frame::Broken { words, .. }) => Err(io::Error::new(io::ErrorKind::InvalidData, words)),
+                    frame => frame,
+                };
                 Some(frame.map(|frame| {
                     let examined = self.examiner.examine(frame);
-                    Reading { events: examined.events(), examined, next: Some(frames.place()) }
+                    // Where a list is broken, its next element may be no element at all.
+                    let is_certain = examined.value.is_some() || !frames.is_list();
+                    Reading { events: examined.events(), examined, next: is_certain.then(|| frames.place()) }
                 }))
             }
         }

@@ -79,6 +79,11 @@ impl<R: Read> Frames<R> {
         self.reader.get_ref().get_ref().1
     }
 
+    /// Whether they are the elements of one JSON array.
+    pub fn is_list(&self) -> bool {
+        self.layout == Layout::Array
+    }
+
     /// Where the next byte stands: at the end, where the file ended or was cut off.
     pub fn place(&self) -> Place {
         self.place

@@ -75,6 +75,17 @@ pub struct Totals {
     pub rejected: Tally,
     pub warnings: u64,
     pub under_way: u64,
+    /// Where the first batch without an end begins, in bytes of the unpacked file, and where the last one does.
+    open: (u64, u64),
+}
+
+impl Totals {
+    /// How many bytes have their end when so many are read, of a file that is packed or not.
+    pub fn ended_of(&self, read: u64) -> u64 {
+        let (first, last) = self.open;
+        let ended = u128::from(read) * u128::from(first) / u128::from(last.max(1));
+        u64::try_from(ended).unwrap_or(read)
+    }
 }
 
 impl Account {
@@ -147,8 +158,14 @@ impl Account {
     }
 
     pub fn totals(&self) -> Totals {
-        let State { under_way, delivered, rejected, warnings, .. } = *self.lock();
-        Totals { delivered, rejected, warnings, under_way }
+        let state = self.lock();
+        let State { under_way, delivered, rejected, warnings, .. } = *state;
+        let open = match (state.open.front(), state.open.back()) {
+            (Some((first, _)), Some((last, _))) => (first.start.offset, last.start.offset.max(first.start.offset)),
+            // All that was read has its end, if anything was.
+            _ => (u64::from(state.first > 0), 1),
+        };
+        Totals { delivered, rejected, warnings, under_way, open }
     }
 
     /// Up to where all have their end, with the rejects on the disk, and whether that is all there is.
@@ -189,7 +206,7 @@ impl State {
             self.waiting_bytes -= line.len();
             if let (Some(rejects), None) = (&mut self.rejects, &self.failure) {
                 self.failure = rejects.write(line).err();
-                self.passed.rejects_bytes = rejects.bytes();
+                self.passed.rejects_bytes = Some(rejects.bytes());
             }
         }
         if self.failure.is_some() {
@@ -227,7 +244,7 @@ mod tests {
         ) {
             let dir = tempfile::tempdir()?;
             let path = dir.path().join("rejects");
-            let account = Account::new(Mark::default(), Some(Rejects::new(path.clone(), 0)));
+            let account = Account::new(Mark::default(), Some(Rejects::new(path.clone(), None, |_| {})));
             let mut ended = vec![false; ends.len()];
             for (number, &(delivered, at_once, id)) in ends.iter().enumerate() {
                 let offset = number as u64;
@@ -250,7 +267,7 @@ mod tests {
                     (0..first_open).filter(|&number| !ends[number].0).map(|number| format!("{number}\n")).collect();
                 let rejects = rejects.concat();
                 prop_assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), rejects.clone());
-                prop_assert_eq!(mark.rejects_bytes, rejects.len() as u64);
+                prop_assert_eq!(mark.rejects_bytes.unwrap_or(0), rejects.len() as u64);
                 let delivered = (0..first_open).filter(|&number| ends[number].0).count() as u64;
                 prop_assert_eq!((mark.delivered.batches, mark.rejected.events), (delivered, first_open as u64 - delivered));
                 prop_assert_eq!(account.totals().under_way, open.len() as u64);

@@ -9,6 +9,7 @@ use mparticle::{SealedBatch, Uploader};
 use uuid::Uuid;
 
 use super::account::{Account, Read};
+use super::faults::Faults;
 use super::rejects;
 use crate::input::{Batches, Examined, Fault, Place, Reading};
 
@@ -21,7 +22,7 @@ pub enum Ended {
     AtTheEnd,
     /// At a batch that is wrong, since that was asked for.
     AtFaults(Vec<Fault>),
-    /// The uploader takes nothing any more.
+    /// The uploader takes nothing any more, or reading broke down.
     Closed,
     /// The file cannot be read on from here.
     Broken(Place, io::Error),
@@ -34,8 +35,8 @@ pub struct Feed {
     pub uploader: Option<Uploader>,
     /// A wrong batch ends it.
     pub strict: bool,
-    /// Told of each batch that has faults.
-    pub on_faults: Box<dyn Fn(&Examined) + Send>,
+    /// Told of each batch that is wrong, if anybody wants to know.
+    pub faults: Option<Arc<Faults>>,
 }
 
 impl Feed {
@@ -48,10 +49,12 @@ impl Feed {
             };
             let read = Read { start: examined.place, next, events };
             if !examined.faults.is_empty() {
-                (self.on_faults)(&examined);
                 if examined.is_wrong() {
                     if self.strict {
                         return Ended::AtFaults(examined.faults);
+                    }
+                    if let Some(faults) = &self.faults {
+                        faults.found(&examined);
                     }
                     self.reject(read, &examined.text, &examined.faults);
                     continue;
@@ -66,8 +69,8 @@ impl Feed {
     }
 
     fn send(&self, read: Read, examined: Examined) -> Option<Ended> {
-        let id = Uuid::new_v5(&IDS, &name(examined.place, &examined.text));
         let text = Bytes::from(self.batches.examiner().to_send(examined.text));
+        let id = Uuid::new_v5(&IDS, &name(examined.place, &text));
         let sealed = match SealedBatch::from_json_with(text.clone(), || id) {
             Ok(sealed) => sealed,
             // What was checked can be sealed; should the two ever differ, the batch is not lost.
@@ -95,8 +98,8 @@ impl Feed {
     }
 }
 
-/// What stands at a place of a file, as the name that its id is made of: the same file gives the same ids, and two equal
-/// lines of it differ.
+/// What is sent of a place of a file, as the name that its id is made of: the same file gives the same ids, and two equal
+/// lines of it differ. So does a rehearsal in another environment.
 fn name(place: Place, text: &[u8]) -> Vec<u8> {
     [&place.offset.to_be_bytes(), text].concat()
 }

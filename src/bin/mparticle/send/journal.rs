@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -26,8 +26,8 @@ pub struct Mark {
     pub offset: u64,
     pub line: u64,
     pub column: u64,
-    /// How many bytes of the rejects file belong to it.
-    pub rejects_bytes: u64,
+    /// How many bytes of the rejects file belong to it; `None` as long as nothing was rejected.
+    pub rejects_bytes: Option<u64>,
     pub delivered: Tally,
     pub rejected: Tally,
     /// The file was read to its end.
@@ -63,7 +63,7 @@ impl Mark {
 pub struct Identity {
     head: String,
     head_bytes: u64,
-    /// How the file is sent: `events`, `historical`.
+    /// How the file is sent, where to and with whose key: `events to https://...`.
     road: String,
 }
 
@@ -71,30 +71,34 @@ pub struct Identity {
 struct Content {
     version: u32,
     identity: Identity,
+    /// Where the rejects of the mark are.
+    rejects: String,
     mark: Mark,
 }
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 pub struct Journal {
     path: PathBuf,
     identity: Identity,
+    rejects: String,
     written: Option<Mark>,
 }
 
 impl Journal {
-    /// The journal of a file that is sent by this road.
-    pub fn new(file: &Path, road: &str) -> io::Result<Self> {
+    /// The journal of a file that is sent by this road, and whose rejects go there.
+    pub fn new(file: &Path, road: &str, rejects: &Path) -> io::Result<Self> {
         let identity = Identity::of(file, HEAD_BYTES, road)?;
-        Ok(Self { path: beside(file, ".sent.json"), identity, written: None })
+        let rejects = path::absolute(rejects)?.to_string_lossy().into_owned();
+        Ok(Self { path: beside(file, ".sent.json"), identity, rejects, written: None })
     }
 
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where an earlier run came to; `None` if there was none.
-    pub fn read(&mut self, file: &Path) -> io::Result<Option<Mark>> {
+    /// Where an earlier run came to; `None` if there was none. Rejects that went elsewhere do not count.
+    pub fn read(&self, file: &Path) -> io::Result<Option<Mark>> {
         let mut text = Vec::new();
         match File::open(&self.path) {
             Ok(file) => file.take(MAX_BYTES).read_to_end(&mut text)?,
@@ -110,10 +114,12 @@ impl Journal {
         // A file that has grown since is the same file; its head is compared as far as it went then.
         let then = Identity::of(file, content.identity.head_bytes, &self.identity.road)?;
         if then != content.identity {
-            return Err(invalid("the file is not the one that was sent then, or was sent with other options"));
+            return Err(invalid(
+                "the file is not the one that was sent then, or was sent elsewhere or with other options",
+            ));
         }
-        self.written = Some(content.mark);
-        Ok(Some(content.mark))
+        let rejects_bytes = content.mark.rejects_bytes.filter(|_| content.rejects == self.rejects);
+        Ok(Some(Mark { rejects_bytes, ..content.mark }))
     }
 
     /// Writes where it is now, if that has changed. It is whole on the disk or as before, whenever the program is stopped.
@@ -121,7 +127,8 @@ impl Journal {
         if self.written == Some(mark) {
             return Ok(());
         }
-        let content = Content { version: VERSION, identity: self.identity.clone(), mark };
+        let (identity, rejects) = (self.identity.clone(), self.rejects.clone());
+        let content = Content { version: VERSION, identity, rejects, mark };
         let new = beside(&self.path, ".new");
         let mut file = private().create(true).write(true).truncate(true).open(&new)?;
         file.write_all(&serde_json::to_vec(&content)?)?;

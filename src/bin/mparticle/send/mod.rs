@@ -7,13 +7,14 @@
 //! A thread reads; the uploader's thread sends; the main thread watches both, and writes down how far they are.
 
 mod account;
+mod faults;
 mod feed;
 mod journal;
 mod progress;
 mod rejects;
 mod sending;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 
@@ -24,6 +25,7 @@ use crate::connect::{self, Connection};
 use crate::exit::{self, Exit, Failure};
 use crate::input::{MapFile, is_dash};
 use crate::signals;
+use crate::text::printable;
 use sending::{Sending, Told};
 
 const EXAMPLES: &str = "\
@@ -37,8 +39,11 @@ Examples:
   jq -c .batch FILE.rejects.ndjson | mparticle send -   what was rejected, mended in between
 
 Each batch is checked, and what is wrong goes to FILE.rejects.ndjson with its place, while the rest is sent. A batch
-without a source_request_id gets one that follows from its place in the file and its content: sent again, the service
-drops it. Nothing else is changed. FILE.sent.json says how far it is.
+without a source_request_id gets one that follows from its place in the file and from what is sent: sent again, the
+service drops it. Nothing else is changed. Rejects of an earlier run are kept as FILE.rejects.ndjson.1.
+
+FILE.sent.json says how far it is. --resume goes on from there if the file is sent to the same place, with the same key
+and the same options; what is no regular file cannot be resumed, and has its rejects in the working directory.
 
 A row of CSV is an event; rows of one user are gathered into batches. The map is TOML:
   environment = \"development\"
@@ -122,23 +127,42 @@ pub fn run(arguments: Arguments) -> exit::Result {
     if arguments.files.len() > 1 && arguments.rejects.is_some() {
         return Err(Failure::usage("--rejects is for one file"));
     }
-    if arguments.resume && arguments.files.iter().any(|file| is_dash(file)) {
-        return Err(Failure::usage("--resume needs a file: stdin cannot be read again"));
+    for file in &arguments.files {
+        if arguments.resume && is_dash(file) {
+            return Err(Failure::usage("--resume needs a file: stdin cannot be read again"));
+        }
+        if arguments.resume && file.exists() && !file.is_file() {
+            let name = printable(&file.to_string_lossy());
+            return Err(Failure::usage(format!("--resume needs a file: {name} cannot be read again")));
+        }
+        are_no_inputs(&arguments, &rejects::path(file, arguments.rejects.as_deref()))?;
     }
     let map = arguments.csv.as_deref().map(|path| MapFile::read(path, arguments.environment)).transpose()?;
-    let client = if arguments.dry_run { None } else { Some(arguments.connection.client()?) };
+    let service = if arguments.dry_run { None } else { Some(arguments.connection.service()?) };
     let (teller, told) = mpsc::channel();
     listen_for_signals(teller.clone())?;
     let mut exit = Exit::Done;
     for file in &arguments.files {
-        let (map, client) = (map.as_ref(), client.as_ref());
-        let sending = Sending { arguments: &arguments, file, map, client, teller: &teller, told: &told };
+        let (map, service) = (map.as_ref(), service.as_ref());
+        let sending = Sending { arguments: &arguments, file, map, service, teller: &teller, told: &told };
         exit = exit.max(sending.run()?);
         if exit >= Exit::Unsent {
             break;
         }
     }
     Ok(exit)
+}
+
+/// Rejects are not written over what is read.
+fn are_no_inputs(arguments: &Arguments, rejects: &Path) -> exit::Result<()> {
+    let Ok(real) = rejects.canonicalize() else { return Ok(()) };
+    let mut inputs = arguments.files.iter().chain(&arguments.csv);
+    // A terminal or a device can be both.
+    if real.is_file() && inputs.any(|input| input.canonicalize().is_ok_and(|input| input == real)) {
+        let name = printable(&rejects.to_string_lossy());
+        return Err(Failure::usage(format!("the rejects do not go to a file that is read: {name}")));
+    }
+    Ok(())
 }
 
 /// The second signal ends the program at once: the journal is of the last second, and that is safe.

@@ -9,18 +9,19 @@ use serde_json::{Value, json};
 
 use super::account::Totals;
 use super::journal::Tally;
+use crate::text::{plural, tell};
 
 /// A bar on stderr, if that is a terminal.
 pub struct Progress {
     bar: ProgressBar,
     started: Instant,
-    /// What an earlier run had done.
-    before: Totals,
+    /// What an earlier run had delivered.
+    before: Tally,
 }
 
 impl Progress {
     /// The size is that of the file as it is read, packed or not.
-    pub fn new(file: &Path, size: Option<u64>, before: Totals, quiet: bool) -> Self {
+    pub fn new(file: &Path, size: Option<u64>, before: Tally, quiet: bool) -> Self {
         let bar = match size {
             _ if quiet || !io::stderr().is_terminal() => ProgressBar::hidden(),
             Some(size) => {
@@ -33,15 +34,16 @@ impl Progress {
         Self { bar, started: Instant::now(), before }
     }
 
-    /// Shows how far it is.
+    /// Shows how far it is: how much of what was read has its end.
     pub fn show(&self, read: u64, totals: &Totals, rate_limit_used: Option<f64>, trouble: Option<&str>) {
-        self.bar.set_position(read);
-        self.bar.set_message(line(read, self.per_second(totals), totals, rate_limit_used, trouble));
+        let done = totals.ended_of(read);
+        self.bar.set_position(done);
+        self.bar.set_message(line(done, self.per_second(totals), totals, rate_limit_used, trouble));
     }
 
     /// Words above the bar.
     pub fn say(&self, words: &str) {
-        self.bar.suspend(|| eprintln!("{words}"));
+        self.bar.suspend(|| tell(words));
     }
 
     pub fn end(&self) {
@@ -50,39 +52,48 @@ impl Progress {
 
     /// Delivered events per second, of this run.
     fn per_second(&self, totals: &Totals) -> u64 {
-        let events = totals.delivered.events - self.before.delivered.events;
+        let events = totals.delivered.events - self.before.events;
         let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
         events.saturating_mul(1000) / millis
     }
 
-    /// What was done, for a person.
-    pub fn summary(&self, verb: &str, totals: &Totals) -> String {
-        let Totals { delivered, rejected, warnings, under_way } = totals;
+    /// What was done, for a person. Whether the service has had what is under way is known, or not.
+    pub fn summary(&self, verb: &str, totals: &Totals, is_unsent: bool) -> String {
+        let Totals { delivered, rejected, warnings, under_way, .. } = totals;
         let mut words = format!("{verb} {}", tally(*delivered));
         if rejected.batches > 0 {
             words.push_str(&format!(", rejected {}", tally(*rejected)));
         }
         if *under_way > 0 {
-            words.push_str(&format!(", {} batches without an answer", HumanCount(*under_way)));
+            let fate = match (is_unsent, under_way) {
+                (true, 1) => "was not sent",
+                (true, _) => "were not sent",
+                (false, _) => "without an answer",
+            };
+            words.push_str(&format!(", {} {fate}", counted(*under_way, "batch")));
         }
         if *warnings > 0 {
-            words.push_str(&format!(", {} warnings (`mparticle check` tells them)", HumanCount(*warnings)));
+            words.push_str(&format!(", {} (`mparticle check` tells them)", counted(*warnings, "warning")));
         }
         format!("{words} in {}", HumanDuration(self.started.elapsed()))
     }
 }
 
-/// What was done, for a machine.
-pub fn summary_json(file: &Path, totals: &Totals, ended: &str) -> Value {
-    let Totals { delivered, rejected, warnings, under_way } = totals;
-    json!({
+/// What was done, or would be, for a machine.
+pub fn summary_json(file: &Path, totals: &Totals, ended: &str, dry_run: bool) -> Value {
+    let Totals { delivered, rejected, warnings, under_way, .. } = totals;
+    let mut summary = json!({
         "file": file.to_string_lossy(),
         "ended": ended,
-        "delivered": delivered,
         "rejected": rejected,
         "without_answer": under_way,
         "warnings": warnings,
-    })
+    });
+    if dry_run {
+        summary["dry_run"] = true.into();
+    }
+    summary[if dry_run { "would_send" } else { "delivered" }] = json!(delivered);
+    summary
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -90,9 +101,9 @@ fn style(template: &str) -> ProgressStyle {
         .map_or_else(|_| ProgressStyle::default_bar(), |style| style.progress_chars("=> "))
 }
 
-fn line(read: u64, per_second: u64, totals: &Totals, rate_limit_used: Option<f64>, trouble: Option<&str>) -> String {
+fn line(done: u64, per_second: u64, totals: &Totals, rate_limit_used: Option<f64>, trouble: Option<&str>) -> String {
     let mut line =
-        format!("{} events, {}/s, {}", HumanCount(totals.delivered.events), HumanCount(per_second), HumanBytes(read));
+        format!("{} events, {}/s, {}", HumanCount(totals.delivered.events), HumanCount(per_second), HumanBytes(done));
     if let Some(used) = rate_limit_used {
         line.push_str(&format!(", {used:.0} % of the quota"));
     }
@@ -104,5 +115,9 @@ fn line(read: u64, per_second: u64, totals: &Totals, rate_limit_used: Option<f64
 }
 
 fn tally(Tally { batches, events }: Tally) -> String {
-    format!("{} events in {} batches", HumanCount(events), HumanCount(batches))
+    format!("{} in {}", counted(events, "event"), counted(batches, "batch"))
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{} {}", HumanCount(count), plural(count, what))
 }

@@ -1,15 +1,27 @@
 //! The rejects file: each batch that was not accepted, with what is wrong and where it stands, one JSON object a line.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mparticle::Error;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::journal::beside;
 use crate::exit;
-use crate::input::{Fault, Place};
+use crate::input::{Fault, Place, is_dash};
+
+/// Where the rejects of a file go: where it was asked for, or beside the file. What is no regular file has no place beside
+/// it, and they go to the working directory.
+pub fn path(file: &Path, asked_for: Option<&Path>) -> PathBuf {
+    let beside_it = match file.file_name() {
+        _ if is_dash(file) => Path::new("stdin"),
+        Some(name) if !file.is_file() => Path::new(name),
+        _ => file,
+    };
+    asked_for.map_or_else(|| beside(beside_it, ".rejects.ndjson"), Path::to_owned)
+}
 
 /// A line of the file.
 #[derive(Serialize)]
@@ -67,16 +79,22 @@ fn written(start: Place, text: &[u8], faults: Vec<Reason<'_>>) -> Vec<u8> {
 }
 
 /// The file, which is made with the first reject. It holds user data: only its owner can read it.
+///
+/// What an earlier run left there is kept: this one goes on behind it, or gives it another name.
 pub struct Rejects {
     path: PathBuf,
+    /// How many bytes of the file this run goes on behind; `None` if what is there is none of its business.
+    earlier: Option<u64>,
     bytes: u64,
     file: Option<File>,
+    /// Told of the new name of what was there.
+    on_kept: Box<dyn Fn(&Path) + Send>,
 }
 
 impl Rejects {
-    /// Goes on after so many bytes that an earlier run wrote.
-    pub fn new(path: PathBuf, bytes: u64) -> Self {
-        Self { path, bytes, file: None }
+    /// Goes on after so many bytes that an earlier run wrote, if it does so at all.
+    pub fn new(path: PathBuf, earlier: Option<u64>, on_kept: impl Fn(&Path) + Send + 'static) -> Self {
+        Self { path, earlier, bytes: earlier.unwrap_or(0), file: None, on_kept: Box::new(on_kept) }
     }
 
     /// How many bytes the file has.
@@ -84,18 +102,12 @@ impl Rejects {
         self.bytes
     }
 
-    /// What an earlier run left and this one does not go on with is taken away.
+    /// What an earlier run wrote after its last mark is cut off: those batches come again.
     pub fn begin(&mut self) -> io::Result<()> {
-        match self.path.metadata() {
-            // A pipe or a device is somebody else's.
-            Ok(metadata) if metadata.is_file() && self.bytes == 0 => std::fs::remove_file(&self.path),
-            Ok(_) => self.open().map(drop),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.bytes = 0;
-                Ok(())
-            }
-            Err(error) => Err(error),
+        if self.earlier.is_some() && self.path.is_file() {
+            self.file = Some(self.open()?);
         }
+        Ok(())
     }
 
     pub fn write(&mut self, line: &[u8]) -> io::Result<()> {
@@ -111,16 +123,31 @@ impl Rejects {
 
     /// To the disk, before anything says that it is there.
     pub fn sync(&self) -> io::Result<()> {
-        self.file.as_ref().map_or(Ok(()), File::sync_data)
+        // A pipe or a device has no disk.
+        self.file.as_ref().filter(|_| self.path.is_file()).map_or(Ok(()), File::sync_data)
     }
 
-    fn open(&self) -> io::Result<File> {
+    fn open(&mut self) -> io::Result<File> {
+        if self.earlier.is_none() && self.path.metadata().is_ok_and(|found| found.is_file() && found.len() > 0) {
+            let kept = free_name(&self.path);
+            fs::rename(&self.path, &kept)?;
+            (self.on_kept)(&kept);
+        }
         let file = private().create(true).append(true).open(&self.path)?;
-        if file.metadata()?.is_file() {
+        let metadata = file.metadata()?;
+        if metadata.is_file() {
+            // It may be shorter by now, since somebody has mended what was in it.
+            self.bytes = self.bytes.min(metadata.len());
             file.set_len(self.bytes)?;
         }
         Ok(file)
     }
+}
+
+/// The first of `FILE.1`, `FILE.2`, and so on that is not there.
+fn free_name(path: &Path) -> PathBuf {
+    let names = (1_u64..).map(|number| beside(path, &format!(".{number}")));
+    names.into_iter().find(|name| name.symlink_metadata().is_err()).unwrap_or_else(|| beside(path, ".0"))
 }
 
 /// Options for a file that only its owner can read.

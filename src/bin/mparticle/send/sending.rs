@@ -2,26 +2,28 @@
 //! are, and writes it down.
 
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use mparticle::contract::Severity;
-use mparticle::{Client, Error, Fate, Outcome, Uploader};
+use mparticle::{Client, Error, ErrorKind as Kind, Fate, Outcome, Uploader};
 
 use super::Arguments;
 use super::account::{Account, End};
+use super::faults::{self, Faults};
 use super::feed::{Ended, Feed};
-use super::journal::{self, Journal, Mark};
+use super::journal::{Journal, Mark};
 use super::progress::{self, Progress};
 use super::rejects::{self, Rejects};
+use crate::connect::Service;
 use crate::exit::{self, Exit, Failure};
-use crate::input::{self, Batches, Examined, Examiner, Fault, MapFile, Source, is_dash};
-use crate::text;
+use crate::input::{self, Batches, Examiner, MapFile, Source, is_dash};
+use crate::text::{self, tell};
 
 /// How often the bar moves.
 const TICK: Duration = Duration::from_millis(100);
@@ -34,9 +36,6 @@ const LAST: Duration = Duration::from_secs(2);
 
 /// Trouble that lasts this long is told.
 const TROUBLE: Duration = Duration::from_secs(2);
-
-/// How many faults are told as they come; the rejects file has all.
-const TOLD_FAULTS: usize = 10;
 
 /// Memory for batches that are read and not sent: 8 MiB.
 const QUEUE_BYTES: usize = 8 << 20;
@@ -53,7 +52,8 @@ pub struct Sending<'a> {
     pub file: &'a Path,
     /// How the file is read, if it is CSV.
     pub map: Option<&'a MapFile>,
-    pub client: Option<&'a Client>,
+    /// `None` for a dry run.
+    pub service: Option<&'a Service>,
     pub teller: &'a Sender<Told>,
     pub told: &'a Receiver<Told>,
 }
@@ -64,6 +64,8 @@ enum Stop {
     Signal(u8),
     /// The service lets nothing through.
     GaveUp(Error),
+    /// How far it is cannot be written down.
+    Failed(Failure),
 }
 
 impl Sending<'_> {
@@ -75,28 +77,36 @@ impl Sending<'_> {
             batches.skip_to(mark.place()).map_err(|error| Failure::file("go on with", file, &error))?;
         }
         let (size, read) = (batches.source().size(), batches.source().progress());
-        let rejects_path = self.rejects_path();
-        let mut rejects = Rejects::new(rejects_path.clone(), mark.rejects_bytes);
-        if !arguments.dry_run {
-            rejects.begin().map_err(|error| Failure::file("write", &rejects_path, &error))?;
+        // What cannot be written down is found before anything is sent.
+        if let Some(journal) = &mut journal {
+            write_journal(journal, mark)?;
         }
-        let account = Arc::new(Account::new(mark, (!arguments.dry_run).then_some(rejects)));
-        let uploader = self.client.map(|client| self.uploader(client.clone(), &account)).transpose()?;
-        let progress = Arc::new(Progress::new(file, size, account.totals(), arguments.quiet));
+        let progress = Arc::new(Progress::new(file, size, mark.delivered, arguments.quiet));
+        let rejects = if arguments.dry_run { None } else { Some(self.rejects(mark, &progress)?) };
+        let account = Arc::new(Account::new(mark, rejects));
+        let faults =
+            (!arguments.quiet).then(|| Arc::new(Faults::new(self.name(), Arc::clone(&progress), arguments.dry_run)));
+        let uploader =
+            self.service.map(|service| self.uploader(service.client.clone(), &account, faults.clone())).transpose()?;
 
-        self.start(batches, &account, uploader.clone(), &progress)?;
+        self.start(batches, &account, uploader.clone(), faults)?;
         let stop = self.watch(&account, uploader.as_ref(), &read, &progress, journal.as_mut());
 
-        if let (Ok(Stop::Signal(_) | Stop::GaveUp(_)), Some(uploader)) = (&stop, &uploader) {
+        if let (Stop::Signal(_) | Stop::GaveUp(_) | Stop::Failed(_), Some(uploader)) = (&stop, &uploader) {
             uploader.shutdown(LAST).wait();
         }
         progress.end();
-        let at_the_end = matches!(stop, Ok(Stop::Ended(Ended::AtTheEnd)));
-        let reached = self.write_down(&account, at_the_end, journal.as_mut())?;
-        if mark.complete && reached == mark && !arguments.quiet {
-            eprintln!("{}: nothing is new since it was sent", self.name());
-        }
-        self.tell(stop?, &account, &progress)
+        let at_the_end = matches!(stop, Stop::Ended(Ended::AtTheEnd));
+        let stop = match self.write_down(&account, at_the_end, journal.as_mut()) {
+            Ok(reached) => {
+                if mark.complete && reached == mark && !arguments.quiet {
+                    tell(format_args!("{}: nothing is new since it was sent", self.name()));
+                }
+                stop
+            }
+            Err(failure) => Stop::Failed(failure),
+        };
+        self.tell(stop, &account, &progress)
     }
 
     fn batches(&self) -> exit::Result<Batches> {
@@ -113,20 +123,29 @@ impl Sending<'_> {
     /// The file's journal, and where to begin.
     fn journal(&self) -> Result<(Option<Journal>, Mark), Failure> {
         let Self { arguments, file, .. } = self;
-        if arguments.dry_run || is_dash(file) || !file.is_file() {
+        let Some(Service { address, key, .. }) = self.service.filter(|_| self.can_be_resumed()) else {
             return Ok((None, Mark::default()));
+        };
+        let endpoint = if arguments.historical { "historical" } else { "events" };
+        let mut road = format!("{endpoint} to {address} with the key {key}");
+        if let Some(environment) = arguments.environment {
+            road += &format!(", in {environment}");
         }
-        let mut road = String::from(if arguments.historical { "historical" } else { "events" });
         if let Some(map) = self.map {
             road += &format!(", by the map {}", map.fingerprint());
         }
-        let mut journal = Journal::new(file, &road).map_err(|error| Failure::file("read", file, &error))?;
+        let journal =
+            Journal::new(file, &road, &self.rejects_path()).map_err(|error| Failure::file("read", file, &error))?;
         let begin = Mark { line: 1, column: 1, ..Mark::default() };
         let mark = match journal.read(file) {
             Ok(mark) if arguments.resume => mark.unwrap_or(begin),
             Err(error) if arguments.resume => return Err(Failure::file("go on from", journal.path(), &error)),
             Ok(Some(mark)) if !mark.complete && !arguments.quiet => {
-                eprintln!("{}: an earlier run stopped at line {}; --resume would go on there", self.name(), mark.line);
+                tell(format_args!(
+                    "{}: an earlier run stopped at line {}; --resume would go on there",
+                    self.name(),
+                    mark.line
+                ));
                 begin
             }
             _ => begin,
@@ -135,21 +154,36 @@ impl Sending<'_> {
     }
 
     fn rejects_path(&self) -> PathBuf {
-        let file = if is_dash(self.file) { Path::new("stdin") } else { self.file };
-        self.arguments.rejects.clone().unwrap_or_else(|| journal::beside(file, ".rejects.ndjson"))
+        rejects::path(self.file, self.arguments.rejects.as_deref())
+    }
+
+    fn rejects(&self, mark: Mark, progress: &Arc<Progress>) -> exit::Result<Rejects> {
+        let (path, name, progress) = (self.rejects_path(), self.name(), Arc::clone(progress));
+        let on_kept = move |kept: &Path| {
+            let kept = text::printable(&kept.to_string_lossy());
+            progress.say(&format!("{name}: the rejects that were there are in {kept} now"));
+        };
+        let mut rejects = Rejects::new(path.clone(), mark.rejects_bytes, on_kept);
+        rejects.begin().map_err(|error| Failure::file("write", &path, &error))?;
+        Ok(rejects)
     }
 
     fn examiner(&self) -> Examiner {
         Examiner { historical: self.arguments.historical.then(Utc::now), environment: self.arguments.environment }
     }
 
-    fn uploader(&self, client: Client, account: &Arc<Account>) -> Result<Uploader, Failure> {
+    fn uploader(
+        &self,
+        client: Client,
+        account: &Arc<Account>,
+        faults: Option<Arc<Faults>>,
+    ) -> Result<Uploader, Failure> {
         let told = Arc::clone(account);
         let mut builder = Uploader::builder(client)
             .linger(Duration::from_millis(100))
             .max_bytes(QUEUE_BYTES)
             .concurrency(self.arguments.concurrency.into())
-            .on_outcome(move |outcome| end(&told, outcome));
+            .on_outcome(move |outcome| end(&told, faults.as_deref(), outcome));
         if self.arguments.historical {
             builder = builder.historical();
         }
@@ -165,13 +199,13 @@ impl Sending<'_> {
         batches: Batches,
         account: &Arc<Account>,
         uploader: Option<Uploader>,
-        progress: &Arc<Progress>,
+        faults: Option<Arc<Faults>>,
     ) -> Result<(), Failure> {
-        let on_faults = self.on_faults(progress);
         let (account, strict, teller) = (Arc::clone(account), self.arguments.strict, self.teller.clone());
         let read = move || {
-            let feed = Feed { batches, account, uploader: uploader.clone(), strict, on_faults };
-            let ended = feed.run();
+            let feed = Feed { batches, account, uploader: uploader.clone(), strict, faults };
+            // Whatever happens to it, the main thread waits for its end.
+            let ended = panic::catch_unwind(AssertUnwindSafe(|| feed.run())).unwrap_or(Ended::Closed);
             // All that was read has its end before the end is told.
             if let Some(uploader) = uploader {
                 uploader.shutdown(Duration::MAX).wait();
@@ -183,24 +217,6 @@ impl Sending<'_> {
         thread.map(drop).map_err(|error| Failure::system("start a thread", &error))
     }
 
-    /// Tells the first faults as they come.
-    fn on_faults(&self, progress: &Arc<Progress>) -> Box<dyn Fn(&Examined) + Send> {
-        if self.arguments.quiet || self.arguments.strict {
-            return Box::new(|_| {});
-        }
-        let (name, progress, told) = (self.name(), Arc::clone(progress), AtomicUsize::new(0));
-        Box::new(move |examined| {
-            if !examined.is_wrong() {
-                return;
-            }
-            match told.fetch_add(1, Ordering::Relaxed) {
-                count if count < TOLD_FAULTS => progress.say(&fault_line(&name, examined.faults.iter())),
-                TOLD_FAULTS => progress.say("there are more; the rejects file has all"),
-                _ => {}
-            }
-        })
-    }
-
     /// Until there is an end: shows the progress, and writes down how far it is.
     fn watch(
         &self,
@@ -209,24 +225,24 @@ impl Sending<'_> {
         read: &AtomicU64,
         progress: &Progress,
         mut journal: Option<&mut Journal>,
-    ) -> Result<Stop, Failure> {
+    ) -> Stop {
         let patience = Duration::from_secs(self.arguments.give_up_after);
         let (mut written, mut moved, mut delivered, mut told) = (Instant::now(), Instant::now(), u64::MAX, false);
         loop {
             match self.told.recv_timeout(TICK) {
                 Ok(Told::Ended(ended)) => {
-                    return Ok(uploader.and_then(Uploader::stopped).map_or(Stop::Ended(ended), Stop::GaveUp));
+                    return uploader.and_then(Uploader::stopped).map_or(Stop::Ended(ended), Stop::GaveUp);
                 }
-                Ok(Told::Signal(signal)) => return Ok(Stop::Signal(signal)),
+                Ok(Told::Signal(signal)) => return Stop::Signal(signal),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
             let totals = account.totals();
             let trouble = uploader.and_then(Uploader::trouble);
-            let words = trouble.as_ref().map(ToString::to_string);
+            let words = trouble.as_ref().map(exit::words);
             let used = uploader.and_then(Uploader::rate_limit_used);
             progress.show(read.load(Ordering::Relaxed), &totals, used, words.as_deref());
             if let Some(error) = uploader.and_then(Uploader::stopped) {
-                return Ok(Stop::GaveUp(error));
+                return Stop::GaveUp(error);
             }
             let ended = totals.delivered.batches + totals.rejected.batches;
             if ended != delivered || trouble.is_none() {
@@ -237,10 +253,12 @@ impl Sending<'_> {
                 told = true;
             }
             if let Some(error) = trouble.filter(|_| moved.elapsed() >= patience) {
-                return Ok(Stop::GaveUp(error));
+                return Stop::GaveUp(error);
             }
             if journal.is_some() && written.elapsed() >= JOURNAL {
-                self.write_down(account, false, journal.as_deref_mut())?;
+                if let Err(failure) = self.write_down(account, false, journal.as_deref_mut()) {
+                    return Stop::Failed(failure);
+                }
                 written = Instant::now();
             }
         }
@@ -250,7 +268,7 @@ impl Sending<'_> {
     fn write_down(&self, account: &Account, at_the_end: bool, journal: Option<&mut Journal>) -> exit::Result<Mark> {
         let mark = account.mark(at_the_end).map_err(|error| Failure::file("write", &self.rejects_path(), &error))?;
         if let Some(journal) = journal {
-            journal.write(mark).map_err(|error| Failure::file("write", journal.path(), &error))?;
+            write_journal(journal, mark)?;
         }
         Ok(mark)
     }
@@ -265,31 +283,51 @@ impl Sending<'_> {
             Stop::Ended(Ended::Broken(..)) => (Exit::Unreadable, "unreadable"),
             Stop::Ended(Ended::Closed) | Stop::GaveUp(_) => (Exit::Unsent, "unsent"),
             Stop::Signal(signal) => (Exit::Interrupted(*signal), "interrupted"),
+            Stop::Failed(_) => (Exit::Unreadable, "unwritten"),
         };
         if arguments.json {
-            let line = progress::summary_json(self.file, &totals, ended);
+            let line = progress::summary_json(self.file, &totals, ended, arguments.dry_run);
             exit::written(text::line(line.to_string()))?;
         }
+        let is_written = !matches!(stop, Stop::Failed(_));
+        let is_unsent =
+            matches!(&stop, Stop::GaveUp(error) if error.kind() == Kind::Connect || exit::is_unknown(error));
         match stop {
-            Stop::Ended(Ended::AtFaults(faults)) => eprintln!("{}", fault_line(&name, faults.iter())),
+            Stop::Ended(Ended::AtFaults(faults)) => tell(faults::line(&name, &faults)),
             Stop::Ended(Ended::Broken(place, error)) => {
-                eprintln!("error: cannot read {name} on after {place}: {error}");
+                tell(format_args!("error: cannot read {name} on after {place}: {error}"));
             }
-            Stop::GaveUp(error) => eprintln!("error: {error}"),
+            Stop::GaveUp(error) => {
+                exit::tell_said(&error);
+                let address = self.service.filter(|_| error.kind() == Kind::Connect);
+                let address = address.map_or_else(String::new, |service| format!(" ({})", service.address));
+                tell(format_args!("error: {}{address}", exit::words(&error)));
+            }
+            Stop::Failed(failure) => tell(format_args!("error: {failure}")),
             _ => {}
         }
-        let verb = if arguments.dry_run { "would send" } else { "delivered" };
-        eprintln!("{name}: {}", progress.summary(verb, &totals));
-        if totals.rejected.batches > 0 && !arguments.dry_run {
-            eprintln!(
+        let verb = match exit {
+            Exit::Interrupted(_) if arguments.dry_run => "interrupted, would send",
+            Exit::Interrupted(_) => "interrupted, delivered",
+            _ if arguments.dry_run => "would send",
+            _ => "delivered",
+        };
+        tell(format_args!("{name}: {}", progress.summary(verb, &totals, is_unsent)));
+        if totals.rejected.batches > 0 && !arguments.dry_run && is_written {
+            tell(format_args!(
                 "{name}: the rejected batches are in {}",
                 text::printable(&self.rejects_path().to_string_lossy())
-            );
+            ));
         }
-        if !matches!(exit, Exit::Done | Exit::Findings) && !is_dash(self.file) && !arguments.dry_run {
-            eprintln!("{name}: --resume sends the rest");
+        if !matches!(exit, Exit::Done | Exit::Findings) && self.can_be_resumed() {
+            tell(format_args!("{name}: --resume sends the rest"));
         }
         Ok(exit)
+    }
+
+    /// Whether it is sent, and can be read again.
+    fn can_be_resumed(&self) -> bool {
+        !self.arguments.dry_run && !is_dash(self.file) && self.file.is_file()
     }
 
     fn name(&self) -> String {
@@ -297,24 +335,23 @@ impl Sending<'_> {
     }
 }
 
-/// The uploader tells the end of a batch.
-fn end(account: &Account, outcome: &Outcome) {
-    let batch = outcome.batch();
-    account.ended(batch.source_request_id(), |start| match outcome.fate() {
-        Fate::Delivered => End::Delivered,
-        Fate::Rejected(error) | Fate::Dropped(error) => End::Rejected(rejects::refused(start, batch.json(), error)),
-        _ => End::Rejected(Vec::new()),
-    });
+fn write_journal(journal: &mut Journal, mark: Mark) -> exit::Result<()> {
+    journal.write(mark).map_err(|error| Failure::file("write", journal.path(), &error))
 }
 
-/// The first fault of a batch, as editors and people read it.
-fn fault_line<'a>(name: &str, faults: impl Iterator<Item = &'a Fault>) -> String {
-    let mut faults = faults.filter(|fault| fault.severity == Severity::Error);
-    let Some(Fault { place, pointer, message, .. }) = faults.next() else { return String::new() };
-    let more = match faults.count() {
-        0 => String::new(),
-        more => format!(" (and {more} more)"),
-    };
-    let pointer = if pointer.is_empty() { String::new() } else { format!("{pointer}  ") };
-    text::printable(&format!("{name}:{place}  {pointer}{message}{more}"))
+/// The uploader tells the end of a batch.
+fn end(account: &Account, faults: Option<&Faults>, outcome: &Outcome) {
+    let batch = outcome.batch();
+    let mut refused = None;
+    account.ended(batch.source_request_id(), |start| match outcome.fate() {
+        Fate::Delivered => End::Delivered,
+        Fate::Rejected(error) | Fate::Dropped(error) => {
+            refused = Some((start, error));
+            End::Rejected(rejects::refused(start, batch.json(), error))
+        }
+        _ => End::Rejected(Vec::new()),
+    });
+    if let (Some(faults), Some((start, error))) = (faults, refused) {
+        faults.refused(start, error);
+    }
 }

@@ -1,6 +1,6 @@
 //! Sending what is in a spool, and removing it. No program may have it open.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,32 +8,34 @@ use mparticle::spool::{Inspector, Settings, Spool};
 use mparticle::{Fate, Outcome, Uploader};
 use serde_json::json;
 
-use super::{Purge, Retry, is_a_spool};
+use super::{Purge, Retry};
 use crate::exit::{self, Exit, Failure};
-use crate::text::{self, printable};
+use crate::text::{self, printable, tell};
 
 /// Sends it all, for as long as was said.
 pub fn retry(retry: &Retry) -> exit::Result {
-    is_a_spool(&retry.dir)?;
     // The key first: it may be missing, and then nothing is to change.
     let client = retry.connection.client()?;
     if retry.dead {
         // Room for all of them: they are on this disk already.
         let revived = Spool::revive_dead_letters(&retry.dir, Settings::new().max_bytes(u64::MAX))?;
-        eprintln!("{revived} dead letters are to be sent again");
+        tell(format_args!("{revived} dead letters are to be sent again"));
     }
     let uploader = Uploader::builder(client)
         .linger(Duration::ZERO)
-        .on_outcome(tell)
+        .on_outcome(tell_reason)
         .spool_with(&retry.dir, Settings::new().max_bytes(u64::MAX))?
         .start()?;
     let counts = uploader.shutdown(Duration::from_secs(retry.wait)).wait();
     let left = counts.spooled + counts.pending;
     match uploader.stopped() {
-        Some(error) => eprintln!("error: {error}"),
+        Some(error) => {
+            exit::tell_said(&error);
+            tell(format_args!("error: {}", exit::words(&error)));
+        }
         None if left > 0 => {
             let why = uploader.trouble().map_or_else(String::new, |trouble| format!(": {trouble}"));
-            eprintln!("the service took not all of it within {} seconds{why}", retry.wait);
+            tell(format_args!("the service took not all of it within {} seconds{why}", retry.wait));
         }
         None => {}
     }
@@ -44,7 +46,7 @@ pub fn retry(retry: &Retry) -> exit::Result {
             return Failure::output(&error);
         }
     } else {
-        eprintln!("{delivered} delivered, {rejected} rejected, {dropped} too old, {left} left in the spool");
+        tell(format_args!("{delivered} delivered, {rejected} rejected, {dropped} too old, {left} left in the spool"));
     }
     Ok(match () {
         () if left > 0 => Exit::Unsent,
@@ -54,14 +56,13 @@ pub fn retry(retry: &Retry) -> exit::Result {
 }
 
 /// Tells why a batch was not taken, in the words of whoever did not take it. They stay in the dead letters.
-fn tell(outcome: &Outcome) {
+fn tell_reason(outcome: &Outcome) {
     let (Fate::Rejected(error) | Fate::Dropped(error)) = outcome.fate() else { return };
-    eprintln!("batch {}: {}", printable(outcome.batch().source_request_id()), printable(&exit::said(error)));
+    tell(format_args!("batch {}: {}", printable(outcome.batch().source_request_id()), printable(&exit::said(error))));
 }
 
 /// Removes dead letters, or everything, once that is certain to be wanted.
 pub fn purge(purge: &Purge) -> exit::Result {
-    is_a_spool(&purge.dir)?;
     let inspector = Inspector::new(&purge.dir);
     let letters = inspector.dead_letters()?.count();
     let mut what = format!("{letters} dead letters");
@@ -69,14 +70,14 @@ pub fn purge(purge: &Purge) -> exit::Result {
         what = format!("{} batches that were not sent, and {what}", inspector.records()?.count());
     }
     if !purge.yes && !is_sure(&format!("Remove {what}, for good?"))? {
-        eprintln!("nothing was removed");
+        tell("nothing was removed");
         return Ok(Exit::Done);
     }
     if purge.all {
         give_up_records(&purge.dir)?;
     }
     Spool::remove_dead_letters(&purge.dir)?;
-    eprintln!("removed {what}");
+    tell(format_args!("removed {what}"));
     Ok(Exit::Done)
 }
 
@@ -84,7 +85,7 @@ fn is_sure(question: &str) -> exit::Result<bool> {
     if !io::stdin().is_terminal() {
         return Err(Failure::usage("nobody is there to ask: --yes removes it"));
     }
-    eprint!("{question} [y/N] ");
+    write!(io::stderr(), "{question} [y/N] ").map_err(|error| Failure::system("ask", &error))?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).map_err(|error| Failure::system("read the answer", &error))?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

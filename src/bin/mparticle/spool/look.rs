@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::Endpoint;
 use crate::exit::{self, Exit, Failure};
-use crate::text::{self, printable};
+use crate::text::{self, printable, tell};
 
 /// Prints a line for each record.
 pub fn list(dir: &Path, json: bool) -> exit::Result {
@@ -24,7 +24,7 @@ pub fn list(dir: &Path, json: bool) -> exit::Result {
     });
     let listed = print_rows(rows, "number", json);
     listed.map(|(count, bytes, exit)| {
-        eprintln!("{count} records, {bytes} bytes; {letters} dead letters");
+        tell(format_args!("{count} records, {bytes} bytes; {letters} dead letters"));
         exit
     })
 }
@@ -36,7 +36,7 @@ pub fn list_dead(dir: &Path, json: bool) -> exit::Result {
     });
     let listed = print_rows(rows, "letter", json);
     listed.map(|(count, bytes, exit)| {
-        eprintln!("{count} dead letters, {bytes} bytes");
+        tell(format_args!("{count} dead letters, {bytes} bytes"));
         exit
     })
 }
@@ -131,7 +131,10 @@ pub fn export(dir: &Path, dead: bool, endpoint: Option<Endpoint>) -> exit::Resul
         each(records(dir)?, |out, record| write(out, record.endpoint, &record.batch))
     }?;
     if counts[0] > 0 && counts[1] > 0 {
-        eprintln!("{} batches are for events and {} for historical: --endpoint keeps them apart", counts[0], counts[1]);
+        tell(format_args!(
+            "{} batches are for events and {} for historical: --endpoint keeps them apart",
+            counts[0], counts[1]
+        ));
     }
     Ok(exit)
 }
@@ -150,7 +153,7 @@ fn each<T>(
             match item {
                 Ok(item) => write(&mut out, item)?,
                 Err(error) => {
-                    eprintln!("error: {error}");
+                    tell(format_args!("error: {error}"));
                     exit = Exit::Findings;
                 }
             }
@@ -169,8 +172,6 @@ fn records(dir: &Path) -> exit::Result<impl Iterator<Item = Result<Record, Error
 
 /// The dead letters, numbered from 1 as long as none comes.
 fn letters(dir: &Path) -> exit::Result<impl Iterator<Item = Result<(u64, DeadLetter), Error>>> {
-    // A directory that is not there has no letters either, and is told of.
-    drop(records(dir)?);
     Ok((1..).zip(Inspector::new(dir).dead_letters()?).map(|(number, letter)| letter.map(|letter| (number, letter))))
 }
 

@@ -38,6 +38,18 @@ enum Action {
     Purge(Purge),
 }
 
+impl Action {
+    fn dir(&self) -> &Path {
+        match self {
+            Self::List(List { dir, .. })
+            | Self::Show(Show { dir, .. })
+            | Self::Export(Export { dir, .. })
+            | Self::Retry(Retry { dir, .. })
+            | Self::Purge(Purge { dir, .. }) => dir,
+        }
+    }
+}
+
 /// Print a line for each record: number, time, endpoint, bytes, source_request_id. No user's data
 #[derive(Args)]
 struct List {
@@ -132,6 +144,7 @@ struct Purge {
 }
 
 pub fn run(arguments: Arguments) -> exit::Result {
+    is_a_spool(arguments.action.dir())?;
     match arguments.action {
         Action::List(List { dir, dead: false, json }) => look::list(&dir, json),
         Action::List(List { dir, dead: true, json }) => look::list_dead(&dir, json),
@@ -143,10 +156,18 @@ pub fn run(arguments: Arguments) -> exit::Result {
     }
 }
 
-/// What opens a spool makes one where there is none: a mistyped name is told before.
+/// A mistyped name is told: what opens a spool would make one there, and what looks into it would find nothing. What a spool
+/// has once something was put into it, also when it was copied or all is done, is a segment, a cursor, or dead letters.
 fn is_a_spool(dir: &Path) -> exit::Result<()> {
-    if dir.join("lock").is_file() {
+    let no_spool = |why: String| Failure::usage(format!("there is no spool in {}{why}", dir.display()));
+    let entries = dir.read_dir().map_err(|error| no_spool(format!(": {error}")))?;
+    let is_of_a_spool = |name: &str| {
+        let is_segment =
+            name.strip_suffix(".log").is_some_and(|number| number.len() == 20 && number.parse::<u64>().is_ok());
+        is_segment || matches!(name, "cursor" | "dead-letters.ndjson" | "dead-letters.old.ndjson")
+    };
+    if entries.flatten().any(|entry| entry.file_name().to_str().is_some_and(is_of_a_spool)) {
         return Ok(());
     }
-    Err(Failure::usage(format!("there is no spool in {}", dir.display())))
+    Err(no_spool(", or nothing was put into it so far".into()))
 }
