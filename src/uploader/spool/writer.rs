@@ -113,10 +113,8 @@ impl Writer {
     /// Writes the appends that wait, in groups with one fsync each. What comes while the last of them is made durable is left
     /// for the next call, so that under steady load everything else has its turn.
     pub(super) fn commit(&mut self) {
-        let mut begun = false;
-        while !(begun && self.appends.is_empty()) {
-            let Some(append) = self.next_append() else { return };
-            begun = true;
+        self.next_append();
+        while let Some(append) = self.appends.front() {
             let size = size_on_disk(&append.batch);
             if self.active.as_ref().is_some_and(|active| active.bytes + size > self.settings.segment_bytes) {
                 self.seal();

@@ -188,3 +188,29 @@ fn a_line_that_a_crash_cut_off_spoils_no_other() {
     assert_eq!((letter.reason.as_str(), &letter.batch[..]), ("why", &b"{  \"a\" : 1 }"[..]));
     assert!(letters.next().is_none());
 }
+
+#[test]
+fn under_steady_load_everything_else_has_its_turn() {
+    let disk = Simulated::default();
+    let Process { spool, mut writer } = Process::start(&disk, Settings::new()).expect("a spool");
+    let spool = Arc::new(spool);
+    let append = {
+        let spool = Arc::downgrade(&spool);
+        move || drop(spool.upgrade().expect("it is open").append(Endpoint::Events, "{}").expect("there is room"))
+    };
+    append();
+    // There is always one more, for longer than the test looks on.
+    let more = std::sync::atomic::AtomicU32::new(100);
+    disk.meanwhile(move || {
+        if more.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) > 0 {
+            append();
+        }
+    });
+    for records in 1..10 {
+        writer.commit();
+        let stats = spool.stats();
+        assert_eq!((stats.unread, stats.waiting), (records, 1), "one round, and then the others");
+    }
+    // Closing writes what is left, and nobody appends any more.
+    disk.meanwhile(|| {});
+}

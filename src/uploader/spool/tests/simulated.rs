@@ -22,7 +22,11 @@ struct World {
     calls: u64,
     faults: Faults,
     fired: u64,
+    meanwhile: Option<Meanwhile>,
 }
+
+/// What others do while a file is synced.
+type Meanwhile = Arc<dyn Fn() + Send + Sync>;
 
 #[derive(Default)]
 struct Contents {
@@ -82,6 +86,11 @@ impl Simulated {
     /// How many bytes all files together may have.
     pub(super) fn capacity(&self, bytes: usize) {
         self.world().faults.capacity = Some(bytes);
+    }
+
+    /// Does this while a file is synced, each time.
+    pub(super) fn meanwhile(&self, act: impl Fn() + Send + Sync + 'static) {
+        self.world().meanwhile = Some(Arc::new(act));
     }
 
     /// How many calls failed on purpose.
@@ -310,6 +319,10 @@ impl Write for Handle {
 
 impl Output for Handle {
     fn sync(&self) -> io::Result<()> {
+        let meanwhile = self.disk.world().meanwhile.clone();
+        if let Some(act) = meanwhile {
+            act();
+        }
         let mut world = self.disk.world();
         let result = world.step_to_write();
         let file = &mut world.files[self.file];
