@@ -324,17 +324,17 @@ impl State {
     pub(super) fn take(&mut self, settings: &Settings, mut submission: Submission) -> Option<Submission> {
         let (parts, bytes) = (submission.parts.len(), submission.bytes());
         let fits = self.queue.has_room(parts, bytes);
-        let comes_first = self.spooling.as_ref().map(Spooling::comes_first);
+        let comes_first = self.spooling.as_ref().is_some_and(Spooling::comes_first);
+        let spills = !comes_first && !fits && settings.when_full == WhenFull::Spill;
+        if (comes_first || spills) && !self.can_keep(parts, bytes) {
+            return Some(submission);
+        }
+        if spills {
+            // All that waits goes first, so that the log has it in order.
+            self.spool_newest(settings);
+        }
         let mut written = Ok(());
-        if comes_first == Some(true) || (comes_first == Some(false) && !fits && settings.when_full == WhenFull::Spill) {
-            if !self.can_keep(parts, bytes) {
-                return Some(submission);
-            }
-            if comes_first == Some(false) {
-                // All that waits goes first, so that the log has it in order.
-                self.spool_newest(settings);
-            }
-            let spooling = self.spooling.as_mut()?;
+        if let Some(spooling) = self.spooling.as_mut().filter(|_| comes_first || spills) {
             match spooling.take(settings, submission, &mut self.ledger) {
                 Ok(()) => return None,
                 // What is in there is older, and is not to be overtaken.
@@ -444,8 +444,7 @@ impl State {
         let newest = older.iter().rposition(|entry| !entry.is_held()).map_or(0, |last| last + 1);
         for entry in older.split_off(newest) {
             self.queue.let_go(&entry);
-            let ticket = entry.ticket;
-            spooling.append(settings.endpoint, entry.content.into_sealed(|| settings.new_id()), ticket);
+            spooling.append(settings, entry);
         }
         self.queue.put_back(older.into_iter());
     }
@@ -456,10 +455,13 @@ impl State {
         spooling.write_intake(settings);
         let mut spooled = Vec::new();
         for mut entry in self.queue.take_all() {
+            // Before it is recalled: what the spool had was not held.
+            self.queue.let_go(&entry);
             spooling.recall(&mut entry, &mut self.ledger);
-            match entry.content {
-                Content::Spooled(_) => spooled.push(entry),
-                content => spooling.append(settings.endpoint, content.into_sealed(|| settings.new_id()), entry.ticket),
+            if entry.is_held() {
+                spooling.append(settings, entry);
+            } else {
+                spooled.push(entry);
             }
         }
         self.queue.put_back(spooled.into_iter());

@@ -148,10 +148,11 @@ impl Spooling {
         Ok(())
     }
 
-    /// Hands a batch to the disk that memory holds already.
-    pub(super) fn append(&mut self, endpoint: Endpoint, batch: SealedBatch, ticket: Ticket) {
-        let written = self.written(endpoint, &batch);
-        self.push(Appending { written, batch, ends: true, promise: None }, ticket);
+    /// Hands a batch to the disk that memory holds already, and that no queue holds any more.
+    pub(super) fn append(&mut self, settings: &Settings, entry: Entry) {
+        let batch = entry.content.into_sealed(|| settings.new_id());
+        let written = self.written(settings.endpoint, &batch);
+        self.push(Appending { written, batch, ends: true, promise: None }, entry.ticket);
     }
 
     fn push(&mut self, appending: Appending, ticket: Ticket) {
@@ -170,7 +171,7 @@ impl Spooling {
     pub(super) fn write_intake(&mut self, settings: &Settings) {
         for entry in self.intake.take_all() {
             self.intake.let_go(&entry);
-            self.append(settings.endpoint, entry.content.into_sealed(|| settings.new_id()), entry.ticket);
+            self.append(settings, entry);
         }
     }
 

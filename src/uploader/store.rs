@@ -46,7 +46,7 @@ pub(crate) trait Store: Send + Sync {
     fn given_up(&self) -> Vec<GivenUp>;
 
     /// Whom to tell when something was given up.
-    fn watch(&self, _: Arc<Notify>) {}
+    fn watch(&self, watcher: Arc<Notify>);
 }
 
 /// A record that will not be sent, and why. Without a batch if it holds none.

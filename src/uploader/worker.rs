@@ -235,7 +235,9 @@ impl<R: Road + Clone + 'static> Worker<R> {
         state.queue.put_back(unsent.into_iter());
         // Who waits for the room that there is now comes before whoever asks for it next.
         state.admit_waiters(&self.shared.settings, Instant::now());
-        state.stopped = stopped.as_ref().map(Error::again).or(state.stopped.take());
+        if let Some(error) = &stopped {
+            state.stopped = Some(error.again());
+        }
         self.shared.unlock(guard);
         if let Some(error) = stopped {
             tracing::error!(%error, "the uploader has stopped: nothing will be accepted until somebody looks at the settings");

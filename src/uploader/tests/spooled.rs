@@ -224,10 +224,12 @@ async fn at_the_end_memory_goes_to_the_disk_first() {
     rig.track(&user(200), event("e")).expect("room");
     assert_eq!((disk.ids().len(), rig.now().pending), (0, 121));
     let start = Instant::now();
+    let uploader = rig.uploader.clone();
     // One hundred are on their way in a request that stalls.
     let counts = rig.end(10 * SECOND).await;
     assert!(start.elapsed() <= 10 * SECOND);
     assert_eq!((counts.spooled, counts.pending, disk.ids().len()), (121, 0, 121));
+    assert_eq!(uploader.0.shared.lock().measures().held_bytes, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -358,11 +360,13 @@ async fn what_a_full_spool_gave_up_after_it_was_read_is_written_again_at_the_end
         rig.send(batch(n, n)).await.expect("on the disk");
     }
     sleep(SECOND).await;
+    let uploader = rig.uploader.clone();
     // The oldest segment is gone; all had been read.
     disk.lock().records.drain(..4);
     let counts = rig.end(10 * SECOND).await;
     assert_eq!((counts.spooled, counts.pending), (10, 0));
     assert_eq!(disk.ids().len(), 10);
+    assert_eq!(uploader.0.shared.lock().measures().held_bytes, 0, "memory holds nothing that the disk has");
 }
 
 #[tokio::test(start_paused = true)]

@@ -119,97 +119,97 @@ async fn the_counts_are_told_once_a_second_and_only_when_they_change() {
     assert_eq!(listener.heard().last().expect("an event").1["delivered"], 100);
 }
 
-/// What the facade was told, by name.
 #[cfg(feature = "metrics")]
-#[derive(Default)]
-struct Facade(Arc<Mutex<BTreeMap<String, f64>>>);
+mod facade {
+    use super::*;
 
-#[cfg(feature = "metrics")]
-struct Told(Arc<Mutex<BTreeMap<String, f64>>>, String);
+    /// What the facade was told, by name.
+    #[derive(Default)]
+    struct Facade(Arc<Mutex<BTreeMap<String, f64>>>);
 
-#[cfg(feature = "metrics")]
-impl Told {
-    fn change(&self, change: impl FnOnce(f64) -> f64) {
-        let mut told = self.0.lock().expect("what was told");
-        let value = told.entry(self.1.clone()).or_default();
-        *value = change(*value);
-    }
-}
+    struct Told(Arc<Mutex<BTreeMap<String, f64>>>, String);
 
-#[cfg(feature = "metrics")]
-impl metrics::CounterFn for Told {
-    #[expect(clippy::cast_precision_loss, reason = "a few")]
-    fn increment(&self, more: u64) {
-        self.change(|value| value + more as f64);
+    impl Told {
+        fn change(&self, change: impl FnOnce(f64) -> f64) {
+            let mut told = self.0.lock().expect("what was told");
+            let value = told.entry(self.1.clone()).or_default();
+            *value = change(*value);
+        }
     }
 
-    fn absolute(&self, _: u64) {
-        unreachable!("counters grow by what is new");
-    }
-}
+    impl metrics::CounterFn for Told {
+        #[expect(clippy::cast_precision_loss, reason = "a few")]
+        fn increment(&self, more: u64) {
+            self.change(|value| value + more as f64);
+        }
 
-#[cfg(feature = "metrics")]
-impl metrics::GaugeFn for Told {
-    fn increment(&self, _: f64) {
-        unreachable!("gauges are set");
-    }
-
-    fn decrement(&self, _: f64) {
-        unreachable!("gauges are set");
+        fn absolute(&self, _: u64) {
+            unreachable!("counters grow by what is new");
+        }
     }
 
-    fn set(&self, value: f64) {
-        self.change(|_| value);
-    }
-}
+    impl metrics::GaugeFn for Told {
+        fn increment(&self, _: f64) {
+            unreachable!("gauges are set");
+        }
 
-#[cfg(feature = "metrics")]
-impl metrics::Recorder for Facade {
-    fn describe_counter(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
-    fn describe_gauge(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
-    fn describe_histogram(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+        fn decrement(&self, _: f64) {
+            unreachable!("gauges are set");
+        }
 
-    fn register_counter(&self, key: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Counter {
-        metrics::Counter::from_arc(Arc::new(Told(Arc::clone(&self.0), key.name().to_owned())))
-    }
-
-    fn register_gauge(&self, key: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Gauge {
-        metrics::Gauge::from_arc(Arc::new(Told(Arc::clone(&self.0), key.name().to_owned())))
+        fn set(&self, value: f64) {
+            self.change(|_| value);
+        }
     }
 
-    fn register_histogram(&self, _: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Histogram {
-        unreachable!("there are none")
-    }
-}
+    impl metrics::Recorder for Facade {
+        fn describe_counter(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+        fn describe_gauge(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+        fn describe_histogram(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
 
-#[cfg(feature = "metrics")]
-#[test]
-fn the_facade_of_metrics_is_told_each_count_once() {
-    let facade = Facade::default();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let runtime = runtime.expect("a runtime");
-    metrics::with_local_recorder(&facade, || {
-        runtime.block_on(async {
-            let road = Memory::taking(|request| match request.number {
-                0 => (SECOND, accepted()),
-                1 => (SECOND, refused(400)),
-                _ => (3_600 * SECOND, accepted()),
+        fn register_counter(&self, key: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Counter {
+            metrics::Counter::from_arc(Arc::new(Told(Arc::clone(&self.0), key.name().to_owned())))
+        }
+
+        fn register_gauge(&self, key: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Gauge {
+            metrics::Gauge::from_arc(Arc::new(Told(Arc::clone(&self.0), key.name().to_owned())))
+        }
+
+        fn register_histogram(&self, _: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Histogram {
+            unreachable!("there are none")
+        }
+    }
+
+    #[test]
+    fn the_facade_of_metrics_is_told_each_count_once() {
+        let facade = Facade::default();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let runtime = runtime.expect("a runtime");
+        metrics::with_local_recorder(&facade, || {
+            runtime.block_on(async {
+                let road = Memory::taking(|request| match request.number {
+                    0 => (SECOND, accepted()),
+                    1 => (SECOND, refused(400)),
+                    _ => (3_600 * SECOND, accepted()),
+                });
+                let rig = rig(
+                    road,
+                    Settings { concurrency: 1, max_batches: 3, when_full: WhenFull::DropNewest, ..settings() },
+                );
+                rig.try_send(batch(0, 0)).expect("room");
+                sleep(2 * SECOND).await;
+                rig.try_send(batch(0, 1)).expect("room");
+                sleep(2 * SECOND).await;
+                (2..7).for_each(|n| rig.try_send(batch(0, n)).expect("room, or dropped"));
+                sleep(2 * SECOND).await;
+                rig.end(SECOND).await;
             });
-            let rig =
-                rig(road, Settings { concurrency: 1, max_batches: 3, when_full: WhenFull::DropNewest, ..settings() });
-            rig.try_send(batch(0, 0)).expect("room");
-            sleep(2 * SECOND).await;
-            rig.try_send(batch(0, 1)).expect("room");
-            sleep(2 * SECOND).await;
-            (2..7).for_each(|n| rig.try_send(batch(0, n)).expect("room, or dropped"));
-            sleep(2 * SECOND).await;
-            rig.end(SECOND).await;
         });
-    });
-    let told = facade.0.lock().expect("what was told");
-    let of = |name: &str| told.get(&format!("mparticle_uploader_{name}")).copied();
-    let counters = ["accepted_total", "delivered_total", "rejected_total", "dropped_total"].map(of);
-    assert_eq!(counters, [Some(7.0), Some(1.0), Some(1.0), Some(2.0)]);
-    assert_eq!(["pending", "spooled", "queued_batches"].map(of), [Some(3.0), Some(0.0), Some(3.0)]);
-    assert!(of("held_bytes") > Some(200.0));
+        let told = facade.0.lock().expect("what was told");
+        let of = |name: &str| told.get(&format!("mparticle_uploader_{name}")).copied();
+        let counters = ["accepted_total", "delivered_total", "rejected_total", "dropped_total"].map(of);
+        assert_eq!(counters, [Some(7.0), Some(1.0), Some(1.0), Some(2.0)]);
+        assert_eq!(["pending", "spooled", "queued_batches"].map(of), [Some(3.0), Some(0.0), Some(3.0)]);
+        assert!(of("held_bytes") > Some(200.0));
+    }
 }
