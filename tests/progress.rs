@@ -51,6 +51,17 @@ fn send(server: &MockServer, file: &str, arguments: &[&str]) -> Command {
     command
 }
 
+/// What the terminal showed while so many batches were sent, with nothing in the way.
+fn screens_of_sending(count: u64, arguments: &[&str]) -> Vec<String> {
+    let server = MockServer::start_blocking();
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("events.ndjson");
+    fs::write(&path, export::lines(count, 1).collect::<Vec<_>>().join("\n")).expect("a file");
+    let (code, screens) = screens(&mut send(&server, path.to_str().expect("UTF-8"), arguments));
+    assert_eq!(code, Some(0));
+    screens
+}
+
 #[test]
 fn the_bar_tells_how_far_it_is_and_leaves_the_summary() {
     let server = MockServer::builder().rate(270).start_blocking();
@@ -85,12 +96,7 @@ fn the_bar_tells_how_far_it_is_and_leaves_the_summary() {
 
 #[test]
 fn the_bar_shows_what_was_sent_and_not_what_was_read() {
-    let server = MockServer::start_blocking();
-    let dir = tempfile::tempdir().expect("a directory");
-    let path = dir.path().join("events.ndjson");
-    fs::write(&path, export::lines(1000, 1).collect::<Vec<_>>().join("\n")).expect("a file");
-    let (code, screens) = screens(&mut send(&server, path.to_str().expect("UTF-8"), &["--rate", "100"]));
-    assert_eq!(code, Some(0));
+    let screens = screens_of_sending(1000, &["--rate", "100"]);
     let shares: Vec<u32> = screens
         .iter()
         .filter_map(|screen| screen.lines().find(|line| line.contains("events.ndjson ["))?.split('%').next())
@@ -102,12 +108,7 @@ fn the_bar_shows_what_was_sent_and_not_what_was_read() {
 
 #[test]
 fn asked_to_be_quiet_it_draws_nothing() {
-    let server = MockServer::start_blocking();
-    let dir = tempfile::tempdir().expect("a directory");
-    let path = dir.path().join("events.ndjson");
-    fs::write(&path, export::lines(100, 1).collect::<Vec<_>>().join("\n")).expect("a file");
-    let (code, screens) = screens(&mut send(&server, path.to_str().expect("UTF-8"), &["--quiet"]));
-    assert_eq!(code, Some(0));
+    let screens = screens_of_sending(100, &["--quiet"]);
     let last = screens.last().expect("the summary");
     assert!(screens.iter().all(|screen| !screen.contains('[')) && last.contains("delivered 100 events"), "{last}");
 }
