@@ -1,12 +1,12 @@
 //! The client: takes batches or sealed batches, has them delivered over HTTP, and tells what came of it.
 
-mod answer;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod builder;
 mod consignment;
 mod credentials;
 mod pod;
+mod response;
 mod transport;
 
 use std::fmt;

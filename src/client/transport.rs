@@ -12,7 +12,7 @@ use reqwest::{Method, Request, Url};
 use tokio::runtime::{Handle, Id};
 use tracing::{Instrument, Span, field};
 
-use super::answer;
+use super::response;
 use crate::delivery::{Accepted, Endpoint, Road};
 use crate::error::{Error, ErrorKind};
 use crate::generated;
@@ -144,7 +144,7 @@ impl Road for Transport {
         if *response.url() != self.0.urls[endpoint as usize] {
             return Err(Error::config("the HTTP client followed a redirect, on which a batch can be lost"));
         }
-        answer::read(response).await
+        response::read(response).await
     }
 }
 

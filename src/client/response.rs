@@ -12,11 +12,11 @@ use crate::delivery::Accepted;
 use crate::error::{Error, Refusal};
 use crate::types::ApiError;
 
-/// At most this much of an answer is read, in bytes. The documented errors need a few hundred.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
+/// At most this much of a response is read, in bytes. The documented errors need a few hundred.
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// The body of a refusal is waited for this long. Its head is there, and tells what follows.
-const PATIENCE: Duration = Duration::from_secs(2);
+const BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Reads the answer. Acceptance is in its head: whatever body may follow a 2xx is not waited for.
 pub(super) async fn read(mut response: Response) -> Result<Accepted, Error> {
@@ -31,7 +31,7 @@ pub(super) async fn read(mut response: Response) -> Result<Accepted, Error> {
     let retry_after = header(headers, RETRY_AFTER.as_str()).and_then(|text| retry_after(text, Utc::now()));
     let rate_limit = header(headers, "x-mp-rate-limit-exceeded").and_then(|text| text.parse().ok());
     let mut body = Vec::new();
-    let _ = timeout(PATIENCE, read_some(&mut response, &mut body)).await;
+    let _ = timeout(BODY_TIMEOUT, read_some(&mut response, &mut body)).await;
     let errors = errors(&body);
     Err(Error::refused(Refusal { status, retry_after, rate_limit, errors }))
 }
@@ -44,7 +44,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// The body, or as much of it as comes and fits. The status is known by now: a body that breaks off does not change it.
 async fn read_some(response: &mut Response, body: &mut Vec<u8>) {
     while let Ok(Some(chunk)) = response.chunk().await {
-        let room = MAX_ANSWER_BYTES - body.len();
+        let room = MAX_RESPONSE_BYTES - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if chunk.len() >= room {
             break;
