@@ -37,8 +37,13 @@ pub enum ErrorKind {
     Timeout,
     /// The connection broke before an answer came. Whether it was accepted is not known; the ids make sending again safe.
     Interrupted,
-    /// The service answered with an error; [`Error::status`] tells which.
+    /// The service refused the request or this batch. [`Error::status`] returns the status: one other than 2xx, or a 202 whose
+    /// body lists errors, by which the service refuses single batches of a request that it accepted.
     Refused,
+    /// The response is not from the service: HTML, another 2xx than 202 whose body is not JSON, or the target of a redirect. A
+    /// proxy, a sign-in page or a wrong base URL answers so. Nothing counts as accepted, and the same request would be
+    /// answered the same way. [`Error::status`] returns the status of the response.
+    UnexpectedResponse,
     /// The service had asked whoever sends with this client to wait, for longer than the caller would. Nothing was sent.
     Paused,
     /// The [`Uploader`](crate::Uploader) has no room, or is shut down. It did not take the batch.
@@ -141,7 +146,32 @@ impl Error {
             1 => ", with 1 error".to_owned(),
             count => format!(", with {count} errors"),
         };
-        let mut error = Self::new(ErrorKind::Refused, format!("the service answered {}{count}", refusal.status));
+        Self::responded(ErrorKind::Refused, format!("the service answered {}{count}", refusal.status), refusal)
+    }
+
+    /// The service accepted the request, and listed these errors for the batch.
+    pub(crate) fn refused_by_body(status: StatusCode, errors: Vec<ApiError>) -> Self {
+        Self::refused(Refusal { status, retry_after: None, rate_limit: None, errors })
+    }
+
+    /// A response that something else than the service gave. The media type is shown, and nothing else of it.
+    pub(crate) fn unexpected_response(status: StatusCode, content_type: &str) -> Self {
+        let content_type = if content_type.is_empty() { "without a content type" } else { content_type };
+        let message = format!(
+            "the response is not from the Events API: {} {content_type} (a proxy, a sign-in page or a wrong base URL?)",
+            status.as_u16()
+        );
+        let refusal = Refusal { status, retry_after: None, rate_limit: None, errors: Vec::new() };
+        Self::responded(ErrorKind::UnexpectedResponse, message, refusal)
+    }
+
+    /// The body of a 2xx broke off before it was known whether it lists errors.
+    pub(crate) fn body_interrupted() -> Self {
+        Self::new(ErrorKind::Interrupted, "the response body broke off before its errors were known").with_attempts(1)
+    }
+
+    fn responded(kind: ErrorKind, message: String, refusal: Refusal) -> Self {
+        let mut error = Self::new(kind, message);
         error.0.refusal = Some(refusal);
         error.0.attempts = 1;
         error
@@ -251,7 +281,11 @@ impl Error {
             ErrorKind::Refused => self
                 .status()
                 .is_some_and(|status| matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error()),
-            ErrorKind::Config | ErrorKind::Invalid | ErrorKind::Limit | ErrorKind::Spool => false,
+            ErrorKind::Config
+            | ErrorKind::Invalid
+            | ErrorKind::Limit
+            | ErrorKind::UnexpectedResponse
+            | ErrorKind::Spool => false,
         }
     }
 

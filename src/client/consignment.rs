@@ -54,8 +54,13 @@ impl Consignment {
         let rate_limit_used = outcome.accepted.and_then(|accepted| accepted.rate_limit_used());
         let mut rejected = self.unsealed;
         if rejected.is_empty() && outcome.fates.iter().all(|fate| matches!(fate, Some(Fate::Delivered))) {
-            let (delivered, requests) = (self.batches, outcome.requests);
-            return Ok(Report { delivered, rejected, requests, rate_limit_used });
+            return Ok(Report {
+                delivered: self.batches,
+                rejected,
+                requests: outcome.requests,
+                unread_responses: outcome.unread_responses,
+                rate_limit_used,
+            });
         }
         let mut unsent: Vec<(usize, SealedBatch)> = Vec::new();
         for ((part, owner), fate) in self.parts.into_iter().zip(self.owners).zip(outcome.fates) {
@@ -81,6 +86,7 @@ impl Consignment {
             delivered: self.batches - rejected.len() - open.len(),
             rejected,
             requests: outcome.requests,
+            unread_responses: outcome.unread_responses,
             rate_limit_used,
         };
         match outcome.stopped {

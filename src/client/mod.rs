@@ -5,6 +5,7 @@ pub mod blocking;
 mod builder;
 mod consignment;
 mod credentials;
+mod error_list;
 mod pod;
 mod response;
 mod transport;
@@ -95,8 +96,10 @@ impl Client {
     /// # Errors
     /// Before sending: as [`Batch::seal_parts`](crate::Batch::seal_parts), with the batch in
     /// [`Error::unsealed`]; and [`ErrorKind::Limit`](crate::ErrorKind::Limit) if a [`SealedBatch`] is too large. After it:
-    /// whatever the network or the service had to say to the last attempt. The error hands back what was not accepted,
-    /// sealed.
+    /// whatever the network or the service had to say to the last attempt. A 202 whose body lists errors refuses the batch:
+    /// [`ErrorKind::Refused`](crate::ErrorKind::Refused) with that status. A response that is not from the service, as the
+    /// sign-in page of a network, is [`ErrorKind::UnexpectedResponse`](crate::ErrorKind::UnexpectedResponse). The error hands
+    /// back what was not accepted, sealed.
     pub async fn upload(&self, batch: impl IntoSealed) -> Result<Accepted, Error> {
         let consignment = self.seal(batch)?;
         self.send_one(consignment).await
@@ -112,11 +115,14 @@ impl Client {
     /// the MPID, another identity, the device, a partner's identity. One who was a device before, and now has a customer id
     /// too, is another user in this.
     ///
-    /// Of an accepted request the service may still drop a batch that it cannot process; it does not say which.
+    /// The service may also accept a request with a 202 and list errors in its body. A batch that an error names, by its index or
+    /// by a position in the body, is rejected; if an error names none, the batches are halved in the same way. Later than that
+    /// the service may still drop a batch that it cannot process, without a word.
     ///
     /// # Errors
     /// Only if something was not sent after all attempts, or if a 401, a 403 or the like says that nothing would be
-    /// accepted. The error hands back what was not sent, sealed, and tells what became of the rest: [`Error::report`].
+    /// accepted, or if something else than the service responded
+    /// ([`ErrorKind::UnexpectedResponse`](crate::ErrorKind::UnexpectedResponse)). The error hands back what was not sent, sealed, and tells what became of the rest: [`Error::report`].
     ///
     /// ```
     /// # async fn run(client: mparticle::Client, batches: Vec<mparticle::Batch>) -> Result<(), mparticle::Error> {

@@ -1,55 +1,134 @@
-//! What an answer tells: its headers, and the errors in its body, of which only so much is read.
+//! Reads a response: its status, its headers, and a bounded part of its body.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::Response;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
-use serde_json::Value;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::{Response, StatusCode};
 use tokio::time::timeout;
 
-use crate::delivery::Accepted;
+use super::error_list::{ErrorList, Form};
+use crate::delivery::{Accepted, ResponseBody};
 use crate::error::{Error, Refusal};
-use crate::types::ApiError;
 
-/// At most this much of a response is read, in bytes. The documented errors need a few hundred.
+/// At most this much of a body is read, in bytes. The documented errors need a few hundred.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
-/// The body of a refusal is waited for this long. Its head is there, and tells what follows.
+/// How long to wait for the body. Status and headers have arrived already.
 const BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Reads the answer. Acceptance is in its head: whatever body may follow a 2xx is not waited for.
+/// A content type in an error text is cut off here.
+const MAX_CONTENT_TYPE_CHARS: usize = 80;
+
+/// How the reading of a body ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// All of it is read, or enough to know that it lists no errors.
+    Complete,
+    /// It is longer than what is read.
+    TooLong,
+    /// The connection broke, or the time was over.
+    Interrupted,
+}
+
+/// Reads a response.
+///
+/// # Errors
+/// A status other than 2xx, and a 2xx that is not of the service.
 pub(super) async fn read(mut response: Response) -> Result<Accepted, Error> {
     let status = response.status();
     if status.is_success() {
-        let rate_limit_used = header(response.headers(), "x-mp-rate-limit-percentage-used")
-            .and_then(|text| text.parse().ok())
-            .filter(|used: &f64| used.is_finite());
-        return Ok(Accepted::new(status, rate_limit_used));
+        return read_accepted(response).await;
     }
     let headers = response.headers();
     let retry_after = header(headers, RETRY_AFTER.as_str()).and_then(|text| retry_after(text, Utc::now()));
     let rate_limit = header(headers, "x-mp-rate-limit-exceeded").and_then(|text| text.parse().ok());
-    let mut body = Vec::new();
-    let _ = timeout(BODY_TIMEOUT, read_some(&mut response, &mut body)).await;
-    let errors = errors(&body);
+    let (body, _) = read_body(&mut response, |_| true).await;
+    let mut errors = ErrorList::parse(&body).errors;
+    errors.retain(|error| !error.code.is_empty() || !error.message.is_empty());
     Err(Error::refused(Refusal { status, retry_after, rate_limit, errors }))
+}
+
+/// The error for a response that is not of the service.
+pub(super) fn unexpected(response: &Response) -> Error {
+    Error::unexpected_response(response.status(), &content_type(response.headers()))
+}
+
+/// Reads a 2xx. A status alone is not enough: the body of a 202 can list batches that the service refused, and anybody can answer
+/// 200.
+async fn read_accepted(mut response: Response) -> Result<Accepted, Error> {
+    let status = response.status();
+    if is_html(&content_type(response.headers())) {
+        return Err(unexpected(&response));
+    }
+    let rate_limit_used = header(response.headers(), "x-mp-rate-limit-percentage-used")
+        .and_then(|text| text.parse().ok())
+        .filter(|used: &f64| used.is_finite());
+    // Any text that comes with a 202 is accepted. That of another 2xx has to be JSON, which its end alone shows.
+    let is_needed = |start: &[u8]| status != StatusCode::ACCEPTED || ErrorList::may_begin_with(start);
+    let (body, end) = read_body(&mut response, is_needed).await;
+    let list = ErrorList::parse(&body);
+    let is_json = match list.form {
+        Form::Empty | Form::Json => true,
+        Form::CutOff => end != End::Complete,
+        Form::Markup | Form::Text => false,
+    };
+    if list.form == Form::Markup || (!is_json && status != StatusCode::ACCEPTED) {
+        return Err(unexpected(&response));
+    }
+    let body = match end {
+        _ if !list.may_follow => ResponseBody::Read,
+        // A body without a length ends where the connection does, so an end can be a break as well.
+        End::Interrupted | End::Complete => ResponseBody::Interrupted,
+        End::TooLong => ResponseBody::TooLong,
+    };
+    Ok(Accepted::new(status, rate_limit_used).with_body(list.errors, body))
+}
+
+/// The body, or as much of it as comes in time and fits. `is_needed` sees what came so far, and ends the reading early.
+async fn read_body(response: &mut Response, is_needed: impl Fn(&[u8]) -> bool) -> (Vec<u8>, End) {
+    let mut body = Vec::new();
+    let reading = async {
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    let room = MAX_RESPONSE_BYTES - body.len();
+                    body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                    if !is_needed(&body) {
+                        return End::Complete;
+                    }
+                    if chunk.len() >= room {
+                        return End::TooLong;
+                    }
+                }
+                Ok(None) => return End::Complete,
+                Err(_) => return End::Interrupted,
+            }
+        }
+    };
+    let end = timeout(BODY_TIMEOUT, reading).await.unwrap_or(End::Interrupted);
+    (body, end)
+}
+
+/// The media type for a person, without parameters. Whatever is odd in it is left out.
+fn content_type(headers: &HeaderMap) -> String {
+    let essence = headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
+    let essence = essence.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    essence
+        .iter()
+        .filter(|byte| byte.is_ascii_graphic())
+        .take(MAX_CONTENT_TYPE_CHARS)
+        .map(|byte| char::from(*byte))
+        .collect()
+}
+
+fn is_html(content_type: &str) -> bool {
+    ["text/html", "application/xhtml+xml"].iter().any(|html| content_type.eq_ignore_ascii_case(html))
 }
 
 /// A header as text, without the double quotes that some values come wrapped in.
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     Some(headers.get(name)?.to_str().ok()?.trim().trim_matches('"'))
-}
-
-/// The body, or as much of it as comes and fits. The status is known by now: a body that breaks off does not change it.
-async fn read_some(response: &mut Response, body: &mut Vec<u8>) {
-    while let Ok(Some(chunk)) = response.chunk().await {
-        let room = MAX_RESPONSE_BYTES - body.len();
-        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if chunk.len() >= room {
-            break;
-        }
-    }
 }
 
 /// `Retry-After` in either of its forms: whole seconds, or a date.
@@ -59,17 +138,6 @@ fn retry_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
     }
     let date = DateTime::parse_from_rfc2822(text).ok()?;
     Some((date.to_utc() - now).to_std().unwrap_or_default())
-}
-
-/// `{"errors":[{"code","message"}]}`, with patience: an entry may lack either, and the body may be anything.
-fn errors(body: &[u8]) -> Vec<ApiError> {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let text = |entry: &Value, name: &str| entry[name].as_str().map(str::to_owned);
-    let error = |entry: &Value| match (text(entry, "code"), text(entry, "message")) {
-        (None, None) => None,
-        (code, message) => Some(ApiError { code: code.unwrap_or_default(), message: message.unwrap_or_default() }),
-    };
-    body["errors"].as_array().into_iter().flatten().filter_map(error).collect()
 }
 
 #[cfg(test)]
@@ -92,25 +160,6 @@ mod tests {
         ];
         for (text, seconds) in table {
             assert_eq!(retry_after(text, now), seconds.map(Duration::from_secs), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn errors_are_read_with_patience() {
-        let table: [(&str, &[(&str, &str)]); 8] = [
-            ("", &[]),
-            ("<html>", &[]),
-            ("[]", &[]),
-            ("null", &[]),
-            (r#"{"errors":{}}"#, &[]),
-            (r#"{"errors":[1,{},{"code":2}]}"#, &[]),
-            (r#"{"errors":[{"code":"A"},{"message":"b"}]}"#, &[("A", ""), ("", "b")]),
-            (r#"{"errors":[{"code":"A","message":"b","more":1}],"x":1}"#, &[("A", "b")]),
-        ];
-        for (body, expected) in table {
-            let read = errors(body.as_bytes());
-            let read: Vec<_> = read.iter().map(|error| (error.code.as_str(), error.message.as_str())).collect();
-            assert_eq!(read, expected, "{body}");
         }
     }
 }

@@ -142,7 +142,8 @@ impl Road for Transport {
         *request.body_mut() = Some(body.into());
         let response = self.execute(&http, request, endpoint.operation()).await.map_err(Error::transport)?;
         if *response.url() != self.0.urls[endpoint as usize] {
-            return Err(Error::config("the HTTP client followed a redirect, on which a batch can be lost"));
+            // The batch may have been lost on the way: a client that follows a 302 repeats the request without its body.
+            return Err(response::unexpected(&response));
         }
         response::read(response).await
     }

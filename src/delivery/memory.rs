@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use tokio::time::{Instant, sleep};
 
-use super::{Accepted, Endpoint, Road};
+use super::{Accepted, Endpoint, ResponseBody, Road};
 use crate::error::{Error, Refusal};
 use crate::seal::SealedBatch;
 use crate::types::ApiError;
@@ -68,7 +68,8 @@ impl Road for &Memory {
             let number = requests.len();
             let mut request = Request { number, at: Instant::now(), ids, batches: sent, accepted: false };
             let (time, answer) = (self.answer)(&request);
-            request.accepted = answer.is_ok();
+            // Of a request that is answered with errors, nothing is taken for accepted here: a test knows better.
+            request.accepted = answer.as_ref().is_ok_and(|accepted| accepted.errors.is_empty());
             requests.push(request);
             (time, answer)
         };
@@ -87,6 +88,19 @@ pub(crate) fn accepted() -> Answer {
 #[expect(clippy::unnecessary_wraps, reason = "an answer as the others")]
 pub(crate) fn accepted_using(percent: f64) -> Answer {
     Ok(Accepted::new(StatusCode::ACCEPTED, Some(percent)))
+}
+
+/// A 202 with these messages in its body.
+#[expect(clippy::unnecessary_wraps, reason = "an answer as the others")]
+pub(crate) fn accepted_but(messages: impl IntoIterator<Item = String>) -> Answer {
+    let errors = messages.into_iter().map(|message| ApiError { code: "BAD_REQUEST".into(), message }).collect();
+    Ok(Accepted::new(StatusCode::ACCEPTED, None).with_body(errors, ResponseBody::Read))
+}
+
+/// A 202 whose body is not known.
+#[expect(clippy::unnecessary_wraps, reason = "an answer as the others")]
+pub(crate) fn accepted_unread(body: ResponseBody) -> Answer {
+    Ok(Accepted::new(StatusCode::ACCEPTED, None).with_body(Vec::new(), body))
 }
 
 pub(crate) fn refused(status: u16) -> Answer {

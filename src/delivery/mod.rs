@@ -6,6 +6,7 @@
 
 mod budget;
 mod gate;
+mod locate;
 #[cfg(test)]
 pub(crate) mod memory;
 mod policy;
@@ -15,7 +16,8 @@ mod road;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Range;
+use std::collections::BTreeMap;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,20 +28,25 @@ use uuid::Uuid;
 use budget::Budget;
 use gate::Gate;
 pub(crate) use gate::later;
+use locate::Layout;
 pub use policy::RetryPolicy;
 pub use report::{Rejected, Report};
 use retry::{Decision, decide};
 pub use road::Accepted;
-pub(crate) use road::{Endpoint, Road};
+pub(crate) use road::{Endpoint, ResponseBody, Road};
 
 use crate::error::Error;
 use crate::limits::MAX_BATCH_BYTES;
 use crate::pack::pack;
 use crate::seal::SealedBatch;
+use crate::types::ApiError;
 
 /// After this many refusals in a row a refused request is not halved any more, and each batch goes alone until one is
 /// accepted: where nearly all are refused, halves would cost nearly twice as many requests.
 const MOST_REFUSALS: u32 = 16;
+
+/// A request whose response body breaks off is repeated this often, to learn whether it lists errors. Then its status decides.
+const MAX_UNREAD_RESPONSES: u32 = 2;
 
 /// Numbers from 0 to 1, for the waits.
 pub(crate) type Random = Arc<dyn Fn() -> f64 + Send + Sync>;
@@ -70,6 +77,8 @@ pub(crate) struct Outcome {
     /// Why some have no fate.
     pub(crate) stopped: Option<Error>,
     pub(crate) requests: u32,
+    /// Accepted requests whose errors, if there were any, could not be read.
+    pub(crate) unread_responses: u32,
     pub(crate) accepted: Option<Accepted>,
 }
 
@@ -84,7 +93,8 @@ struct Errand {
 
 /// What the last attempt of a request gives.
 enum Verdict {
-    Delivered(Accepted),
+    /// The request is accepted, but for the batches that its errors are about.
+    Accepted(Accepted),
     /// The one batch in it is refused.
     Rejected(Error),
     /// Something in it is refused: to be bisected or split.
@@ -92,17 +102,22 @@ enum Verdict {
     Unsent(Error),
 }
 
-/// Batches of a body that go together, and how often they were sent.
+/// Batches of a body that go together, by their places among all, and how often they were sent.
 struct Group {
-    places: Range<usize>,
+    places: Vec<usize>,
     attempts: u32,
 }
 
 impl Group {
     /// Both parts, what comes first last.
-    fn parted_at(self, place: usize) -> [Self; 2] {
-        let part = |places| Self { places, attempts: self.attempts };
-        [part(place..self.places.end), part(self.places.start..place)]
+    fn parted_at(mut self, middle: usize) -> [Self; 2] {
+        let second = self.places.split_off(middle);
+        [Self { places: second, attempts: self.attempts }, self]
+    }
+
+    fn halves(self) -> [Self; 2] {
+        let middle = self.places.len() / 2;
+        self.parted_at(middle)
     }
 }
 
@@ -150,8 +165,7 @@ impl<R: Road> Courier<R> {
             Endpoint::BulkEvents | Endpoint::HistoricalEvents => pack(fitting),
         };
         for places in bodies {
-            let body: Vec<_> = places.iter().map(|place| &batches[*place]).collect();
-            if let Err(error) = self.deliver_body(&mut errand, &body, &places, &mut outcome).await {
+            if let Err(error) = self.deliver_body(&mut errand, batches, places, &mut outcome).await {
                 outcome.stopped = Some(error);
                 break;
             }
@@ -159,39 +173,43 @@ impl<R: Road> Courier<R> {
         outcome
     }
 
-    /// Sends one body, and its halves if it is refused: a batch is rejected only when it was refused alone. Only an error
-    /// leaves some without a fate.
+    /// Sends one body, and its halves if it is refused: a batch is rejected only when it was refused alone, or named. Only an
+    /// error leaves some without a fate.
     async fn deliver_body(
         &self,
         errand: &mut Errand,
-        body: &[&SealedBatch],
-        places: &[usize],
+        batches: &[SealedBatch],
+        places: Vec<usize>,
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
         // What comes first stands on top, so that each user's order holds.
-        let mut groups = vec![Group { places: 0..body.len(), attempts: 0 }];
+        let mut groups = vec![Group { places, attempts: 0 }];
         while let Some(mut group) = groups.pop() {
             if errand.refusals > MOST_REFUSALS && group.places.len() > 1 {
-                let first = group.places.start + 1;
-                groups.extend(group.parted_at(first));
+                groups.extend(group.parted_at(1));
                 continue;
             }
-            let sent = &body[group.places.clone()];
-            let verdict = self.settle(errand, sent, &mut group.attempts, &mut outcome.requests).await;
-            match verdict {
-                Verdict::Delivered(accepted) => {
-                    errand.refusals = 0;
+            let sent: Vec<_> = group.places.iter().map(|place| &batches[*place]).collect();
+            match self.settle(errand, &sent, &mut group.attempts, outcome).await {
+                Verdict::Accepted(mut accepted) => {
+                    let errors = mem::take(&mut accepted.errors);
+                    let unnamed = settle_accepted(errand, group, &sent, accepted.status(), errors, &mut outcome.fates);
                     outcome.accepted = Some(accepted);
-                    group.places.for_each(|place| outcome.fates[places[place]] = Some(Fate::Delivered));
+                    match unnamed {
+                        Some(unnamed) if unnamed.places.len() > 1 => groups.extend(unnamed.halves()),
+                        unnamed => groups.extend(unnamed),
+                    }
                 }
                 Verdict::Rejected(error) => {
                     errand.refusals += 1;
-                    group.places.for_each(|place| outcome.fates[places[place]] = Some(rejected(&error, body[place])));
+                    group
+                        .places
+                        .iter()
+                        .for_each(|place| outcome.fates[*place] = Some(rejected(&error, &batches[*place])));
                 }
                 Verdict::Refused(decision) => {
                     errand.refusals += u32::from(decision == Decision::Bisect);
-                    let middle = group.places.start.midpoint(group.places.end);
-                    groups.extend(group.parted_at(middle));
+                    groups.extend(group.halves());
                 }
                 Verdict::Unsent(error) => return Err(error),
             }
@@ -205,10 +223,10 @@ impl<R: Road> Courier<R> {
         errand: &Errand,
         batches: &[&SealedBatch],
         attempts: &mut u32,
-        requests: &mut u32,
+        outcome: &mut Outcome,
     ) -> Verdict {
         let deadline = later(Instant::now(), self.policy.deadline).min(errand.until);
-        let mut attempt = 0;
+        let (mut attempt, mut unread) = (0, 0);
         let mut failed: Option<Error> = None;
         loop {
             // Who waits together does not go together.
@@ -226,12 +244,26 @@ impl<R: Road> Courier<R> {
             let result = result.unwrap_or_else(|_| Err(Error::out_of_time()));
             let tried = result.as_ref().map_or_else(Error::attempts, |_| 1);
             *attempts += tried;
-            *requests += tried;
+            outcome.requests += tried;
+            let result = match result {
+                Ok(accepted) if accepted.body == ResponseBody::Interrupted && unread < MAX_UNREAD_RESPONSES => {
+                    unread += 1;
+                    Err(Error::body_interrupted())
+                }
+                result => result,
+            };
             let decision = decide(attempt, result.as_ref(), batches.len(), &self.policy, || (self.random)());
             let error = match result {
                 Ok(accepted) => {
                     self.budget.earn();
-                    return Verdict::Delivered(accepted);
+                    if accepted.body != ResponseBody::Read {
+                        outcome.unread_responses += 1;
+                        tracing::warn!(
+                            status = accepted.status().as_u16(),
+                            "the response body could not be read to its end: its status decides, and errors in it go unnoticed"
+                        );
+                    }
+                    return Verdict::Accepted(accepted);
                 }
                 Err(error) => error.with_attempts(*attempts),
             };
@@ -258,6 +290,60 @@ impl<R: Road> Courier<R> {
             tokio::time::sleep_until(again).await;
         }
     }
+}
+
+/// Settles the batches of a request that was accepted: delivered, or rejected if an error names them. Returns those that an
+/// error without a name may be about, to be sent again in smaller groups.
+fn settle_accepted(
+    errand: &mut Errand,
+    group: Group,
+    sent: &[&SealedBatch],
+    status: StatusCode,
+    errors: Vec<ApiError>,
+    fates: &mut [Option<Fate>],
+) -> Option<Group> {
+    let (mut named, all_located) = assign(errors, sent);
+    let mut others = Group { places: Vec::new(), attempts: group.attempts };
+    for (index, place) in group.places.into_iter().enumerate() {
+        match named.remove(&index) {
+            Some(errors) => {
+                let error = Error::refused_by_body(status, errors).with_attempts(group.attempts);
+                fates[place] = Some(rejected(&error, sent[index]));
+            }
+            None => others.places.push(place),
+        }
+    }
+    if !all_located {
+        errand.refusals += 1;
+        return Some(others).filter(|others| !others.places.is_empty());
+    }
+    if !others.places.is_empty() {
+        errand.refusals = 0;
+        others.places.iter().for_each(|place| fates[*place] = Some(Fate::Delivered));
+    }
+    None
+}
+
+/// Returns the errors of each batch that they are about, and whether all of them tell which that is. Errors of a request of one
+/// batch are about that one.
+fn assign(errors: Vec<ApiError>, sent: &[&SealedBatch]) -> (BTreeMap<usize, Vec<ApiError>>, bool) {
+    let mut named: BTreeMap<usize, Vec<ApiError>> = BTreeMap::new();
+    if errors.is_empty() {
+        return (named, true);
+    }
+    if sent.len() == 1 {
+        named.insert(0, errors);
+        return (named, false);
+    }
+    let layout = Layout::of(sent);
+    let mut all_located = true;
+    for error in errors {
+        match layout.named_by(&error.message) {
+            Some(index) => named.entry(index).or_default().push(error),
+            None => all_located = false,
+        }
+    }
+    (named, all_located)
 }
 
 /// A batch that no request can carry, as only one that came as JSON can be.

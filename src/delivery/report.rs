@@ -11,12 +11,13 @@ pub struct Report {
     pub(crate) delivered: usize,
     pub(crate) rejected: Vec<Rejected>,
     pub(crate) requests: u32,
+    pub(crate) unread_responses: u32,
     pub(crate) rate_limit_used: Option<f64>,
 }
 
 impl Report {
-    /// How many batches the service accepted. Acceptance is not processing: the service can still drop a batch, and says
-    /// nothing then.
+    /// Returns the number of batches that the service accepted and named no error for. Acceptance is not processing: the
+    /// service may still drop a batch later, without a word.
     #[must_use]
     pub fn delivered(&self) -> usize {
         self.delivered
@@ -38,6 +39,14 @@ impl Report {
     #[must_use]
     pub fn requests(&self) -> u32 {
         self.requests
+    }
+
+    /// Returns the number of requests that count as accepted by their status alone: the response body was cut off, also when
+    /// the request was repeated, or longer than 64 KiB, before it was known whether it lists errors. It is 0 as a rule; a broken
+    /// proxy can be the cause.
+    #[must_use]
+    pub fn unread_responses(&self) -> u32 {
+        self.unread_responses
     }
 
     /// How much of the tightest rate limit is in use, in percent, as the last acceptance told.

@@ -4,6 +4,7 @@ use reqwest::StatusCode;
 
 use crate::error::Error;
 use crate::seal::SealedBatch;
+use crate::types::ApiError;
 
 /// The endpoints of the service, as in `openapi/events.yaml`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,17 +46,38 @@ pub(crate) trait Road: Send + Sync {
     ) -> impl Future<Output = Result<Accepted, Error>> + Send;
 }
 
-/// The service took the request. Acceptance is not processing: the service can still drop a batch, and says nothing then.
+/// How much of the body of a 2xx was read: enough to know the errors that it lists, or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ResponseBody {
+    /// Its errors are known, as a rule none.
+    #[default]
+    Read,
+    /// The body broke off or stalled before its errors were known.
+    Interrupted,
+    /// The body is longer than what is read, and its errors are not in what was.
+    TooLong,
+}
+
+/// The response to a request that the service accepted, and in which it named no error for the batch.
+///
+/// Acceptance is not processing: the service may still drop a batch later, without a word.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Accepted {
     status: StatusCode,
     rate_limit_used: Option<f64>,
+    /// The errors in the body, about some batches of the request. Delivery takes them out.
+    pub(crate) errors: Vec<ApiError>,
+    pub(crate) body: ResponseBody,
 }
 
 impl Accepted {
     pub(crate) fn new(status: StatusCode, rate_limit_used: Option<f64>) -> Self {
-        Self { status, rate_limit_used }
+        Self { status, rate_limit_used, errors: Vec::new(), body: ResponseBody::Read }
+    }
+
+    pub(crate) fn with_body(self, errors: Vec<ApiError>, body: ResponseBody) -> Self {
+        Self { errors, body, ..self }
     }
 
     /// The HTTP status, 202 by the service's documents.

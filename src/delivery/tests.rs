@@ -1,5 +1,7 @@
 //! Delivery over a road in memory, under virtual time: every batch has one fate, the right one, in time.
 
+mod partial;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

@@ -24,6 +24,9 @@ pub struct Counts {
     pub spooled: u64,
     /// In memory, not delivered so far; those on their way as well.
     pub pending: u64,
+    /// Requests (not submissions) that count as accepted by their status alone: the response body was cut off, also when the
+    /// request was repeated, or longer than 64 KiB, before it was known whether it lists errors. 0 as a rule.
+    pub unread_responses: u64,
 }
 
 impl Counts {
@@ -102,6 +105,11 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// Counts requests whose response bodies could not be read.
+    pub(super) fn add_unread_responses(&mut self, responses: u32) {
+        self.counts.unread_responses += u64::from(responses);
     }
 
     /// A submission came, in this many parts. Each part gets this ticket, and is in memory.

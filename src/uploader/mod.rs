@@ -60,7 +60,7 @@ use user::TrackedEvent;
 ///
 /// While something changes, an event of the target `mparticle::uploader` and the level debug tells `tracing` the counts, at most
 /// once a second, and at the end. With the feature `metrics`, the facade of the crate `metrics` is told the counters
-/// `mparticle_uploader_{accepted,delivered,rejected,dropped}_total` and the gauges
+/// `mparticle_uploader_{accepted,delivered,rejected,dropped,unread_responses}_total` and the gauges
 /// `mparticle_uploader_{pending,spooled,queued_batches,held_bytes}`.
 ///
 /// ```

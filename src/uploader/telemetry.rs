@@ -57,6 +57,7 @@ impl Narrator {
             dropped = counts.dropped,
             spooled = counts.spooled,
             pending = counts.pending,
+            unread_responses = counts.unread_responses,
             queued_batches,
             held_bytes,
             "counts"
@@ -81,6 +82,7 @@ impl Telemetry {
             ("mparticle_uploader_delivered_total", counts.delivered, self.told.delivered),
             ("mparticle_uploader_rejected_total", counts.rejected, self.told.rejected),
             ("mparticle_uploader_dropped_total", counts.dropped, self.told.dropped),
+            ("mparticle_uploader_unread_responses_total", counts.unread_responses, self.told.unread_responses),
         ];
         for (name, now, before) in counters {
             if now > before {

@@ -187,6 +187,7 @@ impl<R: Road + Clone + 'static> Worker<R> {
             Err(error) => (error.id(), Err(error)),
         };
         let Some(Flight { endpoint, entries, batches }) = self.under_way.remove(&id) else { return };
+        let unread_responses = outcome.as_ref().map_or(0, |outcome| outcome.unread_responses);
         let (fates, accepted, stopped) = match outcome {
             Ok(outcome) => (outcome.fates, outcome.accepted, outcome.stopped),
             // Nobody's road should panic. If one does, nothing is known of its batches, and their ids make sending safe.
@@ -202,6 +203,7 @@ impl<R: Road + Clone + 'static> Worker<R> {
         if let Some(accepted) = accepted {
             state.rate_limit_used = accepted.rate_limit_used();
         }
+        state.ledger.add_unread_responses(unread_responses);
         state.queue.landed(entries.iter().map(Entry::user));
         for ((entry, batch), fate) in entries.into_iter().zip(batches.iter()).zip(fates) {
             let Some(fate) = fate else {

@@ -95,7 +95,7 @@ impl From<Error> for Failure {
             Kind::Spool => 4,
             Kind::Invalid | Kind::Limit => 1,
             // It is about the batch, and the same again would be refused again.
-            Kind::Refused if matches!(status, Some(400 | 413 | 422)) => 1,
+            Kind::Refused if matches!(status, Some(200..300 | 400 | 413 | 422)) => 1,
             _ => 3,
         };
         Self { code, words: words(&error) }

@@ -1,0 +1,277 @@
+//! Reads `{"errors":[{"code","message"}]}` from a response body, which may be anything and may have been cut off.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+use serde_json::error::Category;
+
+use crate::types::ApiError;
+
+/// The form of a body, as far as it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Nothing, or white space alone.
+    Empty,
+    /// A whole JSON document.
+    Json,
+    /// The beginning of a JSON document.
+    CutOff,
+    /// Markup, as a sign-in page is.
+    Markup,
+    /// Something else.
+    Text,
+}
+
+/// The errors that a body lists.
+#[derive(Debug)]
+pub(super) struct ErrorList {
+    pub(super) form: Form,
+    /// Every whole entry. If the list is cut off or broken, or has another form than a list, the last one has no words: the
+    /// service refused something, and nothing says what.
+    pub(super) errors: Vec<ApiError>,
+    /// The list may be in the part of the body that is missing.
+    pub(super) may_follow: bool,
+}
+
+impl ErrorList {
+    /// Reads a body, or as much of it as came.
+    pub(super) fn parse(body: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(body);
+        let text = trim(&text);
+        let form = match text.bytes().next() {
+            None => Form::Empty,
+            Some(b'<') => Form::Markup,
+            Some(_) => match serde_json::from_str::<IgnoredAny>(text).map_err(|error| error.classify()) {
+                Ok(_) => Form::Json,
+                Err(Category::Eof) => Form::CutOff,
+                Err(_) => Form::Text,
+            },
+        };
+        let mut reader = Reader::default();
+        if text.starts_with('{') {
+            // An error ends the reading; what was read before it counts. It is about data if `errors` is of another form.
+            let read = serde_json::Deserializer::from_str(text).deserialize_map(Document(&mut reader));
+            if read.is_err_and(|error| error.is_data()) {
+                (reader.seen, reader.unfinished) = (true, true);
+            }
+        }
+        if reader.unfinished {
+            reader.errors.push(ApiError { code: String::new(), message: String::new() });
+        }
+        let may_follow = form == Form::CutOff && text.starts_with('{') && !reader.seen;
+        Self { form, errors: reader.errors, may_follow }
+    }
+
+    /// Whether a body that begins like this can hold a list of errors.
+    pub(super) fn may_begin_with(start: &[u8]) -> bool {
+        matches!(trim(&String::from_utf8_lossy(start)).bytes().next(), None | Some(b'{'))
+    }
+}
+
+/// The text without white space around it, and without a byte order mark.
+fn trim(text: &str) -> &str {
+    text.trim_start_matches('\u{FEFF}').trim_matches([' ', '\t', '\r', '\n'])
+}
+
+/// What was read before the document ended or broke.
+#[derive(Default)]
+struct Reader {
+    errors: Vec<ApiError>,
+    /// The value of a member `errors` has begun.
+    seen: bool,
+    /// That value has not come to its end, or is no list.
+    unfinished: bool,
+}
+
+/// The members of the document.
+struct Document<'a>(&'a mut Reader);
+
+impl<'de> Visitor<'de> for Document<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some(name) = members.next_key::<String>()? {
+            if name == "errors" {
+                members.next_value_seed(Errors(self.0))?;
+            } else {
+                members.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The value of `errors`: a list, or null.
+struct Errors<'a>(&'a mut Reader);
+
+impl<'de> DeserializeSeed<'de> for Errors<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+        value.deserialize_option(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Errors<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of errors")
+    }
+
+    fn visit_none<E>(self) -> Result<(), E> {
+        self.0.seen = true;
+        Ok(())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+        value.deserialize_seq(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        (self.0.seen, self.0.unfinished) = (true, true);
+        while let Some(entry) = list.next_element::<Value>()? {
+            self.0.errors.push(api_error(&entry));
+        }
+        self.0.unfinished = false;
+        Ok(())
+    }
+}
+
+/// An entry may lack either member, or be a text alone.
+fn api_error(entry: &Value) -> ApiError {
+    let text = |value: &Value| value.as_str().map(decode_entities).unwrap_or_default();
+    let message = if entry.is_string() { entry } else { &entry["message"] };
+    ApiError { code: text(&entry["code"]), message: text(message) }
+}
+
+/// Decodes HTML entities once: the service escapes the quotes of what it cites.
+fn decode_entities(text: &str) -> String {
+    let mut decoded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find('&') {
+        decoded.push_str(&rest[..start]);
+        rest = &rest[start..];
+        // The longest entity decoded here is `&#1114111;`.
+        let end = rest.bytes().take(10).position(|byte| byte == b';');
+        match end.and_then(|end| Some((decode_entity(&rest[1..end])?, end))) {
+            Some((character, end)) => {
+                decoded.push(character);
+                rest = &rest[end + 1..];
+            }
+            None => {
+                decoded.push('&');
+                rest = &rest[1..];
+            }
+        }
+    }
+    decoded.push_str(rest);
+    decoded
+}
+
+fn decode_entity(name: &str) -> Option<char> {
+    Some(match name {
+        "quot" => '"',
+        "apos" => '\'',
+        "amp" => '&',
+        "lt" => '<',
+        "gt" => '>',
+        "nbsp" => '\u{A0}',
+        _ => {
+            let number = name.strip_prefix('#')?;
+            let code = match number.strip_prefix(['x', 'X']) {
+                Some(hexadecimal) => u32::from_str_radix(hexadecimal, 16),
+                None => number.parse(),
+            };
+            char::from_u32(code.ok()?)?
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_body_has_its_form_and_its_errors() {
+        // The body, its form, the errors as code and message, and whether they may follow.
+        type Row<'a> = (&'a str, Form, &'a [(&'a str, &'a str)], bool);
+        const NONE: (&str, &str) = ("", "");
+        let table: [Row<'_>; 40] = [
+            ("", Form::Empty, &[], false),
+            (" \r\n", Form::Empty, &[], false),
+            ("\u{FEFF}", Form::Empty, &[], false),
+            ("{}", Form::Json, &[], false),
+            ("null", Form::Json, &[], false),
+            ("[]", Form::Json, &[], false),
+            (r#""accepted""#, Form::Json, &[], false),
+            (r#"[{"errors":[{"code":"A"}]}]"#, Form::Json, &[], false),
+            ("<html>", Form::Markup, &[], false),
+            ("\u{FEFF}\n <!doctype html>", Form::Markup, &[], false),
+            ("ok", Form::Text, &[], false),
+            ("{oops", Form::Text, &[], false),
+            ("[1,2", Form::CutOff, &[], false),
+            ("\"half", Form::CutOff, &[], false),
+            ("{", Form::CutOff, &[], true),
+            (r#"{"a":1,"err"#, Form::CutOff, &[], true),
+            (r#"{"errors""#, Form::CutOff, &[], true),
+            (r#"{"errors":"#, Form::CutOff, &[], true),
+            (r#"{"errors":nul"#, Form::CutOff, &[], true),
+            (r#"{"errors":null"#, Form::CutOff, &[], false),
+            (r#"{"errors":null}"#, Form::Json, &[], false),
+            (r#"{"errors":[]}"#, Form::Json, &[], false),
+            ("\u{FEFF}{\"errors\":[]}", Form::Json, &[], false),
+            (r#"{"errors":[],"more":"#, Form::CutOff, &[], false),
+            (r#"{"errors":["#, Form::CutOff, &[NONE], false),
+            (r#"{"errors":[{"#, Form::CutOff, &[NONE], false),
+            (r#"{"errors":[{"code":"A","message":"b"}"#, Form::CutOff, &[("A", "b"), NONE], false),
+            (r#"{"errors":[{"code":"A","message":"b"},{"code":"#, Form::CutOff, &[("A", "b"), NONE], false),
+            (r#"{"errors":[{"code":"A","message":"b"},oops"#, Form::Text, &[("A", "b"), NONE], false),
+            (r#"{"errors":[{"code":"A","message":"b"}],oops"#, Form::Text, &[("A", "b")], false),
+            (r#"{"errors":[{"code":"A","message":"b"}],"x":"#, Form::CutOff, &[("A", "b")], false),
+            (r#"{"errors":[{"code":"A"},{"message":"b"}]}"#, Form::Json, &[("A", ""), ("", "b")], false),
+            (r#"{"errors":[{"code":"A","message":"b","more":1}],"x":1}"#, Form::Json, &[("A", "b")], false),
+            (r#"{"errors":[1,null,{},{"code":2}]}"#, Form::Json, &[NONE; 4], false),
+            (r#"{"errors":["b",["c"]]}"#, Form::Json, &[("", "b"), NONE], false),
+            (r#"{"errors":{}}"#, Form::Json, &[NONE], false),
+            (r#"{"errors":{"code":"A"}}"#, Form::Json, &[NONE], false),
+            (r#"{"errors":"no"}"#, Form::Json, &[NONE], false),
+            (r#"{"errors":true}"#, Form::Json, &[NONE], false),
+            (r#"{"errors":[{"code":"A"}],"errors":[{"code":"B"}]}"#, Form::Json, &[("A", ""), ("B", "")], false),
+        ];
+        for (body, form, errors, may_follow) in table {
+            let list = ErrorList::parse(body.as_bytes());
+            let read: Vec<_> = list.errors.iter().map(|error| (error.code.as_str(), error.message.as_str())).collect();
+            assert_eq!((list.form, &read[..], list.may_follow), (form, errors, may_follow), "{body}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf_8_leave_the_other_errors_readable() {
+        let list = ErrorList::parse(b"{\"errors\":[{\"message\":\"caf\xE9\"},{\"message\":\"b\"}]}");
+        assert_eq!(list.errors.len(), 2);
+        assert_eq!(list.errors[0].message, "caf\u{FFFD}");
+        let deep = format!(r#"{{"errors":[{{"code":"A"}},{}"#, "[".repeat(10_000));
+        assert_eq!(ErrorList::parse(deep.as_bytes()).errors.len(), 2);
+    }
+
+    #[test]
+    fn entities_are_decoded_once() {
+        let table = [
+            ("&quot;no-guid&quot; to type 'System.Guid'", "\"no-guid\" to type 'System.Guid'"),
+            ("&amp;quot;", "&quot;"),
+            ("&#39;[1]&#x27; &lt;&gt;", "'[1]' <>"),
+            ("a & b &; &unknown; &#xFFFFFFFF; &#;&#x;", "a & b &; &unknown; &#xFFFFFFFF; &#;&#x;"),
+            ("&&quot;é&", "&\"é&"),
+            ("&é;", "&é;"),
+        ];
+        for (text, decoded) in table {
+            assert_eq!(decode_entities(text), decoded);
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Finds the batch of a bulk request that a message of the service is about.
+//!
+//! The service names a batch by an index that begins a path (`Path '[1].device_info.…`), or by a position in the body
+//! (`line 1, position 648`), or not at all. A batch that is named wrongly would be rejected in the place of another, so
+//! whatever is in doubt names none: the batches are then found by bisecting.
+
+use crate::seal::SealedBatch;
+
+/// A place in a body, counted in bytes and in UTF-16 units.
+#[derive(Clone, Copy, Debug, Default)]
+struct Offset {
+    bytes: usize,
+    units: usize,
+}
+
+impl Offset {
+    fn advance(&mut self, text: &[u8]) {
+        self.bytes += text.len();
+        // Each character begins with one byte that continues none, and one of four bytes has two units.
+        self.units +=
+            text.iter().map(|byte| usize::from(byte & 0xC0 != 0x80) + usize::from(*byte >= 0xF0)).sum::<usize>();
+    }
+}
+
+/// Where each batch stands in the body of a bulk request.
+pub(super) struct Layout {
+    /// The start and the end of each batch.
+    batches: Vec<(Offset, Offset)>,
+    /// The start of each line. Batches that came as JSON may hold line breaks.
+    lines: Vec<Offset>,
+}
+
+impl Layout {
+    /// The layout of the body that these batches were sent in: `[`, the batches joined by `,`, and `]`.
+    pub(super) fn of(batches: &[&SealedBatch]) -> Self {
+        let mut offset = Offset::default();
+        let mut lines = vec![offset];
+        let mut places = Vec::with_capacity(batches.len());
+        for batch in batches {
+            // The bracket before the first one, or the comma before another one.
+            offset.advance(b",");
+            let start = offset;
+            let mut rest: &[u8] = batch.json();
+            while let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+                let length = if rest[end..].starts_with(b"\r\n") { end + 2 } else { end + 1 };
+                offset.advance(&rest[..length]);
+                lines.push(offset);
+                rest = &rest[length..];
+            }
+            offset.advance(rest);
+            places.push((start, offset));
+        }
+        Self { batches: places, lines }
+    }
+
+    /// Returns the index of the batch that a message names.
+    pub(super) fn named_by(&self, message: &str) -> Option<usize> {
+        match unanimous(paths(message)) {
+            Some(Some(index)) => Some(index).filter(|index| *index < self.batches.len()),
+            // What is quoted from a batch can look like another path.
+            None if paths(message).next().is_some() => None,
+            _ => unanimous(positions(message).map(|(line, position)| self.at(line, position))).flatten(),
+        }
+    }
+
+    /// Returns the batch that the character before this position lies in, if counting bytes does not give another one.
+    fn at(&self, line: usize, position: usize) -> Option<usize> {
+        let start = self.lines.get(line.checked_sub(1)?)?;
+        let before = position.checked_sub(1)?;
+        let by_units = self.find(start.units.checked_add(before)?, |offset| offset.units);
+        let by_bytes = self.find(start.bytes.checked_add(before)?, |offset| offset.bytes);
+        by_units.filter(|_| by_units == by_bytes)
+    }
+
+    fn find(&self, place: usize, unit: impl Fn(&Offset) -> usize) -> Option<usize> {
+        let index = self.batches.partition_point(|(_, end)| unit(end) <= place);
+        self.batches.get(index).filter(|(start, _)| unit(start) <= place)?;
+        Some(index)
+    }
+}
+
+/// The index at the beginning of each path in a message; `None` for a path that begins otherwise.
+fn paths(message: &str) -> impl Iterator<Item = Option<usize>> {
+    message.match_indices("Path").filter_map(|(place, word)| {
+        if message[..place].ends_with(char::is_alphanumeric) {
+            return None;
+        }
+        let rest = message[place + word.len()..].trim_start_matches([':', ' ']);
+        let path = rest.strip_prefix(['\'', '"']).unwrap_or(rest);
+        let path = path.strip_prefix('$').unwrap_or(path);
+        match path.strip_prefix('[').map(number) {
+            Some(Some((index, after))) if after.starts_with(']') => Some(Some(index)),
+            // A path that is not quoted is a word like any other.
+            _ => (path.len() < rest.len()).then_some(None),
+        }
+    })
+}
+
+/// The line and the position of each place in a message, both counted from 1.
+fn positions(message: &str) -> impl Iterator<Item = (usize, usize)> {
+    message.match_indices("position ").filter_map(|(place, word)| {
+        let (position, _) = number(&message[place + word.len()..])?;
+        let before = message[..place].trim_end_matches([',', ' ']);
+        let words = before.trim_end_matches(|c: char| c.is_ascii_digit());
+        let line = number(&before[words.len()..]).filter(|_| words.ends_with("line "));
+        Some((line.map_or(1, |(line, _)| line), position))
+    })
+}
+
+/// The number that a text begins with, and the rest of the text. One that is too large is as good as the greatest.
+fn number(text: &str) -> Option<(usize, &str)> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, rest) = text.split_at(digits);
+    (digits > 0).then(|| (number.parse().unwrap_or(usize::MAX), rest))
+}
+
+/// The one value that all of them are.
+fn unanimous<T: PartialEq>(mut values: impl Iterator<Item = T>) -> Option<T> {
+    let first = values.next()?;
+    values.all(|value| value == first).then_some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batches(texts: &[&str]) -> Vec<SealedBatch> {
+        let batch = |text: &&str| {
+            let json = format!(r#"{{"source_request_id":"a","user_attributes":{{"name":"{text}"}}}}"#);
+            SealedBatch::from_json(json).expect("a batch")
+        };
+        texts.iter().map(batch).collect()
+    }
+
+    #[test]
+    fn an_index_that_begins_a_path_names_a_batch() {
+        let batches = batches(&["a", "b", "c"]);
+        let layout = Layout::of(&batches.iter().collect::<Vec<_>>());
+        let table = [
+            ("Error converting value \"x\". Path '[1].device_info.ios_advertising_id', line 1, position 5.", Some(1)),
+            ("Path '[0]', line 1, position 90.", Some(0)),
+            ("Path '[2].events[1].data', line 1, position 3", Some(2)),
+            ("Path \"[2].events\"", Some(2)),
+            (
+                "The JSON value could not be converted. Path: $[1].mpid | LineNumber: 0 | BytePositionInLine: 152.",
+                Some(1),
+            ),
+            ("Path [1].events", Some(1)),
+            // Outside of the request: nothing is named, and the position does not help.
+            ("Path '[3].events', line 1, position 5.", None),
+            ("Path '[99999999999999999999999].events', line 1, position 5.", None),
+            // Words that are quoted from a batch.
+            ("Error converting value \"Path '[0]'\". Path '[1].mpid', line 1, position 5.", None),
+            ("Error converting value \"Path '[1]'\". Path '[1].mpid', line 1, position 5.", Some(1)),
+            ("Error converting value \"Path '[0]'\". Path 'mpid', line 1, position 5.", None),
+            ("Path is required", None),
+            ("XPath '[1]'", None),
+            ("Path '[1", None),
+            ("Path 'events[1].data'", None),
+            ("events[1] is wrong", None),
+            ("Invalid event batch.", None),
+            ("", None),
+        ];
+        for (message, named) in table {
+            assert_eq!(layout.named_by(message), named, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_position_names_the_batch_of_the_character_before_it() {
+        let batches = batches(&["", "", ""]);
+        let layout = Layout::of(&batches.iter().collect::<Vec<_>>());
+        let length = batches[0].len();
+        let table = [
+            (0, None),
+            // The bracket, the first batch, the comma, the second batch.
+            (1, None),
+            (2, Some(0)),
+            (length + 1, Some(0)),
+            (length + 2, None),
+            (length + 3, Some(1)),
+            (2 * length + 2, Some(1)),
+            (3 * length + 3, Some(2)),
+            (3 * length + 4, None),
+            (usize::MAX, None),
+        ];
+        for (position, named) in table {
+            let message = format!("Unexpected token. Path 'data.custom_attributes', line 1, position {position}.");
+            assert_eq!(layout.named_by(&message), named, "{message}");
+            assert_eq!(layout.named_by(&format!("at position {position}")), named);
+        }
+        assert_eq!(layout.named_by("line 2, position 5"), None);
+        assert_eq!(layout.named_by("line 0, position 5"), None);
+        assert_eq!(layout.named_by(&format!("line 1, position 5, and line 1, position {}", length + 5)), None);
+        assert_eq!(layout.named_by("line 1, position 5, and line 1, position 6"), Some(0));
+    }
+
+    #[test]
+    fn positions_count_utf_16_units_and_a_batch_that_bytes_would_not_name_is_not_named() {
+        let texts = ["é".repeat(30), "😀".repeat(30), "a".repeat(200)];
+        let batches = batches(&texts.each_ref().map(String::as_str));
+        let layout = Layout::of(&batches.iter().collect::<Vec<_>>());
+        // The batch of each byte, and of each unit.
+        let (mut bytes, mut units) = (vec![None], vec![None]);
+        for (index, batch) in batches.iter().enumerate() {
+            for character in std::str::from_utf8(batch.json()).expect("text").chars() {
+                bytes.extend([Some(index)].repeat(character.len_utf8()));
+                units.extend([Some(index)].repeat(character.len_utf16()));
+            }
+            bytes.push(None);
+            units.push(None);
+        }
+        let mut named = [0; 3];
+        for (position, unit) in (1..).zip(&units) {
+            let expected = unit.filter(|_| *unit == bytes[position - 1]);
+            assert_eq!(layout.named_by(&format!("line 1, position {position}")), expected, "{position}");
+            if let Some(index) = expected {
+                named[index] += 1;
+            }
+        }
+        assert!(named.iter().all(|count| *count > 0) && named.iter().sum::<usize>() < units.len() - 4, "{named:?}");
+    }
+
+    #[test]
+    fn lines_are_counted_where_a_batch_has_several() {
+        let json = "{\n\"source_request_id\": \"a\",\r\n\"mpid\": 1}";
+        let batch = SealedBatch::from_json(json).expect("a batch");
+        let batches = [&batch, &batch];
+        let layout = Layout::of(&batches);
+        for (line, position, named) in [
+            (1, 2, Some(0)),
+            (2, 1, Some(0)),
+            (3, 10, Some(0)),
+            (3, 11, None),
+            (3, 12, Some(1)),
+            (4, 3, Some(1)),
+            (5, 10, Some(1)),
+            (6, 1, None),
+        ] {
+            assert_eq!(layout.named_by(&format!("line {line}, position {position}")), named, "{line}:{position}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Responses of 202 that list errors: the batches that they are about are rejected, and all others are delivered.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::super::memory::{Request, accepted_but, accepted_unread};
+use super::*;
+
+/// How the service tells which batch an error is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Naming {
+    Index,
+    Position,
+    /// An index and a position that contradict each other: the index is right.
+    Both,
+    Nothing,
+}
+
+/// The body of a request, and the range of each batch in it.
+fn body(request: &Request) -> (String, Vec<std::ops::Range<usize>>) {
+    let mut body = "[".to_owned();
+    let mut ranges = Vec::new();
+    for batch in &request.batches {
+        let text = std::str::from_utf8(batch.json()).expect("text");
+        ranges.push(body.len()..body.len() + text.len());
+        body.push_str(text);
+        body.push(',');
+    }
+    (body, ranges)
+}
+
+/// An error about the batch of this index.
+fn message(request: &Request, index: usize, naming: Naming) -> String {
+    let id = &request.ids[index];
+    let (body, ranges) = body(request);
+    // The end of the batch's last character, in UTF-16 units.
+    let position = |index: usize| body[..ranges[index].end].encode_utf16().count();
+    match naming {
+        Naming::Index => format!("batch {id} is bad. Path '[{index}].device_info'"),
+        Naming::Position => {
+            format!("batch {id} is bad. Path 'data.custom_attributes.x', line 1, position {}.", position(index))
+        }
+        Naming::Both => {
+            let other = (index + 1) % ranges.len();
+            format!("batch {id} is bad. Path '[{index}].device_info', line 1, position {}.", position(other))
+        }
+        Naming::Nothing => format!("batch {id} is bad"),
+    }
+}
+
+/// Batches of these users in turn, each with an attribute of this text.
+fn batches_with(texts: &[String], users: usize) -> Vec<SealedBatch> {
+    let json = |(place, text): (usize, &String)| {
+        let user = place % users;
+        format!(r#"{{"source_request_id":"{place}","mpid":{user},"user_attributes":{{"name":"{text}"}}}}"#)
+    };
+    texts.iter().enumerate().map(|text| SealedBatch::from_json(json(text)).expect("a batch")).collect()
+}
+
+fn words(outcome: &Outcome, place: usize) -> Vec<&str> {
+    let Some(Fate::Rejected(error)) = &outcome.fates[place] else { unreachable!("{place} is rejected") };
+    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Refused, false));
+    error.api_errors().iter().map(|error| error.message.as_str()).collect()
+}
+
+async fn deliver(road: &Memory, batches: &[SealedBatch]) -> Outcome {
+    courier(road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, batches).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_named_batch_is_rejected_with_the_words_of_all_errors_that_name_it() {
+    let road = Memory::answering(|request| {
+        let about = |index, naming| message(request, index, naming);
+        accepted_but([about(1, Naming::Index), about(3, Naming::Position), about(1, Naming::Position)])
+    });
+    let outcome = deliver(&road, &batches(5, 5)).await;
+    assert_eq!((rejected(&outcome), delivered(&outcome), outcome.requests), (vec![1, 3], vec![0, 2, 4], 1));
+    assert_eq!((words(&outcome, 1).len(), words(&outcome, 3).len()), (2, 1));
+    let Some(Fate::Rejected(error)) = &outcome.fates[1] else { unreachable!() };
+    assert_eq!((error.status(), error.attempts()), (Some(StatusCode::ACCEPTED), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_names_no_batch_is_found_by_bisecting() {
+    for bad in [0, 1, 49, 98, 99] {
+        let road = Memory::answering(move |request| {
+            let index = request.ids.iter().position(|id| *id == bad.to_string());
+            index.map_or_else(accepted, |index| accepted_but([message(request, index, Naming::Nothing)]))
+        });
+        let outcome = deliver(&road, &batches(100, 100)).await;
+        assert_eq!((rejected(&outcome), delivered(&outcome).len()), (vec![bad], 99));
+        assert_eq!(words(&outcome, bad), [format!("batch {bad} is bad")]);
+        assert!(outcome.requests <= 15, "{} requests", outcome.requests);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_left_beside_named_ones_is_sent_again_alone() {
+    let road = Memory::answering(|request| match request.number {
+        0 => accepted_but([message(request, 0, Naming::Index), "Invalid event batch.".to_owned()]),
+        _ => accepted(),
+    });
+    let outcome = deliver(&road, &batches(2, 2)).await;
+    assert_eq!((rejected(&outcome), delivered(&outcome), outcome.requests), (vec![0], vec![1], 2));
+    assert_eq!(road.requests()[1].ids, ["1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_alone_in_a_request_is_rejected_by_any_error() {
+    for naming in [Naming::Index, Naming::Position, Naming::Nothing] {
+        for endpoint in [Endpoint::Events, Endpoint::BulkEvents, Endpoint::HistoricalEvents] {
+            let road = Memory::answering(move |request| accepted_but([message(request, 0, naming)]));
+            let outcome = courier(&road, RetryPolicy::new()).deliver(endpoint, &batches(1, 1)).await;
+            assert_eq!((rejected(&outcome), outcome.requests), (vec![0], 1), "{naming:?}");
+        }
+    }
+    // Also one that names a batch that is not there.
+    let road = Memory::answering(|_| accepted_but(["Path '[7].mpid'".to_owned()]));
+    assert_eq!(rejected(&deliver(&road, &batches(1, 1)).await), [0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_everything_is_refused_without_names_each_batch_costs_little_more_than_one_request() {
+    let road = Memory::answering(|_| accepted_but(["Invalid event batch.".to_owned()]));
+    let outcome = deliver(&road, &batches(200, 200)).await;
+    assert_eq!(rejected(&outcome).len(), 200);
+    assert!(outcome.requests <= 200 + MOST_REFUSALS, "{} requests", outcome.requests);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_that_cannot_be_read_is_asked_for_twice_more_and_then_its_status_decides() {
+    for (readable, requests, unread) in [(Some(1), 2, 0), (Some(2), 3, 0), (None, 3, 1)] {
+        let road = Memory::answering(move |request| match readable {
+            Some(readable) if request.number >= readable => accepted(),
+            _ => accepted_unread(ResponseBody::Interrupted),
+        });
+        let outcome = deliver(&road, &batches(3, 3)).await;
+        assert_eq!((delivered(&outcome).len(), outcome.requests, outcome.unread_responses), (3, requests, unread));
+        assert!(road.requests().iter().all(|request| request.ids == ["0", "1", "2"]), "the ids never change");
+    }
+    // A body that is too long would be too long again.
+    let road = Memory::answering(|_| accepted_unread(ResponseBody::TooLong));
+    let outcome = deliver(&road, &batches(3, 3)).await;
+    assert_eq!((delivered(&outcome).len(), outcome.requests, outcome.unread_responses), (3, 1, 1));
+    // Where nothing may be sent again, nothing is claimed.
+    let road = Memory::answering(|_| accepted_unread(ResponseBody::Interrupted));
+    let outcome = courier(&road, RetryPolicy::never()).deliver(Endpoint::BulkEvents, &batches(3, 3)).await;
+    assert_eq!((unsent(&outcome).len(), outcome.requests), (3, 1));
+    assert_eq!(outcome.stopped.expect("an error").kind(), ErrorKind::Interrupted);
+}
+
+fn naming() -> impl Strategy<Value = Naming> {
+    prop::sample::select(vec![Naming::Index, Naming::Position, Naming::Both, Naming::Nothing])
+}
+
+/// Text of one, two, three and four bytes a character, which UTF-16 counts otherwise.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![3 => "[a-z]{0,20}", 1 => "[é€😀]{1,40}"]
+}
+
+proptest! {
+    #[test]
+    fn exactly_what_the_service_accepted_is_delivered_and_the_rest_is_rejected_with_its_words(
+        texts in vec(text(), 0..250),
+        users in 1..40_usize,
+        bad in vec(any::<prop::sample::Index>(), 0..60),
+        namings in vec(naming(), 1..20),
+        all_bad_is_400 in any::<bool>(),
+        troubled in vec(prop_oneof![6 => Just(0), 1 => Just(1), 1 => Just(2)], 1..10),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let sent = batches_with(&texts, users);
+        let bad: HashSet<usize> = bad.iter().filter(|_| !sent.is_empty()).map(|index| index.index(sent.len())).collect();
+        let service_bad = bad.clone();
+        let stored: Arc<Mutex<Vec<usize>>> = Arc::default();
+        let storage = Arc::clone(&stored);
+        let in_trouble = Mutex::new(false);
+        let repeated: Arc<AtomicU32> = Arc::default();
+        let repeats = Arc::clone(&repeated);
+        let road = Memory::answering(move |request| {
+            let mut in_trouble = in_trouble.lock().expect("a state");
+            let trouble = troubled[request.number % troubled.len()];
+            *in_trouble = trouble > 0 && !*in_trouble;
+            repeats.fetch_add(u32::from(*in_trouble), Ordering::Relaxed);
+            if *in_trouble && trouble == 1 {
+                return refused(503);
+            }
+            let places: Vec<usize> = request.ids.iter().map(|id| id.parse().expect("a place")).collect();
+            let mut storage = storage.lock().expect("a storage");
+            for place in &places {
+                // A repeat is dropped by its id.
+                if !service_bad.contains(place) && !storage.contains(place) {
+                    storage.push(*place);
+                }
+            }
+            let errors: Vec<String> = (0..places.len())
+                .filter(|index| service_bad.contains(&places[*index]))
+                .map(|index| message(request, index, namings[(request.number + index) % namings.len()]))
+                .collect();
+            match errors.len() {
+                _ if *in_trouble => accepted_unread(ResponseBody::Interrupted),
+                0 => accepted(),
+                count if count == places.len() && all_bad_is_400 => refused(400),
+                _ => accepted_but(errors),
+            }
+        });
+        let outcome = runtime.expect("a runtime").block_on(deliver(&road, &sent));
+
+        let good: Vec<usize> = (0..sent.len()).filter(|place| !bad.contains(place)).collect();
+        prop_assert_eq!(&delivered(&outcome), &good);
+        prop_assert_eq!(rejected(&outcome).len(), bad.len());
+        for place in rejected(&outcome) {
+            let words = words(&outcome, place);
+            let is_about = |words: &&str| words.starts_with(&format!("batch {place} is bad")) || *words == "no to 400";
+            prop_assert!(!words.is_empty() && words.iter().all(is_about), "{}: {:?}", place, words);
+        }
+        let stored = stored.lock().expect("a storage");
+        for user in 0..users {
+            prop_assert!(stored.iter().filter(|place| **place % users == user).is_sorted());
+        }
+        // What has to be sent again for want of a response does not count.
+        let requests = outcome.requests - repeated.load(Ordering::Relaxed);
+        let most = 2 * u32::try_from(sent.len()).expect("few") + MOST_REFUSALS;
+        prop_assert!(requests <= most, "{} requests", requests);
+    }
+}
