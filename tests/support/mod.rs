@@ -7,6 +7,7 @@ pub mod killed;
 pub mod peer;
 pub mod process;
 pub mod raw;
+pub mod responses;
 pub mod values;
 
 use mparticle::contract::{Severity, Violation};

@@ -1,0 +1,121 @@
+//! Each kind of 2xx over a real socket, and what becomes of every batch: by the client, and by the uploader.
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use mparticle::{Client, ErrorKind, Fate, RetryPolicy, Uploader};
+use support::builder;
+use support::responses::{Result, Row, batches, table};
+
+fn client(url: String) -> Client {
+    builder(url).retry(RetryPolicy::new().base(Duration::from_millis(1))).build().expect("a client")
+}
+
+/// Runs a check for each row, all at once: some take their time.
+async fn each_row<F: Future<Output = ()> + Send + 'static>(check: impl Fn(Row) -> F) {
+    let running: Vec<_> = table().into_iter().map(|row| (row.name, tokio::spawn(check(row)))).collect();
+    for (name, row) in running {
+        row.await.unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upload_accepts_or_refuses_the_batch() {
+    each_row(async |row: Row| {
+        let peer = row.serve();
+        let result = client(peer.url()).upload(batches().remove(0)).await;
+        assert_eq!(result.is_ok(), row.alone, "{}: {result:?}", row.name);
+        let Err(error) = result else { return };
+        assert!(!error.is_retryable(), "{}", row.name);
+        assert_eq!(error.unsent(), &batches()[..1], "{}", row.name);
+        assert_eq!(error.status().expect(row.name).as_str(), &row.status[..3]);
+        match row.bulk {
+            Result::Rejected(_) => assert_eq!(error.kind(), ErrorKind::Refused, "{}", row.name),
+            Result::Stopped(named) => {
+                assert_eq!(error.kind(), ErrorKind::UnexpectedResponse, "{}", row.name);
+                assert!(error.to_string().contains(named), "{}: {error}", row.name);
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upload_bulk_reports_each_batch() {
+    each_row(async |row: Row| {
+        let peer = row.serve();
+        let result = client(peer.url()).upload_bulk(batches()).await;
+        match (row.bulk, result) {
+            (Result::Rejected(expected), Ok(report)) => {
+                let rejected: Vec<_> = report.rejected().iter().map(|rejected| rejected.index()).collect();
+                assert_eq!((&rejected[..], report.delivered()), (expected, 3 - expected.len()), "{}", row.name);
+                assert_eq!(u64::from(report.unread_responses()), row.unread, "{}", row.name);
+                for rejected in report.rejected() {
+                    let error = rejected.error();
+                    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Refused, false), "{}", row.name);
+                    assert!(!error.api_errors().is_empty(), "{}: with the service's words", row.name);
+                }
+            }
+            (Result::Stopped(named), Err(error)) => {
+                assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::UnexpectedResponse, 3), "{}", row.name);
+                assert!(error.to_string().contains(named), "{}: {error}", row.name);
+                assert_eq!(peer.requests().len(), 1, "{}", row.name);
+            }
+            (expected, result) => panic!("{}: {expected:?}, and not {result:?}", row.name),
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_uploader_tells_the_end_of_each_batch_or_keeps_everything() {
+    each_row(async |row: Row| {
+        let peer = row.serve();
+        let ends: Arc<Mutex<Vec<(String, bool)>>> = Arc::default();
+        let told = Arc::clone(&ends);
+        let uploader = Uploader::builder(client(peer.url()))
+            .linger(Duration::from_secs(60))
+            .on_outcome(move |outcome| {
+                let delivered = matches!(outcome.fate(), Fate::Delivered);
+                told.lock().expect("ends").push((outcome.batch().source_request_id().to_owned(), delivered));
+            })
+            .start()
+            .expect("an uploader");
+        batches().into_iter().for_each(|batch| uploader.try_send(batch).expect("room"));
+        let counts = uploader.shutdown(Duration::from_secs(60)).await;
+        let mut ends = ends.lock().expect("ends").clone();
+        ends.sort_unstable();
+        match row.bulk {
+            Result::Rejected(rejected) => {
+                let expected: Vec<_> = (0..3).map(|n| (format!("id-{n}"), !rejected.contains(&n))).collect();
+                assert_eq!(ends, expected, "{}", row.name);
+                assert_eq!((counts.rejected, counts.pending), (rejected.len() as u64, 0), "{}", row.name);
+                assert_eq!(counts.unread_responses, row.unread, "{}", row.name);
+            }
+            Result::Stopped(named) => {
+                assert_eq!((counts.delivered, counts.pending, ends.len()), (0, 3, 0), "{}", row.name);
+                let error = uploader.stopped().expect(row.name);
+                assert_eq!(error.kind(), ErrorKind::UnexpectedResponse, "{}", row.name);
+                assert!(error.to_string().contains(named), "{}: {error}", row.name);
+                assert_eq!(uploader.take_unsent(), batches(), "{}", row.name);
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_redirect_that_was_followed_is_not_the_service() {
+    let portal = support::peer::Peer::answering(
+        "HTTP/1.1 202 Accepted\r\ncontent-type: text/plain\r\ncontent-length: 0\r\n\r\n",
+    );
+    let location = portal.url();
+    let answer = format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {location}/\r\ncontent-length: 0\r\n\r\n");
+    let peer = support::peer::Peer::answering(answer);
+    let client = builder(peer.url()).http_client(|| reqwest::Client::builder().build()).build().expect("a client");
+    let error = client.upload(batches().remove(0)).await.expect_err("a redirect");
+    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::UnexpectedResponse, false));
+    assert!(error.to_string().contains("202 text/plain"), "{error}");
+}
