@@ -8,15 +8,20 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use mparticle::RetryPolicy;
-use mparticle::mock::{self, Fault, MockServer};
+use mparticle::mock::{self, Fault, MockServer, Naming};
+use serde_json::{Value, json};
 use support::raw::{Exchange, exchange};
 
 /// Sends one batch on a raw socket and reads until the end, or for half a second without a byte.
 fn send(server: &MockServer) -> Exchange {
-    let body = r#"{"environment":"development","mpid":1}"#;
+    post(server, "/events", r#"{"environment":"development","mpid":1}"#)
+}
+
+/// Sends a body to a path, likewise.
+fn post(server: &MockServer, path: &str, body: &str) -> Exchange {
     let pair = BASE64_STANDARD.encode(format!("{}:{}", mock::KEY, mock::SECRET));
     let head = format!(
-        "POST /events HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Basic {pair}\r\n\
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Basic {pair}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
@@ -115,4 +120,121 @@ async fn a_client_that_sends_again_after_a_lost_answer_is_not_counted_twice() {
     let client = support::builder(server.url()).retry(RetryPolicy::default()).build().expect("a client");
     client.upload(support::batch()).await.expect("accepted at the second attempt");
     assert_eq!((server.counts().batches, server.counts().duplicates), (1, 1));
+}
+
+/// Three batches of which the middle one is not ASCII, as they are sent, and where the last character of each is, in UTF-16 units.
+const THREE: &str = r#"[{"environment":"development","mpid":1}, {"environment":"development","partner_identity":"zoë😀"}, {"environment":"development","mpid":3}]"#;
+const ENDS: [usize; 3] = [39, 97, 137];
+
+/// The messages in the body of a response.
+fn messages(response: &Exchange) -> Vec<String> {
+    let text = response.text();
+    let (_, body) = text.split_once("\r\n\r\n").expect("a head");
+    let body: Value = serde_json::from_str(body).expect("JSON");
+    let errors = body["errors"].as_array().expect("errors");
+    assert!(errors.iter().all(|error| error["code"] == "BAD_REQUEST"), "{body}");
+    errors.iter().map(|error| error["message"].as_str().expect("text").to_owned()).collect()
+}
+
+fn mpids(server: &MockServer) -> Vec<Value> {
+    server.batches().into_iter().map(|mut batch| batch["mpid"].take()).collect()
+}
+
+#[test]
+fn positions_in_these_tests_are_those_of_the_closing_braces() {
+    let units: Vec<_> = THREE.encode_utf16().collect();
+    let braces: Vec<_> = (1..=units.len()).filter(|position| units[position - 1] == u16::from(b'}')).collect();
+    assert_eq!(braces, ENDS);
+}
+
+#[test]
+fn a_partial_response_names_its_batches_and_stores_the_others() {
+    let error = "Error converting value &quot;a fault that was asked for&quot; to type 'System.Guid'.";
+    let indexed = |index: usize| format!("{error} Path '[{index}].mp_deviceid', line 1, position {}.", ENDS[index]);
+    let by_position = |index: usize| format!("{error} Path 'mp_deviceid', line 1, position {}.", ENDS[index]);
+    let table = [
+        (Fault::partial([1], Naming::Index), vec![indexed(1)], vec![json!(1), json!(3)]),
+        (Fault::partial([2, 0], Naming::Index), vec![indexed(0), indexed(2)], vec![Value::Null]),
+        (Fault::partial([2], Naming::Position), vec![by_position(2)], vec![json!(1), Value::Null]),
+        (Fault::partial([1], Naming::None), vec!["Invalid event batch.".to_owned()], vec![json!(1), json!(3)]),
+        (Fault::partial([2, 3, 99], Naming::Index), vec![indexed(2)], vec![json!(1), Value::Null]),
+        (Fault::partial([0, 1, 2], Naming::None), vec!["Invalid event batch.".to_owned(); 3], vec![]),
+    ];
+    for path in ["/bulkevents", "/v2/bulkevents"] {
+        for (fault, expected, stored) in table.clone() {
+            let server = MockServer::builder().script([fault.clone()]).start_blocking();
+            let response = post(&server, path, THREE);
+            assert!(response.text().starts_with("HTTP/1.1 202"), "{fault}: {}", response.text());
+            assert!(response.text().contains("content-type: application/json"), "{fault}");
+            assert_eq!((messages(&response), mpids(&server)), (expected, stored.clone()), "{fault}");
+            let counts = server.counts();
+            let (batches, refused) = (stored.len() as u64, 3 - stored.len() as u64);
+            assert_eq!((counts.batches, counts.refused_batches, counts.refused), (batches, refused, 0), "{fault}");
+        }
+    }
+}
+
+#[test]
+fn a_partial_response_to_one_event_batch_refuses_it() {
+    let server = MockServer::builder().script([Fault::partial([0], Naming::Index)]).start_blocking();
+    let response = send(&server);
+    assert!(response.text().starts_with("HTTP/1.1 202"), "{}", response.text());
+    assert!(messages(&response)[0].ends_with(" Path 'mp_deviceid', line 1, position 38."), "{:?}", messages(&response));
+    assert_eq!((server.batches().len(), server.requests()[0].refused.clone()), (0, vec![0]));
+}
+
+#[test]
+fn a_partial_response_without_a_batch_to_name_is_the_usual_one() {
+    let server = MockServer::builder().chance(1.0, Fault::partial([3, 7], Naming::Index)).start_blocking();
+    let response = post(&server, "/bulkevents", THREE);
+    assert!(
+        response.text().starts_with("HTTP/1.1 202") && response.text().ends_with("\r\n\r\n"),
+        "{}",
+        response.text()
+    );
+    assert_eq!(server.batches().len(), 3);
+    assert!(post(&server, "/bulkevents", "{}").text().starts_with("HTTP/1.1 400"));
+    assert!(post(&server, "/bulkevents", "[").text().starts_with("HTTP/1.1 400"));
+    assert_eq!(server.batches().len(), 3);
+}
+
+#[test]
+fn a_partial_response_names_batches_that_break_the_document_as_well() {
+    let fault = Fault::partial([0], Naming::None);
+    let server = MockServer::builder().script([fault.clone(), fault.clone(), fault]).start_blocking();
+    let body =
+        r#"[{"environment":"development","mpid":1},{"environment":"development","mpid":2},{"environment":"test"}]"#;
+    let response = post(&server, "/bulkevents", body);
+    let expected = [
+        "Invalid event batch.",
+        "/2/environment: expected \"production\" or \"development\", found \"test\". \
+         Path '[2].environment', line 1, position 101.",
+    ];
+    assert_eq!((messages(&response), mpids(&server)), (expected.map(str::to_owned).to_vec(), vec![json!(2)]));
+
+    let broken = post(&server, "/bulkevents", r#"[{"environment":"test"},{"environment":"development","mpid":4}]"#);
+    assert_eq!(messages(&broken), ["Invalid event batch."], "its own violations do not matter");
+    assert_eq!(mpids(&server), [json!(2), json!(4)]);
+    let too_many = json!(vec![json!({ "environment": "development", "mpid": 1 }); 101]).to_string();
+    assert!(post(&server, "/bulkevents", &too_many).text().starts_with("HTTP/1.1 400"));
+}
+
+#[test]
+fn a_refused_batch_may_come_again_under_its_id() {
+    let server = MockServer::builder().script([Fault::partial([0], Naming::Index)]).start_blocking();
+    let body = r#"[{"environment":"development","mpid":1,"source_request_id":"a"}]"#;
+    post(&server, "/bulkevents", body);
+    post(&server, "/bulkevents", body);
+    assert_eq!((server.counts().batches, server.counts().duplicates, server.counts().refused_batches), (1, 0, 1));
+}
+
+#[test]
+fn a_sign_in_page_comes_with_200_and_stores_nothing() {
+    let server = MockServer::builder().script([Fault::html()]).start_blocking();
+    let text = send(&server).text();
+    assert!(text.starts_with("HTTP/1.1 200") && text.contains("content-type: text/html"), "{text}");
+    assert!(text.contains("\r\n\r\n<!DOCTYPE html>") && text.contains("Sign in"), "{text}");
+    let request = &server.requests()[0];
+    assert_eq!((server.batches().len(), request.accepted, request.status), (0, false, Some(200)));
+    assert_eq!(request.fault.as_deref(), Some("html"));
 }

@@ -19,6 +19,7 @@ pub struct MockServerBuilder {
     address: SocketAddr,
     credentials: Vec<(String, String)>,
     lenient: bool,
+    partial_responses: bool,
     rate: Option<u32>,
     acceleration: Option<f64>,
     faults: FaultPlan,
@@ -33,6 +34,7 @@ impl MockServerBuilder {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
             credentials: Vec::new(),
             lenient: false,
+            partial_responses: false,
             rate: None,
             acceleration: None,
             faults: FaultPlan::default(),
@@ -62,6 +64,41 @@ impl MockServerBuilder {
     #[must_use]
     pub fn lenient(mut self) -> Self {
         self.lenient = true;
+        self
+    }
+
+    /// Sets whether a bulk request of which some batches are bad is accepted in part, as the service does it: the good ones
+    /// are stored, and the bad ones named in the body of a 202, each by the index that begins a path. If all are bad, or the
+    /// request as a whole is, it is refused with a 400. Off by default: one bad batch refuses its request.
+    ///
+    /// ```
+    /// use mparticle::mock::{self, MockServer};
+    /// use serde_json::{Value, json};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), reqwest::Error> {
+    /// let server = MockServer::builder().partial_responses(true).start().await;
+    /// let good = json!({ "environment": "development", "mpid": 1 });
+    /// let bad = json!({ "environment": "test", "mpid": 2 });
+    /// let request = reqwest::Client::new().post(format!("{}/bulkevents", server.url()));
+    /// let request = request.basic_auth(mock::KEY, Some(mock::SECRET)).json(&json!([good, bad]));
+    /// let response = request.send().await?;
+    /// assert_eq!(response.status(), 202);
+    /// let body: Value = response.json().await?;
+    /// assert_eq!(
+    ///     body["errors"][0]["message"],
+    ///     "/1/environment: expected \"production\" or \"development\", found \"test\". \
+    ///      Path '[1].environment', line 1, position 71."
+    /// );
+    /// assert_eq!(server.batches(), [good]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The position is that of the end of the batch, in UTF-16 units of the body.
+    #[must_use]
+    pub fn partial_responses(mut self, enabled: bool) -> Self {
+        self.partial_responses = enabled;
         self
     }
 
@@ -135,8 +172,13 @@ impl MockServerBuilder {
             let quota = Quota::new(rate);
             self.acceleration.map_or(quota.clone(), |factor| quota.acceleration(factor))
         });
-        let settings =
-            Settings { credentials: self.credentials, lenient: self.lenient, rate: self.rate, clock: self.clock };
+        let settings = Settings {
+            credentials: self.credentials,
+            lenient: self.lenient,
+            partial_responses: self.partial_responses,
+            rate: self.rate,
+            clock: self.clock,
+        };
         let engine = Arc::new(Engine::new(settings, Store::new(self.kept), self.faults, self.seed, quota));
         let running = Running::start(self.address, Arc::clone(&engine))?;
         Ok(MockServer { running, engine })

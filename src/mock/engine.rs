@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::fault::{Fault, FaultPlan};
 use super::page;
+use super::partial::Refusals;
 use super::quota::Quota;
 use super::received::{Received, into_batches};
 use super::reply::{self, Answer, Auth, Endpoint};
@@ -27,6 +28,7 @@ pub(super) struct Settings {
     /// Pairs of key and secret.
     pub(super) credentials: Vec<(String, String)>,
     pub(super) lenient: bool,
+    pub(super) partial_responses: bool,
     pub(super) rate: Option<u32>,
     pub(super) clock: Box<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }
@@ -105,7 +107,7 @@ impl Engine {
         };
         let mut received = self.received(head, body, fault);
         let (answer, batches) = match reply::read(request) {
-            Ok((endpoint, body)) => self.judge(endpoint, body, bytes.unwrap_or_default(), &mut received),
+            Ok((endpoint, body)) => self.judge(endpoint, body, bytes.unwrap_or_default(), fault, &mut received),
             Err(answer) => (answer, Vec::new()),
         };
         received.status = Some(answer.status);
@@ -120,7 +122,14 @@ impl Engine {
         self.state().store.add(received, "", &[]);
     }
 
-    fn judge(&self, endpoint: Endpoint, body: Value, bytes: &[u8], received: &mut Received) -> (Answer, Vec<Value>) {
+    fn judge(
+        &self,
+        endpoint: Endpoint,
+        body: Value,
+        bytes: &[u8],
+        fault: Option<&Fault>,
+        received: &mut Received,
+    ) -> (Answer, Vec<Value>) {
         let count = body.as_array().map_or(1, Vec::len);
         let used = match self.state().quota.as_mut().map(|quota| quota.take(count, self.started.elapsed())) {
             None => 0.0,
@@ -135,22 +144,36 @@ impl Engine {
             }
         };
         received.violations = reply::check(endpoint, &body, bytes, received.time);
-        let is_refused = |violation: &&Violation| {
+        let is_refused = |violation: &Violation| {
             violation.severity == Severity::Error
                 && (!self.settings.lenient || reply::is_refused_by_the_service(violation))
         };
-        let errors: Vec<_> = received.violations.iter().filter(is_refused).map(ToString::to_string).collect();
+        let errors: Vec<_> = received.violations.iter().filter(|v| is_refused(v)).map(ToString::to_string).collect();
+        let mut refusals = Refusals::of_fault(fault, endpoint, bytes);
+        let is_faulty = !refusals.is_empty();
         if !errors.is_empty() {
-            return (Answer::bad_request(errors), into_batches(body));
+            let is_partial = is_faulty || (self.settings.partial_responses && endpoint != Endpoint::Events);
+            let violations = &received.violations;
+            let is_located =
+                is_partial && refusals.add_violations(endpoint, &body, bytes, violations, is_refused).is_some();
+            if !is_located || (!is_faulty && refusals.indices().len() == count) {
+                return (Answer::bad_request(errors), into_batches(body));
+            }
         }
         received.accepted = true;
+        received.refused = refusals.indices();
         let batches = into_batches(body);
         if endpoint == Endpoint::Historical {
-            let ignored = |batch| !limits::historical(batch, received.time).is_empty();
-            received.ignored = batches.iter().enumerate().filter(|(_, batch)| ignored(batch)).map(|(n, _)| n).collect();
+            let is_ignored = |index: &usize, batch| {
+                !received.refused.contains(index) && !limits::historical(batch, received.time).is_empty()
+            };
+            let ignored = batches.iter().enumerate().filter(|(index, batch)| is_ignored(index, batch));
+            received.ignored = ignored.map(|(index, _)| index).collect();
         }
+        let answer =
+            if refusals.is_empty() { Answer::bare(202) } else { Answer::with_errors(202, refusals.into_messages()) };
         // The service tells whole percents.
-        (Answer::bare(202).header("x-mp-rate-limit-percentage-used", format!("{used:.0}")), batches)
+        (answer.header("x-mp-rate-limit-percentage-used", format!("{used:.0}")), batches)
     }
 
     fn received(&self, head: &Parts, body: &Body, fault: Option<&Fault>) -> Received {
@@ -167,6 +190,7 @@ impl Engine {
             violations: Vec::new(),
             duplicates: Vec::new(),
             ignored: Vec::new(),
+            refused: Vec::new(),
         }
     }
 

@@ -160,8 +160,7 @@ impl Matcher {
         if self.what == What::Requests {
             return look(&One { request, batches, event: None });
         }
-        let dropped = |index: &usize| request.duplicates.contains(index) || request.ignored.contains(index);
-        let kept = batches.chunks(1).enumerate().filter(|(index, _)| request.accepted && !dropped(index));
+        let kept = batches.chunks(1).enumerate().filter(|(index, _)| request.is_kept(*index));
         for (_, batch) in kept {
             match self.what {
                 What::Events => {

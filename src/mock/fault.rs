@@ -5,6 +5,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::partial::Naming;
+
+/// The faults as text, for whoever asked for one that there is not.
+const FORMS: &str = "503 (any status), 429:retry-after=2, 429:limit=acceleration, delay=200ms, stall=before, stall=during, \
+    stall=after, stall=answer, reset, lost, truncated, huge, huge=10000000, garbage, html, partial=1, partial=0+2, \
+    partial=1:by=position, partial=1:by=none, ok";
+
 /// The size of a huge answer unless it is told otherwise: 100 MB.
 const HUGE_ANSWER_BYTES: u64 = 100_000_000;
 
@@ -15,13 +22,14 @@ const LONGEST: Duration = Duration::from_secs(3600);
 ///
 /// As text, for a command line and for messages: `503`, `429:retry-after=2`, `429:limit=acceleration`, `delay=200ms`,
 /// `stall=before`, `stall=during`, `stall=after`, `stall=answer`, `reset`, `lost`, `truncated`, `huge`, `huge=10000000`,
-/// `garbage`, and `ok` for a request that is answered as if there were no faults.
+/// `garbage`, `html`, `partial=1`, `partial=0+2`, `partial=1:by=position`, `partial=1:by=none`, and `ok` for a request that is answered as if there were no faults.
 ///
 /// ```
-/// use mparticle::mock::Fault;
+/// use mparticle::mock::{Fault, Naming};
 ///
 /// assert_eq!("429:retry-after=2".parse(), Ok(Fault::status(429).retry_after(2)));
 /// assert_eq!(Fault::stall_before_body().to_string(), "stall=before");
+/// assert_eq!("partial=0+2:by=none".parse(), Ok(Fault::partial([0, 2], Naming::None)));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault(pub(super) Kind);
@@ -37,6 +45,9 @@ pub(super) enum Kind {
     StallAfterBody,
     Reset,
     Garbage,
+    Html,
+    // The batches of these indices are refused, ascending and each once; the others are taken as usual.
+    Partial { batches: Vec<usize>, naming: Naming },
     // The request is taken as usual; what goes wrong is its answer.
     Lost,
     StallInAnswer,
@@ -146,6 +157,52 @@ impl Fault {
     pub fn garbage() -> Self {
         Self(Kind::Garbage)
     }
+
+    /// Returns a sign-in page with status 200, as a captive portal in front of the service answers. Nothing is stored.
+    #[must_use]
+    pub fn html() -> Self {
+        Self(Kind::Html)
+    }
+
+    /// Refuses the batches of these indices, counted from 0, in the body of a 202, whatever the document says of them. The
+    /// others are stored, unless they break the document: then they are named as well, as by a mock with
+    /// [partial responses](super::MockServerBuilder::partial_responses).
+    ///
+    /// Indices outside of the request are skipped; if none is left, the request is answered as usual. Index 0 is the one batch
+    /// of `/events`. A position is that of the end of the batch, in UTF-16 units of the body.
+    ///
+    /// # Panics
+    /// If there is no index.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mparticle::mock::{self, Fault, MockServer, Naming};
+    /// use serde_json::{Value, json};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), reqwest::Error> {
+    /// let server = MockServer::builder().script([Fault::partial([1], Naming::Index)]).start().await;
+    /// let batch = |mpid: u64| json!({ "environment": "development", "mpid": mpid });
+    /// let request = reqwest::Client::new().post(format!("{}/bulkevents", server.url()));
+    /// let request = request.basic_auth(mock::KEY, Some(mock::SECRET)).json(&json!([batch(1), batch(2), batch(3)]));
+    /// let response = request.send().await?;
+    /// assert_eq!(response.status(), 202);
+    /// let body: Value = response.json().await?;
+    /// let message = body["errors"][0]["message"].as_str().unwrap_or_default();
+    /// assert!(message.ends_with("Path '[1].mp_deviceid', line 1, position 78."), "{message}");
+    /// assert_eq!(server.batches(), [batch(1), batch(3)]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn partial(batches: impl IntoIterator<Item = usize>, naming: Naming) -> Self {
+        let mut batches: Vec<_> = batches.into_iter().collect();
+        assert!(!batches.is_empty(), "a partial response refuses at least one batch");
+        batches.sort_unstable();
+        batches.dedup();
+        Self(Kind::Partial { batches, naming })
+    }
 }
 
 impl fmt::Display for Fault {
@@ -166,6 +223,16 @@ impl fmt::Display for Fault {
             Kind::StallInAnswer => f.write_str("stall=answer"),
             Kind::Reset => f.write_str("reset"),
             Kind::Garbage => f.write_str("garbage"),
+            Kind::Html => f.write_str("html"),
+            Kind::Partial { batches, naming } => {
+                let batches: Vec<_> = batches.iter().map(ToString::to_string).collect();
+                write!(f, "partial={}", batches.join("+"))?;
+                match naming {
+                    Naming::Index => Ok(()),
+                    Naming::Position => f.write_str(":by=position"),
+                    Naming::None => f.write_str(":by=none"),
+                }
+            }
             Kind::Lost => f.write_str("lost"),
             Kind::Truncated => f.write_str("truncated"),
             Kind::Huge(bytes) => write!(f, "huge={bytes}"),
@@ -189,7 +256,7 @@ impl FromStr for Fault {
     type Err = NotAFault;
 
     fn from_str(text: &str) -> Result<Self, NotAFault> {
-        let not_a_fault = || NotAFault(format!("there is no fault {text:?}"));
+        let not_a_fault = || NotAFault(format!("there is no fault {text:?}; the faults are {FORMS}"));
         let mut parts = text.trim().split(':');
         let (name, value) = pair(parts.next().unwrap_or_default());
         let mut fault = match (name, value) {
@@ -203,6 +270,11 @@ impl FromStr for Fault {
             ("lost", None) => Self::lost_answer(),
             ("truncated", None) => Self::truncated_answer(),
             ("garbage", None) => Self::garbage(),
+            ("html", None) => Self::html(),
+            ("partial", Some(batches)) => {
+                let batches: Result<Vec<_>, _> = batches.split('+').map(str::parse).collect();
+                Self::partial(batches.map_err(|_| not_a_fault())?, Naming::Index)
+            }
             ("huge", None) => Self::huge_answer(HUGE_ANSWER_BYTES),
             ("huge", Some(bytes)) => Self::huge_answer(bytes.parse().map_err(|_| not_a_fault())?),
             (status, None) => match status.parse() {
@@ -218,6 +290,12 @@ impl FromStr for Fault {
                     fault.retry_after(seconds.parse().map_err(|_| not_a_fault())?)
                 }
                 ("limit", Some(name)) if has_answer && is_limit(name) => fault.limit(name),
+                ("by", Some(by)) => match (fault.0, by) {
+                    (Kind::Partial { batches, .. }, "index") => Self::partial(batches, Naming::Index),
+                    (Kind::Partial { batches, .. }, "position") => Self::partial(batches, Naming::Position),
+                    (Kind::Partial { batches, .. }, "none") => Self::partial(batches, Naming::None),
+                    _ => return Err(not_a_fault()),
+                },
                 _ => return Err(not_a_fault()),
             };
         }
@@ -304,11 +382,16 @@ mod tests {
             Fault::truncated_answer(),
             Fault::huge_answer(7),
             Fault::garbage(),
+            Fault::html(),
+            Fault::partial([1], Naming::Index),
+            Fault::partial([2, 0, 2], Naming::Position),
+            Fault::partial([0, 99], Naming::None),
         ];
         for fault in all {
             assert_eq!(fault.to_string().parse(), Ok(fault));
         }
         assert_eq!("huge".parse(), Ok(Fault::huge_answer(100_000_000)));
+        assert_eq!("partial=2+0:by=index".parse(), Ok(Fault::partial([0, 2], Naming::Index)));
         assert_eq!("delay=2s".parse(), Ok(Fault::delay(Duration::from_secs(2))));
         for wrong in [
             "",
@@ -329,6 +412,15 @@ mod tests {
             "503:retry-after=-1",
             "reset:retry-after=1",
             "429:limit=a\r\nb",
+            "html=1",
+            "partial",
+            "partial=",
+            "partial=1+",
+            "partial=-1",
+            "partial=1:by",
+            "partial=1:by=name",
+            "partial=1:limit=account",
+            "503:by=index",
         ] {
             assert!(wrong.parse::<Fault>().is_err(), "{wrong:?}");
         }

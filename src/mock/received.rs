@@ -37,6 +37,9 @@ pub struct Received {
     pub duplicates: Vec<usize>,
     /// The indices of its historical batches that the service would silently not process: accepted, and dropped.
     pub ignored: Vec<usize>,
+    /// The indices of its batches that were refused while the others were accepted: a partial response named them; see
+    /// [`partial_responses`](super::MockServerBuilder::partial_responses). Empty if the request was refused as a whole.
+    pub refused: Vec<usize>,
 }
 
 impl Received {
@@ -46,15 +49,21 @@ impl Received {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
 
-    /// Its batches that were taken and kept: without duplicates, and without those that the service would not process.
+    /// Its batches that were taken and kept: without refused ones, without duplicates, and without those that the service
+    /// would not process.
     #[must_use]
     pub fn batches(&self) -> Vec<Value> {
         if !self.accepted {
             return Vec::new();
         }
-        let dropped = |index: &usize| self.duplicates.contains(index) || self.ignored.contains(index);
-        let kept = self.all_batches().into_iter().enumerate().filter(|(index, _)| !dropped(index));
+        let kept = self.all_batches().into_iter().enumerate().filter(|(index, _)| self.is_kept(*index));
         kept.map(|(_, batch)| batch).collect()
+    }
+
+    /// Whether its batch of this index was taken and kept.
+    pub(super) fn is_kept(&self, index: usize) -> bool {
+        let lists = [&self.duplicates, &self.ignored, &self.refused];
+        self.accepted && !lists.into_iter().any(|dropped| dropped.contains(&index))
     }
 
     /// Whatever its body holds, as far as it is JSON: the entries of a list, or the one value.
@@ -76,6 +85,7 @@ impl Received {
             "fault": self.fault,
             "duplicates": self.duplicates,
             "ignored": self.ignored,
+            "refused": self.refused,
             "violations": self.violations.iter().map(violation).collect::<Vec<_>>(),
         })
     }
@@ -86,7 +96,8 @@ impl Received {
         const FIXED_OF_A_PART: usize = 64;
         let headers = self.headers.iter().map(|(name, value)| name.len() + value.len() + FIXED_OF_A_PART);
         let violations = self.violations.iter().map(|v| v.pointer.len() + v.message.len() + 2 * FIXED_OF_A_PART);
-        let indices = size_of_val(&*self.duplicates) + size_of_val(&*self.ignored);
+        let indices: usize =
+            [&self.duplicates, &self.ignored, &self.refused].into_iter().map(|list| size_of_val(&**list)).sum();
         FIXED + self.path.len() + self.body.len() + indices + headers.sum::<usize>() + violations.sum::<usize>()
     }
 }

@@ -13,7 +13,7 @@ pub(super) const REFUSED_BODY_BYTES: usize = 262_144;
 const MAX_BATCH_BYTES: usize = 131_072;
 
 /// At most this many errors are listed, so that an answer stays small enough to be read whole.
-const MOST_ERRORS: usize = 100;
+pub(super) const MOST_ERRORS: usize = 100;
 
 /// The endpoints of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,9 +81,14 @@ impl Answer {
             let rest = messages.split_off(MOST_ERRORS).len();
             messages.push(format!("and {rest} more"));
         }
+        Self::with_errors(400, messages)
+    }
+
+    /// A response of this status whose body lists errors, in the form of the service.
+    pub(super) fn with_errors(status: u16, messages: Vec<String>) -> Self {
         let errors: Vec<_> =
             messages.into_iter().map(|message| json!({ "code": "BAD_REQUEST", "message": message })).collect();
-        Self { body: Some(json!({ "errors": errors })), ..Self::bare(400) }
+        Self { body: Some(json!({ "errors": errors })), ..Self::bare(status) }
     }
 }
 
@@ -121,17 +126,22 @@ pub(super) fn check(endpoint: Endpoint, body: &Value, bytes: &[u8], now: DateTim
     };
     // A body that is small enough for one batch has none that is too large.
     if bytes.len() > MAX_BATCH_BYTES {
-        let sizes = match serde_json::from_slice::<Vec<&RawValue>>(bytes) {
-            Ok(batches) => batches.iter().map(|batch| batch.get().len()).collect(),
-            Err(_) => vec![bytes.trim_ascii().len()],
-        };
-        for (index, size) in sizes.into_iter().enumerate().filter(|(_, size)| *size > MAX_BATCH_BYTES) {
+        let sizes = raw_batches(endpoint, bytes).into_iter().map(<[u8]>::len);
+        for (index, size) in sizes.enumerate().filter(|(_, size)| *size > MAX_BATCH_BYTES) {
             let pointer = if endpoint == Endpoint::Events { String::new() } else { format!("/{index}") };
             let message = format!("expected at most {MAX_BATCH_BYTES} bytes in a batch, found {size}");
             violations.push(Violation::new(pointer, Problem::Limit, message));
         }
     }
     violations
+}
+
+/// The batches of a body that is JSON, as they were sent, byte for byte.
+pub(super) fn raw_batches(endpoint: Endpoint, bytes: &[u8]) -> Vec<&[u8]> {
+    match serde_json::from_slice::<Vec<&RawValue>>(bytes) {
+        Ok(batches) if endpoint != Endpoint::Events => batches.iter().map(|batch| batch.get().as_bytes()).collect(),
+        _ => vec![bytes.trim_ascii()],
+    }
 }
 
 /// Whether the service itself is documented to refuse this: what is no batch, and too much at once.

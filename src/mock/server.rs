@@ -177,6 +177,10 @@ async fn answer(
             engine.remember(&head, &body, fault, Some(*status));
             return Ok(response(answer_with(*status, *retry_after, limit.as_deref())));
         }
+        (Some(Kind::Html), Some(fault)) => {
+            engine.remember(&head, &body, fault, Some(200));
+            return Ok(sign_in_page());
+        }
         _ => {}
     }
     let answer = engine.answer(&head, &body, fault.as_ref());
@@ -229,6 +233,15 @@ fn answer_with(status: u16, retry_after: Option<u64>, limit: Option<&str>) -> An
         Some(limit) => answer.header("x-mp-rate-limit-exceeded", format!("\"{limit}\"")),
         None => answer,
     }
+}
+
+/// The response of a captive portal, in place of any other.
+fn sign_in_page() -> Response<AnswerBody> {
+    const PAGE: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head><title>Sign in to the network</title></head>\n\
+        <body><h1>Sign in to the network</h1><form method=\"post\" action=\"/login\"><input name=\"user\">\
+        <button>Sign in</button></form></body>\n</html>\n";
+    let response = Response::builder().header(CONTENT_TYPE, "text/html; charset=utf-8");
+    response.body(Either::Left(Full::from(PAGE))).expect("a header of our own")
 }
 
 fn response(answer: Answer) -> Response<AnswerBody> {

@@ -29,6 +29,9 @@ pub struct Counts {
     pub duplicates: u64,
     /// Historical batches that the service would silently not process: accepted, and dropped.
     pub ignored: u64,
+    /// Batches that were refused while others of their request were accepted; see
+    /// [`partial_responses`](super::MockServerBuilder::partial_responses).
+    pub refused_batches: u64,
     /// Errors in accepted and refused bodies, as far as they were listed.
     pub errors: u64,
     /// Warnings, likewise.
@@ -116,6 +119,11 @@ impl Store {
 
     fn add_batches(&mut self, request: &mut Received, key: &str, batches: &[Value]) {
         for (index, batch) in batches.iter().enumerate() {
+            // Nothing of a refused batch is remembered: once mended, it may come again under its id.
+            if request.refused.contains(&index) {
+                self.counts.refused_batches += 1;
+                continue;
+            }
             if request.ignored.contains(&index) {
                 self.counts.ignored += 1;
                 continue;
