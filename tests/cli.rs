@@ -73,7 +73,11 @@ impl Running {
 }
 
 async fn post(url: &str, body: &'static str) -> u16 {
-    let request = reqwest::Client::new().post(format!("{url}/events")).header("content-type", "application/json");
+    post_to(url, "/events", body).await
+}
+
+async fn post_to(url: &str, path: &str, body: &'static str) -> u16 {
+    let request = reqwest::Client::new().post(format!("{url}{path}")).header("content-type", "application/json");
     request.basic_auth(mock::KEY, Some(mock::SECRET)).body(body).send().await.expect("an answer").status().as_u16()
 }
 
@@ -99,7 +103,7 @@ async fn as_json_there_is_one_object_a_line() {
     assert_eq!(
         summary["summary"],
         serde_json::json!({ "requests": 3, "refused": 2, "batches": 1, "events": 1, "duplicates": 0, "ignored": 0,
-            "errors": 2, "warnings": 0, "not_printed": 0 })
+            "refused_batches": 0, "errors": 2, "warnings": 0, "not_printed": 0 })
     );
     assert_eq!((code, words.lines().count()), (Some(0), 1), "{words}");
 }
@@ -122,6 +126,49 @@ async fn as_text_there_is_a_line_a_request_and_one_a_violation() {
     let (code, rest, words) = running.end();
     let summary = "2 requests (0 refused), 2 batches, 1 events, 0 duplicates, 0 ignored, 4 errors, 1 warnings\n";
     assert_eq!((code, rest.as_str(), words.as_str()), (Some(0), "", summary));
+}
+
+const PARTLY_WRONG: &str = r#"[{"environment":"development","mpid":1},{"environment":"prod","mpid":2}]"#;
+
+#[tokio::test]
+async fn batches_refused_by_a_partial_response_are_printed_and_counted() {
+    let mut running = Running::start(&["--partial-responses"]);
+    let url = running.told_url();
+    assert_eq!(post_to(&url, "/bulkevents", PARTLY_WRONG).await, 202);
+    let line = running.line();
+    let (_, rest) = line.split_once(' ').expect("a time");
+    assert_eq!(rest, "202 POST /bulkevents 72 bytes, 1 batches, 1 batches refused");
+    assert_eq!(running.line(), r#"  error: /1/environment: expected "production" or "development", found "prod""#);
+    let (code, _, words) = running.end();
+    let summary =
+        "1 requests (0 refused), 1 batches (1 refused), 0 events, 0 duplicates, 0 ignored, 1 errors, 0 warnings\n";
+    assert_eq!((code, words.as_str()), (Some(0), summary));
+
+    let mut running = Running::start(&["--json", "--fault", "partial=0:by=none,html"]);
+    let url = running.url();
+    assert_eq!(post_to(&url, "/bulkevents", PARTLY_WRONG).await, 202);
+    assert_eq!(post_to(&url, "/bulkevents", PARTLY_WRONG).await, 200);
+    let (first, second) = (running.json(), running.json());
+    assert_eq!((&first["fault"], &first["refused"]), (&"partial=0:by=none".into(), &serde_json::json!([0, 1])));
+    assert_eq!((&second["fault"], &second["accepted"]), (&"html".into(), &false.into()));
+    let (_, rest, _) = running.end();
+    let summary: Value = serde_json::from_str(&rest).expect("JSON");
+    assert_eq!((&summary["summary"]["batches"], &summary["summary"]["refused_batches"]), (&0.into(), &2.into()));
+}
+
+#[test]
+fn an_unknown_fault_lists_the_faults_of_the_help() {
+    let help = output(&["mock", "--help"]);
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let help = words(text(&help.stdout));
+    let (_, help) = help.split_once("Faults: ").expect("the faults");
+    let (help, _) = help.split_once(". A list").expect("the end of the faults");
+    for (fault, named) in [("foo", "foo"), ("503,foo,ok", "foo"), ("delay=5@10%", "delay=5")] {
+        let output = output(&["mock", "--fault", fault]);
+        assert_eq!(output.status.code(), Some(2));
+        let expected = format!("error: there is no fault {named:?}; the faults are {help}");
+        assert_eq!(words(text(&output.stderr)), expected);
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::engine::{Engine, Settings};
-use super::fault::{Fault, FaultPlan};
+use super::fault::Fault;
+use super::plan::FaultPlan;
 use super::quota::Quota;
 use super::server::Running;
 use super::store::{Kept, Store};

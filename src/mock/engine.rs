@@ -13,9 +13,10 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use super::fault::{Fault, FaultPlan};
+use super::fault::Fault;
 use super::page;
 use super::partial::Refusals;
+use super::plan::FaultPlan;
 use super::quota::Quota;
 use super::received::{Received, into_batches};
 use super::reply::{self, Answer, Auth, Endpoint};

@@ -1,6 +1,5 @@
-//! What can go wrong on purpose, as values, as text for a command line, and which request it happens to.
+//! What can go wrong on purpose, as values and as text for a command line.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -242,7 +241,7 @@ impl fmt::Display for Fault {
 
 /// A text that is not a [`Fault`], or not a share of requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotAFault(String);
+pub struct NotAFault(pub(super) String);
 
 impl fmt::Display for NotAFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -319,49 +318,6 @@ fn duration(text: &str) -> Option<Duration> {
     }
 }
 
-/// Which request gets which fault: first those of the script, one request each, then by chance.
-///
-/// As text, a script is faults joined by commas, and a chance is a fault and its share of the requests in percent:
-/// `503,503,ok` and `reset@10%`.
-#[derive(Clone, Debug, Default)]
-pub struct FaultPlan {
-    pub(super) script: VecDeque<Fault>,
-    pub(super) chances: Vec<(f64, Fault)>,
-}
-
-impl FaultPlan {
-    /// The fault of the next request, given a random number from 0 to 1.
-    pub(super) fn next(&mut self, random: f64) -> Option<Fault> {
-        if let Some(fault) = self.script.pop_front() {
-            return Some(fault).filter(|fault| fault.0 != Kind::Ok);
-        }
-        let mut below = 0.0;
-        let hit = self.chances.iter().find(|(chance, _)| {
-            below += chance;
-            random < below
-        });
-        hit.map(|(_, fault)| fault.clone())
-    }
-
-    /// Adds what a text says.
-    ///
-    /// # Errors
-    /// If the text is neither a script nor a chance.
-    pub fn add(&mut self, text: &str) -> Result<(), NotAFault> {
-        let Some((fault, share)) = text.split_once('@') else {
-            let script: Result<Vec<_>, _> = text.split(',').map(Fault::from_str).collect();
-            self.script.extend(script?);
-            return Ok(());
-        };
-        let percent = share.trim().strip_suffix('%').and_then(|number| number.parse().ok());
-        let percent: f64 = percent
-            .filter(|percent| (0.0..=100.0).contains(percent))
-            .ok_or_else(|| NotAFault(format!("{share:?} is not a share of the requests, as 10%")))?;
-        self.chances.push((percent / 100.0, fault.parse()?));
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -423,23 +379,6 @@ mod tests {
             "503:by=index",
         ] {
             assert!(wrong.parse::<Fault>().is_err(), "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn the_script_comes_first_and_then_chance() {
-        let mut plan = FaultPlan::default();
-        plan.add("503,ok,reset").expect("a script");
-        plan.add("lost@10%").expect("a chance");
-        plan.add("garbage@20%").expect("a chance");
-        let mut next = |random| plan.next(random).map(|fault| fault.to_string()).unwrap_or_default();
-        assert_eq!([next(0.0), next(0.0), next(0.0)], ["503", "", "reset"]);
-        assert_eq!(
-            [next(0.0), next(0.09), next(0.1), next(0.29), next(0.31), next(0.99)],
-            ["lost", "lost", "garbage", "garbage", "", ""]
-        );
-        for wrong in ["503@", "503@10", "503@101%", "503@-1%", "x@10%", "503,x", "503@NaN%"] {
-            assert!(plan.add(wrong).is_err(), "{wrong:?}");
         }
     }
 }

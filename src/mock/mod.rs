@@ -3,7 +3,8 @@
 //! It answers with the statuses, headers and bodies of the service, and is stricter: what breaks the document is refused
 //! with a 400 that lists everything, in words that help; see [`contract`](crate::contract). What the service would take and
 //! then truncate, drop or ignore in silence is accepted and recorded as a warning. [Lenient](MockServerBuilder::lenient) it
-//! accepts what the service would, and records it all the same.
+//! accepts what the service would, and records it all the same. With
+//! [partial responses](MockServerBuilder::partial_responses) it refuses the bad batches of a bulk request alone.
 //!
 //! It is for tests and for trying things out: it knows the document and nothing of this crate's client or types, so any
 //! HTTP client can talk to it. It has a thread and a runtime of its own, and a [live page](MockServer::url) at `/`.
@@ -54,6 +55,7 @@ mod expect;
 mod fault;
 mod page;
 mod partial;
+mod plan;
 mod quota;
 mod received;
 mod reply;
@@ -72,8 +74,9 @@ use serde_json::Value;
 
 pub use builder::MockServerBuilder;
 pub use expect::{Matcher, Times, Unmet, batches, event_named, events, requests};
-pub use fault::{Fault, FaultPlan, NotAFault};
+pub use fault::{Fault, NotAFault};
 pub use partial::Naming;
+pub use plan::FaultPlan;
 pub use quota::{Exceeded, Quota};
 pub use received::Received;
 pub use store::Counts;
@@ -139,8 +142,8 @@ impl MockServer {
         self.engine.state().store.requests().map(|request| Received::clone(request)).collect()
     }
 
-    /// The batches of these requests that were taken and kept, in order: no duplicates, and none that the service would not
-    /// process.
+    /// The batches of these requests that were taken and kept, in order: none that was refused, no duplicates, and none that
+    /// the service would not process.
     #[must_use]
     pub fn batches(&self) -> Vec<Value> {
         self.requests().iter().flat_map(Received::batches).collect()

@@ -160,6 +160,7 @@ async fn tell(engine: &Arc<Engine>, mut sender: Sender<Bytes>, seen: u64) -> Res
     let kept = engine.state().store.kept();
     let hello = json!({
         "mode": if engine.settings.lenient { "lenient" } else { "strict" },
+        "partial_responses": engine.settings.partial_responses,
         "rate": engine.settings.rate,
         "kept_requests": kept.requests,
         "kept_bytes": kept.bytes,

@@ -26,7 +26,7 @@ pub struct Received {
     pub body: Bytes,
     /// The status that was answered. `None` if a fault kept the answer back.
     pub status: Option<u16>,
-    /// Whether its batches were taken. They can be while the client never hears of it: see
+    /// Whether its batches were taken, all but those that are [`refused`](Self::refused). They can be while the client never hears of it: see
     /// [`Fault::lost_answer`](super::Fault::lost_answer).
     pub accepted: bool,
     /// The fault that it met, as text.

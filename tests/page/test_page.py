@@ -73,6 +73,24 @@ class Arrivals(PageTest):
         self.eventually(lambda: self.texts("#requests .tag.marked") == ["ignored"], "the mark")
         self.eventually(lambda: self.text("#count-ignored") == "1", "the count")
 
+    def test_a_partial_response_shows_which_batches_were_refused(self):
+        self.mock.stop()
+        self.mock = Mock(0, "--partial-responses")
+        self.open()
+        self.assertEqual(self.text("#mode"), "strict mode, partial responses")
+        body = [batch(event("Fine")), batch(event("Broken", kind="wrong"), user="2"), batch(event("Also fine"), user="3")]
+        self.assertEqual(self.mock.post("/bulkevents", body), 202)
+        self.eventually(lambda: "Broken" in self.names(), "the event")
+        self.assertEqual(self.text("#requests .status"), "202 Accepted")
+        self.assertIn("1 of 3 batches refused", self.texts("#requests header .tag"))
+        refused = self.script(
+            "return [...document.querySelectorAll('.batch')].map((e) => [e.querySelector('.user bdi').textContent,"
+            " [...e.querySelectorAll('.who .tag.bad')].map((tag) => tag.textContent).join()])"
+        )
+        self.assertEqual(refused, [["123456", ""], ["2", "refused"], ["3", ""]])
+        for name, count in {"batches": "2", "events": "2", "refused": "0"}.items():
+            self.eventually(lambda: self.text(f"#count-{name}") == count, f"the count of {name}")
+
     def test_a_body_that_is_no_json_is_shown_as_text(self):
         self.assertEqual(self.mock.post("/events", b'{"environment": <b>'), 400)
         self.eventually(lambda: '{"environment": <b>' in (self.text("#requests .body") or ""), "the body")

@@ -18,10 +18,12 @@ Examples:
   mparticle mock --rate 270                   answers 429 above 270 batches a second
   mparticle mock --fault 503,503,ok           the first two requests fail
   mparticle mock --fault lost@5% --fault delay=200ms@10%
+  mparticle mock --partial-responses          refuses the bad batches of a bulk request alone
 
 Faults: 503 (any status), 429:retry-after=2, 429:limit=acceleration, delay=200ms, stall=before, stall=during,
-stall=after, stall=answer, reset, lost, truncated, huge, huge=10000000, garbage, ok. A list is met one request each,
-a share by chance.
+stall=after, stall=answer, reset, lost, truncated, huge, huge=10000000, garbage, html, partial=1, partial=0+2,
+partial=1:by=position, partial=1:by=none, ok. A list is met one request each, a share by chance. partial names batches
+by their indices from 0.
 
 It ends with Ctrl-C or SIGTERM, and prints a summary then.";
 
@@ -40,6 +42,10 @@ pub struct Arguments {
     /// Accept what the service would, and only tell what is wrong
     #[arg(long)]
     lenient: bool,
+
+    /// Store the good batches of a bulk request and name the bad ones in a 202, as the service does, instead of a 400
+    #[arg(long)]
+    partial_responses: bool,
 
     /// Answer 429 above this many batches a second; the service's default is 270
     #[arg(long, value_name = "BATCHES", value_parser = clap::value_parser!(u32).range(1..))]
@@ -72,10 +78,12 @@ pub struct Arguments {
 
 /// Starts the mock, prints a line a request until it is told to end, and then a summary.
 pub fn run(arguments: Arguments) -> exit::Result {
-    let Arguments { port, bind, lenient, rate, acceleration, fault, seed, key, secret, json } = arguments;
+    let Arguments { port, bind, lenient, partial_responses, rate, acceleration, fault, seed, key, secret, json } =
+        arguments;
     let faults = plan(&fault).map_err(|error| Failure::usage(error.to_string()))?;
     let shown_secret = if secret == mock::SECRET { mock::SECRET } else { "(as given)" };
     let mut builder = MockServer::builder().listen((bind, port)).credentials(&key, secret).faults(faults).seed(seed);
+    builder = builder.partial_responses(partial_responses);
     if lenient {
         builder = builder.lenient();
     }
@@ -158,13 +166,15 @@ impl Output {
     }
 
     fn end(self, counts: &Counts, missed: u64) -> io::Result<()> {
-        let Counts { requests, refused, batches, events, duplicates, ignored, errors, warnings, .. } = counts;
+        let Counts {
+            requests, refused, batches, events, duplicates, ignored, refused_batches, errors, warnings, ..
+        } = counts;
         match self {
             Self::Json => line(
                 serde_json::json!({ "summary": {
                     "requests": requests, "refused": refused, "batches": batches, "events": events,
-                    "duplicates": duplicates, "ignored": ignored, "errors": errors, "warnings": warnings,
-                    "not_printed": missed,
+                    "duplicates": duplicates, "ignored": ignored, "refused_batches": refused_batches, "errors": errors,
+                    "warnings": warnings, "not_printed": missed,
                 } })
                 .to_string(),
             ),
@@ -172,8 +182,10 @@ impl Output {
                 if missed > 0 {
                     tell(format_args!("{missed} requests came faster than they could be printed"));
                 }
+                let refused_batches =
+                    if *refused_batches > 0 { format!(" ({refused_batches} refused)") } else { String::new() };
                 tell(format_args!(
-                    "{requests} requests ({refused} refused), {batches} batches, {events} events, {duplicates} duplicates, \
+                    "{requests} requests ({refused} refused), {batches} batches{refused_batches}, {events} events, {duplicates} duplicates, \
                      {ignored} ignored, {errors} errors, {warnings} warnings"
                 ));
                 Ok(())
@@ -204,6 +216,7 @@ fn one_line(request: &Received) -> String {
     add(batches.iter().map(|batch| batch["events"].as_array().map_or(0, Vec::len)).sum(), "events");
     add(request.duplicates.len(), "duplicates");
     add(request.ignored.len(), "ignored");
+    add(request.refused.len(), "batches refused");
     if let Some(fault) = &request.fault {
         line.push_str(&format!(", fault {fault}"));
     }

@@ -83,6 +83,7 @@ export function requestCard(request, selection, on) {
           element('span', { class: 'path' }, request.path),
         ),
         status(request),
+        refusedPart(request.batches),
         request.fault === null ? null : element('span', { class: 'tag fault' }, `fault: ${request.fault}`),
         count(request.errors, 'error'),
         count(request.warnings, 'warning'),
@@ -112,6 +113,7 @@ function batchPart(request, batch, events, on) {
     batch.ignored
       ? 'The service drops it in silence: it has no events, or one without a time or younger than 72 hours.'
       : null,
+    batch.refused ? 'Refused and named in the response, not stored. The other batches were accepted.' : null,
   ].filter((note) => note !== null);
   return element(
     'section',
@@ -123,6 +125,7 @@ function batchPart(request, batch, events, on) {
       batch.environment === null ? null : element('span', { class: 'tag' }, batch.environment),
       batch.duplicate ? element('span', { class: 'tag marked' }, 'duplicate') : null,
       batch.ignored ? element('span', { class: 'tag marked' }, 'ignored') : null,
+      batch.refused ? element('span', { class: 'tag bad' }, 'refused') : null,
       ...batch.others
         .slice(0, 3)
         .map(({ kind, value }) => element('span', { class: 'other' }, `${kind} `, element('bdi', {}, value))),
@@ -271,6 +274,13 @@ function status({ status: code }) {
     { class: `tag status ${kind}` },
     code === null ? 'no answer' : `${code} ${STATUS[code] ?? ''}`.trim(),
   );
+}
+
+/** How many batches of an accepted request were refused. */
+function refusedPart(batches) {
+  const refused = batches.filter((batch) => batch.refused).length;
+  if (refused === 0) return null;
+  return element('span', { class: 'tag bad' }, `${refused} of ${batches.length} batches refused`);
 }
 
 function time(date) {

@@ -17,9 +17,9 @@ export function showCounts(counts) {
   byId('rate-text').textContent = `${Math.round(used)} %`;
 }
 
-export function showHello({ mode, rate }) {
+export function showHello({ mode, partial_responses: partial, rate }) {
   const badge = byId('mode');
-  badge.textContent = `${mode} mode`;
+  badge.textContent = partial ? `${mode} mode, partial responses` : `${mode} mode`;
   badge.hidden = false;
   byId('rate').hidden = rate === null;
   byId('rate-label').textContent = rate === null ? 'Rate used' : `Rate used of ${rate}/s`;

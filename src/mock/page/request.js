@@ -25,6 +25,7 @@ export function read(text) {
   const batches = Array.isArray(message.batches) ? message.batches.map(readBatch) : [];
   for (const index of message.duplicates ?? []) if (batches[index]) batches[index].duplicate = true;
   for (const index of message.ignored ?? []) if (batches[index]) batches[index].ignored = true;
+  for (const index of message.refused ?? []) if (batches[index]) batches[index].refused = true;
   const request = {
     number: message.number,
     time: new Date(message.time_ms),
@@ -72,6 +73,7 @@ function readBatch(json, index) {
     environment: fields.environment === undefined ? null : plain(fields.environment),
     duplicate: false,
     ignored: false,
+    refused: false,
     violations: [],
     events: events.map(readEvent),
   };
