@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -46,8 +47,10 @@ pub enum ErrorKind {
     UnexpectedResponse,
     /// The service had asked whoever sends with this client to wait, for longer than the caller would. Nothing was sent.
     Paused,
-    /// The [`Uploader`](crate::Uploader) has no room, or is shut down. It did not take the batch.
+    /// The [`Uploader`](crate::Uploader) has no room. It did not take the batch.
     Full,
+    /// The [`Uploader`](crate::Uploader) is shut down, for good. It did not take the batch.
+    Closed,
     /// The [`spool`](crate::spool) cannot take or give: it is full, locked, of a newer version, or the file system
     /// failed.
     Spool,
@@ -75,7 +78,8 @@ struct Inner {
     unsent: Vec<SealedBatch>,
     unsealed: Option<Batch>,
     report: Option<Report>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    /// Shared by the copies.
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// What an answer other than 2xx told.
@@ -135,6 +139,11 @@ impl Error {
         Self::new(ErrorKind::Full, message)
     }
 
+    /// The uploader accepts no more submissions.
+    pub(crate) fn closed() -> Self {
+        Self::new(ErrorKind::Closed, "the uploader is shut down")
+    }
+
     /// The message may name a file of the spool, and nothing of what is in it.
     pub(crate) fn spool(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Spool, message)
@@ -192,7 +201,7 @@ impl Error {
     }
 
     pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
-        self.0.source = Some(Box::new(source));
+        self.0.source = Some(Arc::new(source));
         self
     }
 
@@ -228,12 +237,13 @@ impl Error {
         self
     }
 
-    /// The same for another batch: all but what came back, and the source, which cannot be shared.
+    /// Returns a copy that carries no batches and no report. The source is shared.
     pub(crate) fn again(&self) -> Self {
         let mut error = Self::new(self.0.kind, self.0.message.clone());
         error.0.refusal.clone_from(&self.0.refusal);
         error.0.pause = self.0.pause;
         error.0.attempts = self.0.attempts;
+        error.0.source.clone_from(&self.0.source);
         error
     }
 
@@ -285,6 +295,7 @@ impl Error {
             | ErrorKind::Invalid
             | ErrorKind::Limit
             | ErrorKind::UnexpectedResponse
+            | ErrorKind::Closed
             | ErrorKind::Spool => false,
         }
     }

@@ -380,7 +380,7 @@ mod spool {
         nobody.env("MPARTICLE_BASE_URL", NOBODY).args(["spool", "retry", "--wait", "1"]).arg(&path);
         let (code, _, words) = run(&mut nobody);
         assert_eq!((code, left(&path)), (3, (2, 2)), "{words}");
-        let why = "the service took not all of it within 1 seconds: no connection to the service\n";
+        let why = "the service took not all of it within 1 seconds: no connection to the service: Connection refused";
         assert!(words.starts_with(why), "{words}");
     }
 

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use mparticle::mock::MockServer;
 use mparticle::{
-    Batch, Client, CustomEvent, CustomEventType, Environment, Error, Fate, Outcome, RetryPolicy, Uploader, User,
-    WhenFull,
+    Batch, Client, CustomEvent, CustomEventType, Environment, Error, ErrorKind, Fate, Outcome, RetryPolicy, Uploader,
+    User, WhenFull,
 };
 use support::peer::Peer;
 use support::{batch, builder};
@@ -179,6 +179,36 @@ fn a_wrong_secret_stops_it_and_hands_everything_back() {
     assert_eq!(uploader.stopped().expect("an error").status().map(|status| status.as_u16()), Some(403));
     assert_eq!(uploader.take_unsent().len(), 5);
     assert!(uploader.take_unsent().is_empty());
+}
+
+#[test]
+fn its_errors_keep_the_cause_and_no_batches() {
+    let uploader = start(client("http://127.0.0.1:1"));
+    uploader.try_send(batch()).expect("room");
+    let started = Instant::now();
+    let trouble = loop {
+        match uploader.trouble() {
+            Some(error) => break error,
+            None => assert!(started.elapsed() < MINUTE, "nobody listens"),
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    assert_eq!((trouble.kind(), trouble.unsent().len()), (ErrorKind::Connect, 0));
+    let mut cause: &dyn std::error::Error = &trouble;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let refused = cause.downcast_ref::<std::io::Error>().expect("the system's own error");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    uploader.shutdown(Duration::ZERO).wait();
+
+    let failing = builder("http://127.0.0.1:1").http_client(|| reqwest::Client::builder().user_agent("\n").build());
+    let uploader = start(failing.build().expect("a client"));
+    uploader.try_send(batch()).expect("room");
+    uploader.shutdown(MINUTE).wait();
+    let stopped = uploader.stopped().expect("no HTTP client can be built");
+    assert_eq!((stopped.kind(), stopped.unsent().len()), (ErrorKind::Config, 0));
+    assert!(std::error::Error::source(&stopped).is_some(), "{stopped:?}");
 }
 
 #[test]

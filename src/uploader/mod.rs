@@ -110,8 +110,9 @@ impl Uploader {
     ///
     /// # Errors
     /// As [`Batch::seal_parts`](crate::Batch::seal_parts); [`ErrorKind::Full`](crate::ErrorKind::Full) if there is no room
-    /// and the policy is not to drop, or if the uploader is shut down; [`ErrorKind::Limit`](crate::ErrorKind::Limit) if it
-    /// could never be held. The error hands the batch back.
+    /// and the policy is not to drop; [`ErrorKind::Closed`](crate::ErrorKind::Closed), which no retry helps, if the uploader
+    /// is shut down; [`ErrorKind::Limit`](crate::ErrorKind::Limit) if it could never be held. The error hands the batch
+    /// back.
     pub fn try_send(&self, batch: impl IntoSealed) -> Result<(), Error> {
         let parts = self.seal(batch)?;
         self.0.shared.try_send(parts)
@@ -141,8 +142,8 @@ impl Uploader {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the event has no JSON form,
-    /// [`ErrorKind::Limit`](crate::ErrorKind::Limit) if it is too large, and [`ErrorKind::Full`](crate::ErrorKind::Full) as
-    /// [`try_send`](Self::try_send); the error hands it back as a batch of one event then.
+    /// [`ErrorKind::Limit`](crate::ErrorKind::Limit) if it is too large, and [`ErrorKind::Full`](crate::ErrorKind::Full) or
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) as [`try_send`](Self::try_send); the error hands it back as a batch of one event then.
     pub fn track(&self, user: &User, event: impl Into<Event>) -> Result<(), Error> {
         let event = TrackedEvent::new(event.into(), || self.0.shared.settings.new_id(), Utc::now().timestamp_millis())?;
         self.0.shared.track(user, event)

@@ -176,7 +176,7 @@ impl Shared {
         let submission = self.check(Submission { parts, promise: None })?;
         let mut state = self.lock();
         if state.phase != Phase::Running {
-            return Err(closed().with_unsent(submission.parts));
+            return Err(Error::closed().with_unsent(submission.parts));
         }
         let mut dropped = Vec::new();
         let left = if state.is_waited_for() { Some(submission) } else { state.take(&self.settings, submission) };
@@ -209,14 +209,14 @@ impl Shared {
     /// Takes a submission when there is room.
     pub(super) fn send(&self, parts: Vec<SealedBatch>) -> Waiting<Result<(), Error>> {
         let kept = parts.clone();
-        let (promise, waiting) = promise(move || Err(closed().with_unsent(kept)));
+        let (promise, waiting) = promise(move || Err(Error::closed().with_unsent(kept)));
         let submission = match self.check(Submission { parts, promise: Some(promise) }) {
             Ok(submission) => submission,
             Err(error) => return Waiting::ready(Err(error)),
         };
         let mut state = self.lock();
         if state.phase != Phase::Running {
-            submission.answer(|parts| Err(closed().with_unsent(parts)));
+            submission.answer(|parts| Err(Error::closed().with_unsent(parts)));
             return waiting;
         }
         // Who waits already comes first.
@@ -241,7 +241,7 @@ impl Shared {
         let alone = |tracked: Tracked| vec![tracked.seal(self.settings.new_id())];
         if state.phase != Phase::Running {
             drop(guard);
-            return Err(closed().with_unsent(alone(Tracked::new(user, event)?)));
+            return Err(Error::closed().with_unsent(alone(Tracked::new(user, event)?)));
         }
         let open = !state.is_waited_for() && state.can_keep(1, Tracked::growth(&event));
         let queue = match &mut state.spooling {
@@ -428,7 +428,7 @@ impl State {
     fn close(&mut self, settings: &Settings) {
         self.phase = Phase::Closing;
         for waiter in mem::take(&mut self.waiters) {
-            waiter.submission.answer(|parts| Err(closed().with_unsent(parts)));
+            waiter.submission.answer(|parts| Err(Error::closed().with_unsent(parts)));
         }
         self.spool_newest(settings);
         if let Some(spooling) = &mut self.spooling {
@@ -505,9 +505,4 @@ fn warn(warning: Option<(&'static str, Error)>) {
 /// There is no room.
 pub(super) fn full() -> Error {
     Error::full("the queue of the uploader is full")
-}
-
-/// Nothing is taken any more.
-fn closed() -> Error {
-    Error::full("the uploader is shut down")
 }

@@ -137,7 +137,8 @@ async fn waiting_ends_when_its_time_is_over_or_the_uploader_is() {
     assert_eq!((error.kind(), error.unsent().len(), start.elapsed()), (ErrorKind::Full, 1, 3 * SECOND));
     let waiting = rig.send(batch(5, 5));
     let (counts, _) = delivered(rig).await;
-    assert_eq!(waiting.await.expect_err("shut down").unsent().len(), 1);
+    let error = waiting.await.expect_err("shut down");
+    assert_eq!((error.kind(), error.is_retryable(), error.unsent().len()), (ErrorKind::Closed, false, 1));
     assert_eq!((counts.accepted, counts.delivered), (4, 4));
 }
 

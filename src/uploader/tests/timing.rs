@@ -124,10 +124,10 @@ async fn after_the_end_nothing_is_taken() {
         uploader.try_send(batch(0, 1)).expect_err("shut down"),
         uploader.send(batch(0, 1)).await.expect_err("shut down"),
     ] {
-        assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::Full, 1));
+        assert_eq!((error.kind(), error.is_retryable(), error.unsent().len()), (ErrorKind::Closed, false, 1));
     }
     let error = uploader.track(&user(0), event(0)).expect_err("shut down");
-    assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::Full, 1));
+    assert_eq!((error.kind(), error.is_retryable(), error.unsent().len()), (ErrorKind::Closed, false, 1));
     assert_eq!((first.await.delivered, second.await.delivered), (1, 1));
     assert_eq!(rig.end(SECOND).await.accepted, 1);
     assert_eq!(uploader.flush(SECOND).await.delivered, 1);

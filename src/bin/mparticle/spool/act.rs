@@ -34,7 +34,7 @@ pub fn retry(retry: &Retry) -> exit::Result {
             tell(format_args!("error: {}", exit::words(&error)));
         }
         None if left > 0 => {
-            let why = uploader.trouble().map_or_else(String::new, |trouble| format!(": {trouble}"));
+            let why = uploader.trouble().map_or_else(String::new, |error| format!(": {}", exit::words(&error)));
             tell(format_args!("the service took not all of it within {} seconds{why}", retry.wait));
         }
         None => {}
