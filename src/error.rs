@@ -190,7 +190,12 @@ impl Error {
     pub(crate) fn transport(source: reqwest::Error) -> Self {
         let kind = ErrorKind::of(&source);
         let message = match kind {
+            ErrorKind::Config if lacks_certificates(&source) => {
+                "no usable certificate store for https: install the certificates of the system (Debian's package \
+                 ca-certificates), or set SSL_CERT_FILE to a file that holds them"
+            }
             ErrorKind::Config => "the request or its HTTP client could not be built",
+            ErrorKind::Connect if source.is_dns() => "failed to resolve the name of the service",
             ErrorKind::Connect => "no connection to the service",
             ErrorKind::Timeout => "the service did not answer in time",
             _ => "the connection broke before an answer came",
@@ -341,6 +346,13 @@ impl Error {
     pub fn into_parts(self) -> (Vec<SealedBatch>, Report) {
         (self.0.unsent, self.0.report.unwrap_or_default())
     }
+}
+
+/// Whether an HTTP client could not be built because rustls found no certificate on this machine. The error of rustls says so
+/// in its text alone.
+fn lacks_certificates(source: &reqwest::Error) -> bool {
+    std::iter::successors(source.source(), |&cause| cause.source())
+        .any(|cause| cause.to_string().contains("No CA certificates"))
 }
 
 impl fmt::Display for Error {

@@ -19,7 +19,7 @@ mod uploader;
 #[cfg(feature = "blocking")]
 pub use client::blocking;
 pub use client::{Client, ClientBuilder, Credentials, Pod};
-pub use delivery::{Accepted, Rejected, Report, RetryPolicy};
+pub use delivery::{Accepted, Rejected, Report, Retry, RetryPolicy};
 pub use error::{Error, ErrorKind};
 pub use generated::types;
 pub use model::{Session, SessionId};

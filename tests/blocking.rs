@@ -3,9 +3,11 @@
 mod support;
 
 use std::thread;
+use std::time::{Duration, Instant};
 
 use mparticle::mock::MockServer;
-use mparticle::{Error, ErrorKind, blocking};
+use mparticle::{Error, ErrorKind, RetryPolicy, blocking};
+use reqwest::dns::{Name, Resolve, Resolving};
 use support::{batch, builder, client};
 
 fn start(server: &MockServer) -> blocking::Client {
@@ -54,6 +56,29 @@ fn many_threads_share_it() {
         }
     });
     assert_eq!(server.batches().len(), 80);
+}
+
+#[test]
+fn neither_a_call_nor_the_end_waits_for_a_name_lookup() {
+    struct Silent;
+    impl Resolve for Silent {
+        fn resolve(&self, _: Name) -> Resolving {
+            Box::pin(async {
+                tokio::task::spawn_blocking(|| thread::sleep(Duration::from_secs(60))).await?;
+                Err("nobody knows it".into())
+            })
+        }
+    }
+    let client = builder("http://host.invalid")
+        .dangerously_send_secrets_over_plain_http()
+        .http_client(|| reqwest::Client::builder().no_proxy().dns_resolver(Silent).build())
+        .retry(RetryPolicy::new().deadline(Duration::from_millis(300)));
+    let client = blocking::Client::new(client.build().expect("a client")).expect("a thread");
+    let started = Instant::now();
+    let error = client.upload(batch()).expect_err("no address");
+    drop(client);
+    assert!(started.elapsed() < Duration::from_secs(30));
+    assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::Timeout, 1));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod support;
 use std::io::Write;
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mparticle::mock::{self, MockServer};
@@ -113,6 +114,39 @@ async fn one_bad_batch_is_rejected_with_the_words_of_the_service() {
     assert_eq!((report.delivered(), report.rejected()[0].index()), (99, 63));
     assert!(report.rejected()[0].error().api_errors()[0].message.contains("/ip"));
     assert!(report.requests() <= 15, "{}", report.requests());
+}
+
+#[tokio::test]
+async fn each_retry_is_reported_though_the_callback_panics() {
+    let peer = peer(vec![busy("503 Busy", ""), busy("429 Slow", "retry-after: 1\r\n"), String::new()]);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let callback = Arc::clone(&told);
+    let policy = RetryPolicy::new().base(Duration::from_millis(2)).cap(Duration::from_millis(10));
+    let client = support::builder(peer.url()).retry(policy).on_retry(move |retry| {
+        let status = retry.error().status().map(|status| status.as_u16());
+        callback.lock().expect("told").push((retry.attempt(), status, retry.error().kind(), retry.wait()));
+        panic!("a callback of somebody else's");
+    });
+    client.build().expect("a client").upload(batch()).await.expect("accepted at last");
+    let told = told.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let reasons: Vec<_> = told.iter().map(|&(attempt, status, kind, _)| (attempt, status, kind)).collect();
+    let expected =
+        [(1, Some(503), ErrorKind::Refused), (2, Some(429), ErrorKind::Refused), (3, None, ErrorKind::Interrupted)];
+    assert_eq!(reasons, expected);
+    let waits: Vec<_> = told.iter().map(|(.., wait)| *wait).collect();
+    assert!(waits[0] <= Duration::from_millis(2) && waits[1] >= Duration::from_secs(1), "{waits:?}");
+}
+
+#[tokio::test]
+async fn what_is_not_sent_again_is_not_reported() {
+    let peer = peer(vec![busy("404 Not Found", ""), ACCEPTED.to_owned(), busy("429 Slow", "retry-after: 86400\r\n")]);
+    let policy = RetryPolicy::new().deadline(Duration::from_secs(30));
+    let client = support::builder(peer.url()).retry(policy).on_retry(|retry| panic!("{retry:?}"));
+    let client = client.build().expect("a client");
+    client.upload(batch()).await.expect_err("404");
+    client.upload(batch()).await.expect("accepted");
+    let error = client.upload(batch()).await.expect_err("a day is longer than the deadline");
+    assert_eq!((error.attempts(), error.retry_after()), (1, Some(Duration::from_secs(86_400))));
 }
 
 #[test]

@@ -66,6 +66,54 @@ async fn by_rustls() {
     uploads_only_where_the_certificate_is_trusted(ClientBuilder::tls_backend_rustls).await;
 }
 
+/// What a child process shows in which the system has no certificates: this test again, with these variables.
+#[cfg(all(feature = "rustls", target_os = "linux"))]
+#[test]
+fn a_machine_without_certificates_is_found_by_build_and_start() {
+    const CHILD: &str = "MPARTICLE_TEST_WITHOUT_CERTIFICATES";
+    if std::env::var_os(CHILD).is_some() {
+        return without_certificates();
+    }
+    let empty = tempfile::NamedTempFile::new().expect("a file");
+    let nothing = empty.path().with_extension("none");
+    for (file, dir) in [(empty.path(), &*nothing), (&*nothing, &*nothing)] {
+        let mut child = std::process::Command::new(std::env::current_exe().expect("this program"));
+        child.args(["--exact", "a_machine_without_certificates_is_found_by_build_and_start"]);
+        let output = child.env(CHILD, "1").env("SSL_CERT_FILE", file).env("SSL_CERT_DIR", dir).output();
+        let output = output.expect("a child process");
+        let words = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && words.contains("1 passed"), "{words}");
+    }
+}
+
+#[cfg(all(feature = "rustls", target_os = "linux"))]
+fn without_certificates() {
+    use mparticle::mock::MockServer;
+    use mparticle::{Client, Credentials, Error, Uploader, blocking};
+
+    fn check(error: &Error) {
+        assert_eq!((error.kind(), error.is_retryable(), error.attempts()), (ErrorKind::Config, false, 0));
+        let words = error.to_string();
+        for part in ["no usable certificate store", "ca-certificates", "SSL_CERT_FILE"] {
+            assert!(words.contains(part), "{words}");
+        }
+    }
+
+    let https = || Client::builder(Credentials::new("key", "secret"));
+    check(&https().build().expect_err("https"));
+    let own = https().http_client(|| reqwest::Client::builder().tls_backend_rustls().build());
+    let own = own.build().expect("the factory is not called yet");
+    check(&Uploader::builder(own.clone()).start().expect_err("https"));
+    check(&blocking::Client::new(own).expect("a thread").upload(batch()).expect_err("https"));
+
+    let server = MockServer::start_blocking();
+    let plain = support::client(&server);
+    blocking::Client::new(plain.clone()).expect("a thread").upload(batch()).expect("http needs no certificates");
+    let uploader = Uploader::builder(plain).start().expect("a thread");
+    uploader.try_send(batch()).expect("room");
+    assert_eq!(uploader.shutdown(std::time::Duration::from_secs(60)).wait().delivered, 1);
+}
+
 #[cfg(feature = "native-tls")]
 #[tokio::test]
 async fn by_the_platform() {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mparticle::mock::MockServer;
+use mparticle::mock::{Fault, MockServer};
 use mparticle::{
     Batch, Client, CustomEvent, CustomEventType, Environment, Error, ErrorKind, Fate, Outcome, RetryPolicy, Uploader,
     User, WhenFull,
@@ -201,14 +201,36 @@ fn its_errors_keep_the_cause_and_no_batches() {
     let refused = cause.downcast_ref::<std::io::Error>().expect("the system's own error");
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
     uploader.shutdown(Duration::ZERO).wait();
+}
 
-    let failing = builder("http://127.0.0.1:1").http_client(|| reqwest::Client::builder().user_agent("\n").build());
-    let uploader = start(failing.build().expect("a client"));
+#[test]
+fn an_http_client_that_cannot_be_made_is_found_at_the_start() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&made);
+    let failing = builder("http://127.0.0.1:1").http_client(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        reqwest::Client::builder().user_agent("\n").build()
+    });
+    let failing = failing.build().expect("settings");
+    assert_eq!(made.load(Ordering::SeqCst), 0, "no runtime needs one yet");
+    let error = Uploader::builder(failing).start().expect_err("no HTTP client");
+    assert_eq!((error.kind(), made.load(Ordering::SeqCst)), (ErrorKind::Config, 1));
+    assert!(std::error::Error::source(&error).is_some(), "{error:?}");
+}
+
+#[test]
+fn each_retry_is_reported_to_the_callback_of_the_client() {
+    let server = MockServer::builder().script([Fault::status(503), Fault::status(500)]).start_blocking();
+    let (tell, told) = std::sync::mpsc::channel();
+    let policy = RetryPolicy::new().base(Duration::from_millis(5)).cap(Duration::from_millis(50));
+    let reporting = builder(server.url()).retry(policy).on_retry(move |retry| {
+        let status = retry.error().status().map(|status| status.as_u16());
+        tell.send((status, retry.attempt())).expect("somebody listens");
+    });
+    let uploader = start(reporting.build().expect("a client"));
     uploader.try_send(batch()).expect("room");
-    uploader.shutdown(MINUTE).wait();
-    let stopped = uploader.stopped().expect("no HTTP client can be built");
-    assert_eq!((stopped.kind(), stopped.unsent().len()), (ErrorKind::Config, 0));
-    assert!(std::error::Error::source(&stopped).is_some(), "{stopped:?}");
+    assert_eq!(uploader.shutdown(MINUTE).wait().delivered, 1);
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), [(Some(503), 1), (Some(500), 2)]);
 }
 
 #[test]

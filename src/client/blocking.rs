@@ -53,7 +53,11 @@ impl Client {
         let (calls, waiting) = unbounded_channel();
         thread::Builder::new()
             .name("mparticle-blocking".into())
-            .spawn(move || runtime.block_on(serve(waiting)))
+            .spawn(move || {
+                runtime.block_on(serve(waiting));
+                // A name lookup that was given up is not waited for.
+                runtime.shutdown_background();
+            })
             .map_err(refused)?;
         Ok(Self { client, calls })
     }

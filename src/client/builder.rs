@@ -9,9 +9,10 @@ use std::time::Duration;
 use reqwest::{Url, redirect};
 use uuid::Uuid;
 
+use super::resolver::Resolver;
 use super::transport::{HttpFactory, Transport};
 use super::{Client, Credentials, IdSource, Pod};
-use crate::delivery::{self, Courier, RetryPolicy};
+use crate::delivery::{self, Courier, Retry, RetryObserver, RetryPolicy};
 use crate::error::Error;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -28,6 +29,7 @@ pub struct ClientBuilder {
     retry: RetryPolicy,
     http_client: Option<HttpFactory>,
     id_source: Option<IdSource>,
+    observer: RetryObserver,
 }
 
 impl ClientBuilder {
@@ -42,6 +44,7 @@ impl ClientBuilder {
             retry: RetryPolicy::new(),
             http_client: None,
             id_source: None,
+            observer: RetryObserver::default(),
         }
     }
 
@@ -153,11 +156,33 @@ impl ClientBuilder {
         self
     }
 
+    /// Calls `callback` before each retry, with the reason and the wait: for a log, or for a person at a terminal.
+    ///
+    /// It is called from the task that sends, which waits for it. A panic in it is caught and logged.
+    ///
+    /// ```
+    /// use mparticle::{Client, Credentials};
+    ///
+    /// let client = Client::builder(Credentials::new("key", "secret"))
+    ///     .on_retry(|retry| eprintln!("{}; trying again in {:?}", retry.error(), retry.wait()))
+    ///     .build()?;
+    /// # Ok::<(), mparticle::Error>(())
+    /// ```
+    #[must_use]
+    pub fn on_retry(mut self, callback: impl Fn(&Retry<'_>) + Send + Sync + 'static) -> Self {
+        self.observer = RetryObserver::new(callback);
+        self
+    }
+
     /// Checks the settings and gives the client. Nothing is sent yet.
+    ///
+    /// For https it reads the certificate store, unless there is an [`http_client`](Self::http_client) of your own: that
+    /// one is first called by [`UploaderBuilder::start`](crate::UploaderBuilder::start) or the first upload.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the key or the secret is empty, a timeout is zero, the base URL is
-    /// not one, or it is of plain `http` and leads elsewhere than to this machine.
+    /// not one, or it is of plain `http` and leads elsewhere than to this machine; with rustls, also if this machine has no
+    /// certificate store that can be used.
     pub fn build(self) -> Result<Client, Error> {
         let authorization = self.credentials.authorization()?;
         let base_url = self.base_url.as_deref().unwrap_or(self.pod.base_url());
@@ -169,23 +194,45 @@ impl ClientBuilder {
         }
         let plain = url.scheme() == "http";
         let connect_timeout = self.connect_timeout;
-        let factory = match self.http_client {
-            Some(factory) => factory,
+        let (factory, unused) = match self.http_client {
+            Some(factory) => (factory, None),
             None if !plain && !cfg!(any(feature = "rustls", feature = "native-tls")) => {
                 return Err(Error::config("https needs the feature `rustls` or `native-tls`, or an http_client"));
             }
-            None => Box::new(move || {
-                let client = reqwest::Client::builder()
-                    .connect_timeout(connect_timeout)
-                    .redirect(redirect::Policy::none())
-                    .retry(reqwest::retry::never());
-                // A proxy would read what is sent over plain http.
-                if plain { client.no_proxy() } else { client }.build()
-            }),
+            None => {
+                let lookup = self.timeout.min(connect_timeout);
+                let factory = move || {
+                    let client = reqwest::Client::builder()
+                        .connect_timeout(connect_timeout)
+                        .dns_resolver(Resolver::new(lookup))
+                        .redirect(redirect::Policy::none())
+                        .retry(reqwest::retry::never());
+                    if plain { for_plain_http(client) } else { for_https(client) }.build()
+                };
+                // A machine without certificates is found here, and not when nobody looks any more.
+                let unused = factory().map_err(Error::transport)?;
+                (Box::new(factory) as HttpFactory, Some(unused))
+            }
         };
-        let transport = Transport::new(&url, authorization, self.timeout, factory);
-        Ok(Client { courier: Courier::new(transport, self.retry, delivery::random()), id_source: self.id_source })
+        let transport = Transport::new(&url, authorization, self.timeout, factory, unused);
+        let courier = Courier::new(transport, self.retry, delivery::random()).observed_by(self.observer);
+        Ok(Client { courier, id_source: self.id_source })
     }
+}
+
+/// A proxy would read what is sent over plain http. No certificate is needed, and so none is read.
+fn for_plain_http(client: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    let client = client.no_proxy();
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    let client = client.tls_certs_only([]);
+    client
+}
+
+/// With both libraries, reqwest would take the other one.
+fn for_https(client: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    #[cfg(feature = "rustls")]
+    let client = client.tls_backend_rustls();
+    client
 }
 
 /// The text of these errors leaves the URL out: it may hold a secret in the wrong place.

@@ -7,6 +7,7 @@ mod consignment;
 mod credentials;
 mod error_list;
 mod pod;
+mod resolver;
 mod response;
 mod transport;
 
@@ -178,6 +179,12 @@ impl Client {
         let transport = &self.courier.road;
         let http = transport.http().map_err(Error::transport)?;
         Ok(generated::Client::new_with_client(transport.base_url(), http, transport.clone()))
+    }
+
+    /// Returns the base URL that it sends to, without a slash at the end. It holds no credentials.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        self.courier.road.base_url()
     }
 
     /// The ids for one call.

@@ -37,13 +37,21 @@ struct Inner {
     authorization: HeaderValue,
     timeout: Duration,
     factory: HttpFactory,
+    /// Built with the settings, and taken by the first runtime that needs an HTTP client.
+    unused: Mutex<Option<reqwest::Client>>,
     /// A reqwest client belongs to the runtime that it was first used in: its connections are driven there.
     clients: Mutex<Vec<(Option<Id>, reqwest::Client)>>,
     spare: Mutex<BytesMut>,
 }
 
 impl Transport {
-    pub(super) fn new(base: &Url, authorization: HeaderValue, timeout: Duration, factory: HttpFactory) -> Self {
+    pub(super) fn new(
+        base: &Url,
+        authorization: HeaderValue,
+        timeout: Duration,
+        factory: HttpFactory,
+        unused: Option<reqwest::Client>,
+    ) -> Self {
         let urls = Endpoint::ALL.map(|endpoint| {
             let mut url = base.clone();
             url.set_path(&format!("{}{}", base.path().trim_end_matches('/'), endpoint.path()));
@@ -55,6 +63,7 @@ impl Transport {
             authorization,
             timeout,
             factory,
+            unused: Mutex::new(unused),
             clients: Mutex::default(),
             spare: Mutex::default(),
         }))
@@ -73,12 +82,21 @@ impl Transport {
             clients[place..].rotate_left(1);
             return Ok(clients[clients.len() - 1].1.clone());
         }
-        let client = (self.0.factory)()?;
+        let unused = self.0.unused.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let client = unused.map_or_else(|| (self.0.factory)(), Ok)?;
         if clients.len() == RUNTIMES {
             clients.remove(0);
         }
         clients.push((runtime, client.clone()));
         Ok(client)
+    }
+
+    /// Makes the HTTP client of the runtime that this is called in.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if the factory fails.
+    pub(crate) fn prepare(&self) -> Result<(), Error> {
+        self.http().map(drop).map_err(Error::transport)
     }
 
     /// The body of a bulk request. One that was sent before lends its memory: to get as much anew each time from the system

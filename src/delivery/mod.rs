@@ -9,6 +9,7 @@ mod gate;
 mod locate;
 #[cfg(test)]
 pub(crate) mod memory;
+mod observer;
 mod policy;
 mod report;
 mod retry;
@@ -29,6 +30,8 @@ use budget::Budget;
 use gate::Gate;
 pub(crate) use gate::later;
 use locate::Layout;
+pub use observer::Retry;
+pub(crate) use observer::RetryObserver;
 pub use policy::RetryPolicy;
 pub use report::{Rejected, Report};
 use retry::{Decision, decide};
@@ -57,6 +60,7 @@ pub(crate) struct Courier<R> {
     pub(crate) road: R,
     policy: RetryPolicy,
     random: Random,
+    observer: RetryObserver,
     gate: Arc<Gate>,
     budget: Arc<Budget>,
 }
@@ -124,7 +128,12 @@ impl Group {
 impl<R: Road> Courier<R> {
     pub(crate) fn new(road: R, policy: RetryPolicy, random: Random) -> Self {
         let budget = Arc::new(Budget::of(policy.budget));
-        Self { road, policy, random, gate: Arc::default(), budget }
+        Self { road, policy, random, observer: RetryObserver::default(), gate: Arc::default(), budget }
+    }
+
+    /// Reports each retry to this observer.
+    pub(crate) fn observed_by(self, observer: RetryObserver) -> Self {
+        Self { observer, ..self }
     }
 
     /// The same, over another road.
@@ -133,6 +142,7 @@ impl<R: Road> Courier<R> {
             road,
             policy: self.policy.clone(),
             random: Arc::clone(&self.random),
+            observer: self.observer.clone(),
             gate: Arc::clone(&self.gate),
             budget: Arc::clone(&self.budget),
         }
@@ -241,7 +251,14 @@ impl<R: Road> Courier<R> {
             }
             attempt += 1;
             let result = timeout_at(deadline, self.road.attempt(errand.endpoint, batches)).await;
-            let result = result.unwrap_or_else(|_| Err(Error::out_of_time()));
+            let result = result.unwrap_or_else(|_| {
+                // The deadline alone does not say why the attempts before it failed.
+                let error = Error::out_of_time();
+                Err(match &failed {
+                    Some(cause) => error.with_source(cause.again()),
+                    None => error,
+                })
+            });
             let tried = result.as_ref().map_or_else(Error::attempts, |_| 1);
             *attempts += tried;
             outcome.requests += tried;
@@ -286,6 +303,7 @@ impl<R: Road> Courier<R> {
                 return Verdict::Unsent(error);
             }
             tracing::debug!(attempt, wait_ms = wait.as_millis(), kind = ?error.kind(), "to be sent again");
+            self.observer.notify(&Retry::new(&error, attempt, wait));
             failed = Some(error);
             tokio::time::sleep_until(again).await;
         }

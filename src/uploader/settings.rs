@@ -191,7 +191,7 @@ impl UploaderBuilder {
     /// Starts the uploader, with a thread, a runtime and an HTTP client of its own.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the system gives no thread.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the system gives no thread, or the HTTP client cannot be made.
     pub fn start(self) -> Result<Uploader, Error> {
         worker::start(self.client.courier, self.settings, self.store)
     }

@@ -41,6 +41,11 @@ pub(super) fn start(
 ) -> Result<Uploader, Error> {
     let refused = |error| Error::config("no thread can be had to send from").with_source(error);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
+    {
+        // The HTTP client of this runtime, so that one that cannot be made is found now.
+        let _inside = runtime.enter();
+        courier.road.prepare()?;
+    }
     let shared = Arc::new(Shared::new(settings, store));
     let worker = run(Arc::clone(&shared), courier);
     let thread = thread::Builder::new().name("mparticle-uploader".into());

@@ -1,0 +1,121 @@
+//! Name lookups that end: the system's own can take longer than a connection may.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+/// The system's resolver, with a timeout.
+///
+/// Without it a resolver that never answers looks like any other connection that takes too long, and the error cannot say
+/// that the name is to blame.
+pub(super) struct Resolver {
+    timeout: Duration,
+    look_up: fn(&str) -> io::Result<Vec<SocketAddr>>,
+}
+
+impl Resolver {
+    /// A lookup may take nine tenths of the connect timeout: it has to fail before the connection does.
+    pub(super) fn new(connect_timeout: Duration) -> Self {
+        Self { timeout: connect_timeout.mul_f64(0.9), look_up }
+    }
+}
+
+fn look_up(host: &str) -> io::Result<Vec<SocketAddr>> {
+    Ok((host, 0).to_socket_addrs()?.collect())
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let Self { timeout: limit, look_up } = *self;
+        Box::pin(async move {
+            let host = name.as_str().to_owned();
+            let looking = spawn_blocking(move || look_up(&host));
+            let Ok(found) = timeout(limit, looking).await else {
+                return Err(NoResponse { host: name.as_str().to_owned(), limit }.into());
+            };
+            let addresses: Addrs = Box::new(found??.into_iter());
+            Ok(addresses)
+        })
+    }
+}
+
+/// The resolver did not respond in time.
+#[derive(Debug)]
+struct NoResponse {
+    host: String,
+    limit: Duration,
+}
+
+impl std::error::Error for NoResponse {}
+
+impl fmt::Display for NoResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "failed to look up {}: the resolver did not respond within {:?}", self.host, self.limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+    use std::iter;
+    use std::thread;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::{Batch, Client, Credentials, Environment, ErrorKind, RetryPolicy};
+
+    /// A client whose resolver takes a minute, and how long one attempt of it may take.
+    fn client(connect_timeout: Duration, retry: RetryPolicy) -> Client {
+        let look_up = |_: &str| {
+            thread::sleep(Duration::from_secs(60));
+            Ok(Vec::new())
+        };
+        let http = move || {
+            let resolver = Resolver { look_up, ..Resolver::new(connect_timeout) };
+            reqwest::Client::builder().no_proxy().connect_timeout(connect_timeout).dns_resolver(resolver).build()
+        };
+        let builder = Client::builder(Credentials::new("key", "secret")).base_url("http://host.invalid");
+        builder.dangerously_send_secrets_over_plain_http().http_client(http).retry(retry).build().expect("a client")
+    }
+
+    fn upload(client: &Client) -> crate::Error {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let error = runtime.block_on(client.upload(Batch::new(Environment::Development))).expect_err("no address");
+        runtime.shutdown_background();
+        error
+    }
+
+    fn root_cause(error: &crate::Error) -> String {
+        iter::successors(error.source(), |&cause| cause.source()).last().map(ToString::to_string).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_resolver_that_does_not_respond_is_named() {
+        let started = Instant::now();
+        let error = upload(&client(Duration::from_secs(1), RetryPolicy::never()));
+        assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Connect, true));
+        assert_eq!(error.to_string(), "failed to resolve the name of the service");
+        assert_eq!(root_cause(&error), "failed to look up host.invalid: the resolver did not respond within 900ms");
+        assert!(started.elapsed() < Duration::from_secs(30), "the lookup is not waited for");
+    }
+
+    #[test]
+    fn a_deadline_that_passes_during_a_retry_keeps_the_cause_of_the_last_failure() {
+        let retry = RetryPolicy::new().base(Duration::ZERO).deadline(Duration::from_millis(1_500));
+        let error = upload(&client(Duration::from_secs(1), retry));
+        assert_eq!((error.kind(), error.attempts()), (ErrorKind::Timeout, 2));
+        assert_eq!(root_cause(&error), "failed to look up host.invalid: the resolver did not respond within 900ms");
+    }
+
+    #[test]
+    fn the_addresses_are_those_of_the_system() {
+        let found = look_up("localhost").expect("this machine has a name");
+        assert!(!found.is_empty() && found.iter().all(|address| address.ip().is_loopback()), "{found:?}");
+        look_up("host.invalid").expect_err("there is no such name");
+    }
+}
