@@ -6,16 +6,16 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use mparticle::mock::{Fault, MockServer};
-use mparticle::spool::Inspector;
-use mparticle::{Batch, Counts, Environment, FirstRun, Uploader};
+use mparticle::mock::{Fault, MockServer, Naming};
+use mparticle::spool::{DeadLetter, Inspector};
+use mparticle::{Batch, Counts, Environment, Error, FirstRun, Uploader};
 use support::killed::kill_after;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -89,6 +89,32 @@ fn a_second_program_is_locked_out() {
     assert_eq!(error.kind(), mparticle::ErrorKind::Spool);
 }
 
+#[test]
+fn what_is_not_the_service_leaves_the_spool_as_it_is_and_a_named_batch_becomes_a_dead_letter() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = MockServer::builder().chance(1.0, Fault::html()).start_blocking();
+    let first = uploader(&server.url(), dir.path());
+    for n in 0..3 {
+        first.send(batch(n)).wait().expect("on the disk");
+    }
+    let counts = first.shutdown(PATIENCE).wait();
+    assert_eq!((counts.delivered, counts.rejected, counts.spooled, counts.pending), (0, 0, 3, 0));
+    let stopped = first.stopped().expect("a sign-in page");
+    assert_eq!(stopped.kind(), mparticle::ErrorKind::UnexpectedResponse);
+    assert!(stopped.to_string().contains("200 text/html"), "{stopped}");
+    drop(first);
+
+    server.recover();
+    server.script([Fault::partial([1], Naming::Index)]);
+    let second = uploader(&server.url(), dir.path());
+    let counts = second.shutdown(PATIENCE).wait();
+    assert_eq!((counts.recovered, counts.delivered, counts.rejected, counts.spooled), (3, 2, 1, 0));
+    drop(second);
+    let refused = dead_letters(dir.path());
+    assert_eq!(refused.keys().collect::<Vec<_>>(), ["1"]);
+    assert!(refused["1"].contains("Error converting value \"a fault"), "decoded: {}", refused["1"]);
+}
+
 const NAME: &str = "what_was_confirmed_is_delivered_through_sigkill_and_lost_answers";
 const CHILD_DIR: &str = "UPLOADER_CHILD_DIR";
 const CHILD_URL: &str = "UPLOADER_CHILD_URL";
@@ -124,11 +150,25 @@ fn child(dir: &Path, url: &str, start: u64) {
     }
 }
 
+/// The reasons of the dead letters, by the ids of their batches.
+fn dead_letters(dir: &Path) -> BTreeMap<String, String> {
+    let letter = |letter: Result<DeadLetter, Error>| {
+        let letter = letter.expect("a dead letter");
+        let batch: serde_json::Value = serde_json::from_slice(&letter.batch).expect("JSON");
+        (batch["source_request_id"].as_str().expect("text").to_owned(), letter.reason)
+    };
+    Inspector::new(dir).dead_letters().expect("a spool").map(letter).collect()
+}
+
 fn parent(rounds: u64, seed: u64) {
     let dir = tempfile::tempdir().expect("a directory");
     let server = MockServer::builder()
         .chance(0.2, Fault::lost_answer())
         .chance(0.05, Fault::status(503))
+        // The first batch of a request is refused, or the second one, or one that nothing names.
+        .chance(0.1, Fault::partial([0], Naming::Index))
+        .chance(0.1, Fault::partial([1], Naming::Position))
+        .chance(0.1, Fault::partial([0], Naming::None))
         .seed(seed)
         .keep(1_000_000, 1 << 30)
         .start_blocking();
@@ -147,25 +187,35 @@ fn parent(rounds: u64, seed: u64) {
     }
     // Among so many faults the pace is that of an outage: the last of it goes under a clear sky.
     server.recover();
+    let namings = [Naming::Index, Naming::Position, Naming::None];
+    server.script((0..30).map(|n| Fault::partial([n % 5], namings[n % 3])));
     let last = uploader(&server.url(), dir.path());
     let counts = last.shutdown(PATIENCE).wait();
     assert_adds_up(&counts);
-    assert_eq!((counts.spooled, counts.pending, counts.rejected), (0, 0, 0));
+    assert_eq!((counts.spooled, counts.pending), (0, 0));
     drop(last);
 
     let id = |batch: &serde_json::Value| batch["source_request_id"].as_str().expect("text").to_owned();
     let kept: Vec<String> = server.batches().iter().map(id).collect();
     let delivered: BTreeSet<String> = kept.iter().cloned().collect();
     assert_eq!(kept.len(), delivered.len(), "each counts once");
-    let missing: Vec<_> = confirmed.difference(&delivered).collect();
+    let refused = dead_letters(dir.path());
+    for (id, reason) in &refused {
+        let has_words =
+            ["Error converting value \"", "Invalid event batch."].iter().any(|words| reason.contains(words));
+        assert!(has_words, "the dead letter {id} has the words of the service: {reason}");
+    }
+    let missing: Vec<_> = confirmed.difference(&delivered).filter(|id| !refused.contains_key(*id)).collect();
     assert!(missing.is_empty(), "{missing:?} were confirmed");
     assert!(delivered.is_subset(&used), "nothing is delivered that nobody submitted");
     let duplicates = server.counts().duplicates;
     println!(
-        "{rounds} kills: {} confirmed, {} delivered, {duplicates} duplicates, each of a known id",
+        "{rounds} kills: {} confirmed, {} delivered, {} dead letters, {duplicates} duplicates, each of a known id",
         confirmed.len(),
-        delivered.len()
+        delivered.len(),
+        refused.len(),
     );
+    assert!(!refused.is_empty(), "some were refused");
     assert!(confirmed.len() as u64 > rounds, "{} confirmed batches prove little", confirmed.len());
 }
 
