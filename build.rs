@@ -44,6 +44,7 @@ pub fn generate(yaml: &str) -> Result<(String, String), String> {
     })?;
     let mut view = published.clone();
     take_generation_view(&mut view);
+    drop_response_bodies(&mut view);
     let code = places::check(&published)
         .map_err(|(place, error)| (Some(place), error))
         .and_then(|()| rust(&view).map_err(|error| (places::culprit(&view, |part| rust(part).is_ok()), error)));
@@ -74,6 +75,20 @@ fn take_generation_view(node: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(take_generation_view),
         _ => {}
     }
+}
+
+/// Drops the bodies of the responses that the view keeps, those of 2xx. They are optional, which the generator does not know: it
+/// would read an empty one as an error.
+fn drop_response_bodies(view: &mut Value) {
+    let paths = view.get_mut("paths").and_then(Value::as_object_mut).into_iter().flat_map(|paths| paths.values_mut());
+    let operations = paths.filter_map(Value::as_object_mut).flat_map(|path| path.values_mut());
+    let inline = operations.filter_map(|operation| operation.get_mut("responses"));
+    let drop_from = |responses: &mut Value| {
+        let responses = responses.as_object_mut().into_iter().flat_map(|responses| responses.values_mut());
+        responses.filter_map(Value::as_object_mut).for_each(|response| drop(response.remove("content")));
+    };
+    inline.for_each(drop_from);
+    view.pointer_mut("/components/responses").into_iter().for_each(drop_from);
 }
 
 fn rust(view: &Value) -> Result<String, String> {

@@ -43,6 +43,10 @@ pub mod raw {
     //! They take the same [`types`](crate::types), over the same connections and with the same credentials, and send
     //! exactly what they are given: no ids are stamped, nothing is checked, nothing is retried. Every answer but a 202 comes
     //! back as it is, in [`Error::UnexpectedResponse`].
+    //!
+    //! Their [`ResponseValue<()>`](ResponseValue) has no body. The service can accept a bulk request in part and name the
+    //! batches that it refuses in the body of the 202: these endpoints cannot show that, and
+    //! [`Client::upload_bulk`](crate::Client::upload_bulk) can.
     #[doc(inline)]
     #[allow(rustdoc::all)]
     pub use crate::generated::{ByteStream, Client, ClientInfo, Error, ResponseValue};

@@ -111,6 +111,23 @@ fn text_stays_text_and_limits_stay_in_the_document() {
     );
 }
 
+/// The raw endpoints return no body for a 2xx, wherever the document describes it: an empty one would be an error.
+#[test]
+fn the_body_of_a_success_is_described_and_not_generated() {
+    let (code, document) = build::generate(YAML).expect("the document");
+    let document: Value = serde_json::from_str(&document).expect("JSON");
+    let accepted = &document["components"]["responses"]["Accepted"];
+    assert!(accepted["content"]["application/json"]["examples"].is_object());
+    assert_eq!(code.matches("Result<ResponseValue<()>, Error<()>>").count(), 3);
+
+    let inline =
+        "'202': {description: Accepted., content: {application/json: {schema: {type: string, description: x}}}}";
+    let from = "'202': {$ref: '#/components/responses/Accepted'}";
+    assert!(YAML.contains(from));
+    let (code, _) = build::generate(&YAML.replacen(from, inline, 1)).expect("a document");
+    assert_eq!(code.matches("Result<ResponseValue<()>, Error<()>>").count(), 3);
+}
+
 #[test]
 fn the_same_document_gives_the_same_code() {
     assert_eq!(build::generate(YAML).expect("once"), build::generate(YAML).expect("twice"));

@@ -151,6 +151,14 @@ fn every_example_validates() {
         assert!(examples.contains(&payload), "{payload} has no example");
     }
     assert!(examples.contains(&"Batch"));
+    for (name, response) in document["components"]["responses"].as_object().expect("responses") {
+        let content = &response["content"]["application/json"];
+        let component = content["schema"]["$ref"].as_str().and_then(|target| target.rsplit('/').next());
+        for (example, stated) in content["examples"].as_object().into_iter().flatten() {
+            let component = Component::named(component.expect("a component")).expect("a component");
+            assert_eq!(component.check(&stated["value"]), [], "{name} {example}");
+        }
+    }
     assert_eq!(contract::check_batch(&schemas(&document)["Batch"]["example"]), []);
 }
 
@@ -175,6 +183,31 @@ fn each_operation_has_one_success_and_every_documented_refusal() {
     };
     assert_eq!(headers("Accepted"), ["X-mp-rate-limit-percentage-used"]);
     assert_eq!(headers("TooManyRequests"), ["Retry-After", "X-mp-rate-limit-exceeded"]);
+}
+
+/// Mock servers answer with the first example, and a client must not take it for a refusal.
+#[test]
+fn the_body_of_a_202_is_optional_and_its_first_example_lists_no_error() {
+    let document = document();
+    let accepted = &document["components"]["responses"]["Accepted"];
+    assert!(accepted["description"].as_str().expect("text").contains("The body is optional"));
+    let content = accepted["content"].as_object().expect("content");
+    assert_eq!(content.keys().collect::<Vec<_>>(), ["application/json"]);
+    let content = &content["application/json"];
+    assert_eq!(content["schema"]["$ref"], "#/components/schemas/ApiErrorResponse");
+    // `DOCUMENT` has its keys sorted, so the order of the published text is looked for in that text.
+    let published = include_str!("../openapi/events.yaml");
+    let (_, published) =
+        published.split_once("          examples:\n            accepted:\n").expect("the first example");
+    assert!(published.contains("\n            accepted_in_part:\n"));
+    let examples: Vec<_> = content["examples"].as_object().expect("examples").iter().collect();
+    assert_eq!((examples[0].0.as_str(), &examples[0].1["value"]), ("accepted", &serde_json::json!({ "errors": [] })));
+    let partial = examples[1].1["value"]["errors"][0]["message"].as_str().expect("text");
+    assert!(examples[1].0 == "accepted_in_part" && partial.ends_with("Path '[1].mp_deviceid', line 1, position 153."));
+    let component = Component::named("ApiErrorResponse").expect("a component");
+    for value in [serde_json::json!({}), serde_json::json!({ "errors": [] })] {
+        assert_eq!(component.check(&value), []);
+    }
 }
 
 #[test]

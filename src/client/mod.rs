@@ -158,6 +158,9 @@ impl Client {
 
     /// The generated endpoints over the same connections and with the same credentials; see [`raw`](crate::raw).
     ///
+    /// Their [`ResponseValue<()>`](crate::raw::ResponseValue) has no body and cannot show which batches of an accepted bulk
+    /// request the service refused.
+    ///
     /// ```
     /// # async fn run(server: &mparticle::mock::MockServer) -> Result<(), Box<dyn std::error::Error>> {
     /// use mparticle::{Batch, Client, Credentials, Environment};
