@@ -63,6 +63,8 @@ pub(crate) struct Courier<R> {
     observer: RetryObserver,
     gate: Arc<Gate>,
     budget: Arc<Budget>,
+    /// Whether the road waits on its own before it sends again what failed.
+    road_backs_off: bool,
 }
 
 /// What becomes of a batch.
@@ -128,7 +130,15 @@ impl Group {
 impl<R: Road> Courier<R> {
     pub(crate) fn new(road: R, policy: RetryPolicy, random: Random) -> Self {
         let budget = Arc::new(Budget::of(policy.budget));
-        Self { road, policy, random, observer: RetryObserver::default(), gate: Arc::default(), budget }
+        Self {
+            road,
+            policy,
+            random,
+            observer: RetryObserver::default(),
+            gate: Arc::default(),
+            budget,
+            road_backs_off: false,
+        }
     }
 
     /// Reports each retry to this observer.
@@ -145,14 +155,16 @@ impl<R: Road> Courier<R> {
             observer: self.observer.clone(),
             gate: Arc::clone(&self.gate),
             budget: Arc::clone(&self.budget),
+            road_backs_off: self.road_backs_off,
         }
     }
 
-    /// The same, which never gives up what can succeed later. Somebody else has to see to the extra load.
+    /// Returns a courier that never gives up what can succeed later. Its road has to limit the extra load: it decides how
+    /// long to wait after a failure, except after a 429, which holds for all clones of the client.
     pub(crate) fn tireless(self) -> Self {
         let policy =
             self.policy.max_attempts(u32::MAX).deadline(Duration::MAX).call_deadline(Duration::MAX).budget(u32::MAX);
-        Self { budget: Arc::new(Budget::of(policy.budget)), policy, ..self }
+        Self { budget: Arc::new(Budget::of(policy.budget)), policy, road_backs_off: true, ..self }
     }
 
     pub(crate) fn policy(&self) -> &RetryPolicy {
@@ -289,6 +301,7 @@ impl<R: Road> Courier<R> {
                 self.gate.close_for(error.retry_after().unwrap_or_default());
             }
             let wait = match decision {
+                Decision::Retry(_) if self.road_backs_off => Duration::ZERO,
                 Decision::Retry(wait) => wait,
                 Decision::WaitForCredential(wait) => {
                     self.gate.close_for(wait);

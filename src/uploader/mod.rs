@@ -8,6 +8,7 @@
 //!
 //! What is taken is accounted for, from then on: see [`Counts`].
 
+mod circuit_breaker;
 mod ledger;
 mod on_disk;
 mod outcome;

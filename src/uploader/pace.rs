@@ -1,12 +1,18 @@
-//! How fast batches go out: as near to the service's limit as it tells, and carefully after silence or an outage.
+//! The rate limiter and the circuit breaker of the uploader.
 //!
-//! Three rules, each with a number from the service:
+//! Three rules decide when a request may go:
 //!
 //! - **The limit.** `X-mp-rate-limit-percentage-used` on each acceptance is held at 90. The rate follows it at once and in
 //!   the long run (a PI controller), so that it settles at the limit whichever way the service measures.
 //! - **The ramp.** The rate is at most twice what was accepted lately, or the starting rate: after silence or an outage it
 //!   doubles in about a second and a half, and no faster.
-//! - **The outage.** After a failure one request at a time tries the road, with waits that double, until one comes through.
+//! - **The circuit breaker.** A retryable failure opens it. Then one request at a time probes the service, until one gets a
+//!   response that is not a retryable failure. The wait between the end of a probe and the next one doubles up to
+//!   [`max_probe_interval`](super::UploaderBuilder::max_probe_interval), and a longer `Retry-After` is waited for. Two
+//!   successes halve the next wait, so that the waits also grow while a service fails a large share of the requests.
+//!
+//! The courier of the uploader does not back off on its own after a failure: a request that failed waits in
+//! [`Pace::admit`], which ends when the breaker closes. Such requests go before new ones.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,6 +20,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::circuit_breaker::{CircuitBreaker, Permit};
+use super::settings::Settings;
 use crate::delivery::{Accepted, Endpoint, Random, RetryPolicy, Road, later};
 use crate::error::Error;
 use crate::limits::MAX_BATCHES_PER_REQUEST;
@@ -41,6 +49,16 @@ const SILENCE: f64 = 5.0;
 /// Not more may go at once than in this time, in seconds, after a time in which nothing went.
 const BURST: f64 = 0.5;
 
+/// Each wait before a probe is at least this part of its bound, so that no run of low draws makes the probes frequent. The rest
+/// is drawn at random.
+const LEAST_WAIT: f64 = 0.75;
+
+/// The shortest wait before a probe, whatever is set.
+const MIN_PROBE_INTERVAL: Duration = Duration::from_millis(1);
+
+/// How often the wait before a probe doubles at most.
+const MOST_DOUBLINGS: u32 = 31;
+
 /// The settings of the pace, in batches per second.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rates {
@@ -53,7 +71,9 @@ pub(super) type Trouble = Arc<Mutex<Option<Error>>>;
 
 pub(super) struct Pace {
     rates: Rates,
-    policy: RetryPolicy,
+    /// The bound of the wait before the first probe, and of any wait before a probe.
+    first_wait: Duration,
+    longest_wait: Duration,
     random: Random,
     state: Mutex<State>,
     trouble: Trouble,
@@ -77,27 +97,15 @@ struct State {
     /// Batches that may go now. Below 0 after a request that was sent again.
     tokens: f64,
     filled_at: Instant,
-    outage: Outage,
-}
-
-/// Nothing comes through.
-struct Outage {
-    failures: u32,
-    /// Counts the changes, so that attempts which began before one do not count as another failure.
-    generation: u64,
-    probing: bool,
-    until: Instant,
-}
-
-/// The leave to make one attempt.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Permit {
-    generation: u64,
-    probe: bool,
+    /// Requests that wait to be sent again. New ones go after them: they need fewer tokens, and would take all there are.
+    resends: usize,
+    breaker: CircuitBreaker,
 }
 
 impl Pace {
-    pub(super) fn new(rates: Rates, policy: &RetryPolicy, random: &Random, trouble: Trouble) -> Self {
+    pub(super) fn new(settings: &Settings, policy: &RetryPolicy, random: &Random, trouble: Trouble) -> Self {
+        let rates = settings.rates;
+        let (first_wait, longest_wait) = (policy.base, policy.cap.min(settings.max_probe_interval));
         let now = Instant::now();
         let mut state = State {
             base: rates.start,
@@ -109,11 +117,12 @@ impl Pace {
             held_until: now,
             tokens: 0.0,
             filled_at: now,
-            outage: Outage { failures: 0, generation: 0, probing: false, until: now },
+            resends: 0,
+            breaker: CircuitBreaker::new(doublings(first_wait, longest_wait)),
         };
         state.tokens = state.burst(rates);
-        let (policy, random) = (policy.clone(), Random::clone(random));
-        Self { rates, policy, random, state: Mutex::new(state), trouble, changed: Notify::new() }
+        let (random, state) = (Random::clone(random), Mutex::new(state));
+        Self { rates, first_wait, longest_wait, random, state, trouble, changed: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -124,12 +133,17 @@ impl Pace {
     pub(super) fn room(&self, ready: usize) -> Result<usize, Option<Instant>> {
         let now = Instant::now();
         let mut state = self.lock();
-        state.open(now)?;
+        if state.resends > 0 {
+            return Err(None);
+        }
+        state.ready(now)?;
         state.fill(now, self.rates);
         let rate = state.rate(self.rates);
         let most = count(MAX_BATCHES_PER_REQUEST);
-        let wanted = (rate * LEAST).clamp(1.0, most).min(count(ready));
-        if state.tokens < wanted {
+        // While requests fail now and then, few and full ones cost less.
+        let least = if state.breaker.is_steady() { LEAST } else { BURST };
+        let wanted = (rate * least).clamp(1.0, most).min(count(ready));
+        if state.tokens < wanted && state.breaker.is_closed() {
             state.limited = true;
             return Err(Some(state.filled(now, wanted, rate)));
         }
@@ -141,28 +155,27 @@ impl Pace {
 
     /// Takes the room for these batches.
     pub(super) fn take(&self, batches: usize) -> Permit {
-        let mut state = self.lock();
-        state.tokens -= count(batches);
-        state.outage.enter()
+        self.lock().enter(batches)
     }
 
-    /// Waits for the room to send these batches again.
+    /// Waits until these batches may be sent again.
     async fn admit(&self, batches: usize) -> Permit {
+        let _resend = Resend::new(self);
         loop {
-            // Made before the look, so that no change is missed.
+            // Created before the state is read, so that no change is missed.
             let changed = self.changed.notified();
             let wait = {
                 let now = Instant::now();
                 let mut state = self.lock();
-                if let Err(wait) = state.open(now) {
+                if let Err(wait) = state.ready(now) {
                     wait
                 } else {
                     state.fill(now, self.rates);
                     let wanted = count(batches).min(state.burst(self.rates));
-                    if state.tokens >= wanted {
-                        state.tokens -= count(batches);
-                        return state.outage.enter();
+                    if state.tokens >= wanted || !state.breaker.is_closed() {
+                        return state.enter(batches);
                     }
+                    state.limited = true;
                     Some(state.filled(now, wanted, state.rate(self.rates)))
                 }
             };
@@ -177,37 +190,56 @@ impl Pace {
     fn observe(&self, permit: Permit, batches: usize, result: &Result<Accepted, Error>) {
         let now = Instant::now();
         let mut state = self.lock();
-        if permit.probe {
-            state.outage.probing = false;
-        }
         let trouble = result.as_ref().err().filter(|error| error.is_retryable()).map(Error::again);
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
         match result {
             Ok(accepted) => {
                 state.accepted(now, batches, accepted.rate_limit_used(), self.rates);
-                state.outage.end();
+                state.answered(permit, now);
             }
             Err(error) if error.status().is_some_and(|status| status == 429) => {
                 state.slow_down(now, error.retry_after().unwrap_or_default());
-                state.outage.end();
+                state.answered(permit, now);
             }
             Err(error) if error.is_retryable() => {
-                if permit.generation == state.outage.generation {
-                    let wait = self.wait_after(state.outage.failures);
-                    state.outage.failed(later(now, wait.max(error.retry_after().unwrap_or_default())));
-                }
+                // Every `Retry-After` holds, also that of a request which says nothing new to the breaker.
+                state.hold(now, error.retry_after().unwrap_or_default());
+                state.breaker.failed(permit, |doublings| later(now, self.probe_wait(doublings)));
             }
-            // Refused for what it holds: the road is open.
-            Err(_) => state.outage.end(),
+            // The service refused the batches themselves: it is available.
+            Err(_) => state.answered(permit, now),
         }
         drop(state);
         self.changed.notify_waiters();
     }
 
-    /// Full jitter, as after a failed attempt, but for all.
-    fn wait_after(&self, failures: u32) -> Duration {
-        let bound = self.policy.base.saturating_mul(1 << failures.min(31)).min(self.policy.cap);
-        bound.mul_f64((self.random)().clamp(0.0, 1.0))
+    /// The wait before the next probe, whose bound is doubled this often.
+    fn probe_wait(&self, doublings: u32) -> Duration {
+        let bound = self.first_wait.saturating_mul(1 << doublings).min(self.longest_wait);
+        let random = (self.random)().clamp(0.0, 1.0);
+        bound.mul_f64(LEAST_WAIT + (1.0 - LEAST_WAIT) * random).max(MIN_PROBE_INTERVAL)
+    }
+}
+
+/// How often a wait doubles until it is the longest one.
+fn doublings(first: Duration, longest: Duration) -> u32 {
+    (0..MOST_DOUBLINGS).find(|doublings| first.saturating_mul(1 << doublings) >= longest).unwrap_or(MOST_DOUBLINGS)
+}
+
+/// A request that waits to be sent again. New requests wait for as long as there is one.
+struct Resend<'a>(&'a Pace);
+
+impl<'a> Resend<'a> {
+    fn new(pace: &'a Pace) -> Self {
+        pace.lock().resends += 1;
+        Self(pace)
+    }
+}
+
+impl Drop for Resend<'_> {
+    fn drop(&mut self) {
+        self.0.lock().resends -= 1;
+        self.0.changed.notify_waiters();
     }
 }
 
@@ -261,15 +293,36 @@ impl State {
         self.limited = false;
     }
 
-    /// Whether an attempt may be made, or when; `None` if that depends on one that is under way.
-    fn open(&self, now: Instant) -> Result<(), Option<Instant>> {
-        if now < self.held_until { Err(Some(self.held_until)) } else { self.outage.open(now) }
+    /// Whether an attempt may begin, or when to ask again; `None` if that depends on the probe that is in flight.
+    fn ready(&self, now: Instant) -> Result<(), Option<Instant>> {
+        if now < self.held_until { Err(Some(self.held_until)) } else { self.breaker.ready(now) }
+    }
+
+    /// An attempt begins. A probe takes no tokens and waits for none: its rate is that of the breaker.
+    fn enter(&mut self, batches: usize) -> Permit {
+        if self.breaker.is_closed() {
+            self.tokens -= count(batches);
+        }
+        self.breaker.enter()
+    }
+
+    /// The service is available. The requests that waited for that go at the rate, and not all in this moment.
+    fn answered(&mut self, permit: Permit, now: Instant) {
+        if self.breaker.succeeded(permit) {
+            self.tokens = self.tokens.min(0.0);
+            self.filled_at = self.filled_at.max(now);
+        }
+    }
+
+    /// Nothing goes for this long.
+    fn hold(&mut self, now: Instant, wait: Duration) {
+        self.held_until = self.held_until.max(later(now, wait));
     }
 
     /// A 429. Several at once are one.
     fn slow_down(&mut self, now: Instant, wait: Duration) {
         const ONE: Duration = Duration::from_secs(1);
-        self.held_until = self.held_until.max(later(now, wait));
+        self.hold(now, wait);
         // Nothing gathers meanwhile: what comes after the wait comes as slowly as before it.
         self.tokens = self.tokens.min(0.0);
         self.filled_at = self.held_until;
@@ -278,37 +331,6 @@ impl State {
             self.slowed_at = Some(now);
         }
         self.used = Some(1.0);
-    }
-}
-
-impl Outage {
-    /// Whether an attempt may be made, or when; `None` if that depends on the one that is under way.
-    fn open(&self, now: Instant) -> Result<(), Option<Instant>> {
-        match self.failures {
-            0 => Ok(()),
-            _ if self.probing => Err(None),
-            _ if now < self.until => Err(Some(self.until)),
-            _ => Ok(()),
-        }
-    }
-
-    fn enter(&mut self) -> Permit {
-        let probe = self.failures > 0;
-        self.probing |= probe;
-        Permit { generation: self.generation, probe }
-    }
-
-    fn failed(&mut self, until: Instant) {
-        self.failures += 1;
-        self.generation += 1;
-        self.until = until;
-    }
-
-    fn end(&mut self) {
-        if self.failures > 0 {
-            self.failures = 0;
-            self.generation += 1;
-        }
     }
 }
 
@@ -335,10 +357,8 @@ impl<R> PacedRoad<R> {
 
     /// No attempt comes any more. There may have been none, if no request can carry the batches.
     pub(super) fn end(&self) {
-        if let Some(permit) = self.first()
-            && permit.probe
-        {
-            self.pace.lock().outage.probing = false;
+        if let Some(permit) = self.first() {
+            self.pace.lock().breaker.cancelled(permit, Instant::now());
             self.pace.changed.notify_waiters();
         }
     }

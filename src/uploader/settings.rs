@@ -51,6 +51,7 @@ pub(super) struct Settings {
     pub(super) when_full: WhenFull,
     pub(super) concurrency: usize,
     pub(super) rates: Rates,
+    pub(super) max_probe_interval: Duration,
     pub(super) drop_deadline: Duration,
     pub(super) on_outcome: Option<OnOutcome>,
     pub(super) id_source: Option<IdSource>,
@@ -66,6 +67,7 @@ impl Settings {
             when_full: WhenFull::Refuse,
             concurrency: 8,
             rates: Rates { start: 100.0, most: f64::INFINITY },
+            max_probe_interval: Duration::from_secs(5),
             drop_deadline: Duration::from_secs(5),
             on_outcome: None,
             id_source: None,
@@ -143,6 +145,19 @@ impl UploaderBuilder {
     #[must_use]
     pub fn max_rate(mut self, batches_per_second: u32) -> Self {
         self.settings.rates.most = f64::from(batches_per_second.max(1));
+        self
+    }
+
+    /// Sets the longest wait between the end of a failed request and the next one while the service is unavailable. 5 seconds
+    /// by default, and at least 1 millisecond.
+    ///
+    /// After a failure that can be retried, one request at a time probes the service. The wait before each probe doubles, from
+    /// [`RetryPolicy::base`](crate::RetryPolicy::base) up to this interval or to
+    /// [`RetryPolicy::cap`](crate::RetryPolicy::cap), whichever is shorter, and up to a quarter less at random. A longer
+    /// `Retry-After` of the service is waited for. The first probe that is accepted ends the wait for everything that is queued.
+    #[must_use]
+    pub fn max_probe_interval(mut self, interval: Duration) -> Self {
+        self.settings.max_probe_interval = interval;
         self
     }
 

@@ -16,9 +16,10 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Uploader;
+use super::circuit_breaker::Permit;
 use super::ledger::Place;
 use super::outcome::{Fate, Outcome};
-use super::pace::{Pace, PacedRoad, Permit};
+use super::pace::{Pace, PacedRoad};
 use super::queue::{Content, Entry};
 use super::settings::Settings;
 use super::shared::{Phase, Shared, Wake};
@@ -71,7 +72,7 @@ impl Drop for End {
 pub(super) async fn run<R: Road + Clone + 'static>(shared: Arc<Shared>, courier: Courier<R>) {
     let _end = End(Arc::clone(&shared));
     let trouble = Arc::clone(&shared.trouble);
-    let pace = Arc::new(Pace::new(shared.settings.rates, courier.policy(), courier.random(), trouble));
+    let pace = Arc::new(Pace::new(&shared.settings, courier.policy(), courier.random(), trouble));
     // What can succeed later is sent again for as long as it takes: the pace keeps an outage from being made worse.
     let courier = courier.tireless();
     let (flights, under_way) = (JoinSet::new(), HashMap::new());

@@ -21,6 +21,13 @@ enum Failure {
     Refusals,
     Stalls,
     Resets,
+    /// This percentage of the requests is refused, and the others are accepted.
+    Some(u64),
+}
+
+/// A number below 100 for each request, the same at every run.
+fn draw(request: usize) -> u64 {
+    fastrand::Rng::with_seed(request as u64).u64(..100)
 }
 
 /// A minute of failure under load, then recovery.
@@ -36,6 +43,8 @@ async fn outage(failure: Failure) {
             Failure::Refusals => (SECOND / 20, refused(503)),
             Failure::Stalls => (30 * SECOND, Err(Error::out_of_time())),
             Failure::Resets => (SECOND / 20, Err(Error::interrupted())),
+            Failure::Some(percent) if draw(request.number) < percent => (SECOND / 20, refused(503)),
+            Failure::Some(_) => (SECOND / 20, accepted_using(30.0)),
         }
     });
     // 10,000 batches: a minute's load, and what comes until the first attempt after it.
@@ -80,6 +89,13 @@ async fn a_minute_of_stalls_loses_nothing_and_costs_little() {
 #[tokio::test(start_paused = true)]
 async fn a_minute_of_resets_loses_nothing_and_costs_little() {
     outage(Failure::Resets).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_minute_in_which_some_requests_fail_loses_nothing_and_costs_little() {
+    for percent in [20, 35, 50, 70] {
+        outage(Failure::Some(percent)).await;
+    }
 }
 
 /// How a service may measure its limit on batches per second.

@@ -2,6 +2,8 @@
 #![cfg_attr(mparticle_shuttle, allow(dead_code, unused_imports, reason = "most of it is for the others"))]
 #![allow(clippy::needless_pass_by_value, reason = "names and numbers, as they come")]
 
+#[cfg(not(mparticle_shuttle))]
+mod breaker;
 #[cfg(mparticle_shuttle)]
 mod interleavings;
 #[cfg(not(mparticle_shuttle))]

@@ -1,0 +1,172 @@
+//! The circuit breaker: closed while the service is available, open after a failure, half-open while a probe is in flight.
+//!
+//! A value that receives the time, without a clock, lock or source of random numbers of its own.
+
+use tokio::time::Instant;
+
+/// A failure weighs as much as this many successes. If a third of the requests fail, the waits neither grow nor shrink.
+const WEIGHT: u32 = 2;
+
+/// Whether requests go, and the one probe that goes while they do not.
+pub(super) struct CircuitBreaker {
+    circuit: Circuit,
+    /// Grows by [`WEIGHT`] with each failure and shrinks by 1 with each success.
+    failures: u32,
+    max_failures: u32,
+    /// Changes with each opening and closing, so that only the results of attempts that began after the last change count:
+    /// neither do eight failures at once count as eight, nor does a late success close what opened meanwhile.
+    generation: u64,
+}
+
+#[derive(Clone, Copy)]
+enum Circuit {
+    Closed,
+    /// Nothing goes before this time, and then one probe.
+    Open(Instant),
+    /// A probe is in flight.
+    HalfOpen,
+}
+
+/// The permission to make one attempt: the generation of the circuit breaker in which it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Permit(u64);
+
+impl CircuitBreaker {
+    /// Creates a closed one, which doubles the wait before a probe this often at most.
+    pub(super) fn new(max_doublings: u32) -> Self {
+        Self { circuit: Circuit::Closed, failures: 0, max_failures: max_doublings * WEIGHT, generation: 0 }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.circuit, Circuit::Closed)
+    }
+
+    /// Whether it is closed, and successes have made up for all failures.
+    pub(super) fn is_steady(&self) -> bool {
+        self.is_closed() && self.failures == 0
+    }
+
+    /// Whether an attempt may begin, or when to ask again; `None` if that depends on the probe that is in flight.
+    pub(super) fn ready(&self, now: Instant) -> Result<(), Option<Instant>> {
+        match self.circuit {
+            Circuit::HalfOpen => Err(None),
+            Circuit::Open(until) if now < until => Err(Some(until)),
+            Circuit::Open(_) | Circuit::Closed => Ok(()),
+        }
+    }
+
+    /// An attempt begins. It is the probe unless the breaker is closed.
+    pub(super) fn enter(&mut self) -> Permit {
+        if !self.is_closed() {
+            self.circuit = Circuit::HalfOpen;
+        }
+        Permit(self.generation)
+    }
+
+    /// An attempt failed. `until` returns the time of the next probe, from how often its wait is doubled.
+    pub(super) fn failed(&mut self, permit: Permit, until: impl FnOnce(u32) -> Instant) {
+        if self.is_current(permit) {
+            self.circuit = Circuit::Open(until(self.failures / WEIGHT));
+            self.failures = self.max_failures.min(self.failures + WEIGHT);
+            self.generation += 1;
+        }
+    }
+
+    /// An attempt succeeded. Returns whether that closed the breaker.
+    pub(super) fn succeeded(&mut self, permit: Permit) -> bool {
+        if !self.is_current(permit) {
+            return false;
+        }
+        self.failures = self.failures.saturating_sub(1);
+        let closes = !self.is_closed();
+        if closes {
+            self.circuit = Circuit::Closed;
+            self.generation += 1;
+        }
+        closes
+    }
+
+    /// The attempt was not made. If it was to be the probe, another one may be it.
+    pub(super) fn cancelled(&mut self, permit: Permit, now: Instant) {
+        if self.is_current(permit) && matches!(self.circuit, Circuit::HalfOpen) {
+            self.circuit = Circuit::Open(now);
+        }
+    }
+
+    fn is_current(&self, permit: Permit) -> bool {
+        permit == Permit(self.generation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn opens_at_the_first_failure_and_closes_at_the_success_of_the_probe() {
+        let start = Instant::now();
+        let mut breaker = CircuitBreaker::new(5);
+        let in_flight = [breaker.enter(), breaker.enter(), breaker.enter()];
+        for permit in &in_flight[..2] {
+            breaker.failed(*permit, |doublings| start + SECOND * (doublings + 1));
+        }
+        assert_eq!(breaker.ready(start), Err(Some(start + SECOND)), "two failures at once count as one");
+        assert!(!breaker.succeeded(in_flight[2]), "a response to an older request says nothing new");
+        assert_eq!(breaker.ready(start + SECOND), Ok(()));
+        let probe = breaker.enter();
+        assert_eq!(breaker.ready(start + 60 * SECOND), Err(None), "one probe at a time");
+        breaker.failed(probe, |doublings| start + SECOND * (doublings + 2));
+        assert_eq!(breaker.ready(start), Err(Some(start + 3 * SECOND)));
+        let probe = breaker.enter();
+        assert!(breaker.succeeded(probe) && breaker.is_closed());
+        breaker.failed(in_flight[0], |_| start + SECOND);
+        assert_eq!(breaker.ready(start), Ok(()), "a late failure does not open it again");
+    }
+
+    #[test]
+    fn failures_double_the_next_wait_and_successes_halve_it() {
+        let now = Instant::now();
+        let mut breaker = CircuitBreaker::new(2);
+        let mut doublings = Vec::new();
+        // Failures until the longest wait, successes that halve it twice, and failures again.
+        let failures = [true, true, true, true, false, false, false, true, true];
+        for fails in failures {
+            let permit = breaker.enter();
+            if fails {
+                breaker.failed(permit, |often| {
+                    doublings.push(often);
+                    now
+                });
+            } else {
+                breaker.succeeded(permit);
+            }
+        }
+        assert_eq!(doublings, [0, 1, 2, 2, 0, 1]);
+        assert!(!breaker.is_steady());
+        for _ in 0..2 * WEIGHT {
+            let permit = breaker.enter();
+            breaker.succeeded(permit);
+        }
+        assert!(breaker.is_steady());
+    }
+
+    #[test]
+    fn a_probe_that_is_not_sent_makes_room_for_another() {
+        let start = Instant::now();
+        let mut breaker = CircuitBreaker::new(5);
+        let permit = breaker.enter();
+        breaker.cancelled(permit, start);
+        assert!(breaker.is_closed());
+        breaker.failed(permit, |_| start);
+        let probe = breaker.enter();
+        breaker.cancelled(permit, start);
+        assert_eq!(breaker.ready(start), Err(None), "the probe is in flight still");
+        breaker.cancelled(probe, start);
+        assert_eq!(breaker.ready(start), Ok(()));
+        assert!(!breaker.is_closed());
+    }
+}

@@ -1,0 +1,207 @@
+//! The circuit breaker of the uploader: few requests while the service is unavailable, and none that waits on after that.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tokio::time::{Instant, sleep};
+
+use super::*;
+use crate::delivery::Random;
+use crate::delivery::memory::{Request, accepted, refused, refused_for};
+
+/// The default concurrency, all of which is in flight when the outage begins.
+const IN_FLIGHT: usize = 8;
+const LENGTH: Duration = Duration::from_secs(25);
+/// Timers of tokio have a resolution of a millisecond.
+const TICK: Duration = Duration::from_millis(2);
+
+/// Draws these numbers in turn.
+fn drawing(draws: Vec<f64>) -> Random {
+    let next = AtomicUsize::new(0);
+    Arc::new(move || draws[next.fetch_add(1, Ordering::Relaxed) % draws.len()])
+}
+
+/// Draws numbers that look random.
+fn seeded(seed: u64) -> Random {
+    let state = Mutex::new(seed);
+    Arc::new(move || {
+        let mut state = state.lock().expect("the seed");
+        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        f64::from(u32::try_from(*state >> 32).expect("32 bits")) / f64::from(u32::MAX)
+    })
+}
+
+fn rig_drawing(road: Memory, settings: Settings, random: Random) -> Rig {
+    rig_over(Courier::new(Arc::new(road), RetryPolicy::new(), random), settings, None)
+}
+
+/// Eight requests are in flight when an outage of 25 seconds begins, each later one of which fails after `takes`, and more
+/// batches come all the time. Checks the requests of the outage and what follows it.
+async fn outage(takes: Duration, random: Random) {
+    let start = Instant::now();
+    let ends = start + LENGTH;
+    let road = Memory::taking(move |request| match request.number {
+        0..IN_FLIGHT => (SECOND / 10, refused(503)),
+        _ if request.at < ends => (takes, refused(503)),
+        _ => (SECOND / 20, accepted()),
+    });
+    let rig = rig_drawing(road, settings(), random);
+    (0..IN_FLIGHT * 100).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
+    for n in IN_FLIGHT * 100..IN_FLIGHT * 100 + 320 {
+        sleep(SECOND / 10).await;
+        rig.try_send(batch(n, n)).expect("room");
+    }
+    let road = Arc::clone(&rig.road);
+    assert_eq!(rig.end(60 * SECOND).await.delivered, 1_120);
+
+    let requests = road.requests();
+    let (failed, later): (Vec<_>, Vec<_>) = requests.iter().partition(|request| request.at < ends);
+    assert!(failed.len() <= 20, "{} requests", failed.len());
+    assert!(failed[IN_FLIGHT - 1].at < start + SECOND / 10, "they are in flight at once");
+    let mut bound = SECOND / 5;
+    let mut ended = start + SECOND / 10;
+    for probe in &failed[IN_FLIGHT..] {
+        let wait = probe.at.checked_duration_since(ended).expect("one probe at a time");
+        assert!(wait + TICK >= bound * 3 / 4 && wait <= bound + TICK, "{wait:?} of at most {bound:?}");
+        (bound, ended) = ((2 * bound).min(5 * SECOND), probe.at + takes);
+    }
+    let first = later[0];
+    assert!(first.at <= ends.max(ended) + 5 * SECOND + TICK, "delivery starts {:?} after the outage", first.at - ends);
+    assert_eq!(later.iter().filter(|request| request.at < first.at + SECOND / 20).count(), 1, "it is a probe");
+
+    // The requests that failed are sent again as soon as the probe is accepted.
+    let again = ids(failed[..IN_FLIGHT].iter().copied());
+    let last = later.iter().filter(|request| request.ids.iter().any(|id| again.contains(id.as_str()))).next_back();
+    let waited = last.expect("they are delivered").at - first.at;
+    assert!(waited <= SECOND / 10, "a request waits for {waited:?} after the first acceptance");
+}
+
+fn ids<'a>(requests: impl Iterator<Item = &'a Request>) -> HashSet<&'a str> {
+    requests.flat_map(|request| request.ids.iter().map(String::as_str)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_costs_at_most_20_requests_and_ends_within_5_seconds_at_any_seed() {
+    for takes in [Duration::ZERO, SECOND / 20, 2 * SECOND] {
+        for draw in [0.0, 0.5, 1.0] {
+            outage(takes, drawing(vec![draw])).await;
+        }
+        for seed in 0..20 {
+            outage(takes, seeded(seed)).await;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+
+    #[test]
+    fn an_outage_costs_at_most_20_requests_and_ends_within_5_seconds_whatever_is_drawn(
+        draws in vec(prop_oneof![Just(0.0), Just(1.0), 0.0..=1.0], 1..40),
+        takes in 0..3_000_u64,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.expect("a runtime").block_on(outage(Duration::from_millis(takes), drawing(draws)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_wait_between_probes_is_a_setting() {
+    for interval in [SECOND / 2, 20 * SECOND] {
+        let start = Instant::now();
+        let road =
+            Memory::answering(move |request| if request.at < start + 300 * SECOND { refused(503) } else { accepted() });
+        let settings = Settings { max_probe_interval: interval, ..settings() };
+        let rig = rig_drawing(road, settings, drawing(vec![1.0]));
+        rig.try_send(batch(0, 0)).expect("room");
+        sleep(400 * SECOND).await;
+        let times: Vec<_> = rig.road.requests().iter().map(|request| request.at).collect();
+        let longest = times.windows(2).map(|pair| pair[1] - pair[0]).max().expect("several");
+        assert!(longest >= interval && longest <= interval + TICK, "{longest:?} for {interval:?}");
+        assert_eq!(rig.end(SECOND).await.delivered, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_of_an_outage_is_never_undercut() {
+    // The first of two requests in flight opens the breaker; the second one fails later and asks for more.
+    let start = Instant::now();
+    let road = Memory::taking(move |request| match request.number {
+        0 => (SECOND / 10, refused(503)),
+        1 => (SECOND / 5, refused_for(503, 12 * SECOND)),
+        2 => (Duration::ZERO, refused_for(503, 7 * SECOND)),
+        _ => (Duration::ZERO, accepted()),
+    });
+    let rig = rig_drawing(road, settings(), drawing(vec![1.0]));
+    for n in 0..200 {
+        rig.try_send(batch(n, n)).expect("room");
+    }
+    sleep(60 * SECOND).await;
+    let times: Vec<_> = rig.road.requests().iter().map(|request| request.at - start).collect();
+    let expected = [Duration::ZERO, Duration::ZERO, SECOND / 5 + 12 * SECOND, SECOND / 5 + 19 * SECOND];
+    for (time, expected) in times.iter().zip(expected) {
+        assert!(*time >= expected && *time <= expected + TICK, "{times:?}");
+    }
+    assert_eq!(rig.end(SECOND).await.delivered, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_failed_go_before_new_ones() {
+    let start = Instant::now();
+    let road = Memory::taking(move |request| {
+        (SECOND, if request.at < start + 10 * SECOND { refused(503) } else { accepted() })
+    });
+    // At 100 batches per second, where new requests could take each token as it comes.
+    let rig = rig(road, Settings { linger: Duration::ZERO, ..Settings::new() });
+    (0..2_000).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
+    let road = Arc::clone(&rig.road);
+    assert_eq!(rig.end(120 * SECOND).await.delivered, 2_000);
+    let requests = road.requests();
+    let failed = ids(requests[..IN_FLIGHT].iter());
+    let first = ids(requests.iter().filter(|request| request.accepted).take(IN_FLIGHT));
+    assert_eq!(first, failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_429_nobody_goes_early_and_not_all_go_at_once() {
+    for (asked, least) in [(Some(3 * SECOND), 3 * SECOND), (None, Duration::ZERO)] {
+        let start = Instant::now();
+        let road = Memory::taking(move |request| {
+            let limited = || asked.map_or_else(|| refused(429), |wait| refused_for(429, wait));
+            (SECOND / 10, if request.at < start + SECOND / 10 { limited() } else { accepted() })
+        });
+        // Two uploaders of one client, of which only the first is refused: the gate holds for both.
+        let courier = Courier::new(Arc::new(road), RetryPolicy::new(), seeded(7));
+        let (first, second) =
+            (rig_over(courier.clone(), settings(), None), rig_over(courier.clone(), settings(), None));
+        (0..800).for_each(|n| first.try_send(batch(n, n)).expect("room"));
+        sleep(SECOND / 5).await;
+        (800..1_600).for_each(|n| second.try_send(batch(n, n)).expect("room"));
+        sleep(60 * SECOND).await;
+        let requests = courier.road.requests();
+        let (limited, later) = requests.split_at(IN_FLIGHT);
+        assert!(limited.iter().all(|request| !request.accepted));
+        assert!(later.iter().all(|request| request.at >= start + SECOND / 10 + least), "{asked:?}");
+        let moments: HashSet<_> = later.iter().map(|request| request.at).collect();
+        assert!(moments.len() >= IN_FLIGHT, "{asked:?}: {} moments for {} requests", moments.len(), later.len());
+        for rig in [first, second] {
+            assert_eq!(rig.end(SECOND).await.delivered, 800);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_without_a_wait_backs_off() {
+    let start = Instant::now();
+    let road = Memory::taking(|_| (Duration::ZERO, refused(429)));
+    let rig = rig(road, settings());
+    rig.try_send(batch(0, 0)).expect("room");
+    sleep(120 * SECOND).await;
+    let times: Vec<_> = rig.road.requests().iter().map(|request| (request.at - start).as_millis()).collect();
+    // The waits double from 100 ms, drawn from the middle, up to 15 s.
+    assert!(times.len() < 20, "{times:?}");
+    assert_eq!(rig.end(SECOND).await.pending, 1);
+}
