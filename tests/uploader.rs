@@ -4,7 +4,7 @@
 mod support;
 
 use std::io::Write;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -141,6 +141,36 @@ fn a_short_outage_loses_nothing() {
     let counts = uploader.shutdown(MINUTE).wait();
     assert_eq!((counts.delivered, counts.pending), (500, 0));
     assert!(peer.requests().len() > FAILURES, "the failures came before");
+}
+
+#[test]
+fn delivery_starts_within_5_seconds_of_the_return_of_a_server_that_refused_connections() {
+    // The port is bound, so that nobody else gets it, but nothing listens there.
+    let port = tokio::net::TcpSocket::new_v4().expect("a socket");
+    port.set_reuseaddr(true).expect("an option");
+    port.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
+    let address = port.local_addr().expect("an address");
+    let client = || builder(format!("http://{address}")).retry(RetryPolicy::new()).build().expect("a client");
+    let builder = || Uploader::builder(client()).linger(Duration::ZERO);
+    let default = builder().start().expect("a thread");
+    let eager = builder().max_probe_interval(Duration::from_millis(200)).start().expect("a thread");
+    for uploader in [&default, &eager] {
+        (0..10).for_each(|_| uploader.try_send(batch()).expect("room"));
+    }
+    thread::sleep(Duration::from_secs(4));
+    assert_eq!(default.trouble().expect("nobody listens").kind(), ErrorKind::Connect);
+    drop(port);
+    let server = MockServer::builder().listen(address).start_blocking();
+    let returned = Instant::now();
+    for (uploader, longest) in [(eager, Duration::from_millis(200)), (default, Duration::from_secs(5))] {
+        while uploader.counts().delivered == 0 {
+            let waited = returned.elapsed();
+            assert!(waited < longest + Duration::from_secs(1), "nothing is delivered after {waited:?}");
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(uploader.shutdown(MINUTE).wait().delivered, 10);
+    }
+    assert_eq!(server.batches().len(), 20);
 }
 
 #[test]
