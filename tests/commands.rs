@@ -263,7 +263,12 @@ mod event {
         let server = MockServer::builder().script([Fault::status(503), Fault::lost_answer()]).start_blocking();
         let (code, out, words) = run(sending_to(&server).args(NOTE));
         assert_eq!((code, out.as_str(), server.counts().batches), (0, "", 1), "{words}");
-        assert!(words.starts_with("accepted: batch "), "{words}");
+        let lines: Vec<_> = words.lines().collect();
+        let [busy, lost, accepted] = lines[..] else { panic!("two retries: {words}") };
+        assert!(busy.starts_with("the service answered 503 Service Unavailable; trying again in "), "{words}");
+        let broken = "the connection broke before an answer came: ";
+        assert!(lost.starts_with(broken) && lost.contains("; trying again in "), "{words}");
+        assert!(accepted.starts_with("accepted: batch "), "{words}");
 
         let wrong = ["event", "purchase", "--product", "TEA,Assam", "--currency", "euro", "--mpid", "1"];
         let (code, out, words) = run(sending_to(&server).args(wrong));
@@ -276,7 +281,10 @@ mod event {
 
         let (code, out, words) = run(sending_to(&server).env("MPARTICLE_BASE_URL", NOBODY).args(NOTE));
         assert_eq!((code, out.as_str()), (3, ""));
-        assert!(words.starts_with("error: no connection to the service: Connection refused"), "{words}");
+        let reason = "no connection to the service: Connection refused";
+        assert!(words.starts_with(reason) && words.contains("; trying again in "), "{words}");
+        let last = words.lines().last().expect("the last words");
+        assert!(last.starts_with(&format!("error: {reason}")) && last.ends_with(" (http://127.0.0.1:9)"), "{words}");
 
         let other_key = MockServer::builder().credentials("other", "key").start_blocking();
         let (code, _, words) = run(sending_to(&other_key).args(NOTE));

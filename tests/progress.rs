@@ -14,6 +14,7 @@ use mparticle::mock::{self, MockServer};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use support::export;
+use support::peer::Peer;
 
 const ROWS: u16 = 12;
 const COLUMNS: u16 = 120;
@@ -43,11 +44,11 @@ fn screens(command: &mut Command) -> (Option<i32>, Vec<String>) {
     (code, told.iter().collect())
 }
 
-fn send(server: &MockServer, file: &str, arguments: &[&str]) -> Command {
+fn send(url: impl AsRef<std::ffi::OsStr>, file: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mparticle"));
     command.args(["send", file]).args(arguments).env_clear().env("TERM", "xterm").stdin(Stdio::null());
     command.env("MPARTICLE_API_KEY", mock::KEY).env("MPARTICLE_API_SECRET", mock::SECRET);
-    command.env("MPARTICLE_BASE_URL", server.url());
+    command.env("MPARTICLE_BASE_URL", url);
     command
 }
 
@@ -57,7 +58,7 @@ fn screens_of_sending(count: u64, arguments: &[&str]) -> Vec<String> {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("events.ndjson");
     fs::write(&path, export::lines(count, 1).collect::<Vec<_>>().join("\n")).expect("a file");
-    let (code, screens) = screens(&mut send(&server, path.to_str().expect("UTF-8"), arguments));
+    let (code, screens) = screens(&mut send(server.url(), path.to_str().expect("UTF-8"), arguments));
     assert_eq!(code, Some(0));
     screens
 }
@@ -70,7 +71,7 @@ fn the_bar_tells_how_far_it_is_and_leaves_the_summary() {
     let mut lines: Vec<_> = export::lines(3000, 1).collect();
     lines.insert(3, r#"{"environment":"development","mpid":1,"\u001b[2J":1,"events":[]}"#.to_owned());
     fs::write(&path, lines.join("\n")).expect("a file");
-    let (code, screens) = screens(&mut send(&server, path.to_str().expect("UTF-8"), &[]));
+    let (code, screens) = screens(&mut send(server.url(), path.to_str().expect("UTF-8"), &[]));
     assert_eq!(code, Some(1), "one is rejected");
 
     let bars: Vec<_> = screens.iter().filter(|screen| screen.contains("events.ndjson [")).collect();
@@ -104,6 +105,22 @@ fn the_bar_shows_what_was_sent_and_not_what_was_read() {
         .collect();
     assert!(shares.iter().any(|share| (20..=80).contains(share)), "{shares:?}");
     assert!(shares.is_sorted(), "{shares:?}");
+}
+
+#[test]
+fn the_bar_shows_a_wait_that_the_service_asks_for() {
+    let peer = Peer::answering("HTTP/1.1 429 Too Many Requests\r\nretry-after: 86400\r\ncontent-length: 0\r\n\r\n");
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("events.ndjson");
+    fs::write(&path, export::lines(10, 1).collect::<Vec<_>>().join("\n")).expect("a file");
+    let mut command = send(peer.url(), path.to_str().expect("UTF-8"), &["--give-up-after", "1"]);
+    let (code, screens) = screens(&mut command);
+    assert_eq!(code, Some(3));
+    let shown = |screen: &String| {
+        let mut lines = screen.lines().filter(|line| line.contains("events.ndjson ["));
+        lines.any(|line| line.contains("the service asks to wait 86400 s (24 hours); "))
+    };
+    assert!(screens.iter().any(shown), "{screens:?}");
 }
 
 #[test]

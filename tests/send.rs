@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use mparticle::mock::{self, Fault, MockServer};
 use serde_json::Value;
 use support::export;
+use support::peer::Peer;
 use support::process::{peak_memory, signal};
 use tempfile::TempDir;
 
@@ -465,8 +466,8 @@ fn a_wrong_key_ends_it_at_once_and_shows_nothing_of_it() {
     shell.file("a.ndjson", format!("{ONE}\n"));
     let (code, stdout, stderr) = shell.send(&["a.ndjson"]);
     assert_eq!((code, stdout.as_str()), (Some(3), ""));
-    let words = "error: the service answered 403 Forbidden: the key and the secret do not fit\n";
-    assert!(stderr.contains(words), "{stderr}");
+    let words = "error: the service answered 403 Forbidden: the key and the secret do not fit";
+    assert!(stderr.contains(&format!("{words} ({})\n", server.url())), "{stderr}");
     assert!(stderr.contains(", 1 batch was not sent in "), "{stderr}");
     assert!(stderr.contains("a.ndjson: --resume sends the rest"), "{stderr}");
     for secret in [mock::KEY, mock::SECRET] {
@@ -485,6 +486,47 @@ fn without_a_network_it_says_so_and_gives_up_in_time() {
     assert!(!cfg!(target_os = "linux") || stderr.contains(last), "{stderr}");
     assert!(stderr.contains("error: no connection to the service: Connection refused"), "{stderr}");
     assert!(stderr.contains("1 batch was not sent"), "{stderr}");
+}
+
+#[test]
+fn a_wait_that_the_service_asks_for_is_in_every_summary() {
+    let peer = Peer::answering("HTTP/1.1 429 Too Many Requests\r\nretry-after: 86400\r\ncontent-length: 0\r\n\r\n");
+    let shell = Shell::new(peer.url());
+    shell.file("a.ndjson", format!("{ONE}\n"));
+    let (code, stdout, stderr) = shell.send(&["a.ndjson", "--give-up-after", "4", "--json"]);
+    assert_eq!((code, peer.requests().len()), (Some(3), 1), "{stderr}");
+    let refused = "the service answered 429 Too Many Requests; it asks to wait 86400 s (24 hours)";
+    assert!(stderr.contains(&format!("a.ndjson: {refused}; trying again\n")), "while it waits: {stderr}");
+    assert!(stderr.contains(&format!("error: {refused} ({})\n", peer.url())), "{stderr}");
+    let summary =
+        "a.ndjson: delivered 0 events in 0 batches, 1 batch was not accepted, the service asks to wait 86400 s";
+    assert!(stderr.contains(summary), "{stderr}");
+    let told: Value = serde_json::from_str(&stdout).expect("JSON");
+    assert_eq!((&told["retry_after_seconds"], &told["ended"]), (&86_400.into(), &"unsent".into()));
+    assert_eq!(told["error"], format!("{refused} ({})", peer.url()));
+}
+
+#[test]
+fn a_wrong_address_is_named() {
+    let peer = Peer::answering("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+    let shell = Shell::new(format!("{}/v3/", peer.url()));
+    let (code, _, stderr) = shell.file("a.ndjson", format!("{ONE}\n{ONE}\n")).send(&["a.ndjson"]);
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.contains(&format!("error: the service answered 404 Not Found ({}/v3)\n", peer.url())), "{stderr}");
+    assert!(stderr.contains(", 2 batches were not accepted in "), "{stderr}");
+}
+
+#[test]
+fn a_service_that_never_answers_is_given_up_before_its_timeout() {
+    let peer = Peer::start(|_| std::thread::sleep(Duration::from_secs(600)));
+    let shell = Shell::new(peer.url());
+    shell.file("a.ndjson", format!("{ONE}\n"));
+    let started = Instant::now();
+    let (code, _, stderr) = shell.send(&["a.ndjson", "--give-up-after", "2"]);
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.contains("error: the service did not answer in time (http://127.0.0.1:"), "{stderr}");
+    // The timeout of an attempt is 30 seconds by default.
+    assert!(started.elapsed() >= Duration::from_secs(2) && started.elapsed() < Duration::from_secs(20), "{stderr}");
 }
 
 #[test]

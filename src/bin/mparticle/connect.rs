@@ -1,11 +1,11 @@
 //! Where a command sends to, and with whose key: from a profile or from the environment, never from arguments.
 
 use std::env;
+use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use mparticle::{Client, ClientBuilder, Environment, Pod};
-use progenitor_client::ClientInfo;
 use tokio::runtime::{self, Runtime};
 use uuid::Uuid;
 
@@ -13,6 +13,10 @@ use crate::exit::{self, Failure};
 use crate::profile;
 
 const VARIABLES: [&str; 4] = ["MPARTICLE_API_KEY", "MPARTICLE_API_SECRET", "MPARTICLE_POD", "MPARTICLE_BASE_URL"];
+
+/// The defaults of the library.
+const TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The arguments of every command that sends. They are flattened in as the last: what follows would stand under their
 /// heading.
@@ -70,11 +74,16 @@ impl Connection {
         Ok(self.client_builder()?.build()?)
     }
 
-    /// The client, and what tells its destination from others.
-    pub fn service(&self) -> exit::Result<Service> {
-        let (builder, key) = self.builder_and_key()?;
+    /// The client, and what tells its destination from others. An attempt ends before `patience` does, so that the reason of a
+    /// failure is known by then.
+    pub fn service(&self, patience: Duration) -> exit::Result<Service> {
+        let (mut builder, key) = self.builder_and_key()?;
+        let longest = patience.max(Duration::from_secs(1)).mul_f64(0.9);
+        if longest < TIMEOUT {
+            builder = builder.timeout(longest).connect_timeout(longest.min(CONNECT_TIMEOUT));
+        }
         let client = builder.build()?;
-        let address = client.raw()?.baseurl().to_owned();
+        let address = client.base_url().to_owned();
         Ok(Service { client, address, key: Uuid::new_v5(&Uuid::NAMESPACE_OID, key.as_bytes()) })
     }
 }
@@ -101,6 +110,14 @@ fn nothing_set() -> Failure {
 pub fn runtime() -> exit::Result<Runtime> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| Failure::system("start a runtime", &error))
+}
+
+/// Waits for a result, and for nothing that is left behind: a name lookup that was given up can take a minute.
+pub fn wait_for<T>(result: impl Future<Output = T>) -> exit::Result<T> {
+    let runtime = runtime()?;
+    let result = runtime.block_on(result);
+    runtime.shutdown_background();
+    Ok(result)
 }
 
 /// The argument of every command that takes an environment.

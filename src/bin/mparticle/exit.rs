@@ -6,10 +6,11 @@ use std::io::{self, ErrorKind};
 use std::iter;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use mparticle::{Error, ErrorKind as Kind};
 
-use crate::text::{printable, tell};
+use crate::text::{self, printable, tell};
 
 /// The exit codes, as `mparticle --help` lists them.
 pub const CODES: &str = "\
@@ -77,6 +78,12 @@ impl Failure {
         if error.kind() == ErrorKind::BrokenPipe { Ok(Exit::Done) } else { Err(Self::system("write", error)) }
     }
 
+    /// What was sent to this address was not accepted.
+    pub fn unsent(error: Error, address: &str) -> Self {
+        let words = words_with_address(&error, address);
+        Self { words, ..Self::from(error) }
+    }
+
     pub fn code(&self) -> ExitCode {
         ExitCode::from(self.code)
     }
@@ -104,11 +111,28 @@ impl From<Error> for Failure {
 
 /// The error, and what a person can make of it.
 pub fn words(error: &Error) -> String {
-    match reason(error) {
+    let words = match reason(error) {
         Some(reason) => format!("{error}: {reason}"),
         None if is_unknown(error) => format!("{error}: the key and the secret do not fit"),
         None => error.to_string(),
+    };
+    match asked_wait(error) {
+        Some(wait) => format!("{words}; it asks to wait {}", text::wait(wait)),
+        None => words,
     }
+}
+
+/// The same, and the address if something was sent there: a wrong one is a common reason.
+pub fn words_with_address(error: &Error, address: &str) -> String {
+    match error.attempts() {
+        0 => words(error),
+        _ => format!("{} ({address})", words(error)),
+    }
+}
+
+/// How long the service asks to wait, if it asks that.
+pub fn asked_wait(error: &Error) -> Option<Duration> {
+    error.retry_after().filter(|wait| !wait.is_zero())
 }
 
 /// Whether the service does not know the key and the secret.
@@ -129,10 +153,14 @@ pub fn said(error: &Error) -> String {
     if said.is_empty() { error.to_string() } else { said.join("; ") }
 }
 
-/// What the system says of a connection that could not be made, without the layers between.
+/// What the system says of a connection that failed, without the layers between; or why the attempts before a deadline failed.
 fn reason(error: &Error) -> Option<String> {
+    if let Some(cause) = error.source()?.downcast_ref() {
+        return Some(words(cause));
+    }
+    let is_network = matches!(error.kind(), Kind::Connect | Kind::Interrupted);
     let causes = iter::successors(error.source(), |&cause| cause.source());
-    causes.last().filter(|_| error.kind() == Kind::Connect).map(ToString::to_string)
+    causes.last().filter(|_| is_network).map(ToString::to_string)
 }
 
 impl fmt::Display for Failure {

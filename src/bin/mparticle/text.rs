@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::time::Duration;
+
+use indicatif::HumanDuration;
 
 /// What was read or sent is not to steer the terminal.
 pub fn printable(text: &str) -> String {
@@ -26,6 +29,17 @@ pub fn line(data: impl AsRef<[u8]>) -> io::Result<()> {
     stdout.write_all(data.as_ref())?;
     stdout.write_all(b"\n")?;
     stdout.flush()
+}
+
+/// A wait for a person: `300 ms`, `45 s`, `86400 s (24 hours)`.
+pub fn wait(wait: Duration) -> String {
+    const LONG: Duration = Duration::from_secs(120);
+    match wait {
+        _ if wait >= LONG => format!("{} s ({})", wait.as_secs(), HumanDuration(wait)),
+        _ if wait.as_secs() == 0 => format!("{} ms", wait.as_millis()),
+        _ if wait.subsec_millis() == 0 => format!("{} s", wait.as_secs()),
+        _ => format!("{:.1} s", wait.as_secs_f64()),
+    }
 }
 
 /// What there are so many of, in English: `batch`, `batches`.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use mparticle::contract::{self, Severity};
-use mparticle::{AppState, Batch, Environment, FirstRun, IdentityType, RetryPolicy, SealedBatch, Uninstall};
+use mparticle::{AppState, Batch, Environment, FirstRun, IdentityType, Retry, RetryPolicy, SealedBatch, Uninstall};
 use serde_json::json;
 
 use crate::connect::{self, Connection};
@@ -196,11 +196,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 fn send(batch: SealedBatch, connection: &Connection, json: bool) -> exit::Result {
     let retry = RetryPolicy::new().deadline(PATIENCE);
-    let client = connection.client_builder()?.retry(retry).build()?;
+    let on_retry = |retry: &Retry<'_>| {
+        tell(format_args!("{}; trying again in {}", exit::words(retry.error()), text::wait(retry.wait())));
+    };
+    let client = connection.client_builder()?.retry(retry).on_retry(on_retry).build()?;
     let id = batch.source_request_id().to_owned();
-    let accepted = connect::runtime()?.block_on(client.upload(batch)).map_err(|error| {
+    let accepted = connect::wait_for(client.upload(batch))?.map_err(|error| {
         exit::tell_said(&error);
-        Failure::from(error)
+        Failure::unsent(error, client.base_url())
     })?;
     let used = accepted.rate_limit_used();
     if json {

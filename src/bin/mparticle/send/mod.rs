@@ -17,6 +17,7 @@ mod sending;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Sender};
 use std::thread;
+use std::time::Duration;
 
 use clap::{Args, ValueHint};
 use mparticle::Environment;
@@ -138,7 +139,8 @@ pub fn run(arguments: Arguments) -> exit::Result {
         are_no_inputs(&arguments, &rejects::path(file, arguments.rejects.as_deref()))?;
     }
     let map = arguments.csv.as_deref().map(|path| MapFile::read(path, arguments.environment)).transpose()?;
-    let service = if arguments.dry_run { None } else { Some(arguments.connection.service()?) };
+    let patience = Duration::from_secs(arguments.give_up_after);
+    let service = if arguments.dry_run { None } else { Some(arguments.connection.service(patience)?) };
     let (teller, told) = mpsc::channel();
     listen_for_signals(teller.clone())?;
     let mut exit = Exit::Done;

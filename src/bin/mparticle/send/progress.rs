@@ -2,14 +2,14 @@
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::account::Totals;
 use super::journal::Tally;
-use crate::text::{plural, tell};
+use crate::text::{self, plural, tell};
 
 /// A bar on stderr, if that is a terminal.
 pub struct Progress {
@@ -57,26 +57,47 @@ impl Progress {
         events.saturating_mul(1000) / millis
     }
 
-    /// What was done, for a person. Whether the service has had what is under way is known, or not.
-    pub fn summary(&self, verb: &str, totals: &Totals, is_unsent: bool) -> String {
+    /// What was done, for a person.
+    pub fn summary(&self, verb: &str, totals: &Totals, unanswered: &Unanswered) -> String {
         let Totals { delivered, rejected, warnings, under_way, .. } = totals;
         let mut words = format!("{verb} {}", tally(*delivered));
         if rejected.batches > 0 {
             words.push_str(&format!(", rejected {}", tally(*rejected)));
         }
         if *under_way > 0 {
-            let fate = match (is_unsent, under_way) {
-                (true, 1) => "was not sent",
-                (true, _) => "were not sent",
-                (false, _) => "without an answer",
+            let was = if *under_way == 1 { "was" } else { "were" };
+            let fate = match unanswered.outcome {
+                Unsent::NotSent => format!("{was} not sent"),
+                Unsent::NotAccepted => format!("{was} not accepted"),
+                Unsent::Unknown => "without an answer".to_owned(),
             };
             words.push_str(&format!(", {} {fate}", counted(*under_way, "batch")));
+        }
+        if let Some(wait) = unanswered.wait {
+            words.push_str(&format!(", the service asks to wait {}", text::wait(wait)));
         }
         if *warnings > 0 {
             words.push_str(&format!(", {} (`mparticle check` tells them)", counted(*warnings, "warning")));
         }
         format!("{words} in {}", HumanDuration(self.started.elapsed()))
     }
+}
+
+/// What is known of the batches under way at the end.
+#[derive(Default)]
+pub struct Unanswered {
+    pub outcome: Unsent,
+    /// What the service asked for.
+    pub wait: Option<Duration>,
+}
+
+#[derive(Default)]
+pub enum Unsent {
+    /// They may have arrived.
+    #[default]
+    Unknown,
+    NotSent,
+    NotAccepted,
 }
 
 /// What was done, or would be, for a machine.
@@ -102,15 +123,18 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 fn line(done: u64, per_second: u64, totals: &Totals, rate_limit_used: Option<f64>, trouble: Option<&str>) -> String {
-    let mut line =
-        format!("{} events, {}/s, {}", HumanCount(totals.delivered.events), HumanCount(per_second), HumanBytes(done));
+    // First, since the line may be longer than the terminal is wide.
+    let mut line = trouble.map_or_else(String::new, |trouble| format!("{trouble}; "));
+    line.push_str(&format!(
+        "{} events, {}/s, {}",
+        HumanCount(totals.delivered.events),
+        HumanCount(per_second),
+        HumanBytes(done)
+    ));
     if let Some(used) = rate_limit_used {
         line.push_str(&format!(", {used:.0} % of the quota"));
     }
     line.push_str(&format!(", {} rejected", HumanCount(totals.rejected.batches)));
-    if let Some(trouble) = trouble {
-        line.push_str(&format!(", trying again: {trouble}"));
-    }
     line
 }
 

@@ -18,7 +18,7 @@ use super::account::{Account, End};
 use super::faults::{self, Faults};
 use super::feed::{Ended, Feed};
 use super::journal::{Journal, Mark};
-use super::progress::{self, Progress};
+use super::progress::{self, Progress, Unanswered, Unsent};
 use super::rejects::{self, Rejects};
 use crate::connect::Service;
 use crate::exit::{self, Exit, Failure};
@@ -33,6 +33,9 @@ const JOURNAL: Duration = Duration::from_secs(1);
 
 /// How long what is under way may take when somebody asks to end.
 const LAST: Duration = Duration::from_secs(2);
+
+/// The same when nothing comes through.
+const LAST_WHEN_GIVEN_UP: Duration = Duration::from_millis(500);
 
 /// Trouble that lasts this long is told.
 const TROUBLE: Duration = Duration::from_secs(2);
@@ -92,8 +95,10 @@ impl Sending<'_> {
         self.start(batches, &account, uploader.clone(), faults)?;
         let stop = self.watch(&account, uploader.as_ref(), &read, &progress, journal.as_mut());
 
+        let trouble = uploader.as_ref().and_then(Uploader::trouble);
         if let (Stop::Signal(_) | Stop::GaveUp(_) | Stop::Failed(_), Some(uploader)) = (&stop, &uploader) {
-            uploader.shutdown(LAST).wait();
+            let given_up = matches!(stop, Stop::GaveUp(_)) && uploader.stopped().is_none();
+            uploader.shutdown(if given_up { LAST_WHEN_GIVEN_UP } else { LAST }).wait();
         }
         progress.end();
         let at_the_end = matches!(stop, Stop::Ended(Ended::AtTheEnd));
@@ -106,7 +111,7 @@ impl Sending<'_> {
             }
             Err(failure) => Stop::Failed(failure),
         };
-        self.tell(stop, &account, &progress)
+        self.tell(stop, trouble.as_ref(), &account, &progress)
     }
 
     fn batches(&self) -> exit::Result<Batches> {
@@ -240,12 +245,16 @@ impl Sending<'_> {
             let trouble = uploader.and_then(Uploader::trouble);
             let words = trouble.as_ref().map(exit::words);
             let used = uploader.and_then(Uploader::rate_limit_used);
-            progress.show(read.load(Ordering::Relaxed), &totals, used, words.as_deref());
+            let shown = trouble.as_ref().zip(words.as_ref()).map(|(error, words)| match exit::asked_wait(error) {
+                Some(wait) => format!("the service asks to wait {}", text::wait(wait)),
+                None => format!("trying again: {words}"),
+            });
+            progress.show(read.load(Ordering::Relaxed), &totals, used, shown.as_deref());
             if let Some(error) = uploader.and_then(Uploader::stopped) {
                 return Stop::GaveUp(error);
             }
             let ended = totals.delivered.batches + totals.rejected.batches;
-            if ended != delivered || trouble.is_none() {
+            if ended != delivered || totals.under_way == 0 {
                 (moved, delivered, told) = (Instant::now(), ended, false);
             }
             if let (Some(words), false) = (&words, told || self.arguments.quiet || moved.elapsed() < TROUBLE) {
@@ -274,7 +283,7 @@ impl Sending<'_> {
     }
 
     /// Says what was done, and gives the exit code.
-    fn tell(&self, stop: Stop, account: &Account, progress: &Progress) -> exit::Result {
+    fn tell(&self, stop: Stop, trouble: Option<&Error>, account: &Account, progress: &Progress) -> exit::Result {
         let (arguments, name, totals) = (self.arguments, self.name(), account.totals());
         let (exit, ended) = match &stop {
             Stop::Ended(Ended::AtTheEnd) if totals.rejected.batches > 0 => (Exit::Findings, "complete"),
@@ -285,13 +294,18 @@ impl Sending<'_> {
             Stop::Signal(signal) => (Exit::Interrupted(*signal), "interrupted"),
             Stop::Failed(_) => (Exit::Unreadable, "unwritten"),
         };
+        let unanswered = unanswered(&stop, trouble);
         if arguments.json {
-            let line = progress::summary_json(self.file, &totals, ended, arguments.dry_run);
+            let mut line = progress::summary_json(self.file, &totals, ended, arguments.dry_run);
+            if let Stop::GaveUp(error) = &stop {
+                line["error"] = self.words(error).into();
+            }
+            if let Some(wait) = unanswered.wait {
+                line["retry_after_seconds"] = wait.as_secs().into();
+            }
             exit::written(text::line(line.to_string()))?;
         }
         let is_written = !matches!(stop, Stop::Failed(_));
-        let is_unsent =
-            matches!(&stop, Stop::GaveUp(error) if error.kind() == Kind::Connect || exit::is_unknown(error));
         match stop {
             Stop::Ended(Ended::AtFaults(faults)) => tell(faults::line(&name, &faults)),
             Stop::Ended(Ended::Broken(place, error)) => {
@@ -299,9 +313,7 @@ impl Sending<'_> {
             }
             Stop::GaveUp(error) => {
                 exit::tell_said(&error);
-                let address = self.service.filter(|_| error.kind() == Kind::Connect);
-                let address = address.map_or_else(String::new, |service| format!(" ({})", service.address));
-                tell(format_args!("error: {}{address}", exit::words(&error)));
+                tell(format_args!("error: {}", self.words(&error)));
             }
             Stop::Failed(failure) => tell(format_args!("error: {failure}")),
             _ => {}
@@ -312,7 +324,7 @@ impl Sending<'_> {
             _ if arguments.dry_run => "would send",
             _ => "delivered",
         };
-        tell(format_args!("{name}: {}", progress.summary(verb, &totals, is_unsent)));
+        tell(format_args!("{name}: {}", progress.summary(verb, &totals, &unanswered)));
         if totals.rejected.batches > 0 && !arguments.dry_run && is_written {
             tell(format_args!(
                 "{name}: the rejected batches are in {}",
@@ -323,6 +335,10 @@ impl Sending<'_> {
             tell(format_args!("{name}: --resume sends the rest"));
         }
         Ok(exit)
+    }
+
+    fn words(&self, error: &Error) -> String {
+        self.service.map_or_else(|| exit::words(error), |service| exit::words_with_address(error, &service.address))
     }
 
     /// Whether it is sent, and can be read again.
@@ -337,6 +353,20 @@ impl Sending<'_> {
 
 fn write_journal(journal: &mut Journal, mark: Mark) -> exit::Result<()> {
     journal.write(mark).map_err(|error| Failure::file("write", journal.path(), &error))
+}
+
+/// What is known of the batches under way when it stopped like this, while there was this trouble.
+fn unanswered(stop: &Stop, trouble: Option<&Error>) -> Unanswered {
+    let error = match stop {
+        Stop::GaveUp(error) => Some(error),
+        _ => None,
+    };
+    let outcome = match error {
+        Some(error) if error.kind() == Kind::Connect || exit::is_unknown(error) => Unsent::NotSent,
+        Some(error) if error.status().is_some() => Unsent::NotAccepted,
+        _ => Unsent::Unknown,
+    };
+    Unanswered { outcome, wait: error.or(trouble).and_then(exit::asked_wait) }
 }
 
 /// The uploader tells the end of a batch.
