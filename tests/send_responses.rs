@@ -31,7 +31,9 @@ fn each_row(check: impl Fn(Row) + Copy + Send + 'static) {
         }
     };
     let threads: Vec<_> = (0..6).map(|_| thread::spawn(run.clone())).collect();
-    threads.into_iter().for_each(|thread| thread.join().expect("every row holds"));
+    for thread in threads {
+        thread.join().expect("every row holds");
+    }
 }
 
 /// Sends the three batches, which have to go as one request. On a machine that is busy the first of them may go alone: that is

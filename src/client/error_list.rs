@@ -159,15 +159,12 @@ fn decode_entities(text: &str) -> String {
         rest = &rest[start..];
         // The longest entity decoded here is `&#1114111;`.
         let end = rest.bytes().take(10).position(|byte| byte == b';');
-        match end.and_then(|end| Some((decode_entity(&rest[1..end])?, end))) {
-            Some((character, end)) => {
-                decoded.push(character);
-                rest = &rest[end + 1..];
-            }
-            None => {
-                decoded.push('&');
-                rest = &rest[1..];
-            }
+        if let Some((character, end)) = end.and_then(|end| Some((decode_entity(&rest[1..end])?, end))) {
+            decoded.push(character);
+            rest = &rest[end + 1..];
+        } else {
+            decoded.push('&');
+            rest = &rest[1..];
         }
     }
     decoded.push_str(rest);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use tokio::time::timeout;
 
@@ -112,7 +112,7 @@ async fn read_body(response: &mut Response, is_needed: impl Fn(&[u8]) -> bool) -
 
 /// The media type for a person, without parameters. Whatever is odd in it is left out.
 fn content_type(headers: &HeaderMap) -> String {
-    let essence = headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
+    let essence = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let essence = essence.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     essence
         .iter()

@@ -40,9 +40,11 @@ impl<'a> Retry<'a> {
     }
 }
 
+type OnRetry = Arc<dyn Fn(&Retry<'_>) + Send + Sync>;
+
 /// The caller's callback, if there is one.
 #[derive(Clone, Default)]
-pub(crate) struct RetryObserver(Option<Arc<dyn Fn(&Retry<'_>) + Send + Sync>>);
+pub(crate) struct RetryObserver(Option<OnRetry>);
 
 impl RetryObserver {
     pub(crate) fn new(callback: impl Fn(&Retry<'_>) + Send + Sync + 'static) -> Self {

@@ -110,6 +110,7 @@ async fn the_counts_are_told_once_a_second_and_only_when_they_change() {
         ("recovered", 0),
         ("rejected", 1),
         ("spooled", 0),
+        ("unread_responses", 0),
     ];
     assert_eq!(*last, Numbers::from(expected));
 
