@@ -120,7 +120,7 @@ async fn every_bad_batch_is_named_however_much_is_wrong() {
     let server = partial().await;
     let wrong = json!({ "environment": "test", "events": vec![1; 60] });
     let bodies = (0..100).map(|n| if n % 10 == 0 { good(n) } else { wrong.clone() });
-    let (status, messages) = post(&server, "/bulkevents", Value::from_iter(bodies).to_string()).await;
+    let (status, messages) = post(&server, "/bulkevents", bodies.collect::<Value>().to_string()).await;
     assert_eq!((status, messages.len()), (202, 90));
     for (message, index) in messages.iter().zip((0..100).filter(|n| n % 10 != 0)) {
         assert!(
@@ -137,7 +137,7 @@ async fn messages_stay_short_enough_to_be_read() {
     let server = partial().await;
     let name = "a name that is quite long".repeat(90);
     let bodies = (0..99).map(|_| json!({ "environment": "development", &name: 1 })).chain([good(1)]);
-    let (status, messages) = post(&server, "/bulkevents", Value::from_iter(bodies).to_string()).await;
+    let (status, messages) = post(&server, "/bulkevents", bodies.collect::<Value>().to_string()).await;
     assert_eq!((status, messages.len()), (202, 99));
     assert!(messages.iter().map(String::len).sum::<usize>() < 48 * 1024);
     assert!(messages[98].contains("Path '[98]', line 1, position "), "{}", messages[98]);
