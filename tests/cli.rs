@@ -141,7 +141,7 @@ async fn batches_refused_by_a_partial_response_are_printed_and_counted() {
     assert_eq!(running.line(), r#"  error: /1/environment: expected "production" or "development", found "prod""#);
     let (code, _, words) = running.end();
     let summary =
-        "1 requests (0 refused), 1 batches (1 refused), 0 events, 0 duplicates, 0 ignored, 1 errors, 0 warnings\n";
+        "1 requests (0 refused), 1 batches (and 1 refused), 0 events, 0 duplicates, 0 ignored, 1 errors, 0 warnings\n";
     assert_eq!((code, words.as_str()), (Some(0), summary));
 
     let mut running = Running::start(&["--json", "--fault", "partial=0:by=none,html"]);

@@ -151,13 +151,13 @@ impl Engine {
         };
         let errors: Vec<_> = received.violations.iter().filter(|v| is_refused(v)).map(ToString::to_string).collect();
         let mut refusals = Refusals::of_fault(fault, endpoint, bytes);
-        let is_faulty = !refusals.is_empty();
+        let is_named_by_fault = !refusals.is_empty();
         if !errors.is_empty() {
-            let is_partial = is_faulty || (self.settings.partial_responses && endpoint != Endpoint::Events);
+            let is_partial = is_named_by_fault || (self.settings.partial_responses && endpoint != Endpoint::Events);
             let violations = &received.violations;
             let is_located =
                 is_partial && refusals.add_violations(endpoint, &body, bytes, violations, is_refused).is_some();
-            if !is_located || (!is_faulty && refusals.indices().len() == count) {
+            if !is_located || (!is_named_by_fault && refusals.indices().len() == count) {
                 return (Answer::bad_request(errors), into_batches(body));
             }
         }

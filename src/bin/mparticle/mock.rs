@@ -183,7 +183,7 @@ impl Output {
                     tell(format_args!("{missed} requests came faster than they could be printed"));
                 }
                 let refused_batches =
-                    if *refused_batches > 0 { format!(" ({refused_batches} refused)") } else { String::new() };
+                    if *refused_batches > 0 { format!(" (and {refused_batches} refused)") } else { String::new() };
                 tell(format_args!(
                     "{requests} requests ({refused} refused), {batches} batches{refused_batches}, {events} events, {duplicates} duplicates, \
                      {ignored} ignored, {errors} errors, {warnings} warnings"
