@@ -113,7 +113,7 @@ function batchPart(request, batch, events, on) {
     batch.ignored
       ? 'The service drops it in silence: it has no events, or one without a time or younger than 72 hours.'
       : null,
-    batch.refused ? 'Refused and named in the response, not stored. The other batches were accepted.' : null,
+    batch.refused ? 'Refused by an error in the response, and not stored.' : null,
   ].filter((note) => note !== null);
   return element(
     'section',
