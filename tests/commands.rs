@@ -264,10 +264,10 @@ mod event {
         let (code, out, words) = run(sending_to(&server).args(NOTE));
         assert_eq!((code, out.as_str(), server.counts().batches), (0, "", 1), "{words}");
         let lines: Vec<_> = words.lines().collect();
-        let [busy, lost, accepted] = lines[..] else { panic!("two retries: {words}") };
+        let [busy, broken_off, accepted] = lines[..] else { panic!("two retries: {words}") };
         assert!(busy.starts_with("the service answered 503 Service Unavailable; trying again in "), "{words}");
         let broken = "the connection broke before an answer came: ";
-        assert!(lost.starts_with(broken) && lost.contains("; trying again in "), "{words}");
+        assert!(broken_off.starts_with(broken) && broken_off.contains("; trying again in "), "{words}");
         assert!(accepted.starts_with("accepted: batch "), "{words}");
 
         let wrong = ["event", "purchase", "--product", "TEA,Assam", "--currency", "euro", "--mpid", "1"];

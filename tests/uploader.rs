@@ -246,6 +246,17 @@ fn an_http_client_that_cannot_be_made_is_found_at_the_start() {
     let error = Uploader::builder(failing).start().expect_err("no HTTP client");
     assert_eq!((error.kind(), made.load(Ordering::SeqCst)), (ErrorKind::Config, 1));
     assert!(std::error::Error::source(&error).is_some(), "{error:?}");
+
+    let server = MockServer::start_blocking();
+    let count = Arc::clone(&made);
+    let working = builder(server.url()).http_client(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        reqwest::Client::builder().no_proxy().build()
+    });
+    let uploader = start(working.build().expect("a client"));
+    uploader.try_send(batch()).expect("room");
+    assert_eq!(uploader.shutdown(MINUTE).wait().delivered, 1);
+    assert_eq!(made.load(Ordering::SeqCst), 2, "the one made at the start is used");
 }
 
 #[test]

@@ -207,7 +207,7 @@ impl ClientBuilder {
                         .dns_resolver(Resolver::new(lookup))
                         .redirect(redirect::Policy::none())
                         .retry(reqwest::retry::never());
-                    if plain { for_plain_http(client) } else { for_https(client) }.build()
+                    if plain { for_plain_http(client) } else { with_library(client) }.build()
                 };
                 // A machine without certificates is found here, and not when nobody looks any more.
                 let unused = factory().map_err(Error::transport)?;
@@ -222,14 +222,14 @@ impl ClientBuilder {
 
 /// A proxy would read what is sent over plain http. No certificate is needed, and so none is read.
 fn for_plain_http(client: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
-    let client = client.no_proxy();
+    let client = with_library(client).no_proxy();
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     let client = client.tls_certs_only([]);
     client
 }
 
-/// With both libraries, reqwest would take the other one.
-fn for_https(client: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+/// With both libraries, reqwest would take the other one, also if only another crate asks for it.
+fn with_library(client: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
     #[cfg(feature = "rustls")]
     let client = client.tls_backend_rustls();
     client

@@ -35,7 +35,7 @@ const JOURNAL: Duration = Duration::from_secs(1);
 const LAST: Duration = Duration::from_secs(2);
 
 /// The same when nothing comes through.
-const LAST_WHEN_GIVEN_UP: Duration = Duration::from_millis(500);
+const LAST_WHEN_GIVEN_UP: Duration = Duration::from_millis(200);
 
 /// Trouble that lasts this long is told.
 const TROUBLE: Duration = Duration::from_secs(2);
