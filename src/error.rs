@@ -34,7 +34,8 @@ pub enum ErrorKind {
     /// No connection came about: name lookup, connect or TLS handshake failed. Nothing was accepted by this last attempt; an
     /// earlier one may have failed otherwise.
     Connect,
-    /// The service did not answer in time. Whether it accepted is not known; the ids make sending again safe.
+    /// The service did not answer in time. Whether it accepted is not known; the ids make sending again safe. If the deadline
+    /// of a request ended a retry, the source is the failure of the attempt before.
     Timeout,
     /// The connection broke before an answer came. Whether it was accepted is not known; the ids make sending again safe.
     Interrupted,

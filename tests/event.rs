@@ -50,9 +50,9 @@ fn names_a_wrong_address() {
 
 #[test]
 fn says_that_it_cannot_resolve_the_name_while_it_tries_again_and_at_the_end() {
-    // A label of more than 63 characters is refused by the system itself: no resolver is asked.
-    let url = format!("https://{}.invalid", "x".repeat(64));
-    let (code, words) = run(&mut event(&url));
+    // This top-level domain is reserved: no resolver has an address for it, and without a network there is none either.
+    let url = "https://host.invalid";
+    let (code, words) = run(&mut event(url));
     assert_eq!(code, Some(3), "{words}");
     let reason = "failed to resolve the name of the service: ";
     let lines: Vec<_> = words.lines().collect();

@@ -199,6 +199,7 @@ impl Uploader {
 
     /// Why the last request did not come through, if it is being sent again: no connection, no answer in time, a 5xx, a 429.
     /// It ends with the next answer that is none of these. An uploader never gives up by itself.
+    /// [`Error::retry_after`] is the wait that the service asks for, and the source the reason of the operating system.
     #[must_use]
     pub fn trouble(&self) -> Option<Error> {
         self.0.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Error::again)
