@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::delivery::Random;
-use crate::delivery::memory::{Request, accepted, refused, refused_for};
+use crate::delivery::memory::{Request, accepted, accepted_using, refused, refused_for};
 
 /// The default concurrency, all of which is in flight when the outage begins.
 const IN_FLIGHT: usize = 8;
@@ -151,18 +151,18 @@ async fn a_retry_after_of_an_outage_is_never_undercut() {
 #[tokio::test(start_paused = true)]
 async fn requests_that_failed_go_before_new_ones() {
     let start = Instant::now();
-    let road = Memory::taking(move |request| {
-        (SECOND, if request.at < start + 10 * SECOND { refused(503) } else { accepted() })
-    });
-    // At 100 batches per second, where new requests could take each token as it comes.
+    let road =
+        Memory::taking(|request| (SECOND / 20, if request.number == 0 { refused(429) } else { accepted_using(90.0) }));
+    // About 100 batches per second: new requests of a few batches could take each token as it comes.
     let rig = rig(road, Settings { linger: Duration::ZERO, ..Settings::new() });
     (0..2_000).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     let road = Arc::clone(&rig.road);
     assert_eq!(rig.end(120 * SECOND).await.delivered, 2_000);
     let requests = road.requests();
-    let failed = ids(requests[..IN_FLIGHT].iter());
-    let first = ids(requests.iter().filter(|request| request.accepted).take(IN_FLIGHT));
-    assert_eq!(first, failed);
+    assert_eq!(requests[0].ids.len(), 50);
+    let again = requests[1..].iter().find(|request| request.ids == requests[0].ids).expect("it is sent again");
+    assert!(again.at - start < 2 * SECOND, "it is sent again after {:?}", again.at - start);
+    assert!(requests[requests.len() - 1].at - start > 15 * SECOND, "new ones came all the time");
 }
 
 #[tokio::test(start_paused = true)]
