@@ -74,7 +74,7 @@ async fn outage(takes: Duration, random: Random) {
 
     // The requests that failed are sent again as soon as the probe is accepted.
     let again = ids(failed[..IN_FLIGHT].iter().copied());
-    let last = later.iter().filter(|request| request.ids.iter().any(|id| again.contains(id.as_str()))).next_back();
+    let last = later.iter().rfind(|request| request.ids.iter().any(|id| again.contains(id.as_str())));
     let waited = last.expect("they are delivered").at - first.at;
     assert!(waited <= SECOND / 10, "a request waits for {waited:?} after the first acceptance");
 }
