@@ -257,7 +257,7 @@ async fn redirects_are_not_followed() {
         Peer::answering(format!("HTTP/1.1 302 Found\r\nlocation: {location}/login\r\ncontent-length: 0\r\n\r\n"));
     let following = builder(peer.url()).http_client(|| reqwest::Client::builder().no_proxy().build());
     let error = following.build().expect("a client").upload(batch()).await.expect_err("a redirect");
-    assert_eq!((error.kind(), error.is_retryable(), error.unsent().len()), (ErrorKind::Config, false, 1));
+    assert_eq!((error.kind(), error.is_retryable(), error.unsent().len()), (ErrorKind::UnexpectedResponse, false, 1));
     assert_eq!(elsewhere.requests().len(), 1);
 }
 

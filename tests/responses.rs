@@ -105,17 +105,3 @@ async fn the_uploader_tells_the_end_of_each_batch_or_keeps_everything() {
     })
     .await;
 }
-
-#[tokio::test]
-async fn a_redirect_that_was_followed_is_not_the_service() {
-    let portal = support::peer::Peer::answering(
-        "HTTP/1.1 202 Accepted\r\ncontent-type: text/plain\r\ncontent-length: 0\r\n\r\n",
-    );
-    let location = portal.url();
-    let answer = format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {location}/\r\ncontent-length: 0\r\n\r\n");
-    let peer = support::peer::Peer::answering(answer);
-    let client = builder(peer.url()).http_client(|| reqwest::Client::builder().build()).build().expect("a client");
-    let error = client.upload(batches().remove(0)).await.expect_err("a redirect");
-    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::UnexpectedResponse, false));
-    assert!(error.to_string().contains("202 text/plain"), "{error}");
-}
