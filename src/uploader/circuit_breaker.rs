@@ -27,9 +27,20 @@ enum Circuit {
     HalfOpen,
 }
 
-/// The permission to make one attempt: the generation of the circuit breaker in which it began.
+/// The permission to make one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Permit(u64);
+pub(super) struct Permit {
+    /// The generation of the circuit breaker in which the attempt began.
+    generation: u64,
+    is_probe: bool,
+}
+
+impl Permit {
+    /// Returns whether the attempt began while the circuit breaker was open.
+    pub(super) fn is_probe(self) -> bool {
+        self.is_probe
+    }
+}
 
 impl CircuitBreaker {
     /// Creates a closed one, which doubles the wait before a probe this often at most.
@@ -57,10 +68,11 @@ impl CircuitBreaker {
 
     /// An attempt begins. It is the probe unless the breaker is closed.
     pub(super) fn enter(&mut self) -> Permit {
-        if !self.is_closed() {
+        let is_probe = !self.is_closed();
+        if is_probe {
             self.circuit = Circuit::HalfOpen;
         }
-        Permit(self.generation)
+        Permit { generation: self.generation, is_probe }
     }
 
     /// An attempt failed. `until` returns the time of the next probe, from how often its wait is doubled.
@@ -94,7 +106,7 @@ impl CircuitBreaker {
     }
 
     fn is_current(&self, permit: Permit) -> bool {
-        permit == Permit(self.generation)
+        permit.generation == self.generation
     }
 }
 

@@ -13,12 +13,17 @@
 //!
 //! The courier of the uploader does not back off on its own after a failure: a request that failed waits in
 //! [`Pace::admit`], which ends when the breaker closes. Such requests go before new ones.
+//!
+//! A request can also fail for what it holds, though the service is available. So each one that fails while the breaker is
+//! closed backs off for itself as well, those that wait take turns, and after one of them has failed as a probe a new request
+//! may be the next one: no request holds up the others for good.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::circuit_breaker::{CircuitBreaker, Permit};
 use super::settings::Settings;
@@ -56,7 +61,10 @@ const LEAST_WAIT: f64 = 0.75;
 /// The shortest wait before a probe, whatever is set.
 const MIN_PROBE_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How often the wait before a probe doubles at most.
+/// How long requests that failed leave the next probe to a new one, if it is a new one's turn.
+const YIELD: Duration = Duration::from_millis(1);
+
+/// How often a wait doubles at most.
 const MOST_DOUBLINGS: u32 = 31;
 
 /// The settings of the pace, in batches per second.
@@ -74,6 +82,8 @@ pub(super) struct Pace {
     /// The bound of the wait before the first probe, and of any wait before a probe.
     first_wait: Duration,
     longest_wait: Duration,
+    /// The bound of the wait of a request that fails while the breaker is closed.
+    longest_backoff: Duration,
     random: Random,
     state: Mutex<State>,
     trouble: Trouble,
@@ -97,8 +107,12 @@ struct State {
     /// Batches that may go now. Below 0 after a request that was sent again.
     tokens: f64,
     filled_at: Instant,
-    /// Requests that wait to be sent again. New ones go after them: they need fewer tokens, and would take all there are.
-    resends: usize,
+    /// Requests that wait to be sent again, in their order. New ones go after them: they need fewer tokens, and would take
+    /// all there are.
+    resends: VecDeque<u64>,
+    last_resend: u64,
+    /// A request that was sent again has failed as a probe: the next probe may be a new one.
+    new_may_probe: bool,
     breaker: CircuitBreaker,
 }
 
@@ -117,12 +131,15 @@ impl Pace {
             held_until: now,
             tokens: 0.0,
             filled_at: now,
-            resends: 0,
+            resends: VecDeque::new(),
+            last_resend: 0,
+            new_may_probe: false,
             breaker: CircuitBreaker::new(doublings(first_wait, longest_wait)),
         };
         state.tokens = state.burst(rates);
         let (random, state) = (Random::clone(random), Mutex::new(state));
-        Self { rates, first_wait, longest_wait, random, state, trouble, changed: Notify::new() }
+        let longest_backoff = policy.cap;
+        Self { rates, first_wait, longest_wait, longest_backoff, random, state, trouble, changed: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -133,7 +150,7 @@ impl Pace {
     pub(super) fn room(&self, ready: usize) -> Result<usize, Option<Instant>> {
         let now = Instant::now();
         let mut state = self.lock();
-        if state.resends > 0 {
+        if !state.resends.is_empty() && (state.breaker.is_closed() || !state.new_may_probe) {
             return Err(None);
         }
         state.ready(now)?;
@@ -155,19 +172,23 @@ impl Pace {
 
     /// Takes the room for these batches.
     pub(super) fn take(&self, batches: usize) -> Permit {
-        self.lock().enter(batches)
+        let mut state = self.lock();
+        state.new_may_probe = false;
+        state.enter(batches)
     }
 
     /// Waits until these batches may be sent again.
     async fn admit(&self, batches: usize) -> Permit {
-        let _resend = Resend::new(self);
+        let resend = Resend::new(self);
         loop {
             // Created before the state is read, so that no change is missed.
             let changed = self.changed.notified();
             let wait = {
                 let now = Instant::now();
                 let mut state = self.lock();
-                if let Err(wait) = state.ready(now) {
+                if state.resends.front() != Some(&resend.number) {
+                    None
+                } else if let Err(wait) = state.ready_again(now) {
                     wait
                 } else {
                     state.fill(now, self.rates);
@@ -186,8 +207,16 @@ impl Pace {
         }
     }
 
-    /// Learns from the end of an attempt.
-    fn observe(&self, permit: Permit, batches: usize, result: &Result<Accepted, Error>) {
+    /// Learns from the end of an attempt. If it failed and is to be repeated, returns when the request may go again at the
+    /// earliest, given how often it failed before while the breaker was closed.
+    fn observe(
+        &self,
+        permit: Permit,
+        batches: usize,
+        result: &Result<Accepted, Error>,
+        failures: u32,
+    ) -> Option<Instant> {
+        let mut not_before = None;
         let now = Instant::now();
         let mut state = self.lock();
         let trouble = result.as_ref().err().filter(|error| error.is_retryable()).map(Error::again);
@@ -204,18 +233,24 @@ impl Pace {
             Err(error) if error.is_retryable() => {
                 // Every `Retry-After` holds, also that of a request which says nothing new to the breaker.
                 state.hold(now, error.retry_after().unwrap_or_default());
-                state.breaker.failed(permit, |doublings| later(now, self.probe_wait(doublings)));
+                state.breaker.failed(permit, |doublings| later(now, self.wait(doublings, self.longest_wait)));
+                if permit.is_probe() {
+                    state.new_may_probe = true;
+                } else {
+                    not_before = Some(later(now, self.wait(failures.min(MOST_DOUBLINGS), self.longest_backoff)));
+                }
             }
             // The service refused the batches themselves: it is available.
             Err(_) => state.answered(permit, now),
         }
         drop(state);
         self.changed.notify_waiters();
+        not_before
     }
 
-    /// The wait before the next probe, whose bound is doubled this often.
-    fn probe_wait(&self, doublings: u32) -> Duration {
-        let bound = self.first_wait.saturating_mul(1 << doublings).min(self.longest_wait);
+    /// A wait whose bound is doubled this often.
+    fn wait(&self, doublings: u32, longest: Duration) -> Duration {
+        let bound = self.first_wait.saturating_mul(1 << doublings).min(longest);
         let random = (self.random)().clamp(0.0, 1.0);
         bound.mul_f64(LEAST_WAIT + (1.0 - LEAST_WAIT) * random).max(MIN_PROBE_INTERVAL)
     }
@@ -226,20 +261,26 @@ fn doublings(first: Duration, longest: Duration) -> u32 {
     (0..MOST_DOUBLINGS).find(|doublings| first.saturating_mul(1 << doublings) >= longest).unwrap_or(MOST_DOUBLINGS)
 }
 
-/// A request that waits to be sent again. New requests wait for as long as there is one.
-struct Resend<'a>(&'a Pace);
+/// A place in the queue of the requests that wait to be sent again.
+struct Resend<'a> {
+    pace: &'a Pace,
+    number: u64,
+}
 
 impl<'a> Resend<'a> {
     fn new(pace: &'a Pace) -> Self {
-        pace.lock().resends += 1;
-        Self(pace)
+        let mut state = pace.lock();
+        state.last_resend += 1;
+        let number = state.last_resend;
+        state.resends.push_back(number);
+        Self { pace, number }
     }
 }
 
 impl Drop for Resend<'_> {
     fn drop(&mut self) {
-        self.0.lock().resends -= 1;
-        self.0.changed.notify_waiters();
+        self.pace.lock().resends.retain(|number| *number != self.number);
+        self.pace.changed.notify_waiters();
     }
 }
 
@@ -298,6 +339,13 @@ impl State {
         if now < self.held_until { Err(Some(self.held_until)) } else { self.breaker.ready(now) }
     }
 
+    /// The same for a request that failed before, which may have to leave the next probe to a new one.
+    fn ready_again(&self, now: Instant) -> Result<(), Option<Instant>> {
+        let wait = if self.new_may_probe && !self.breaker.is_closed() { YIELD } else { Duration::ZERO };
+        let ready = self.ready(now.checked_sub(wait).unwrap_or(now));
+        ready.map_err(|until| until.map(|until| later(until, wait)))
+    }
+
     /// An attempt begins. A probe takes no tokens and waits for none: its rate is that of the breaker.
     fn enter(&mut self, batches: usize) -> Permit {
         if self.breaker.is_closed() {
@@ -339,39 +387,64 @@ fn count(batches: usize) -> f64 {
     batches as f64
 }
 
-/// A road on which the pace holds. The first attempt has its permit already.
+/// A road on which the pace holds, for one request. The first attempt has its permit already.
 pub(super) struct PacedRoad<R> {
     road: R,
     pace: Arc<Pace>,
-    first: Mutex<Option<Permit>>,
+    progress: Mutex<Progress>,
+}
+
+/// What is known of the attempts of a request.
+struct Progress {
+    first: Option<Permit>,
+    /// How often it failed while the breaker was closed.
+    failures: u32,
+    /// When it may go again, if that is not for the breaker alone to say.
+    not_before: Option<Instant>,
 }
 
 impl<R> PacedRoad<R> {
     pub(super) fn new(road: R, pace: &Arc<Pace>, permit: Permit) -> Self {
-        Self { road, pace: Arc::clone(pace), first: Mutex::new(Some(permit)) }
+        let progress = Progress { first: Some(permit), failures: 0, not_before: None };
+        Self { road, pace: Arc::clone(pace), progress: Mutex::new(progress) }
     }
 
-    fn first(&self) -> Option<Permit> {
-        self.first.lock().unwrap_or_else(PoisonError::into_inner).take()
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// No attempt comes any more. There may have been none, if no request can carry the batches.
     pub(super) fn end(&self) {
-        if let Some(permit) = self.first() {
+        let first = self.progress().first.take();
+        if let Some(permit) = first {
             self.pace.lock().breaker.cancelled(permit, Instant::now());
             self.pace.changed.notify_waiters();
         }
+    }
+
+    async fn permit(&self, batches: usize) -> Permit {
+        let (first, not_before) = {
+            let mut progress = self.progress();
+            (progress.first.take(), progress.not_before.take())
+        };
+        if let Some(permit) = first {
+            return permit;
+        }
+        if let Some(until) = not_before {
+            sleep_until(until).await;
+        }
+        self.pace.admit(batches).await
     }
 }
 
 impl<R: Road> Road for PacedRoad<R> {
     async fn attempt(&self, endpoint: Endpoint, batches: &[&SealedBatch]) -> Result<Accepted, Error> {
-        let permit = match self.first() {
-            Some(permit) => permit,
-            None => self.pace.admit(batches.len()).await,
-        };
+        let permit = self.permit(batches.len()).await;
         let result = self.road.attempt(endpoint, batches).await;
-        self.pace.observe(permit, batches.len(), &result);
+        let mut progress = self.progress();
+        progress.not_before = self.pace.observe(permit, batches.len(), &result, progress.failures);
+        progress.failures += u32::from(progress.not_before.is_some() && !permit.is_probe());
+        drop(progress);
         result
     }
 }

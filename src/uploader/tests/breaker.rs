@@ -194,6 +194,71 @@ async fn after_a_429_nobody_goes_early_and_not_all_go_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_that_always_fails_holds_up_no_other() {
+    for fails in [|| refused(500), || Err(Error::out_of_time())] {
+        let start = Instant::now();
+        let is_bad = |request: &Request| request.ids.contains(&"0".to_owned());
+        let road = Memory::taking(move |request| (SECOND / 20, if is_bad(request) { fails() } else { accepted() }));
+        let rig = rig_drawing(road, settings(), seeded(3));
+        rig.try_send(batch(0, 0)).expect("room");
+        let mut sent = Vec::new();
+        for n in 1..=1_200 {
+            sleep(SECOND / 10).await;
+            sent.push((n.to_string(), Instant::now()));
+            rig.try_send(batch(n, n)).expect("room");
+        }
+        sleep(SECOND).await;
+        let requests = rig.road.requests();
+        let (bad, good): (Vec<_>, Vec<_>) = requests.iter().partition(|request| is_bad(request));
+        for (id, at) in sent {
+            let taken = good.iter().find(|request| request.ids.contains(&id)).expect("it is delivered").at;
+            assert!(taken - at <= SECOND / 2, "batch {id} waits for {:?}", taken - at);
+        }
+        // Its waits double up to 30 seconds.
+        let times: Vec<_> = bad.iter().map(|request| (request.at - start).as_millis()).collect();
+        assert!((8..=16).contains(&times.len()), "{times:?}");
+        let counts = rig.end(SECOND).await;
+        assert_eq!((counts.delivered, counts.pending), (1_200, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_those_that_wait_take_turns_as_the_probe() {
+    for seed in 0..10 {
+        let ends = Instant::now() + LENGTH;
+        let is_bad = |request: &Request| request.ids.contains(&"0".to_owned());
+        let fails = move |request: &Request| is_bad(request) || request.at < ends;
+        let road = Memory::taking(move |request| (SECOND / 20, if fails(request) { refused(503) } else { accepted() }));
+        // As many requests as may be in flight: no new one can be the probe.
+        let rig = rig_drawing(road, settings(), seeded(seed));
+        (0..IN_FLIGHT * 100).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
+        sleep(LENGTH + 11 * SECOND).await;
+        assert_eq!(rig.now().delivered, 700, "all but the request that always fails");
+        rig.end(SECOND).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_requests_that_always_fail_hold_up_no_other() {
+    let is_bad = |request: &Request| request.ids.iter().any(|id| id.parse::<usize>().is_ok_and(|id| id < 3));
+    let road = Memory::taking(move |request| (SECOND / 20, if is_bad(request) { refused(500) } else { accepted() }));
+    let rig = rig_drawing(road, settings(), seeded(5));
+    for n in 0..3 {
+        rig.try_send(batch(n, n)).expect("room");
+        sleep(SECOND / 100).await;
+    }
+    for n in 3..600 {
+        sleep(SECOND / 10).await;
+        rig.try_send(batch(n, n)).expect("room");
+    }
+    sleep(2 * SECOND).await;
+    assert_eq!(rig.now().delivered, 597);
+    let bad = rig.road.requests().iter().filter(|request| is_bad(request)).count();
+    assert!((12..=45).contains(&bad), "{bad} requests");
+    rig.end(SECOND).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_429_without_a_wait_backs_off() {
     let start = Instant::now();
     let road = Memory::taking(|_| (Duration::ZERO, refused(429)));
