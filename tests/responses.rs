@@ -5,7 +5,7 @@ mod support;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mparticle::{Client, ErrorKind, Fate, RetryPolicy, Uploader};
+use mparticle::{Client, ErrorKind, Fate, Rejected, RetryPolicy, Uploader};
 use support::builder;
 use support::responses::{Result, Row, batches, table};
 
@@ -49,7 +49,7 @@ async fn upload_bulk_reports_each_batch() {
         let result = client(peer.url()).upload_bulk(batches()).await;
         match (row.bulk, result) {
             (Result::Rejected(expected), Ok(report)) => {
-                let rejected: Vec<_> = report.rejected().iter().map(|rejected| rejected.index()).collect();
+                let rejected: Vec<_> = report.rejected().iter().map(Rejected::index).collect();
                 assert_eq!((&rejected[..], report.delivered()), (expected, 3 - expected.len()), "{}", row.name);
                 assert_eq!(u64::from(report.unread_responses()), row.unread, "{}", row.name);
                 for rejected in report.rejected() {
@@ -83,7 +83,9 @@ async fn the_uploader_tells_the_end_of_each_batch_or_keeps_everything() {
             })
             .start()
             .expect("an uploader");
-        batches().into_iter().for_each(|batch| uploader.try_send(batch).expect("room"));
+        for batch in batches() {
+            uploader.try_send(batch).expect("room");
+        }
         let counts = uploader.shutdown(Duration::from_secs(60)).await;
         let mut ends = ends.lock().expect("ends").clone();
         ends.sort_unstable();
