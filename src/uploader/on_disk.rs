@@ -64,7 +64,7 @@ impl OnDisk {
 impl Store for OnDisk {
     fn append(&self, endpoint: Endpoint, batch: &SealedBatch) -> Result<Written, Error> {
         let receipt = self.spool.append(road(endpoint), batch.json().clone())?;
-        Ok(Box::pin(receipt))
+        Ok(Box::pin(receipt.number()))
     }
 
     fn next(&self) -> Result<Option<Record>, Error> {
@@ -85,6 +85,10 @@ impl Store for OnDisk {
             }
         }
         Ok(None)
+    }
+
+    fn last(&self) -> Option<u64> {
+        self.spool.last_number()
     }
 
     fn unread(&self) -> u64 {

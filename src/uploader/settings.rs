@@ -182,8 +182,8 @@ impl UploaderBuilder {
     /// disk first, and what an earlier program left there is delivered too. With [`WhenFull::Spill`] only what memory has no
     /// room for goes there, and what is left at the end.
     ///
-    /// A batch that the disk takes and then fails to write stays in memory and is sent from there. It may then arrive before
-    /// older ones of its user that were not read from the disk so far.
+    /// A batch that the disk takes and then fails to write stays in memory and is sent from there, in its order. At the end it
+    /// is handed to the disk once more.
     ///
     /// A batch that the service rejects goes to the spool's dead-letter file, with the service's words. One program at a time
     /// can have a spool open; the uploader closes it when its last handle is dropped.

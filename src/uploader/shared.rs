@@ -1,6 +1,6 @@
 //! What the uploader's handles and its worker share, under one lock: nothing waits while it is held.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use super::waiting::{Promise, Waiting, promise};
 use crate::delivery::later;
 use crate::error::Error;
 use crate::limits::MAX_BATCH_BYTES;
-use crate::seal::SealedBatch;
+use crate::seal::{SealedBatch, UserKey};
 
 /// Shared by all handles of an uploader and its worker.
 pub(super) struct Shared {
@@ -449,9 +449,18 @@ impl State {
         self.queue.put_back(older.into_iter());
     }
 
-    /// At the end: hands to the spool all that memory alone holds. There is nobody else any more who could.
-    pub(super) fn spool_all(&mut self, settings: &Settings) {
-        let Some(spooling) = &mut self.spooling else { return };
+    /// Whether memory holds batches that the disk failed to write, and that may be older than what is in the spool.
+    pub(super) fn has_failed(&self, settings: &Settings) -> bool {
+        let always = settings.when_full != WhenFull::Spill;
+        let has_failed = |spooling: &Spooling| spooling.has_failed() || (always && self.queue.held().batches > 0);
+        self.spooling.as_ref().is_some_and(has_failed)
+    }
+
+    /// At the end: hands to the spool what was to be sent and memory alone holds. There is nobody else any more who could.
+    /// Returns the users of these batches: their newer records that were read are written again, so that the order holds.
+    pub(super) fn spool_all(&mut self, settings: &Settings) -> HashSet<UserKey> {
+        let mut users = HashSet::new();
+        let Some(spooling) = &mut self.spooling else { return users };
         spooling.write_intake(settings);
         let mut spooled = Vec::new();
         for mut entry in self.queue.take_all() {
@@ -459,12 +468,19 @@ impl State {
             self.queue.let_go(&entry);
             spooling.recall(&mut entry, &mut self.ledger);
             if entry.is_held() {
+                users.insert(entry.user());
                 spooling.append(settings, entry);
-            } else {
-                spooled.push(entry);
+                continue;
             }
+            if let Content::Spooled(record) = &entry.content
+                && users.contains(&entry.user())
+            {
+                spooling.write_again(record.endpoint, &record.batch, record.number);
+            }
+            spooled.push(entry);
         }
         self.queue.put_back(spooled.into_iter());
+        users
     }
 
     /// Whether the worker has to be woken, once.

@@ -1,10 +1,10 @@
 //! The way through the spool: to the disk, confirmed, read again, and done when it is delivered.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::future::ready;
 use std::mem;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
 
@@ -17,7 +17,7 @@ use super::store::{GivenUp, Record, Store, Tickets, Written};
 use super::waiting::Promise;
 use crate::delivery::Endpoint;
 use crate::error::Error;
-use crate::seal::SealedBatch;
+use crate::seal::{SealedBatch, UserKey};
 
 /// So many bytes of what is in the spool are read ahead, and so many batches, if memory may hold as much.
 const READ_AHEAD: Bounds = Bounds { batches: 1_000, bytes: 4 << 20 };
@@ -32,6 +32,11 @@ pub(super) struct Spooling {
     /// On their way to the disk, in order. Memory holds them until they are there.
     appending: VecDeque<Appending>,
     appending_bytes: usize,
+    /// The newest record that is known to be written.
+    last_written: Option<u64>,
+    /// What the disk failed to write and has older records before it that were not read, in order.
+    failed: VecDeque<Failed>,
+    failed_bytes: usize,
     /// Why a part of the submission that is being settled was not written.
     unwritten: Option<Error>,
     tickets: Tickets,
@@ -76,11 +81,22 @@ struct Appending {
     /// Whether it is the last part of its submission, and who waits for all of them.
     ends: bool,
     promise: Option<Promise<Result<(), Error>>>,
+    /// The record that is written again behind others, and done once that is confirmed.
+    replaces: Option<u64>,
+}
+
+/// A batch that the disk failed to write: memory alone holds it.
+struct Failed {
+    batch: SealedBatch,
+    ticket: Ticket,
+    /// Records up to this one are older.
+    after: Option<u64>,
 }
 
 impl Spooling {
     pub(super) fn new(store: Arc<dyn Store>, bounds: Bounds, always: bool, ledger: &mut Ledger) -> Self {
         ledger.recover(store.unread());
+        let last_written = store.last();
         let (batches, bytes) = (READ_AHEAD.batches.min(bounds.batches), READ_AHEAD.bytes.min(bounds.bytes));
         Self {
             store,
@@ -88,6 +104,9 @@ impl Spooling {
             intake: Queue::new(bounds),
             appending: VecDeque::new(),
             appending_bytes: 0,
+            last_written,
+            failed: VecDeque::new(),
+            failed_bytes: 0,
             unwritten: None,
             tickets: Tickets::default(),
             read_ahead: Bounds { batches, bytes },
@@ -104,14 +123,16 @@ impl Spooling {
 
     /// Whether batches that came before are on their way through it.
     pub(super) fn has_older(&self) -> bool {
-        self.reading || !self.appending.is_empty() || self.intake.len() > 0 || self.store.unread() > 0
+        let in_memory = self.reading || !self.appending.is_empty() || !self.failed.is_empty() || self.intake.len() > 0;
+        in_memory || self.store.unread() > 0
     }
 
     /// If the disk fails: what memory may have to hold beside all that it holds.
     pub(super) fn at_risk(&self) -> Option<Bounds> {
         let intake = self.intake.held();
-        let (batches, bytes) = (self.appending.len() + intake.batches, self.appending_bytes + intake.bytes);
-        self.disk.failing.then_some(Bounds { batches, bytes })
+        let batches = self.appending.len() + self.failed.len() + intake.batches;
+        let bytes = self.appending_bytes + self.failed_bytes + intake.bytes;
+        (self.disk.failing || !self.failed.is_empty()).then_some(Bounds { batches, bytes })
     }
 
     /// Hands a submission to the disk, or gives it back if the disk takes nothing.
@@ -143,7 +164,7 @@ impl Spooling {
             let ends = place == last;
             let promise = if ends { promise.take() } else { None };
             let written = written.take().unwrap_or_else(|| self.written(endpoint, &batch));
-            self.push(Appending { written, batch, ends, promise }, ticket);
+            self.push(Appending { written, batch, ends, promise, replaces: None }, ticket);
         }
         Ok(())
     }
@@ -151,12 +172,34 @@ impl Spooling {
     /// Hands a batch to the disk that memory holds already, and that no queue holds any more.
     pub(super) fn append(&mut self, settings: &Settings, entry: Entry) {
         let batch = entry.content.into_sealed(|| settings.new_id());
-        let written = self.written(settings.endpoint, &batch);
-        self.push(Appending { written, batch, ends: true, promise: None }, entry.ticket);
+        self.append_batch(settings.endpoint, batch, entry.ticket);
+    }
+
+    fn append_batch(&mut self, endpoint: Endpoint, batch: SealedBatch, ticket: Ticket) {
+        let written = self.written(endpoint, &batch);
+        self.push(Appending { written, batch, ends: true, promise: None, replaces: None }, ticket);
+    }
+
+    /// Writes a record once more, behind what is newer on the disk than in truth. It counts as spooled all the while.
+    pub(super) fn write_again(&mut self, endpoint: Endpoint, batch: &SealedBatch, number: u64) {
+        let (written, batch) = (self.written(endpoint, batch), batch.clone());
+        self.queue_appending(Appending { written, batch, ends: true, promise: None, replaces: Some(number) });
+    }
+
+    /// At the end: hands to the disk what it failed to write and is older than the record of this number, and adds the users.
+    pub(super) fn append_failed_before(&mut self, number: u64, settings: &Settings, users: &mut HashSet<UserKey>) {
+        while let Some(Failed { batch, ticket, .. }) = self.pop_failed_before(number) {
+            users.insert(batch.user());
+            self.append_batch(settings.endpoint, batch, ticket);
+        }
     }
 
     fn push(&mut self, appending: Appending, ticket: Ticket) {
         self.tickets.keep(&appending.batch, ticket);
+        self.queue_appending(appending);
+    }
+
+    fn queue_appending(&mut self, appending: Appending) {
         self.stirred |= self.appending.is_empty();
         self.appending_bytes += appending.batch.len();
         self.appending.push_back(appending);
@@ -175,27 +218,34 @@ impl Spooling {
         }
     }
 
-    /// Settles what the disk has confirmed. What it could not write goes into memory, to be sent all the same.
+    /// Settles what the disk has confirmed. What it could not write stays in memory and is sent all the same, behind the
+    /// older records.
     pub(super) fn settle(&mut self, context: &mut Context<'_>, ledger: &mut Ledger, queue: &mut Queue) -> Poll<()> {
         let mut settled = Poll::Pending;
         while let Some(first) = self.appending.front_mut() {
             let Poll::Ready(written) = first.written.as_mut().poll(context) else { break };
             settled = Poll::Ready(());
-            let Some(Appending { batch, ends, promise, .. }) = self.appending.pop_front() else { break };
+            let Some(Appending { batch, ends, promise, replaces, .. }) = self.appending.pop_front() else { break };
             self.appending_bytes -= batch.len();
             // Without a ticket it was read already, or given up, and counts as that.
             match written {
-                Ok(()) => {
+                Ok(number) => {
                     self.disk.failing = false;
-                    if let Some(ticket) = self.tickets.confirm(&batch) {
+                    self.last_written = Some(number);
+                    if let Some(replaced) = replaces {
+                        self.store.acknowledge(replaced);
+                    } else if let Some(ticket) = self.tickets.confirm(&batch) {
                         ledger.moved(ticket, Place::Memory, Place::Spool);
                     }
                 }
                 Err(error) => {
                     self.disk.failed(&error);
                     self.unwritten.get_or_insert(error);
-                    if let Some(ticket) = self.tickets.withdraw(&batch) {
-                        queue.push(Entry { content: Content::Sealed(batch), ticket, since: Instant::now() });
+                    if replaces.is_none()
+                        && let Some(ticket) = self.tickets.withdraw(&batch)
+                    {
+                        self.failed_bytes += batch.len();
+                        self.failed.push_back(Failed { batch, ticket, after: self.last_written });
                     }
                 }
             }
@@ -206,7 +256,39 @@ impl Spooling {
                 }
             }
         }
+        self.queue_failed(queue);
         settled
+    }
+
+    /// Queues what the disk failed to write, once all records are read: then it overtakes none.
+    pub(super) fn queue_failed(&mut self, queue: &mut Queue) {
+        if !self.failed.is_empty() && !self.reading && self.store.unread() == 0 {
+            self.queue_failed_before(u64::MAX, queue);
+        }
+    }
+
+    /// Queues what the disk failed to write and is older than the record of this number.
+    fn queue_failed_before(&mut self, number: u64, queue: &mut Queue) {
+        while let Some(failed) = self.pop_failed_before(number) {
+            let content = Content::Sealed(failed.batch);
+            queue.push(Entry { content, ticket: failed.ticket, since: Instant::now() });
+        }
+    }
+
+    fn pop_failed_before(&mut self, number: u64) -> Option<Failed> {
+        let first = self.failed.front()?;
+        if first.after.is_some_and(|after| after >= number) {
+            return None;
+        }
+        let failed = self.failed.pop_front()?;
+        self.failed_bytes -= failed.batch.len();
+        Some(failed)
+    }
+
+    /// Ends the reading of a record.
+    pub(super) fn end_reading(&mut self, queue: &mut Queue) {
+        self.reading = false;
+        self.queue_failed(queue);
     }
 
     /// Whether everything that was handed over is confirmed.
@@ -224,10 +306,15 @@ impl Spooling {
     /// Takes a record that was read, to be sent.
     pub(super) fn read(&mut self, record: Record, ledger: &mut Ledger, queue: &mut Queue) {
         let Record { number, endpoint, batch } = record;
+        // A write before that of the record may have failed without that having been seen here. The worker polls the rest
+        // again before it sleeps, with a waker of its own.
+        let _ = self.settle(&mut Context::from_waker(Waker::noop()), ledger, queue);
+        self.queue_failed_before(number, queue);
         let (ticket, from) = self.tickets.take(&batch);
         ledger.moved(ticket, from, Place::Spool);
         let content = Content::Spooled(Box::new(Spooled { batch, endpoint, number }));
         queue.push(Entry { content, ticket, since: Instant::now() });
+        self.end_reading(queue);
     }
 
     /// Accounts for what the spool gave up.
@@ -245,9 +332,17 @@ impl Spooling {
         given_up.into_iter().filter_map(outcome).collect()
     }
 
-    /// After the end: what was handed to the disk and is not confirmed.
+    /// After the end: what the disk failed to write, and what was handed to it and is not confirmed.
     pub(super) fn take_unconfirmed(&mut self) -> impl Iterator<Item = SealedBatch> {
-        mem::take(&mut self.appending).into_iter().map(|appending| appending.batch)
+        let failed = mem::take(&mut self.failed).into_iter().map(|failed| failed.batch);
+        let appending = mem::take(&mut self.appending).into_iter();
+        let appending = appending.filter(|appending| appending.replaces.is_none()).map(|appending| appending.batch);
+        failed.chain(appending)
+    }
+
+    /// Whether memory holds batches that the disk failed to write, and that have newer ones in the spool.
+    pub(super) fn has_failed(&self) -> bool {
+        !self.failed.is_empty()
     }
 
     /// A batch that was read, and that the spool has given up since, is memory's alone.

@@ -13,8 +13,8 @@ use crate::delivery::Endpoint;
 use crate::error::Error;
 use crate::seal::SealedBatch;
 
-/// Resolves when a batch is written, as durably as the spool is set to.
-pub(crate) type Written = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+/// Resolves to the number of the record when a batch is written, as durably as the spool is set to.
+pub(crate) type Written = Pin<Box<dyn Future<Output = Result<u64, Error>> + Send>>;
 
 /// A batch of the spool.
 pub(crate) struct Record {
@@ -29,6 +29,9 @@ pub(crate) trait Store: Send + Sync {
 
     /// The next record in the order of appending, each once.
     fn next(&self) -> Result<Option<Record>, Error>;
+
+    /// Returns the number of the newest record, if there is any.
+    fn last(&self) -> Option<u64>;
 
     /// How many records were not read.
     fn unread(&self) -> u64;

@@ -4,7 +4,7 @@
 //! a thread with a runtime of its own, in which the client makes an HTTP client of its own. So it works beside any runtime
 //! and without one, and never waits for a caller's.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::mem;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::Uploader;
 use super::circuit_breaker::Permit;
@@ -29,7 +29,7 @@ use crate::client::Transport;
 use crate::delivery::{self, Courier, Endpoint, Fate as Delivery, Road, later};
 use crate::error::Error;
 use crate::limits::MAX_BATCHES_PER_REQUEST;
-use crate::seal::SealedBatch;
+use crate::seal::{SealedBatch, UserKey};
 
 /// How long to wait before reading from a spool again that could not be read.
 const READ_DELAY: Duration = Duration::from_secs(1);
@@ -285,6 +285,7 @@ impl<R: Road + Clone + 'static> Worker<R> {
                 let mut guard = self.shared.lock();
                 let state = &mut *guard;
                 let Some(spooling) = &mut state.spooling else { return };
+                spooling.queue_failed(&mut state.queue);
                 if !spooling.wants_record(&state.queue) || state.stopped.is_some() {
                     return;
                 }
@@ -295,11 +296,11 @@ impl<R: Road + Clone + 'static> Worker<R> {
             let mut guard = self.shared.lock();
             let state = &mut *guard;
             let Some(spooling) = &mut state.spooling else { return };
-            spooling.reading = false;
             match record {
                 Ok(Some(record)) => spooling.read(record, &mut state.ledger, &mut state.queue),
-                Ok(None) => return,
+                Ok(None) => return spooling.end_reading(&mut state.queue),
                 Err(error) => {
+                    spooling.end_reading(&mut state.queue);
                     drop(guard);
                     tracing::warn!(%error, "the spool could not be read");
                     self.read_again = Some(later(Instant::now(), READ_DELAY));
@@ -339,18 +340,55 @@ impl<R: Road + Clone + 'static> Worker<R> {
                 state.queue.landed(entries.iter().map(Entry::user));
                 state.queue.put_back(entries.into_iter());
             }
-            state.spool_all(&self.shared.settings);
         }
-        let all_confirmed = async {
-            while self.shared.lock().spooling.as_ref().is_some_and(|spooling| !spooling.is_settled()) {
-                confirmed(&self.shared).await;
-            }
-        };
         // A disk that takes longer gets no more time: what it has not confirmed counts as pending.
-        let grace = self.shared.lock().grace;
-        let _ = timeout(grace, all_confirmed).await;
+        let until = later(Instant::now(), self.shared.lock().grace);
+        let late = self.shared.lock().has_failed(&self.shared.settings);
+        if late {
+            // Whatever the disk takes of that comes before what follows.
+            let _ = timeout_at(until, all_confirmed(&self.shared)).await;
+        }
+        let (store, last, users) = {
+            let mut state = self.shared.lock();
+            let store = state.spooling.as_ref().map(|spooling| Arc::clone(&spooling.store));
+            let last = store.as_ref().and_then(|store| store.last());
+            (store, last, state.spool_all(&self.shared.settings))
+        };
+        if let Some(store) = store {
+            let last = last.filter(|_| late);
+            self.spool_failed(store.as_ref(), last, users, until);
+        }
+        let _ = timeout_at(until, all_confirmed(&self.shared)).await;
         let measures = self.shared.lock().measures();
         self.narrator.tell_now(measures, Instant::now());
+    }
+
+    /// At the end: hands to the disk what it failed to write, each batch behind its older records. Newer records of these
+    /// users up to `last` are written again behind it, so that each user's order holds, as far as the time suffices.
+    fn spool_failed(&self, store: &dyn Store, last: Option<u64>, mut users: HashSet<UserKey>, until: Instant) {
+        let settings = &self.shared.settings;
+        let unread = || store.next().ok().flatten().filter(|record| Some(record.number) <= last);
+        while last.is_some()
+            && Instant::now() < until
+            && let Some(record) = unread()
+        {
+            let mut state = self.shared.lock();
+            let Some(spooling) = &mut state.spooling else { return };
+            spooling.append_failed_before(record.number, settings, &mut users);
+            if users.contains(&record.batch.user()) {
+                spooling.write_again(record.endpoint, &record.batch, record.number);
+            }
+        }
+        if let Some(spooling) = &mut self.shared.lock().spooling {
+            spooling.append_failed_before(u64::MAX, settings, &mut users);
+        }
+    }
+}
+
+/// Waits until the disk has confirmed, or failed to write, everything that was handed to it.
+async fn all_confirmed(shared: &Shared) {
+    while shared.lock().spooling.as_ref().is_some_and(|spooling| !spooling.is_settled()) {
+        confirmed(shared).await;
     }
 }
 

@@ -157,6 +157,11 @@ impl Index {
         self.segments.remove(&first).map(|segment| Dropped { first, segment, read: self.read })
     }
 
+    /// Returns the number of the newest record.
+    pub(super) fn last(&self) -> Option<u64> {
+        self.segments.values().next_back().map(|segment| segment.last)
+    }
+
     pub(super) fn bytes(&self) -> u64 {
         self.segments.values().map(|segment| segment.bytes + segment.waste).sum()
     }

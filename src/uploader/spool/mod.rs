@@ -282,6 +282,11 @@ impl Spool {
         known
     }
 
+    /// Returns the number of the newest record on the disk, if there is any.
+    pub(super) fn last_number(&self) -> Option<u64> {
+        self.shared.lock().index.last()
+    }
+
     /// Whether a record that was read and is not done is still on the disk. A spool that was full has given it up with its
     /// segment.
     pub(super) fn keeps(&self, number: u64) -> bool {

@@ -13,10 +13,10 @@ use crate::error::Error;
 /// Await it, or [`wait`](Self::wait) for it: both work in any thread, inside and outside of any runtime. Dropping it
 /// changes nothing about what it stands for.
 #[must_use = "only the receipt tells whether it was written"]
-pub struct Receipt(Waiting<io::Result<()>>);
+pub struct Receipt(Waiting<io::Result<u64>>);
 
 /// The other end. Dropped without an outcome, it says that the spool was closed.
-pub(super) struct Promise(waiting::Promise<io::Result<()>>);
+pub(super) struct Promise(waiting::Promise<io::Result<u64>>);
 
 pub(super) fn receipt() -> (Promise, Receipt) {
     let closed = || Err(io::Error::new(io::ErrorKind::BrokenPipe, "the spool is closed"));
@@ -25,9 +25,11 @@ pub(super) fn receipt() -> (Promise, Receipt) {
 }
 
 impl Promise {
-    pub(super) fn settle(self, outcome: &io::Result<()>) {
+    /// Resolves the receipt. `number` is that of the record, and 0 where there is none.
+    pub(super) fn settle(self, outcome: &io::Result<()>, number: u64) {
         // An io::Error is not Clone, and each receipt of a group gets its own.
-        self.0.keep(outcome.as_ref().copied().map_err(|error| io::Error::new(error.kind(), error.to_string())));
+        let copy = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
+        self.0.keep(outcome.as_ref().map(|()| number).map_err(copy));
     }
 }
 
@@ -38,7 +40,12 @@ impl Receipt {
     /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if it could not be written. It may be on the disk all the same,
     /// and be read after a restart: after a failed fsync nobody knows.
     pub fn wait(self) -> Result<(), Error> {
-        self.0.wait().map_err(not_written)
+        self.0.wait().map(drop).map_err(not_written)
+    }
+
+    /// Resolves to the number of the record.
+    pub(in super::super) async fn number(self) -> Result<u64, Error> {
+        self.0.await.map_err(not_written)
     }
 }
 
@@ -46,7 +53,7 @@ impl Future for Receipt {
     type Output = Result<(), Error>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context).map_err(not_written)
+        Pin::new(&mut self.0).poll(context).map_ok(drop).map_err(not_written)
     }
 }
 

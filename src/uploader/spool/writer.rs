@@ -209,8 +209,8 @@ impl Writer {
         let reader = state.reader.take();
         drop(state);
         // The last one first: who waits for one after the other is woken once, when all are settled.
-        for promise in group.promises.into_iter().rev() {
-            promise.settle(outcome);
+        for (place, promise) in group.promises.into_iter().enumerate().rev() {
+            promise.settle(outcome, group.first + place as u64);
         }
         if let Some(reader) = reader {
             reader.wake();
@@ -339,7 +339,7 @@ impl Writer {
             }
             drop(state);
             match (letter.origin, &outcome) {
-                (Origin::Caller(promise), _) => promise.settle(&outcome),
+                (Origin::Caller(promise), _) => promise.settle(&outcome, 0),
                 (Origin::Expired(record), Ok(())) => (self.settings.on_removed)(&record, Removal::TooOld),
                 (Origin::Expired(_), Err(error)) => warn("write a record to the dead-letter file", error),
             }

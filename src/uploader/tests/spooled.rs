@@ -50,11 +50,12 @@ enum Back {
 }
 
 impl Inner {
-    fn write(&mut self, batch: SealedBatch) {
+    fn write(&mut self, batch: SealedBatch) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
         self.records.push((number, batch));
         self.unread.push_back(number);
+        number
     }
 }
 
@@ -89,21 +90,21 @@ impl Store for Disk {
             inner.breaks.contains(&(inner.writes - 1))
         };
         let comes_back = self.lock().comes_back;
-        match comes_back {
-            None => {}
-            Some(Back::Read) => self.lock().write(batch.clone()),
-            Some(Back::GivenUp) => self.lock().given_up.push((Some(batch.clone()), Error::config("the disk is full"))),
-        }
+        let early = match comes_back {
+            None => None,
+            Some(Back::Read) => Some(self.lock().write(batch.clone())),
+            Some(Back::GivenUp) => {
+                self.lock().given_up.push((Some(batch.clone()), Error::config("the disk is full")));
+                Some(0)
+            }
+        };
         Ok(Box::pin(async move {
             sleep_until(due).await;
             let mut inner = inner.lock().expect("the disk");
             if inner.fails || breaks {
                 return Err(Error::config("the disk is broken"));
             }
-            if comes_back.is_none() {
-                inner.write(batch);
-            }
-            Ok(())
+            Ok(early.unwrap_or_else(|| inner.write(batch)))
         }))
     }
 
@@ -116,6 +117,10 @@ impl Store for Disk {
         let Some(number) = inner.unread.pop_front() else { return Ok(None) };
         let record = inner.records.iter().find(|(of, _)| *of == number).map(|(_, batch)| batch.clone());
         Ok(record.map(|batch| Record { number, endpoint: Endpoint::BulkEvents, batch }))
+    }
+
+    fn last(&self) -> Option<u64> {
+        self.lock().next_number.checked_sub(1)
     }
 
     fn unread(&self) -> u64 {
@@ -495,4 +500,68 @@ proptest! {
             assert!(confirmed.is_subset(&arrived), "{:?}", confirmed.difference(&arrived));
         });
     }
+}
+
+/// Sends these batches of one user, of which the disk fails to write those that are named, and waits until it has settled all.
+async fn send_with_failures(rig: &Rig, disk: &Disk, ids: std::ops::Range<usize>, failing: &[usize]) {
+    {
+        let mut inner = disk.lock();
+        inner.writes = 0;
+        inner.breaks = failing.iter().map(|id| (id - ids.start) as u64).collect();
+    }
+    for id in ids {
+        assert_eq!(rig.send(batch(0, id)).await.is_err(), failing.contains(&id), "{id}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_write_waits_for_the_older_records_and_newer_ones_wait_for_it() {
+    // The service answers nothing for a while, so that no more than four batches are read ahead.
+    let road = Memory::taking(|request| (if request.number == 0 { 100 * SECOND } else { SECOND / 10 }, accepted()));
+    let (rig, disk) = on_disk(road, Settings { max_batches: 4, ..settings() });
+    send_with_failures(&rig, &disk, 0..30, &[8, 9, 20]).await;
+    assert!(disk.lock().unread.len() > 15, "older records and newer ones are unread");
+    assert_eq!((rig.now().pending, rig.now().spooled), (3, 27));
+    let road = Arc::clone(&rig.road);
+    assert_eq!(rig.end(300 * SECOND).await.delivered, 30);
+    assert_eq!(road.accepted(), (0..30).map(|id| id.to_string()).collect::<Vec<_>>());
+    assert!(disk.ids().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_end_a_failed_write_goes_to_the_disk_in_its_order() {
+    for limit in [4, 10_000] {
+        let road = Memory::taking(|_| (3_600 * SECOND, accepted()));
+        let (rig, disk) = on_disk(road, Settings { max_batches: limit, ..settings() });
+        send_with_failures(&rig, &disk, 0..30, &[8, 20]).await;
+        let counts = rig.end(60 * SECOND).await;
+        assert_eq!((counts.spooled, counts.pending), (30, 0));
+
+        let disk = disk.restarted();
+        let road = Memory::answering(|_| accepted());
+        let rig = rig_on(road, settings(), Some(Arc::clone(&disk) as Arc<dyn Store>));
+        let road = Arc::clone(&rig.road);
+        assert_eq!(rig.end(60 * SECOND).await.delivered, 30);
+        assert_eq!(road.accepted(), (0..30).map(|id| id.to_string()).collect::<Vec<_>>(), "{limit} batches in memory");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_behind_unread_records_is_bounded() {
+    let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
+    let (rig, disk) = on_disk(stalling, Settings { max_batches: 10, ..settings() });
+    send_with_failures(&rig, &disk, 0..30, &[]).await;
+    disk.lock().fails = true;
+    let mut taken = 0;
+    while rig.try_send(batch(0, 30 + taken)).is_ok() {
+        taken += 1;
+        sleep(SECOND / 100).await;
+        assert!(taken <= 11, "{taken} are in memory alone");
+    }
+    assert!(taken >= 9, "{taken}");
+    let uploader = rig.uploader.clone();
+    let counts = rig.end(4 * SECOND).await;
+    assert_eq!((counts.spooled, counts.pending), (30, taken as u64));
+    let unsent: Vec<_> = uploader.take_unsent().iter().map(|batch| batch.source_request_id().to_owned()).collect();
+    assert_eq!(unsent, (30..30 + taken).map(|id| id.to_string()).collect::<Vec<_>>());
 }
