@@ -206,39 +206,49 @@ fn letters(dir: &Path) -> usize {
 fn dead_letters_become_records_again() {
     let dir = dir();
     with_letters(dir.path());
-    // An older file of them, too.
-    fs::copy(dir.path().join("dead-letters.ndjson"), dir.path().join("dead-letters.old.ndjson")).expect("a copy");
-    assert_eq!(Spool::revive_dead_letters(dir.path(), Settings::new()).expect("revived"), 6);
+    // Older files of them, too.
+    for (name, batch) in [("old", "[4]"), ("10", "[5]"), ("9", "[6]"), ("1", "[7]")] {
+        let line = json!({ "time": "2026-01-01T00:00:00Z", "reason": "bad", "endpoint": "events", "batch": batch });
+        let text = line.to_string().replace("\"[", "[").replace("]\"", "]") + "\n";
+        fs::write(dir.path().join(format!("dead-letters.{name}.ndjson")), text).expect("written");
+    }
+    let redriven = Spool::redrive_dead_letters(dir.path(), Settings::new()).expect("redriven");
+    assert_eq!((redriven.records, redriven.skipped), (7, 0));
     assert_eq!(
         (pending(dir.path()), letters(dir.path())),
-        (["[0]", "[1]", "[2]", "[3]", "[1]", "[2]", "[3]"].map(String::from).to_vec(), 0)
+        (["[0]", "[4]", "[5]", "[6]", "[7]", "[1]", "[2]", "[3]"].map(String::from).to_vec(), 0)
     );
     let spool = open(dir.path());
     let endpoints = std::iter::from_fn(|| spool.next_record().expect("the disk works")).map(|record| record.endpoint);
-    assert_eq!(endpoints.filter(|endpoint| *endpoint == Endpoint::Historical).count(), 2);
+    assert_eq!(endpoints.filter(|endpoint| *endpoint == Endpoint::Historical).count(), 1);
     drop(spool);
-    assert_eq!(Spool::revive_dead_letters(dir.path(), Settings::new()).expect("nothing to revive"), 0);
+    let redriven = Spool::redrive_dead_letters(dir.path(), Settings::new()).expect("nothing to redrive");
+    assert_eq!((redriven.records, redriven.skipped), (0, 0));
 }
 
 #[test]
-fn dead_letters_stay_when_they_cannot_all_be_revived() {
+fn dead_letters_stay_when_they_cannot_all_be_redriven() {
     let dir = dir();
     with_letters(dir.path());
     let full = Settings::new().segment_bytes(64).max_bytes(192);
-    let error = Spool::revive_dead_letters(dir.path(), full).expect_err("there is room for some of them");
+    let error = Spool::redrive_dead_letters(dir.path(), full).expect_err("there is room for some of them");
     assert_eq!((error.to_string().as_str(), letters(dir.path())), ("the spool is full", 3));
-
-    let before = pending(dir.path());
-    let path = dir.path().join("dead-letters.ndjson");
-    let text = fs::read_to_string(&path).expect("a text") + "{\"time\":\n";
-    fs::write(&path, text).expect("written");
-    let error = Spool::revive_dead_letters(dir.path(), Settings::new()).expect_err("a line is no dead letter");
-    assert_eq!(error.to_string(), "the spool cannot be read: line 4 is no dead letter");
-    assert_eq!((pending(dir.path()), letters(dir.path())), (before, 4), "nothing was done");
 
     Spool::remove_dead_letters(dir.path()).expect("removed");
     assert_eq!(letters(dir.path()), 0);
-    assert!(!path.exists());
+    assert!(!dir.path().join("dead-letters.ndjson").exists());
+}
+
+#[test]
+fn a_line_that_was_cut_off_is_skipped_and_counted_and_the_others_become_records() {
+    let dir = dir();
+    with_letters(dir.path());
+    let path = dir.path().join("dead-letters.ndjson");
+    let text = fs::read_to_string(&path).expect("a text");
+    fs::write(&path, text.replacen("[2]}\n", "[2\n", 1) + "{\"time\":").expect("written");
+    let redriven = Spool::redrive_dead_letters(dir.path(), Settings::new()).expect("redriven");
+    assert_eq!((redriven.records, redriven.skipped), (2, 2));
+    assert_eq!((pending(dir.path()), letters(dir.path())), (["[0]", "[1]", "[3]"].map(String::from).to_vec(), 0));
 }
 
 #[test]
@@ -247,7 +257,7 @@ fn dead_letters_of_a_spool_in_use_are_left_alone() {
     with_letters(dir.path());
     let _open = open(dir.path());
     for error in [
-        Spool::revive_dead_letters(dir.path(), Settings::new()).expect_err("it is open"),
+        Spool::redrive_dead_letters(dir.path(), Settings::new()).expect_err("it is open"),
         Spool::remove_dead_letters(dir.path()).expect_err("it is open"),
     ] {
         assert_eq!(

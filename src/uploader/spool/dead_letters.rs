@@ -1,7 +1,7 @@
 //! The dead-letter file: what will never be sent by itself, one JSON object a line, for a person to read and to resend.
 
 use std::fmt;
-use std::io::{self, BufRead, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -11,7 +11,6 @@ use serde_json::value::RawValue;
 use super::directory::Directory;
 use super::file_system::Output;
 use super::format::{Endpoint, MAX_RECORD_BYTES};
-use super::shared::Letter;
 
 /// No line that the spool writes is longer: a byte of a batch takes six at most, as text that is no JSON.
 const MAX_LINE_BYTES: usize = 6 * MAX_RECORD_BYTES + (1 << 20);
@@ -53,28 +52,53 @@ impl fmt::Debug for DeadLetter {
     }
 }
 
-/// Writes the file, which is opened with the first letter.
+/// How many files there are when the total is reached.
+const FILES: u64 = 8;
+
+/// Letters are written in portions of about this many bytes, with one fsync each.
+const PORTION_BYTES: u64 = 1 << 20;
+
+/// Writes the files. The newest is opened with the first letter.
 pub(super) struct DeadLetters {
     directory: Directory,
     max_bytes: u64,
     open: Option<(Box<dyn Output>, u64)>,
+    /// Letters that were removed because there were too many.
+    pub(super) dropped: u64,
 }
 
 impl DeadLetters {
     pub(super) fn new(directory: Directory, max_bytes: u64) -> Self {
-        Self { directory, max_bytes, open: None }
+        Self { directory, max_bytes, open: None, dropped: 0 }
     }
 
-    /// Adds these letters, durably, with one fsync.
-    pub(super) fn write(&mut self, letters: &[Letter], now: DateTime<Utc>) -> io::Result<()> {
+    /// How large one file may be.
+    fn file_bytes(&self) -> u64 {
+        self.max_bytes / FILES
+    }
+
+    /// Up to about how many bytes of batches are written at once.
+    pub(super) fn portion_bytes(&self) -> u64 {
+        PORTION_BYTES.min(self.file_bytes())
+    }
+
+    /// Adds these batches, each with its reason, durably, with one fsync.
+    pub(super) fn write<'a>(
+        &mut self,
+        letters: impl Iterator<Item = (Endpoint, &'a Bytes, &'a str)>,
+        now: DateTime<Utc>,
+    ) -> io::Result<()> {
         let mut lines = Vec::new();
-        for letter in letters {
-            write_line(&mut lines, letter, now)?;
+        for (endpoint, batch, reason) in letters {
+            write_line(&mut lines, endpoint, batch, reason, now)?;
         }
         // Only a file that all went well with stays open.
         let (mut file, bytes) = self.make_room(lines.len() as u64)?;
-        file.write_all(&lines)?;
-        file.sync()?;
+        if let Err(error) = file.write_all(&lines).and_then(|()| file.sync()) {
+            // They are tried again: what there is of them is not to be there twice, nor to fill the files.
+            let _ = file.truncate(bytes);
+            return Err(error);
+        }
         self.open = Some((file, bytes + lines.len() as u64));
         Ok(())
     }
@@ -85,12 +109,49 @@ impl DeadLetters {
             Some(open) => open,
             None => self.open_file()?,
         };
-        if size == 0 || size.saturating_add(bytes) <= self.max_bytes {
+        if size == 0 || size.saturating_add(bytes) <= self.file_bytes() {
             return Ok((file, size));
         }
         drop(file);
-        self.directory.files.rename(&self.directory.dead_letters(), &self.directory.old_dead_letters())?;
+        // Up to the first that is missing, as after a crash in here.
+        let generations = self.directory.dead_letter_generations()?;
+        let run = (1..).zip(&generations).take_while(|(number, generation)| number == *generation);
+        for generation in run.map(|(number, _)| number).collect::<Vec<u32>>().into_iter().rev() {
+            let [from, to] = [generation, generation + 1].map(|number| self.directory.dead_letter_generation(number));
+            self.directory.files.rename(&from, &to)?;
+        }
+        self.directory.files.rename(&self.directory.dead_letters(), &self.directory.dead_letter_generation(1))?;
+        self.remove_oldest(bytes.max(self.file_bytes()))?;
         self.open_file()
+    }
+
+    /// Removes the oldest files until there is room for this many bytes.
+    fn remove_oldest(&mut self, bytes: u64) -> io::Result<()> {
+        let files = self.directory.old_dead_letters()?;
+        let mut sizes = Vec::with_capacity(files.len());
+        for file in &files {
+            sizes.push(self.directory.files.open(file)?.seek(SeekFrom::End(0))?);
+        }
+        let mut total: u64 = sizes.iter().sum();
+        for (file, size) in files.iter().zip(sizes) {
+            if total.saturating_add(bytes) <= self.max_bytes {
+                break;
+            }
+            let mut letters = 0;
+            let mut lines = BufReader::new(self.directory.files.open(file)?);
+            while lines.skip_until(b'\n')? > 0 {
+                letters += 1;
+            }
+            self.directory.remove(file)?;
+            total -= size;
+            self.dropped += letters;
+            tracing::warn!(
+                file = %file.display(),
+                letters,
+                "the spool removed its oldest dead letters: together they were larger than max_dead_letter_bytes"
+            );
+        }
+        Ok(())
     }
 
     fn open_file(&self) -> io::Result<(Box<dyn Output>, u64)> {
@@ -120,24 +181,42 @@ impl DeadLetters {
     }
 }
 
-fn write_line(out: &mut Vec<u8>, letter: &Letter, time: DateTime<Utc>) -> io::Result<()> {
+fn write_line(
+    out: &mut Vec<u8>,
+    endpoint: Endpoint,
+    batch: &[u8],
+    reason: &str,
+    time: DateTime<Utc>,
+) -> io::Result<()> {
     // In JSON a line break can only stand between tokens.
-    let one_line: Vec<u8> =
-        letter.batch.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect();
-    let batch = match serde_json::from_slice::<Box<RawValue>>(&one_line) {
+    let one_line: Vec<u8> = batch.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect();
+    let json = match serde_json::from_slice::<Box<RawValue>>(&one_line) {
         Ok(json) => json,
         // Not ours, and kept as text for a person.
-        Err(_) => serde_json::value::to_raw_value(&String::from_utf8_lossy(&letter.batch))?,
+        Err(_) => serde_json::value::to_raw_value(&String::from_utf8_lossy(batch))?,
     };
     let line = Line {
         time: time.to_rfc3339_opts(SecondsFormat::Millis, true),
-        reason: letter.reason.chars().take(MAX_REASON_CHARS).collect(),
-        endpoint: letter.endpoint.name().to_owned(),
-        batch: &batch,
+        reason: reason.chars().take(MAX_REASON_CHARS).collect(),
+        endpoint: endpoint.name().to_owned(),
+        batch: &json,
     };
     serde_json::to_writer(&mut *out, &line)?;
     out.push(b'\n');
     Ok(())
+}
+
+/// Reads all letters, those of the oldest file first.
+pub(super) fn read_all(directory: &Directory) -> io::Result<impl Iterator<Item = io::Result<DeadLetter>> + use<>> {
+    let mut files = Vec::new();
+    for path in directory.old_dead_letters()?.into_iter().chain([directory.dead_letters()]) {
+        match directory.files.open(&path) {
+            Ok(file) => files.push(Lines::new(BufReader::new(file))),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(files.into_iter().flatten())
 }
 
 /// Reads the letters of a file. A line that is none is an error, and reading goes on after it. Empty lines are passed

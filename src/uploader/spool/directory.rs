@@ -32,8 +32,31 @@ impl Directory {
         self.path.join("dead-letters.ndjson")
     }
 
-    pub(super) fn old_dead_letters(&self) -> PathBuf {
-        self.path.join("dead-letters.old.ndjson")
+    /// An older dead-letter file: 1 is the newest of them.
+    pub(super) fn dead_letter_generation(&self, generation: u32) -> PathBuf {
+        self.path.join(format!("dead-letters.{generation}.ndjson"))
+    }
+
+    /// The numbers of the older dead-letter files, the newest first.
+    pub(super) fn dead_letter_generations(&self) -> io::Result<Vec<u32>> {
+        let number = |name: &String| {
+            let number = name.strip_prefix("dead-letters.")?.strip_suffix(".ndjson")?;
+            number.parse().ok().filter(|parsed: &u32| *parsed > 0 && parsed.to_string() == number)
+        };
+        let mut generations: Vec<u32> = self.files.list(&self.path)?.iter().filter_map(number).collect();
+        generations.sort_unstable();
+        Ok(generations)
+    }
+
+    /// The older dead-letter files, the oldest first. `dead-letters.old.ndjson` is of an earlier version of this crate.
+    pub(super) fn old_dead_letters(&self) -> io::Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        if self.files.list(&self.path)?.iter().any(|name| name == "dead-letters.old.ndjson") {
+            files.push(self.path.join("dead-letters.old.ndjson"));
+        }
+        let generations = self.dead_letter_generations()?;
+        files.extend(generations.into_iter().rev().map(|generation| self.dead_letter_generation(generation)));
+        Ok(files)
     }
 
     /// A segment is named after the number of its first record, so that names sort as records do.

@@ -35,6 +35,9 @@ pub(super) trait FileSystem: Send + Sync {
 pub(super) trait Output: Write + Send {
     /// Makes durable what was written: fdatasync.
     fn sync(&self) -> io::Result<()>;
+
+    /// Cuts the file off behind this many bytes.
+    fn truncate(&self, bytes: u64) -> io::Result<()>;
 }
 
 /// A file that is read.
@@ -45,6 +48,10 @@ impl Input for File {}
 impl Output for File {
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn truncate(&self, bytes: u64) -> io::Result<()> {
+        self.set_len(bytes)
     }
 }
 

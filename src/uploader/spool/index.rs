@@ -42,13 +42,21 @@ pub(super) struct Place {
 pub(super) struct Dropped {
     pub(super) first: u64,
     pub(super) segment: Segment,
-    /// Records below this were handed out before.
+    /// Records below this were read before.
     read: u64,
+    /// Records that were too old and not yet among the dead letters.
+    expired: Numbers,
 }
 
 impl Dropped {
-    pub(super) fn is_unread(&self, number: u64) -> bool {
-        number >= self.read && !self.segment.done.contains(number)
+    /// Whether nobody has the record but the segment.
+    pub(super) fn is_lost(&self, number: u64) -> bool {
+        (number >= self.read && !self.segment.done.contains(number)) || self.expired.contains(number)
+    }
+
+    /// Returns the number of records that nobody else has.
+    pub(super) fn lost(&self) -> u64 {
+        self.segment.unread() + self.expired.count()
     }
 }
 
@@ -63,6 +71,8 @@ pub(super) struct Index {
     /// Records below this were handed out.
     read: u64,
     outstanding: BTreeSet<u64>,
+    /// Read, found too old, and not yet among the dead letters.
+    expired: Numbers,
 }
 
 impl Index {
@@ -99,13 +109,35 @@ impl Index {
 
     /// Counts a record as handed out; not one that was before, that is done, or whose segment is gone.
     pub(super) fn hand_out(&mut self, first: u64, number: u64) -> bool {
+        self.read(first, number) && self.outstanding.insert(number)
+    }
+
+    /// Counts a record as too old, as [`hand_out`](Self::hand_out) does as handed out.
+    pub(super) fn expire(&mut self, first: u64, number: u64) -> bool {
+        self.read(first, number) && self.expired.insert(number)
+    }
+
+    fn read(&mut self, first: u64, number: u64) -> bool {
         let Some(segment) = self.segments.get_mut(&first) else { return false };
         if number < self.read || segment.done.contains(number) {
             return false;
         }
         segment.handed += 1;
         self.read = number + 1;
-        self.outstanding.insert(number)
+        true
+    }
+
+    /// Returns the place of the first record that is too old, and the numbers of all such records of its segment.
+    pub(super) fn expired_place(&self) -> Option<(Place, Numbers)> {
+        let number = self.expired.first()?;
+        let (first, segment) = self.segments.range(..=number).next_back()?;
+        let expired = self.expired.clone().take(number, segment.last);
+        Some((Place { first: *first, bytes: segment.bytes, after: number.checked_sub(1) }, expired))
+    }
+
+    /// Returns whether any record is too old and not yet among the dead letters.
+    pub(super) fn has_expired(&self) -> bool {
+        self.expired.count() > 0
     }
 
     /// A segment showed all that it has, which is less than was counted if it was damaged in the meantime.
@@ -117,7 +149,7 @@ impl Index {
 
     /// Counts a record as done, if it was handed out; whether it was.
     pub(super) fn acknowledge(&mut self, number: u64) -> bool {
-        if !self.outstanding.remove(&number) {
+        if !self.outstanding.remove(&number) && self.expired.take(number, number).count() == 0 {
             return false;
         }
         // The segment is gone if the spool was full.
@@ -154,7 +186,9 @@ impl Index {
     pub(super) fn drop_oldest(&mut self) -> Option<Dropped> {
         let (first, _) = self.segments.first_key_value().filter(|(first, _)| self.active != Some(**first))?;
         let first = *first;
-        self.segments.remove(&first).map(|segment| Dropped { first, segment, read: self.read })
+        let segment = self.segments.remove(&first)?;
+        let expired = self.expired.take(first, segment.last);
+        Some(Dropped { first, segment, read: self.read, expired })
     }
 
     /// Returns the number of the newest record.
@@ -171,7 +205,7 @@ impl Index {
     }
 
     pub(super) fn outstanding(&self) -> u64 {
-        self.outstanding.len() as u64
+        self.outstanding.len() as u64 + self.expired.count()
     }
 
     pub(super) fn cursor(&self, next: u64) -> Cursor {

@@ -1,12 +1,11 @@
 //! A look into a spool from outside, without its lock: also while a program uses it.
 
-use std::fs::File;
-use std::io::{self, BufReader, ErrorKind};
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::cursor::Cursor;
-use super::dead_letters::{DeadLetter, Lines};
+use super::dead_letters::{self, DeadLetter};
 use super::directory::Directory;
 use super::file_system::Disk;
 use super::format::Record;
@@ -62,22 +61,15 @@ impl Inspector {
         Ok(records.filter(pending).map(|record| record.map_err(cannot_read)))
     }
 
-    /// The letters of the dead-letter files, the older file first.
+    /// The letters of the dead-letter files, the oldest file first.
     ///
     /// # Errors
     /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if a file is there and cannot be read. A line that is no dead
     /// letter is an error in its place, and the next one follows.
     pub fn dead_letters(&self) -> Result<impl Iterator<Item = Result<DeadLetter, Error>> + use<>, Error> {
         let directory = Directory { files: Arc::new(Disk), path: self.dir.clone() };
-        let mut files = Vec::new();
-        for path in [directory.old_dead_letters(), directory.dead_letters()] {
-            match File::open(path) {
-                Ok(file) => files.push(Lines::new(BufReader::new(file))),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(cannot_read(error)),
-            }
-        }
-        Ok(files.into_iter().flatten().map(|letter| letter.map_err(cannot_read)))
+        let letters = dead_letters::read_all(&directory).map_err(cannot_read)?;
+        Ok(letters.map(|letter| letter.map_err(cannot_read)))
     }
 }
 

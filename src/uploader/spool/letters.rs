@@ -1,44 +1,59 @@
 //! What a person does with dead letters while no program has the spool open: sends them once more, or removes them.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::directory::Directory;
 use super::file_system::Disk;
-use super::{Inspector, Receipt, Settings, Spool, WhenFull};
+use super::{Receipt, Settings, Spool, WhenFull, dead_letters};
 use crate::error::Error;
 
 /// So many bytes of letters wait for one fsync.
 const GROUP_BYTES: usize = 1 << 20;
 
+/// The result of [`Spool::redrive_dead_letters`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Redriven {
+    /// Dead letters that became records.
+    pub records: u64,
+    /// Lines that are no dead letters and were left out, as one that a crash cut off.
+    pub skipped: u64,
+}
+
 impl Spool {
     /// Makes records of all dead letters again, to be delivered by whoever opens the spool next, and removes the
-    /// dead-letter files. Gives how many there were.
+    /// dead-letter files. Lines that are no dead letters are skipped, counted, and removed with the files.
     ///
     /// They count as appended now, so [`Settings::max_age`] does not hold them back: one that the service may have
-    /// accepted more than 30 days ago can be counted twice. What is rejected again becomes a dead letter again.
+    /// accepted more than 30 days ago can be counted twice. A record that is rejected again becomes a dead letter again.
     ///
     /// The files are removed when all records are confirmed. If it breaks off before, by an error or a crash, some are
     /// in both places; sent twice, the service drops the repeat.
     ///
     /// # Errors
-    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if a process has the spool open, a line is no dead letter (nothing is
-    /// done then), or the spool has no room for them.
-    pub fn revive_dead_letters(dir: impl Into<PathBuf>, settings: Settings) -> Result<u64, Error> {
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if a process has the spool open, the file system fails, or the spool
+    /// has no room for them.
+    pub fn redrive_dead_letters(dir: impl Into<PathBuf>, settings: Settings) -> Result<Redriven, Error> {
         let dir = dir.into();
         // Nothing else has this handle, and it is not read from: no letter comes while we look.
         let spool = Self::open(&dir, settings.when_full(WhenFull::Refuse))?;
-        let inspector = Inspector::new(&dir);
-        for letter in inspector.dead_letters()? {
-            letter?;
-        }
-        let (mut revived, mut bytes, mut receipts) = (0, 0, Vec::new());
-        for letter in inspector.dead_letters()? {
-            let letter = letter?;
+        let cannot_read =
+            |error: io::Error| Error::spool(format!("the dead letters cannot be read: {error}")).with_source(error);
+        let (mut redriven, mut bytes, mut receipts) = (Redriven::default(), 0, Vec::new());
+        for letter in dead_letters::read_all(&on_disk(&dir)).map_err(cannot_read)? {
+            let letter = match letter {
+                Ok(letter) => letter,
+                Err(error) if error.kind() == ErrorKind::InvalidData => {
+                    redriven.skipped += 1;
+                    continue;
+                }
+                Err(error) => return Err(cannot_read(error)),
+            };
             bytes += letter.batch.len();
             receipts.push(spool.append(letter.endpoint, letter.batch)?);
-            revived += 1;
+            redriven.records += 1;
             if bytes >= GROUP_BYTES {
                 bytes = 0;
                 confirmed(&mut receipts)?;
@@ -46,7 +61,7 @@ impl Spool {
         }
         confirmed(&mut receipts)?;
         remove(&dir)?;
-        Ok(revived)
+        Ok(redriven)
     }
 
     /// Removes the dead-letter files, for good.
@@ -64,12 +79,17 @@ fn confirmed(receipts: &mut Vec<Receipt>) -> Result<(), Error> {
     receipts.drain(..).try_for_each(Receipt::wait)
 }
 
+fn on_disk(dir: &Path) -> Directory {
+    Directory { files: Arc::new(Disk), path: dir.to_owned() }
+}
+
 fn remove(dir: &Path) -> Result<(), Error> {
-    let directory = Directory { files: Arc::new(Disk), path: dir.to_owned() };
-    let removed = [directory.old_dead_letters(), directory.dead_letters()]
-        .iter()
-        .try_for_each(|path| directory.remove(path))
-        .and_then(|()| directory.sync());
+    let directory = on_disk(dir);
+    let files = directory.old_dead_letters();
+    let removed = files.and_then(|files| {
+        files.iter().chain([&directory.dead_letters()]).try_for_each(|path| directory.remove(path))?;
+        directory.sync()
+    });
     removed.map_err(|error: io::Error| {
         Error::spool(format!("the dead letters cannot be removed: {error}")).with_source(error)
     })

@@ -24,7 +24,8 @@
 //! | `cursor` | which records of the segments are done |
 //! | `cursor.new` | the next cursor, until it is renamed |
 //! | `dead-letters.ndjson` | what will not be sent, one JSON object a line: `time`, `reason`, `endpoint`, `batch` |
-//! | `dead-letters.old.ndjson` | the same, from before that file grew too large |
+//! | `dead-letters.1.ndjson` | the same, from before that file grew too large; 2 is older than 1, and so on |
+//! | `dead-letters.old.ndjson` | the oldest, from an earlier version of this crate |
 //!
 //! ```text
 //! segment:  "mpspool\n"   8 bytes
@@ -108,6 +109,7 @@ use bytes::Bytes;
 pub use dead_letters::DeadLetter;
 pub use format::{Endpoint, MAX_RECORD_BYTES, Record};
 pub use inspect::Inspector;
+pub use letters::Redriven;
 pub use receipt::Receipt;
 pub use records::Records;
 pub use settings::{Fsync, Removal, Settings, WhenFull};
@@ -118,7 +120,7 @@ use file_system::{Disk, FileSystem};
 use reader::Reader;
 use receipt::receipt;
 use recovery::recover;
-use shared::{Append, Letter, Origin, Shared, State, size_on_disk};
+use shared::{Append, Letter, Shared, State, size_on_disk};
 use writer::Writer;
 
 /// Batches on the disk, from appending to acknowledging; see the [module](self).
@@ -165,6 +167,9 @@ pub struct Stats {
     pub dropped: u64,
     /// Records that this process found too old, and put into the dead-letter file.
     pub expired: u64,
+    /// Dead letters that this process removed, the oldest first, because there were too many; see
+    /// [`Settings::max_dead_letter_bytes`].
+    pub dead_letters_dropped: u64,
     /// What could not be read when the spool was opened, in bytes: cut off by a crash, or damaged.
     pub damaged_bytes: u64,
 }
@@ -304,6 +309,9 @@ impl Spool {
     /// Puts a batch that is not in the spool into the dead-letter file. The receipt tells when it is durable, whatever
     /// [`Settings::fsync`] says.
     ///
+    /// A dead letter that cannot be written is tried again each second: five times, and then the receipt errs; without end if
+    /// the receipt was dropped. What is not written when the spool is closed is lost, unless it is a record, which stays.
+    ///
     /// The reason is for a person; 4096 characters of it are kept.
     ///
     /// # Errors
@@ -328,9 +336,15 @@ impl Spool {
     ) -> Result<Receipt, Error> {
         let size = self.check_size(&batch)?;
         let mut state = self.shared.lock();
-        self.take_room(&mut state, size)?;
+        if state.closing {
+            return Err(Error::spool("the spool is closed"));
+        }
+        if state.letter_bytes + size > self.settings.max_waiting_bytes {
+            return Err(Error::spool("too many dead letters wait for the disk of the spool"));
+        }
+        state.letter_bytes += size;
         let (promise, receipt) = receipt();
-        state.letters.push(Letter { endpoint, batch, reason, number, origin: Origin::Caller(promise) });
+        state.letters.push_back(Letter { endpoint, batch, reason, number, failures: 0, promise });
         self.shared.wake(state);
         Ok(receipt)
     }
@@ -346,6 +360,7 @@ impl Spool {
             bytes: state.index.bytes(),
             dropped: state.dropped,
             expired: state.expired,
+            dead_letters_dropped: state.dead_letters_dropped,
             damaged_bytes: self.damaged_bytes,
         }
     }

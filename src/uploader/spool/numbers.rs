@@ -28,6 +28,31 @@ impl Numbers {
         true
     }
 
+    /// Takes out those from the first to the last.
+    pub(super) fn take(&mut self, first: u64, last: u64) -> Self {
+        let overlapping = self.ranges.range(..=last).rev().take_while(|(_, end)| **end >= first);
+        let overlapping: Vec<_> = overlapping.map(|(start, end)| (*start, *end)).collect();
+        let mut taken = Self::default();
+        for (start, end) in overlapping {
+            self.ranges.remove(&start);
+            if start < first {
+                self.ranges.insert(start, first - 1);
+            }
+            if end > last {
+                self.ranges.insert(last + 1, end);
+            }
+            let (start, end) = (start.max(first), end.min(last));
+            taken.ranges.insert(start, end);
+            taken.count += end - start + 1;
+        }
+        self.count -= taken.count;
+        taken
+    }
+
+    pub(super) fn first(&self) -> Option<u64> {
+        self.ranges.keys().next().copied()
+    }
+
     pub(super) fn count(&self) -> u64 {
         self.count
     }
@@ -76,6 +101,18 @@ mod tests {
             let ranges: Vec<_> = numbers.ranges().collect();
             prop_assert!(ranges.is_sorted_by(|one, next| one.1 + 1 < next.0), "{:?}", ranges);
             prop_assert_eq!(Numbers::from_ranges(ranges), Some(numbers));
+        }
+
+        #[test]
+        fn taking_out_splits_it(inserted in prop::collection::btree_set(0_u64..40, 0..40), first in 0_u64..42, length in 0_u64..42) {
+            let mut numbers = Numbers::default();
+            inserted.iter().for_each(|number| assert!(numbers.insert(*number)));
+            let taken = numbers.take(first, first + length);
+            let (inside, outside): (Vec<_>, Vec<_>) =
+                inserted.into_iter().partition(|number| (first..=first + length).contains(number));
+            let list = |numbers: &Numbers| numbers.ranges().flat_map(|(first, last)| first..=last).collect::<Vec<_>>();
+            prop_assert_eq!((taken.count(), numbers.count()), (inside.len() as u64, outside.len() as u64));
+            prop_assert_eq!((list(&taken), list(&numbers)), (inside, outside));
         }
     }
 }

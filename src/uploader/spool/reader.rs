@@ -7,7 +7,7 @@ use super::file_system::Input;
 use super::format::Record;
 use super::records::Records;
 use super::settings::Settings;
-use super::shared::{Letter, Origin, Shared, size_on_disk, warn};
+use super::shared::{Shared, warn};
 
 /// The segment that is read.
 struct Open {
@@ -62,23 +62,13 @@ impl Reader {
 fn hand_out(first: u64, record: Record, shared: &Shared, settings: &Settings) -> Option<Record> {
     let age = (settings.clock)() - record.appended;
     let mut state = shared.lock();
-    if !state.index.hand_out(first, record.number) {
-        return None;
-    }
     // A clock that was set back makes no record old.
     if age.to_std().is_ok_and(|age| age > settings.max_age) {
-        let reason = format!("older than {} days", settings.max_age.as_secs() / (24 * 60 * 60));
-        let letter = Letter {
-            endpoint: record.endpoint,
-            batch: record.batch.clone(),
-            reason,
-            number: Some(record.number),
-            origin: Origin::Expired(record),
-        };
-        state.waiting_bytes += size_on_disk(&letter.batch);
-        state.letters.push(letter);
-        shared.wake(state);
+        // The writer reads it again for the dead letters, so that any number of such records takes no memory.
+        if state.index.expire(first, record.number) {
+            shared.wake(state);
+        }
         return None;
     }
-    Some(record)
+    state.index.hand_out(first, record.number).then_some(record)
 }

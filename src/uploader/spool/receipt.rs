@@ -31,6 +31,11 @@ impl Promise {
         let copy = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
         self.0.keep(outcome.as_ref().map(|()| number).map_err(copy));
     }
+
+    /// Whether the receipt was dropped.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.0.is_abandoned()
+    }
 }
 
 impl Receipt {

@@ -70,7 +70,7 @@ impl Default for Settings {
             segment_bytes: 8 << 20,
             max_bytes: 256 << 20,
             max_waiting_bytes: 16 << 20,
-            max_dead_letter_bytes: 64 << 20,
+            max_dead_letter_bytes: 128 << 20,
             max_age: Duration::from_secs(28 * 24 * 60 * 60),
             when_full: WhenFull::Refuse,
             on_removed: Arc::new(|_, _| {}),
@@ -116,8 +116,9 @@ impl Settings {
         self
     }
 
-    /// How large the dead-letter file may grow before it takes the place of the old one, in bytes; 64 MiB by default.
-    /// Twice as much is kept at most, if no more than that waits to be written at once.
+    /// Sets how large all dead-letter files together may be, in bytes; 128 MiB by default. A new file is begun at an eighth
+    /// of it. Above it the oldest file is removed, with a warning in the log; see
+    /// [`Stats::dead_letters_dropped`](super::Stats::dead_letters_dropped).
     #[must_use]
     pub fn max_dead_letter_bytes(mut self, bytes: u64) -> Self {
         self.max_dead_letter_bytes = bytes;
@@ -168,6 +169,11 @@ impl Settings {
     /// Whether anything is to be synced at all.
     pub(super) fn durably(&self) -> bool {
         self.fsync != Fsync::Never
+    }
+
+    /// Returns why a record that is too old became a dead letter.
+    pub(super) fn expiry_reason(&self) -> String {
+        format!("older than {} days", self.max_age.as_secs() / (24 * 60 * 60))
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! What the threads of a spool share: a state behind one lock, which is never held while a file is touched.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::format::{Endpoint, RECORD_HEAD_BYTES, Record, SEGMENT_HEAD_BYTES};
+use super::format::{Endpoint, RECORD_HEAD_BYTES, SEGMENT_HEAD_BYTES};
 use super::index::Index;
 use super::receipt::Promise;
 
@@ -35,22 +36,22 @@ pub(super) struct Letter {
     pub(super) reason: String,
     /// The record that is done once the letter is written.
     pub(super) number: Option<u64>,
-    pub(super) origin: Origin,
-}
-
-pub(super) enum Origin {
-    /// The spool itself found the record too old.
-    Expired(Record),
-    Caller(Promise),
+    /// How often it could not be written.
+    pub(super) failures: u32,
+    pub(super) promise: Promise,
 }
 
 #[derive(Default)]
 pub(super) struct State {
     pub(super) appends: Vec<Append>,
-    pub(super) letters: Vec<Letter>,
+    pub(super) letters: VecDeque<Letter>,
+    /// The bytes of the letters.
+    pub(super) letter_bytes: u64,
+    /// When to write dead letters again, after that failed.
+    pub(super) letters_due: Option<Instant>,
     /// How many appends are not written yet, those in the hands of the writer included.
     pub(super) waiting: u64,
-    /// Their bytes, and those of letters.
+    /// Their bytes.
     pub(super) waiting_bytes: u64,
     pub(super) index: Index,
     /// When segments are to be removed and the cursor saved, if there is something new.
@@ -61,12 +62,17 @@ pub(super) struct State {
     pub(super) reader: Option<Waker>,
     pub(super) dropped: u64,
     pub(super) expired: u64,
+    pub(super) dead_letters_dropped: u64,
 }
 
 impl State {
     pub(super) fn upkeep_within(&mut self, delay: Duration) {
         let due = Instant::now() + delay;
         self.upkeep = Some(self.upkeep.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    fn has_letters(&self) -> bool {
+        !self.letters.is_empty() || self.index.has_expired()
     }
 
     /// Counts a record as done, and has that written down soon, or at once if that makes room.
@@ -88,6 +94,7 @@ pub(super) struct Shared {
 /// What the writer has to do beside writing what waits.
 pub(super) struct Work {
     pub(super) upkeep: bool,
+    pub(super) letters: bool,
     pub(super) closing: bool,
 }
 
@@ -114,15 +121,13 @@ impl Shared {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
-            let due = [state.upkeep, until].into_iter().flatten().min();
-            if !state.appends.is_empty()
-                || !state.letters.is_empty()
-                || state.closing
-                || due.is_some_and(|due| due <= now)
-            {
+            let letters_due = state.has_letters().then(|| state.letters_due.unwrap_or(now));
+            let due = [state.upkeep, until, letters_due].into_iter().flatten().min();
+            if !state.appends.is_empty() || state.closing || due.is_some_and(|due| due <= now) {
                 state.idle = false;
                 let upkeep = state.upkeep.take_if(|due| *due <= now).is_some();
-                return Work { upkeep, closing: state.closing };
+                let letters = letters_due.is_some_and(|due| due <= now) || state.closing;
+                return Work { upkeep, letters, closing: state.closing };
             }
             state.idle = true;
             state = match due {

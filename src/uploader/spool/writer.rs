@@ -14,10 +14,13 @@ use super::index::Dropped;
 use super::receipt::Promise;
 use super::records::Records;
 use super::settings::{Fsync, Removal, Settings, WhenFull};
-use super::shared::{Append, Origin, Shared, size_on_disk, warn};
+use super::shared::{Append, Letter, Shared, size_on_disk, warn};
 
 /// How long to wait after the file system failed, before segments are removed or the cursor is saved again.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// How often a dead letter is tried for somebody who waits for its receipt.
+const LETTER_TRIES: u32 = 5;
 
 /// A group takes no more on after this many bytes, so that the first in it does not wait for ever.
 const GROUP_BYTES: u64 = 1 << 20;
@@ -51,6 +54,8 @@ pub(super) struct Writer {
     /// Since when something is written and not synced, with [`Fsync::Interval`].
     unsynced: Option<Instant>,
     dead_letters: DeadLetters,
+    /// Dead letters could not be written the last time.
+    letters_fail: bool,
     buffer: Vec<u8>,
     /// Held until the end.
     _lock: Box<dyn Send + Sync>,
@@ -77,7 +82,19 @@ impl Writer {
     ) -> Self {
         let dead_letters = DeadLetters::new(directory.clone(), settings.max_dead_letter_bytes);
         let (active, appends, unsynced, buffer) = (None, VecDeque::new(), None, Vec::new());
-        Self { directory, settings, shared, next, active, appends, unsynced, dead_letters, buffer, _lock: lock }
+        Self {
+            directory,
+            settings,
+            shared,
+            next,
+            active,
+            appends,
+            unsynced,
+            dead_letters,
+            letters_fail: false,
+            buffer,
+            _lock: lock,
+        }
     }
 
     /// Works until the spool is closed, and until all that was appended before is written.
@@ -85,7 +102,9 @@ impl Writer {
         loop {
             let work = self.shared.wait_for_work(self.sync_due());
             self.commit();
-            self.bury();
+            if work.letters {
+                self.bury();
+            }
             if self.sync_due().is_some_and(|due| due <= Instant::now()) {
                 self.sync();
             }
@@ -99,6 +118,13 @@ impl Writer {
     }
 
     pub(super) fn close(mut self) {
+        let lost = self.shared.lock().letters.iter().filter(|letter| letter.number.is_none()).count();
+        if lost > 0 {
+            tracing::warn!(
+                letters = lost,
+                "the spool is closed and could not write dead letters that it held in memory"
+            );
+        }
         self.seal();
         self.upkeep();
     }
@@ -271,7 +297,7 @@ impl Writer {
                 return;
             }
             let Some(dropped) = state.index.drop_oldest() else { return };
-            state.dropped += dropped.segment.unread();
+            state.dropped += dropped.lost();
             drop(state);
             self.report(&dropped).unwrap_or_else(|error| warn("read what it drops", &error));
             self.directory
@@ -285,7 +311,7 @@ impl Writer {
         let file = self.directory.files.open(&self.directory.segment(dropped.first))?;
         for record in Records::after(file, dropped.first.checked_sub(1), dropped.segment.bytes) {
             let record = record?;
-            if dropped.is_unread(record.number) {
+            if dropped.is_lost(record.number) {
                 (self.settings.on_removed)(&record, Removal::Full);
             }
         }
@@ -321,28 +347,88 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes dead letters, and counts their records as done. What cannot be written stays in the spool.
+    /// Writes dead letters, in portions, and counts their records as done. What cannot be written is tried again later; records
+    /// stay in the spool until then.
     pub(super) fn bury(&mut self) {
-        let letters = std::mem::take(&mut self.shared.lock().letters);
-        if letters.is_empty() {
-            return;
+        let outcome = self.bury_rejected().and_then(|()| self.bury_expired());
+        let mut state = self.shared.lock();
+        state.dead_letters_dropped = self.dead_letters.dropped;
+        state.letters_due = outcome.is_err().then(|| Instant::now() + RETRY_DELAY);
+        drop(state);
+        match outcome {
+            Ok(()) => self.letters_fail = false,
+            // Of failures in a row the first is told.
+            Err(error) if !std::mem::replace(&mut self.letters_fail, true) => {
+                warn("write to the dead-letter file, and tries again", &error);
+            }
+            Err(_) => {}
         }
-        let outcome = self.dead_letters.write(&letters, (self.settings.clock)());
-        for letter in letters {
+    }
+
+    /// Writes what callers gave up.
+    fn bury_rejected(&mut self) -> io::Result<()> {
+        loop {
+            let portion = self.take_letters();
+            if portion.is_empty() {
+                return Ok(());
+            }
+            let lines = portion.iter().map(|letter| (letter.endpoint, &letter.batch, letter.reason.as_str()));
+            let outcome = self.dead_letters.write(lines, (self.settings.clock)());
             let mut state = self.shared.lock();
-            state.waiting_bytes -= size_on_disk(&letter.batch);
-            if outcome.is_ok()
-                && let Some(number) = letter.number
-            {
-                state.acknowledge(number);
-                state.expired += u64::from(matches!(letter.origin, Origin::Expired(_)));
+            let mut settled = Vec::new();
+            for mut letter in portion.into_iter().rev() {
+                letter.failures += u32::from(outcome.is_err());
+                // Nobody waits for one whose receipt was dropped, so it is tried for as long as the spool is open.
+                if outcome.is_err() && (letter.failures < LETTER_TRIES || letter.promise.is_abandoned()) {
+                    state.letters.push_front(letter);
+                    continue;
+                }
+                state.letter_bytes -= size_on_disk(&letter.batch);
+                if let (Ok(()), Some(number)) = (&outcome, letter.number) {
+                    state.acknowledge(number);
+                }
+                settled.push(letter.promise);
             }
             drop(state);
-            match (letter.origin, &outcome) {
-                (Origin::Caller(promise), _) => promise.settle(&outcome, 0),
-                (Origin::Expired(record), Ok(())) => (self.settings.on_removed)(&record, Removal::TooOld),
-                (Origin::Expired(_), Err(error)) => warn("write a record to the dead-letter file", error),
+            settled.into_iter().for_each(|promise| promise.settle(&outcome, 0));
+            outcome?;
+        }
+    }
+
+    fn take_letters(&self) -> Vec<Letter> {
+        let mut state = self.shared.lock();
+        let (mut portion, mut bytes) = (Vec::new(), 0);
+        while bytes < self.dead_letters.portion_bytes() || portion.is_empty() {
+            let Some(letter) = state.letters.pop_front() else { break };
+            bytes += letter.batch.len() as u64;
+            portion.push(letter);
+        }
+        portion
+    }
+
+    /// Writes a portion of the records that are too old. They are read once more: memory holds their numbers alone.
+    fn bury_expired(&mut self) -> io::Result<()> {
+        let Some((place, mut expired)) = self.shared.lock().index.expired_place() else { return Ok(()) };
+        let file = self.directory.files.open(&self.directory.segment(place.first))?;
+        let (mut portion, mut bytes) = (Vec::new(), 0);
+        let mut records = Records::after(file, place.after, place.bytes);
+        while bytes < self.dead_letters.portion_bytes() {
+            let Some(record) = records.next().transpose()? else { break };
+            if expired.take(record.number, record.number).count() > 0 {
+                bytes += record.batch.len() as u64;
+                portion.push(record);
             }
         }
+        let reason = self.settings.expiry_reason();
+        let lines = portion.iter().map(|record| (record.endpoint, &record.batch, reason.as_str()));
+        self.dead_letters.write(lines, (self.settings.clock)())?;
+        let mut state = self.shared.lock();
+        for record in &portion {
+            state.acknowledge(record.number);
+        }
+        state.expired += portion.len() as u64;
+        drop(state);
+        portion.iter().for_each(|record| (self.settings.on_removed)(record, Removal::TooOld));
+        Ok(())
     }
 }

@@ -16,10 +16,15 @@ use crate::text::{self, printable, tell};
 pub fn retry(retry: &Retry) -> exit::Result {
     // The key first: it may be missing, and then nothing is to change.
     let client = retry.connection.client()?;
+    let mut findings = false;
     if retry.dead {
         // Room for all of them: they are on this disk already.
-        let revived = Spool::revive_dead_letters(&retry.dir, Settings::new().max_bytes(u64::MAX))?;
-        tell(format_args!("{revived} dead letters are to be sent again"));
+        let redriven = Spool::redrive_dead_letters(&retry.dir, Settings::new().max_bytes(u64::MAX))?;
+        tell(format_args!("{} dead letters are to be sent again", redriven.records));
+        if redriven.skipped > 0 {
+            tell(format_args!("warning: {} lines are no dead letters and were skipped", redriven.skipped));
+            findings = true;
+        }
     }
     let uploader = Uploader::builder(client)
         .linger(Duration::ZERO)
@@ -50,7 +55,7 @@ pub fn retry(retry: &Retry) -> exit::Result {
     }
     Ok(match () {
         () if left > 0 => Exit::Unsent,
-        () if rejected + dropped > 0 => Exit::Findings,
+        () if findings || rejected + dropped > 0 => Exit::Findings,
         () => Exit::Done,
     })
 }

@@ -164,7 +164,7 @@ fn is_a_spool(dir: &Path) -> exit::Result<()> {
     let is_of_a_spool = |name: &str| {
         let is_segment =
             name.strip_suffix(".log").is_some_and(|number| number.len() == 20 && number.parse::<u64>().is_ok());
-        is_segment || matches!(name, "cursor" | "dead-letters.ndjson" | "dead-letters.old.ndjson")
+        is_segment || name == "cursor" || (name.starts_with("dead-letters.") && name.ends_with("ndjson"))
     };
     if entries.flatten().any(|entry| entry.file_name().to_str().is_some_and(is_of_a_spool)) {
         return Ok(());

@@ -158,19 +158,114 @@ fn what_is_too_old_goes_to_the_dead_letters_with_the_reason() {
     assert_eq!(texts(&process.read_all()), [r#"{"young":true}"#], "the others are done");
 }
 
+fn dead_letters_of(disk: &Simulated) -> Vec<DeadLetter> {
+    let directory = Directory { files: Arc::new(disk.clone()), path: DIR.into() };
+    let letters: std::io::Result<_> = dead_letters::read_all(&directory).expect("readable").collect();
+    letters.expect("letters")
+}
+
 #[test]
-fn the_dead_letter_file_starts_anew_when_it_is_too_large() {
+fn dead_letter_files_stay_within_their_total_and_the_oldest_are_removed_and_counted() {
     let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new().max_dead_letter_bytes(500)).expect("a spool");
-    for _ in 0..20 {
-        let receipt = process.spool.dead_letter(Endpoint::Historical, BATCH, "bad").expect("there is room");
+    // From an earlier version, which had one older file: it counts as the oldest.
+    let line = br#"{"time":"1970-01-01T00:00:00.000Z","reason":"old","endpoint":"events","batch":{}}"#;
+    disk.put(&path("dead-letters.old.ndjson"), [&line[..], b"\n"].concat());
+    let mut process = Process::start(&disk, Settings::new().max_dead_letter_bytes(1_000)).expect("a spool");
+    for place in 0..20 {
+        let receipt = process.spool.dead_letter(Endpoint::Historical, BATCH, place.to_string()).expect("there is room");
         process.commit();
         settled(receipt).expect("written");
-        let sizes = ["dead-letters.ndjson", "dead-letters.old.ndjson"]
-            .map(|name| if disk.names().iter().any(|found| found == name) { disk.read(&path(name)).len() } else { 0 });
-        assert!(sizes.iter().all(|size| *size <= 500), "{sizes:?}");
+        let files = disk.names().into_iter().filter(|name| name.starts_with("dead-letters"));
+        let total: usize = files.map(|name| disk.read(&path(&name)).len()).sum();
+        assert!(total <= 1_000, "{total} bytes after {place}");
+        let letters = dead_letters_of(&disk);
+        let reasons: Vec<_> = letters.iter().map(|letter| letter.reason.as_str()).collect();
+        let expected: Vec<_> =
+            std::iter::once("old".to_owned()).chain((0..=place).map(|n: i32| n.to_string())).collect();
+        assert_eq!(reasons, expected[expected.len() - reasons.len()..], "the newest are kept, in their order");
+        assert_eq!(reasons.len() as u64 + process.spool.stats().dead_letters_dropped, expected.len() as u64);
     }
-    assert!(disk.read(&path("dead-letters.old.ndjson")).len() > 200);
+    assert!(dead_letters_of(&disk).len() >= 5);
+    assert!(process.spool.stats().dead_letters_dropped >= 10);
+}
+
+#[test]
+fn files_are_moved_on_from_where_a_crash_left_them() {
+    let disk = Simulated::default();
+    let line = |reason: &str| {
+        format!(
+            "{{\"time\":\"1970-01-01T00:00:00.000Z\",\"reason\":\"{reason}\",\"endpoint\":\"events\",\"batch\":{{}}}}\n"
+        )
+    };
+    // The second had become the third already.
+    for (name, reason) in [("dead-letters.3.ndjson", "a"), ("dead-letters.1.ndjson", "b"), ("dead-letters.ndjson", "c")]
+    {
+        disk.put(&path(name), line(reason).into_bytes());
+    }
+    let mut process = Process::start(&disk, Settings::new().max_dead_letter_bytes(1_000)).expect("a spool");
+    let receipt = process.spool.dead_letter(Endpoint::Events, BATCH, "d").expect("there is room");
+    process.commit();
+    settled(receipt).expect("written");
+    let reasons: Vec<_> = dead_letters_of(&disk).into_iter().map(|letter| letter.reason).collect();
+    assert_eq!(reasons, ["a", "b", "c", "d"]);
+}
+
+#[test]
+fn a_large_backlog_that_is_too_old_goes_to_the_dead_letters_in_portions() {
+    let disk = Simulated::default();
+    let hours = Arc::new(AtomicI64::new(0));
+    let clock = Arc::clone(&hours);
+    let settings =
+        Settings::new().clock(move || DateTime::UNIX_EPOCH + TimeDelta::hours(clock.load(Ordering::Relaxed)));
+    let (settings, told) = telling(settings.segment_bytes(1 << 20));
+    let mut process = Process::start(&disk, settings).expect("a spool");
+    let batch = |place: usize| format!(r#"{{"place":{place},"padding":"{}"}}"#, "x".repeat(100_000));
+    for place in 0..60 {
+        process.append(&batch(place)).expect("confirmed");
+    }
+    hours.store(28 * 24 + 1, Ordering::Relaxed);
+    process.append("{}").expect("confirmed");
+    assert_eq!(texts(&process.read_all()), ["{}"]);
+    assert_eq!((process.spool.stats().unread, process.spool.stats().outstanding), (0, 61));
+    let mut before = 0;
+    while process.spool.stats().expired < 60 {
+        process.writer.bury();
+        let expired = process.spool.stats().expired;
+        assert!((1..=11).contains(&(expired - before)), "a portion is about 1 MiB, not {} records", expired - before);
+        before = expired;
+    }
+    assert_eq!(*told.lock().expect("no panic"), (1..=60).map(|number| (number, Removal::TooOld)).collect::<Vec<_>>());
+    let letters = dead_letters_of(&disk);
+    assert!(letters.iter().enumerate().all(|(place, letter)| letter.batch == batch(place)));
+    assert_eq!((letters.len(), process.spool.stats().outstanding), (60, 1));
+}
+
+#[test]
+fn a_full_spool_that_drops_what_is_too_old_counts_it_once() {
+    let disk = Simulated::default();
+    let hours = Arc::new(AtomicI64::new(0));
+    let clock = Arc::clone(&hours);
+    let settings = Settings::new().segment_bytes(500).max_bytes(1_000).when_full(WhenFull::DropOldest);
+    let settings = settings.clock(move || DateTime::UNIX_EPOCH + TimeDelta::hours(clock.load(Ordering::Relaxed)));
+    let (settings, told) = telling(settings);
+    let mut process = Process::start(&disk, settings).expect("a spool");
+    for _ in 0..10 {
+        process.append(BATCH).expect("confirmed");
+    }
+    hours.store(28 * 24 + 1, Ordering::Relaxed);
+    assert_eq!(process.read_all(), []);
+    // Before the first portion of them is written, new ones take their room.
+    let receipts = [(); 3].map(|()| process.spool.append(Endpoint::Events, BATCH).expect("there is room"));
+    process.writer.commit();
+    receipts.into_iter().for_each(|receipt| settled(receipt).expect("confirmed"));
+    (0..10).for_each(|_| process.writer.bury());
+    let mut told = told.lock().expect("no panic").clone();
+    told.sort_unstable_by_key(|(number, _)| *number);
+    let gone = told.iter().map(|(number, _)| *number).filter(|number| *number <= 10).collect::<Vec<_>>();
+    assert_eq!(gone, (1..=10).collect::<Vec<_>>(), "each is told of once");
+    let too_old = told.iter().filter(|(_, why)| *why == Removal::TooOld).count();
+    assert!((1..10).contains(&too_old), "{told:?}");
+    assert_eq!(dead_letters_of(&disk).len(), too_old);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod model;
 mod simulated;
 
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -51,9 +52,14 @@ impl Process {
 
 /// What the receipt says. It has to say something.
 fn settled(receipt: Receipt) -> Result<(), Error> {
-    match std::pin::pin!(receipt).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(outcome) => outcome,
-        Poll::Pending => panic!("nobody settled the receipt"),
+    outcome(std::pin::pin!(receipt)).expect("somebody settled the receipt")
+}
+
+/// What the receipt says so far.
+fn outcome(receipt: Pin<&mut Receipt>) -> Option<Result<(), Error>> {
+    match receipt.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => Some(outcome),
+        Poll::Pending => None,
     }
 }
 

@@ -149,6 +149,7 @@ impl Model {
                 let fired = self.disk.fired();
                 self.commit();
                 self.process.take().expect("a process").close();
+                self.rejected.clear();
                 if self.disk.fired() == fired {
                     self.keep_done();
                 }
@@ -181,11 +182,15 @@ impl Model {
                 }
             }
         }
-        for (id, receipt) in std::mem::take(&mut self.rejected) {
-            // What is not written stays, and is read again by the next process.
-            if settled(receipt).is_ok() {
-                self.count_as_done(id);
-                self.buried.insert(id);
+        for (id, mut receipt) in std::mem::take(&mut self.rejected) {
+            match outcome(Pin::new(&mut receipt)) {
+                Some(Ok(())) => {
+                    self.count_as_done(id);
+                    self.buried.insert(id);
+                }
+                // What is not written stays, and is read again by the next process.
+                Some(Err(_)) => {}
+                None => self.rejected.push((id, receipt)),
             }
         }
     }

@@ -318,6 +318,20 @@ impl Write for Handle {
 }
 
 impl Output for Handle {
+    fn truncate(&self, bytes: u64) -> io::Result<()> {
+        let mut world = self.disk.world();
+        world.step_to_write()?;
+        let file = &mut world.files[self.file];
+        file.bytes.truncate(usize::try_from(bytes).expect("a small file"));
+        file.durable = file.durable.min(file.bytes.len());
+        let length = file.bytes.len();
+        file.lost.retain_mut(|lost| {
+            lost.end = lost.end.min(length);
+            lost.start < lost.end
+        });
+        Ok(())
+    }
+
     fn sync(&self) -> io::Result<()> {
         let meanwhile = self.disk.world().meanwhile.clone();
         if let Some(act) = meanwhile {
