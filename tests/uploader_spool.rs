@@ -8,6 +8,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
+use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -77,6 +78,42 @@ fn a_rejected_batch_is_found_among_the_dead_letters_with_the_words_of_the_servic
     assert_eq!(letters.len(), 1);
     assert!(letters[0].reason.contains("/mp_deviceid: expected a UUID"), "{}", letters[0].reason);
     assert!(std::str::from_utf8(&letters[0].batch).expect("UTF-8").contains("\"source_request_id\":\"7\""));
+}
+
+#[test]
+fn records_that_vanish_while_the_uploader_runs_are_counted_as_dropped() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = MockServer::builder().chance(1.0, Fault::status(503)).start_blocking();
+    let first = uploader(&server.url(), dir.path());
+    (0..10).for_each(|n| first.send(batch(n)).wait().expect("on the disk"));
+    assert_eq!(first.shutdown(Duration::from_millis(50)).wait().spooled, 10);
+    drop(first);
+
+    // A read-ahead of four leaves the others on the disk alone: ten that were found, and 200 of this process.
+    let client = support::builder(&server.url()).build().expect("a client");
+    let uploader = Uploader::builder(client).linger(Duration::ZERO).max_batches(4).spool(dir.path());
+    let uploader = uploader.expect("no spool fails to open").start().expect("an uploader");
+    (10..210).for_each(|n| uploader.send(batch(n)).wait().expect("on the disk"));
+    let mut read = 0;
+    for entry in fs::read_dir(dir.path()).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            // Cut off rather than removed: the reader has the first one open.
+            let file = fs::OpenOptions::new().write(true).open(&path).expect("a segment");
+            file.set_len(24).expect("cut off");
+            read += 1;
+        }
+    }
+    assert_eq!(read, 2);
+    server.recover();
+    let counts = uploader.shutdown(PATIENCE).wait();
+    assert_adds_up(&counts);
+    assert_eq!((counts.spooled, counts.pending, counts.delivered + counts.dropped), (0, 0, 210), "{counts:?}");
+    // Those that memory had are delivered.
+    assert_eq!(counts.delivered, server.batches().len() as u64);
+    assert!(counts.dropped >= 100, "{counts:?}");
+    drop(uploader);
+    assert_eq!(Inspector::new(dir.path()).records().expect("a spool").count(), 0);
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub struct Counts {
     /// Will never be accepted as they are.
     pub rejected: u64,
     /// Given up: the queue or the spool was full, and the policy is to drop; or it had been in the spool for too long, or was
-    /// no batch, and is among the dead letters.
+    /// no batch, and is among the dead letters; or its record vanished from the disk, which the log reports.
     pub dropped: u64,
     /// On the disk, not delivered so far. The next uploader on the same spool takes them up.
     pub spooled: u64,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::spool::{self, Removal, Spool};
-use super::store::{GivenUp, Record, Store, Written};
+use super::store::{GivenUp, Gone, Record, Store, Written};
 use crate::delivery::Endpoint;
 use crate::error::Error;
 use crate::seal::SealedBatch;
@@ -26,8 +26,8 @@ struct Lost {
 }
 
 impl Lost {
-    fn push(&self, batch: Option<SealedBatch>, error: Error) {
-        self.lock().push((batch, error));
+    fn push(&self, gone: impl IntoIterator<Item = GivenUp>) {
+        self.lock().extend(gone);
         if let Some(watcher) = self.watcher.get() {
             watcher.notify_one();
         }
@@ -47,7 +47,16 @@ impl OnDisk {
                 Removal::Full => "the spool was full, and this was among the oldest",
                 Removal::TooOld => "it was too old to be sent, and is in the dead-letter file",
             };
-            told.push(SealedBatch::from_json(record.batch.clone()).ok(), Error::spool(why));
+            let gone = SealedBatch::from_json(record.batch.clone()).map_or(Gone::Found, Gone::Batch);
+            told.push([(gone, Error::spool(why))]);
+        });
+        let told = Arc::clone(&lost);
+        let settings = settings.on_lost(move |lost| {
+            let numbers = lost.numbers.into_iter().map(Gone::Number);
+            let gone = numbers.chain((0..lost.others).map(|_| Gone::Found));
+            let error =
+                || Error::spool("the record vanished: its segment was removed, shortened or damaged from outside");
+            told.push(gone.map(|gone| (gone, error())));
         });
         Ok(Self { spool: Spool::open(dir, settings)?, lost })
     }
@@ -80,7 +89,7 @@ impl Store for OnDisk {
                 // Its checksum is right, so somebody else than an uploader wrote it.
                 Err(error) => {
                     self.dead_letter(record.endpoint, record.batch, &error.to_string(), Some(record.number));
-                    self.lost.push(None, error);
+                    self.lost.push([(Gone::Found, error)]);
                 }
             }
         }

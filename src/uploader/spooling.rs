@@ -13,7 +13,7 @@ use super::outcome::{Fate, Outcome};
 use super::queue::{Bounds, Content, Entry, Queue, Spooled};
 use super::settings::Settings;
 use super::shared::Submission;
-use super::store::{GivenUp, Record, Store, Tickets, Written};
+use super::store::{GivenUp, Gone, Record, Store, Tickets, Written};
 use super::waiting::Promise;
 use crate::delivery::Endpoint;
 use crate::error::Error;
@@ -37,6 +37,8 @@ pub(super) struct Spooling {
     /// What the disk failed to write and has older records before it that were not read, in order.
     failed: VecDeque<Failed>,
     failed_bytes: usize,
+    /// Records that vanished before their confirmation was seen here.
+    vanished: HashSet<u64>,
     /// Why a part of the submission that is being settled was not written.
     unwritten: Option<Error>,
     tickets: Tickets,
@@ -107,6 +109,7 @@ impl Spooling {
             last_written,
             failed: VecDeque::new(),
             failed_bytes: 0,
+            vanished: HashSet::new(),
             unwritten: None,
             tickets: Tickets::default(),
             read_ahead: Bounds { batches, bytes },
@@ -234,8 +237,12 @@ impl Spooling {
                     self.last_written = Some(number);
                     if let Some(replaced) = replaces {
                         self.store.acknowledge(replaced);
-                    } else if let Some(ticket) = self.tickets.confirm(&batch) {
+                    } else if let Some(ticket) = self.tickets.confirm(&batch, number) {
                         ledger.moved(ticket, Place::Memory, Place::Spool);
+                        if self.vanished.remove(&number) {
+                            let (ticket, from) = self.tickets.take(&batch);
+                            ledger.moved(ticket, from, Place::Dropped);
+                        }
                     }
                 }
                 Err(error) => {
@@ -319,17 +326,25 @@ impl Spooling {
 
     /// Accounts for what the spool gave up.
     pub(super) fn give_up(&mut self, given_up: Vec<GivenUp>, ledger: &mut Ledger) -> Vec<Outcome> {
-        let outcome = |(batch, error): GivenUp| {
-            let Some(batch) = batch else {
-                // No uploader wrote it, so it was found.
-                ledger.moved(Ledger::found(), Place::Spool, Place::Dropped);
-                return None;
-            };
-            let (ticket, from) = self.tickets.take(&batch);
-            ledger.moved(ticket, from, Place::Dropped);
-            Some(Outcome::new(batch, ticket.submissions(), Fate::Dropped(error)))
-        };
-        given_up.into_iter().filter_map(outcome).collect()
+        let mut outcomes = Vec::new();
+        for (gone, error) in given_up {
+            match gone {
+                Gone::Batch(batch) => {
+                    let (ticket, from) = self.tickets.take(&batch);
+                    ledger.moved(ticket, from, Place::Dropped);
+                    outcomes.push(Outcome::new(batch, ticket.submissions(), Fate::Dropped(error)));
+                }
+                // No uploader of this process wrote it.
+                Gone::Found => ledger.moved(Ledger::found(), Place::Spool, Place::Dropped),
+                Gone::Number(number) => _ = self.vanished.insert(number),
+            }
+        }
+        if !self.vanished.is_empty() {
+            for ticket in self.tickets.take_numbers(&mut self.vanished) {
+                ledger.moved(ticket, Place::Spool, Place::Dropped);
+            }
+        }
+        outcomes
     }
 
     /// After the end: what the disk failed to write, and what was handed to it and is not confirmed.

@@ -1,7 +1,7 @@
 //! What the uploader needs of a spool. Kept apart from the one on the disk, so that tests under virtual time can bring one
 //! in memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -52,8 +52,17 @@ pub(crate) trait Store: Send + Sync {
     fn watch(&self, watcher: Arc<Notify>);
 }
 
-/// A record that will not be sent, and why. Without a batch if it holds none.
-pub(crate) type GivenUp = (Option<SealedBatch>, Error);
+/// A record that will not be sent, and why.
+pub(crate) type GivenUp = (Gone, Error);
+
+/// What is known of a record that is gone.
+pub(crate) enum Gone {
+    Batch(SealedBatch),
+    /// It was written by this process, under this number.
+    Number(u64),
+    /// It was found in the spool.
+    Found,
+}
 
 /// The tickets of batches that were handed to the store and not read back, and where they count: in memory until the store
 /// has confirmed them.
@@ -61,21 +70,38 @@ pub(crate) type GivenUp = (Option<SealedBatch>, Error);
 /// They are kept by the hash of the batch's id. If two share one, each of them gets a ticket of the two: the sums stay right.
 #[derive(Default)]
 pub(super) struct Tickets {
-    by_id: HashMap<u64, (Ticket, Place)>,
-    more: Vec<(u64, (Ticket, Place))>,
+    by_id: HashMap<u64, Kept>,
+    more: Vec<(u64, Kept)>,
+}
+
+#[derive(Clone, Copy)]
+struct Kept {
+    ticket: Ticket,
+    place: Place,
+    /// The number of the record, once it is confirmed.
+    number: Option<u64>,
 }
 
 impl Tickets {
     /// A batch was handed over.
     pub(super) fn keep(&mut self, batch: &SealedBatch, ticket: Ticket) {
-        self.insert(hash(batch), ticket, Place::Memory);
+        self.insert(hash(batch), Kept { ticket, place: Place::Memory, number: None });
     }
 
     /// A batch is confirmed. Nothing comes back if it was taken before.
-    pub(super) fn confirm(&mut self, batch: &SealedBatch) -> Option<Ticket> {
+    pub(super) fn confirm(&mut self, batch: &SealedBatch, number: u64) -> Option<Ticket> {
         let ticket = self.withdraw(batch)?;
-        self.insert(hash(batch), ticket, Place::Spool);
+        self.insert(hash(batch), Kept { ticket, place: Place::Spool, number: Some(number) });
         Some(ticket)
+    }
+
+    /// Takes out the tickets of these records, and leaves the numbers that have none.
+    pub(super) fn take_numbers(&mut self, numbers: &mut HashSet<u64>) -> Vec<Ticket> {
+        let kept = self.by_id.iter().map(|(id, kept)| (*id, *kept)).chain(self.more.iter().copied());
+        let taken: Vec<_> =
+            kept.filter(|(_, kept)| kept.number.is_some_and(|number| numbers.remove(&number))).collect();
+        let taken = taken.into_iter().filter_map(|(id, kept)| self.remove(id, kept.place));
+        taken.collect()
     }
 
     /// A batch will not be confirmed. Nothing comes back if it was taken before.
@@ -93,14 +119,14 @@ impl Tickets {
         taken.unwrap_or((Ledger::found(), Place::Spool))
     }
 
-    fn insert(&mut self, id: u64, ticket: Ticket, place: Place) {
-        if let Some(before) = self.by_id.insert(id, (ticket, place)) {
+    fn insert(&mut self, id: u64, kept: Kept) {
+        if let Some(before) = self.by_id.insert(id, kept) {
             self.more.push((id, before));
         }
     }
 
     fn remove(&mut self, id: u64, from: Place) -> Option<Ticket> {
-        let (ticket, place) = *self.by_id.get(&id)?;
+        let Kept { ticket, place, .. } = *self.by_id.get(&id)?;
         if place == from {
             self.by_id.remove(&id);
             if let Some(place) = self.more.iter().position(|(other, _)| *other == id) {
@@ -108,9 +134,8 @@ impl Tickets {
             }
             return Some(ticket);
         }
-        let place = self.more.iter().position(|(other, (_, place))| *other == id && *place == from)?;
-        let (_, (ticket, _)) = self.more.swap_remove(place);
-        Some(ticket)
+        let place = self.more.iter().position(|(other, kept)| *other == id && kept.place == from)?;
+        Some(self.more.swap_remove(place).1.ticket)
     }
 }
 

@@ -64,9 +64,23 @@ impl Directory {
         self.path.join(format!("{first:020}.log"))
     }
 
+    /// A segment that is done and damaged is kept under this name.
+    pub(super) fn damaged_segment(&self, first: u64) -> PathBuf {
+        self.path.join(format!("{first:020}.log.damaged"))
+    }
+
     /// The first numbers of all segments, in order.
     pub(super) fn segments(&self) -> io::Result<Vec<u64>> {
-        let number = |name: &str| name.strip_suffix(".log").filter(|digits| digits.len() == 20)?.parse().ok();
+        self.numbered(".log")
+    }
+
+    /// The first numbers of the segments that are kept because they are damaged, in order.
+    pub(super) fn damaged_segments(&self) -> io::Result<Vec<u64>> {
+        self.numbered(".log.damaged")
+    }
+
+    fn numbered(&self, suffix: &str) -> io::Result<Vec<u64>> {
+        let number = |name: &str| name.strip_suffix(suffix).filter(|digits| digits.len() == 20)?.parse().ok();
         let mut firsts: Vec<u64> = self.files.list(&self.path)?.iter().filter_map(|name| number(name)).collect();
         firsts.retain(|first| *first < NUMBERS);
         firsts.sort_unstable();

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::cursor::Cursor;
 use super::numbers::Numbers;
+use super::records::Damage;
 
 /// A segment as far as it is committed.
 #[derive(Debug, Default)]
@@ -18,6 +19,24 @@ pub(super) struct Segment {
     /// How many were handed out, or are known to be done from before.
     pub(super) handed: u64,
     pub(super) done: Numbers,
+    /// It was found at opening: some of its numbers may be left out.
+    pub(super) found: bool,
+    pub(super) damage: Damage,
+}
+
+/// Records that vanished while the spool is open.
+#[derive(Debug, Default)]
+pub(crate) struct Lost {
+    /// Those whose numbers are known, as all are that this process wrote.
+    pub(crate) numbers: Vec<u64>,
+    /// The number of the others.
+    pub(crate) others: u64,
+}
+
+impl Lost {
+    pub(super) fn count(&self) -> u64 {
+        self.numbers.len() as u64 + self.others
+    }
 }
 
 impl Segment {
@@ -73,6 +92,8 @@ pub(super) struct Index {
     outstanding: BTreeSet<u64>,
     /// Read, found too old, and not yet among the dead letters.
     expired: Numbers,
+    /// Segments that were done and are kept aside because they are damaged, with their sizes.
+    pub(super) kept_aside: BTreeMap<u64, u64>,
 }
 
 impl Index {
@@ -140,11 +161,69 @@ impl Index {
         self.expired.count() > 0
     }
 
-    /// A segment showed all that it has, which is less than was counted if it was damaged in the meantime.
-    pub(super) fn exhausted(&mut self, first: u64) {
+    /// A segment showed all that it has in this many bytes, which is less than was counted if it was shortened or damaged in
+    /// the meantime.
+    pub(super) fn exhausted(&mut self, first: u64, bytes: u64, damage: Damage) -> Lost {
+        // Records may have been added since.
+        let Some(segment) = self.segments.get(&first).filter(|segment| segment.bytes == bytes) else {
+            return Lost::default();
+        };
+        let lost = self.unread_of(first, segment);
         if let Some(segment) = self.segments.get_mut(&first) {
             segment.records = segment.handed;
+            if damage.bytes > segment.damage.bytes {
+                segment.damage = damage;
+            }
         }
+        lost
+    }
+
+    /// A segment is gone. What was handed out of it can still be acknowledged.
+    pub(super) fn vanished(&mut self, first: u64) -> Lost {
+        let Some(segment) = self.segments.remove(&first) else { return Lost::default() };
+        if self.active == Some(first) {
+            self.active = None;
+        }
+        let mut lost = self.unread_of(first, &segment);
+        let expired = self.expired.take(first, segment.last);
+        if segment.found {
+            lost.others += expired.count();
+        } else {
+            lost.numbers.extend(expired.ranges().flat_map(|(first, last)| first..=last));
+        }
+        lost
+    }
+
+    /// The records of a segment that were not handed out.
+    fn unread_of(&self, first: u64, segment: &Segment) -> Lost {
+        if segment.found || segment.unread() == 0 {
+            return Lost { numbers: Vec::new(), others: segment.unread() };
+        }
+        let known = |number: &u64| {
+            segment.done.contains(*number) || self.outstanding.contains(number) || self.expired.contains(*number)
+        };
+        Lost { numbers: (first..=segment.last).filter(|number| !known(number)).collect(), others: 0 }
+    }
+
+    /// Records of a segment that were too old are not in it any more.
+    pub(super) fn lose_expired(&mut self, first: u64, expired: &Numbers) -> Lost {
+        let mut lost = Lost::default();
+        for (start, end) in expired.ranges() {
+            self.expired.take(start, end);
+            if let Some(segment) = self.segments.get_mut(&first) {
+                (start..=end).for_each(|number| _ = segment.done.insert(number));
+            }
+            match self.segments.get(&first) {
+                Some(segment) if !segment.found => lost.numbers.extend(start..=end),
+                _ => lost.others += end - start + 1,
+            }
+        }
+        lost
+    }
+
+    /// Whether the segment is still there.
+    pub(super) fn has(&self, first: u64) -> bool {
+        self.segments.contains_key(&first)
     }
 
     /// Counts a record as done, if it was handed out; whether it was.
@@ -175,9 +254,16 @@ impl Index {
         self.segments.iter().filter_map(finished).collect()
     }
 
+    /// Whether a segment has to be kept aside when it is done.
+    pub(super) fn is_damaged(&self, first: u64) -> bool {
+        self.segments.get(&first).is_some_and(|segment| segment.damage.bytes > 0)
+    }
+
     pub(super) fn forget(&mut self, firsts: &[u64]) {
         for first in firsts {
-            self.segments.remove(first);
+            if let Some(segment) = self.segments.remove(first).filter(|segment| segment.damage.bytes > 0) {
+                self.kept_aside.insert(*first, segment.bytes + segment.waste);
+            }
         }
     }
 
@@ -197,7 +283,12 @@ impl Index {
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        self.segments.values().map(|segment| segment.bytes + segment.waste).sum()
+        self.segments.values().map(|segment| segment.bytes + segment.waste).sum::<u64>() + self.kept_aside_bytes()
+    }
+
+    /// The size of what is kept aside and can give way.
+    pub(super) fn kept_aside_bytes(&self) -> u64 {
+        self.kept_aside.values().sum()
     }
 
     pub(super) fn unread(&self) -> u64 {

@@ -9,7 +9,7 @@ use super::dead_letters::{self, DeadLetter};
 use super::directory::Directory;
 use super::file_system::Disk;
 use super::format::Record;
-use super::records::Records;
+use super::records::{Damage, Records};
 use crate::error::Error;
 
 /// Reads a spool that may be another program's. It takes no lock and writes nothing.
@@ -59,6 +59,29 @@ impl Inspector {
         let done = cursor.done;
         let pending = move |record: &io::Result<Record>| !matches!(record, Ok(record) if done.contains(record.number));
         Ok(records.filter(pending).map(|record| record.map_err(cannot_read)))
+    }
+
+    /// Returns how much of the spool cannot be read, also in the segments that were kept aside for that. It reads all of
+    /// them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if a file cannot be read, or is of a newer version.
+    pub fn damage(&self) -> Result<Damage, Error> {
+        let directory = Directory { files: Arc::new(Disk), path: self.dir.clone() };
+        let mut damage = Damage::default();
+        let segments =
+            directory.segments().map_err(cannot_read)?.into_iter().map(|first| (first, directory.segment(first)));
+        let kept_aside = directory.damaged_segments().map_err(cannot_read)?.into_iter();
+        for (first, path) in segments.chain(kept_aside.map(|first| (first, directory.damaged_segment(first)))) {
+            let file = match directory.files.open(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                result => result.map_err(cannot_read)?,
+            };
+            let mut records = Records::after(file, first.checked_sub(1), u64::MAX);
+            records.by_ref().try_for_each(|record| record.map(drop)).map_err(cannot_read)?;
+            damage += records.damage();
+        }
+        Ok(damage)
     }
 
     /// The letters of the dead-letter files, the oldest file first.

@@ -75,6 +75,25 @@ impl Spool {
     }
 }
 
+impl Spool {
+    /// Removes the segments that are kept because a part of them cannot be read.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if a process has the spool open, or the file system fails.
+    pub fn remove_damaged_segments(dir: impl Into<PathBuf>) -> Result<(), Error> {
+        let dir = dir.into();
+        let _locked = Self::open(&dir, Settings::new())?;
+        let directory = on_disk(&dir);
+        let removed = directory.damaged_segments().and_then(|segments| {
+            segments.into_iter().try_for_each(|first| directory.remove(&directory.damaged_segment(first)))?;
+            directory.sync()
+        });
+        removed.map_err(|error| {
+            Error::spool(format!("the damaged segments cannot be removed: {error}")).with_source(error)
+        })
+    }
+}
+
 fn confirmed(receipts: &mut Vec<Receipt>) -> Result<(), Error> {
     receipts.drain(..).try_for_each(Receipt::wait)
 }

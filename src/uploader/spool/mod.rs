@@ -21,6 +21,7 @@
 //! | --- | --- |
 //! | `lock` | empty; locked while a process has the spool open |
 //! | `00000000000000000042.log` | a segment, named after the number of its first record |
+//! | `00000000000000000042.log.damaged` | a segment whose records are done, kept because a part of it cannot be read |
 //! | `cursor` | which records of the segments are done |
 //! | `cursor.new` | the next cursor, until it is renamed |
 //! | `dead-letters.ndjson` | what will not be sent, one JSON object a line: `time`, `reason`, `endpoint`, `batch` |
@@ -51,7 +52,8 @@
 //! ```
 //!
 //! The head of a record has its own checksum, so the length can be trusted to skip a damaged batch. A damaged head is
-//! skipped to the next `FF "mpr"`. Nothing without a right checksum is ever given out.
+//! skipped to the next `FF "mpr"`. Nothing without a right checksum is ever given out. A segment with damage is renamed and
+//! not removed when its records are done; one that ends with a record that a crash cut off, or with zeros, is not damaged.
 //!
 //! # Operation
 //!
@@ -111,7 +113,7 @@ pub use format::{Endpoint, MAX_RECORD_BYTES, Record};
 pub use inspect::Inspector;
 pub use letters::Redriven;
 pub use receipt::Receipt;
-pub use records::Records;
+pub use records::{Damage, Records};
 pub use settings::{Fsync, Removal, Settings, WhenFull};
 
 use crate::error::Error;
@@ -147,7 +149,7 @@ pub struct Spool {
     shared: Arc<Shared>,
     settings: Settings,
     reader: Mutex<Reader>,
-    damaged_bytes: u64,
+    damage: Damage,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -170,8 +172,13 @@ pub struct Stats {
     /// Dead letters that this process removed, the oldest first, because there were too many; see
     /// [`Settings::max_dead_letter_bytes`].
     pub dead_letters_dropped: u64,
-    /// What could not be read when the spool was opened, in bytes: cut off by a crash, or damaged.
+    /// Records that vanished from the disk while this process had the spool open: somebody removed, shortened or damaged
+    /// their segment.
+    pub lost: u64,
+    /// The size of what was damaged when the spool was opened, in bytes; see [`Damage`].
     pub damaged_bytes: u64,
+    /// The number of parts that were damaged when the spool was opened.
+    pub damaged_places: u64,
 }
 
 impl Spool {
@@ -203,7 +210,7 @@ impl Spool {
         shared.lock().upkeep_within(Duration::ZERO);
         let writer = Writer::new(directory.clone(), settings.clone(), Arc::clone(&shared), recovered.next, lock);
         let reader = Mutex::new(Reader::new(directory));
-        Ok((Self { shared, settings, reader, damaged_bytes: recovered.damaged_bytes, thread: None }, writer))
+        Ok((Self { shared, settings, reader, damage: recovered.damage, thread: None }, writer))
     }
 
     /// Hands a sealed batch to the spool. The receipt tells when it is written.
@@ -217,7 +224,7 @@ impl Spool {
         let mut state = self.shared.lock();
         self.take_room(&mut state, size)?;
         if self.settings.when_full == WhenFull::Refuse
-            && state.index.bytes() + state.waiting_bytes > self.settings.max_bytes
+            && state.index.bytes() - state.index.kept_aside_bytes() + state.waiting_bytes > self.settings.max_bytes
         {
             state.waiting_bytes -= size;
             return Err(Error::spool("the spool is full"));
@@ -361,7 +368,9 @@ impl Spool {
             dropped: state.dropped,
             expired: state.expired,
             dead_letters_dropped: state.dead_letters_dropped,
-            damaged_bytes: self.damaged_bytes,
+            lost: state.lost,
+            damaged_bytes: self.damage.bytes,
+            damaged_places: self.damage.places,
         }
     }
 }

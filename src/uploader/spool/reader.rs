@@ -7,7 +7,7 @@ use super::file_system::Input;
 use super::format::Record;
 use super::records::Records;
 use super::settings::Settings;
-use super::shared::{Shared, warn};
+use super::shared::Shared;
 
 /// The segment that is read.
 struct Open {
@@ -36,8 +36,8 @@ impl Reader {
                 None => match self.directory.files.open(&self.directory.segment(place.first)) {
                     Ok(file) => Open { first: place.first, bytes: 0, records: Records::after(file, place.after, 0) },
                     Err(error) if error.kind() == ErrorKind::NotFound => {
-                        warn("find a segment again", &error);
-                        shared.lock().index.exhausted(place.first);
+                        let lost = shared.lock().index.vanished(place.first);
+                        shared.lose(lost, &self.directory.segment(place.first), settings);
                         continue;
                     }
                     Err(error) => return Err(error),
@@ -47,7 +47,10 @@ impl Reader {
             open.bytes = place.bytes;
             // After an error the segment is opened again, and what was handed out is passed over.
             match open.records.next().transpose()? {
-                None => shared.lock().index.exhausted(place.first),
+                None => {
+                    let lost = shared.lock().index.exhausted(place.first, place.bytes, open.records.damage());
+                    shared.lose(lost, &self.directory.segment(place.first), settings);
+                }
                 Some(record) => {
                     self.open = Some(open);
                     if let Some(record) = hand_out(place.first, record, shared, settings) {

@@ -1,6 +1,7 @@
 //! Reads the records of a segment one after the other, past whatever is damaged.
 
 use std::io::{self, Read};
+use std::ops::AddAssign;
 
 use bytes::Bytes;
 
@@ -8,6 +9,24 @@ use super::format::{RECORD_HEAD_BYTES, RECORD_MAGIC, Record, RecordHead, SEGMENT
 
 /// How much is read at once, if a record does not need more.
 const CHUNK_BYTES: usize = 64 * 1024;
+
+/// The parts of a spool that cannot be read. A record that a crash cut off at the end of a segment was never confirmed, and
+/// is not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Damage {
+    /// The size of these parts, in bytes.
+    pub bytes: u64,
+    /// Their number. Records beside each other that are damaged are one part.
+    pub places: u64,
+}
+
+impl AddAssign for Damage {
+    fn add_assign(&mut self, other: Self) {
+        self.bytes += other.bytes;
+        self.places += other.places;
+    }
+}
 
 /// The records of one segment, from any source of its bytes.
 ///
@@ -37,7 +56,11 @@ pub struct Records<R> {
     in_head: bool,
     at_end: bool,
     failed: bool,
-    damaged: u64,
+    skipped: Damage,
+    /// What was skipped before the last record.
+    before_last: Damage,
+    /// The last thing was skipped, and ended with this byte.
+    skipped_byte: Option<u8>,
 }
 
 impl<R: Read> Records<R> {
@@ -58,7 +81,9 @@ impl<R: Read> Records<R> {
             in_head: true,
             at_end: false,
             failed: false,
-            damaged: 0,
+            skipped: Damage::default(),
+            before_last: Damage::default(),
+            skipped_byte: None,
         }
     }
 
@@ -71,7 +96,18 @@ impl<R: Read> Records<R> {
     /// that is cut off, as the last one is after a crash.
     #[must_use]
     pub fn damaged_bytes(&self) -> u64 {
-        self.damaged + if self.at_end { self.unread().len() as u64 } else { 0 }
+        self.skipped.bytes + if self.at_end { self.unread().len() as u64 } else { 0 }
+    }
+
+    /// Returns the damage so far. What follows the last record of the segment is damage only if it looks like none of what a
+    /// crash leaves: a record that is cut off, or zeros.
+    #[must_use]
+    pub fn damage(&self) -> Damage {
+        let last_byte = self.unread().last().copied().or(self.skipped_byte);
+        if self.at_end && self.skipped.bytes > self.before_last.bytes && last_byte != Some(0) {
+            return Damage { bytes: self.damaged_bytes(), ..self.skipped };
+        }
+        self.before_last
     }
 
     /// How many bytes the source gave so far.
@@ -100,8 +136,10 @@ impl<R: Read> Records<R> {
     }
 
     fn skip_damaged(&mut self, bytes: usize) {
+        self.skipped.places += u64::from(self.skipped_byte.is_none());
+        self.skipped.bytes += bytes as u64;
         self.start += bytes;
-        self.damaged += bytes as u64;
+        self.skipped_byte = Some(self.buffer[self.start - 1]);
     }
 
     fn read_head(&mut self) -> io::Result<()> {
@@ -137,6 +175,8 @@ impl<R: Read> Records<R> {
             let batch = Bytes::copy_from_slice(batch);
             self.start += size;
             self.last = Some(head.number);
+            self.before_last = self.skipped;
+            self.skipped_byte = None;
             return Ok(Some(Record { number: head.number, appended: head.appended, endpoint: head.endpoint, batch }));
         }
         Ok(None)

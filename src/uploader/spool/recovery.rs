@@ -5,7 +5,7 @@ use std::io;
 use super::cursor::Cursor;
 use super::directory::Directory;
 use super::index::{Index, Segment};
-use super::records::Records;
+use super::records::{Damage, Records};
 use super::shared::warn;
 
 /// What was found.
@@ -13,7 +13,7 @@ pub(super) struct Recovered {
     pub(super) index: Index,
     /// The number that the next record gets: above all that can be seen, so that no number stands for two records.
     pub(super) next: u64,
-    pub(super) damaged_bytes: u64,
+    pub(super) damage: Damage,
 }
 
 /// Reads all segments. None of them is ever written to again, so one that a crash cut off needs no mending.
@@ -22,7 +22,7 @@ pub(super) fn recover(directory: &Directory, durably: bool) -> io::Result<Recove
     // later.
     directory.sync()?;
     let cursor = Cursor::load(directory)?;
-    let mut found = Recovered { index: Index::default(), next: cursor.next.max(1), damaged_bytes: 0 };
+    let mut found = Recovered { index: Index::default(), next: cursor.next.max(1), damage: Damage::default() };
     let mut last = None;
     for first in directory.segments()? {
         let path = directory.segment(first);
@@ -43,16 +43,26 @@ pub(super) fn recover(directory: &Directory, durably: bool) -> io::Result<Recove
                 segment.handed += 1;
             }
         }
-        found.damaged_bytes += records.damaged_bytes();
+        segment.damage = records.damage();
+        segment.found = true;
+        found.damage += segment.damage;
         segment.bytes = records.bytes_read();
         last = last.max(Some(segment.last.max(first)));
         found.index.segments.insert(first, segment);
     }
+    for first in directory.damaged_segments()? {
+        let mut records = Records::new(directory.files.open(&directory.damaged_segment(first))?);
+        let greatest = records.by_ref().map_while(Result::ok).last().map_or(first, |record| record.number);
+        found.damage += records.damage();
+        found.index.kept_aside.insert(first, records.bytes_read());
+        last = last.max(Some(greatest.max(first)));
+    }
     if let Some(last) = last {
         found.next = found.next.max(last + 1);
     }
-    if found.damaged_bytes > 0 {
-        tracing::warn!(bytes = found.damaged_bytes, "a part of the spool is cut off or damaged, and was left out");
+    if found.damage.bytes > 0 {
+        let Damage { bytes, places } = found.damage;
+        tracing::warn!(bytes, places, dir = %directory.path.display(), "a part of the spool is damaged and cannot be read");
     }
     Ok(found)
 }

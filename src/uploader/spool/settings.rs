@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::format::{RECORD_HEAD_BYTES, Record, SEGMENT_HEAD_BYTES};
+use super::index::Lost;
 use crate::error::Error;
 
 /// When the spool makes durable what it wrote.
@@ -47,6 +48,7 @@ pub enum Removal {
 }
 
 type OnRemoved = dyn Fn(&Record, Removal) + Send + Sync;
+type OnLost = dyn Fn(Lost) + Send + Sync;
 type Clock = dyn Fn() -> DateTime<Utc> + Send + Sync;
 
 /// How a spool works. The defaults lose nothing that was confirmed, in 256 MiB.
@@ -60,6 +62,7 @@ pub struct Settings {
     pub(super) max_age: Duration,
     pub(super) when_full: WhenFull,
     pub(super) on_removed: Arc<OnRemoved>,
+    pub(super) on_lost: Option<Arc<OnLost>>,
     pub(super) clock: Arc<Clock>,
 }
 
@@ -74,6 +77,7 @@ impl Default for Settings {
             max_age: Duration::from_secs(28 * 24 * 60 * 60),
             when_full: WhenFull::Refuse,
             on_removed: Arc::new(|_, _| {}),
+            on_lost: None,
             clock: Arc::new(Utc::now),
         }
     }
@@ -101,7 +105,8 @@ impl Settings {
         self
     }
 
-    /// How large all segments together may be, in bytes; 256 MiB by default, and at least two segments.
+    /// How large all segments together may be, in bytes; 256 MiB by default, and at least two segments. Those that are kept
+    /// aside because they are damaged count as well, and give way first, with a warning in the log.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
@@ -157,6 +162,12 @@ impl Settings {
             first(record, removal);
             callback(record, removal);
         })
+    }
+
+    /// Sets a function that is called with records that vanished while the spool is open.
+    pub(crate) fn on_lost(mut self, callback: impl Fn(Lost) + Send + Sync + 'static) -> Self {
+        self.on_lost = Some(Arc::new(callback));
+        self
     }
 
     /// Tells the time, for a test.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -10,8 +11,9 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::format::{Endpoint, RECORD_HEAD_BYTES, SEGMENT_HEAD_BYTES};
-use super::index::Index;
+use super::index::{Index, Lost};
 use super::receipt::Promise;
+use super::settings::Settings;
 
 /// How long done records may be known to memory alone. A crash sends those again, and the service drops the repeats.
 const CURSOR_DELAY: Duration = Duration::from_secs(1);
@@ -63,6 +65,7 @@ pub(super) struct State {
     pub(super) dropped: u64,
     pub(super) expired: u64,
     pub(super) dead_letters_dropped: u64,
+    pub(super) lost: u64,
 }
 
 impl State {
@@ -134,6 +137,25 @@ impl Shared {
                 None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(due) => self.work.wait_timeout(state, due - now).unwrap_or_else(PoisonError::into_inner).0,
             };
+        }
+    }
+}
+
+impl Shared {
+    /// Counts records that vanished, and reports them.
+    pub(super) fn lose(&self, lost: Lost, segment: &Path, settings: &Settings) {
+        if lost.count() == 0 {
+            return;
+        }
+        let records = lost.count();
+        self.lock().lost += records;
+        tracing::error!(
+            segment = %segment.display(),
+            records,
+            "records are lost: their segment was removed, shortened or damaged while the spool was open"
+        );
+        if let Some(on_lost) = &settings.on_lost {
+            on_lost(lost);
         }
     }
 }

@@ -140,6 +140,10 @@ impl Writer {
     /// for the next call, so that under steady load everything else has its turn.
     pub(super) fn commit(&mut self) {
         self.next_append();
+        if self.active.as_ref().is_some_and(|active| !self.shared.lock().index.has(active.first)) {
+            // Somebody removed its file.
+            self.active = None;
+        }
         while let Some(append) = self.appends.front() {
             let size = size_on_disk(&append.batch);
             if self.active.as_ref().is_some_and(|active| active.bytes + size > self.settings.segment_bytes) {
@@ -286,14 +290,21 @@ impl Writer {
         }
     }
 
-    /// Gives up the oldest segments until this many bytes fit, if that is the policy.
+    /// Gives up the oldest damaged segments, and then the oldest segments if that is the policy, until this many bytes fit.
     fn make_room(&mut self, bytes: u64) {
-        if self.settings.when_full == WhenFull::Refuse {
-            return;
-        }
         loop {
             let mut state = self.shared.lock();
             if state.index.bytes() + bytes <= self.settings.max_bytes {
+                return;
+            }
+            if let Some((first, bytes)) = state.index.kept_aside.pop_first() {
+                drop(state);
+                let file = self.directory.damaged_segment(first);
+                tracing::warn!(file = %file.display(), bytes, "the spool is full and removes its oldest damaged segment");
+                self.directory.remove(&file).unwrap_or_else(|error| warn("remove a damaged segment", &error));
+                continue;
+            }
+            if self.settings.when_full == WhenFull::Refuse {
                 return;
             }
             let Some(dropped) = state.index.drop_oldest() else { return };
@@ -331,14 +342,22 @@ impl Writer {
         }
     }
 
-    /// They are forgotten only when their names are gone for good: one that came back would not be in the cursor.
+    /// Damaged ones are kept under another name. They are forgotten only when their names are gone for good: one that came back would not be in the cursor.
     fn remove_finished(&self) -> io::Result<()> {
         let finished = self.shared.lock().index.finished();
         if finished.is_empty() {
             return Ok(());
         }
         for first in &finished {
-            self.directory.remove(&self.directory.segment(*first))?;
+            let segment = self.directory.segment(*first);
+            if self.shared.lock().index.is_damaged(*first) {
+                match self.directory.files.rename(&segment, &self.directory.damaged_segment(*first)) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            } else {
+                self.directory.remove(&segment)?;
+            }
         }
         if self.settings.durably() {
             self.directory.sync()?;
@@ -409,11 +428,23 @@ impl Writer {
     /// Writes a portion of the records that are too old. They are read once more: memory holds their numbers alone.
     fn bury_expired(&mut self) -> io::Result<()> {
         let Some((place, mut expired)) = self.shared.lock().index.expired_place() else { return Ok(()) };
-        let file = self.directory.files.open(&self.directory.segment(place.first))?;
+        let segment = self.directory.segment(place.first);
+        let file = match self.directory.files.open(&segment) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let lost = self.shared.lock().index.vanished(place.first);
+                self.shared.lose(lost, &segment, &self.settings);
+                return Ok(());
+            }
+            result => result?,
+        };
         let (mut portion, mut bytes) = (Vec::new(), 0);
         let mut records = Records::after(file, place.after, place.bytes);
         while bytes < self.dead_letters.portion_bytes() {
-            let Some(record) = records.next().transpose()? else { break };
+            let Some(record) = records.next().transpose()? else {
+                let lost = self.shared.lock().index.lose_expired(place.first, &expired);
+                self.shared.lose(lost, &segment, &self.settings);
+                break;
+            };
             if expired.take(record.number, record.number).count() > 0 {
                 bytes += record.batch.len() as u64;
                 portion.push(record);

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::super::store::{GivenUp, Record, Store, Written};
+use super::super::store::{GivenUp, Gone, Record, Store, Written};
 use super::*;
 use crate::ErrorKind;
 use crate::delivery::Endpoint;
@@ -94,7 +94,7 @@ impl Store for Disk {
             None => None,
             Some(Back::Read) => Some(self.lock().write(batch.clone())),
             Some(Back::GivenUp) => {
-                self.lock().given_up.push((Some(batch.clone()), Error::config("the disk is full")));
+                self.lock().given_up.push((Gone::Batch(batch.clone()), Error::config("the disk is full")));
                 Some(0)
             }
         };
@@ -349,7 +349,7 @@ async fn what_the_spool_gave_up_at_the_last_moment_ends_a_flush_at_once() {
     sleep(SECOND).await;
     let watcher = {
         let mut inner = disk.lock();
-        inner.given_up.extend([(Some(lost), Error::config("too old"))]);
+        inner.given_up.extend([(Gone::Batch(lost), Error::config("too old"))]);
         inner.watcher.clone().expect("somebody watches")
     };
     let start = Instant::now();
@@ -419,7 +419,7 @@ async fn what_is_rejected_is_buried_and_what_is_given_up_is_told() {
     {
         let mut inner = disk.lock();
         inner.unread.clear();
-        inner.given_up.push((Some(lost), Error::config("too old")));
+        inner.given_up.push((Gone::Batch(lost), Error::config("too old")));
     }
     let counts = rig.end(SECOND).await;
     assert_eq!((counts.recovered, counts.dropped, counts.spooled), (1, 1, 0));

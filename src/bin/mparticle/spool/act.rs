@@ -8,7 +8,7 @@ use mparticle::spool::{Inspector, Settings, Spool};
 use mparticle::{Fate, Outcome, Uploader};
 use serde_json::json;
 
-use super::{Purge, Retry};
+use super::{Purge, Retry, look};
 use crate::exit::{self, Exit, Failure};
 use crate::text::{self, printable, tell};
 
@@ -16,7 +16,7 @@ use crate::text::{self, printable, tell};
 pub fn retry(retry: &Retry) -> exit::Result {
     // The key first: it may be missing, and then nothing is to change.
     let client = retry.connection.client()?;
-    let mut findings = false;
+    let mut findings = look::report_damage(&retry.dir, Exit::Done)? == Exit::Findings;
     if retry.dead {
         // Room for all of them: they are on this disk already.
         let redriven = Spool::redrive_dead_letters(&retry.dir, Settings::new().max_bytes(u64::MAX))?;
@@ -80,6 +80,7 @@ pub fn purge(purge: &Purge) -> exit::Result {
     }
     if purge.all {
         give_up_records(&purge.dir)?;
+        Spool::remove_damaged_segments(&purge.dir)?;
     }
     Spool::remove_dead_letters(&purge.dir)?;
     tell(format_args!("removed {what}"));

@@ -23,10 +23,21 @@ pub fn list(dir: &Path, json: bool) -> exit::Result {
         record.map(|Record { number, appended, endpoint, batch, .. }| Row { number, time: appended, endpoint, batch })
     });
     let listed = print_rows(rows, "number", json);
-    listed.map(|(count, bytes, exit)| {
-        tell(format_args!("{count} records, {bytes} bytes; {letters} dead letters"));
-        exit
-    })
+    let (count, bytes, exit) = listed?;
+    tell(format_args!("{count} records, {bytes} bytes; {letters} dead letters"));
+    report_damage(dir, exit)
+}
+
+/// Reports what cannot be read of the segments, which makes the exit code 1 at least.
+pub fn report_damage(dir: &Path, exit: Exit) -> exit::Result {
+    let damage = Inspector::new(dir).damage()?;
+    if damage.bytes == 0 {
+        return Ok(exit);
+    }
+    let (bytes, places) = (damage.bytes, damage.places);
+    let places = if places == 1 { "1 place".to_owned() } else { format!("{places} places") };
+    tell(format_args!("warning: the spool is damaged in {places}: {bytes} bytes cannot be read"));
+    Ok(exit.max(Exit::Findings))
 }
 
 /// Prints a line for each dead letter. Why it is one may quote the user's data, so that is left to `show`.
@@ -136,7 +147,7 @@ pub fn export(dir: &Path, dead: bool, endpoint: Option<Endpoint>) -> exit::Resul
             counts[0], counts[1]
         ));
     }
-    Ok(exit)
+    if dead { Ok(exit) } else { report_damage(dir, exit) }
 }
 
 type Out<'a> = BufWriter<StdoutLock<'a>>;

@@ -19,7 +19,8 @@ Examples:
   mparticle spool retry --dead /var/lib/shop/mparticle     sends all of it, the dead letters too
   mparticle spool purge --dead /var/lib/shop/mparticle     removes the dead letters, after asking
 
-Dead letters are the batches that the service rejected, or that were too old to be sent.";
+Dead letters are the batches that the service rejected, or that were too old to be sent. If a part of the spool is damaged,
+list, export and retry say so and end with 1; segments named *.log.damaged hold nothing that is still to be sent.";
 
 /// Look into a spool and its dead letters, send them, remove them
 #[derive(Args)]
@@ -134,7 +135,7 @@ struct Purge {
     #[arg(long)]
     dead: bool,
 
-    /// Remove the dead letters and the batches that were not sent
+    /// Remove the dead letters, the batches that were not sent, and damaged segments
     #[arg(long)]
     all: bool,
 
@@ -162,6 +163,7 @@ fn is_a_spool(dir: &Path) -> exit::Result<()> {
     let no_spool = |why: String| Failure::usage(format!("there is no spool in {}{why}", dir.display()));
     let entries = dir.read_dir().map_err(|error| no_spool(format!(": {error}")))?;
     let is_of_a_spool = |name: &str| {
+        let name = name.strip_suffix(".damaged").unwrap_or(name);
         let is_segment =
             name.strip_suffix(".log").is_some_and(|number| number.len() == 20 && number.parse::<u64>().is_ok());
         is_segment || name == "cursor" || (name.starts_with("dead-letters.") && name.ends_with("ndjson"))

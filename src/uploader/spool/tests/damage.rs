@@ -130,6 +130,164 @@ fn numbers_go_on_after_damage_and_after_the_segments_are_gone() {
     }
 }
 
+/// Damages one byte of each of these batches, by their place.
+fn damaged_in(disk: &Simulated, segment: &Path, places: &[usize]) {
+    let starts = starts(&disk.read(segment));
+    disk.edit(segment, |bytes| places.iter().for_each(|place| bytes[starts[*place + 1] - 1] ^= 1));
+}
+
+#[test]
+fn a_damaged_segment_is_kept_aside_when_its_readable_records_are_done() {
+    let (disk, segment) = spool();
+    // Two beside each other and one alone; the second and fifth are done.
+    damaged_in(&disk, &segment, &[0, 2, 3]);
+    let bytes = disk.read(&segment);
+    let mut process = Process::start(&disk, Settings::new()).expect("it opens");
+    let (size, stats) =
+        (|place: usize| (format::RECORD_HEAD_BYTES + BATCHES[place].len()) as u64, process.spool.stats());
+    assert_eq!((stats.damaged_bytes, stats.damaged_places), (size(0) + size(2) + size(3), 2));
+    process.writer.upkeep();
+    assert_eq!(disk.segments(), std::slice::from_ref(&segment), "a record of it is not done");
+    for record in process.read_all() {
+        assert!(process.spool.acknowledge(record.number));
+    }
+    process.writer.upkeep();
+    let aside = path("00000000000000000001.log.damaged");
+    assert_eq!((disk.segments(), disk.read(&aside)), (vec![], bytes));
+    assert_eq!(process.spool.stats().bytes, disk.read(&aside).len() as u64, "it counts");
+    process.close();
+
+    let process = Process::start(&disk, Settings::new()).expect("it opens");
+    let again = process.spool.stats();
+    assert_eq!((again.damaged_bytes, again.damaged_places), (stats.damaged_bytes, stats.damaged_places));
+    assert_eq!((process.read_all(), again.bytes), (vec![], disk.read(&aside).len() as u64));
+}
+
+#[test]
+fn a_segment_without_a_readable_record_is_kept_aside() {
+    let (disk, segment) = spool();
+    disk.put(&segment, vec![b'x'; 500]);
+    let mut process = Process::start(&disk, Settings::new()).expect("it opens");
+    process.writer.upkeep();
+    assert_eq!(disk.read(&path("00000000000000000001.log.damaged")), vec![b'x'; 500]);
+    assert_eq!((process.spool.stats().damaged_bytes, process.spool.stats().damaged_places), (500, 1));
+}
+
+#[test]
+fn what_a_crash_leaves_at_the_end_is_no_damage() {
+    let (disk, segment) = spool();
+    let bytes = disk.read(&segment);
+    let zeros = [&bytes[..], &[0; 200]].concat();
+    let half = [&bytes[..bytes.len() - 3], &[0; 3]].concat();
+    let cuts = (0..=bytes.len()).map(|length| bytes[..length].to_vec());
+    for contents in cuts.chain([zeros, half, bytes[..SEGMENT_HEAD_BYTES].to_vec()]) {
+        disk.put(&segment, contents);
+        let mut process = Process::start(&disk, Settings::new()).expect("it opens");
+        assert_eq!((process.spool.stats().damaged_bytes, process.spool.stats().damaged_places), (0, 0));
+        for record in process.read_all() {
+            assert!(process.spool.acknowledge(record.number));
+        }
+        process.writer.upkeep();
+        assert!(!disk.names().iter().any(|name| name.contains("log")), "{:?}", disk.names());
+        drop(process);
+        disk.kill_process();
+    }
+}
+
+#[test]
+fn damaged_segments_give_way_to_new_records_the_oldest_first() {
+    for when_full in [WhenFull::Refuse, WhenFull::DropOldest] {
+        let (disk, _) = spool();
+        disk.put(&path("00000000000000000001.log"), vec![b'x'; 400]);
+        disk.put(&path("00000000000000000002.log.damaged"), vec![b'x'; 400]);
+        let settings = Settings::new().segment_bytes(500).max_bytes(1_600).when_full(when_full);
+        let mut process = Process::start(&disk, settings).expect("it opens");
+        process.writer.upkeep();
+        let aside = || disk.names().into_iter().filter(|name| name.ends_with("damaged")).collect::<Vec<_>>();
+        assert_eq!(aside().len(), 2);
+        let total = || disk.names().iter().map(|name| disk.read(&path(name)).len()).sum::<usize>();
+        for _ in 0..7 {
+            process
+                .append(r#"{"a":"batch of a hundred bytes or so, with its head and all that belongs to it"}"#)
+                .expect("room");
+            assert!(total() <= 1_700, "{} bytes", total());
+        }
+        assert_eq!(aside(), ["00000000000000000002.log.damaged"]);
+        for _ in 0..5 {
+            process
+                .append(r#"{"a":"batch of a hundred bytes or so, with its head and all that belongs to it"}"#)
+                .expect("room");
+        }
+        assert_eq!(aside(), [""; 0]);
+        assert_eq!((process.spool.stats().dropped, process.read_all().len()), (0, 12));
+    }
+}
+
+/// A spool with six records in two segments that this process wrote.
+fn two_segments() -> (Simulated, Process) {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new().segment_bytes(180).max_bytes(10_000)).expect("a spool");
+    for _ in 0..6 {
+        process.append(r#"{"a":1}"#).expect("confirmed");
+    }
+    assert_eq!(disk.segments().len(), 2);
+    (disk, process)
+}
+
+#[test]
+fn records_whose_file_vanishes_are_counted_as_lost() {
+    for segment in [0, 1] {
+        let (disk, mut process) = two_segments();
+        disk.forget(&disk.segments()[segment]);
+        assert_eq!(process.read_all().len(), 3);
+        let stats = process.spool.stats();
+        assert_eq!((stats.lost, stats.unread, stats.outstanding), (3, 0, 3), "segment {segment}");
+        process.append("{}").expect("the next ones go to a file that is there");
+        assert_eq!(texts(&process.read_all()), ["{}"]);
+        drop(process);
+        disk.stop_machine(1);
+        assert_eq!(Process::start(&disk, Settings::new()).expect("it opens").read_all().len(), 4);
+    }
+}
+
+#[test]
+fn records_that_are_cut_off_or_damaged_while_it_is_open_are_counted_as_lost() {
+    let (disk, process) = two_segments();
+    let segments = disk.segments();
+    disk.edit(&segments[0], |bytes| bytes.truncate(SEGMENT_HEAD_BYTES + 50));
+    disk.edit(&segments[1], |bytes| bytes[SEGMENT_HEAD_BYTES + 40] ^= 1);
+    let records = process.read_all();
+    assert_eq!(records.iter().map(|record| record.number).collect::<Vec<_>>(), [1, 5, 6]);
+    assert_eq!((process.spool.stats().lost, process.spool.stats().unread), (3, 0));
+    assert!(records.iter().all(|record| process.spool.acknowledge(record.number)));
+    process.close();
+    assert_eq!(disk.names(), ["00000000000000000004.log.damaged", "cursor"]);
+}
+
+#[test]
+fn records_that_vanish_before_they_become_dead_letters_are_counted_as_lost() {
+    for whole_file in [true, false] {
+        let disk = Simulated::default();
+        let settings = Settings::new().max_age(Duration::ZERO);
+        let mut process =
+            Process::start(&disk, settings.clone().clock(|| chrono::DateTime::UNIX_EPOCH)).expect("a spool");
+        (0..3).for_each(|_| process.append("{}").expect("confirmed"));
+        process.close();
+        let mut process = Process::start(&disk, settings).expect("a spool");
+        assert_eq!(process.read_all(), []);
+        let segment = disk.segments().remove(0);
+        if whole_file {
+            disk.forget(&segment);
+        } else {
+            disk.edit(&segment, |bytes| bytes.truncate(SEGMENT_HEAD_BYTES + 50));
+        }
+        process.writer.bury();
+        let stats = process.spool.stats();
+        assert_eq!((stats.lost, stats.expired), if whole_file { (3, 0) } else { (2, 1) });
+        assert_eq!((stats.outstanding, stats.unread), (0, 0));
+    }
+}
+
 /// The bytes of records and of rubbish, in any order.
 fn segments() -> impl Strategy<Value = Vec<u8>> {
     let record = (any::<u64>(), prop::collection::vec(any::<u8>(), 0..80)).prop_map(|(number, batch)| {
@@ -163,5 +321,6 @@ proptest! {
             prop_assert!(bytes.windows(written.len()).any(|window| window == written));
         }
         prop_assert!(records.damaged_bytes() <= bytes.len() as u64);
+        prop_assert!(records.damage().bytes <= records.damaged_bytes());
     }
 }

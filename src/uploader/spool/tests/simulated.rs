@@ -121,6 +121,13 @@ impl Simulated {
         world.durable_names.insert(path.to_owned(), file);
     }
 
+    /// Removes the name of a file, as somebody outside of the spool does.
+    pub(super) fn forget(&self, path: &Path) {
+        let mut world = self.world();
+        world.names.remove(path);
+        world.durable_names.remove(path);
+    }
+
     /// Changes what a file holds, as a write that is under way does.
     pub(super) fn edit(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
         let mut world = self.world();
