@@ -52,9 +52,11 @@ pub enum ErrorKind {
     Full,
     /// The [`Uploader`](crate::Uploader) is shut down, for good. It did not take the batch.
     Closed,
-    /// The [`spool`](crate::spool) cannot take or give: it is full, locked, of a newer version, or the file system
+    /// The [`spool`](crate::spool) cannot take or give: it is full, of a newer version, or the file system
     /// failed.
     Spool,
+    /// Another process has the [`spool`](crate::spool) open. It can be opened when that one has ended.
+    SpoolLocked,
 }
 
 impl ErrorKind {
@@ -148,6 +150,10 @@ impl Error {
     /// The message may name a file of the spool, and nothing of what is in it.
     pub(crate) fn spool(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Spool, message)
+    }
+
+    pub(crate) fn spool_locked(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::SpoolLocked, message)
     }
 
     pub(crate) fn refused(refusal: Refusal) -> Self {
@@ -291,9 +297,12 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.0.kind {
-            ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Interrupted | ErrorKind::Paused | ErrorKind::Full => {
-                true
-            }
+            ErrorKind::Connect
+            | ErrorKind::Timeout
+            | ErrorKind::Interrupted
+            | ErrorKind::Paused
+            | ErrorKind::Full
+            | ErrorKind::SpoolLocked => true,
             ErrorKind::Refused => self
                 .status()
                 .is_some_and(|status| matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error()),

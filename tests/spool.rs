@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mparticle::spool::{Endpoint, Fsync, Inspector, MAX_RECORD_BYTES, Records, Settings, Spool};
 use mparticle::{Error, ErrorKind};
@@ -17,6 +17,10 @@ fn dir() -> TempDir {
 
 fn open(dir: &Path) -> Spool {
     Spool::open(dir, Settings::new()).expect("a spool")
+}
+
+fn locked(dir: &Path) -> String {
+    format!("failed to open the spool in {}: another process has it open", dir.display())
 }
 
 fn append(spool: &Spool, batch: &str) {
@@ -149,8 +153,8 @@ fn a_second_process_is_locked_out_and_can_look() {
     let dir = dir();
     let spool = open(dir.path());
     let error = Spool::open(dir.path(), Settings::new()).expect_err("it is locked");
-    assert_eq!(error.kind(), ErrorKind::Spool);
-    assert_eq!(error.to_string(), "another process has the spool open");
+    assert!(error.kind() == ErrorKind::SpoolLocked && error.is_retryable());
+    assert_eq!(error.to_string(), locked(dir.path()));
 
     append(&spool, "[1]");
     append(&spool, "[2]");
@@ -260,10 +264,7 @@ fn dead_letters_of_a_spool_in_use_are_left_alone() {
         Spool::redrive_dead_letters(dir.path(), Settings::new()).expect_err("it is open"),
         Spool::remove_dead_letters(dir.path()).expect_err("it is open"),
     ] {
-        assert_eq!(
-            (error.kind(), error.to_string().as_str()),
-            (ErrorKind::Spool, "another process has the spool open")
-        );
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::SpoolLocked, locked(dir.path()).as_str()));
     }
     assert_eq!(letters(dir.path()), 3);
 }
@@ -289,6 +290,73 @@ fn files_are_for_this_user_alone() {
     }
     names.sort_unstable();
     assert_eq!(names, ["00000000000000000001.log", "cursor", "dead-letters.ndjson", "lock"]);
+}
+
+#[cfg(unix)]
+fn chmod(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("changed");
+}
+
+#[cfg(unix)]
+#[test]
+fn files_that_others_can_write_to_are_refused_by_name() {
+    for name in ["00000000000000000001.log", "cursor", "dead-letters.ndjson"] {
+        let dir = dir();
+        let spool = open(dir.path());
+        append(&spool, "{}");
+        spool.dead_letter(Endpoint::Events, "{}", "bad").expect("there is room").wait().expect("written");
+        drop(spool);
+        let file = dir.path().join(name);
+        let refused = || Spool::open(dir.path(), Settings::new()).expect_err("others can write to it").to_string();
+        chmod(&file, 0o666);
+        assert!(refused().contains(&format!("{} can be written by every user", file.display())), "{}", refused());
+        chmod(&file, 0o660);
+        drop(open(dir.path()));
+        // Only root can give a file away.
+        if std::os::unix::fs::chown(&file, Some(12_345), None).is_ok() {
+            assert!(refused().contains(&format!("{} belongs to user 12345", file.display())), "{}", refused());
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_directory_that_others_can_write_to_is_refused_if_a_private_one_is_required() {
+    let private = || Settings::new().require_private_dir(true);
+    for (mode, is_private) in [(0o700, true), (0o755, true), (0o770, false), (0o777, false), (0o1777, false)] {
+        let dir = dir();
+        chmod(dir.path(), mode);
+        drop(open(dir.path()));
+        match Spool::open(dir.path(), private()) {
+            Ok(_) => assert!(is_private, "{mode:o}"),
+            Err(error) => {
+                let text = format!("other users can write to {}", dir.path().display());
+                assert!(!is_private && error.to_string().contains(&text), "{mode:o}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn opening_waits_for_another_process_as_long_as_it_is_set_to() {
+    let dir = dir();
+    let first = open(dir.path());
+    append(&first, "{}");
+    let start = Instant::now();
+    let error =
+        Spool::open(dir.path(), Settings::new().lock_wait(Duration::from_millis(120))).expect_err("it is locked");
+    assert!(start.elapsed() >= Duration::from_millis(120));
+    assert!(error.kind() == ErrorKind::SpoolLocked && error.is_retryable(), "{error:?}");
+    let second = {
+        let dir = dir.path().to_owned();
+        thread::spawn(move || Spool::open(dir, Settings::new().lock_wait(Duration::from_secs(60))))
+    };
+    thread::sleep(Duration::from_millis(100));
+    assert!(!second.is_finished(), "it waits");
+    drop(first);
+    assert_eq!(read_all(&second.join().expect("no panic").expect("it is free")), ["{}"]);
 }
 
 #[test]

@@ -30,7 +30,7 @@ mod worker;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use uuid::Uuid;
@@ -226,11 +226,18 @@ impl Drop for Handle {
     fn drop(&mut self) {
         let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let Some(thread) = thread else { return };
-        let ended = self.shared.flush(self.shared.settings.drop_deadline, true);
+        let start = Instant::now();
+        let deadline = self.shared.settings.drop_deadline;
+        let ended = self.shared.flush(deadline, true);
         // The worker drops what its callback holds: it cannot wait for itself.
         if thread.thread().id() != thread::current().id() {
             let _ = ended.wait();
             let _ = thread.join();
+            // A disk that hangs is not waited for.
+            let store = self.shared.lock().spooling.as_ref().map(|spooling| Arc::clone(&spooling.store));
+            if let Some(store) = store {
+                store.close(deadline.saturating_sub(start.elapsed()).max(shared::GRACE));
+            }
         }
     }
 }

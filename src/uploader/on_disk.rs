@@ -3,6 +3,7 @@
 use std::mem;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -47,7 +48,7 @@ impl OnDisk {
                 Removal::Full => "the spool was full, and this was among the oldest",
                 Removal::TooOld => "it was too old to be sent, and is in the dead-letter file",
             };
-            let gone = SealedBatch::from_json(record.batch.clone()).map_or(Gone::Found, Gone::Batch);
+            let gone = record.sealed().map_or(Gone::Found, Gone::Batch);
             told.push([(gone, Error::spool(why))]);
         });
         let told = Arc::clone(&lost);
@@ -78,7 +79,7 @@ impl Store for OnDisk {
 
     fn next(&self) -> Result<Option<Record>, Error> {
         while let Some(record) = self.spool.next_record()? {
-            match SealedBatch::from_json(record.batch.clone()) {
+            match record.sealed() {
                 Ok(batch) => {
                     let endpoint = match record.endpoint {
                         spool::Endpoint::Events => Endpoint::BulkEvents,
@@ -114,6 +115,14 @@ impl Store for OnDisk {
 
     fn keeps(&self, number: u64) -> bool {
         self.spool.keeps(number)
+    }
+
+    fn checkpoint(&self) -> Option<Written> {
+        Some(Box::pin(self.spool.checkpoint().number()))
+    }
+
+    fn close(&self, timeout: Duration) {
+        self.spool.close(timeout);
     }
 
     fn given_up(&self) -> Vec<GivenUp> {

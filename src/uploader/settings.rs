@@ -162,7 +162,7 @@ impl UploaderBuilder {
     }
 
     /// For how long dropping the last handle blocks the thread to deliver what is left. 5 seconds by default.
-    /// [`Uploader::shutdown`] is better: it tells what is left.
+    /// The spool's disk gets half a second of its own. [`Uploader::shutdown`] is better: it tells what is left.
     #[must_use]
     pub fn drop_deadline(mut self, deadline: Duration) -> Self {
         self.settings.drop_deadline = deadline;
@@ -187,6 +187,8 @@ impl UploaderBuilder {
     ///
     /// A batch that the service rejects goes to the spool's dead-letter file, with the service's words. One program at a time
     /// can have a spool open; the uploader closes it when its last handle is dropped.
+    ///
+    /// This reads what is in the spool, and blocks the calling thread for that; see also [`spool::Settings::lock_wait`].
     ///
     /// # Errors
     /// As [`Spool::open`](spool::Spool::open).

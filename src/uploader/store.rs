@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -44,6 +45,14 @@ pub(crate) trait Store: Send + Sync {
 
     /// Whether a record that was read is still there, to be found after a restart.
     fn keeps(&self, number: u64) -> bool;
+
+    /// Saves at once what is done, if there is anything to save.
+    fn checkpoint(&self) -> Option<Written> {
+        None
+    }
+
+    /// Ends, and waits for the disk no longer than this.
+    fn close(&self, _timeout: Duration) {}
 
     /// What was given up unread since the last call.
     fn given_up(&self) -> Vec<GivenUp>;

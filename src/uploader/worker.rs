@@ -354,11 +354,15 @@ impl<R: Road + Clone + 'static> Worker<R> {
             let last = store.as_ref().and_then(|store| store.last());
             (store, last, state.spool_all(&self.shared.settings))
         };
-        if let Some(store) = store {
+        if let Some(store) = &store {
             let last = last.filter(|_| late);
             self.spool_failed(store.as_ref(), last, users, until);
         }
         let _ = timeout_at(until, all_confirmed(&self.shared)).await;
+        if let Some(saved) = store.and_then(|store| store.checkpoint()) {
+            // The program may end without dropping the uploader.
+            let _ = timeout_at(until, saved).await;
+        }
         let measures = self.shared.lock().measures();
         self.narrator.tell_now(measures, Instant::now());
     }

@@ -99,7 +99,7 @@ impl From<Error> for Failure {
         let status = error.status().map(|status| status.as_u16());
         let code = match error.kind() {
             Kind::Config => 2,
-            Kind::Spool => 4,
+            Kind::Spool | Kind::SpoolLocked => 4,
             Kind::Invalid | Kind::Limit => 1,
             // It is about the batch, and the same again would be refused again.
             Kind::Refused if matches!(status, Some(200..300 | 400 | 413 | 422)) => 1,

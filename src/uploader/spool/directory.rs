@@ -3,8 +3,9 @@
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::file_system::FileSystem;
+use super::file_system::{FileSystem, syncs_no_directory};
 use super::format::NUMBERS;
 
 /// The spool's directory on its file system.
@@ -12,9 +13,15 @@ use super::format::NUMBERS;
 pub(super) struct Directory {
     pub(super) files: Arc<dyn FileSystem>,
     pub(super) path: PathBuf,
+    /// That the file system syncs no directories was reported.
+    warned: Arc<AtomicBool>,
 }
 
 impl Directory {
+    pub(super) fn new(files: Arc<dyn FileSystem>, path: PathBuf) -> Self {
+        Self { files, path, warned: Arc::default() }
+    }
+
     pub(super) fn lock(&self) -> PathBuf {
         self.path.join("lock")
     }
@@ -88,7 +95,30 @@ impl Directory {
     }
 
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.files.sync_dir(&self.path)
+        match self.files.sync_dir(&self.path) {
+            Err(error) if syncs_no_directory(&error) => {
+                if !self.warned.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        dir = %self.path.display(),
+                        %error,
+                        "the file system does not sync directories: the spool relies on it to keep the names of files"
+                    );
+                }
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// All files that hold data.
+    pub(super) fn data_files(&self) -> io::Result<Vec<PathBuf>> {
+        let is_data = |name: &String| {
+            name.ends_with(".log")
+                || name.ends_with(".log.damaged")
+                || name == "cursor"
+                || name.starts_with("dead-letters.")
+        };
+        Ok(self.files.list(&self.path)?.iter().filter(|name| is_data(name)).map(|name| self.path.join(name)).collect())
     }
 
     /// Removes a file, or finds it removed.

@@ -28,7 +28,30 @@ pub(super) trait FileSystem: Send + Sync {
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// Locks a file against other holders, or fails with [`ErrorKind::ResourceBusy`]. Dropping the guard unlocks.
+    /// [`ErrorKind::Unsupported`] says that there are no locks.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>>;
+
+    /// Returns who can write to the directory. A file among these that belongs to another user, or that every user can write
+    /// to, is an error that names it.
+    fn check_access(&self, _dir: &Path, _files: &[PathBuf]) -> io::Result<Access> {
+        Ok(Access::Private)
+    }
+}
+
+/// Who can write to a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// This user alone, and root.
+    Private,
+    /// Others can add files, and do not reach those of this user.
+    Sticky,
+    /// Others can add, remove and replace files.
+    Shared,
+}
+
+/// Whether a file system says that it does not sync directories, as CIFS and some of FUSE do.
+pub(super) fn syncs_no_directory(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported)
 }
 
 /// A file that is written at its end.
@@ -76,7 +99,10 @@ impl FileSystem for Disk {
             Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => {}
             result => result?,
         }
-        self.sync_dir(&parent)
+        match self.sync_dir(&parent) {
+            Err(error) if syncs_no_directory(&error) => Ok(()),
+            result => result,
+        }
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -117,8 +143,56 @@ impl FileSystem for Disk {
         match file.try_lock() {
             Ok(()) => Ok(Box::new(file)),
             Err(TryLockError::WouldBlock) => Err(ErrorKind::ResourceBusy.into()),
-            Err(TryLockError::Error(error)) => Err(error),
+            Err(TryLockError::Error(error)) => {
+                Err(io::Error::new(ErrorKind::Unsupported, format!("its file system cannot lock files ({error})")))
+            }
         }
+    }
+
+    #[cfg(unix)]
+    fn check_access(&self, dir: &Path, files: &[PathBuf]) -> io::Result<Access> {
+        use std::os::unix::fs::MetadataExt;
+
+        const STICKY: u32 = 0o1000;
+        let refused = |file: &Path, why: String| {
+            Err(io::Error::new(ErrorKind::PermissionDenied, format!("{} {why}", file.display())))
+        };
+        let user = self.user(dir)?;
+        for file in files {
+            let metadata = match fs::metadata(file) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                result => result?,
+            };
+            if metadata.uid() != user {
+                return refused(file, format!("belongs to user {}, and this process is user {user}", metadata.uid()));
+            }
+            if metadata.mode() & 0o002 != 0 {
+                return refused(file, "can be written by every user: somebody else may have changed it".into());
+            }
+        }
+        let metadata = fs::metadata(dir)?;
+        let is_others = metadata.uid() != user && metadata.uid() != 0;
+        Ok(match () {
+            () if metadata.mode() & 0o022 == 0 && !is_others => Access::Private,
+            () if metadata.mode() & STICKY != 0 && !is_others => Access::Sticky,
+            () => Access::Shared,
+        })
+    }
+}
+
+#[cfg(unix)]
+impl Disk {
+    /// The user that files of this process belong to, as the file system in the directory has it.
+    fn user(&self, dir: &Path) -> io::Result<u32> {
+        let probe = dir.join("owner.tmp");
+        match fs::remove_file(&probe) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = private().write(true).create_new(true).open(&probe)?;
+        let user = std::os::unix::fs::MetadataExt::uid(&file.metadata()?);
+        fs::remove_file(&probe)?;
+        Ok(user)
     }
 }
 

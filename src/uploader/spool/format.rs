@@ -5,6 +5,10 @@ use std::io::{self, ErrorKind};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::seal::SealedBatch;
 
 /// The version that this crate writes, and the newest that it reads.
 pub(super) const VERSION: u32 = 1;
@@ -73,6 +77,20 @@ pub struct Record {
     pub endpoint: Endpoint,
     /// The JSON of the sealed batch, byte for byte.
     pub batch: Bytes,
+}
+
+impl Record {
+    /// Returns the batch as it is sent. One without a `source_request_id` gets an id that follows from its number and its
+    /// bytes, so that it is the same whenever the record is read.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the record is no batch.
+    pub fn sealed(&self) -> Result<SealedBatch, Error> {
+        SealedBatch::from_json_with(self.batch.clone(), || {
+            let name = [&self.number.to_le_bytes()[..], &self.batch].concat();
+            Uuid::new_v5(&Uuid::NAMESPACE_OID, &name)
+        })
+    }
 }
 
 /// The batch is user data, and is left out.

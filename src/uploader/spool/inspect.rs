@@ -42,7 +42,7 @@ impl Inspector {
     /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if the directory cannot be read, or what is in it is of a newer
     /// version. The records err if their segment cannot be read, and go on with the next one.
     pub fn records(&self) -> Result<impl Iterator<Item = Result<Record, Error>> + use<>, Error> {
-        let directory = Directory { files: Arc::new(Disk), path: self.dir.clone() };
+        let directory = Directory::new(Arc::new(Disk), self.dir.clone());
         // The cursor first: a record that is done in between is shown, and none is hidden that is not.
         let cursor = Cursor::load(&directory).map_err(cannot_read)?;
         let segments = directory.segments().map_err(cannot_read)?;
@@ -67,7 +67,7 @@ impl Inspector {
     /// # Errors
     /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if a file cannot be read, or is of a newer version.
     pub fn damage(&self) -> Result<Damage, Error> {
-        let directory = Directory { files: Arc::new(Disk), path: self.dir.clone() };
+        let directory = Directory::new(Arc::new(Disk), self.dir.clone());
         let mut damage = Damage::default();
         let segments =
             directory.segments().map_err(cannot_read)?.into_iter().map(|first| (first, directory.segment(first)));
@@ -90,7 +90,7 @@ impl Inspector {
     /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if a file is there and cannot be read. A line that is no dead
     /// letter is an error in its place, and the next one follows.
     pub fn dead_letters(&self) -> Result<impl Iterator<Item = Result<DeadLetter, Error>> + use<>, Error> {
-        let directory = Directory { files: Arc::new(Disk), path: self.dir.clone() };
+        let directory = Directory::new(Arc::new(Disk), self.dir.clone());
         let letters = dead_letters::read_all(&directory).map_err(cannot_read)?;
         Ok(letters.map(|letter| letter.map_err(cannot_read)))
     }

@@ -99,7 +99,7 @@ fn confirmed(receipts: &mut Vec<Receipt>) -> Result<(), Error> {
 }
 
 fn on_disk(dir: &Path) -> Directory {
-    Directory { files: Arc::new(Disk), path: dir.to_owned() }
+    Directory::new(Arc::new(Disk), dir.to_owned())
 }
 
 fn remove(dir: &Path) -> Result<(), Error> {

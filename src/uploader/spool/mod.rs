@@ -8,7 +8,7 @@
 //!   read again after a crash until it is acknowledged; one that is acknowledged may be. Sending it twice does no harm:
 //!   the service drops the repeat by its `source_request_id`, for 30 to 60 days.
 //! - Records are read in the order of appending and acknowledged in any order.
-//! - One process writes. Others may look, see [`Inspector`].
+//! - One process writes. Others may look, see [`Inspector`]. Files that other users own or can write to are refused.
 //! - All is bounded: a record (1 MiB), the segments, what waits for the disk, the dead-letter files, the age of what is
 //!   sent.
 //! - An error of the file system is an answer. Nothing panics, and what failed is tried anew with the next append.
@@ -104,7 +104,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -118,12 +118,15 @@ pub use settings::{Fsync, Removal, Settings, WhenFull};
 
 use crate::error::Error;
 use directory::Directory;
-use file_system::{Disk, FileSystem};
+use file_system::{Access, Disk, FileSystem};
 use reader::Reader;
 use receipt::receipt;
 use recovery::recover;
 use shared::{Append, Letter, Shared, State, size_on_disk};
 use writer::Writer;
+
+/// How long to wait before trying again to lock the spool.
+const LOCK_POLL: Duration = Duration::from_millis(50);
 
 /// Batches on the disk, from appending to acknowledging; see the [module](self).
 ///
@@ -182,15 +185,26 @@ pub struct Stats {
 }
 
 impl Spool {
-    /// Opens the spool in this directory, which is made if it is not there. Reads all that is in it.
+    /// Opens the spool in this directory, which is made if it is not there. Reads all that is in it, and blocks the calling
+    /// thread for that, and for [`Settings::lock_wait`] while another process has it open.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the settings contradict each other, and
-    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if another process has it open, it is of a newer version, or the
-    /// file system fails.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the settings contradict each other;
+    /// [`ErrorKind::SpoolLocked`](crate::ErrorKind::SpoolLocked) if another process still has it open;
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if it is of a newer version, if a file of it belongs to another user or
+    /// can be written by every user, if the file system has no locks, or if it fails.
     pub fn open(dir: impl Into<PathBuf>, settings: Settings) -> Result<Self, Error> {
-        let (mut spool, writer) = Self::open_on(Arc::new(Disk), dir.into(), settings)?;
-        let thread = thread::Builder::new().name("mparticle-spool".into()).spawn(move || writer.run());
+        Self::start(Self::open_on(Arc::new(Disk), dir.into(), settings)?)
+    }
+
+    /// Starts the thread.
+    fn start((mut spool, writer): (Self, Writer)) -> Result<Self, Error> {
+        let end = End(Arc::clone(&spool.shared));
+        let thread = thread::Builder::new().name("mparticle-spool".into()).spawn(move || {
+            let _end = end;
+            // It unlocks the spool before that is told.
+            writer.run();
+        });
         spool.thread = Some(thread.map_err(cannot_open)?);
         Ok(spool)
     }
@@ -198,12 +212,10 @@ impl Spool {
     /// Opens it without the thread: whoever calls runs the writer.
     fn open_on(files: Arc<dyn FileSystem>, path: PathBuf, settings: Settings) -> Result<(Self, Writer), Error> {
         settings.check()?;
-        let directory = Directory { files, path };
+        let directory = Directory::new(files, path);
         directory.files.create_dir(&directory.path).map_err(cannot_open)?;
-        let lock = directory.files.lock(&directory.lock()).map_err(|error| match error.kind() {
-            io::ErrorKind::ResourceBusy => Error::spool("another process has the spool open"),
-            _ => cannot_open(error),
-        })?;
+        let lock = lock(&directory, settings.lock_wait)?;
+        check_access(&directory, settings.require_private_dir).map_err(cannot_open)?;
         let recovered = recover(&directory, settings.durably()).map_err(cannot_open)?;
         let shared = Arc::new(Shared::new(recovered.index));
         // What an earlier process left half done.
@@ -356,6 +368,23 @@ impl Spool {
         Ok(receipt)
     }
 
+    /// Saves at once what was acknowledged. The receipt resolves when that is on the disk.
+    pub(super) fn checkpoint(&self) -> Receipt {
+        let (promise, receipt) = receipt();
+        let mut state = self.shared.lock();
+        if !state.closing {
+            state.checkpoints.push(promise);
+            state.upkeep_within(Duration::ZERO);
+            self.shared.wake(state);
+        }
+        receipt
+    }
+
+    /// Closes the spool, and waits for its thread as long as the timeout says. Dropping it then waits no more.
+    pub(super) fn close(&self, timeout: Duration) {
+        self.shared.close(timeout);
+    }
+
     /// How the spool stands.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -375,15 +404,26 @@ impl Spool {
     }
 }
 
-/// Writes what was appended before, and saves what was acknowledged.
+/// However the writer's thread ends, nobody waits for it after that.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.ended();
+    }
+}
+
+/// Writes what was appended before, and saves what was acknowledged, within [`Settings::drop_timeout`].
 impl Drop for Spool {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.closing = true;
-        self.shared.wake(state);
-        if let Some(thread) = self.thread.take() {
-            // It does not panic, and if a callback did, there is no one to tell.
+        let Some(thread) = self.thread.take() else { return };
+        if self.shared.close(self.settings.drop_timeout) {
+            // It has ended. If it panicked, that was reported.
             let _ = thread.join();
+        } else {
+            tracing::warn!(
+                "the disk of the spool hangs: its thread is left to itself, and the spool stays locked until then"
+            );
         }
     }
 }
@@ -392,6 +432,46 @@ impl fmt::Debug for Spool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Spool").field("settings", &self.settings).field("stats", &self.stats()).finish_non_exhaustive()
     }
+}
+
+/// Locks the spool, as soon as no other process has it locked.
+fn lock(directory: &Directory, wait: Duration) -> Result<Box<dyn Send + Sync>, Error> {
+    let start = Instant::now();
+    loop {
+        let error = match directory.files.lock(&directory.lock()) {
+            Ok(lock) => return Ok(lock),
+            Err(error) => error,
+        };
+        let dir = directory.path.display();
+        match error.kind() {
+            io::ErrorKind::ResourceBusy => {}
+            io::ErrorKind::Unsupported => {
+                let text =
+                    format!("failed to lock the spool in {dir}: {error}; use a directory on a local file system");
+                return Err(Error::spool(text).with_source(error));
+            }
+            _ => return Err(cannot_open(error)),
+        }
+        let left = wait.saturating_sub(start.elapsed());
+        if left.is_zero() {
+            return Err(Error::spool_locked(format!("failed to open the spool in {dir}: another process has it open")));
+        }
+        thread::sleep(LOCK_POLL.min(left));
+    }
+}
+
+/// Refuses files that others could have written, and warns of a directory in which they could.
+fn check_access(directory: &Directory, require_private_dir: bool) -> io::Result<()> {
+    let access = directory.files.check_access(&directory.path, &directory.data_files()?)?;
+    let dir = directory.path.display();
+    if require_private_dir && access != Access::Private {
+        let text = format!("other users can write to {dir}; remove that permission, or use another directory");
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+    }
+    if access == Access::Shared {
+        tracing::warn!(%dir, "other users can write to the directory of the spool, and could read or replace users' data");
+    }
+    Ok(())
 }
 
 fn cannot_open(error: io::Error) -> Error {

@@ -1,7 +1,9 @@
 //! What a user can set.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -60,6 +62,9 @@ pub struct Settings {
     pub(super) max_waiting_bytes: u64,
     pub(super) max_dead_letter_bytes: u64,
     pub(super) max_age: Duration,
+    pub(super) lock_wait: Duration,
+    pub(super) drop_timeout: Duration,
+    pub(super) require_private_dir: bool,
     pub(super) when_full: WhenFull,
     pub(super) on_removed: Arc<OnRemoved>,
     pub(super) on_lost: Option<Arc<OnLost>>,
@@ -75,6 +80,9 @@ impl Default for Settings {
             max_waiting_bytes: 16 << 20,
             max_dead_letter_bytes: 128 << 20,
             max_age: Duration::from_secs(28 * 24 * 60 * 60),
+            lock_wait: Duration::ZERO,
+            drop_timeout: Duration::from_secs(5),
+            require_private_dir: false,
             when_full: WhenFull::Refuse,
             on_removed: Arc::new(|_, _| {}),
             on_lost: None,
@@ -140,6 +148,32 @@ impl Settings {
         self
     }
 
+    /// Sets how long opening waits while another process has the spool open; zero by default, which is to fail at once. In a
+    /// rolling update the new process can wait for the old one to end. Opening blocks the calling thread for that long.
+    #[must_use]
+    pub fn lock_wait(mut self, wait: Duration) -> Self {
+        self.lock_wait = wait;
+        self
+    }
+
+    /// Sets how long dropping the spool waits until everything is written; 5 seconds by default. A thread that a disk holds
+    /// up for longer is left to itself: it goes on if it can, and the spool stays locked until it ends. An
+    /// [`Uploader`](crate::Uploader) has a timeout of its own, which holds instead.
+    #[must_use]
+    pub fn drop_timeout(mut self, timeout: Duration) -> Self {
+        self.drop_timeout = timeout;
+        self
+    }
+
+    /// Sets whether opening refuses a directory that other users can write to, sticky or not; false by default, which is to
+    /// warn of one that is not sticky. Volumes of an orchestrator are often writable by a group. It has no effect outside of
+    /// Unix.
+    #[must_use]
+    pub fn require_private_dir(mut self, require: bool) -> Self {
+        self.require_private_dir = require;
+        self
+    }
+
     /// What gives way when the spool is full. [`WhenFull::Refuse`] by default.
     #[must_use]
     pub fn when_full(mut self, policy: WhenFull) -> Self {
@@ -148,10 +182,16 @@ impl Settings {
     }
 
     /// Called for each record that the spool gives up before it was read, on the spool's own thread: it should be
-    /// quick.
+    /// quick. A panic in it is caught, and the first is logged.
     #[must_use]
     pub fn on_removed(mut self, callback: impl Fn(&Record, Removal) + Send + Sync + 'static) -> Self {
-        self.on_removed = Arc::new(callback);
+        let panicked = AtomicBool::new(false);
+        self.on_removed = Arc::new(move |record, removal| {
+            let result = catch_unwind(AssertUnwindSafe(|| callback(record, removal)));
+            if result.is_err() && !panicked.swap(true, Ordering::Relaxed) {
+                tracing::error!("the callback for removed records of the spool panicked");
+            }
+        });
         self
     }
 
@@ -208,6 +248,9 @@ impl fmt::Debug for Settings {
             .field("max_waiting_bytes", &self.max_waiting_bytes)
             .field("max_dead_letter_bytes", &self.max_dead_letter_bytes)
             .field("max_age", &self.max_age)
+            .field("lock_wait", &self.lock_wait)
+            .field("drop_timeout", &self.drop_timeout)
+            .field("require_private_dir", &self.require_private_dir)
             .field("when_full", &self.when_full)
             .finish_non_exhaustive()
     }

@@ -66,6 +66,12 @@ pub(super) struct State {
     pub(super) expired: u64,
     pub(super) dead_letters_dropped: u64,
     pub(super) lost: u64,
+    /// Who waits until the cursor is saved.
+    pub(super) checkpoints: Vec<Promise>,
+    /// The writer's thread has ended.
+    ended: bool,
+    /// Nobody waits for the writer's thread any more.
+    detached: bool,
 }
 
 impl State {
@@ -92,6 +98,7 @@ impl State {
 pub(super) struct Shared {
     state: Mutex<State>,
     work: Condvar,
+    end: Condvar,
 }
 
 /// What the writer has to do beside writing what waits.
@@ -103,7 +110,7 @@ pub(super) struct Work {
 
 impl Shared {
     pub(super) fn new(index: Index) -> Self {
-        Self { state: Mutex::new(State { index, ..State::default() }), work: Condvar::new() }
+        Self { state: Mutex::new(State { index, ..State::default() }), work: Condvar::new(), end: Condvar::new() }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -117,6 +124,24 @@ impl Shared {
         if idle {
             self.work.notify_one();
         }
+    }
+
+    /// Has the writer end, and waits for that as long as the timeout says; whether it has ended.
+    pub(super) fn close(&self, timeout: Duration) -> bool {
+        let mut state = self.lock();
+        state.closing = true;
+        let timeout = if state.detached { Duration::ZERO } else { timeout };
+        self.wake(state);
+        let waited = self.end.wait_timeout_while(self.lock(), timeout, |state| !state.ended);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        state.detached = !state.ended;
+        state.ended
+    }
+
+    /// The writer's thread has ended.
+    pub(super) fn ended(&self) {
+        self.lock().ended = true;
+        self.end.notify_all();
     }
 
     /// Waits until there is work, or until that time.

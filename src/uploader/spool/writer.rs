@@ -66,7 +66,11 @@ impl Drop for Writer {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.closing = true;
-        let unwritten = (std::mem::take(&mut state.appends), std::mem::take(&mut state.letters));
+        let unwritten = (
+            std::mem::take(&mut state.appends),
+            std::mem::take(&mut state.letters),
+            std::mem::take(&mut state.checkpoints),
+        );
         drop(state);
         drop(unwritten);
     }
@@ -332,8 +336,12 @@ impl Writer {
     /// Removes the segments whose records are done, and saves the cursor.
     pub(super) fn upkeep(&mut self) {
         let cleaned = self.remove_finished();
-        let cursor = self.shared.lock().index.cursor(self.next);
+        let (cursor, checkpoints) = {
+            let mut state = self.shared.lock();
+            (state.index.cursor(self.next), std::mem::take(&mut state.checkpoints))
+        };
         let saved = cursor.save(&self.directory, self.settings.durably());
+        checkpoints.into_iter().for_each(|promise| promise.settle(&saved, 0));
         for (what, result) in [("remove segments", cleaned), ("save its cursor", saved)] {
             if let Err(error) = result {
                 warn(what, &error);

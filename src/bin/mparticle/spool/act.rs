@@ -17,9 +17,10 @@ pub fn retry(retry: &Retry) -> exit::Result {
     // The key first: it may be missing, and then nothing is to change.
     let client = retry.connection.client()?;
     let mut findings = look::report_damage(&retry.dir, Exit::Done)? == Exit::Findings;
+    let settings = Settings::new().max_bytes(u64::MAX).lock_wait(Duration::from_secs(retry.lock_wait));
     if retry.dead {
         // Room for all of them: they are on this disk already.
-        let redriven = Spool::redrive_dead_letters(&retry.dir, Settings::new().max_bytes(u64::MAX))?;
+        let redriven = Spool::redrive_dead_letters(&retry.dir, settings.clone())?;
         tell(format_args!("{} dead letters are to be sent again", redriven.records));
         if redriven.skipped > 0 {
             tell(format_args!("warning: {} lines are no dead letters and were skipped", redriven.skipped));
@@ -29,7 +30,7 @@ pub fn retry(retry: &Retry) -> exit::Result {
     let uploader = Uploader::builder(client)
         .linger(Duration::ZERO)
         .on_outcome(tell_reason)
-        .spool_with(&retry.dir, Settings::new().max_bytes(u64::MAX))?
+        .spool_with(&retry.dir, settings)?
         .start()?;
     let counts = uploader.shutdown(Duration::from_secs(retry.wait)).wait();
     let left = counts.spooled + counts.pending;

@@ -20,7 +20,11 @@ use crate::text::{self, printable, tell};
 pub fn list(dir: &Path, json: bool) -> exit::Result {
     let letters = Inspector::new(dir).dead_letters()?.count();
     let rows = records(dir)?.map(|record| {
-        record.map(|Record { number, appended, endpoint, batch, .. }| Row { number, time: appended, endpoint, batch })
+        record.map(|record| {
+            let sealed = record.sealed().ok();
+            let Record { number, appended, endpoint, batch, .. } = record;
+            Row { number, time: appended, endpoint, batch, sealed }
+        })
     });
     let listed = print_rows(rows, "number", json);
     let (count, bytes, exit) = listed?;
@@ -43,7 +47,10 @@ pub fn report_damage(dir: &Path, exit: Exit) -> exit::Result {
 /// Prints a line for each dead letter. Why it is one may quote the user's data, so that is left to `show`.
 pub fn list_dead(dir: &Path, json: bool) -> exit::Result {
     let rows = letters(dir)?.map(|letter| {
-        letter.map(|(number, DeadLetter { time, endpoint, batch, .. })| Row { number, time, endpoint, batch })
+        letter.map(|(number, DeadLetter { time, endpoint, batch, .. })| {
+            let sealed = SealedBatch::from_json(batch.clone()).ok();
+            Row { number, time, endpoint, batch, sealed }
+        })
     });
     let listed = print_rows(rows, "letter", json);
     listed.map(|(count, bytes, exit)| {
@@ -57,6 +64,8 @@ struct Row {
     time: DateTime<Utc>,
     endpoint: spool::Endpoint,
     batch: Bytes,
+    /// `None` if another program wrote it and it is no batch.
+    sealed: Option<SealedBatch>,
 }
 
 /// Prints them, and tells how many there were and of how many bytes.
@@ -69,12 +78,11 @@ fn print_rows(
     let exit = each(rows, |out, row| {
         count += 1;
         bytes += row.batch.len();
-        let Row { number, time, endpoint, batch } = row;
+        let Row { number, time, endpoint, batch, sealed } = row;
         let time = time.to_rfc3339_opts(SecondsFormat::Millis, true);
         let endpoint = name(endpoint);
         let size = batch.len();
-        // What another program wrote may be no batch at all.
-        let id = SealedBatch::from_json(batch).ok().map(|batch| batch.source_request_id().to_owned());
+        let id = sealed.map(|batch| batch.source_request_id().to_owned());
         if json {
             let mut row = json!({ "time": time, "endpoint": endpoint, "bytes": size, "source_request_id": id });
             row[numbered] = number.into();

@@ -116,6 +116,10 @@ struct Retry {
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     wait: u64,
 
+    /// How long to wait for a program that has the spool open to end
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    lock_wait: u64,
+
     /// Print what became of it as a JSON object
     #[arg(long)]
     json: bool,

@@ -159,7 +159,7 @@ fn what_is_too_old_goes_to_the_dead_letters_with_the_reason() {
 }
 
 fn dead_letters_of(disk: &Simulated) -> Vec<DeadLetter> {
-    let directory = Directory { files: Arc::new(disk.clone()), path: DIR.into() };
+    let directory = Directory::new(Arc::new(disk.clone()), DIR.into());
     let letters: std::io::Result<_> = dead_letters::read_all(&directory).expect("readable").collect();
     letters.expect("letters")
 }
@@ -308,4 +308,20 @@ fn under_steady_load_everything_else_has_its_turn() {
     }
     // Closing writes what is left, and nobody appends any more.
     disk.meanwhile(|| {});
+}
+
+#[test]
+fn a_panic_in_the_callback_does_not_end_the_spool() {
+    let disk = Simulated::default();
+    let settings = Settings::new().segment_bytes(500).max_bytes(1_000).when_full(WhenFull::DropOldest);
+    let told = Told::default();
+    let also = Arc::clone(&told);
+    let settings = settings
+        .on_removed(|_, _| panic!("on purpose"))
+        .also_on_removed(move |record, why| also.lock().expect("no panic").push((record.number, why)));
+    let mut process = Process::start(&disk, settings).expect("a spool");
+    for _ in 0..50 {
+        process.append(BATCH).expect("there is always room");
+    }
+    assert!(told.lock().expect("no panic").len() >= 30, "each other callback is called all the same");
 }

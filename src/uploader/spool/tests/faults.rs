@@ -263,7 +263,143 @@ fn a_second_process_is_locked_out() {
     let disk = Simulated::default();
     let first = Process::start(&disk, Settings::new()).expect("a spool");
     let error = Process::start(&disk, Settings::new()).err().expect("it is locked");
-    assert_eq!(error.to_string(), "another process has the spool open");
+    assert_eq!(error.to_string(), "failed to open the spool in /spool: another process has it open");
+    assert!(error.kind() == crate::ErrorKind::SpoolLocked && error.is_retryable());
     first.close();
     Process::start(&disk, Settings::new()).expect("it is free");
+}
+
+#[test]
+fn a_file_system_that_syncs_no_directories_is_enough() {
+    for kind in [std::io::ErrorKind::InvalidInput, std::io::ErrorKind::Unsupported] {
+        let disk = Simulated::default();
+        disk.sync_dir_answers(kind);
+        let mut process = Process::start(&disk, settings()).expect("it opens");
+        let pending = life(&mut process);
+        assert!(!pending.is_empty());
+        drop(process);
+        disk.stop_machine(1);
+        assert_all_there(&disk, &pending, "without an fsync of the directory");
+    }
+    let disk = Simulated::default();
+    disk.sync_dir_answers(std::io::ErrorKind::PermissionDenied);
+    Process::start(&disk, settings()).err().expect("another error is one");
+}
+
+#[test]
+fn a_file_system_without_locks_is_named() {
+    let disk = Simulated::default();
+    disk.no_locks();
+    let error = Process::start(&disk, settings()).err().expect("no locks");
+    assert_eq!(
+        error.to_string(),
+        "failed to lock the spool in /spool: its file system cannot lock files (ENOLCK); use a directory on a local file system"
+    );
+    assert!(error.kind() == crate::ErrorKind::Spool && !error.is_retryable());
+}
+
+#[test]
+fn through_restarts_on_a_full_disk_nothing_is_lost_and_nothing_grows() {
+    const CAPACITY: usize = 4_000;
+    let disk = Simulated::default();
+    let mut confirmed = Vec::new();
+    disk.capacity(CAPACITY);
+    let mut process = Process::start(&disk, settings()).expect("a spool");
+    let append = |process: &mut Process, confirmed: &mut Vec<String>| {
+        let batch = format!(r#"{{"place":{}}}"#, confirmed.len());
+        let appended = process.append(&batch);
+        if appended.is_ok() {
+            confirmed.push(batch);
+        }
+        appended
+    };
+    while append(&mut process, &mut confirmed).is_ok() {}
+    for restart in 0..20 {
+        (0..5).for_each(|_| _ = append(&mut process, &mut confirmed));
+        // A dead letter that has no room stays a record.
+        let record = process.spool.next_record().expect("the disk works").expect("a record");
+        drop(process.spool.reject(&record, "bad").expect("memory has room"));
+        process.commit();
+        process.writer.upkeep();
+        // Some processes end, some are killed.
+        if restart % 2 == 0 {
+            process.close();
+        }
+        disk.kill_process();
+        disk.capacity(CAPACITY);
+        process = Process::start(&disk, settings()).expect("it opens on a full disk");
+        let used: usize = disk.names().iter().map(|name| disk.read(&path(name)).len()).sum();
+        assert!(used <= CAPACITY && disk.names().len() < 50, "restart {restart}: {used} bytes in {:?}", disk.names());
+    }
+    // While it runs there is room again.
+    disk.heal();
+    append(&mut process, &mut confirmed).expect("there is room");
+    process.commit();
+    let mut there: Vec<_> =
+        process.read_all().iter().map(|record| texts(std::slice::from_ref(record))[0].to_owned()).collect();
+    if disk.names().iter().any(|name| name == "dead-letters.ndjson") {
+        let bytes = disk.read(&path("dead-letters.ndjson"));
+        let letters = dead_letters::Lines::new(&bytes[..]).map(|letter| letter.expect("whole lines").batch);
+        there.extend(letters.map(|batch| String::from_utf8(batch.to_vec()).expect("a text")));
+    }
+    let missing: Vec<_> = confirmed.iter().filter(|batch| !there.contains(batch)).collect();
+    assert!(missing.is_empty(), "{missing:?} were confirmed");
+}
+
+#[test]
+fn the_cursor_is_saved_at_once_when_asked() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    process.append("{}").expect("confirmed");
+    process.append("[]").expect("confirmed");
+    let records = process.read_all();
+    assert!(process.spool.acknowledge(records[0].number));
+    let receipt = process.spool.checkpoint();
+    process.writer.upkeep();
+    settled(receipt).expect("saved");
+    drop(process);
+    disk.stop_machine(1);
+    assert_eq!(texts(&Process::start(&disk, Settings::new()).expect("a spool").read_all()), ["[]"]);
+}
+
+#[test]
+fn a_record_without_an_id_gets_the_same_one_at_each_reading() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    process.append(r#"{"a":1}"#).expect("confirmed");
+    process.append(r#"{"a":1}"#).expect("confirmed");
+    process.append(r#"{"source_request_id":"mine"}"#).expect("confirmed");
+    let ids = |process: &Process| {
+        let sealed = process.read_all().into_iter().map(|record| record.sealed().expect("a batch"));
+        sealed.map(|batch| batch.source_request_id().to_owned()).collect::<Vec<_>>()
+    };
+    let first = ids(&process);
+    assert!(first[0] != first[1] && first[2] == "mine", "{first:?}");
+    drop(process);
+    disk.kill_process();
+    assert_eq!(ids(&Process::start(&disk, Settings::new()).expect("a spool")), first);
+}
+
+#[test]
+fn dropping_does_not_wait_for_an_fsync_that_hangs() {
+    let disk = Simulated::default();
+    let files = Arc::new(disk.clone());
+    let settings = Settings::new().drop_timeout(Duration::from_millis(50));
+    let spool = Spool::start(Spool::open_on(files, DIR.into(), settings).expect("a spool")).expect("a thread");
+    let (hanging, released) = (std::sync::mpsc::channel::<()>(), std::sync::Mutex::new(None));
+    let (started, began) = std::sync::mpsc::channel();
+    *released.lock().expect("no panic") = Some(hanging.1);
+    disk.meanwhile(move || {
+        if let Some(hanging) = released.lock().expect("no panic").take() {
+            started.send(()).expect("the test waits");
+            let _ = hanging.recv();
+        }
+    });
+    let receipt = spool.append(Endpoint::Events, "{}").expect("there is room");
+    began.recv().expect("the fsync began");
+    drop(spool);
+    // It came here while the fsync hangs: the spool is locked until that is over.
+    assert!(Process::start(&disk, Settings::new()).is_err());
+    drop(hanging.0);
+    receipt.wait().expect("the thread went on");
 }

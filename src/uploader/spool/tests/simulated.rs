@@ -46,6 +46,9 @@ struct Faults {
     for_ever: bool,
     capacity: Option<usize>,
     read_only: bool,
+    /// What the fsync of a directory answers, though it keeps the names; and whether there are no locks.
+    sync_dir: Option<ErrorKind>,
+    no_locks: bool,
 }
 
 /// A small generator of numbers, so that a crash is the same again for the same seed.
@@ -81,6 +84,15 @@ impl Simulated {
 
     pub(super) fn read_only(&self) {
         self.world().faults.read_only = true;
+    }
+
+    /// An fsync of the directory answers this, though the names are kept.
+    pub(super) fn sync_dir_answers(&self, kind: ErrorKind) {
+        self.world().faults.sync_dir = Some(kind);
+    }
+
+    pub(super) fn no_locks(&self) {
+        self.world().faults.no_locks = true;
     }
 
     /// How many bytes all files together may have.
@@ -279,12 +291,15 @@ impl FileSystem for Simulated {
         let mut world = self.world();
         world.step()?;
         world.durable_names = world.names.clone();
-        Ok(())
+        world.faults.sync_dir.map_or(Ok(()), |kind| Err(kind.into()))
     }
 
     fn lock(&self, _: &Path) -> io::Result<Box<dyn Send + Sync>> {
         let mut world = self.world();
         world.step_to_write()?;
+        if world.faults.no_locks {
+            return Err(io::Error::new(ErrorKind::Unsupported, "its file system cannot lock files (ENOLCK)"));
+        }
         if world.lock.strong_count() > 0 {
             return Err(ErrorKind::ResourceBusy.into());
         }
