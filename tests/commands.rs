@@ -337,6 +337,40 @@ mod spool {
     }
 
     #[test]
+    fn damage_is_reported_and_ends_with_1_until_the_spool_is_purged() {
+        let (_dir, path) = filled();
+        let segment = path.join("00000000000000000001.log");
+        let mut bytes = fs::read(&segment).expect("a segment");
+        // In the batch of the first record.
+        bytes[100] ^= 1;
+        fs::write(&segment, bytes).expect("written");
+        let server = MockServer::start_blocking();
+        let warning = "warning: the spool is damaged in 1 place: 211 bytes cannot be read\n";
+        for action in ["list", "export", "retry", "list"] {
+            let (code, _, words) = run(sending_to(&server).args(["spool", action]).arg(&path));
+            assert_eq!((code, words.contains(warning)), (1, true), "{action}: {words}");
+        }
+        assert!(!segment.exists() && path.join("00000000000000000001.log.damaged").exists());
+        assert_eq!(server.batches().len(), 1);
+        let (code, ..) = run(sending_to(&server).args(["spool", "purge", "--all", "--yes"]).arg(&path));
+        let (listed, _, words) = run(sending_to(&server).args(["spool", "list"]).arg(&path));
+        assert_eq!((code, listed, words.as_str()), (0, 0, "0 records, 0 bytes; 0 dead letters\n"));
+    }
+
+    #[test]
+    fn a_dead_letter_that_was_cut_off_is_skipped_and_counted() {
+        let (_dir, path) = filled();
+        let file = path.join("dead-letters.ndjson");
+        let text = fs::read_to_string(&file).expect("a text");
+        fs::write(&file, &text[..text.len() - 10]).expect("written");
+        let server = MockServer::start_blocking();
+        let (code, _, words) = run(sending_to(&server).args(["spool", "retry", "--dead"]).arg(&path));
+        let told = "1 dead letters are to be sent again\nwarning: 1 lines are no dead letters and were skipped\n";
+        assert_eq!((code, words.starts_with(told), left(&path)), (1, true, (0, 0)), "{words}");
+        assert_eq!(server.batches().len(), 3);
+    }
+
+    #[test]
     fn it_is_looked_into_while_a_program_has_it_open() {
         let (_dir, path) = filled();
         let _open = Spool::open(&path, Settings::new()).expect("a spool");
@@ -350,7 +384,8 @@ mod spool {
         let server = MockServer::start_blocking();
         for action in [&["retry"][..], &["retry", "--dead"], &["purge", "--all", "--yes"]] {
             let (code, _, words) = run(sending_to(&server).arg("spool").args(action).arg(&path));
-            assert_eq!((code, words.as_str()), (4, "error: another process has the spool open\n"), "{action:?}");
+            let error = format!("error: failed to open the spool in {}: another process has it open\n", path.display());
+            assert_eq!((code, words), (4, error), "{action:?}");
         }
         assert_eq!((left(&path), server.counts().requests), ((2, 2), 0));
     }

@@ -90,11 +90,13 @@ fn records_that_vanish_while_the_uploader_runs_are_counted_as_dropped() {
     drop(first);
 
     // A read-ahead of four leaves the others on the disk alone: ten that were found, and 1,000 of this process, of which one read takes some 300.
-    let client = support::builder(&server.url()).build().expect("a client");
+    let client = support::builder(server.url()).build().expect("a client");
     let uploader = Uploader::builder(client).linger(Duration::ZERO).max_batches(4).spool(dir.path());
     let uploader = uploader.expect("no spool fails to open").start().expect("an uploader");
     let sent: Vec<_> = (10..1_010).map(|n| uploader.send(batch(n))).collect();
-    sent.into_iter().for_each(|sent| sent.wait().expect("on the disk"));
+    for sent in sent {
+        sent.wait().expect("on the disk");
+    }
     let mut read = 0;
     for entry in fs::read_dir(dir.path()).expect("a directory") {
         let path = entry.expect("an entry").path();

@@ -113,10 +113,8 @@ impl Directory {
     /// All files that hold data.
     pub(super) fn data_files(&self) -> io::Result<Vec<PathBuf>> {
         let is_data = |name: &String| {
-            name.ends_with(".log")
-                || name.ends_with(".log.damaged")
-                || name == "cursor"
-                || name.starts_with("dead-letters.")
+            let segment = name.strip_suffix(".damaged").unwrap_or(name);
+            segment.strip_suffix(".log").is_some() || name == "cursor" || name.starts_with("dead-letters.")
         };
         Ok(self.files.list(&self.path)?.iter().filter(|name| is_data(name)).map(|name| self.path.join(name)).collect())
     }

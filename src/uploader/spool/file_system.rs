@@ -157,7 +157,7 @@ impl FileSystem for Disk {
         let refused = |file: &Path, why: String| {
             Err(io::Error::new(ErrorKind::PermissionDenied, format!("{} {why}", file.display())))
         };
-        let user = self.user(dir)?;
+        let user = Self::user(dir)?;
         for file in files {
             let metadata = match fs::metadata(file) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
@@ -183,7 +183,7 @@ impl FileSystem for Disk {
 #[cfg(unix)]
 impl Disk {
     /// The user that files of this process belong to, as the file system in the directory has it.
-    fn user(&self, dir: &Path) -> io::Result<u32> {
+    fn user(dir: &Path) -> io::Result<u32> {
         let probe = dir.join("owner.tmp");
         match fs::remove_file(&probe) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),

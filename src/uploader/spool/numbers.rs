@@ -106,7 +106,9 @@ mod tests {
         #[test]
         fn taking_out_splits_it(inserted in prop::collection::btree_set(0_u64..40, 0..40), first in 0_u64..42, length in 0_u64..42) {
             let mut numbers = Numbers::default();
-            inserted.iter().for_each(|number| assert!(numbers.insert(*number)));
+            for number in &inserted {
+                prop_assert!(numbers.insert(*number));
+            }
             let taken = numbers.take(first, first + length);
             let (inside, outside): (Vec<_>, Vec<_>) =
                 inserted.into_iter().partition(|number| (first..=first + length).contains(number));

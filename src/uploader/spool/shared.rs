@@ -68,10 +68,17 @@ pub(super) struct State {
     pub(super) lost: u64,
     /// Who waits until the cursor is saved.
     pub(super) checkpoints: Vec<Promise>,
-    /// The writer's thread has ended.
-    ended: bool,
-    /// Nobody waits for the writer's thread any more.
-    detached: bool,
+    thread: Thread,
+}
+
+/// How the writer's thread stands.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Thread {
+    #[default]
+    Running,
+    /// It took too long to end, and nobody waits for it any more.
+    Detached,
+    Ended,
 }
 
 impl State {
@@ -130,17 +137,19 @@ impl Shared {
     pub(super) fn close(&self, timeout: Duration) -> bool {
         let mut state = self.lock();
         state.closing = true;
-        let timeout = if state.detached { Duration::ZERO } else { timeout };
+        let timeout = if state.thread == Thread::Detached { Duration::ZERO } else { timeout };
         self.wake(state);
-        let waited = self.end.wait_timeout_while(self.lock(), timeout, |state| !state.ended);
+        let waited = self.end.wait_timeout_while(self.lock(), timeout, |state| state.thread != Thread::Ended);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        state.detached = !state.ended;
-        state.ended
+        if state.thread == Thread::Running {
+            state.thread = Thread::Detached;
+        }
+        state.thread == Thread::Ended
     }
 
     /// The writer's thread has ended.
     pub(super) fn ended(&self) {
-        self.lock().ended = true;
+        self.lock().thread = Thread::Ended;
         self.end.notify_all();
     }
 

@@ -341,7 +341,9 @@ impl Writer {
             (state.index.cursor(self.next), std::mem::take(&mut state.checkpoints))
         };
         let saved = cursor.save(&self.directory, self.settings.durably());
-        checkpoints.into_iter().for_each(|promise| promise.settle(&saved, 0));
+        for promise in checkpoints {
+            promise.settle(&saved, 0);
+        }
         for (what, result) in [("remove segments", cleaned), ("save its cursor", saved)] {
             if let Err(error) = result {
                 warn(what, &error);
@@ -417,7 +419,9 @@ impl Writer {
                 settled.push(letter.promise);
             }
             drop(state);
-            settled.into_iter().for_each(|promise| promise.settle(&outcome, 0));
+            for promise in settled {
+                promise.settle(&outcome, 0);
+            }
             outcome?;
         }
     }
@@ -467,7 +471,9 @@ impl Writer {
         }
         state.expired += portion.len() as u64;
         drop(state);
-        portion.iter().for_each(|record| (self.settings.on_removed)(record, Removal::TooOld));
+        for record in &portion {
+            (self.settings.on_removed)(record, Removal::TooOld);
+        }
         Ok(())
     }
 }

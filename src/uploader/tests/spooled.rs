@@ -552,7 +552,7 @@ async fn what_waits_behind_unread_records_is_bounded() {
     let (rig, disk) = on_disk(stalling, Settings { max_batches: 10, ..settings() });
     send_with_failures(&rig, &disk, 0..30, &[]).await;
     disk.lock().fails = true;
-    let mut taken = 0;
+    let mut taken = 0_usize;
     while rig.try_send(batch(0, 30 + taken)).is_ok() {
         taken += 1;
         sleep(SECOND / 100).await;

@@ -257,7 +257,9 @@ fn a_full_spool_that_drops_what_is_too_old_counts_it_once() {
     // Before the first portion of them is written, new ones take their room.
     let receipts = [(); 3].map(|()| process.spool.append(Endpoint::Events, BATCH).expect("there is room"));
     process.writer.commit();
-    receipts.into_iter().for_each(|receipt| settled(receipt).expect("confirmed"));
+    for receipt in receipts {
+        settled(receipt).expect("confirmed");
+    }
     (0..10).for_each(|_| process.writer.bury());
     let mut told = told.lock().expect("no panic").clone();
     told.sort_unstable_by_key(|(number, _)| *number);
