@@ -73,6 +73,8 @@ fn send_counts_each_batch_as_the_service_does() {
                     row.name
                 );
                 assert_eq!(rejects.lines().count(), rejected.len(), "{}", row.name);
+                let warned = stderr.contains(&format!("warning: {} responses could not be read", row.unread));
+                assert_eq!(warned, row.unread > 0, "{}: {stderr}", row.name);
                 for n in rejected {
                     assert!(rejects.contains(&format!("id-{n}")), "{}: {rejects}", row.name);
                 }

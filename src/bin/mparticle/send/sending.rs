@@ -111,7 +111,16 @@ impl Sending<'_> {
             }
             Err(failure) => Stop::Failed(failure),
         };
-        self.tell(stop, trouble.as_ref(), &account, &progress)
+        let exit = self.tell(stop, trouble.as_ref(), &account, &progress)?;
+        let unread = uploader.map_or(0, |uploader| uploader.counts().unread_responses);
+        if unread > 0 {
+            tell(format_args!(
+                "{}: warning: {unread} responses could not be read to their end; what was sent with them counts as delivered by \
+                 their status",
+                self.name()
+            ));
+        }
+        Ok(exit)
     }
 
     fn batches(&self) -> exit::Result<Batches> {
