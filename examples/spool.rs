@@ -10,7 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = MockServer::builder().chance(1.0, Fault::status(503)).start_blocking();
     let start = || -> Result<Uploader, Error> {
         let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
-        Uploader::builder(client).spool(&dir)?.start()
+        Uploader::builder(client).spool(&dir).start()
     };
 
     let uploader = start()?;

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn uploader(url: &str, dir: &Path) -> Uploader {
     let client = support::builder(url).build().expect("a client");
     let linger = Duration::from_millis(5);
-    Uploader::builder(client).linger(linger).spool(dir).expect("no spool fails to open").start().expect("an uploader")
+    Uploader::builder(client).linger(linger).spool(dir).start().expect("an uploader")
 }
 
 fn batch(id: u64) -> Batch {
@@ -92,7 +92,7 @@ fn records_that_vanish_while_the_uploader_runs_are_counted_as_dropped() {
     // A read-ahead of four leaves the others on the disk alone: ten that were found, and 1,000 of this process, of which one read takes some 300.
     let client = support::builder(server.url()).build().expect("a client");
     let uploader = Uploader::builder(client).linger(Duration::ZERO).max_batches(4).spool(dir.path());
-    let uploader = uploader.expect("no spool fails to open").start().expect("an uploader");
+    let uploader = uploader.start().expect("an uploader");
     let sent: Vec<_> = (10..1_010).map(|n| uploader.send(batch(n))).collect();
     for sent in sent {
         sent.wait().expect("on the disk");
@@ -125,7 +125,7 @@ fn a_second_program_is_locked_out() {
     let server = MockServer::start_blocking();
     let _first = uploader(&server.url(), dir.path());
     let client = support::client(&server);
-    let error = Uploader::builder(client).spool(dir.path()).expect_err("it is open");
+    let error = Uploader::builder(client).spool(dir.path()).start().expect_err("it is open");
     assert_eq!(error.kind(), mparticle::ErrorKind::SpoolLocked);
 }
 

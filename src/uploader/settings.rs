@@ -40,7 +40,7 @@ pub enum WhenFull {
 pub struct UploaderBuilder {
     client: Client,
     settings: Settings,
-    store: Option<Arc<dyn Store>>,
+    spool: Option<(PathBuf, spool::Settings)>,
 }
 
 pub(super) struct Settings {
@@ -83,7 +83,7 @@ impl Settings {
 impl UploaderBuilder {
     pub(super) fn new(client: Client) -> Self {
         let settings = Settings { id_source: client.id_source.clone(), ..Settings::new() };
-        Self { client, settings, store: None }
+        Self { client, settings, spool: None }
     }
 
     /// Sends to `/bulkevents/historical`, for data older than 30 days; see
@@ -178,39 +178,39 @@ impl UploaderBuilder {
         self
     }
 
-    /// Opens the [`spool`] in this directory, which is made if it is not there: every batch goes to the
-    /// disk first, and what an earlier program left there is delivered too. With [`WhenFull::Spill`] only what memory has no
-    /// room for goes there, and what is left at the end.
+    /// Keeps batches in a [`spool`] in this directory, which [`start`](Self::start) opens, and makes if it is not there: every
+    /// batch goes to the disk first, and what an earlier program left there is delivered too. With [`WhenFull::Spill`] only what
+    /// memory has no room for goes there, and what is left at the end.
     ///
     /// A batch that the disk takes and then fails to write stays in memory and is sent from there, in its order. At the end it
     /// is handed to the disk once more.
     ///
     /// A batch that the service rejects goes to the spool's dead-letter file, with the service's words. One program at a time
     /// can have a spool open; the uploader closes it when its last handle is dropped.
-    ///
-    /// This reads what is in the spool, and blocks the calling thread for that; see also [`spool::Settings::lock_wait`].
-    ///
-    /// # Errors
-    /// As [`Spool::open`](spool::Spool::open).
-    pub fn spool(self, dir: impl Into<PathBuf>) -> Result<Self, Error> {
+    #[must_use]
+    pub fn spool(self, dir: impl Into<PathBuf>) -> Self {
         self.spool_with(dir, spool::Settings::new())
     }
 
     /// As [`spool`](Self::spool), with settings of your own.
-    ///
-    /// # Errors
-    /// As [`Spool::open`](spool::Spool::open).
-    pub fn spool_with(mut self, dir: impl Into<PathBuf>, settings: spool::Settings) -> Result<Self, Error> {
-        self.store = Some(Arc::new(OnDisk::open(dir.into(), settings)?));
-        Ok(self)
+    #[must_use]
+    pub fn spool_with(mut self, dir: impl Into<PathBuf>, settings: spool::Settings) -> Self {
+        self.spool = Some((dir.into(), settings));
+        self
     }
 
     /// Starts the uploader, with a thread, a runtime and an HTTP client of its own.
     ///
+    /// With a [`spool`](Self::spool) it reads what is in there. It blocks the calling thread for that, and for
+    /// [`lock_wait`](spool::Settings::lock_wait) at most while another process has the spool open.
+    ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the system gives no thread, or the HTTP client cannot be made.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the system gives no thread, or the HTTP client cannot be made; for
+    /// the spool as [`Spool::open`](spool::Spool::open).
     pub fn start(self) -> Result<Uploader, Error> {
-        worker::start(self.client.courier, self.settings, self.store)
+        let open = |(dir, settings)| Ok::<_, Error>(Arc::new(OnDisk::open(dir, settings)?) as Arc<dyn Store>);
+        let store = self.spool.map(open).transpose()?;
+        worker::start(self.client.courier, self.settings, store)
     }
 }
 

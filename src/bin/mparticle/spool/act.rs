@@ -30,7 +30,7 @@ pub fn retry(retry: &Retry) -> exit::Result {
     let uploader = Uploader::builder(client)
         .linger(Duration::ZERO)
         .on_outcome(tell_reason)
-        .spool_with(&retry.dir, settings)?
+        .spool_with(&retry.dir, settings)
         .start()?;
     let counts = uploader.shutdown(Duration::from_secs(retry.wait)).wait();
     let left = counts.spooled + counts.pending;
