@@ -113,3 +113,38 @@ fn event_ends_with_1_where_the_service_refuses_the_batch_in_a_202() {
         }
     });
 }
+
+/// Three good batches of one bulk request, as an integration of others sends them, and what the service was seen to respond.
+#[test]
+fn responses_that_were_seen_in_the_field_reject_the_right_batch_in_readable_words() {
+    let batch = |n: usize| {
+        format!(
+            r#"{{"environment":"development","user_identities":{{"customer_id":"cust-{n}"}},"events":[{{"event_type":"custom_event","data":{{"event_name":"conversion","custom_event_type":"transaction","timestamp_unixtime_ms":1767225600000,"source_message_id":"msg-{n}","custom_attributes":{{"conversiontype":"purchase"}}}}}}]}}"#
+        )
+    };
+    let file = format!("[{},{},{}]", batch(71), batch(72), batch(73));
+    let guid = "Error converting value &quot;no-guid&quot; to type 'System.Guid'. Path '[1].device_info.ios_advertising_id', line 1, position 153.";
+    let token = "Error reading string. Unexpected token: StartObject. Path 'data.custom_attributes.currency', line 1, position 560.";
+    let table: [(&str, &[&str], &str); 3] = [
+        (guid, &["cust-72"], "Error converting value \"no-guid\" to type"),
+        (token, &["cust-72"], "Unexpected token: StartObject"),
+        ("Invalid event batch.", &["cust-71", "cust-72", "cust-73"], "Invalid event batch."),
+    ];
+    for (message, rejected, words) in table {
+        let body = serde_json::json!({ "errors": [{ "code": "BAD_REQUEST", "message": message }] }).to_string();
+        let length = body.len();
+        let peer = support::peer::Peer::answering(format!(
+            "HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        ));
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("b.json"), &file).expect("a file");
+        let output = run(&peer.url(), dir.path(), &["send", "b.json"]);
+        assert_eq!(output.status.code(), Some(1));
+        let rejects = fs::read_to_string(dir.path().join("b.json.rejects.ndjson")).expect("rejects");
+        let users: Vec<_> =
+            ["cust-71", "cust-72", "cust-73"].into_iter().filter(|user| rejects.contains(user)).collect();
+        assert_eq!(users, rejected, "{message}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains(words), "{stderr}");
+    }
+}
