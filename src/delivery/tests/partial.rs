@@ -207,7 +207,9 @@ proptest! {
                 _ => accepted_but(errors),
             }
         });
-        let outcome = runtime.expect("a runtime").block_on(deliver(&road, &sent));
+        // As many retries as there is trouble: the budget is not what this is about.
+        let courier = courier(&road, RetryPolicy::new().budget(10_000));
+        let outcome = runtime.expect("a runtime").block_on(courier.deliver(Endpoint::BulkEvents, &sent));
 
         let good: Vec<usize> = (0..sent.len()).filter(|place| !bad.contains(place)).collect();
         prop_assert_eq!(&delivered(&outcome), &good);
