@@ -261,6 +261,22 @@ async fn redirects_are_not_followed() {
     assert_eq!(elsewhere.requests().len(), 1);
 }
 
+#[tokio::test]
+async fn a_status_of_the_target_of_a_redirect_rejects_no_batch() {
+    for status in ["400 Bad Request", "413 Content Too Large", "422 Unprocessable", "429 Slow Down", "503 Unavailable"]
+    {
+        let elsewhere = Peer::answering(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n"));
+        let location = elsewhere.url();
+        let peer =
+            Peer::answering(format!("HTTP/1.1 302 Found\r\nlocation: {location}/login\r\ncontent-length: 0\r\n\r\n"));
+        let following = builder(peer.url()).http_client(|| reqwest::Client::builder().no_proxy().build());
+        let client = following.build().expect("a client");
+        let error = client.upload_bulk([batch(), batch()]).await.expect_err("a redirect");
+        assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::UnexpectedResponse, 2), "{status}");
+        assert_eq!(peer.requests().len(), 1, "{status}");
+    }
+}
+
 #[test]
 fn settings_that_make_no_sense_are_refused() {
     let with_key = |key: &str, secret: &str| Client::builder(Credentials::new(key, secret)).build();

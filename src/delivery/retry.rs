@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Accepted, RetryPolicy};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// What to do after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub(crate) fn decide(
     };
     let status = error.status().map(|status| status.as_u16());
     match status {
+        // Its status is not the service's word on the batches.
+        _ if error.kind() == ErrorKind::UnexpectedResponse => Decision::StopRoad,
         Some(400 | 422) if batches > 1 => Decision::Bisect,
         Some(413) if batches > 1 => Decision::Split,
         Some(400 | 413 | 422) => Decision::Reject,
@@ -111,6 +113,17 @@ mod tests {
         assert_eq!(after(1, &Err(Error::out_of_time()), 2, 0.5), Retry(ms(100)));
         assert_eq!(after(1, &Err(Error::config("no runtime")), 2, 0.5), StopRoad);
         assert_eq!(after(1, &Err(Error::limit("too large")), 1, 0.5), StopRoad);
+    }
+
+    #[test]
+    fn a_response_that_is_not_of_the_service_refuses_no_batch_whatever_its_status() {
+        for number in [200, 202, 400, 408, 413, 422, 429, 503] {
+            let status = StatusCode::from_u16(number).expect("a status");
+            for batches in [1, 2] {
+                let outcome = Err(Error::unexpected_response(status, "text/html"));
+                assert_eq!(after(1, &outcome, batches, 0.5), StopRoad, "{number}, {batches} batches");
+            }
+        }
     }
 
     #[test]
