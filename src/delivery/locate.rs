@@ -96,14 +96,16 @@ fn paths(message: &str) -> impl Iterator<Item = Option<usize>> {
     })
 }
 
-/// The line and the position of each place in a message, both counted from 1.
+/// The line and the position of each place in a message, both counted from 1. A position without a line is none in the body: a
+/// product of an event has one as well.
 fn positions(message: &str) -> impl Iterator<Item = (usize, usize)> {
     message.match_indices("position ").filter_map(|(place, word)| {
         let (position, _) = number(&message[place + word.len()..])?;
         let before = message[..place].trim_end_matches([',', ' ']);
         let words = before.trim_end_matches(|c: char| c.is_ascii_digit());
-        let line = number(&before[words.len()..]).filter(|_| words.ends_with("line "));
-        Some((line.map_or(1, |(line, _)| line), position))
+        let (line, _) = number(&before[words.len()..])?;
+        let is_line = !words.strip_suffix("line ")?.ends_with(char::is_alphanumeric);
+        is_line.then_some((line, position))
     })
 }
 
@@ -187,8 +189,10 @@ mod tests {
         for (position, named) in table {
             let message = format!("Unexpected token. Path 'data.custom_attributes', line 1, position {position}.");
             assert_eq!(layout.named_by(&message), named, "{message}");
-            assert_eq!(layout.named_by(&format!("at position {position}")), named);
+            assert_eq!(layout.named_by(&format!("Unexpected token (line 1, position {position})")), named);
+            assert_eq!(layout.named_by(&format!("the product at position {position} lacks an id")), None);
         }
+        assert_eq!(layout.named_by("the pipeline 1, position 5"), None);
         assert_eq!(layout.named_by("line 2, position 5"), None);
         assert_eq!(layout.named_by("line 0, position 5"), None);
         assert_eq!(layout.named_by(&format!("line 1, position 5, and line 1, position {}", length + 5)), None);
