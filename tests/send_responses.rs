@@ -10,6 +10,7 @@ use std::thread;
 
 use mparticle::mock;
 use serde_json::Value;
+use support::peer::Peer;
 use support::responses::{Result, Row, batches, table};
 
 fn run(url: &str, dir: &Path, arguments: &[&str]) -> Output {
@@ -146,5 +147,26 @@ fn responses_that_were_seen_in_the_field_reject_the_right_batch_in_readable_word
         assert_eq!(users, rejected, "{message}");
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(stderr.contains(words), "{stderr}");
+    }
+}
+
+#[test]
+fn a_reject_has_the_code_where_the_service_gives_no_message_and_the_status_where_it_gives_neither() {
+    for (error, words) in [
+        (r#"{"code":"A","message":"b"}"#, "b"),
+        (r#"{"code":"A"}"#, "A"),
+        ("{}", "the service answered 202 Accepted, with 1 error"),
+    ] {
+        let body = format!(r#"{{"errors":[{error}]}}"#);
+        let length = body.len();
+        let peer = Peer::answering(format!("HTTP/1.1 202 Accepted\r\ncontent-length: {length}\r\n\r\n{body}"));
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("a.ndjson"), batches()[0].json()).expect("a file");
+        let output = run(&peer.url(), dir.path(), &["send", "a.ndjson"]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains(&format!("the service refused it: {words}\n")), "{error}: {stderr}");
+        let rejects = fs::read(dir.path().join("a.ndjson.rejects.ndjson")).expect("rejects");
+        let reject: Value = serde_json::from_slice(&rejects).expect("one line of JSON");
+        assert_eq!(reject["faults"][0]["message"], words);
     }
 }

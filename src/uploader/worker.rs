@@ -30,6 +30,7 @@ use crate::delivery::{self, Courier, Endpoint, Fate as Delivery, Road, later};
 use crate::error::Error;
 use crate::limits::MAX_BATCHES_PER_REQUEST;
 use crate::seal::{SealedBatch, UserKey};
+use crate::types::ApiError;
 
 /// How long to wait before reading from a spool again that could not be read.
 const READ_DELAY: Duration = Duration::from_secs(1);
@@ -413,6 +414,10 @@ async fn confirmed(shared: &Shared) {
 
 /// The words for a person who looks into the dead letters.
 fn why(error: &Error) -> String {
-    let said = error.api_errors().iter().map(|error| format!("; {}: {}", error.code, error.message));
-    std::iter::once(error.to_string()).chain(said).collect()
+    let words = |error: &ApiError| match (error.code.as_str(), error.message.as_str()) {
+        ("", "") => String::new(),
+        (words, "") | ("", words) => format!("; {words}"),
+        (code, message) => format!("; {code}: {message}"),
+    };
+    std::iter::once(error.to_string()).chain(error.api_errors().iter().map(words)).collect()
 }

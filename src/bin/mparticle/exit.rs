@@ -142,15 +142,21 @@ pub fn is_unknown(error: &Error) -> bool {
 
 /// Tells each thing that the service said.
 pub fn tell_said(error: &Error) {
-    for said in error.api_errors() {
-        tell(format_args!("the service says: {}", printable(&said.message)));
+    for words in words_of_the_service(error) {
+        tell(format_args!("the service says: {}", printable(words)));
     }
 }
 
 /// What the service said of what it refused, or else what kept it from being sent. It may quote what was sent.
 pub fn said(error: &Error) -> String {
-    let said: Vec<_> = error.api_errors().iter().map(|said| said.message.as_str()).collect();
+    let said: Vec<_> = words_of_the_service(error).collect();
     if said.is_empty() { error.to_string() } else { said.join("; ") }
+}
+
+/// The message of each error of the service, or its code alone. An error can have neither.
+fn words_of_the_service(error: &Error) -> impl Iterator<Item = &str> {
+    let said = error.api_errors().iter().map(|said| if said.message.is_empty() { &said.code } else { &said.message });
+    said.map(String::as_str).filter(|words| !words.is_empty())
 }
 
 /// What the system says of a connection that failed, without the layers between; or why the attempts before a deadline failed.
