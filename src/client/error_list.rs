@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::error::Category;
+use serde_json::value::RawValue;
 
 use crate::types::ApiError;
 
@@ -27,6 +28,8 @@ pub(super) enum Form {
 #[derive(Debug)]
 pub(super) struct ErrorList {
     pub(super) form: Form,
+    /// It begins as a JSON object does.
+    pub(super) is_object: bool,
     /// Every whole entry. If the list is cut off or broken, or has another form than a list, the last one has no words: the
     /// service refused something, and nothing says what.
     pub(super) errors: Vec<ApiError>,
@@ -36,8 +39,9 @@ pub(super) struct ErrorList {
 
 impl ErrorList {
     /// Reads a body, or as much of it as came.
-    pub(super) fn parse(body: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(body);
+    pub(super) fn parse(mut body: Vec<u8>) -> Self {
+        replace_lone_surrogates(&mut body);
+        let text = String::from_utf8_lossy(&body);
         let text = trim(&text);
         let form = match text.bytes().next() {
             None => Form::Empty,
@@ -49,7 +53,8 @@ impl ErrorList {
             },
         };
         let mut reader = Reader::default();
-        if text.starts_with('{') {
+        let is_object = text.starts_with('{');
+        if is_object {
             // An error ends the reading; what was read before it counts. It is about data if `errors` is of another form.
             let read = serde_json::Deserializer::from_str(text).deserialize_map(Document(&mut reader));
             if read.is_err_and(|error| error.is_data()) {
@@ -59,14 +64,19 @@ impl ErrorList {
         if reader.unfinished {
             reader.errors.push(ApiError { code: String::new(), message: String::new() });
         }
-        let may_follow = form == Form::CutOff && text.starts_with('{') && !reader.seen;
-        Self { form, errors: reader.errors, may_follow }
+        let may_follow = form == Form::CutOff && is_object && !reader.seen;
+        Self { form, is_object, errors: reader.errors, may_follow }
     }
 
-    /// Whether a body that begins like this can hold a list of errors.
-    pub(super) fn may_begin_with(start: &[u8]) -> bool {
-        matches!(trim(&String::from_utf8_lossy(start)).bytes().next(), None | Some(b'{'))
+    /// Whether a body whose first byte is this, apart from [blank](is_blank) ones, can hold a list of errors.
+    pub(super) fn may_begin_with(first: u8) -> bool {
+        first == b'{'
     }
+}
+
+/// Whether a byte can stand before the text of a body: white space, or a part of a byte order mark.
+pub(super) fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0xEF | 0xBB | 0xBF)
 }
 
 /// The text without white space around it, and without a byte order mark.
@@ -135,8 +145,9 @@ impl<'de> Visitor<'de> for Errors<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         (self.0.seen, self.0.unfinished) = (true, true);
-        while let Some(entry) = list.next_element::<Value>()? {
-            self.0.errors.push(api_error(&entry));
+        while let Some(entry) = list.next_element::<&RawValue>()? {
+            // One that is nested too deeply or holds a number out of range has no words. The others keep theirs.
+            self.0.errors.push(api_error(&serde_json::from_str(entry.get()).unwrap_or_default()));
         }
         self.0.unfinished = false;
         Ok(())
@@ -148,6 +159,28 @@ fn api_error(entry: &Value) -> ApiError {
     let text = |value: &Value| value.as_str().map(decode_entities).unwrap_or_default();
     let message = if entry.is_string() { entry } else { &entry["message"] };
     ApiError { code: text(&entry["code"]), message: text(message) }
+}
+
+/// Replaces each escaped half of a surrogate pair that stands alone by the replacement character. A text that is cut off in the
+/// middle of an emoji ends with one, and serde_json reads nothing that follows it.
+fn replace_lone_surrogates(body: &mut [u8]) {
+    let unit = |bytes: &[u8]| {
+        let digits = bytes.strip_prefix(b"\\u")?.get(..4)?;
+        u16::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let mut at = 0;
+    while let Some(next) = body[at..].iter().position(|byte| *byte == b'\\') {
+        at += next;
+        at += match unit(&body[at..]) {
+            Some(0xD800..=0xDBFF) if matches!(unit(&body[at + 6..]), Some(0xDC00..=0xDFFF)) => 12,
+            Some(0xD800..=0xDFFF) => {
+                body[at + 2..at + 6].copy_from_slice(b"FFFD");
+                6
+            }
+            Some(_) => 6,
+            None => 2.min(body.len() - at),
+        };
+    }
 }
 
 /// Decodes HTML entities once: the service escapes the quotes of what it cites.
@@ -242,7 +275,7 @@ mod tests {
             (r#"{"errors":[{"code":"A"}],"errors":[{"code":"B"}]}"#, Form::Json, &[("A", ""), ("B", "")], false),
         ];
         for (body, form, errors, may_follow) in table {
-            let list = ErrorList::parse(body.as_bytes());
+            let list = ErrorList::parse(body.into());
             let read: Vec<_> = list.errors.iter().map(|error| (error.code.as_str(), error.message.as_str())).collect();
             assert_eq!((list.form, &read[..], list.may_follow), (form, errors, may_follow), "{body}");
         }
@@ -250,11 +283,41 @@ mod tests {
 
     #[test]
     fn bytes_that_are_not_utf_8_leave_the_other_errors_readable() {
-        let list = ErrorList::parse(b"{\"errors\":[{\"message\":\"caf\xE9\"},{\"message\":\"b\"}]}");
+        let list = ErrorList::parse(b"{\"errors\":[{\"message\":\"caf\xE9\"},{\"message\":\"b\"}]}".to_vec());
         assert_eq!(list.errors.len(), 2);
         assert_eq!(list.errors[0].message, "caf\u{FFFD}");
         let deep = format!(r#"{{"errors":[{{"code":"A"}},{}"#, "[".repeat(10_000));
-        assert_eq!(ErrorList::parse(deep.as_bytes()).errors.len(), 2);
+        assert_eq!(ErrorList::parse(deep.into()).errors.len(), 2);
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_hides_neither_words_nor_the_errors_behind_it() {
+        // The body, and the messages.
+        let table: [(&str, &[&str]); 8] = [
+            (r#"{"\ud800":1,"errors":[{"message":"b"}]}"#, &["b"]),
+            (r#"{"a":"\udfff","errors":[{"message":"b"}]}"#, &["b"]),
+            (r#"{"errors":[{"message":"a\ud83d Path '[1]'"},{"message":"b"}]}"#, &["a\u{FFFD} Path '[1]'", "b"]),
+            (r#"{"errors":[{"message":"\uD83D\uD83D\uDE00\uDE00"}]}"#, &["\u{FFFD}\u{1F600}\u{FFFD}"]),
+            (r#"{"errors":[{"message":"\ud83d\n\\ud83d\\\ud83d"}]}"#, &["\u{FFFD}\n\\ud83d\\\u{FFFD}"]),
+            (r#"{"errors":[{"message":"\u00e9\ud83d\ude00"}]}"#, &["\u{e9}\u{1F600}"]),
+            (r#"{"errors":[{"message":"b"},{"message":"\ud83d"#, &["b", ""]),
+            (r#"{"errors":[{"message":"b"},{"message":"\"#, &["b", ""]),
+        ];
+        for (body, messages) in table {
+            let list = ErrorList::parse(body.into());
+            let read: Vec<_> = list.errors.iter().map(|error| error.message.as_str()).collect();
+            assert_eq!(read, messages, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_error_that_cannot_be_read_counts_and_leaves_the_others_their_words() {
+        let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
+        for unreadable in [r#"{"code":1e999,"message":"a"}"#, &format!(r#"{{"message":"a","x":{deep}}}"#)] {
+            let list = ErrorList::parse(format!(r#"{{"errors":[{unreadable},{{"message":"b"}}]}}"#).into());
+            let read: Vec<_> = list.errors.iter().map(|error| error.message.as_str()).collect();
+            assert_eq!((read, list.form), (vec!["", "b"], Form::Json), "{unreadable}");
+        }
     }
 
     #[test]

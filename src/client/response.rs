@@ -7,7 +7,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use tokio::time::timeout;
 
-use super::error_list::{ErrorList, Form};
+use super::error_list::{ErrorList, Form, is_blank};
 use crate::delivery::{Accepted, ResponseBody};
 use crate::error::{Error, Refusal};
 
@@ -44,7 +44,7 @@ pub(super) async fn read(mut response: Response) -> Result<Accepted, Error> {
     let retry_after = header(headers, RETRY_AFTER.as_str()).and_then(|text| retry_after(text, Utc::now()));
     let rate_limit = header(headers, "x-mp-rate-limit-exceeded").and_then(|text| text.parse().ok());
     let (body, _) = read_body(&mut response, |_| true).await;
-    let mut errors = ErrorList::parse(&body).errors;
+    let mut errors = ErrorList::parse(body).errors;
     errors.retain(|error| !error.code.is_empty() || !error.message.is_empty());
     Err(Error::refused(Refusal { status, retry_after, rate_limit, errors }))
 }
@@ -65,12 +65,13 @@ async fn read_accepted(mut response: Response) -> Result<Accepted, Error> {
         .and_then(|text| text.parse().ok())
         .filter(|used: &f64| used.is_finite());
     // Any text that comes with a 202 is accepted. That of another 2xx has to be JSON, which its end alone shows.
-    let is_needed = |start: &[u8]| status != StatusCode::ACCEPTED || ErrorList::may_begin_with(start);
+    let is_needed = |first| status != StatusCode::ACCEPTED || ErrorList::may_begin_with(first);
     let (body, end) = read_body(&mut response, is_needed).await;
-    let list = ErrorList::parse(&body);
+    let list = ErrorList::parse(body);
     let is_json = match list.form {
         Form::Empty | Form::Json => true,
-        Form::CutOff => end != End::Complete,
+        // Any text can begin like a JSON value that is no object: only one that is too long to be read gets the benefit.
+        Form::CutOff => end == End::TooLong || (end == End::Interrupted && list.is_object),
         Form::Markup | Form::Text => false,
     };
     if list.form == Form::Markup || (!is_json && status != StatusCode::ACCEPTED) {
@@ -85,16 +86,21 @@ async fn read_accepted(mut response: Response) -> Result<Accepted, Error> {
     Ok(Accepted::new(status, rate_limit_used).with_body(list.errors, body))
 }
 
-/// The body, or as much of it as comes in time and fits. `is_needed` sees what came so far, and ends the reading early.
-async fn read_body(response: &mut Response, is_needed: impl Fn(&[u8]) -> bool) -> (Vec<u8>, End) {
+/// The body, or as much of it as comes in time and fits. `is_needed` sees the first byte that is not blank, and can end the
+/// reading there.
+async fn read_body(response: &mut Response, is_needed: impl Fn(u8) -> bool) -> (Vec<u8>, End) {
     let mut body = Vec::new();
+    // Looked at once: a body can come in many small chunks.
+    let mut is_begun = false;
     let reading = async {
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) => {
                     let room = MAX_RESPONSE_BYTES - body.len();
                     body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-                    if !is_needed(&body) {
+                    let first = chunk.iter().find(|byte| !is_blank(**byte)).filter(|_| !is_begun);
+                    is_begun |= first.is_some();
+                    if first.is_some_and(|first| !is_needed(*first)) {
                         return End::Complete;
                     }
                     if chunk.len() >= room {

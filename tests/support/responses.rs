@@ -1,7 +1,7 @@
 //! Responses of 2xx, by status, content type and body, and what each of them means for the batches of a request.
 
 use std::io::Write;
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use super::peer::Peer;
 pub enum Body {
     None,
     Whole(String),
+    /// In chunks that come one by one.
+    Chunks(&'static [&'static [u8]]),
     /// The connection ends in the middle of it.
     CutOff(&'static str),
     /// Nothing more comes, and the connection stays open.
@@ -62,6 +64,7 @@ impl Row {
                 Body::Whole(text) => (text.clone(), text.len()),
                 Body::CutOff(text) | Body::Stalled(text) => ((*text).to_owned(), text.len() + 50),
                 Body::Long(text) => ((*text).to_owned(), 100_000_000),
+                Body::Chunks(chunks) => return write_chunks(stream, status, &content_type, chunks),
             };
             let head = format!("HTTP/1.1 {status}\r\n{content_type}content-length: {length}\r\n\r\n{start}");
             let _ = stream.write_all(head.as_bytes());
@@ -69,9 +72,20 @@ impl Row {
                 Body::CutOff(_) => _ = stream.shutdown(Shutdown::Both),
                 Body::Stalled(_) => std::thread::sleep(Duration::from_secs(10)),
                 Body::Long(_) => while stream.write_all(&[b'x'; 50_000]).is_ok() {},
-                Body::None | Body::Whole(_) => {}
+                Body::None | Body::Whole(_) | Body::Chunks(_) => {}
             }
         })
+    }
+}
+
+fn write_chunks(stream: &mut TcpStream, status: &str, content_type: &str, chunks: &[&[u8]]) {
+    let head = format!("HTTP/1.1 {status}\r\n{content_type}transfer-encoding: chunked\r\n\r\n");
+    let _ = stream.write_all(head.as_bytes());
+    for chunk in chunks.iter().chain([&&b""[..]]) {
+        // Long enough for the client to see each one alone.
+        std::thread::sleep(Duration::from_millis(20));
+        let framed = [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat();
+        let _ = stream.write_all(&framed);
     }
 }
 
@@ -240,6 +254,42 @@ pub fn table() -> Vec<Row> {
             ALL,
             false,
         ),
+        row(
+            "position of something else",
+            "202 Accepted",
+            JSON,
+            errors(&["The product at position 3 lacks an id."]),
+            1,
+            ALL,
+            false,
+        ),
+        row(
+            "half a surrogate pair in a name",
+            "202 Accepted",
+            JSON,
+            whole(r#"{"\ud83d":1,"errors":[{"message":"Path '[1].mpid'"}]}"#),
+            ALWAYS,
+            Result::Rejected(&[1]),
+            false,
+        ),
+        row(
+            "half a surrogate pair in the words",
+            "202 Accepted",
+            JSON,
+            whole(r#"{"errors":[{"message":"\"x\ud83d\" is bad. Path '[1].mpid'"},{"message":"Path '[2].mpid'"}]}"#),
+            ALWAYS,
+            Result::Rejected(&[1, 2]),
+            false,
+        ),
+        row(
+            "in chunks, behind a byte order mark",
+            "202 Accepted",
+            JSON,
+            Body::Chunks(&[b"\xEF", b"\xBB\xBF", b" \n", b"{", b"\"errors\":", b"[{\"message\":\"Path '[1]'\"}]}"]),
+            ALWAYS,
+            Result::Rejected(&[1]),
+            false,
+        ),
         row("position out of range", "202 Accepted", JSON, errors(&["line 1, position 100000."]), 1, ALL, false),
         row("errors of another form", "202 Accepted", JSON, whole(r#"{"errors":"Path '[1]'"}"#), 1, ALL, false),
         row(
@@ -255,6 +305,16 @@ pub fn table() -> Vec<Row> {
         unread(1, row("cut off before the list", "202 Accepted", JSON, Body::CutOff("{\"err"), ALWAYS, ALL, true)),
         row("cut off after the list", "202 Accepted", JSON, Body::CutOff(r#"{"errors":[],"a"#), ALWAYS, ALL, true),
         row("cut off before the first byte", "202 Accepted", JSON, Body::CutOff(""), ALWAYS, ALL, true),
+        row(
+            "200 and text that is cut off where it could be JSON",
+            "200 OK",
+            TEXT,
+            Body::CutOff("n"),
+            ALWAYS,
+            Result::Stopped("200 text/plain"),
+            false,
+        ),
+        row("200, cut off before the list, once", "200 OK", JSON, Body::CutOff("{\"err"), 1, ALL, true),
         row("never ending, empty", "202 Accepted", JSON, Body::Stalled(""), ALWAYS, ALL, true),
         row("never ending text", "202 Accepted", TEXT, Body::Stalled("thank"), ALWAYS, ALL, true),
         row("never ending object, once", "202 Accepted", JSON, Body::Stalled("{"), 1, ALL, true),
