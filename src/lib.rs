@@ -7,6 +7,7 @@ pub mod mock;
 
 mod client;
 mod delivery;
+pub mod diagnostics;
 mod error;
 mod generated;
 pub mod limits;

@@ -3,7 +3,8 @@
 mod support;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use mparticle::limits::{Finding, MAX_BATCH_BYTES, Rule};
+use mparticle::diagnostics::{Finding, Rule};
+use mparticle::limits::MAX_BATCH_BYTES;
 use mparticle::types::PushMessageType;
 use mparticle::{
     Batch, Breadcrumb, Consent, CrashReport, CustomEvent, CustomEventType, DeviceInfo, Environment, Event, FirstRun,

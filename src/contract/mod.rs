@@ -37,7 +37,7 @@ use std::sync::LazyLock;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::limits::{self, Rule};
+use crate::diagnostics::{Finding, Rule, rules};
 use explain::Explained;
 
 /// `openapi/events.yaml` as JSON, the whole of it, as it was when the crate was built.
@@ -265,9 +265,9 @@ impl Contract {
         }
         if batch.is_object() {
             let now = historical.unwrap_or_else(Utc::now);
-            violations.extend(at, Some(batch), limits::findings(batch, now).into_iter().map(Violation::from));
+            violations.extend(at, Some(batch), rules::findings(batch, now).into_iter().map(Violation::from));
             if historical.is_some() {
-                violations.extend(at, Some(batch), limits::historical(batch, now).into_iter().map(Violation::from));
+                violations.extend(at, Some(batch), rules::historical(batch, now).into_iter().map(Violation::from));
             }
         }
     }
@@ -283,8 +283,8 @@ fn tolerate_schema_version(violations: &mut [Violation]) {
     }
 }
 
-impl From<limits::Finding> for Violation {
-    fn from(finding: limits::Finding) -> Self {
+impl From<Finding> for Violation {
+    fn from(finding: Finding) -> Self {
         Self {
             severity: Severity::Warning,
             problem: Problem::Rule(finding.rule),

@@ -23,7 +23,7 @@ pub(super) static STRICT: LazyLock<Value> = LazyLock::new(|| strict(PUBLISHED.cl
 const COMMERCE_KINDS: [&str; 3] = ["product_action", "promotion_action", "product_impressions"];
 
 /// The words of the document for a limit. A body that breaks one is taken by the service, so a validator does not hold it:
-/// `crate::limits` tells what the service does then.
+/// `crate::diagnostics` reports what the service does then.
 const LIMITS: [&str; 3] = ["maxLength", "maxItems", "maxProperties"];
 
 /// A word of our own: see `explain::NotRounded`.

@@ -22,7 +22,7 @@ use super::received::{Received, into_batches};
 use super::reply::{self, Answer, Auth, Endpoint};
 use super::store::Store;
 use crate::contract::{Severity, Violation};
-use crate::limits;
+use crate::diagnostics::rules;
 
 /// What a mock is set to.
 pub(super) struct Settings {
@@ -166,7 +166,7 @@ impl Engine {
         let batches = into_batches(body);
         if endpoint == Endpoint::Historical {
             let is_ignored = |index: &usize, batch| {
-                !received.refused.contains(index) && !limits::historical(batch, received.time).is_empty()
+                !received.refused.contains(index) && !rules::historical(batch, received.time).is_empty()
             };
             let ignored = batches.iter().enumerate().filter(|(index, batch)| is_ignored(index, batch));
             received.ignored = ignored.map(|(index, _)| index).collect();

@@ -122,7 +122,7 @@ impl UserKey {
 #[cfg(test)]
 mod tests {
     use crate::Environment;
-    use crate::limits::walk::{DEVICE_IDENTITIES, has_identity};
+    use crate::diagnostics::rules::{DEVICE_IDENTITIES, has_identity};
     use crate::seal::SealedBatch;
 
     use super::*;

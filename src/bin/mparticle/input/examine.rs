@@ -6,7 +6,8 @@ use std::ops::Range;
 use chrono::{DateTime, Utc};
 use mparticle::Environment;
 use mparticle::contract::{self, EventPlace, Problem, Remedy, Severity, Violation};
-use mparticle::limits::{MAX_BATCH_BYTES, Rule};
+use mparticle::diagnostics::Rule;
+use mparticle::limits::MAX_BATCH_BYTES;
 use serde_json::Value;
 
 use super::frames::{Frame, MAX_TEXT_BYTES};
