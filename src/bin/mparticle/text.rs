@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use indicatif::HumanDuration;
@@ -9,6 +10,18 @@ use indicatif::HumanDuration;
 /// What was read or sent is not to steer the terminal.
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// Returns text from a file as it is shown to a person: printable, and at most its first 200 characters.
+pub fn shown(text: &str) -> String {
+    const MOST: usize = 200;
+    let ellipsis = if text.chars().nth(MOST).is_some() { "…" } else { "" };
+    printable(&text.chars().take(MOST).collect::<String>()) + ellipsis
+}
+
+/// Returns a path as it was named.
+pub fn path_of(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 /// A line of words for a person. Nobody may read them any more, and what is done goes on all the same.

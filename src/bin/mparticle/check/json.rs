@@ -6,10 +6,10 @@ use std::path::Path;
 use mparticle::contract::{EventPlace, Severity};
 use serde::Serialize;
 
-use super::path_of;
 use super::report::Report;
 use super::summary::Summary;
 use crate::input::{Examined, Fault, Place};
+use crate::text::path_of;
 
 pub struct Json {
     stdout: BufWriter<Stdout>,

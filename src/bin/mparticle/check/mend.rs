@@ -7,8 +7,8 @@ use std::ops::Range;
 use mparticle::contract::Remedy;
 use serde_json::Value;
 
-use super::shown;
 use crate::input::{Examiner, Lines, Place, locate};
+use crate::text::shown;
 
 /// Mending can bring more to light: a field that now has its right name may hold a number where text is expected. And only
 /// the first thousand faults of a text are listed. So it is looked at again, but not without end.

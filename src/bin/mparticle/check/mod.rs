@@ -23,7 +23,7 @@ use mparticle::Environment;
 use crate::connect;
 use crate::exit::{self, Exit, Failure};
 use crate::input::{self, Examined, Examiner, Frame, Place};
-use crate::text::{printable, tell};
+use crate::text::{path_of, printable, tell};
 use output::Output;
 use report::Report;
 use summary::Summary;
@@ -119,7 +119,7 @@ pub fn run(arguments: &Arguments) -> exit::Result {
     let historical = arguments.historical.then(Utc::now);
     let check = Check {
         examiner: Examiner { historical, environment: arguments.environment },
-        report: report::new(format, arguments.quiet || on_stdout),
+        report: self::report(format, arguments.quiet || on_stdout),
         summary: Summary { fixing: output.is_some(), ..Summary::default() },
         most,
         mute: arguments.quiet,
@@ -235,11 +235,20 @@ impl Check {
         match result {
             Ok(()) => Flow::Continue(()),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe && self.output.is_some() => {
-                self.report = report::new(Format::Text, true);
+                self.report = report(Format::Text, true);
                 Flow::Continue(())
             }
             Err(error) => Flow::Break(Failure::output(&error)),
         }
+    }
+}
+
+/// Creates the report of a form of output.
+fn report(format: Format, quiet: bool) -> Box<dyn Report> {
+    match format {
+        Format::Text => Box::new(text::Text::new(quiet)),
+        Format::Json => Box::new(json::Json::new(quiet)),
+        Format::Sarif => Box::new(sarif::Sarif::new(quiet)),
     }
 }
 
@@ -248,16 +257,4 @@ fn or_end<T>(result: exit::Result<T>) -> Flow<T> {
         Ok(value) => Flow::Continue(value),
         Err(failure) => Flow::Break(Err(failure)),
     }
-}
-
-/// Text from a file as it is told to a person: what steers terminals is replaced, and of much only the beginning is shown.
-fn shown(text: &str) -> String {
-    const MOST: usize = 200;
-    let ellipsis = if text.chars().nth(MOST).is_some() { "…" } else { "" };
-    printable(&text.chars().take(MOST).collect::<String>()) + ellipsis
-}
-
-/// As the file was named.
-fn path_of(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
 }

@@ -1,10 +1,9 @@
-//! What a form of output has to be able to say.
+//! The interface of a form of output.
 
 use std::io;
 use std::path::Path;
 
 use super::summary::Summary;
-use super::{Format, json, sarif, text};
 use crate::input::{Examined, Fault, Place};
 
 /// Writes faults to stdout as they come, and keeps none of them.
@@ -15,12 +14,4 @@ pub trait Report {
     fn unread(&mut self, path: &Path, place: Option<Place>, words: &str) -> io::Result<()>;
 
     fn end(&mut self, summary: &Summary) -> io::Result<()>;
-}
-
-pub fn new(format: Format, quiet: bool) -> Box<dyn Report> {
-    match format {
-        Format::Text => Box::new(text::Text::new(quiet)),
-        Format::Json => Box::new(json::Json::new(quiet)),
-        Format::Sarif => Box::new(sarif::Sarif::new(quiet)),
-    }
 }

@@ -9,9 +9,8 @@ use mparticle::contract::Severity;
 use super::excerpt::{Excerpt, excerpt};
 use super::report::Report;
 use super::summary::Summary;
-use super::{path_of, shown};
 use crate::input::{Examined, Fault, Place};
-use crate::text::{printable, tell};
+use crate::text::{path_of, printable, shown, tell};
 
 pub struct Text {
     stdout: BufWriter<Stdout>,

@@ -3,18 +3,11 @@
 use std::io;
 
 use super::csv::CsvBatches;
-use super::examine::{Examined, Examiner};
+use super::examine::Examiner;
 use super::frames::{Frame, Frames};
 use super::place::Place;
+use super::reading::Reading;
 use super::source::Source;
-
-/// A batch of a file, or what stands where one should be.
-pub struct Reading {
-    pub examined: Examined,
-    pub events: u64,
-    /// From where to read on after it. `None` if only a later one tells: reading on in between would give other batches.
-    pub next: Option<Place>,
-}
 
 /// The batches of a file, in its order.
 pub struct Batches {

@@ -8,6 +8,7 @@ mod examine;
 mod frames;
 mod parse;
 mod place;
+mod reading;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -15,11 +16,12 @@ mod tests;
 use std::io;
 use std::path::Path;
 
-pub use batches::{Batches, Reading};
+pub use batches::Batches;
 pub use csv::MapFile;
 pub use examine::{Examined, Examiner, Fault};
 pub use frames::{Frame, Frames};
 pub use place::{Lines, Place, locate};
+pub use reading::Reading;
 pub use source::Source;
 
 /// Whether `-` is given instead of a file: stdin, or stdout where something is written.

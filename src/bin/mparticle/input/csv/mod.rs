@@ -19,10 +19,10 @@ use std::path::Path;
 use mparticle::Environment;
 use uuid::Uuid;
 
-use super::batches::Reading;
 use super::examine::{Examined, Examiner, Fault};
 use super::frames::Frame;
 use super::place::{Lines, Place};
+use super::reading::Reading;
 use crate::exit::{self, Failure};
 use crate::text::printable;
 use make::{batch_with, make};
