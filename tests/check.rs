@@ -3,7 +3,7 @@
 mod support;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use mparticle::diagnostics::{Finding, Rule};
+use mparticle::diagnostics::{Code, Diagnostic, Severity};
 use mparticle::limits::MAX_BATCH_BYTES;
 use mparticle::types::PushMessageType;
 use mparticle::{
@@ -16,12 +16,12 @@ fn event(name: &str) -> CustomEvent {
     CustomEvent::new(name, CustomEventType::Other)
 }
 
-fn said(findings: &[Finding]) -> Vec<(&str, Rule, Option<usize>, Option<usize>)> {
-    findings.iter().map(|f| (f.pointer.as_str(), f.rule, f.actual, f.limit)).collect()
+fn said(found: &[Diagnostic]) -> Vec<(&str, Code, Option<&str>, Option<&str>)> {
+    found.iter().map(|d| (d.pointer.as_str(), d.code, d.actual.as_deref(), d.expected.as_deref())).collect()
 }
 
-/// A batch at a limit, one over it, and what is said of that: the pointer, the rule and its limit.
-type Case = (Batch, Batch, String, Rule, usize);
+/// A batch at a limit, one over it, and what is said of that: the pointer, the code and the limit.
+type Case = (Batch, Batch, String, Code, usize);
 
 #[test]
 fn each_limit_is_named_one_over_it() {
@@ -37,66 +37,70 @@ fn each_limit_is_named_one_over_it() {
             on(event(&text(256)).into()),
             on(event(&text(257)).into()),
             "/events/1/data/event_name".into(),
-            Rule::EventName,
+            Code::EventName,
             256,
         ),
-        (on(many(100).into()), on(many(101).into()), "/events/1/data/custom_attributes".into(), Rule::Attributes, 100),
-        (users(100), users(101), "/user_attributes".into(), Rule::Attributes, 100),
+        (on(many(100).into()), on(many(101).into()), "/events/1/data/custom_attributes".into(), Code::Attributes, 100),
+        (users(100), users(101), "/user_attributes".into(), Code::Attributes, 100),
         (
             on(event("e").attribute(text(256), 1).into()),
             on(event("e").attribute(text(257), 1).into()),
             format!("/events/1/data/custom_attributes/{}", text(257)),
-            Rule::AttributeName,
+            Code::AttributeName,
             256,
         ),
         (
             batch().user_attribute("a/b~", text(4096)),
             batch().user_attribute("a/b~", text(4097)),
             "/user_attributes/a~1b~0".into(),
-            Rule::AttributeValue,
+            Code::AttributeValue,
             4096,
         ),
         (
             batch().user_attribute("l", list(1000, 1)),
             batch().user_attribute("l", list(1001, 1)),
             "/user_attributes/l".into(),
-            Rule::ListEntries,
+            Code::ListEntries,
             1000,
         ),
         (
             batch().user_attribute("l", list(1, 512)),
             batch().user_attribute("l", list(1, 513)),
             "/user_attributes/l/0".into(),
-            Rule::ListEntry,
+            Code::ListEntry,
             512,
         ),
         (
             on(UserAttributeChange::new(text(256)).into()),
             on(UserAttributeChange::new(text(257)).into()),
             "/events/1/data/user_attribute_name".into(),
-            Rule::AttributeName,
+            Code::AttributeName,
             256,
         ),
         (
             on(CrashReport::new("s", "m").breadcrumb(Breadcrumb::new("l").attribute("a", text(4096))).into()),
             on(CrashReport::new("s", "m").breadcrumb(Breadcrumb::new("l").attribute("a", text(4097))).into()),
             "/events/1/data/breadcrumbs/0/data/custom_attributes/a".into(),
-            Rule::AttributeValue,
+            Code::AttributeValue,
             4096,
         ),
         (
             on(push(100).into()),
             on(push(101).into()),
             "/events/1/data/action_identifier".into(),
-            Rule::ActionIdentifier,
+            Code::ActionIdentifier,
             100,
         ),
-        (batch_of(MAX_BATCH_BYTES), batch_of(MAX_BATCH_BYTES + 1), String::new(), Rule::BatchBytes, MAX_BATCH_BYTES),
+        (batch_of(MAX_BATCH_BYTES), batch_of(MAX_BATCH_BYTES + 1), String::new(), Code::BatchBytes, MAX_BATCH_BYTES),
     ];
-    for (within, over, pointer, rule, limit) in table {
-        assert_eq!(within.check(), [], "{rule:?} at its limit");
-        assert_eq!(said(&over.check()), [(pointer.as_str(), rule, Some(limit + 1), Some(limit))]);
-        assert!(!over.check()[0].to_string().is_empty() && !rule.consequence().is_empty());
+    for (within, over, pointer, code, limit) in table {
+        assert_eq!(within.check(), [], "{code:?} at its limit");
+        let (actual, expected) = ((limit + 1).to_string(), format!("at most {limit}"));
+        let found = over.check();
+        assert_eq!(said(&found), [(pointer.as_str(), code, Some(actual.as_str()), Some(expected.as_str()))]);
+        let (message, words) = (&found[0].message, [format!("{actual} "), format!(", {expected}; ")]);
+        assert!(words.iter().all(|words| message.contains(words)), "{message}");
+        assert_eq!(found[0].severity, Severity::Warning);
     }
 }
 
@@ -107,12 +111,12 @@ fn times_that_look_like_seconds_are_named_wherever_they_stand() {
         .gdpr_consent("p", Consent::granted(seconds))
         .event(ScreenView::new("s").at(seconds))
         .event(event("e").attribute("timestamp_unixtime_ms", 1_523_039_002));
-    let rule = Rule::LooksLikeSeconds;
+    let code = Code::LooksLikeSeconds;
     assert_eq!(
         said(&batch.check()),
         [
-            ("/consent_state/gdpr/p/timestamp_unixtime_ms", rule, None, None),
-            ("/events/1/data/timestamp_unixtime_ms", rule, None, None),
+            ("/consent_state/gdpr/p/timestamp_unixtime_ms", code, None, None),
+            ("/events/1/data/timestamp_unixtime_ms", code, None, None),
         ]
     );
     let right = support::batch().event(FirstRun::new().at(Utc::now()));
@@ -124,43 +128,43 @@ fn times_that_no_clock_of_today_gives_are_named() {
     let now = DateTime::from_timestamp_millis(1_767_225_600_000).expect("a time");
     let at = |time: i64| {
         let time = DateTime::from_timestamp_millis(time).expect("a time");
-        let findings = batch().event(ScreenView::new("s").at(time)).check_historical(now);
-        let historical = [Rule::HistoricalTooYoung, Rule::HistoricalWithoutTime];
-        findings.iter().map(|finding| finding.rule).filter(|rule| !historical.contains(rule)).collect::<Vec<_>>()
+        let found = batch().event(ScreenView::new("s").at(time)).check_historical(now);
+        let historical = [Code::HistoricalTooYoung, Code::HistoricalWithoutTime];
+        found.iter().map(|diagnostic| diagnostic.code).filter(|code| !historical.contains(code)).collect::<Vec<_>>()
     };
     let day = 24 * 60 * 60 * 1000;
     let (ahead, now) = (now.timestamp_millis() + day, now.timestamp_millis());
     let table = [
         (0, None),
         (99_999_999, None),
-        (100_000_000, Some(Rule::LooksLikeSeconds)),
-        (99_999_999_999, Some(Rule::LooksLikeSeconds)),
+        (100_000_000, Some(Code::LooksLikeSeconds)),
+        (99_999_999_999, Some(Code::LooksLikeSeconds)),
         (100_000_000_000, None),
         (now, None),
         (ahead, None),
-        (ahead + 1, Some(Rule::InTheFuture)),
-        (99_999_999_999_999, Some(Rule::InTheFuture)),
-        (100_000_000_000_000, Some(Rule::LooksLikeMicroseconds)),
-        (now * 1000, Some(Rule::LooksLikeMicroseconds)),
+        (ahead + 1, Some(Code::InTheFuture)),
+        (99_999_999_999_999, Some(Code::InTheFuture)),
+        (100_000_000_000_000, Some(Code::LooksLikeMicroseconds)),
+        (now * 1000, Some(Code::LooksLikeMicroseconds)),
     ];
     for (time, expected) in table {
         assert_eq!(at(time), expected.into_iter().collect::<Vec<_>>(), "{time}");
     }
     let tomorrow = Utc::now() + TimeDelta::hours(30);
     let found = batch().event(ScreenView::new("s").at(tomorrow)).check();
-    assert_eq!(said(&found), [("/events/1/data/timestamp_unixtime_ms", Rule::InTheFuture, None, None)]);
+    assert_eq!(said(&found), [("/events/1/data/timestamp_unixtime_ms", Code::InTheFuture, None, None)]);
 }
 
 #[test]
 fn an_identity_of_a_user_or_a_device_is_needed() {
     let bare = Batch::new(Environment::Production);
-    assert_eq!(said(&bare.check()), [("", Rule::NoIdentity, None, None)]);
+    assert_eq!(said(&bare.check()), [("", Code::NoIdentity, None, None)]);
     assert_eq!(
         bare.check()[0].to_string(),
-        "/: no identity of a user or a device; the service accepts it and cannot make use of it"
+        "(batch): no identity of a user or a device; the service accepts it and cannot make use of it"
     );
     let unnamed = bare.clone().device_info(DeviceInfo::default().os_version("18"));
-    assert_eq!(unnamed.check()[0].rule, Rule::NoIdentity);
+    assert_eq!(unnamed.check()[0].code, Code::NoIdentity);
     for named in [
         bare.clone().other_id_10("x"),
         bare.clone().mpid(0),
@@ -181,10 +185,10 @@ fn a_historical_batch_that_would_be_ignored_says_why() {
     assert_eq!(aged(24 * 40).check_historical(now), []);
     let at = "/events/0/data/timestamp_unixtime_ms";
     let young = batch_with(now - TimeDelta::hours(72) + TimeDelta::milliseconds(1));
-    assert_eq!(said(&young.check_historical(now)), [(at, Rule::HistoricalTooYoung, None, None)]);
-    assert_eq!(said(&batch().check_historical(now)), [(at, Rule::HistoricalWithoutTime, None, None)]);
+    assert_eq!(said(&young.check_historical(now)), [(at, Code::HistoricalTooYoung, None, None)]);
+    assert_eq!(said(&batch().check_historical(now)), [(at, Code::HistoricalWithoutTime, None, None)]);
     let empty = Batch::new(Environment::Production).customer_id("1");
-    assert_eq!(said(&empty.check_historical(now)), [("/events", Rule::HistoricalWithoutEvents, None, None)]);
+    assert_eq!(said(&empty.check_historical(now)), [("/events", Code::HistoricalWithoutEvents, None, None)]);
 }
 
 fn batch_with(time: DateTime<Utc>) -> Batch {
@@ -194,5 +198,8 @@ fn batch_with(time: DateTime<Utc>) -> Batch {
 #[test]
 fn a_batch_without_a_json_form_is_still_looked_at() {
     let batch = batch().user_attribute("nan", f64::NAN).event(event(&"x".repeat(257)));
-    assert_eq!(said(&batch.check()), [("/events/1/data/event_name", Rule::EventName, Some(257), Some(256))]);
+    assert_eq!(
+        said(&batch.check()),
+        [("/events/1/data/event_name", Code::EventName, Some("257"), Some("at most 256"))]
+    );
 }

@@ -5,7 +5,8 @@
 
 mod support;
 
-use mparticle::contract::{self, Component, Problem};
+use mparticle::contract::{self, Component};
+use mparticle::diagnostics::Code;
 use mparticle::types::Batch;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -55,7 +56,7 @@ fn ten_thousand_batches_go_there_and_back() {
 
         // The document says only in words that a commerce event is about one thing, so what is drawn from it may not be.
         let mut violations = support::errors(contract::check_batch(&written));
-        violations.retain(|violation| violation.problem != Problem::Kind);
+        violations.retain(|violation| violation.code != Code::CommerceKind);
         prop_assert_eq!(violations, []);
         prop_assert_eq!(published.check(&written), []);
         prop_assert_eq!(&serde_json::from_str::<Batch>(&text).expect("a batch"), &typed);

@@ -4,7 +4,8 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use mparticle::contract::{self, Severity};
+use mparticle::contract;
+use mparticle::diagnostics::{Diagnostic, Severity};
 use serde_json::{Map, Value, json};
 
 fn document() -> Value {
@@ -118,9 +119,9 @@ fn what_is_no_batch_is_told_as_a_whole() {
     let one = |event: Value| with(json!([event]));
     let types = r#""application_state_transition", "breadcrumb", "commerce_event", "crash_report", "custom_event", "first_run", "network_performance", "opt_out", "profile", "push_message", "push_registration", "screen_view", "session_end", "session_start", "uninstall", "user_attribute_change" or "user_identity_change""#;
     let table = [
-        (json!([]), "/: expected an object, found a list".to_owned()),
-        (json!("batch"), r#"/: expected an object, found "batch""#.into()),
-        (json!(null), "/: null counts as absent, expected an object".into()),
+        (json!([]), "(batch): expected an object, found a list".to_owned()),
+        (json!("batch"), r#"(batch): expected an object, found "batch""#.into()),
+        (json!(null), "(batch): null counts as absent, expected an object".into()),
         (with(json!({})), "/events: expected a list, found an object".into()),
         (one(json!(5)), "/events/0: expected an object, found 5 (event 0)".into()),
         (
@@ -216,7 +217,7 @@ fn null_at_a_declared_property_means_absent() {
     );
 }
 
-/// A remedy is named only where nothing has to be guessed.
+/// A fix is named only where nothing has to be guessed.
 #[test]
 fn what_can_be_mended_says_how() {
     let body = json!({
@@ -235,9 +236,9 @@ fn what_can_be_mended_says_how() {
                 "timestamp_unixtime_ms": 1_523_039_002, "EventNum": 1 } },
         ],
     });
-    let mended = |violation: contract::Violation| {
-        let remedy = violation.remedy?;
-        Some(format!("{} {remedy:?}", violation.pointer))
+    let mended = |violation: Diagnostic| {
+        let fix = violation.fix?;
+        Some(format!("{} {fix:?}", violation.pointer))
     };
     let mut said: Vec<_> = contract::check_batch(&body).into_iter().filter_map(mended).collect();
     said.sort_unstable();
@@ -263,6 +264,46 @@ fn what_can_be_mended_says_how() {
 }
 
 #[test]
+fn the_parts_of_a_message_stand_beside_it() {
+    let body = json!({
+        "environment": "prodution",
+        "ip": 7,
+        "customerid": 1,
+        "user_attributes": { "x".repeat(257): 1 },
+        "events": [
+            { "event_type": "commerce_event", "data": {} },
+            { "event_type": "screen_view", "data": { "screen_name": null } },
+            { "event_type": "opt_out", "data": {} },
+        ],
+    });
+    let mut found = contract::check_batch(&body);
+    found.extend(contract::check_batches(&json!({})));
+    found.sort_by_key(|diagnostic| diagnostic.code.id());
+    let parts = |diagnostic: &Diagnostic| {
+        let Diagnostic { code, expected, actual, suggestion, .. } = diagnostic;
+        format!("{code} {expected:?} {actual:?} {suggestion:?}")
+    };
+    assert_eq!(
+        found.iter().map(parts).collect::<Vec<_>>(),
+        [
+            r#"attribute-name Some("at most 256") Some("257") None"#,
+            r#"commerce-kind Some("exactly one of product_action, promotion_action, product_impressions") Some("none") None"#,
+            r#"missing-field Some("text") None None"#,
+            r#"missing-field Some("true or false") None None"#,
+            "no-identity None None None",
+            r#"type Some("an IPv4 address or an IPv6 address") Some("7") None"#,
+            r#"type Some("a list of batches") Some("an object") None"#,
+            "unknown-field None None None",
+            r#"value Some("\"production\" or \"development\"") Some("\"prodution\"") Some("production")"#,
+        ]
+    );
+    for Diagnostic { message, expected, actual, suggestion, .. } in &found {
+        let parts = [expected, actual, suggestion];
+        assert!(parts.into_iter().flatten().all(|part| message.contains(part.as_str())), "{message}");
+    }
+}
+
+#[test]
 fn what_the_service_does_in_silence_is_a_warning() {
     let long = "é".repeat(257);
     let body = json!({ "environment": "production", "schema_version": 2, "events": [
@@ -275,7 +316,7 @@ fn what_the_service_does_in_silence_is_a_warning() {
         said,
         [
             "/schema_version: set by the service in what it puts out, not part of a batch that is sent",
-            "/: no identity of a user or a device; the service accepts it and cannot make use of it",
+            "(batch): no identity of a user or a device; the service accepts it and cannot make use of it",
             "/events/0/data/event_name: 257 characters in the name of an event, at most 256; the service truncates it (event 0, custom_event)",
             "/events/0/data/timestamp_unixtime_ms: looks like seconds, milliseconds are expected; the service takes it as milliseconds, in the early seventies (event 0, custom_event)",
         ]
@@ -288,8 +329,8 @@ fn a_list_of_batches_names_each_by_its_index() {
     let said = |body: &Value| contract::check_batches(body).iter().map(ToString::to_string).collect::<Vec<_>>();
     assert!(said(&json!([])).is_empty());
     assert!(said(&vec![good.clone(); 100].into()).is_empty());
-    assert_eq!(said(&vec![good.clone(); 101].into()), ["/: expected at most 100 batches, found 101"]);
-    assert_eq!(said(&good), ["/: expected a list of batches, found an object"]);
+    assert_eq!(said(&vec![good.clone(); 101].into()), ["(batch): expected at most 100 batches, found 101"]);
+    assert_eq!(said(&good), ["(batch): expected a list of batches, found an object"]);
     assert_eq!(
         said(&json!([good, { "environment": "production", "mpid": "1" }, 7])),
         ["/1/mpid: expected a whole number of 64 bits, found \"1\"", "/2: expected an object, found 7"]
@@ -327,8 +368,8 @@ fn historical_batches_that_would_be_ignored_are_warned_of() {
 fn a_body_that_is_wrong_in_many_places_is_told_of_in_a_bounded_list() {
     let body = json!({ "environment": "production", "mpid": 1, "events": vec![1; 100_000] });
     let violations = contract::check_batch(&body);
-    assert_eq!(violations.len(), contract::MAX_VIOLATIONS + 1);
-    assert_eq!(violations[1000].to_string(), "/: 99000 more violations are not listed");
+    assert_eq!(violations.len(), contract::MAX_DIAGNOSTICS + 1);
+    assert_eq!(violations[1000].to_string(), "(batch): 99000 more violations are not listed");
 }
 
 /// A place has all the names above it, so a few kilobytes could be wrong in gigabytes.
@@ -338,11 +379,11 @@ fn a_batch_that_would_take_all_memory_to_talk_about_is_not_talked_about() {
         let attributes = json!({ "x".repeat(name): vec![1; entries] });
         json!({ "environment": "production", "mpid": 1, "user_attributes": attributes })
     };
-    let said = |body: &Value| errors_of(body).iter().map(|said| said[..40].to_owned()).collect::<Vec<_>>();
-    assert_eq!(said(&with(60_000, 30_000)), ["/: too much to look at: very many values"]);
-    assert_eq!(said(&with(1, 200_000)), ["/: too much to look at: very many values"]);
+    let said = |body: &Value| errors_of(body).iter().map(|said| said[..46].to_owned()).collect::<Vec<_>>();
+    assert_eq!(said(&with(60_000, 30_000)), ["(batch): too much to look at: very many values"]);
+    assert_eq!(said(&with(1, 200_000)), ["(batch): too much to look at: very many values"]);
     assert_eq!(errors_of(&with(60_000, 200)).len(), 200);
-    assert_eq!(errors_of(&with(5, 50_000)).len(), contract::MAX_VIOLATIONS + 1);
+    assert_eq!(errors_of(&with(5, 50_000)).len(), contract::MAX_DIAGNOSTICS + 1);
     let mixed = contract::check_batches(&json!([with(60_000, 30_000), { "environment": "production" }]));
     assert_eq!(mixed.iter().map(|violation| violation.pointer.as_str()).collect::<Vec<_>>(), ["/0", "/1"]);
 }

@@ -3,8 +3,9 @@
 use jsonschema::{Keyword, ValidationError, Validator, error::ValidationErrorKind as Kind};
 use serde_json::Value;
 
+use super::view;
 use super::words::{expected, fits, found, misspelt, nearest, quoted, takes_text};
-use super::{Problem, Remedy, Severity, Violation, view};
+use crate::diagnostics::{Code, Diagnostic, Fix};
 use crate::pointer::escaped;
 
 /// A schema that refers to nothing, and the validator made of it.
@@ -27,104 +28,97 @@ impl Explained {
         Self { schema, validator }
     }
 
-    /// Everything that is wrong with a value. Most values are right, and for them this costs no more than asking so.
-    pub(super) fn check(&self, value: &Value) -> Vec<Violation> {
-        let mut violations = Vec::new();
+    /// Reports everything that is wrong with a value. Most values are right, and for them this costs no more than asking
+    /// whether they are.
+    pub(super) fn check(&self, value: &Value) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
         if !self.validator.is_valid(value) {
             for error in self.validator.iter_errors(value) {
-                self.explain(&error, &mut violations);
+                self.explain(&error, &mut found);
             }
         }
-        violations
+        found
     }
 
-    /// Several may come of one error, as of one object with several unknown fields.
-    fn explain(&self, error: &ValidationError<'_>, violations: &mut Vec<Violation>) {
+    /// Turns an error into diagnostics: several for one object with several unknown fields.
+    fn explain(&self, error: &ValidationError<'_>, found: &mut Vec<Diagnostic>) {
         let (value, kind) = (error.instance().as_ref(), error.kind());
         let schema = self.part(error);
         let at = error.instance_path().as_str();
-        let mut say = |at: String, problem, message, remedy| {
-            violations.push(Violation { remedy, ..Violation::new(at, problem, message) });
+        let limit = |limit: &u64, unit, length: usize| {
+            Diagnostic::mismatch(Code::Limit, at, format!("at most {limit} {unit}"), length.to_string())
         };
-        match kind {
+        let diagnostic = match kind {
             Kind::AdditionalProperties { unexpected } => {
                 let known = || schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
-                for name in unexpected {
-                    let hint = meant(nearest(name, known()));
-                    let renamed = || misspelt(name, known()).map(|name| Remedy::Rename(name.into()));
-                    let remedy = if value[name].is_null() { Some(Remedy::Remove) } else { renamed() };
-                    say(format!("{at}/{}", escaped(name)), Problem::Unknown, format!("unknown field{hint}"), remedy);
-                }
+                found.extend(unexpected.iter().map(|name| {
+                    let renamed = || misspelt(name, known()).map(|name| Fix::Rename(name.into()));
+                    let fix = if value[name].is_null() { Some(Fix::Remove) } else { renamed() };
+                    let unknown =
+                        Diagnostic::new(Code::UnknownField, format!("{at}/{}", escaped(name)), "unknown field");
+                    Diagnostic { fix, ..suggest(unknown, nearest(name, known())) }
+                }));
+                return;
             }
             Kind::Required { property } => {
                 let name = property.as_str().unwrap_or_default();
-                let expected = expected(&schema["properties"][name]);
-                say(at.into(), Problem::Missing, format!("{} is missing, expected {expected}", quoted(name)), None);
+                missing(at, &format!("{} is missing", quoted(name)), &schema["properties"][name])
             }
             // A value of the wrong type is not one of the allowed ones either, and once is enough.
-            Kind::Enum { .. } if !value.is_string() && schema.get("type").is_some() => {}
+            Kind::Enum { .. } if !value.is_string() && schema.get("type").is_some() => return,
             Kind::Type { .. } if value.is_null() => {
-                let expected = expected(schema);
-                let remedy = is_entry(error).then_some(Remedy::Remove);
-                say(at.into(), Problem::Missing, format!("null counts as absent, expected {expected}"), remedy);
+                let fix = is_entry(error).then_some(Fix::Remove);
+                Diagnostic { fix, ..missing(at, "null counts as absent", schema) }
             }
             Kind::Enum { .. } if value.is_string() => {
                 let known = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str);
-                let hint = meant(nearest(value.as_str().unwrap_or_default(), known));
-                say(at.into(), Problem::Value, format!("{}{hint}", instead(schema, value)), None);
+                let nearest = nearest(value.as_str().unwrap_or_default(), known);
+                suggest(instead(Code::Value, at, schema, value), nearest)
             }
             Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
-                self.explain_branches(error, schema, context, violations);
+                return self.explain_branches(error, schema, context, found);
             }
             Kind::OneOfMultipleValid { .. } => {
                 let kinds = kinds(schema);
                 let present = kinds.iter().filter(|kind| !value[**kind].is_null()).copied();
-                let present = present.collect::<Vec<_>>().join(" and ");
-                let message = format!("expected exactly one of {}, found {present}", kinds.join(", "));
-                say(at.into(), Problem::Kind, message, None);
+                one_kind(at, &kinds, &present.collect::<Vec<_>>().join(" and "))
             }
-            Kind::MaxLength { limit } => {
-                let length = value.as_str().map_or(0, |text| text.chars().count());
-                say(at.into(), Problem::Limit, format!("expected at most {limit} characters, found {length}"), None);
+            Kind::MaxLength { limit: most } => {
+                limit(most, "characters", value.as_str().map_or(0, |text| text.chars().count()))
             }
-            Kind::MaxItems { limit } => {
-                let length = value.as_array().map_or(0, Vec::len);
-                say(at.into(), Problem::Limit, format!("expected at most {limit} entries, found {length}"), None);
+            Kind::MaxItems { limit: most } => limit(most, "entries", value.as_array().map_or(0, Vec::len)),
+            Kind::MaxProperties { limit: most } => {
+                limit(most, "names", value.as_object().map_or(0, serde_json::Map::len))
             }
-            Kind::MaxProperties { limit } => {
-                let length = value.as_object().map_or(0, serde_json::Map::len);
-                say(at.into(), Problem::Limit, format!("expected at most {limit} names, found {length}"), None);
-            }
-            Kind::Type { .. } => say(at.into(), Problem::Type, instead(schema, value), quote(schema, value)),
-            _ => say(at.into(), Problem::Value, instead(schema, value), None),
-        }
+            Kind::Type { .. } => Diagnostic { fix: quote(schema, value), ..instead(Code::Type, at, schema, value) },
+            _ => instead(Code::Value, at, schema, value),
+        };
+        found.push(diagnostic);
     }
 
-    /// None of several branches fits. One of them is for values of this type, and knows better what is wrong.
+    /// Explains that none of several branches fits. One of them is for values of this type, and knows better what is wrong.
     fn explain_branches(
         &self,
         error: &ValidationError<'_>,
         schema: &Value,
         context: &[Vec<ValidationError<'static>>],
-        violations: &mut Vec<Violation>,
+        found: &mut Vec<Diagnostic>,
     ) {
         let (value, at) = (error.instance().as_ref(), error.instance_path().as_str());
         let kinds = kinds(schema);
         if !kinds.is_empty() {
-            let message = format!("expected exactly one of {}, found none", kinds.join(", "));
-            violations.push(Violation::new(at.into(), Problem::Kind, message));
+            found.push(one_kind(at, &kinds, "none"));
             return;
         }
         let branches = schema["anyOf"].as_array().or(schema["oneOf"].as_array()).into_iter().flatten();
         let mut fitting = branches.zip(context).filter(|(branch, _)| fits(branch, value));
         match (fitting.next(), fitting.next()) {
-            (Some((_, errors)), None) => errors.iter().for_each(|error| self.explain(error, violations)),
-            (Some(_), Some(_)) => violations.push(Violation::new(at.into(), Problem::Value, instead(schema, value))),
+            (Some((_, errors)), None) => errors.iter().for_each(|error| self.explain(error, found)),
+            (Some(_), Some(_)) => found.push(instead(Code::Value, at, schema, value)),
             (None, _) => {
-                let removed = (value.is_null() && is_entry(error)).then_some(Remedy::Remove);
-                let remedy = removed.or_else(|| quote(schema, value));
-                violations
-                    .push(Violation { remedy, ..Violation::new(at.into(), Problem::Type, instead(schema, value)) });
+                let removed = (value.is_null() && is_entry(error)).then_some(Fix::Remove);
+                let fix = removed.or_else(|| quote(schema, value));
+                found.push(Diagnostic { fix, ..instead(Code::Type, at, schema, value) });
             }
         }
     }
@@ -152,30 +146,38 @@ impl<'i> Keyword<'i> for NotRounded {
     }
 }
 
-impl Violation {
-    /// Something that breaks the document.
-    pub(crate) fn new(pointer: String, problem: Problem, message: String) -> Self {
-        Self { severity: Severity::Error, problem, pointer, message, event: None, remedy: None }
-    }
+fn instead(code: Code, at: &str, schema: &Value, value: &Value) -> Diagnostic {
+    Diagnostic::mismatch(code, at, expected(schema), found(value))
 }
 
-fn instead(schema: &Value, value: &Value) -> String {
-    format!("expected {}, found {}", expected(schema), found(value))
+fn missing(at: &str, reason: &str, schema: &Value) -> Diagnostic {
+    let expected = expected(schema);
+    let message = format!("{reason}, expected {expected}");
+    Diagnostic { expected: Some(expected), ..Diagnostic::new(Code::MissingField, at, message) }
+}
+
+fn one_kind(at: &str, kinds: &[&str], present: &str) -> Diagnostic {
+    Diagnostic::mismatch(Code::CommerceKind, at, format!("exactly one of {}", kinds.join(", ")), present)
+}
+
+/// Adds the name that may have been meant.
+fn suggest(mut diagnostic: Diagnostic, name: Option<&str>) -> Diagnostic {
+    if let Some(name) = name {
+        diagnostic.message += &format!(", did you mean {}?", quoted(name));
+        diagnostic.suggestion = Some(name.into());
+    }
+    diagnostic
 }
 
 /// A number, true or false can stand in quotes where any text is taken.
-fn quote(schema: &Value, value: &Value) -> Option<Remedy> {
-    ((value.is_number() || value.is_boolean()) && takes_text(schema)).then_some(Remedy::Quote)
+fn quote(schema: &Value, value: &Value) -> Option<Fix> {
+    ((value.is_number() || value.is_boolean()) && takes_text(schema)).then_some(Fix::Quote)
 }
 
 /// Whether the value is an entry of a list or of a map: something that may as well not be there.
 fn is_entry(error: &ValidationError<'_>) -> bool {
     let place = error.schema_path().as_str();
     place.rsplit('/').nth(1).is_some_and(|part| ["items", "additionalProperties"].contains(&part))
-}
-
-fn meant(name: Option<&str>) -> String {
-    name.map(|name| format!(", did you mean {}?", quoted(name))).unwrap_or_default()
 }
 
 /// The properties of which exactly one is asked for, if a schema does so.

@@ -1,54 +1,127 @@
-//! The rules over plain JSON, from whomever it comes: this file knows no type of this crate.
+//! The rules over plain JSON, whoever wrote it: this file uses no generated type.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use super::finding::{Finding, Rule};
+use super::code::Code;
+use super::diagnostic::{Diagnostic, Fix};
 use crate::limits::{
     MAX_ACTION_IDENTIFIER_CHARACTERS, MAX_ATTRIBUTE_NAME_CHARACTERS, MAX_ATTRIBUTE_VALUE_CHARACTERS, MAX_ATTRIBUTES,
-    MAX_EVENT_NAME_CHARACTERS, MAX_HOURS_AHEAD, MAX_LIST_ENTRIES, MAX_LIST_ENTRY_CHARACTERS, MIN_HISTORICAL_AGE_HOURS,
+    MAX_BATCH_BYTES, MAX_EVENT_NAME_CHARACTERS, MAX_HOURS_AHEAD, MAX_LIST_ENTRIES, MAX_LIST_ENTRY_CHARACTERS,
+    MIN_HISTORICAL_AGE_HOURS,
 };
 use crate::pointer::Place;
 
-/// Whatever the service would take in silence and not treat as hoped, at this time. A null counts as absent, as it does
-/// there.
-pub(crate) fn findings(batch: &Value, now: DateTime<Utc>) -> Vec<Finding> {
-    let mut findings = Findings(Vec::new());
-    let root = Place::Root("");
-    if !has_identity(batch) {
-        findings.add(&root, Rule::NoIdentity);
-    }
-    findings.attributes(&root.name("user_attributes"), &batch["user_attributes"]);
-    let events = root.name("events");
-    for (index, event) in batch["events"].as_array().into_iter().flatten().enumerate() {
-        findings.event(&events.index(index).name("data"), &event["data"]);
-    }
-    let latest = now + TimeDelta::hours(MAX_HOURS_AHEAD);
-    findings.times(&root, batch, latest.timestamp_millis());
-    findings.0
+/// A limit on a size.
+pub(super) struct Limit {
+    code: Code,
+    most: usize,
+    /// The unit, and what is counted.
+    unit: &'static str,
+    /// What the service documents to happen beyond it.
+    effect: &'static str,
 }
 
-/// What makes the service ignore a batch that is sent as historical at this time.
-pub(crate) fn historical(batch: &Value, now: DateTime<Utc>) -> Vec<Finding> {
-    let mut findings = Findings(Vec::new());
+const TRUNCATED: &str = "the service truncates it";
+const DROPPED: &str = "client SDKs drop them; for servers it is not documented";
+const NOT_PROCESSED: &str = "the service accepts the batch and silently does not process it";
+
+pub(super) const BATCH_BYTES: Limit = Limit {
+    code: Code::BatchBytes,
+    most: MAX_BATCH_BYTES,
+    unit: "bytes in a batch",
+    effect: "what happens is not documented; this crate splits it by its events, or refuses it if it cannot",
+};
+const EVENT_NAME: Limit = Limit {
+    code: Code::EventName,
+    most: MAX_EVENT_NAME_CHARACTERS,
+    unit: "characters in the name of an event",
+    effect: TRUNCATED,
+};
+const ATTRIBUTES: Limit = Limit { code: Code::Attributes, most: MAX_ATTRIBUTES, unit: "attributes", effect: DROPPED };
+const ATTRIBUTE_NAME: Limit = Limit {
+    code: Code::AttributeName,
+    most: MAX_ATTRIBUTE_NAME_CHARACTERS,
+    unit: "characters in the name of an attribute",
+    effect: TRUNCATED,
+};
+const ATTRIBUTE_VALUE: Limit = Limit {
+    code: Code::AttributeValue,
+    most: MAX_ATTRIBUTE_VALUE_CHARACTERS,
+    unit: "characters in the value of an attribute",
+    effect: DROPPED,
+};
+const LIST_ENTRIES: Limit =
+    Limit { code: Code::ListEntries, most: MAX_LIST_ENTRIES, unit: "entries in a list", effect: DROPPED };
+const LIST_ENTRY: Limit = Limit {
+    code: Code::ListEntry,
+    most: MAX_LIST_ENTRY_CHARACTERS,
+    unit: "characters in an entry of a list",
+    effect: DROPPED,
+};
+const ACTION_IDENTIFIER: Limit = Limit {
+    code: Code::ActionIdentifier,
+    most: MAX_ACTION_IDENTIFIER_CHARACTERS,
+    unit: "characters in an action identifier",
+    effect: "what happens is not documented",
+};
+
+impl Limit {
+    /// Returns a diagnostic if there is more than the limit allows.
+    pub(super) fn check(&self, at: &Place<'_>, actual: usize) -> Option<Diagnostic> {
+        let Self { code, most, unit, effect } = *self;
+        (actual > most).then(|| {
+            let message = format!("{actual} {unit}, at most {most}; {effect}");
+            Diagnostic {
+                expected: Some(format!("at most {most}")),
+                actual: Some(actual.to_string()),
+                ..Diagnostic::new(code, at.to_string(), message)
+            }
+        })
+    }
+}
+
+/// Reports everything that the service would accept and then truncate, drop or ignore at this time. A null counts as
+/// absent, as it does there.
+pub(crate) fn silent(batch: &Value, now: DateTime<Utc>) -> Vec<Diagnostic> {
+    let mut found = Diagnostics(Vec::new());
+    let root = Place::Root("");
+    if !has_identity(batch) {
+        let message = "no identity of a user or a device; the service accepts it and cannot make use of it";
+        found.add(&root, Code::NoIdentity, message);
+    }
+    found.attributes(&root.name("user_attributes"), &batch["user_attributes"]);
+    let events = root.name("events");
+    for (index, event) in batch["events"].as_array().into_iter().flatten().enumerate() {
+        found.event(&events.index(index).name("data"), &event["data"]);
+    }
+    let latest = now + TimeDelta::hours(MAX_HOURS_AHEAD);
+    found.times(&root, batch, latest.timestamp_millis());
+    found.0
+}
+
+/// Reports what makes the service ignore a batch that is sent as historical at this time.
+pub(crate) fn historical(batch: &Value, now: DateTime<Utc>) -> Vec<Diagnostic> {
+    let mut found = Diagnostics(Vec::new());
+    let mut add = |at: &Place<'_>, code, reason| found.add(at, code, &format!("{reason}; {NOT_PROCESSED}"));
     let youngest = (now - TimeDelta::hours(MIN_HISTORICAL_AGE_HOURS)).timestamp_millis();
     let root = Place::Root("");
     let at = root.name("events");
     let events = batch["events"].as_array().map_or(&[][..], Vec::as_slice);
     if events.is_empty() {
-        findings.add(&at, Rule::HistoricalWithoutEvents);
+        add(&at, Code::HistoricalWithoutEvents, "no events");
     }
     for (index, event) in events.iter().enumerate() {
         let event_at = at.index(index);
         let at = event_at.name("data");
         let at = at.name("timestamp_unixtime_ms");
         match event["data"]["timestamp_unixtime_ms"].as_i64() {
-            None => findings.add(&at, Rule::HistoricalWithoutTime),
-            Some(time) if time > youngest => findings.add(&at, Rule::HistoricalTooYoung),
+            None => add(&at, Code::HistoricalWithoutTime, "an event without a time"),
+            Some(time) if time > youngest => add(&at, Code::HistoricalTooYoung, "an event younger than 72 hours"),
             Some(_) => {}
         }
     }
-    findings.0
+    found.0
 }
 
 /// The fields of `device_info` that name one device.
@@ -73,46 +146,56 @@ pub(crate) fn has_identity(batch: &Value) -> bool {
         || DEVICE_IDENTITIES.iter().any(|field| !batch["device_info"][field].is_null())
 }
 
-/// What a time tells that cannot be one of now in milliseconds.
-fn out_of_our_days(time: i64, latest: i64) -> Option<Rule> {
+/// Returns the code and the message for a time that cannot be one of today in milliseconds.
+fn implausible_timestamp(time: i64, latest: i64) -> Option<(Code, &'static str)> {
     /// From 1973 to 5138, as seconds; in microseconds these years begin here.
     const SECONDS: std::ops::Range<i64> = 100_000_000..100_000_000_000;
     const MICROSECONDS: i64 = 100_000_000_000_000;
     match time {
-        time if SECONDS.contains(&time) => Some(Rule::LooksLikeSeconds),
-        MICROSECONDS.. => Some(Rule::LooksLikeMicroseconds),
-        time if time > latest => Some(Rule::InTheFuture),
+        time if SECONDS.contains(&time) => Some((
+            Code::LooksLikeSeconds,
+            "looks like seconds, milliseconds are expected; the service takes it as milliseconds, in the early seventies",
+        )),
+        MICROSECONDS.. => Some((
+            Code::LooksLikeMicroseconds,
+            "looks like microseconds or less, milliseconds are expected; the service takes it as milliseconds, thousands of \
+             years ahead",
+        )),
+        time if time > latest => {
+            Some((Code::InTheFuture, "a time more than 24 hours ahead; what happens is not documented"))
+        }
         _ => None,
     }
 }
 
-struct Findings(Vec<Finding>);
+struct Diagnostics(Vec<Diagnostic>);
 
-impl Findings {
-    fn add(&mut self, at: &Place<'_>, rule: Rule) {
-        self.0.push(Finding { pointer: at.to_string(), rule, limit: None, actual: None });
+impl Diagnostics {
+    fn add(&mut self, at: &Place<'_>, code: Code, message: &str) {
+        self.0.push(Diagnostic::new(code, at.to_string(), message));
     }
 
-    fn over(&mut self, at: &Place<'_>, rule: Rule, actual: usize, limit: usize) {
-        if actual > limit {
-            self.0.push(Finding { pointer: at.to_string(), rule, limit: Some(limit), actual: Some(actual) });
+    fn size(&mut self, at: &Place<'_>, limit: &Limit, actual: usize) {
+        self.0.extend(limit.check(at, actual));
+    }
+
+    fn text(&mut self, at: &Place<'_>, limit: &Limit, text: &Value) {
+        text.as_str().into_iter().for_each(|text| self.characters(at, limit, text));
+    }
+
+    fn characters(&mut self, at: &Place<'_>, limit: &Limit, text: &str) {
+        // A text has at most as many characters as bytes, and most are not even near the limit.
+        if text.len() > limit.most {
+            self.size(at, limit, text.chars().count());
         }
     }
 
-    fn text(&mut self, at: &Place<'_>, rule: Rule, text: &Value, limit: usize) {
-        // A text has at most as many characters as bytes, and most are not even near the limit.
-        let Some(text) = text.as_str().filter(|text| text.len() > limit) else { return };
-        self.over(at, rule, text.chars().count(), limit);
-    }
-
     fn event(&mut self, at: &Place<'_>, data: &Value) {
-        self.text(&at.name("event_name"), Rule::EventName, &data["event_name"], MAX_EVENT_NAME_CHARACTERS);
-        let action = &data["action_identifier"];
-        let limit = MAX_ACTION_IDENTIFIER_CHARACTERS;
-        self.text(&at.name("action_identifier"), Rule::ActionIdentifier, action, limit);
+        self.text(&at.name("event_name"), &EVENT_NAME, &data["event_name"]);
+        self.text(&at.name("action_identifier"), &ACTION_IDENTIFIER, &data["action_identifier"]);
         self.attributes(&at.name("custom_attributes"), &data["custom_attributes"]);
         let changed = &data["user_attribute_name"];
-        self.text(&at.name("user_attribute_name"), Rule::AttributeName, changed, MAX_ATTRIBUTE_NAME_CHARACTERS);
+        self.text(&at.name("user_attribute_name"), &ATTRIBUTE_NAME, changed);
         if changed.is_string() {
             self.value(&at.name("new"), &data["new"]);
             self.value(&at.name("old"), &data["old"]);
@@ -125,38 +208,36 @@ impl Findings {
 
     fn attributes(&mut self, at: &Place<'_>, attributes: &Value) {
         let Some(attributes) = attributes.as_object() else { return };
-        self.over(at, Rule::Attributes, attributes.len(), MAX_ATTRIBUTES);
+        self.size(at, &ATTRIBUTES, attributes.len());
         for (name, value) in attributes {
             let at = at.name(name);
-            if name.len() > MAX_ATTRIBUTE_NAME_CHARACTERS {
-                self.over(&at, Rule::AttributeName, name.chars().count(), MAX_ATTRIBUTE_NAME_CHARACTERS);
-            }
+            self.characters(&at, &ATTRIBUTE_NAME, name);
             self.value(&at, value);
         }
     }
 
     fn value(&mut self, at: &Place<'_>, value: &Value) {
-        self.text(at, Rule::AttributeValue, value, MAX_ATTRIBUTE_VALUE_CHARACTERS);
+        self.text(at, &ATTRIBUTE_VALUE, value);
         let Some(list) = value.as_array() else { return };
-        self.over(at, Rule::ListEntries, list.len(), MAX_LIST_ENTRIES);
+        self.size(at, &LIST_ENTRIES, list.len());
         for (index, entry) in list.iter().enumerate() {
-            self.text(&at.index(index), Rule::ListEntry, entry, MAX_LIST_ENTRY_CHARACTERS);
+            self.text(&at.index(index), &LIST_ENTRY, entry);
         }
     }
 
-    /// Wherever a time stands: the service names them all alike.
+    /// Checks times wherever they are: the service names them all alike.
     fn times(&mut self, at: &Place<'_>, value: &Value, latest: i64) {
         match value {
             Value::Object(object) => {
                 for (name, value) in object {
                     let at = at.name(name);
                     let is_time = name.ends_with("_unixtime_ms") || name == "added_to_cart_time_ms";
-                    if let Some(rule) =
-                        value.as_i64().filter(|_| is_time).and_then(|time| out_of_our_days(time, latest))
-                    {
-                        self.add(&at, rule);
+                    let time = value.as_i64().filter(|_| is_time);
+                    if let Some((code, message)) = time.and_then(|time| implausible_timestamp(time, latest)) {
+                        let fix = (code == Code::LooksLikeSeconds).then_some(Fix::Milliseconds);
+                        self.0.push(Diagnostic { fix, ..Diagnostic::new(code, at.to_string(), message) });
                     }
-                    // What users name as they like is not looked into.
+                    // Names that users choose say nothing about the value.
                     if !matches!(name.as_str(), "user_attributes" | "custom_attributes" | "custom_flags") {
                         self.times(&at, value, latest);
                     }

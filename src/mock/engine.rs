@@ -21,8 +21,7 @@ use super::quota::Quota;
 use super::received::{Received, into_batches};
 use super::reply::{self, Answer, Auth, Endpoint};
 use super::store::Store;
-use crate::contract::{Severity, Violation};
-use crate::diagnostics::rules;
+use crate::diagnostics::{Diagnostic, Severity, rules};
 
 /// What a mock is set to.
 pub(super) struct Settings {
@@ -145,7 +144,7 @@ impl Engine {
             }
         };
         received.violations = reply::check(endpoint, &body, bytes, received.time);
-        let is_refused = |violation: &Violation| {
+        let is_refused = |violation: &Diagnostic| {
             violation.severity == Severity::Error
                 && (!self.settings.lenient || reply::is_refused_by_the_service(violation))
         };

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::fault::{Fault, Kind};
 use super::reply::{Endpoint, MOST_ERRORS, raw_batches};
-use crate::contract::{self, Problem, Violation};
+use crate::contract;
+use crate::diagnostics::{Code, Diagnostic};
 
 /// The most characters of the words of one message, and of the path within it: what names a batch must not be cut off where a
 /// client stops reading.
@@ -45,11 +46,11 @@ impl Refusals {
         endpoint: Endpoint,
         body: &Value,
         bytes: &[u8],
-        violations: &[Violation],
-        is_refused: impl Fn(&Violation) -> bool,
+        violations: &[Diagnostic],
+        is_refused: impl Fn(&Diagnostic) -> bool,
     ) -> Option<()> {
         let ends = ends(endpoint, bytes);
-        let message = |index: usize, violation: &Violation, pointer: &str| {
+        let message = |index: usize, violation: &Diagnostic, pointer: &str| {
             let words: String = violation.to_string().chars().take(MOST_WORDS).collect();
             let path = path(body, pointer);
             let path = if path.chars().count() <= MOST_PATH { path } else { format!("[{index}]") };
@@ -58,7 +59,7 @@ impl Refusals {
         let mut found = BTreeMap::<usize, Vec<String>>::new();
         let mut are_all_listed = true;
         for violation in violations.iter().filter(|violation| is_refused(violation)) {
-            if violation.problem == Problem::More {
+            if violation.code == Code::More {
                 are_all_listed = false;
                 continue;
             }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::contract::Violation;
+use crate::diagnostics::Diagnostic;
 
 /// A request that came in, whatever was answered.
 #[derive(Clone, PartialEq)]
@@ -32,7 +32,7 @@ pub struct Received {
     /// The fault that it met, as text.
     pub fault: Option<String>,
     /// What is wrong with its body and what to be warned of; see [`contract`](crate::contract).
-    pub violations: Vec<Violation>,
+    pub violations: Vec<Diagnostic>,
     /// The indices of its batches whose `source_request_id` came before under the same key: accepted, and dropped.
     pub duplicates: Vec<usize>,
     /// The indices of its historical batches that the service would silently not process: accepted, and dropped.
@@ -95,14 +95,20 @@ impl Received {
         const FIXED: usize = 512;
         const FIXED_OF_A_PART: usize = 64;
         let headers = self.headers.iter().map(|(name, value)| name.len() + value.len() + FIXED_OF_A_PART);
-        let violations = self.violations.iter().map(|v| v.pointer.len() + v.message.len() + 2 * FIXED_OF_A_PART);
+        let violations = self.violations.iter().map(|violation| {
+            let details = [&violation.expected, &violation.actual, &violation.suggestion].into_iter().flatten();
+            size_of::<Diagnostic>()
+                + violation.pointer.len()
+                + violation.message.len()
+                + details.map(String::len).sum::<usize>()
+        });
         let indices: usize =
             [&self.duplicates, &self.ignored, &self.refused].into_iter().map(|list| size_of_val(&**list)).sum();
         FIXED + self.path.len() + self.body.len() + indices + headers.sum::<usize>() + violations.sum::<usize>()
     }
 }
 
-fn violation(violation: &Violation) -> Value {
+fn violation(violation: &Diagnostic) -> Value {
     json!({
         "severity": violation.severity.name(),
         "pointer": violation.pointer,

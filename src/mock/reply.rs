@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::contract::{self, Problem, Severity, Violation};
+use crate::contract;
+use crate::diagnostics::{Code, Diagnostic, Severity};
 
 /// From this size on a body is refused: the service documents "under 256 KB", and one KB is taken as 1,024 bytes here.
 pub(super) const REFUSED_BODY_BYTES: usize = 262_144;
@@ -118,7 +119,7 @@ pub(super) fn read(request: Request<'_>) -> Result<(Endpoint, Value), Answer> {
 }
 
 /// Everything that is wrong with a body, and everything to be warned of.
-pub(super) fn check(endpoint: Endpoint, body: &Value, bytes: &[u8], now: DateTime<Utc>) -> Vec<Violation> {
+pub(super) fn check(endpoint: Endpoint, body: &Value, bytes: &[u8], now: DateTime<Utc>) -> Vec<Diagnostic> {
     let mut violations = match endpoint {
         Endpoint::Events => contract::check_batch(body),
         Endpoint::BulkEvents => contract::check_batches(body),
@@ -129,8 +130,8 @@ pub(super) fn check(endpoint: Endpoint, body: &Value, bytes: &[u8], now: DateTim
         let sizes = raw_batches(endpoint, bytes).into_iter().map(<[u8]>::len);
         for (index, size) in sizes.enumerate().filter(|(_, size)| *size > MAX_BATCH_BYTES) {
             let pointer = if endpoint == Endpoint::Events { String::new() } else { format!("/{index}") };
-            let message = format!("expected at most {MAX_BATCH_BYTES} bytes in a batch, found {size}");
-            violations.push(Violation::new(pointer, Problem::Limit, message));
+            let expected = format!("at most {MAX_BATCH_BYTES} bytes in a batch");
+            violations.push(Diagnostic::mismatch(Code::Limit, pointer, expected, size.to_string()));
         }
     }
     violations
@@ -145,9 +146,9 @@ pub(super) fn raw_batches(endpoint: Endpoint, bytes: &[u8]) -> Vec<&[u8]> {
 }
 
 /// Whether the service itself is documented to refuse this: what is no batch, and too much at once.
-pub(super) fn is_refused_by_the_service(violation: &Violation) -> bool {
-    let is_no_batch = violation.pointer.is_empty() && violation.problem == Problem::Type;
-    violation.severity == Severity::Error && (is_no_batch || violation.problem == Problem::Limit)
+pub(super) fn is_refused_by_the_service(violation: &Diagnostic) -> bool {
+    let is_no_batch = violation.pointer.is_empty() && violation.code == Code::Type;
+    violation.severity == Severity::Error && (is_no_batch || violation.code == Code::Limit)
 }
 
 #[cfg(test)]
@@ -196,7 +197,7 @@ mod tests {
         };
         let too_large = |at: &str| vec![format!("{at}: expected at most 131072 bytes in a batch, found 131073")];
         assert!(said(Endpoint::Events, &batch(131_072)).is_empty());
-        assert_eq!(said(Endpoint::Events, &batch(131_073)), too_large("/"));
+        assert_eq!(said(Endpoint::Events, &batch(131_073)), too_large("(batch)"));
         assert!(said(Endpoint::BulkEvents, &json!([batch(131_072), batch(100_000)])).is_empty());
         assert_eq!(said(Endpoint::BulkEvents, &json!([batch(100), batch(131_073)])), too_large("/1"));
     }

@@ -101,7 +101,7 @@ impl Store {
         } else {
             self.counts.refused += 1;
         }
-        let errors = request.violations.iter().filter(|v| v.severity == crate::contract::Severity::Error).count();
+        let errors = request.violations.iter().filter(|v| v.severity == crate::diagnostics::Severity::Error).count();
         self.counts.errors += errors as u64;
         self.counts.warnings += (request.violations.len() - errors) as u64;
         for expectation in &mut self.expectations {

@@ -19,7 +19,7 @@ def said_of(language, program):
     if len(names) != len(requests) or not all(request["accepted"] for request in requests):
         raise SystemExit(f"{language}: of {len(names)} requests the mock accepted another number: {requests}")
     lines = [
-        f"{language}, {name}: {violation['severity']} at {violation['pointer'] or '/'}: {violation['message']}"
+        f"{language}, {name}: {violation['severity']} at {violation['pointer'] or '(batch)'}: {violation['message']}"
         for name, request in zip(names, requests)
         for violation in request["violations"]
     ]

@@ -10,7 +10,7 @@ pub mod raw;
 pub mod responses;
 pub mod values;
 
-use mparticle::contract::{Severity, Violation};
+use mparticle::diagnostics::{Diagnostic, Severity};
 use mparticle::mock::{self, MockServer};
 use mparticle::{Batch, Client, ClientBuilder, Credentials, CustomEvent, CustomEventType, Environment, RetryPolicy};
 
@@ -26,8 +26,8 @@ pub fn client(server: &MockServer) -> Client {
 }
 
 /// What breaks the document, without what is only warned of.
-pub fn errors(violations: Vec<Violation>) -> Vec<Violation> {
-    violations.into_iter().filter(|violation| violation.severity == Severity::Error).collect()
+pub fn errors(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    diagnostics.into_iter().filter(|diagnostic| diagnostic.severity == Severity::Error).collect()
 }
 
 /// A small batch that the service would take.

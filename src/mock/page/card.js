@@ -253,7 +253,7 @@ function violationItem({ severity, pointer, message }) {
     'li',
     { class: kind },
     element('span', { class: 'flag' }, kind),
-    element('code', { class: 'pointer' }, pointer === '' ? '(whole body)' : pointer),
+    element('code', { class: 'pointer' }, pointer === '' ? '(batch)' : pointer),
     element('span', { class: 'message' }, message),
   );
 }

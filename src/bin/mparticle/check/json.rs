@@ -3,12 +3,12 @@
 use std::io::{self, BufWriter, Stdout, Write};
 use std::path::Path;
 
-use mparticle::contract::{EventPlace, Severity};
+use mparticle::diagnostics::{Diagnostic, EventPlace, Severity};
 use serde::Serialize;
 
 use super::report::Report;
 use super::summary::Summary;
-use crate::input::{Examined, Fault, Place};
+use crate::input::{Examined, Located, Place};
 use crate::text::path_of;
 
 pub struct Json {
@@ -33,44 +33,33 @@ struct Told<'a> {
     line: u64,
     column: u64,
     offset: u64,
-    severity: &'static str,
+    severity: Severity,
     rule: &'static str,
     pointer: &'a str,
     message: &'a str,
-    event: Option<Event<'a>>,
+    event: Option<&'a EventPlace>,
     /// Whether `--fix` mends it.
     fixable: bool,
 }
 
-#[derive(Serialize)]
-struct Event<'a> {
-    index: usize,
-    r#type: Option<&'a str>,
-}
-
-impl<'a> Event<'a> {
-    fn new(place: &'a EventPlace) -> Self {
-        Self { index: place.index, r#type: place.event_type.as_deref() }
-    }
-}
-
 impl Report for Json {
-    fn fault(&mut self, path: &Path, _: &Examined, fault: &Fault) -> io::Result<()> {
+    fn fault(&mut self, path: &Path, _: &Examined, fault: &Located) -> io::Result<()> {
         if self.quiet {
             return Ok(());
         }
         let Place { offset, line, column } = fault.place;
+        let Diagnostic { code, severity, pointer, message, event, fix, .. } = &fault.diagnostic;
         self.line(&Told {
             file: path_of(path),
             line,
             column,
             offset,
-            severity: fault.severity.name(),
-            rule: fault.rule,
-            pointer: &fault.pointer,
-            message: &fault.message,
-            event: fault.event.as_ref().map(Event::new),
-            fixable: fault.remedy.is_some(),
+            severity: *severity,
+            rule: code.id(),
+            pointer,
+            message,
+            event: event.as_ref(),
+            fixable: fix.is_some(),
         })
     }
 
@@ -81,7 +70,7 @@ impl Report for Json {
             line,
             column,
             offset,
-            severity: Severity::Error.name(),
+            severity: Severity::Error,
             rule: "unread",
             pointer: "",
             message: words,

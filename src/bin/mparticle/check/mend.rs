@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
-use mparticle::contract::Remedy;
+use mparticle::diagnostics::Fix;
 use serde_json::Value;
 
 use crate::input::{Examiner, Lines, Place, locate};
@@ -54,9 +54,9 @@ fn rounds(examiner: &Examiner, mended: &mut Mended, place: Place) -> bool {
     let original = mended.text.clone();
     let lines = Lines::new(&original, place);
     loop {
-        let Some((value, remedies)) = examiner.remedies(&mended.text) else { return false };
+        let Some((value, fixes)) = examiner.fixes(&mended.text) else { return false };
         let Ok(text) = str::from_utf8(&mended.text) else { return false };
-        let edits = edits(text, &value, remedies);
+        let edits = edits(text, &value, fixes);
         mended.unfinished = !edits.is_empty() && rounds.len() == ROUNDS;
         if edits.is_empty() || mended.unfinished {
             return true;
@@ -81,17 +81,17 @@ struct Edit {
 }
 
 /// The edits of one round, in their order, none of which touches another.
-fn edits(text: &str, value: &Value, remedies: Vec<(String, Remedy)>) -> Vec<Edit> {
-    let located = remedies.into_iter().map(|(pointer, remedy)| (locate(text, &pointer), pointer, remedy));
+fn edits(text: &str, value: &Value, fixes: Vec<(String, Fix)>) -> Vec<Edit> {
+    let located = fixes.into_iter().map(|(pointer, fix)| (locate(text, &pointer), pointer, fix));
     let mut located: Vec<_> = located.collect();
     located.sort_by_key(|(member, ..)| member.value.start);
     let mut taken = BTreeSet::new();
     let mut edits: Vec<_> = located
         .into_iter()
-        .filter_map(|(member, pointer, remedy)| {
+        .filter_map(|(member, pointer, fix)| {
             let raw = &text[member.value.clone()];
-            let (range, with, words) = match remedy {
-                Remedy::Rename(name) => {
+            let (range, with, words) = match fix {
+                Fix::Rename(name) => {
                     let (parent, _) = pointer.rsplit_once('/')?;
                     let is_there = value.pointer(parent)?.get(&name).is_some();
                     if is_there || !taken.insert((parent.to_owned(), name.clone())) {
@@ -101,13 +101,13 @@ fn edits(text: &str, value: &Value, remedies: Vec<(String, Remedy)>) -> Vec<Edit
                     let words = format!("renamed to {name}");
                     (member.key?, name, words)
                 }
-                Remedy::Quote => (member.value, format!("\"{raw}\""), format!("{raw} put into quotes")),
-                Remedy::Milliseconds => {
+                Fix::Quote => (member.value, format!("\"{raw}\""), format!("{raw} put into quotes")),
+                Fix::Milliseconds => {
                     let with = format!("{raw}000");
                     let words = format!("{raw} seconds written as {with} milliseconds");
                     (member.value, with, words)
                 }
-                Remedy::Remove => {
+                Fix::Remove => {
                     let start = member.key.map_or(member.value.start, |key| key.start);
                     (without_comma(text, start..member.value.end), String::new(), "null taken away".into())
                 }

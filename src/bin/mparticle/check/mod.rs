@@ -5,7 +5,6 @@ mod json;
 mod mend;
 mod output;
 mod report;
-mod rules;
 mod sarif;
 mod summary;
 #[cfg(test)]

@@ -4,11 +4,11 @@ use std::io;
 use std::path::Path;
 
 use super::summary::Summary;
-use crate::input::{Examined, Fault, Place};
+use crate::input::{Examined, Located, Place};
 
 /// Writes faults to stdout as they come, and keeps none of them.
 pub trait Report {
-    fn fault(&mut self, path: &Path, examined: &Examined, fault: &Fault) -> io::Result<()>;
+    fn fault(&mut self, path: &Path, examined: &Examined, fault: &Located) -> io::Result<()>;
 
     /// A file, or the rest of it from this place, could not be read. It has been told on stderr.
     fn unread(&mut self, path: &Path, place: Option<Place>, words: &str) -> io::Result<()>;

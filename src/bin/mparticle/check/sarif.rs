@@ -3,13 +3,12 @@
 use std::io::{self, BufWriter, Stdout, Write};
 use std::path::Path;
 
-use mparticle::contract::Severity;
+use mparticle::diagnostics::{Code, Diagnostic, Severity};
 use serde_json::{Value, json};
 
 use super::report::Report;
-use super::rules::{self, RULES};
 use super::summary::Summary;
-use crate::input::{Examined, Fault, Lines, Place, is_dash};
+use crate::input::{self, Examined, Lines, Located, Place, is_dash};
 use crate::text::tell;
 
 /// Code hosts take no more results of one run.
@@ -36,7 +35,7 @@ impl Sarif {
             return Ok(());
         }
         self.begun = true;
-        let rules: Vec<_> = RULES.iter().map(rule).collect();
+        let rules: Vec<_> = Code::ALL.iter().copied().map(rule).collect();
         let driver = json!({
             "name": env!("CARGO_BIN_NAME"), "version": env!("CARGO_PKG_VERSION"),
             "semanticVersion": env!("CARGO_PKG_VERSION"), "rules": rules,
@@ -49,7 +48,7 @@ impl Sarif {
 }
 
 impl Report for Sarif {
-    fn fault(&mut self, path: &Path, examined: &Examined, fault: &Fault) -> io::Result<()> {
+    fn fault(&mut self, path: &Path, examined: &Examined, fault: &Located) -> io::Result<()> {
         if self.quiet {
             return Ok(());
         }
@@ -63,15 +62,16 @@ impl Report for Sarif {
             region["endColumn"] = end.column.into();
             region["byteLength"] = fault.range.len().into();
         }
+        let Diagnostic { code, severity, pointer, message, .. } = &fault.diagnostic;
         let mut result = json!({
-            "ruleId": fault.rule, "level": fault.severity.name(), "message": { "text": fault.message },
+            "ruleId": code, "level": severity, "message": { "text": message },
             "locations": [{ "physicalLocation": { "artifactLocation": { "uri": uri(path) }, "region": region } }],
         });
-        if let Some(index) = rules::index(fault.rule) {
+        if let Some(index) = Code::ALL.iter().position(|listed| listed == code) {
             result["ruleIndex"] = index.into();
         }
-        if !fault.pointer.is_empty() {
-            result["locations"][0]["logicalLocations"] = json!([{ "fullyQualifiedName": fault.pointer }]);
+        if !pointer.is_empty() {
+            result["locations"][0]["logicalLocations"] = json!([{ "fullyQualifiedName": pointer }]);
         }
         write!(self.stdout, "{separator}\n{result}")
     }
@@ -104,18 +104,18 @@ impl Report for Sarif {
     }
 }
 
-fn rule(rule: &rules::Rule) -> Value {
+fn rule(code: Code) -> Value {
     json!({
-        "id": rule.id,
-        "shortDescription": { "text": rule.short },
-        "help": { "text": rule.help },
-        "defaultConfiguration": { "level": rule.severity.name() },
+        "id": code,
+        "shortDescription": { "text": code.summary() },
+        "help": { "text": code.help() },
+        "defaultConfiguration": { "level": input::severity(code) },
     })
 }
 
 fn notification(rule: &str, words: &str) -> Value {
     let level = if rule == "unread" { Severity::Error } else { Severity::Warning };
-    json!({ "level": level.name(), "descriptor": { "id": rule }, "message": { "text": words } })
+    json!({ "level": level, "descriptor": { "id": rule }, "message": { "text": words } })
 }
 
 /// A file as a reference that holds for every checkout, if it was named relative to where one stands.

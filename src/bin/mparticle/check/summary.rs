@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
-use mparticle::contract::Severity;
+use mparticle::diagnostics::Severity;
 use serde_json::{Value, json};
 
 use crate::input::Examined;
@@ -39,7 +39,8 @@ impl Summary {
         self.wrong += u64::from(is_batch && examined.is_wrong());
         self.events += examined.events();
         for fault in &examined.faults {
-            *self.faults.entry((std::cmp::Reverse(fault.severity), fault.rule)).or_default() += 1;
+            let key = (std::cmp::Reverse(fault.diagnostic.severity), fault.diagnostic.code.id());
+            *self.faults.entry(key).or_default() += 1;
         }
     }
 
@@ -59,7 +60,7 @@ impl Summary {
         let rules: Vec<_> = self
             .faults
             .iter()
-            .map(|((severity, rule), count)| json!({ "rule": rule, "severity": severity.0.name(), "count": count }))
+            .map(|((severity, rule), count)| json!({ "rule": rule, "severity": severity.0, "count": count }))
             .collect();
         let mut summary = json!({
             "files": self.files, "unread": self.unread, "batches": self.batches, "events": self.events,

@@ -4,12 +4,12 @@ use std::io::{self, BufWriter, Stdout, Write};
 use std::path::Path;
 
 use clap::builder::styling::{AnsiColor, Style};
-use mparticle::contract::Severity;
+use mparticle::diagnostics::{Diagnostic, Severity};
 
 use super::excerpt::{Excerpt, excerpt};
 use super::report::Report;
 use super::summary::Summary;
-use crate::input::{Examined, Fault, Place};
+use crate::input::{Examined, Located, Place};
 use crate::text::{path_of, printable, shown, tell};
 
 pub struct Text {
@@ -27,23 +27,23 @@ impl Text {
 }
 
 impl Report for Text {
-    fn fault(&mut self, path: &Path, examined: &Examined, fault: &Fault) -> io::Result<()> {
+    fn fault(&mut self, path: &Path, examined: &Examined, fault: &Located) -> io::Result<()> {
         if self.quiet {
             return Ok(());
         }
-        let colour = match fault.severity {
+        let Diagnostic { code, severity, pointer, message, .. } = &fault.diagnostic;
+        let colour = match severity {
             Severity::Error => AnsiColor::Red,
             Severity::Warning => AnsiColor::Yellow,
         };
         let bold = if self.is_coloured { Style::new().bold() } else { Style::new() };
         let loud = if self.is_coloured { bold.fg_color(Some(colour.into())) } else { bold };
-        let Fault { place, rule, pointer, message, .. } = fault;
-        let (file, severity, message) = (printable(&path_of(path)), fault.severity.name(), printable(message));
-        write!(self.stdout, "{bold}{file}:{place}{bold:#}  {loud}{severity}[{rule}]{loud:#}")?;
+        let (file, place, severity) = (printable(&path_of(path)), fault.place, severity.name());
+        write!(self.stdout, "{bold}{file}:{place}{bold:#}  {loud}{severity}[{code}]{loud:#}")?;
         if !pointer.is_empty() {
             write!(self.stdout, "  {}", shown(pointer))?;
         }
-        writeln!(self.stdout, "  {message}")?;
+        writeln!(self.stdout, "  {}", printable(message))?;
         if let Some(Excerpt { line, before, width }) = excerpt(&examined.text, fault.range.clone()) {
             let mark = "^".repeat(width);
             writeln!(self.stdout, "    {line}\n    {:before$}{loud}{mark}{loud:#}", "")?;

@@ -8,7 +8,8 @@ pub use values::CUSTOM_EVENT_TYPES;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use mparticle::contract::{self, Severity};
+use mparticle::contract;
+use mparticle::diagnostics::Severity;
 use mparticle::{AppState, Batch, Environment, FirstRun, IdentityType, Retry, RetryPolicy, SealedBatch, Uninstall};
 use serde_json::json;
 

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 use mparticle::Environment;
-use mparticle::contract::{self, EventPlace, Problem, Remedy, Severity, Violation};
-use mparticle::diagnostics::Rule;
+use mparticle::contract;
+use mparticle::diagnostics::{Code, Diagnostic, Fix, Severity};
 use mparticle::limits::MAX_BATCH_BYTES;
 use serde_json::Value;
 
@@ -39,31 +39,22 @@ pub struct Examined {
     /// The text as JSON, if it is that, with the environment that was asked for.
     pub value: Option<Value>,
     /// In the order of their places.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<Located>,
 }
 
-/// One thing that is wrong, or that its sender would want to know.
+/// A diagnostic and its place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    pub severity: Severity,
-    /// A short name for machines: `json`, `unknown-field`, `batch-bytes`.
-    pub rule: &'static str,
+pub struct Located {
+    pub diagnostic: Diagnostic,
     pub place: Place,
     /// The bytes of the text that it is about: a name, a value, or nothing at all where the text ends too early.
     pub range: Range<usize>,
-    /// A JSON pointer into the batch; empty if it is about the whole, or if it is not JSON.
-    pub pointer: String,
-    pub message: String,
-    /// The event that it belongs to, if it belongs to one.
-    pub event: Option<EventPlace>,
-    /// What would mend it.
-    pub remedy: Option<Remedy>,
 }
 
 impl Examined {
     /// Whether it is not to be sent.
     pub fn is_wrong(&self) -> bool {
-        self.faults.iter().any(|fault| fault.severity == Severity::Error)
+        self.faults.iter().any(Located::is_error)
     }
 
     /// How many events it has.
@@ -73,8 +64,8 @@ impl Examined {
     }
 
     /// A place of a file where there is no text.
-    pub fn unread(place: Place, rule: &'static str, message: String) -> Self {
-        Self { place, text: Vec::new(), value: None, faults: vec![Fault::new(place, rule, message)] }
+    pub fn unread(place: Place, code: Code, message: String) -> Self {
+        Self { place, text: Vec::new(), value: None, faults: vec![Located::new(place, code, message)] }
     }
 }
 
@@ -85,11 +76,11 @@ impl Examiner {
             Frame::Text { place, text } => self.examine_text(place, text),
             Frame::TooLong { place, bytes } => {
                 let message = format!("{bytes} bytes; more than {MAX_TEXT_BYTES} are no batch, and are not looked at");
-                Examined::unread(place, "text-bytes", message)
+                Examined::unread(place, Code::TextBytes, message)
             }
             Frame::Broken { place, words } => {
                 let message = format!("{words}; what follows is not looked at");
-                Examined::unread(place, "layout", message)
+                Examined::unread(place, Code::Layout, message)
             }
         }
     }
@@ -103,56 +94,55 @@ impl Examiner {
                 Examined { faults, place, value: Some(value), text }
             }
             Err(error) => {
-                let mut fault = Fault::new(lines.place(error.offset), "json", error.words);
+                let mut fault = Located::new(lines.place(error.offset), Code::NotJson, error.words);
                 fault.range = error.offset..(error.offset + 1).min(text.len());
                 Examined { faults: vec![fault], place, value: None, text }
             }
         }
     }
 
-    /// What mends a text, each with the pointer to its place; `None` if it is not JSON.
-    pub fn remedies(&self, text: &[u8]) -> Option<(Value, Vec<(String, Remedy)>)> {
+    /// Returns the text as JSON with the fixes for it, each with the pointer to its place; `None` if it is not JSON.
+    pub fn fixes(&self, text: &[u8]) -> Option<(Value, Vec<(String, Fix)>)> {
         let (_, mut value) = parse(text, &Lines::new(text, Place::default())).ok()?;
         self.put_environment(&mut value);
-        let violations = self.violations(&value).into_iter();
-        let remedies = violations.filter_map(|violation| Some((violation.pointer, violation.remedy?))).collect();
-        Some((value, remedies))
+        let diagnostics = self.diagnostics(&value).into_iter();
+        let fixes = diagnostics.filter_map(|diagnostic| Some((diagnostic.pointer, diagnostic.fix?))).collect();
+        Some((value, fixes))
     }
 
-    fn violations(&self, value: &Value) -> Vec<Violation> {
+    fn diagnostics(&self, value: &Value) -> Vec<Diagnostic> {
         match self.historical {
             None => contract::check_batch(value),
             Some(now) => contract::check_historical_batch(value, now),
         }
     }
 
-    fn faults(&self, json: &str, value: &Value, lines: &Lines<'_>) -> Vec<Fault> {
-        let violations = self.violations(value);
-        let of_environment = self.environment_fault(value);
-        let of_size = size_fault(json.len(), value);
-        if violations.is_empty() && of_environment.is_none() && of_size.is_none() {
-            return Vec::new();
+    fn faults(&self, json: &str, value: &Value, lines: &Lines<'_>) -> Vec<Located> {
+        let mut diagnostics = self.diagnostics(value);
+        for diagnostic in &mut diagnostics {
+            if is_lost(diagnostic.code) {
+                diagnostic.severity = Severity::Error;
+            }
         }
-        let count = violations.len();
-        let mut faults: Vec<_> = violations.into_iter().map(Fault::from).collect();
-        // Of many the gravest are told: a batch is wrong for an error behind a hundred warnings too.
+        let count = diagnostics.len();
+        // Errors come first where not all are listed: one behind a hundred warnings still makes the batch wrong.
         if count > MAX_FAULTS {
-            faults.sort_by_key(|fault| Reverse(fault.severity));
-            faults.truncate(MAX_FAULTS);
+            diagnostics.sort_by_key(|diagnostic| Reverse(diagnostic.severity));
+            diagnostics.truncate(MAX_FAULTS);
         }
-        faults.extend(of_environment.into_iter().chain(of_size));
-        for fault in &mut faults {
-            let member = locate(json, &fault.pointer);
-            fault.range = match (&member.key, fault.rule) {
-                (Some(key), "unknown-field" | "attribute-name") => key.clone(),
+        diagnostics.extend(self.check_environment(value).into_iter().chain(check_size(json.len(), value)));
+        let locate = |diagnostic: Diagnostic| {
+            let member = locate(json, &diagnostic.pointer);
+            let range = match (member.key, diagnostic.code) {
+                (Some(key), Code::UnknownField | Code::AttributeName) => key,
                 _ => member.value,
             };
-            fault.place = lines.place(fault.range.start);
-        }
+            Located { place: lines.place(range.start), range, diagnostic }
+        };
+        let mut faults: Vec<_> = diagnostics.into_iter().map(locate).collect();
         faults.sort_by_key(|fault| fault.range.start);
         if count > MAX_FAULTS {
-            let message = "there are more, which are not listed".into();
-            faults.push(Fault { severity: Severity::Warning, ..Fault::new(lines.place(0), "more", message) });
+            faults.push(Located::new(lines.place(0), Code::More, "there are more, which are not listed"));
         }
         faults
     }
@@ -183,74 +173,53 @@ impl Examiner {
         }
     }
 
-    fn environment_fault(&self, value: &Value) -> Option<Fault> {
+    fn check_environment(&self, value: &Value) -> Option<Diagnostic> {
         let (wanted, found) = (self.environment?.to_string(), value["environment"].as_str()?);
         (found != wanted && ["production", "development"].contains(&found)).then(|| {
-            let mut fault = Fault::new(Place::default(), "environment", format!("{wanted} is asked for, not {found}"));
-            fault.pointer = "/environment".into();
-            fault
+            let message = format!("{wanted} is asked for, not {found}");
+            let mut diagnostic = Diagnostic::new(Code::Environment, "/environment", message);
+            diagnostic.expected = Some(wanted);
+            diagnostic.actual = Some(found.to_owned());
+            diagnostic
         })
     }
 }
 
-impl Fault {
-    /// An error about a batch as a whole.
-    pub fn new(place: Place, rule: &'static str, message: String) -> Self {
-        let (pointer, range) = (String::new(), 0..0);
-        Self { severity: Severity::Error, rule, place, range, pointer, message, event: None, remedy: None }
+impl Located {
+    /// Creates a diagnostic about a batch as a whole.
+    pub fn new(place: Place, code: Code, message: impl Into<String>) -> Self {
+        Self { diagnostic: Diagnostic::new(code, "", message), place, range: 0..0 }
+    }
+
+    pub fn is_error(&self) -> bool {
+        self.diagnostic.severity == Severity::Error
     }
 }
 
-impl From<Violation> for Fault {
-    fn from(violation: Violation) -> Self {
-        let Violation { mut severity, problem, pointer, message, event, remedy, .. } = violation;
-        let rule = rule(problem);
-        // The service would take it, and then do nothing: for somebody who sends historical data it is lost.
-        if rule.starts_with("historical-") {
-            severity = Severity::Error;
-        }
-        Self { severity, pointer, event, remedy, ..Self::new(Place::default(), rule, message) }
-    }
+/// Returns whether it is an error here, though the library warns of it: the service accepts a historical batch and then
+/// does nothing, and a batch of a file is not split.
+fn is_lost(code: Code) -> bool {
+    use Code::{BatchBytes, HistoricalTooYoung, HistoricalWithoutEvents, HistoricalWithoutTime};
+    matches!(code, BatchBytes | HistoricalTooYoung | HistoricalWithoutEvents | HistoricalWithoutTime)
+}
+
+/// Returns the severity that a diagnostic of this code has for a batch of a file, unless its place says otherwise.
+pub fn severity(code: Code) -> Severity {
+    if is_lost(code) { Severity::Error } else { code.severity() }
 }
 
 /// A batch has to leave room for its id.
-fn size_fault(bytes: usize, value: &Value) -> Option<Fault> {
+fn check_size(bytes: usize, value: &Value) -> Option<Diagnostic> {
     let has_id = value["source_request_id"].as_str().is_some_and(|id| !id.is_empty());
     let sealed = bytes + if has_id { 0 } else { ID_BYTES };
     (sealed > MAX_BATCH_BYTES).then(|| {
         let message = format!(
             "{sealed} bytes with its id; at most {MAX_BATCH_BYTES} are sent. Give its events to several batches"
         );
-        Fault::new(Place::default(), "batch-bytes", message)
+        let mut diagnostic = Diagnostic::new(Code::BatchBytes, "", message);
+        diagnostic.severity = severity(diagnostic.code);
+        diagnostic.expected = Some(format!("at most {MAX_BATCH_BYTES}"));
+        diagnostic.actual = Some(sealed.to_string());
+        diagnostic
     })
-}
-
-fn rule(problem: Problem) -> &'static str {
-    match problem {
-        Problem::Missing => "missing-field",
-        Problem::Unknown => "unknown-field",
-        Problem::Type => "type",
-        Problem::Kind => "commerce-kind",
-        Problem::Limit => "limit",
-        Problem::More => "more",
-        Problem::Rule(rule) => match rule {
-            Rule::BatchBytes => "batch-bytes",
-            Rule::EventName => "event-name",
-            Rule::Attributes => "attributes",
-            Rule::AttributeName => "attribute-name",
-            Rule::AttributeValue => "attribute-value",
-            Rule::ListEntries => "list-entries",
-            Rule::ListEntry => "list-entry",
-            Rule::ActionIdentifier => "action-identifier",
-            Rule::LooksLikeSeconds => "seconds",
-            Rule::LooksLikeMicroseconds => "microseconds",
-            Rule::InTheFuture => "future",
-            Rule::NoIdentity => "no-identity",
-            Rule::HistoricalWithoutEvents => "historical-without-events",
-            Rule::HistoricalWithoutTime => "historical-without-time",
-            Rule::HistoricalTooYoung => "historical-too-young",
-            _ => "rule",
-        },
-        _ => "value",
-    }
 }

@@ -18,7 +18,7 @@ use std::path::Path;
 
 pub use batches::Batches;
 pub use csv::MapFile;
-pub use examine::{Examined, Examiner, Fault};
+pub use examine::{Examined, Examiner, Located, severity};
 pub use frames::{Frame, Frames};
 pub use place::{Lines, Place, locate};
 pub use reading::Reading;

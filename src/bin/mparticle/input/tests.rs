@@ -2,7 +2,7 @@
 
 use std::io::{self, Cursor, Read, Write};
 
-use mparticle::contract::Severity;
+use mparticle::diagnostics::{Diagnostic, Severity};
 
 use super::examine::*;
 use super::frames::{Frame, MAX_TEXT_BYTES};
@@ -199,9 +199,10 @@ fn a_packed_file_that_is_cut_off_gives_what_it_has_and_then_an_error() {
 fn faults(text: &[u8]) -> Vec<String> {
     let place = Place { offset: 0, line: 7, column: 1 };
     let examined = Examiner::default().examine(Frame::Text { place, text: text.to_vec() });
-    let shown = |fault: &Fault| {
+    let shown = |fault: &Located| {
         let range = String::from_utf8_lossy(&text[fault.range.clone()]).into_owned();
-        format!("{} {} {}: {} [{range}]", fault.place, fault.rule, fault.pointer, fault.message)
+        let Diagnostic { code, pointer, message, .. } = &fault.diagnostic;
+        format!("{} {code} {pointer}: {message} [{range}]", fault.place)
     };
     examined.faults.iter().map(shown).collect()
 }
@@ -291,9 +292,9 @@ fn an_error_behind_many_warnings_is_one_all_the_same() {
     let text = format!(r#"{{"environment":"development","mpid":1,"events":[{}]}}"#, events.join(","));
     let place = Place { offset: 0, line: 1, column: 1 };
     let seen = examiner.examine(Frame::Text { place, text: text.into_bytes() });
-    let errors: Vec<_> = seen.faults.iter().filter(|fault| fault.severity == Severity::Error).collect();
+    let errors: Vec<_> = seen.faults.iter().filter(|fault| fault.is_error()).collect();
     assert_eq!((seen.faults.len(), errors.len(), seen.is_wrong()), (MAX_FAULTS + 1, 1, true));
-    assert_eq!(errors[0].pointer, "/events/150/data/timestamp_unixtime_ms");
+    assert_eq!(errors[0].diagnostic.pointer, "/events/150/data/timestamp_unixtime_ms");
 }
 
 #[test]
@@ -310,6 +311,6 @@ fn the_environment_that_is_asked_for_is_put_in_or_insisted_on() {
     let null = examine(r#"{"mpid":1, "environment" : null, "events":[]}"#);
     assert_eq!(sent(null), r#"{"mpid":1, "environment" : "development", "events":[]}"#);
     let other = examine(r#"{"mpid":1,"environment":"production","events":[]}"#);
-    assert_eq!(other.faults[0].message, "development is asked for, not production");
-    assert_eq!((other.faults[0].place.column, other.faults[0].severity), (25, Severity::Error));
+    assert_eq!(other.faults[0].diagnostic.message, "development is asked for, not production");
+    assert_eq!((other.faults[0].place.column, other.faults[0].diagnostic.severity), (25, Severity::Error));
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mparticle::Error;
-use mparticle::contract::Severity;
+use mparticle::diagnostics::Diagnostic;
 
 use super::progress::Progress;
 use crate::exit;
-use crate::input::{Examined, Fault, Place};
+use crate::input::{Examined, Located, Place};
 use crate::text::printable;
 
 /// How many are told.
@@ -49,13 +49,14 @@ impl Faults {
 }
 
 /// The first fault of a batch, as editors and people read it.
-pub fn line(name: &str, faults: &[Fault]) -> String {
-    let mut faults = faults.iter().filter(|fault| fault.severity == Severity::Error);
-    let Some(Fault { place, pointer, message, .. }) = faults.next() else { return String::new() };
+pub fn line(name: &str, faults: &[Located]) -> String {
+    let mut faults = faults.iter().filter(|fault| fault.is_error());
+    let Some(Located { diagnostic, place, .. }) = faults.next() else { return String::new() };
     let more = match faults.count() {
         0 => String::new(),
         more => format!(" (and {more} more)"),
     };
+    let Diagnostic { pointer, message, .. } = diagnostic;
     let pointer = if pointer.is_empty() { String::new() } else { format!("{pointer}  ") };
     printable(&format!("{name}:{place}  {pointer}{message}{more}"))
 }

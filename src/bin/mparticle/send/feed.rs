@@ -4,14 +4,14 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mparticle::contract::Severity;
+use mparticle::diagnostics::Code;
 use mparticle::{SealedBatch, Uploader};
 use uuid::Uuid;
 
 use super::account::{Account, Read};
 use super::faults::Faults;
 use super::rejects;
-use crate::input::{Batches, Examined, Fault, Place, Reading};
+use crate::input::{Batches, Examined, Located, Place, Reading};
 
 /// The ids that batches of files get are made in this namespace.
 const IDS: Uuid = Uuid::from_u128(0x5f0e_7f8e_9d1c_4e43_9f5b_2f2c_61a7_d3b4);
@@ -21,7 +21,7 @@ pub enum Ended {
     /// There is no more.
     AtTheEnd,
     /// At a batch that is wrong, since that was asked for.
-    AtFaults(Vec<Fault>),
+    AtFaults(Vec<Located>),
     /// The uploader takes nothing any more, or reading broke down.
     Closed,
     /// The file cannot be read on from here.
@@ -75,7 +75,7 @@ impl Feed {
             Ok(sealed) => sealed,
             // What was checked can be sealed; should the two ever differ, the batch is not lost.
             Err(error) => {
-                let fault = Fault::new(examined.place, "batch", error.to_string());
+                let fault = Located::new(examined.place, Code::Unsealable, error.to_string());
                 self.reject(read, &text, &[fault]);
                 return None;
             }
@@ -91,8 +91,8 @@ impl Feed {
         }
     }
 
-    fn reject(&self, read: Read, text: &[u8], faults: &[Fault]) {
-        let wrong: Vec<_> = faults.iter().filter(|fault| fault.severity == Severity::Error).cloned().collect();
+    fn reject(&self, read: Read, text: &[u8], faults: &[Located]) {
+        let wrong: Vec<_> = faults.iter().filter(|fault| fault.is_error()).cloned().collect();
         let line = rejects::found(read.start, text, &wrong);
         self.account.rejected(read, line);
     }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::journal::beside;
 use crate::exit;
-use crate::input::{Fault, Place, is_dash};
+use crate::input::{Located, Place, is_dash};
 
 /// Where the rejects of a file go: where it was asked for, or beside the file. What is no regular file has no place beside
 /// it, and they go to the working directory.
@@ -49,13 +49,13 @@ struct Reason<'a> {
 }
 
 /// What was found wrong before it was sent.
-pub fn found(start: Place, text: &[u8], faults: &[Fault]) -> Vec<u8> {
+pub fn found(start: Place, text: &[u8], faults: &[Located]) -> Vec<u8> {
     let reasons = faults.iter().map(|fault| Reason {
-        rule: fault.rule,
+        rule: fault.diagnostic.code.id(),
         line: Some(fault.place.line),
         column: Some(fault.place.column),
-        pointer: &fault.pointer,
-        message: fault.message.clone(),
+        pointer: &fault.diagnostic.pointer,
+        message: fault.diagnostic.message.clone(),
     });
     written(start, text, reasons.collect())
 }

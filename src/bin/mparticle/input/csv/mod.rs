@@ -17,9 +17,10 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use mparticle::Environment;
+use mparticle::diagnostics::Code;
 use uuid::Uuid;
 
-use super::examine::{Examined, Examiner, Fault};
+use super::examine::{Examined, Examiner, Located};
 use super::frames::Frame;
 use super::place::{Lines, Place};
 use super::reading::Reading;
@@ -32,9 +33,6 @@ use window::Window;
 
 /// A map is written by hand; one that is larger is another file.
 const MAX_MAP_BYTES: u64 = 1 << 20;
-
-/// The rule of what is wrong with a row or a cell.
-const RULE: &str = "csv";
 
 /// A map that was read from a file.
 pub struct MapFile {
@@ -164,7 +162,7 @@ impl<R: Read> CsvBatches<R> {
         let text = batch_with(&made.head, made.event.as_deref().unwrap_or_default()).into_bytes();
         let mut seen = examiner.examine(Frame::Text { place: row.place, text });
         for fault in &mut seen.faults {
-            let column = self.map.column_of(&fault.pointer);
+            let column = self.map.column_of(&fault.diagnostic.pointer);
             fault.place = column.map_or(row.place, |column| row.place_of(column.at));
         }
         if seen.is_wrong() {
@@ -176,7 +174,7 @@ impl<R: Read> CsvBatches<R> {
     }
 
     /// What the row is made into, or all that is wrong with its cells.
-    fn make(&self, row: &Row) -> Result<make::Made, Vec<Fault>> {
+    fn make(&self, row: &Row) -> Result<make::Made, Vec<Located>> {
         if row.len() != self.columns {
             let (fields, columns) = (row.len(), self.columns);
             let words = format!("{}, and the header has {columns}", count(fields, "field"));
@@ -190,8 +188,8 @@ impl<R: Read> CsvBatches<R> {
     }
 }
 
-fn fault(place: Place, words: String) -> Fault {
-    Fault::new(place, RULE, words)
+fn fault(place: Place, words: String) -> Located {
+    Located::new(place, Code::Csv, words)
 }
 
 fn count(number: usize, what: &str) -> String {

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::make::{Made, batch_with};
-use crate::input::examine::{Examined, Fault};
+use crate::input::examine::{Examined, Located};
 use crate::input::frames::MAX_TEXT_BYTES;
 use crate::input::place::Place;
 use mparticle::limits::MAX_BATCH_BYTES;
@@ -40,7 +40,7 @@ struct Gathered {
     events: String,
     count: usize,
     /// What its sender would want to know.
-    warnings: Vec<Fault>,
+    warnings: Vec<Located>,
 }
 
 impl Window {
@@ -57,7 +57,7 @@ impl Window {
 
     /// A row that is sent. To the order of one user's rows it belongs that an attribute which changes and changes back ends
     /// as it was: so only the last batch of the user takes more.
-    pub fn add(&mut self, place: Place, made: Made, warnings: Vec<Fault>) {
+    pub fn add(&mut self, place: Place, made: Made, warnings: Vec<Located>) {
         let Made { user, head, event } = made;
         let event = event.unwrap_or_default();
         self.rows += 1;

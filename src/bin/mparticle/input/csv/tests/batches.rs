@@ -61,7 +61,11 @@ fn all(mut batches: CsvBatches<&[u8]>) -> Vec<Told> {
         told.push(Told {
             place: examined.place,
             text: String::from_utf8_lossy(&examined.text).into_owned(),
-            faults: examined.faults.iter().map(|fault| format!("{}  {}", fault.place, fault.message)).collect(),
+            faults: examined
+                .faults
+                .iter()
+                .map(|fault| format!("{}  {}", fault.place, fault.diagnostic.message))
+                .collect(),
             next: reading.next,
             events: reading.events,
         });
