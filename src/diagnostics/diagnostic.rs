@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::code::Code;
+use super::severity::Severity;
 
 /// Something that is wrong with data, or that its sender would want to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,27 +29,6 @@ pub struct Diagnostic {
     pub suggestion: Option<String>,
     /// An edit that fixes it, if there is one that needs no guessing.
     pub fix: Option<Fix>,
-}
-
-/// The severity of a [`Diagnostic`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// The service accepts it, and then truncates, drops or ignores it silently.
-    Warning,
-    /// It breaks the document.
-    Error,
-}
-
-impl Severity {
-    /// Returns the word for it: `error` or `warning`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
-    }
 }
 
 /// The event of a batch that a [`Diagnostic`] belongs to.

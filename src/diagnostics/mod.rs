@@ -7,6 +7,8 @@ mod batch;
 mod code;
 mod diagnostic;
 pub(crate) mod rules;
+mod severity;
 
 pub use code::Code;
-pub use diagnostic::{Diagnostic, EventPlace, Fix, Severity};
+pub use diagnostic::{Diagnostic, EventPlace, Fix};
+pub use severity::Severity;

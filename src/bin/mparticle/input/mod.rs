@@ -22,12 +22,7 @@ pub use examine::{Examined, Examiner, Located, severity};
 pub use frames::{Frame, Frames};
 pub use place::{Lines, Place, locate};
 pub use reading::Reading;
-pub use source::Source;
-
-/// Whether `-` is given instead of a file: stdin, or stdout where something is written.
-pub fn is_dash(path: &Path) -> bool {
-    path.as_os_str() == "-"
-}
+pub use source::{Source, is_dash};
 
 /// Opens a file, or stdin for `-`, and splits it into the texts of its batches.
 pub fn open(path: &Path) -> io::Result<Frames<Source>> {

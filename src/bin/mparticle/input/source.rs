@@ -9,8 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::bufread::MultiGzDecoder;
 use zstd::stream::read::Decoder;
 
-use super::is_dash;
-
 const BUFFER_BYTES: usize = 128 * 1024;
 
 const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
@@ -18,6 +16,11 @@ const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
 
 /// A frame that needs more memory to be unpacked is refused: 2^23 bytes are what the format asks of every reader.
 const ZSTD_MAX_WINDOW_LOG: u32 = 23;
+
+/// Whether `-` is given instead of a file: stdin, or stdout where something is written.
+pub fn is_dash(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
 
 /// What is read, unpacked. Gzip and zstd are known by their first bytes, whatever the name of the file says.
 pub struct Source {
