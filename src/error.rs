@@ -55,7 +55,8 @@ pub enum ErrorKind {
     /// The [`spool`](crate::spool) cannot take or give: it is full, of a newer version, or the file system
     /// failed.
     Spool,
-    /// Another process has the [`spool`](crate::spool) open. It can be opened when that one has ended.
+    /// The [`spool`](crate::spool) is open already, in another process or in this one. It can be opened when that process has
+    /// ended, or the last handle of its [`Uploader`](crate::Uploader) is dropped.
     SpoolLocked,
 }
 
@@ -167,7 +168,13 @@ impl Error {
 
     /// The service accepted the request, and listed these errors for the batch.
     pub(crate) fn refused_by_body(status: StatusCode, errors: Vec<ApiError>) -> Self {
-        Self::refused(Refusal { status, retry_after: None, rate_limit: None, errors })
+        let count = match errors.len() {
+            1 => "1 error".to_owned(),
+            count => format!("{count} errors"),
+        };
+        let message = format!("the service answered {status} and refused the batch, with {count}");
+        let refusal = Refusal { status, retry_after: None, rate_limit: None, errors };
+        Self::responded(ErrorKind::Refused, message, refusal)
     }
 
     /// A response that something else than the service gave. The media type is shown, and nothing else of it.
@@ -293,7 +300,11 @@ impl Error {
     }
 
     /// Whether sending the same again, later, can succeed: no connection, no answer, a status of 408, 425, 429 or 5xx, a
-    /// wait that the service has asked for, or no room.
+    /// wait that the service has asked for, no room, or a spool that is open elsewhere.
+    ///
+    /// If it is false for an error of the credentials or an
+    /// [`UnexpectedResponse`](ErrorKind::UnexpectedResponse), the [`unsent`](Self::unsent) batches are good all the same: they
+    /// can be sent once the cause is fixed.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.0.kind {

@@ -33,7 +33,8 @@ impl<'a> Retry<'a> {
     }
 
     /// Returns how long the client waits before the next attempt, at least: a `Retry-After` that another request of the
-    /// same client receives meanwhile can make it longer.
+    /// same client receives meanwhile can make it longer. Zero for a request of an [`Uploader`](crate::Uploader), which decides
+    /// later when to send again; see [`UploaderBuilder::max_probe_interval`](crate::UploaderBuilder::max_probe_interval).
     #[must_use]
     pub fn wait(&self) -> Duration {
         self.wait

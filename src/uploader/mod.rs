@@ -190,8 +190,12 @@ impl Uploader {
         self.0.shared.teller.listen()
     }
 
-    /// Whether it has stopped, and why: the service refuses the credentials (401, 403) or the road leads nowhere (404 and
-    /// the like). Everything is kept, and goes on after [`resume`](Self::resume).
+    /// Returns why the uploader has stopped sending, if it has: the service refuses the credentials (401, 403), the base URL
+    /// is wrong (404 and the like), or something else than the service responds, as the sign-in page of a network
+    /// ([`ErrorKind::UnexpectedResponse`](crate::ErrorKind::UnexpectedResponse)).
+    ///
+    /// Stopping is logged as an error by `tracing`. Everything is kept, and nothing is sent until [`resume`](Self::resume) is
+    /// called, even if the cause has passed: a health check is a good place to look here.
     #[must_use]
     pub fn stopped(&self) -> Option<Error> {
         self.0.shared.lock().stopped.as_ref().map(Error::again)
@@ -205,7 +209,7 @@ impl Uploader {
         self.0.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Error::again)
     }
 
-    /// Tries again after it has [`stopped`](Self::stopped).
+    /// Starts sending again after it has [`stopped`](Self::stopped). If the cause is still there, it stops again.
     pub fn resume(&self) {
         self.0.shared.lock().stopped = None;
         self.0.shared.work.notify_one();

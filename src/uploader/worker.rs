@@ -249,7 +249,7 @@ impl<R: Road + Clone + 'static> Worker<R> {
         }
         self.shared.unlock(guard);
         if let Some(error) = stopped {
-            tracing::error!(%error, "the uploader has stopped: nothing will be accepted until somebody looks at the settings");
+            tracing::error!(%error, "the uploader has stopped sending and keeps everything: check the key and the base URL, then call resume() or restart");
         }
         self.shared.teller.tell(outcomes);
     }
