@@ -384,7 +384,7 @@ mod spool {
         let server = MockServer::start_blocking();
         for action in [&["retry"][..], &["retry", "--dead"], &["purge", "--all", "--yes"]] {
             let (code, _, words) = run(sending_to(&server).arg("spool").args(action).arg(&path));
-            let error = format!("error: failed to open the spool in {}: another process has it open\n", path.display());
+            let error = format!("error: failed to open the spool in {}: it is open already\n", path.display());
             assert_eq!((code, words), (4, error), "{action:?}");
         }
         assert_eq!((left(&path), server.counts().requests), ((2, 2), 0));
@@ -423,7 +423,8 @@ mod spool {
         nobody.env("MPARTICLE_BASE_URL", NOBODY).args(["spool", "retry", "--wait", "1"]).arg(&path);
         let (code, _, words) = run(&mut nobody);
         assert_eq!((code, left(&path)), (3, (2, 2)), "{words}");
-        let why = "the service took not all of it within 1 seconds: no connection to the service: Connection refused";
+        let why =
+            "the service did not accept all of it within 1 seconds: no connection to the service: Connection refused";
         assert!(words.starts_with(why), "{words}");
     }
 
@@ -432,7 +433,10 @@ mod spool {
         let (_dir, path) = filled();
         let nowhere = Path::new("/nowhere");
         let (code, _, words) = run(mparticle(nowhere).args(["spool", "purge", "--all"]).arg(&path));
-        assert_eq!((code, words.as_str()), (2, "error: nobody is there to ask: --yes removes it\n"));
+        assert_eq!(
+            (code, words.as_str()),
+            (2, "error: there is no terminal to ask at: --yes removes without asking\n")
+        );
         assert_eq!(left(&path), (2, 2));
         let (code, _, words) = run(mparticle(nowhere).args(["spool", "purge", "--dead", "--yes"]).arg(&path));
         assert_eq!((code, words.as_str(), left(&path)), (0, "removed 2 dead letters\n", (2, 0)));

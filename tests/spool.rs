@@ -20,7 +20,7 @@ fn open(dir: &Path) -> Spool {
 }
 
 fn locked(dir: &Path) -> String {
-    format!("failed to open the spool in {}: another process has it open", dir.display())
+    format!("failed to open the spool in {}: it is open already", dir.display())
 }
 
 fn append(spool: &Spool, batch: &str) {

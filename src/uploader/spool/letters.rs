@@ -33,8 +33,8 @@ impl Spool {
     /// in both places; sent twice, the service drops the repeat.
     ///
     /// # Errors
-    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if a process has the spool open, the file system fails, or the spool
-    /// has no room for them.
+    /// [`ErrorKind::SpoolLocked`](crate::ErrorKind::SpoolLocked) if the spool is open;
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if the file system fails, or the spool has no room for them.
     pub fn redrive_dead_letters(dir: impl Into<PathBuf>, settings: Settings) -> Result<Redriven, Error> {
         let dir = dir.into();
         // Nothing else has this handle, and it is not read from: no letter comes while we look.
@@ -67,7 +67,8 @@ impl Spool {
     /// Removes the dead-letter files, for good.
     ///
     /// # Errors
-    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if a process has the spool open, or the file system fails.
+    /// [`ErrorKind::SpoolLocked`](crate::ErrorKind::SpoolLocked) if the spool is open;
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if the file system fails.
     pub fn remove_dead_letters(dir: impl Into<PathBuf>) -> Result<(), Error> {
         let dir = dir.into();
         let _locked = Self::open(&dir, Settings::new())?;
@@ -79,7 +80,8 @@ impl Spool {
     /// Removes the segments that are kept because a part of them cannot be read.
     ///
     /// # Errors
-    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if a process has the spool open, or the file system fails.
+    /// [`ErrorKind::SpoolLocked`](crate::ErrorKind::SpoolLocked) if the spool is open;
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if the file system fails.
     pub fn remove_damaged_segments(dir: impl Into<PathBuf>) -> Result<(), Error> {
         let dir = dir.into();
         let _locked = Self::open(&dir, Settings::new())?;

@@ -190,7 +190,8 @@ impl Spool {
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the settings contradict each other;
-    /// [`ErrorKind::SpoolLocked`](crate::ErrorKind::SpoolLocked) if another process still has it open;
+    /// [`ErrorKind::SpoolLocked`](crate::ErrorKind::SpoolLocked) if another process, or another
+    /// handle of this one, still has it open;
     /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if it is of a newer version, if a file of it belongs to another user or
     /// can be written by every user, if the file system has no locks, or if it fails.
     pub fn open(dir: impl Into<PathBuf>, settings: Settings) -> Result<Self, Error> {
@@ -454,7 +455,8 @@ fn lock(directory: &Directory, wait: Duration) -> Result<Box<dyn Send + Sync>, E
         }
         let left = wait.saturating_sub(start.elapsed());
         if left.is_zero() {
-            return Err(Error::spool_locked(format!("failed to open the spool in {dir}: another process has it open")));
+            // By another process, or by another handle of this one.
+            return Err(Error::spool_locked(format!("failed to open the spool in {dir}: it is open already")));
         }
         thread::sleep(LOCK_POLL.min(left));
     }

@@ -41,7 +41,7 @@ pub fn retry(retry: &Retry) -> exit::Result {
         }
         None if left > 0 => {
             let why = uploader.trouble().map_or_else(String::new, |error| format!(": {}", exit::words(&error)));
-            tell(format_args!("the service took not all of it within {} seconds{why}", retry.wait));
+            tell(format_args!("the service did not accept all of it within {} seconds{why}", retry.wait));
         }
         None => {}
     }
@@ -90,7 +90,7 @@ pub fn purge(purge: &Purge) -> exit::Result {
 
 fn is_sure(question: &str) -> exit::Result<bool> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::usage("nobody is there to ask: --yes removes it"));
+        return Err(Failure::usage("there is no terminal to ask at: --yes removes without asking"));
     }
     write!(io::stderr(), "{question} [y/N] ").map_err(|error| Failure::system("ask", &error))?;
     let mut answer = String::new();

@@ -263,7 +263,7 @@ fn a_second_process_is_locked_out() {
     let disk = Simulated::default();
     let first = Process::start(&disk, Settings::new()).expect("a spool");
     let error = Process::start(&disk, Settings::new()).err().expect("it is locked");
-    assert_eq!(error.to_string(), "failed to open the spool in /spool: another process has it open");
+    assert_eq!(error.to_string(), "failed to open the spool in /spool: it is open already");
     assert!(error.kind() == crate::ErrorKind::SpoolLocked && error.is_retryable());
     first.close();
     Process::start(&disk, Settings::new()).expect("it is free");
