@@ -167,6 +167,10 @@ impl Fault {
     /// others are stored, unless they break the document: then they are named as well, as by a mock with
     /// [partial responses](super::MockServerBuilder::partial_responses).
     ///
+    /// The indices count within each request that gets the fault, whatever batches it has. A client that halves a request whose
+    /// errors name no batch sends the halves as requests of their own: for one of two batches to be refused under
+    /// [`Naming::None`] the script is `partial([0], Naming::None)` twice, for the request and for its first half.
+    ///
     /// Indices outside of the request are skipped; if none is left, the request is answered as usual. Index 0 is the one batch
     /// of `/events`. A position is that of the end of the batch, in UTF-16 units of the body.
     ///

@@ -54,7 +54,9 @@ impl Refusals {
             let words: String = violation.to_string().chars().take(MOST_WORDS).collect();
             let path = path(body, pointer);
             let path = if path.chars().count() <= MOST_PATH { path } else { format!("[{index}]") };
-            format!("{words}. Path '{path}', line 1, position {}.", ends.get(index).copied().unwrap_or_default())
+            // A question ends itself.
+            let stop = if words.ends_with('?') { "" } else { "." };
+            format!("{words}{stop} Path '{path}', line 1, position {}.", ends.get(index).copied().unwrap_or_default())
         };
         let mut found = BTreeMap::<usize, Vec<String>>::new();
         let mut are_all_listed = true;

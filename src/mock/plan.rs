@@ -39,6 +39,11 @@ impl FaultPlan {
             self.script.extend(script?);
             return Ok(());
         };
+        if fault.contains(',') {
+            return Err(NotAFault(format!(
+                "{text:?} mixes a list with a share: give each share as a fault of its own"
+            )));
+        }
         let percent = share.trim().strip_suffix('%').and_then(|number| number.parse().ok());
         let percent: f64 = percent
             .filter(|percent| (0.0..=100.0).contains(percent))
@@ -63,6 +68,11 @@ mod tests {
         assert_eq!(
             [next(0.0), next(0.09), next(0.1), next(0.29), next(0.31), next(0.99)],
             ["lost", "lost", "garbage", "garbage", "", ""]
+        );
+        let mixed = plan.add("503,ok,reset@10%").expect_err("a list with a share");
+        assert_eq!(
+            mixed.to_string(),
+            r#""503,ok,reset@10%" mixes a list with a share: give each share as a fault of its own"#
         );
         for wrong in ["503@", "503@10", "503@101%", "503@-1%", "x@10%", "503,x", "503@NaN%"] {
             assert!(plan.add(wrong).is_err(), "{wrong:?}");
