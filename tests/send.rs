@@ -323,6 +323,7 @@ fn strict_stops_at_what_is_wrong_and_goes_on_when_it_is_mended() {
     assert_eq!(code, Some(1));
     let lines = head.lines().count();
     assert!(stderr.starts_with(&format!("a.ndjson:{}:58  /user_identities/customerid", lines + 1)), "{stderr}");
+    assert!(stderr.ends_with("a.ndjson: stopped at the first batch that is wrong, as --strict asks\n"), "{stderr}");
     assert_eq!(server.batches().len(), lines, "what comes before is sent");
     assert!(!shell.path("a.ndjson.rejects.ndjson").exists());
 

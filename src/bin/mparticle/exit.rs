@@ -18,8 +18,9 @@ Exit codes:
   0    all is well
   1    something in the data is wrong, or was rejected; the rest was done
   2    wrong arguments, profile or environment variables; nothing was done
-  3    not everything could be sent; the same again, or --resume, sends the rest
-  4    a file cannot be read or written
+  3    not everything could be sent: no connection, an outage, a wrong key, a sign-in page; once that is over, the same
+       again, or --resume, sends the rest
+  4    a file, a spool or a port cannot be used, or --resume does not fit the file
   130  ended by Ctrl-C; 143 by SIGTERM";
 
 /// How a command ended that did its work, the graver the greater.

@@ -115,7 +115,8 @@ impl Journal {
         let then = Identity::of(file, content.identity.head_bytes, &self.identity.road)?;
         if then != content.identity {
             return Err(invalid(
-                "the file is not the one that was sent then, or was sent elsewhere or with other options",
+                "the file is not the one that was sent then, or was sent elsewhere or with other options; \
+                 without --resume it is sent from the start",
             ));
         }
         let rejects_bytes = content.mark.rejects_bytes.filter(|_| content.rejects == self.rejects);

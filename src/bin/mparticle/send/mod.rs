@@ -41,10 +41,12 @@ Examples:
 
 Each batch is checked, and what is wrong goes to FILE.rejects.ndjson with its place, while the rest is sent. A batch
 without a source_request_id gets one that follows from its place in the file and from what is sent: sent again, the
-service drops it. Nothing else is changed. Rejects of an earlier run are kept as FILE.rejects.ndjson.1.
+service drops it. The same batch at the same place of another file gets the same id, too: give batches without times an
+id of your own. Nothing else is changed. Rejects of an earlier run are kept as FILE.rejects.ndjson.1.
 
 FILE.sent.json says how far it is. --resume goes on from there if the file is sent to the same place, with the same key
-and the same options; what is no regular file cannot be resumed, and has its rejects in the working directory.
+and the same --historical, --environment and --csv. What is no regular file cannot be resumed, and has its rejects in
+the working directory.
 
 A row of CSV is an event; rows of one user are gathered into batches. The map is TOML:
   environment = \"development\"

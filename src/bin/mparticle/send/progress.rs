@@ -77,7 +77,7 @@ impl Progress {
             words.push_str(&format!(", the service asks to wait {}", text::wait(wait)));
         }
         if *warnings > 0 {
-            words.push_str(&format!(", {} (`mparticle check` tells them)", counted(*warnings, "warning")));
+            words.push_str(&format!(", {} (listed by `mparticle check`)", counted(*warnings, "warning")));
         }
         format!("{words} in {}", HumanDuration(self.started.elapsed()))
     }

@@ -340,6 +340,9 @@ impl Sending<'_> {
                 text::printable(&self.rejects_path().to_string_lossy())
             ));
         }
+        if ended == "strict" {
+            tell(format_args!("{name}: stopped at the first batch that is wrong, as --strict asks"));
+        }
         if !matches!(exit, Exit::Done | Exit::Findings) && self.can_be_resumed() {
             tell(format_args!("{name}: --resume sends the rest"));
         }
