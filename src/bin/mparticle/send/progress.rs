@@ -36,7 +36,8 @@ impl Progress {
 
     /// Shows how far it is: how much of what was read has its end.
     pub fn show(&self, read: u64, totals: &Totals, rate_limit_used: Option<f64>, trouble: Option<&str>) {
-        let done = totals.ended_of(read);
+        // An estimate, which a bar that never goes back hides best.
+        let done = totals.ended_of(read).max(self.bar.position());
         self.bar.set_position(done);
         self.bar.set_message(line(done, self.per_second(totals), totals, rate_limit_used, trouble));
     }
