@@ -323,6 +323,48 @@ fn files_that_others_can_write_to_are_refused_by_name() {
 
 #[cfg(unix)]
 #[test]
+fn files_that_are_not_of_the_spool_are_left_alone() {
+    let dir = dir();
+    for name in ["app.log", "1.log", "dead-letters.txt", "cursor.bak", "app.log.damaged"] {
+        fs::write(dir.path().join(name), "theirs").expect("written");
+        chmod(&dir.path().join(name), 0o666);
+    }
+    append(&open(dir.path()), "{}");
+    assert_eq!(pending(dir.path()), ["{}"]);
+    assert_eq!(fs::read_to_string(dir.path().join("app.log")).expect("it is there"), "theirs");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_of_another_user_is_refused_and_one_of_this_user_is_followed() {
+    use std::os::unix::fs::{lchown, symlink};
+
+    for name in ["00000000000000000001.log", "cursor", "dead-letters.ndjson"] {
+        let (dir, other) = (dir(), dir());
+        let spool = open(dir.path());
+        append(&spool, "{}");
+        spool.dead_letter(Endpoint::Events, "{}", "bad").expect("there is room").wait().expect("written");
+        drop(spool);
+        let (file, target) = (dir.path().join(name), other.path().join("target"));
+        fs::rename(&file, &target).expect("moved");
+        symlink(&target, &file).expect("linked");
+        drop(open(dir.path()));
+        // Only root can give a link away. Also one that leads nowhere is somebody else's file, which is still to come.
+        for leads_somewhere in [true, false] {
+            if !leads_somewhere {
+                fs::remove_file(&target).expect("removed");
+            }
+            if file.symlink_metadata().is_ok_and(|link| link.is_symlink()) && lchown(&file, Some(12_345), None).is_ok()
+            {
+                let error = Spool::open(dir.path(), Settings::new()).expect_err("a link of somebody else").to_string();
+                assert!(error.contains(&format!("{} belongs to user 12345", file.display())), "{error}");
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
 fn a_directory_that_others_can_write_to_is_refused_if_a_private_one_is_required() {
     let private = || Settings::new().require_private_dir(true);
     for (mode, is_private) in [(0o700, true), (0o755, true), (0o770, false), (0o777, false), (0o1777, false)] {

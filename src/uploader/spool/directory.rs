@@ -110,13 +110,13 @@ impl Directory {
         }
     }
 
-    /// All files that hold data.
+    /// Returns all files that the spool reads, and no other: whatever else is in the directory is not its own.
     pub(super) fn data_files(&self) -> io::Result<Vec<PathBuf>> {
-        let is_data = |name: &String| {
-            let segment = name.strip_suffix(".damaged").unwrap_or(name);
-            segment.strip_suffix(".log").is_some() || name == "cursor" || name.starts_with("dead-letters.")
-        };
-        Ok(self.files.list(&self.path)?.iter().filter(|name| is_data(name)).map(|name| self.path.join(name)).collect())
+        let mut files = self.old_dead_letters()?;
+        files.extend([self.dead_letters(), self.cursor()]);
+        files.extend(self.segments()?.into_iter().map(|first| self.segment(first)));
+        files.extend(self.damaged_segments()?.into_iter().map(|first| self.damaged_segment(first)));
+        Ok(files)
     }
 
     /// Removes a file, or finds it removed.

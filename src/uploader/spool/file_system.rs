@@ -159,15 +159,19 @@ impl FileSystem for Disk {
         };
         let user = Self::user(dir)?;
         for file in files {
-            let metadata = match fs::metadata(file) {
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                result => result?,
-            };
-            if metadata.uid() != user {
-                return refused(file, format!("belongs to user {}, and this process is user {user}", metadata.uid()));
-            }
-            if metadata.mode() & 0o002 != 0 {
-                return refused(file, "can be written by every user: somebody else may have changed it".into());
+            // A link is followed when the file is opened, so it has to be this user's as well.
+            for (is_link, metadata) in [(true, fs::symlink_metadata(file)), (false, fs::metadata(file))] {
+                let metadata = match metadata {
+                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                    result => result?,
+                };
+                if metadata.uid() != user {
+                    let owner = metadata.uid();
+                    return refused(file, format!("belongs to user {owner}, and this process is user {user}"));
+                }
+                if !is_link && metadata.mode() & 0o002 != 0 {
+                    return refused(file, "can be written by every user: somebody else may have changed it".into());
+                }
             }
         }
         let metadata = fs::metadata(dir)?;
@@ -184,13 +188,22 @@ impl FileSystem for Disk {
 impl Disk {
     /// The user that files of this process belong to, as the file system in the directory has it.
     fn user(dir: &Path) -> io::Result<u32> {
+        use std::os::unix::fs::MetadataExt;
+
         let probe = dir.join("owner.tmp");
         match fs::remove_file(&probe) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let file = private().write(true).create_new(true).open(&probe)?;
-        let user = std::os::unix::fs::MetadataExt::uid(&file.metadata()?);
+        let file = match private().write(true).create_new(true).open(&probe) {
+            // A full disk may take no new file. The lock, which is open by now, is this user's if others cannot write to it.
+            Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+                let lock = fs::symlink_metadata(dir.join("lock"))?;
+                return if lock.is_file() && lock.mode() & 0o022 == 0 { Ok(lock.uid()) } else { Err(error) };
+            }
+            result => result?,
+        };
+        let user = file.metadata()?.uid();
         fs::remove_file(&probe)?;
         Ok(user)
     }
