@@ -18,6 +18,11 @@ const MAX_LINE_BYTES: usize = 6 * MAX_RECORD_BYTES + (1 << 20);
 /// A reason is cut off here: it may be the words of another.
 const MAX_REASON_CHARS: usize = 4096;
 
+/// Cuts a reason off where it is too long.
+pub(super) fn cut_reason(reason: &str) -> &str {
+    reason.char_indices().nth(MAX_REASON_CHARS).map_or(reason, |(end, _)| &reason[..end])
+}
+
 #[derive(Serialize, Deserialize)]
 struct Line<'a> {
     time: String,
@@ -197,7 +202,7 @@ fn write_line(
     };
     let line = Line {
         time: time.to_rfc3339_opts(SecondsFormat::Millis, true),
-        reason: reason.chars().take(MAX_REASON_CHARS).collect(),
+        reason: cut_reason(reason).to_owned(),
         endpoint: endpoint.name().to_owned(),
         batch: &json,
     };

@@ -19,6 +19,8 @@ pub(super) struct Segment {
     /// How many were handed out, or are known to be done from before.
     pub(super) handed: u64,
     pub(super) done: Numbers,
+    /// Those that vanished, of a segment that this process wrote. They are counted in no other number here.
+    lost: Numbers,
     /// It was found at opening: some of its numbers may be left out.
     pub(super) found: bool,
     pub(super) damage: Damage,
@@ -47,6 +49,11 @@ impl Segment {
     fn pending(&self) -> u64 {
         self.records.saturating_sub(self.done.count())
     }
+
+    /// Returns what it takes of the disk, in bytes.
+    fn size(&self) -> u64 {
+        self.bytes + self.waste
+    }
 }
 
 /// Where the next unread record lies.
@@ -60,22 +67,34 @@ pub(super) struct Place {
 /// A segment that was given up.
 pub(super) struct Dropped {
     pub(super) first: u64,
-    pub(super) segment: Segment,
+    /// How many of its bytes are committed.
+    pub(super) bytes: u64,
+    /// The records that nobody has but the segment.
+    only_here: Lost,
     /// Records below this were read before.
     read: u64,
+    done: Numbers,
     /// Records that were too old and not yet among the dead letters.
     expired: Numbers,
 }
 
 impl Dropped {
-    /// Whether nobody has the record but the segment.
+    /// Returns whether nobody has the record but the segment.
     pub(super) fn is_lost(&self, number: u64) -> bool {
-        (number >= self.read && !self.segment.done.contains(number)) || self.expired.contains(number)
+        (number >= self.read && !self.done.contains(number)) || self.expired.contains(number)
     }
 
-    /// Returns the number of records that nobody else has.
-    pub(super) fn lost(&self) -> u64 {
-        self.segment.unread() + self.expired.count()
+    /// Returns the number of records that nobody has but the segment.
+    pub(super) fn count(&self) -> u64 {
+        self.only_here.count()
+    }
+
+    /// Returns the records that nobody has but the segment, without those of these numbers.
+    pub(super) fn lost_beside(self, told: &Numbers) -> Lost {
+        let Lost { mut numbers, others } = self.only_here;
+        numbers.retain(|number| !told.contains(*number));
+        let others = others.saturating_sub(told.count());
+        Lost { numbers, others }
     }
 }
 
@@ -84,7 +103,13 @@ impl Dropped {
 /// Numbers rise with the segments, and each segment is read to its end before the next one.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    pub(super) segments: BTreeMap<u64, Segment>,
+    segments: BTreeMap<u64, Segment>,
+    /// The size of all segments, in bytes.
+    bytes: u64,
+    /// The number of records in all segments that were not handed out.
+    unread: u64,
+    /// No segment before this one has a record that was not handed out.
+    unread_from: u64,
     /// The one segment that is still written to.
     active: Option<u64>,
     /// Records below this were handed out.
@@ -93,37 +118,77 @@ pub(super) struct Index {
     /// Read, found too old, and not yet among the dead letters.
     expired: Numbers,
     /// Segments that were done and are kept aside because they are damaged, with their sizes.
-    pub(super) kept_aside: BTreeMap<u64, u64>,
+    kept_aside: BTreeMap<u64, u64>,
+    kept_aside_bytes: u64,
 }
 
 impl Index {
+    /// Adds a segment that was found at opening.
+    pub(super) fn insert(&mut self, first: u64, segment: Segment) {
+        self.remove(first);
+        self.bytes += segment.size();
+        self.unread += segment.unread();
+        self.unread_from = self.unread_from.min(first);
+        self.segments.insert(first, segment);
+    }
+
+    /// Adds a segment that is kept aside, with its size.
+    pub(super) fn keep_aside(&mut self, first: u64, bytes: u64) {
+        self.kept_aside_bytes += bytes;
+        self.kept_aside_bytes -= self.kept_aside.insert(first, bytes).unwrap_or(0);
+    }
+
+    /// Takes out the oldest segment that is kept aside, with its size.
+    pub(super) fn pop_kept_aside(&mut self) -> Option<(u64, u64)> {
+        let (first, bytes) = self.kept_aside.pop_first()?;
+        self.kept_aside_bytes -= bytes;
+        Some((first, bytes))
+    }
+
+    fn remove(&mut self, first: u64) -> Option<Segment> {
+        let segment = self.segments.remove(&first)?;
+        self.bytes -= segment.size();
+        self.unread -= segment.unread();
+        Some(segment)
+    }
+
+    /// Changes a segment, and what is known of all of them with it. Nothing of this looks at the others: it is done for each
+    /// record.
+    fn change<T>(&mut self, first: u64, change: impl FnOnce(&mut Segment) -> T) -> Option<T> {
+        let segment = self.segments.get_mut(&first)?;
+        let (size, unread) = (segment.size(), segment.unread());
+        let result = change(segment);
+        self.bytes = self.bytes - size + segment.size();
+        self.unread = self.unread - unread + segment.unread();
+        Some(result)
+    }
+
     pub(super) fn committed(&mut self, first: u64, last: u64, records: u64, bytes: u64) {
-        let segment = self.segments.entry(first).or_default();
-        segment.last = last;
-        segment.records += records;
-        segment.bytes += bytes;
+        self.segments.entry(first).or_default();
+        self.change(first, |segment| {
+            segment.last = last;
+            segment.records += records;
+            segment.bytes += bytes;
+        });
+        self.unread_from = self.unread_from.min(first);
         self.active = Some(first);
     }
 
-    /// The active segment gets no more records.
-    pub(super) fn sealed(&mut self) {
-        self.active = None;
+    /// The active segment gets no more records. Returns whether it is no longer needed.
+    pub(super) fn sealed(&mut self) -> bool {
+        let active = self.active.take().and_then(|first| self.segments.get(&first));
+        active.is_some_and(|segment| segment.pending() == 0)
     }
 
     /// Accounts for what a failed write may have left in a segment; whether the segment holds anything else.
     pub(super) fn failed(&mut self, first: u64, bytes: u64) -> bool {
         self.active = None;
-        match self.segments.get_mut(&first) {
-            Some(segment) => {
-                segment.waste += bytes;
-                true
-            }
-            None => false,
-        }
+        self.change(first, |segment| segment.waste += bytes).is_some()
     }
 
-    pub(super) fn place(&self) -> Option<Place> {
-        let (first, segment) = self.segments.iter().find(|(_, segment)| segment.unread() > 0)?;
+    pub(super) fn place(&mut self) -> Option<Place> {
+        let (first, segment) = self.segments.range(self.unread_from..).find(|(_, segment)| segment.unread() > 0)?;
+        self.unread_from = *first;
         let after = self.segments.range(..first).next_back().map(|(_, before)| before.last);
         Some(Place { first: *first, bytes: segment.bytes, after: after.max(first.checked_sub(1)) })
     }
@@ -139,11 +204,11 @@ impl Index {
     }
 
     fn read(&mut self, first: u64, number: u64) -> bool {
-        let Some(segment) = self.segments.get_mut(&first) else { return false };
-        if number < self.read || segment.done.contains(number) {
+        let is_known = |segment: &Segment| number < self.read || segment.done.contains(number);
+        if self.segments.get(&first).is_none_or(is_known) {
             return false;
         }
-        segment.handed += 1;
+        self.change(first, |segment| segment.handed += 1);
         self.read = number + 1;
         true
     }
@@ -169,29 +234,68 @@ impl Index {
             return Lost::default();
         };
         let lost = self.unread_of(first, segment);
-        if let Some(segment) = self.segments.get_mut(&first) {
+        self.change(first, |segment| {
             segment.records = segment.handed;
+            lost.numbers.iter().for_each(|number| _ = segment.lost.insert(*number));
             if damage.bytes > segment.damage.bytes {
                 segment.damage = damage;
             }
+        });
+        lost
+    }
+
+    /// Returns the segments whose records are not all done, with their committed sizes.
+    pub(super) fn needed(&self) -> Vec<(u64, u64)> {
+        let needed = self.segments.iter().filter(|(_, segment)| segment.pending() > 0);
+        needed.map(|(first, segment)| (*first, segment.bytes)).collect()
+    }
+
+    /// A segment was shortened from outside, and of its committed bytes only these records are left. What was handed out and
+    /// is not among them is no longer [kept](Self::keeps); what nobody has is lost.
+    pub(super) fn shortened(&mut self, first: u64, bytes: u64, present: &Numbers) -> Lost {
+        let Some(segment) = self.segments.get(&first).filter(|segment| segment.bytes == bytes) else {
+            return Lost::default();
+        };
+        let mut lost = self.unread_of(first, segment);
+        if segment.found {
+            let read = self.read;
+            let unread = present.ranges().flat_map(|(first, last)| first.max(read)..=last);
+            let unread = unread.filter(|number| !segment.done.contains(*number)).count() as u64;
+            lost.others = lost.others.saturating_sub(unread);
+        } else {
+            lost.numbers.retain(|number| !present.contains(*number));
         }
+        let last = segment.last;
+        let gone = self.outstanding.range(first..=last).filter(|number| !present.contains(**number));
+        let gone: Vec<u64> = gone.copied().collect();
+        gone.iter().for_each(|number| _ = self.outstanding.remove(number));
+        self.change(first, |segment| {
+            segment.records -= lost.count();
+            lost.numbers.iter().for_each(|number| _ = segment.lost.insert(*number));
+            gone.iter().for_each(|number| _ = segment.done.insert(*number));
+        });
         lost
     }
 
     /// A segment is gone. What was handed out of it can still be acknowledged.
     pub(super) fn vanished(&mut self, first: u64) -> Lost {
-        let Some(segment) = self.segments.remove(&first) else { return Lost::default() };
+        let Some(segment) = self.remove(first) else { return Lost::default() };
         if self.active == Some(first) {
             self.active = None;
         }
-        let mut lost = self.unread_of(first, &segment);
+        self.only_in(first, &segment).0
+    }
+
+    /// Returns the records that nobody has but this segment, and takes out those of them that are too old.
+    fn only_in(&mut self, first: u64, segment: &Segment) -> (Lost, Numbers) {
+        let mut lost = self.unread_of(first, segment);
         let expired = self.expired.take(first, segment.last);
         if segment.found {
             lost.others += expired.count();
         } else {
             lost.numbers.extend(expired.ranges().flat_map(|(first, last)| first..=last));
         }
-        lost
+        (lost, expired)
     }
 
     /// The records of a segment that were not handed out.
@@ -200,7 +304,8 @@ impl Index {
             return Lost { numbers: Vec::new(), others: segment.unread() };
         }
         let known = |number: &u64| {
-            segment.done.contains(*number) || self.outstanding.contains(number) || self.expired.contains(*number)
+            let is_over = segment.done.contains(*number) || segment.lost.contains(*number);
+            is_over || self.outstanding.contains(number) || self.expired.contains(*number)
         };
         Lost { numbers: (first..=segment.last).filter(|number| !known(number)).collect(), others: 0 }
     }
@@ -210,9 +315,7 @@ impl Index {
         let mut lost = Lost::default();
         for (start, end) in expired.ranges() {
             self.expired.take(start, end);
-            if let Some(segment) = self.segments.get_mut(&first) {
-                (start..=end).for_each(|number| _ = segment.done.insert(number));
-            }
+            self.change(first, |segment| (start..=end).for_each(|number| _ = segment.done.insert(number)));
             match self.segments.get(&first) {
                 Some(segment) if !segment.found => lost.numbers.extend(start..=end),
                 _ => lost.others += end - start + 1,
@@ -226,18 +329,20 @@ impl Index {
         self.segments.contains_key(&first)
     }
 
-    /// Counts a record as done, if it was handed out; whether it was.
-    pub(super) fn acknowledge(&mut self, number: u64) -> bool {
+    /// Counts a record as done, if it was handed out. Returns nothing if it was not, and otherwise whether its segment is
+    /// no longer needed.
+    pub(super) fn acknowledge(&mut self, number: u64) -> Option<bool> {
         if !self.outstanding.remove(&number) && self.expired.take(number, number).count() == 0 {
-            return false;
+            return None;
         }
         // The segment is gone if the spool was full.
-        if let Some((_, segment)) = self.segments.range_mut(..=number).next_back()
+        if let Some((first, segment)) = self.segments.range_mut(..=number).next_back()
             && number <= segment.last
         {
             segment.done.insert(number);
+            return Some(segment.pending() == 0 && self.active != Some(*first));
         }
-        true
+        Some(false)
     }
 
     /// Whether a record that was handed out lies in a segment that is still there.
@@ -261,8 +366,8 @@ impl Index {
 
     pub(super) fn forget(&mut self, firsts: &[u64]) {
         for first in firsts {
-            if let Some(segment) = self.segments.remove(first).filter(|segment| segment.damage.bytes > 0) {
-                self.kept_aside.insert(*first, segment.bytes + segment.waste);
+            if let Some(segment) = self.remove(*first).filter(|segment| segment.damage.bytes > 0) {
+                self.keep_aside(*first, segment.size());
             }
         }
     }
@@ -272,9 +377,9 @@ impl Index {
     pub(super) fn drop_oldest(&mut self) -> Option<Dropped> {
         let (first, _) = self.segments.first_key_value().filter(|(first, _)| self.active != Some(**first))?;
         let first = *first;
-        let segment = self.segments.remove(&first)?;
-        let expired = self.expired.take(first, segment.last);
-        Some(Dropped { first, segment, read: self.read, expired })
+        let segment = self.remove(first)?;
+        let (only_here, expired) = self.only_in(first, &segment);
+        Some(Dropped { first, bytes: segment.bytes, only_here, read: self.read, done: segment.done, expired })
     }
 
     /// Returns the number of the newest record.
@@ -283,16 +388,19 @@ impl Index {
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        self.segments.values().map(|segment| segment.bytes + segment.waste).sum::<u64>() + self.kept_aside_bytes()
+        debug_assert_eq!(self.bytes, self.segments.values().map(Segment::size).sum::<u64>());
+        self.bytes + self.kept_aside_bytes
     }
 
     /// The size of what is kept aside and can give way.
     pub(super) fn kept_aside_bytes(&self) -> u64 {
-        self.kept_aside.values().sum()
+        debug_assert_eq!(self.kept_aside_bytes, self.kept_aside.values().sum::<u64>());
+        self.kept_aside_bytes
     }
 
     pub(super) fn unread(&self) -> u64 {
-        self.segments.values().map(Segment::unread).sum()
+        debug_assert_eq!(self.unread, self.segments.values().map(Segment::unread).sum::<u64>());
+        self.unread
     }
 
     pub(super) fn outstanding(&self) -> u64 {

@@ -8,7 +8,8 @@
 //!   read again after a crash until it is acknowledged; one that is acknowledged may be. Sending it twice does no harm:
 //!   the service drops the repeat by its `source_request_id`, for 30 to 60 days.
 //! - Records are read in the order of appending and acknowledged in any order.
-//! - One process writes. Others may look, see [`Inspector`]. Files that other users own or can write to are refused.
+//! - One process writes. Others may look, see [`Inspector`]. Files of the spool that another user owns, or that every user can
+//!   write to, are refused.
 //! - All is bounded: a record (1 MiB), the segments, what waits for the disk, the dead-letter files, the age of what is
 //!   sent.
 //! - An error of the file system is an answer. Nothing panics, and what failed is tried anew with the next append.
@@ -24,6 +25,7 @@
 //! | `00000000000000000042.log.damaged` | a segment whose records are done, kept because a part of it cannot be read |
 //! | `cursor` | which records of the segments are done |
 //! | `cursor.new` | the next cursor, until it is renamed |
+//! | `owner.tmp` | empty, while a spool is opened: shows which user owns new files |
 //! | `dead-letters.ndjson` | what will not be sent, one JSON object a line: `time`, `reason`, `endpoint`, `batch` |
 //! | `dead-letters.1.ndjson` | the same, from before that file grew too large; 2 is older than 1, and so on |
 //! | `dead-letters.old.ndjson` | the oldest, from an earlier version of this crate |
@@ -71,12 +73,16 @@
 //! one, synced and renamed over it, and the directory synced. A segment is unlinked when all its records are done, and
 //! forgotten when the directory is synced after that.
 //!
-//! **Open.** The directory is locked and synced, the cursor read (a damaged one says that nothing is done), each
-//! segment read from end to end. Numbers go on above all that the segments and the cursor show, so none ever stands for
+//! **Open.** The directory is locked, its files are checked for who can write to them, and it is synced. Then the cursor is read (a damaged one says that nothing is done), and each
+//! segment from end to end. Numbers go on above all that the segments and the cursor show, so none ever stands for
 //! two records. A newer version is refused by name.
 //!
-//! **Full.** Above [`Settings::max_bytes`] an append is refused, or the oldest segment is given up, as [`WhenFull`]
-//! says.
+//! **Full.** Above [`Settings::max_bytes`] the oldest segments that are kept because of damage are removed. When there are
+//! none, an append is refused, or the oldest segment is given up, as [`WhenFull`] says.
+//!
+//! **Dead letters.** They are written in portions, durably whatever [`Fsync`] says. A file that grew to an eighth of
+//! [`Settings::max_dead_letter_bytes`] becomes the first of the older ones, whose numbers rise by one, and the oldest is removed
+//! when there are too many. What cannot be written is tried again each second.
 
 mod cursor;
 mod dead_letters;
@@ -99,14 +105,15 @@ mod writer;
 
 use std::fmt;
 use std::future::poll_fn;
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, Seek};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 
 pub use dead_letters::DeadLetter;
 pub use format::{Endpoint, MAX_RECORD_BYTES, Record};
@@ -119,6 +126,7 @@ pub use settings::{Fsync, Removal, Settings, WhenFull};
 use crate::error::Error;
 use directory::Directory;
 use file_system::{Access, Disk, FileSystem};
+use numbers::Numbers;
 use reader::Reader;
 use receipt::receipt;
 use recovery::recover;
@@ -151,6 +159,7 @@ const LOCK_POLL: Duration = Duration::from_millis(50);
 pub struct Spool {
     shared: Arc<Shared>,
     settings: Settings,
+    directory: Directory,
     reader: Mutex<Reader>,
     damage: Damage,
     thread: Option<JoinHandle<()>>,
@@ -166,7 +175,7 @@ pub struct Stats {
     pub unread: u64,
     /// Records that were read and are neither acknowledged nor rejected.
     pub outstanding: u64,
-    /// The size of all segments, in bytes.
+    /// The size of all segments, in bytes, with those that are kept because they are damaged.
     pub bytes: u64,
     /// Records that this process gave up unread because the spool was full.
     pub dropped: u64,
@@ -222,8 +231,8 @@ impl Spool {
         // What an earlier process left half done.
         shared.lock().upkeep_within(Duration::ZERO);
         let writer = Writer::new(directory.clone(), settings.clone(), Arc::clone(&shared), recovered.next, lock);
-        let reader = Mutex::new(Reader::new(directory));
-        Ok((Self { shared, settings, reader, damage: recovered.damage, thread: None }, writer))
+        let reader = Mutex::new(Reader::new(directory.clone()));
+        Ok((Self { shared, settings, directory, reader, damage: recovered.damage, thread: None }, writer))
     }
 
     /// Hands a sealed batch to the spool. The receipt tells when it is written.
@@ -232,13 +241,21 @@ impl Spool {
     /// [`ErrorKind::Spool`](crate::ErrorKind::Spool), at once, if the spool is full and [`WhenFull::Refuse`] is set, if
     /// too much waits for the disk already, or if the batch is larger than a segment or than [`MAX_RECORD_BYTES`].
     pub fn append(&self, endpoint: Endpoint, batch: impl Into<Bytes>) -> Result<Receipt, Error> {
-        let (batch, appended) = (batch.into(), (self.settings.clock)());
+        self.append_at(endpoint, batch.into(), None)
+    }
+
+    /// Appends a batch. One that was in the spool before keeps the time from then, by which it becomes too old.
+    pub(super) fn append_at(
+        &self,
+        endpoint: Endpoint,
+        batch: Bytes,
+        appended: Option<DateTime<Utc>>,
+    ) -> Result<Receipt, Error> {
+        let appended = appended.unwrap_or_else(|| (self.settings.clock)());
         let size = self.check_size(&batch)?;
         let mut state = self.shared.lock();
         self.take_room(&mut state, size)?;
-        if self.settings.when_full == WhenFull::Refuse
-            && state.index.bytes() - state.index.kept_aside_bytes() + state.waiting_bytes > self.settings.max_bytes
-        {
+        if self.settings.when_full == WhenFull::Refuse && self.is_full(&state) {
             state.waiting_bytes -= size;
             return Err(Error::spool("the spool is full"));
         }
@@ -249,10 +266,25 @@ impl Spool {
         Ok(receipt)
     }
 
+    /// Returns whether what waits for the disk is more than there is room for, if nothing but damaged segments gives way.
+    fn is_full(&self, state: &State) -> bool {
+        state.index.bytes() - state.index.kept_aside_bytes() + state.waiting_bytes > self.settings.max_bytes
+    }
+
+    /// Returns whether there is room for a batch without giving up another.
+    pub(super) fn has_room(&self, batch: &Bytes) -> bool {
+        let mut state = self.shared.lock();
+        let size = size_on_disk(batch);
+        state.waiting_bytes += size;
+        let is_full = self.is_full(&state);
+        state.waiting_bytes -= size;
+        !is_full
+    }
+
     fn check_size(&self, batch: &Bytes) -> Result<u64, Error> {
         let size = size_on_disk(batch);
         if batch.len() > MAX_RECORD_BYTES || size > self.settings.segment_bytes {
-            return Err(Error::spool("the batch is too large for the spool"));
+            return Err(too_large());
         }
         Ok(size)
     }
@@ -318,6 +350,25 @@ impl Spool {
         self.shared.lock().index.keeps(number)
     }
 
+    /// Looks for segments that somebody removed or shortened. What vanished unread is counted as lost, and what was read is no
+    /// longer [kept](Self::keeps). Without it, a loss is noticed when the reader comes there.
+    pub(super) fn find_vanished(&self) {
+        let needed = self.shared.lock().index.needed();
+        for (first, bytes) in needed {
+            let segment = self.directory.segment(first);
+            let lost = match records_present(&self.directory, &segment, bytes) {
+                Ok(None) => continue,
+                Ok(Some(present)) => self.shared.lock().index.shortened(first, bytes, &present),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => self.shared.lock().index.vanished(first),
+                Err(error) => {
+                    shared::warn("look for what vanished", &error);
+                    continue;
+                }
+            };
+            self.shared.lose(lost, &segment, &self.settings);
+        }
+    }
+
     /// Puts a record into the dead-letter file, and counts it as done when that is durable.
     ///
     /// # Errors
@@ -336,7 +387,7 @@ impl Spool {
     ///
     /// # Errors
     /// [`ErrorKind::Spool`](crate::ErrorKind::Spool), at once, if too much waits for the disk already, or if the batch
-    /// is larger than [`MAX_RECORD_BYTES`] or a segment.
+    /// is larger than [`MAX_RECORD_BYTES`].
     pub fn dead_letter(
         &self,
         endpoint: Endpoint,
@@ -354,17 +405,23 @@ impl Spool {
         reason: String,
         number: Option<u64>,
     ) -> Result<Receipt, Error> {
-        let size = self.check_size(&batch)?;
+        // It goes into no segment. A record of an earlier process may be larger than one is now.
+        if batch.len() > MAX_RECORD_BYTES {
+            return Err(too_large());
+        }
+        // What waits is bounded by its size, so the words are cut off now.
+        let reason = dead_letters::cut_reason(&reason).to_owned();
+        let (promise, receipt) = receipt();
+        let letter = Letter { endpoint, batch, reason, number, failures: 0, promise };
         let mut state = self.shared.lock();
         if state.closing {
             return Err(Error::spool("the spool is closed"));
         }
-        if state.letter_bytes + size > self.settings.max_waiting_bytes {
+        if state.letter_bytes + letter.size() > self.settings.max_waiting_bytes {
             return Err(Error::spool("too many dead letters wait for the disk of the spool"));
         }
-        state.letter_bytes += size;
-        let (promise, receipt) = receipt();
-        state.letters.push_back(Letter { endpoint, batch, reason, number, failures: 0, promise });
+        state.letter_bytes += letter.size();
+        state.letters.push_back(letter);
         self.shared.wake(state);
         Ok(receipt)
     }
@@ -403,6 +460,20 @@ impl Spool {
             damaged_places: self.damage.places,
         }
     }
+}
+
+/// Returns the records of a segment that is shorter than what was committed, and nothing for one that is not.
+fn records_present(directory: &Directory, segment: &Path, bytes: u64) -> io::Result<Option<Numbers>> {
+    let mut file = directory.files.open(segment)?;
+    if file.seek(io::SeekFrom::End(0))? >= bytes {
+        return Ok(None);
+    }
+    file.rewind()?;
+    let mut present = Numbers::default();
+    for record in Records::after(file, None, bytes) {
+        present.insert(record?.number);
+    }
+    Ok(Some(present))
 }
 
 /// However the writer's thread ends, nobody waits for it after that.
@@ -474,6 +545,10 @@ fn check_access(directory: &Directory, require_private_dir: bool) -> io::Result<
         tracing::warn!(%dir, "other users can write to the directory of the spool, and could read or replace users' data");
     }
     Ok(())
+}
+
+fn too_large() -> Error {
+    Error::spool("the batch is too large for the spool")
 }
 
 fn cannot_open(error: io::Error) -> Error {

@@ -5,16 +5,33 @@ use std::io::{self, ErrorKind};
 use super::directory::Directory;
 use super::file_system::Input;
 use super::format::Record;
+use super::index::Place;
 use super::records::Records;
 use super::settings::Settings;
 use super::shared::Shared;
 
 /// The segment that is read.
-struct Open {
+pub(super) struct Open {
     first: u64,
     /// How many of its bytes the records may come from so far.
     bytes: u64,
-    records: Records<Box<dyn Input>>,
+    pub(super) records: Records<Box<dyn Input>>,
+}
+
+impl Open {
+    /// Returns the segment of this place, which may be open already and is read on then.
+    pub(super) fn at(place: &Place, open: Option<Self>, directory: &Directory) -> io::Result<Self> {
+        let mut open = match open.filter(|open| open.first == place.first) {
+            Some(open) => open,
+            None => {
+                let file = directory.files.open(&directory.segment(place.first))?;
+                Self { first: place.first, bytes: 0, records: Records::after(file, place.after, 0) }
+            }
+        };
+        open.records.extend(place.bytes - open.bytes);
+        open.bytes = place.bytes;
+        Ok(open)
+    }
 }
 
 pub(super) struct Reader {
@@ -31,20 +48,14 @@ impl Reader {
     pub(super) fn next(&mut self, shared: &Shared, settings: &Settings) -> io::Result<Option<Record>> {
         loop {
             let Some(place) = shared.lock().index.place() else { return Ok(None) };
-            let mut open = match self.open.take().filter(|open| open.first == place.first) {
-                Some(open) => open,
-                None => match self.directory.files.open(&self.directory.segment(place.first)) {
-                    Ok(file) => Open { first: place.first, bytes: 0, records: Records::after(file, place.after, 0) },
-                    Err(error) if error.kind() == ErrorKind::NotFound => {
-                        let lost = shared.lock().index.vanished(place.first);
-                        shared.lose(lost, &self.directory.segment(place.first), settings);
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                },
+            let mut open = match Open::at(&place, self.open.take(), &self.directory) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    let lost = shared.lock().index.vanished(place.first);
+                    shared.lose(lost, &self.directory.segment(place.first), settings);
+                    continue;
+                }
+                result => result?,
             };
-            open.records.extend(place.bytes - open.bytes);
-            open.bytes = place.bytes;
             // After an error the segment is opened again, and what was handed out is passed over.
             match open.records.next().transpose()? {
                 None => {

@@ -48,13 +48,13 @@ pub(super) fn recover(directory: &Directory, durably: bool) -> io::Result<Recove
         found.damage += segment.damage;
         segment.bytes = records.bytes_read();
         last = last.max(Some(segment.last.max(first)));
-        found.index.segments.insert(first, segment);
+        found.index.insert(first, segment);
     }
     for first in directory.damaged_segments()? {
         let mut records = Records::new(directory.files.open(&directory.damaged_segment(first))?);
         let greatest = records.by_ref().map_while(Result::ok).last().map_or(first, |record| record.number);
         found.damage += records.damage();
-        found.index.kept_aside.insert(first, records.bytes_read());
+        found.index.keep_aside(first, records.bytes_read());
         last = last.max(Some(greatest.max(first)));
     }
     if let Some(last) = last {

@@ -130,7 +130,7 @@ impl Settings {
     }
 
     /// Sets how large all dead-letter files together may be, in bytes; 128 MiB by default. A new file is begun at an eighth
-    /// of it. Above it the oldest file is removed, with a warning in the log; see
+    /// of it. The newest letter is always kept, however large. Above it the oldest file is removed, with a warning in the log; see
     /// [`Stats::dead_letters_dropped`](super::Stats::dead_letters_dropped).
     #[must_use]
     pub fn max_dead_letter_bytes(mut self, bytes: u64) -> Self {

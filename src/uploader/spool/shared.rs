@@ -43,6 +43,13 @@ pub(super) struct Letter {
     pub(super) promise: Promise,
 }
 
+impl Letter {
+    /// Returns the bytes of memory that it takes.
+    pub(super) fn size(&self) -> u64 {
+        size_on_disk(&self.batch) + self.reason.len() as u64
+    }
+}
+
 #[derive(Default)]
 pub(super) struct State {
     pub(super) appends: Vec<Append>,
@@ -93,11 +100,9 @@ impl State {
 
     /// Counts a record as done, and has that written down soon, or at once if that makes room.
     pub(super) fn acknowledge(&mut self, number: u64) -> bool {
-        let known = self.index.acknowledge(number);
-        if known {
-            self.upkeep_within(if self.index.finished().is_empty() { CURSOR_DELAY } else { Duration::ZERO });
-        }
-        known
+        let Some(makes_room) = self.index.acknowledge(number) else { return false };
+        self.upkeep_within(if makes_room { Duration::ZERO } else { CURSOR_DELAY });
+        true
     }
 }
 

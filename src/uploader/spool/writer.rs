@@ -11,6 +11,8 @@ use super::directory::Directory;
 use super::file_system::Output;
 use super::format::{write_record, write_segment_head};
 use super::index::Dropped;
+use super::numbers::Numbers;
+use super::reader::Open;
 use super::receipt::Promise;
 use super::records::Records;
 use super::settings::{Fsync, Removal, Settings, WhenFull};
@@ -54,6 +56,8 @@ pub(super) struct Writer {
     /// Since when something is written and not synced, with [`Fsync::Interval`].
     unsynced: Option<Instant>,
     dead_letters: DeadLetters,
+    /// Where records that are too old were read last: a segment takes several portions of dead letters.
+    expiring: Option<Open>,
     /// Dead letters could not be written the last time.
     letters_fail: bool,
     buffer: Vec<u8>,
@@ -95,6 +99,7 @@ impl Writer {
             appends,
             unsynced,
             dead_letters,
+            expiring: None,
             letters_fail: false,
             buffer,
             _lock: lock,
@@ -290,7 +295,10 @@ impl Writer {
     pub(super) fn seal(&mut self) {
         self.sync();
         if self.active.take().is_some() {
-            self.shared.lock().index.sealed();
+            let mut state = self.shared.lock();
+            if state.index.sealed() {
+                state.upkeep_within(Duration::ZERO);
+            }
         }
     }
 
@@ -301,7 +309,7 @@ impl Writer {
             if state.index.bytes() + bytes <= self.settings.max_bytes {
                 return;
             }
-            if let Some((first, bytes)) = state.index.kept_aside.pop_first() {
+            if let Some((first, bytes)) = state.index.pop_kept_aside() {
                 drop(state);
                 let file = self.directory.damaged_segment(first);
                 tracing::warn!(file = %file.display(), bytes, "the spool is full and removes its oldest damaged segment");
@@ -312,21 +320,28 @@ impl Writer {
                 return;
             }
             let Some(dropped) = state.index.drop_oldest() else { return };
-            state.dropped += dropped.lost();
+            state.dropped += dropped.count();
             drop(state);
-            self.report(&dropped).unwrap_or_else(|error| warn("read what it drops", &error));
+            let segment = self.directory.segment(dropped.first);
+            let mut told = Numbers::default();
+            self.report(&dropped, &mut told).unwrap_or_else(|error| warn("read what it drops", &error));
+            let lost = dropped.lost_beside(&told);
+            self.shared.lock().dropped -= lost.count();
+            self.shared.lose(lost, &segment, &self.settings);
             self.directory
-                .remove(&self.directory.segment(dropped.first))
+                .remove(&segment)
                 .and_then(|()| if self.settings.durably() { self.directory.sync() } else { Ok(()) })
                 .unwrap_or_else(|error| warn("remove its oldest segment", &error));
         }
     }
 
-    fn report(&self, dropped: &Dropped) -> io::Result<()> {
+    /// Tells of the records that are given up with their segment, and adds their numbers.
+    fn report(&self, dropped: &Dropped, told: &mut Numbers) -> io::Result<()> {
         let file = self.directory.files.open(&self.directory.segment(dropped.first))?;
-        for record in Records::after(file, dropped.first.checked_sub(1), dropped.segment.bytes) {
+        for record in Records::after(file, dropped.first.checked_sub(1), dropped.bytes) {
             let record = record?;
             if dropped.is_lost(record.number) {
+                told.insert(record.number);
                 (self.settings.on_removed)(&record, Removal::Full);
             }
         }
@@ -412,7 +427,7 @@ impl Writer {
                     state.letters.push_front(letter);
                     continue;
                 }
-                state.letter_bytes -= size_on_disk(&letter.batch);
+                state.letter_bytes -= letter.size();
                 if let (Ok(()), Some(number)) = (&outcome, letter.number) {
                     state.acknowledge(number);
                 }
@@ -431,7 +446,7 @@ impl Writer {
         let (mut portion, mut bytes) = (Vec::new(), 0);
         while bytes < self.dead_letters.portion_bytes() || portion.is_empty() {
             let Some(letter) = state.letters.pop_front() else { break };
-            bytes += letter.batch.len() as u64;
+            bytes += letter.size();
             portion.push(letter);
         }
         portion
@@ -441,7 +456,7 @@ impl Writer {
     fn bury_expired(&mut self) -> io::Result<()> {
         let Some((place, mut expired)) = self.shared.lock().index.expired_place() else { return Ok(()) };
         let segment = self.directory.segment(place.first);
-        let file = match self.directory.files.open(&segment) {
+        let mut open = match Open::at(&place, self.expiring.take(), &self.directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let lost = self.shared.lock().index.vanished(place.first);
                 self.shared.lose(lost, &segment, &self.settings);
@@ -450,9 +465,8 @@ impl Writer {
             result => result?,
         };
         let (mut portion, mut bytes) = (Vec::new(), 0);
-        let mut records = Records::after(file, place.after, place.bytes);
-        while bytes < self.dead_letters.portion_bytes() {
-            let Some(record) = records.next().transpose()? else {
+        while bytes < self.dead_letters.portion_bytes() || portion.is_empty() {
+            let Some(record) = open.records.next().transpose()? else {
                 let lost = self.shared.lock().index.lose_expired(place.first, &expired);
                 self.shared.lose(lost, &segment, &self.settings);
                 break;
@@ -465,6 +479,8 @@ impl Writer {
         let reason = self.settings.expiry_reason();
         let lines = portion.iter().map(|record| (record.endpoint, &record.batch, reason.as_str()));
         self.dead_letters.write(lines, (self.settings.clock)())?;
+        // After a failure the portion is read again.
+        self.expiring = Some(open);
         let mut state = self.shared.lock();
         for record in &portion {
             state.acknowledge(record.number);

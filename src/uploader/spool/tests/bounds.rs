@@ -240,6 +240,113 @@ fn a_large_backlog_that_is_too_old_goes_to_the_dead_letters_in_portions() {
     assert_eq!((letters.len(), process.spool.stats().outstanding), (60, 1));
 }
 
+/// A spool with 60 records of 100 kB in one segment that were read and are too old.
+fn expired_backlog(settings: Settings) -> (Simulated, Process) {
+    let disk = Simulated::default();
+    let hours = Arc::new(AtomicI64::new(0));
+    let clock = Arc::clone(&hours);
+    let settings = settings.clock(move || DateTime::UNIX_EPOCH + TimeDelta::hours(clock.load(Ordering::Relaxed)));
+    let mut process = Process::start(&disk, settings).expect("a spool");
+    let batch = format!(r#"{{"padding":"{}"}}"#, "x".repeat(100_000));
+    (0..60).for_each(|_| process.append(&batch).expect("confirmed"));
+    hours.store(28 * 24 + 1, Ordering::Relaxed);
+    assert_eq!(process.read_all(), []);
+    (disk, process)
+}
+
+#[test]
+fn expired_records_are_written_however_few_dead_letters_are_kept() {
+    for max in [0, 1, 7, 100] {
+        let (_disk, mut process) = expired_backlog(Settings::new().max_dead_letter_bytes(max));
+        for expired in 1..=60 {
+            process.writer.bury();
+            assert_eq!(process.spool.stats().expired, expired, "{max} bytes");
+        }
+        assert!(!process.spool.shared.lock().index.has_expired());
+    }
+}
+
+#[test]
+fn a_segment_is_read_once_for_all_its_portions_of_dead_letters() {
+    let (disk, mut process) = expired_backlog(Settings::new().max_dead_letter_bytes(800_000));
+    let before = disk.bytes_read();
+    (0..60).for_each(|_| process.writer.bury());
+    assert_eq!(process.spool.stats().expired, 60);
+    let read = disk.bytes_read() - before;
+    // Each file that gives way is read as well, to count its letters.
+    assert!(read < 20 << 20, "of 6 MB, {read} bytes are read");
+}
+
+#[test]
+fn a_failure_in_the_middle_of_a_segment_loses_no_expired_record() {
+    let (disk, mut process) = expired_backlog(Settings::new().max_dead_letter_bytes(64 << 20));
+    process.writer.bury();
+    let first = process.spool.stats().expired;
+    assert!((1..60).contains(&first));
+    for calls in 0..40 {
+        disk.fail_after(calls);
+        process.writer.bury();
+        disk.heal();
+    }
+    (0..60).for_each(|_| process.writer.bury());
+    assert_eq!((process.spool.stats().expired, process.spool.stats().lost), (60, 0));
+    assert_eq!(dead_letters_of(&disk).len(), 60);
+}
+
+#[test]
+fn the_reasons_of_dead_letters_that_wait_are_bounded_as_well() {
+    let disk = Simulated::default();
+    let process = Process::start(&disk, Settings::new().max_waiting_bytes(100_000)).expect("a spool");
+    let reason = "x".repeat(1 << 20);
+    let taken = (0..100).filter(|_| process.spool.dead_letter(Endpoint::Events, "{}", reason.clone()).is_ok()).count();
+    assert_eq!(taken, 24, "4,096 characters of each are kept");
+    let waiting: usize = process.spool.shared.lock().letters.iter().map(|letter| letter.reason.capacity()).sum();
+    assert_eq!(waiting, 24 * 4_096);
+}
+
+#[test]
+fn a_record_that_is_larger_than_a_segment_is_now_can_be_rejected() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    process.append(&format!(r#"{{"padding":"{}"}}"#, "x".repeat(1_000))).expect("confirmed");
+    process.close();
+    let mut process = Process::start(&disk, Settings::new().segment_bytes(500)).expect("a spool");
+    let record = process.read_all().remove(0);
+    let receipt = process.spool.reject(&record, "bad").expect("there is room");
+    process.commit();
+    settled(receipt).expect("written");
+    assert_eq!(dead_letters_of(&disk)[0].batch, record.batch);
+}
+
+#[test]
+fn a_record_that_is_appended_again_keeps_its_age() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    let appended = DateTime::UNIX_EPOCH + TimeDelta::days(1);
+    let receipt = process.spool.append_at(Endpoint::Historical, "{}".into(), Some(appended)).expect("there is room");
+    process.append("[]").expect("confirmed");
+    settled(receipt).expect("confirmed");
+    process.close();
+    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    assert_eq!(texts(&process.read_all()), ["[]"]);
+    process.commit();
+    assert_eq!(dead_letters_of(&disk)[0].endpoint, Endpoint::Historical);
+}
+
+#[test]
+fn there_is_room_for_another_record_as_long_as_none_has_to_give_way() {
+    let disk = Simulated::default();
+    let settings = Settings::new().segment_bytes(500).max_bytes(1_000).when_full(WhenFull::DropOldest);
+    let mut process = Process::start(&disk, settings).expect("a spool");
+    let mut appended = 0;
+    while process.spool.has_room(&BATCH.into()) {
+        process.append(BATCH).expect("confirmed");
+        appended += 1;
+    }
+    assert!((8..=11).contains(&appended), "{appended} of 88 bytes");
+    assert_eq!(process.spool.stats().dropped, 0);
+}
+
 #[test]
 fn a_full_spool_that_drops_what_is_too_old_counts_it_once() {
     let disk = Simulated::default();

@@ -288,6 +288,92 @@ fn records_that_vanish_before_they_become_dead_letters_are_counted_as_lost() {
     }
 }
 
+#[test]
+fn a_lost_record_is_counted_once_even_if_its_file_vanishes_later() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    (0..3).for_each(|_| process.append("{}").expect("confirmed"));
+    let segment = disk.segments().remove(0);
+    disk.edit(&segment, |bytes| bytes[SEGMENT_HEAD_BYTES + 2..].fill(0));
+    assert_eq!((process.read_all(), process.spool.stats().lost), (vec![], 3));
+    process.append("[]").expect("confirmed");
+    disk.forget(&segment);
+    assert_eq!(process.read_all(), [], "the segment was closed at the damage, and is gone");
+    assert_eq!((process.spool.stats().lost, process.spool.stats().unread), (4, 0));
+}
+
+#[test]
+fn records_that_are_dropped_and_cannot_be_read_are_counted_as_lost() {
+    for damage in ["none", "a byte", "no file"] {
+        let disk = Simulated::default();
+        let (told, lost) = (Arc::new(std::sync::Mutex::new(Vec::new())), Arc::new(std::sync::Mutex::new(Vec::new())));
+        let settings = Settings::new().segment_bytes(180).max_bytes(360).when_full(WhenFull::DropOldest);
+        let settings = {
+            let (told, lost) = (Arc::clone(&told), Arc::clone(&lost));
+            settings
+                .on_removed(move |record, _| told.lock().expect("no panic").push(record.number))
+                .on_lost(move |gone| lost.lock().expect("no panic").extend(gone.numbers))
+        };
+        let mut process = Process::start(&disk, settings).expect("a spool");
+        (0..6).for_each(|_| process.append(r#"{"a":1}"#).expect("confirmed"));
+        let oldest = disk.segments().remove(0);
+        match damage {
+            "a byte" => disk.edit(&oldest, |bytes| bytes[SEGMENT_HEAD_BYTES + 40] ^= 1),
+            "no file" => disk.forget(&oldest),
+            _ => {}
+        }
+        process.append(r#"{"a":1}"#).expect("there is always room");
+        let (expected_told, expected_lost) = match damage {
+            "none" => (vec![1, 2, 3], vec![]),
+            "a byte" => (vec![2, 3], vec![1]),
+            _ => (vec![], vec![1, 2, 3]),
+        };
+        let stats = process.spool.stats();
+        assert_eq!((stats.dropped, stats.lost), (expected_told.len() as u64, expected_lost.len() as u64), "{damage}");
+        assert_eq!(*told.lock().expect("no panic"), expected_told);
+        assert_eq!(*lost.lock().expect("no panic"), expected_lost);
+    }
+}
+
+#[test]
+fn what_vanished_is_found_without_reading_and_read_records_are_no_longer_kept() {
+    for restarted in [false, true] {
+        for whole_file in [false, true] {
+            let (disk, mut process) = two_segments();
+            if restarted {
+                process.close();
+                process = Process::start(&disk, Settings::new()).expect("it opens");
+            }
+            let read: Vec<_> = (0..2).map(|_| process.spool.next_record().expect("readable").expect("one")).collect();
+            assert!(process.spool.acknowledge(read[0].number));
+            process.spool.find_vanished();
+            assert!(process.spool.keeps(2) && process.spool.stats().lost == 0, "all is there");
+            let segments = disk.segments();
+            if whole_file {
+                disk.forget(&segments[0]);
+            } else {
+                // The first two are left, and of the other segment one.
+                disk.edit(&segments[0], |bytes| bytes.truncate(SEGMENT_HEAD_BYTES + 90));
+                disk.edit(&segments[1], |bytes| bytes.truncate(SEGMENT_HEAD_BYTES + 50));
+            }
+            process.spool.find_vanished();
+            assert_eq!(process.spool.keeps(2), !whole_file);
+            let stats = process.spool.stats();
+            let (lost, unread) = if whole_file { (1, 3) } else { (3, 1) };
+            assert_eq!((stats.lost, stats.unread, stats.outstanding), (lost, unread, 1), "restarted: {restarted}");
+            process.spool.find_vanished();
+            assert_eq!(process.read_all().len() as u64, unread);
+            assert_eq!((process.spool.stats().lost, process.spool.stats().unread), (lost, 0), "each is counted once");
+
+            disk.edit(&segments[1], |bytes| bytes.truncate(SEGMENT_HEAD_BYTES));
+            process.spool.find_vanished();
+            assert!((4..=6).all(|number| !process.spool.keeps(number)));
+            assert_eq!(process.spool.stats().lost, lost, "who read them has them");
+            assert!(!process.spool.acknowledge(4), "there is nothing to acknowledge");
+        }
+    }
+}
+
 /// The bytes of records and of rubbish, in any order.
 fn segments() -> impl Strategy<Value = Vec<u8>> {
     let record = (any::<u64>(), prop::collection::vec(any::<u8>(), 0..80)).prop_map(|(number, batch)| {

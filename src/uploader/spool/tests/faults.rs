@@ -1,5 +1,7 @@
 //! A disk that fails, is full or read only: errors, and no more than that.
 
+use std::sync::Mutex;
+
 use super::simulated::Dice;
 use super::*;
 
@@ -226,7 +228,7 @@ fn an_expired_record_whose_dead_letter_cannot_be_written_is_tried_again() {
 #[test]
 fn dead_letters_that_wait_are_bounded_and_leave_room_for_appends() {
     let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new().max_waiting_bytes(250)).expect("a spool");
+    let mut process = Process::start(&disk, Settings::new().max_waiting_bytes(260)).expect("a spool");
     for _ in 0..4 {
         drop(process.spool.dead_letter(Endpoint::Events, "[]", "bad").expect("there is room"));
     }
@@ -284,6 +286,82 @@ fn a_file_system_that_syncs_no_directories_is_enough() {
     let disk = Simulated::default();
     disk.sync_dir_answers(std::io::ErrorKind::PermissionDenied);
     Process::start(&disk, settings()).err().expect("another error is one");
+}
+
+/// Collects the texts of warnings.
+#[derive(Clone, Default)]
+struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut text = String::new();
+        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            text += &format!("{field}={value:?} ");
+        });
+        self.0.lock().expect("no panic").push(text);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// What is warned of while this is done, on this thread.
+fn warnings(act: impl FnOnce()) -> Vec<String> {
+    let warnings = Warnings::default();
+    // With two of them, `tracing` asks both about each place of an event, and not whichever thread comes there first.
+    let (ours, _other) = (tracing::Dispatch::new(warnings.clone()), tracing::Dispatch::new(Warnings::default()));
+    tracing::dispatcher::with_default(&ours, act);
+    let warnings = warnings.0.lock().expect("no panic");
+    warnings.clone()
+}
+
+/// Opens a spool, and has it make and remove segments and write its cursor.
+fn live(disk: &Simulated) {
+    let mut process = Process::start(disk, settings()).expect("it opens");
+    assert!(!life(&mut process).is_empty());
+    process.close();
+}
+
+#[test]
+fn that_a_file_system_syncs_no_directories_is_warned_of_once() {
+    let disk = Simulated::default();
+    disk.sync_dir_answers(std::io::ErrorKind::InvalidInput);
+    let warnings = warnings(|| live(&disk));
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("does not sync directories") && warnings[0].contains("dir=/spool "), "{warnings:?}");
+}
+
+#[test]
+fn a_directory_that_others_can_write_to_is_warned_of_once_by_name_unless_it_is_sticky() {
+    for access in [Access::Private, Access::Sticky, Access::Shared] {
+        let disk = Simulated::default();
+        disk.access(access);
+        let warnings = warnings(|| live(&disk));
+        if access == Access::Shared {
+            assert_eq!(warnings.len(), 1, "{warnings:?}");
+            assert!(
+                warnings[0].contains("other users can write") && warnings[0].contains("dir=/spool "),
+                "{warnings:?}"
+            );
+        } else {
+            assert_eq!(warnings, [""; 0], "{access:?}");
+        }
+        let private = Process::start(&disk, settings().require_private_dir(true));
+        assert_eq!(private.is_ok(), access == Access::Private, "{access:?}");
+    }
 }
 
 #[test]

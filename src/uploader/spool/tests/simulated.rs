@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use super::super::file_system::{FileSystem, Input, Output};
+use super::super::file_system::{Access, FileSystem, Input, Output};
 
 #[derive(Clone, Default)]
 pub(super) struct Simulated(Arc<Mutex<World>>);
@@ -20,6 +20,7 @@ struct World {
     durable_names: BTreeMap<PathBuf, usize>,
     lock: Weak<()>,
     calls: u64,
+    read: u64,
     faults: Faults,
     fired: u64,
     meanwhile: Option<Meanwhile>,
@@ -49,6 +50,7 @@ struct Faults {
     /// What the fsync of a directory answers, though it keeps the names; and whether there are no locks.
     sync_dir: Option<ErrorKind>,
     no_locks: bool,
+    access: Option<Access>,
 }
 
 /// A small generator of numbers, so that a crash is the same again for the same seed.
@@ -95,6 +97,11 @@ impl Simulated {
         self.world().faults.no_locks = true;
     }
 
+    /// Who can write to the directory.
+    pub(super) fn access(&self, access: Access) {
+        self.world().faults.access = Some(access);
+    }
+
     /// How many bytes all files together may have.
     pub(super) fn capacity(&self, bytes: usize) {
         self.world().faults.capacity = Some(bytes);
@@ -112,6 +119,11 @@ impl Simulated {
 
     pub(super) fn calls(&self) -> u64 {
         self.world().calls
+    }
+
+    /// How many bytes were read.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.world().read
     }
 
     pub(super) fn names(&self) -> Vec<String> {
@@ -294,6 +306,10 @@ impl FileSystem for Simulated {
         world.faults.sync_dir.map_or(Ok(()), |kind| Err(kind.into()))
     }
 
+    fn check_access(&self, _: &Path, _: &[PathBuf]) -> io::Result<Access> {
+        Ok(self.world().faults.access.unwrap_or(Access::Private))
+    }
+
     fn lock(&self, _: &Path) -> io::Result<Box<dyn Send + Sync>> {
         let mut world = self.world();
         world.step_to_write()?;
@@ -386,6 +402,7 @@ impl io::Read for Open {
         cursor.set_position(self.at);
         let read = cursor.read(buffer)?;
         self.at += read as u64;
+        world.read += read as u64;
         Ok(read)
     }
 }
