@@ -120,6 +120,50 @@ fn records_that_vanish_while_the_uploader_runs_are_counted_as_dropped() {
 }
 
 #[test]
+fn a_shutdown_saves_at_once_what_was_delivered() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = MockServer::start_blocking();
+    let uploader = uploader(&server.url(), dir.path());
+    (0..5).for_each(|n| uploader.send(batch(n)).wait().expect("on the disk"));
+    let counts = uploader.shutdown(PATIENCE).wait();
+    assert_eq!((counts.delivered, counts.spooled, counts.pending), (5, 0, 0));
+    // As after `kill -9`, or if the program ends without dropping it: the segment is there, and its records are done.
+    let segment = dir.path().join("00000000000000000001.log");
+    assert!(fs::metadata(segment).expect("it is the one that is written to").len() > 24);
+    assert_eq!(Inspector::new(dir.path()).records().expect("a spool").count(), 0);
+    drop(uploader);
+}
+
+#[test]
+fn records_whose_file_vanished_after_they_were_read_are_on_the_disk_after_a_shutdown() {
+    for shortened in [false, true] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let server = MockServer::builder().chance(1.0, Fault::status(503)).start_blocking();
+        let first = uploader(&server.url(), dir.path());
+        (0..10).for_each(|n| first.send(batch(n)).wait().expect("on the disk"));
+        // All of them are in memory when the circuit breaker holds them back.
+        std::thread::sleep(Duration::from_millis(300));
+        let segment = dir.path().join("00000000000000000001.log");
+        if shortened {
+            fs::OpenOptions::new().write(true).open(&segment).expect("a segment").set_len(24).expect("cut off");
+        } else {
+            fs::remove_file(&segment).expect("removed");
+        }
+        let counts = first.shutdown(Duration::from_secs(2)).wait();
+        assert_adds_up(&counts);
+        assert_eq!((counts.spooled, counts.pending, counts.dropped), (10, 0, 0), "shortened: {shortened}");
+        drop(first);
+        assert_eq!(Inspector::new(dir.path()).records().expect("a spool").count(), 10);
+
+        server.recover();
+        let second = uploader(&server.url(), dir.path());
+        let counts = second.shutdown(PATIENCE).wait();
+        assert_eq!((counts.recovered, counts.delivered, counts.spooled), (10, 10, 0));
+        assert_eq!(server.batches().len(), 10);
+    }
+}
+
+#[test]
 fn a_second_program_is_locked_out() {
     let dir = tempfile::tempdir().expect("a directory");
     let server = MockServer::start_blocking();

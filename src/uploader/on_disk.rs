@@ -77,6 +77,20 @@ impl Store for OnDisk {
         Ok(Box::pin(receipt.number()))
     }
 
+    fn append_again(&self, record: &Record) -> Result<Written, Error> {
+        let (batch, appended) = (record.batch.json().clone(), Some(record.appended));
+        let receipt = self.spool.append_at(road(record.endpoint), batch, appended)?;
+        Ok(Box::pin(receipt.number()))
+    }
+
+    fn has_room(&self, batch: &SealedBatch) -> bool {
+        self.spool.has_room(batch.json())
+    }
+
+    fn find_vanished(&self) {
+        self.spool.find_vanished();
+    }
+
     fn next(&self) -> Result<Option<Record>, Error> {
         while let Some(record) = self.spool.next_record()? {
             match record.sealed() {
@@ -85,7 +99,8 @@ impl Store for OnDisk {
                         spool::Endpoint::Events => Endpoint::BulkEvents,
                         spool::Endpoint::Historical => Endpoint::HistoricalEvents,
                     };
-                    return Ok(Some(Record { number: record.number, endpoint, batch }));
+                    let (number, appended) = (record.number, record.appended);
+                    return Ok(Some(Record { number, appended, endpoint, batch }));
                 }
                 // Its checksum is right, so somebody else than an uploader wrote it.
                 Err(error) => {

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::ledger::Ticket;
+use super::store::Record;
 use super::user::{Tracked, TrackedEvent, User};
 use crate::delivery::{Endpoint, later};
 use crate::limits::{MAX_BATCHES_PER_REQUEST, MAX_REQUEST_BYTES};
@@ -24,13 +25,7 @@ pub(super) enum Content {
     /// Grows as long as it waits and is the last of its user.
     Tracked(Box<Tracked>),
     /// It is in the spool as well.
-    Spooled(Box<Spooled>),
-}
-
-pub(super) struct Spooled {
-    pub(super) batch: SealedBatch,
-    pub(super) endpoint: Endpoint,
-    pub(super) number: u64,
+    Spooled(Box<Record>),
 }
 
 impl Content {
@@ -241,7 +236,13 @@ impl Queue {
         std::iter::from_fn(|| self.pop()).collect()
     }
 
-    fn hold(&mut self, entry: &Entry) {
+    /// Returns what waits here, from the first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    /// It is held from now on, unless the spool has it.
+    pub(super) fn hold(&mut self, entry: &Entry) {
         if entry.is_held() {
             self.held += 1;
             self.held_bytes += entry.len();

@@ -449,11 +449,32 @@ impl State {
         self.queue.put_back(older.into_iter());
     }
 
-    /// Whether memory holds batches that the disk failed to write, and that may be older than what is in the spool.
-    pub(super) fn has_failed(&self, settings: &Settings) -> bool {
-        let always = settings.when_full != WhenFull::Spill;
-        let has_failed = |spooling: &Spooling| spooling.has_failed() || (always && self.queue.held().batches > 0);
-        self.spooling.as_ref().is_some_and(has_failed)
+    /// At the end: whether memory alone holds batches that may be older than what is in the spool.
+    pub(super) fn has_older(&self) -> bool {
+        let has_older = |spooling: &Spooling| spooling.has_failed() || self.queue.held().batches > 0;
+        self.has_given_up() || self.spooling.as_ref().is_some_and(has_older)
+    }
+
+    /// At the end: whether the spool gave up batches after they were read.
+    pub(super) fn has_given_up(&self) -> bool {
+        let Some(spooling) = &self.spooling else { return false };
+        self.queue.iter().any(|entry| matches!(&entry.content, Content::Spooled(record) if !spooling.keeps(record)))
+    }
+
+    /// At the end, when there is no more time: memory alone holds what the spool gave up after it was read.
+    pub(super) fn recall_given_up(&mut self) {
+        let Some(spooling) = &self.spooling else { return };
+        let mut entries = self.queue.take_all();
+        for entry in &mut entries {
+            if let Content::Spooled(record) = &entry.content
+                && !spooling.keeps(record)
+            {
+                self.ledger.moved(entry.ticket, Place::Spool, Place::Memory);
+                entry.content = Content::Sealed(record.batch.clone());
+                self.queue.hold(entry);
+            }
+        }
+        self.queue.put_back(entries.into_iter());
     }
 
     /// At the end: hands to the spool what was to be sent and memory alone holds. There is nobody else any more who could.
@@ -463,21 +484,25 @@ impl State {
         let Some(spooling) = &mut self.spooling else { return users };
         spooling.write_intake(settings);
         let mut spooled = Vec::new();
-        for mut entry in self.queue.take_all() {
-            // Before it is recalled: what the spool had was not held.
+        for entry in self.queue.take_all() {
             self.queue.let_go(&entry);
-            spooling.recall(&mut entry, &mut self.ledger);
-            if entry.is_held() {
-                users.insert(entry.user());
-                spooling.append(settings, entry);
-                continue;
+            let user = entry.user();
+            match entry.content {
+                Content::Spooled(record) if spooling.keeps(&record) => {
+                    if users.contains(&user) {
+                        spooling.rewrite(&record);
+                    }
+                    spooled.push(Entry { content: Content::Spooled(record), ..entry });
+                }
+                Content::Spooled(record) => {
+                    users.insert(user);
+                    spooling.append_again(*record, entry.ticket, &mut self.ledger);
+                }
+                Content::Sealed(_) | Content::Tracked(_) => {
+                    users.insert(user);
+                    spooling.append(settings, entry);
+                }
             }
-            if let Content::Spooled(record) = &entry.content
-                && users.contains(&entry.user())
-            {
-                spooling.write_again(record.endpoint, &record.batch, record.number);
-            }
-            spooled.push(entry);
         }
         self.queue.put_back(spooled.into_iter());
         users

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::ledger::{Ledger, Place, Ticket};
 use super::outcome::{Fate, Outcome};
-use super::queue::{Bounds, Content, Entry, Queue, Spooled};
+use super::queue::{Bounds, Content, Entry, Queue};
 use super::settings::Settings;
 use super::shared::Submission;
 use super::store::{GivenUp, Gone, Record, Store, Tickets, Written};
@@ -37,6 +37,10 @@ pub(super) struct Spooling {
     /// What the disk failed to write and has older records before it that were not read, in order.
     failed: VecDeque<Failed>,
     failed_bytes: usize,
+    /// Records that are written once more, behind others that are older in truth, and are confirmed there.
+    rewritten: HashSet<u64>,
+    /// Some that should be are not: there was no time, no room, or the disk failed.
+    rewriting_failed: bool,
     /// Records that vanished before their confirmation was seen here.
     vanished: HashSet<u64>,
     /// Why a part of the submission that is being settled was not written.
@@ -83,8 +87,8 @@ struct Appending {
     /// Whether it is the last part of its submission, and who waits for all of them.
     ends: bool,
     promise: Option<Promise<Result<(), Error>>>,
-    /// The record that is written again behind others, and done once that is confirmed.
-    replaces: Option<u64>,
+    /// The record that is written once more, if this is one.
+    rewrites: Option<u64>,
 }
 
 /// A batch that the disk failed to write: memory alone holds it.
@@ -109,6 +113,8 @@ impl Spooling {
             last_written,
             failed: VecDeque::new(),
             failed_bytes: 0,
+            rewritten: HashSet::new(),
+            rewriting_failed: false,
             vanished: HashSet::new(),
             unwritten: None,
             tickets: Tickets::default(),
@@ -167,7 +173,7 @@ impl Spooling {
             let ends = place == last;
             let promise = if ends { promise.take() } else { None };
             let written = written.take().unwrap_or_else(|| self.written(endpoint, &batch));
-            self.push(Appending { written, batch, ends, promise, replaces: None }, ticket);
+            self.push(Appending { written, batch, ends, promise, rewrites: None }, ticket);
         }
         Ok(())
     }
@@ -180,13 +186,52 @@ impl Spooling {
 
     fn append_batch(&mut self, endpoint: Endpoint, batch: SealedBatch, ticket: Ticket) {
         let written = self.written(endpoint, &batch);
-        self.push(Appending { written, batch, ends: true, promise: None, replaces: None }, ticket);
+        self.push(Appending { written, batch, ends: true, promise: None, rewrites: None }, ticket);
     }
 
-    /// Writes a record once more, behind what is newer on the disk than in truth. It counts as spooled all the while.
-    pub(super) fn write_again(&mut self, endpoint: Endpoint, batch: &SealedBatch, number: u64) {
-        let (written, batch) = (self.written(endpoint, batch), batch.clone());
-        self.queue_appending(Appending { written, batch, ends: true, promise: None, replaces: Some(number) });
+    /// At the end: writes a record once more, behind one that is newer on the disk than in truth. It counts as spooled all the
+    /// while, and is done when all are confirmed: see [`end_rewriting`](Self::end_rewriting).
+    pub(super) fn rewrite(&mut self, record: &Record) {
+        // No other record is to be lost for the order of this one.
+        if self.rewriting_failed || !self.store.has_room(&record.batch) {
+            self.rewriting_failed = true;
+            return;
+        }
+        let written = self.store.append_again(record).unwrap_or_else(|error| Box::pin(ready(Err(error))));
+        let (batch, rewrites) = (record.batch.clone(), Some(record.number));
+        self.queue_appending(Appending { written, batch, ends: true, promise: None, rewrites });
+    }
+
+    /// At the end: some records that should be rewritten were not even read.
+    pub(super) fn fail_rewriting(&mut self) {
+        self.rewriting_failed = true;
+    }
+
+    /// At the end: counts records that were written once more as done where they were first. If some could not be, all stay as
+    /// well where they were: sent twice, they are dropped by the service, and half of them in another place would be out of
+    /// order.
+    pub(super) fn end_rewriting(&mut self) {
+        let is_complete = !self.rewriting_failed && self.appending.iter().all(|appending| appending.rewrites.is_none());
+        for number in self.rewritten.drain().filter(|_| is_complete) {
+            self.store.acknowledge(number);
+        }
+    }
+
+    /// Returns how many bytes the disk has not confirmed.
+    pub(super) fn unconfirmed_bytes(&self) -> usize {
+        self.appending_bytes
+    }
+
+    /// Returns whether a record that was read will be found by the next process.
+    pub(super) fn keeps(&self, record: &Record) -> bool {
+        self.store.keeps(record.number) || self.rewritten.contains(&record.number)
+    }
+
+    /// At the end: appends a batch that was read, and that the spool has given up since.
+    pub(super) fn append_again(&mut self, record: Record, ticket: Ticket, ledger: &mut Ledger) {
+        ledger.moved(ticket, Place::Spool, Place::Memory);
+        let written = self.store.append_again(&record).unwrap_or_else(|error| Box::pin(ready(Err(error))));
+        self.push(Appending { written, batch: record.batch, ends: true, promise: None, rewrites: None }, ticket);
     }
 
     /// At the end: hands to the disk what it failed to write and is older than the record of this number, and adds the users.
@@ -228,15 +273,15 @@ impl Spooling {
         while let Some(first) = self.appending.front_mut() {
             let Poll::Ready(written) = first.written.as_mut().poll(context) else { break };
             settled = Poll::Ready(());
-            let Some(Appending { batch, ends, promise, replaces, .. }) = self.appending.pop_front() else { break };
+            let Some(Appending { batch, ends, promise, rewrites, .. }) = self.appending.pop_front() else { break };
             self.appending_bytes -= batch.len();
             // Without a ticket it was read already, or given up, and counts as that.
             match written {
                 Ok(number) => {
                     self.disk.failing = false;
                     self.last_written = Some(number);
-                    if let Some(replaced) = replaces {
-                        self.store.acknowledge(replaced);
+                    if let Some(first) = rewrites {
+                        self.rewritten.insert(first);
                     } else if let Some(ticket) = self.tickets.confirm(&batch, number) {
                         ledger.moved(ticket, Place::Memory, Place::Spool);
                         if self.vanished.remove(&number) {
@@ -248,9 +293,9 @@ impl Spooling {
                 Err(error) => {
                     self.disk.failed(&error);
                     self.unwritten.get_or_insert(error);
-                    if replaces.is_none()
-                        && let Some(ticket) = self.tickets.withdraw(&batch)
-                    {
+                    if rewrites.is_some() {
+                        self.rewriting_failed = true;
+                    } else if let Some(ticket) = self.tickets.withdraw(&batch) {
                         self.failed_bytes += batch.len();
                         self.failed.push_back(Failed { batch, ticket, after: self.last_written });
                     }
@@ -312,14 +357,13 @@ impl Spooling {
 
     /// Takes a record that was read, to be sent.
     pub(super) fn read(&mut self, record: Record, ledger: &mut Ledger, queue: &mut Queue) {
-        let Record { number, endpoint, batch } = record;
         // A write before that of the record may have failed without that having been seen here. The worker polls the rest
         // again before it sleeps, with a waker of its own.
         let _ = self.settle(&mut Context::from_waker(Waker::noop()), ledger, queue);
-        self.queue_failed_before(number, queue);
-        let (ticket, from) = self.tickets.take(&batch);
+        self.queue_failed_before(record.number, queue);
+        let (ticket, from) = self.tickets.take(&record.batch);
         ledger.moved(ticket, from, Place::Spool);
-        let content = Content::Spooled(Box::new(Spooled { batch, endpoint, number }));
+        let content = Content::Spooled(Box::new(record));
         queue.push(Entry { content, ticket, since: Instant::now() });
         self.end_reading(queue);
     }
@@ -351,22 +395,12 @@ impl Spooling {
     pub(super) fn take_unconfirmed(&mut self) -> impl Iterator<Item = SealedBatch> {
         let failed = mem::take(&mut self.failed).into_iter().map(|failed| failed.batch);
         let appending = mem::take(&mut self.appending).into_iter();
-        let appending = appending.filter(|appending| appending.replaces.is_none()).map(|appending| appending.batch);
+        let appending = appending.filter(|appending| appending.rewrites.is_none()).map(|appending| appending.batch);
         failed.chain(appending)
     }
 
     /// Whether memory holds batches that the disk failed to write, and that have newer ones in the spool.
     pub(super) fn has_failed(&self) -> bool {
         !self.failed.is_empty()
-    }
-
-    /// A batch that was read, and that the spool has given up since, is memory's alone.
-    pub(super) fn recall(&self, entry: &mut Entry, ledger: &mut Ledger) {
-        if let Content::Spooled(spooled) = &entry.content
-            && !self.store.keeps(spooled.number)
-        {
-            ledger.moved(entry.ticket, Place::Spool, Place::Memory);
-            entry.content = Content::Sealed(spooled.batch.clone());
-        }
     }
 }

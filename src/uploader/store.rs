@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
 use super::ledger::{Ledger, Place, Ticket};
@@ -18,8 +19,10 @@ use crate::seal::SealedBatch;
 pub(crate) type Written = Pin<Box<dyn Future<Output = Result<u64, Error>> + Send>>;
 
 /// A batch of the spool.
+#[derive(Clone)]
 pub(crate) struct Record {
     pub(crate) number: u64,
+    pub(crate) appended: DateTime<Utc>,
     pub(crate) endpoint: Endpoint,
     pub(crate) batch: SealedBatch,
 }
@@ -27,6 +30,14 @@ pub(crate) struct Record {
 /// Holds batches through restarts. Nothing here waits for the disk, but for `next`, which reads.
 pub(crate) trait Store: Send + Sync {
     fn append(&self, endpoint: Endpoint, batch: &SealedBatch) -> Result<Written, Error>;
+
+    /// Appends a record once more, with the time that it has.
+    fn append_again(&self, record: &Record) -> Result<Written, Error>;
+
+    /// Returns whether there is room for a batch without giving up another.
+    fn has_room(&self, _batch: &SealedBatch) -> bool {
+        true
+    }
 
     /// The next record in the order of appending, each once.
     fn next(&self) -> Result<Option<Record>, Error>;
@@ -45,6 +56,9 @@ pub(crate) trait Store: Send + Sync {
 
     /// Whether a record that was read is still there, to be found after a restart.
     fn keeps(&self, number: u64) -> bool;
+
+    /// Looks for records that vanished: see [`given_up`](Self::given_up) and [`keeps`](Self::keeps) for what it finds.
+    fn find_vanished(&self) {}
 
     /// Saves at once what is done, if there is anything to save.
     fn checkpoint(&self) -> Option<Written> {

@@ -12,7 +12,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::Uploader;
@@ -23,6 +23,7 @@ use super::pace::{Pace, PacedRoad};
 use super::queue::{Content, Entry};
 use super::settings::Settings;
 use super::shared::{Phase, Shared, Wake};
+use super::spooling::Spooling;
 use super::store::Store;
 use super::telemetry::Narrator;
 use crate::client::Transport;
@@ -34,6 +35,9 @@ use crate::types::ApiError;
 
 /// How long to wait before reading from a spool again that could not be read.
 const READ_DELAY: Duration = Duration::from_secs(1);
+
+/// How many bytes are written again at the end before it waits until the disk has confirmed them.
+const REWRITE_BYTES: usize = 1 << 20;
 
 /// Starts the thread.
 pub(super) fn start(
@@ -269,14 +273,7 @@ impl<R: Road + Clone + 'static> Worker<R> {
             Some(spooling) => Arc::clone(&spooling.store),
             None => return,
         };
-        let given_up = store.given_up();
-        if !given_up.is_empty() {
-            let mut guard = self.shared.lock();
-            let state = &mut *guard;
-            let told = state.spooling.as_mut().map(|spooling| spooling.give_up(given_up, &mut state.ledger));
-            self.shared.unlock(guard);
-            self.shared.teller.tell(told.unwrap_or_default());
-        }
+        self.account_for_given_up(store.as_ref());
         if self.read_again.is_some_and(|at| Instant::now() < at) {
             return;
         }
@@ -311,6 +308,17 @@ impl<R: Road + Clone + 'static> Worker<R> {
         }
     }
 
+    fn account_for_given_up(&self, store: &dyn Store) {
+        let given_up = store.given_up();
+        if !given_up.is_empty() {
+            let mut guard = self.shared.lock();
+            let state = &mut *guard;
+            let told = state.spooling.as_mut().map(|spooling| spooling.give_up(given_up, &mut state.ledger));
+            self.shared.unlock(guard);
+            self.shared.teller.tell(told.unwrap_or_default());
+        }
+    }
+
     /// Answers those whose flush is over. Whether that was the end.
     fn is_over(&self) -> bool {
         let now = Instant::now();
@@ -342,51 +350,88 @@ impl<R: Road + Clone + 'static> Worker<R> {
                 state.queue.put_back(entries.into_iter());
             }
         }
-        // A disk that takes longer gets no more time: what it has not confirmed counts as pending.
-        let until = later(Instant::now(), self.shared.lock().grace);
-        let late = self.shared.lock().has_failed(&self.shared.settings);
-        if late {
-            // Whatever the disk takes of that comes before what follows.
-            let _ = timeout_at(until, all_confirmed(&self.shared)).await;
-        }
-        let (store, last, users) = {
-            let mut state = self.shared.lock();
-            let store = state.spooling.as_ref().map(|spooling| Arc::clone(&spooling.store));
-            let last = store.as_ref().and_then(|store| store.last());
-            (store, last, state.spool_all(&self.shared.settings))
-        };
-        if let Some(store) = &store {
-            let last = last.filter(|_| late);
-            self.spool_failed(store.as_ref(), last, users, until);
-        }
-        let _ = timeout_at(until, all_confirmed(&self.shared)).await;
-        if let Some(saved) = store.and_then(|store| store.checkpoint()) {
-            // The program may end without dropping the uploader.
-            let _ = timeout_at(until, saved).await;
-        }
+        self.spool_what_is_left().await;
         let measures = self.shared.lock().measures();
         self.narrator.tell_now(measures, Instant::now());
     }
 
-    /// At the end: hands to the disk what it failed to write, each batch behind its older records. Newer records of these
-    /// users up to `last` are written again behind it, so that each user's order holds, as far as the time suffices.
-    fn spool_failed(&self, store: &dyn Store, last: Option<u64>, mut users: HashSet<UserKey>, until: Instant) {
-        let settings = &self.shared.settings;
-        let unread = || store.next().ok().flatten().filter(|record| Some(record.number) <= last);
-        while last.is_some()
-            && Instant::now() < until
-            && let Some(record) = unread()
+    /// At the end: hands to the disk what memory alone holds, and has it note what is done.
+    async fn spool_what_is_left(&self) {
+        let Some(store) = self.shared.lock().spooling.as_ref().map(|spooling| Arc::clone(&spooling.store)) else {
+            return;
+        };
+        // A disk that takes longer gets no more time: what it has not confirmed counts as pending.
+        let until = later(Instant::now(), self.shared.lock().grace);
+        let looking = Arc::clone(&store);
+        // On a thread of its own: a disk that hangs is not waited for.
+        let _ = timeout_at(until, spawn_blocking(move || looking.find_vanished())).await;
+        self.account_for_given_up(store.as_ref());
+        if self.shared.lock().has_older() {
+            // What the disk was handed before may be newer, and comes before what follows.
+            let _ = timeout_at(until, all_confirmed(&self.shared)).await;
+        }
+        let last = store.last();
+        loop {
+            let users = self.shared.lock().spool_all(&self.shared.settings);
+            self.spool_failed(store.as_ref(), last, users, until).await;
+            let confirmed = timeout_at(until, all_confirmed(&self.shared)).await.is_ok();
+            // A full spool may have given up others for these.
+            self.account_for_given_up(store.as_ref());
+            if !confirmed || !self.shared.lock().has_given_up() {
+                break;
+            }
+        }
         {
             let mut state = self.shared.lock();
-            let Some(spooling) = &mut state.spooling else { return };
-            spooling.append_failed_before(record.number, settings, &mut users);
-            if users.contains(&record.batch.user()) {
-                spooling.write_again(record.endpoint, &record.batch, record.number);
+            state.recall_given_up();
+            if let Some(spooling) = &mut state.spooling {
+                spooling.end_rewriting();
+            }
+        }
+        if let Some(saved) = store.checkpoint() {
+            // The program may end without dropping the uploader.
+            let _ = timeout_at(until, saved).await;
+        }
+    }
+
+    /// At the end: hands to the disk what it failed to write, each batch behind its older records. Newer records of these
+    /// users up to `last` are written again behind it, so that each user's order holds, as far as the time suffices.
+    async fn spool_failed(&self, store: &dyn Store, last: Option<u64>, mut users: HashSet<UserKey>, until: Instant) {
+        let has_failed = self.shared.lock().spooling.as_ref().is_some_and(Spooling::has_failed);
+        if has_failed || !users.is_empty() {
+            while let Some(unconfirmed) = self.rewrite_next(store, last, &mut users) {
+                if unconfirmed > REWRITE_BYTES {
+                    let _ = timeout_at(until, all_confirmed(&self.shared)).await;
+                }
+                if Instant::now() >= until {
+                    if let Some(spooling) = &mut self.shared.lock().spooling {
+                        spooling.fail_rewriting();
+                    }
+                    break;
+                }
             }
         }
         if let Some(spooling) = &mut self.shared.lock().spooling {
-            spooling.append_failed_before(u64::MAX, settings, &mut users);
+            spooling.append_failed_before(u64::MAX, &self.shared.settings, &mut users);
         }
+    }
+
+    /// Reads the next record up to `last`, and writes it once more if it is of one of these users. Returns how many bytes the
+    /// disk has not confirmed, and nothing when there is no such record.
+    fn rewrite_next(&self, store: &dyn Store, last: Option<u64>, users: &mut HashSet<UserKey>) -> Option<usize> {
+        let record = store.next();
+        let mut state = self.shared.lock();
+        let spooling = state.spooling.as_mut()?;
+        let Ok(record) = record else {
+            spooling.fail_rewriting();
+            return None;
+        };
+        let record = record.filter(|record| Some(record.number) <= last)?;
+        spooling.append_failed_before(record.number, &self.shared.settings, users);
+        if users.contains(&record.batch.user()) {
+            spooling.rewrite(&record);
+        }
+        Some(spooling.unconfirmed_bytes())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 
+use chrono::{DateTime, Utc};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::sync::Notify;
@@ -41,6 +42,14 @@ pub(super) struct Inner {
     /// So often reading fails.
     unreadable: u32,
     watcher: Option<Arc<Notify>>,
+    /// What was appended once more.
+    again: Vec<(Endpoint, DateTime<Utc>)>,
+    /// Another record would cost one that is there.
+    no_room: bool,
+    /// Records that are found to be gone when somebody looks.
+    vanishes: Vec<u64>,
+    /// The endpoint of all records, if it is not that of the uploader.
+    endpoint: Option<Endpoint>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,6 +117,21 @@ impl Store for Disk {
         }))
     }
 
+    fn append_again(&self, record: &Record) -> Result<Written, Error> {
+        self.lock().again.push((record.endpoint, record.appended));
+        self.append(record.endpoint, &record.batch)
+    }
+
+    fn has_room(&self, _: &SealedBatch) -> bool {
+        !self.lock().no_room
+    }
+
+    fn find_vanished(&self) {
+        let mut inner = self.lock();
+        let vanishes = std::mem::take(&mut inner.vanishes);
+        inner.records.retain(|(number, _)| !vanishes.contains(number));
+    }
+
     fn next(&self) -> Result<Option<Record>, Error> {
         let mut inner = self.lock();
         if inner.unreadable > 0 {
@@ -116,7 +140,8 @@ impl Store for Disk {
         }
         let Some(number) = inner.unread.pop_front() else { return Ok(None) };
         let record = inner.records.iter().find(|(of, _)| *of == number).map(|(_, batch)| batch.clone());
-        Ok(record.map(|batch| Record { number, endpoint: Endpoint::BulkEvents, batch }))
+        let endpoint = inner.endpoint.unwrap_or(Endpoint::BulkEvents);
+        Ok(record.map(|batch| Record { number, appended: DateTime::UNIX_EPOCH, endpoint, batch }))
     }
 
     fn last(&self) -> Option<u64> {
@@ -564,4 +589,98 @@ async fn what_waits_behind_unread_records_is_bounded() {
     assert_eq!((counts.spooled, counts.pending), (30, taken as u64));
     let unsent: Vec<_> = uploader.take_unsent().iter().map(|batch| batch.source_request_id().to_owned()).collect();
     assert_eq!(unsent, (30..30 + taken).map(|id| id.to_string()).collect::<Vec<_>>());
+}
+
+/// The ids in the order in which they arrive at the next uploader. The service drops repeats.
+async fn delivered_next(disk: &Disk) -> Vec<usize> {
+    let disk = disk.restarted();
+    disk.lock().fails = false;
+    let rig = rig_on(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Store>));
+    let road = Arc::clone(&rig.road);
+    let counts = rig.end(600 * SECOND).await;
+    assert_eq!((counts.pending, counts.spooled), (0, 0));
+    let mut seen = BTreeSet::new();
+    let ids = road.accepted().into_iter().map(|id| id.parse().expect("a number"));
+    ids.filter(|id| seen.insert(*id)).collect()
+}
+
+/// An uploader of which memory alone has the first batch of a user, in flight, and the disk the other 29.
+async fn one_in_memory_and_newer_ones_on_the_disk() -> (Rig, Arc<Disk>) {
+    let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
+    let (rig, disk) = on_disk(stalling, Settings { max_batches: 2, when_full: WhenFull::Spill, ..settings() });
+    rig.try_send(batch(0, 0)).expect("room");
+    sleep(SECOND).await;
+    (1..30).for_each(|id| rig.try_send(batch(0, id)).expect("room on the disk"));
+    sleep(SECOND).await;
+    assert_eq!((disk.ids().len(), rig.now().pending), (29, 1));
+    assert!(disk.lock().unread.len() > 20, "most of it is not read ahead");
+    (rig, disk)
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_end_a_batch_in_memory_is_spooled_before_newer_records_of_its_user() {
+    let (rig, disk) = one_in_memory_and_newer_ones_on_the_disk().await;
+    let counts = rig.end(60 * SECOND).await;
+    assert_eq!((counts.spooled, counts.pending, disk.lock().records.len()), (30, 0, 30));
+    assert!(disk.lock().again.iter().all(|(_, appended)| *appended == DateTime::UNIX_EPOCH), "none becomes younger");
+    assert_eq!(delivered_next(&disk).await, (0..30).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_cannot_all_be_rewritten_stay_in_their_order() {
+    for (no_room, breaks) in [(true, vec![]), (false, vec![20])] {
+        let (rig, disk) = one_in_memory_and_newer_ones_on_the_disk().await;
+        {
+            let mut inner = disk.lock();
+            (inner.no_room, inner.breaks, inner.writes) = (no_room, breaks, 0);
+        }
+        let counts = rig.end(60 * SECOND).await;
+        assert_eq!((counts.spooled, counts.pending, disk.ids().len()), (30, 0, 30));
+        assert_eq!(delivered_next(&disk).await, (1..30).chain([0]).collect::<Vec<_>>(), "without room: {no_room}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_full_spool_gave_up_is_spooled_before_newer_records_of_its_user() {
+    let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
+    let (rig, disk) = on_disk(stalling, Settings { max_batches: 4, ..settings() });
+    disk.lock().endpoint = Some(Endpoint::HistoricalEvents);
+    for id in 0..30 {
+        rig.send(batch(0, id)).await.expect("on the disk");
+    }
+    sleep(SECOND).await;
+    assert_eq!(disk.lock().unread.len(), 25, "one is in flight, and four are read ahead");
+    disk.lock().records.drain(..2);
+    let counts = rig.end(60 * SECOND).await;
+    assert_eq!((counts.spooled, counts.pending, disk.lock().records.len()), (30, 0, 30));
+    let again = disk.lock().again.clone();
+    assert!(again.iter().all(|it| *it == (Endpoint::HistoricalEvents, DateTime::UNIX_EPOCH)), "{again:?}");
+    assert_eq!(delivered_next(&disk).await, (0..30).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_whose_file_vanished_after_they_were_read_are_written_again_at_the_end() {
+    for fails in [false, true] {
+        let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
+        let (rig, disk) = on_disk(stalling, settings());
+        for id in 0..10 {
+            rig.send(batch(id, id)).await.expect("on the disk");
+        }
+        sleep(SECOND).await;
+        assert_eq!(disk.lock().unread.len(), 0, "all are read");
+        {
+            let mut inner = disk.lock();
+            (inner.vanishes, inner.fails) = (vec![0, 1, 7], fails);
+        }
+        let uploader = rig.uploader.clone();
+        let counts = rig.end(60 * SECOND).await;
+        let left = if fails { 3 } else { 0 };
+        assert_eq!((counts.spooled, counts.pending), (10 - left, left), "the disk fails: {fails}");
+        assert_eq!(disk.ids().len() as u64, counts.spooled, "what is said to be spooled is on the disk");
+        let mut unsent: Vec<_> =
+            uploader.take_unsent().iter().map(|batch| batch.source_request_id().to_owned()).collect();
+        unsent.sort_unstable();
+        assert_eq!(unsent, if fails { vec!["0", "1", "7"] } else { vec![] });
+        assert_eq!(delivered_next(&disk).await.len() as u64, counts.spooled);
+    }
 }
