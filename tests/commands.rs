@@ -365,7 +365,7 @@ mod spool {
         fs::write(&file, &text[..text.len() - 10]).expect("written");
         let server = MockServer::start_blocking();
         let (code, _, words) = run(sending_to(&server).args(["spool", "retry", "--dead"]).arg(&path));
-        let told = "1 dead letters are to be sent again\nwarning: 1 lines are no dead letters and were skipped\n";
+        let told = "1 dead letters are to be sent again\nwarning: 1 lines were no dead letters: they were skipped and removed\n";
         assert_eq!((code, words.starts_with(told), left(&path)), (1, true, (0, 0)), "{words}");
         assert_eq!(server.batches().len(), 3);
     }

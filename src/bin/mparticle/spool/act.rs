@@ -23,7 +23,10 @@ pub fn retry(retry: &Retry) -> exit::Result {
         let redriven = Spool::redrive_dead_letters(&retry.dir, settings.clone())?;
         tell(format_args!("{} dead letters are to be sent again", redriven.records));
         if redriven.skipped > 0 {
-            tell(format_args!("warning: {} lines are no dead letters and were skipped", redriven.skipped));
+            tell(format_args!(
+                "warning: {} lines were no dead letters: they were skipped and removed",
+                redriven.skipped
+            ));
             findings = true;
         }
     }
