@@ -9,10 +9,10 @@ use super::reply::{Endpoint, MOST_ERRORS, raw_batches};
 use crate::contract;
 use crate::diagnostics::{Code, Diagnostic};
 
-/// The most characters of the words of one message, and of the path within it: what names a batch must not be cut off where a
-/// client stops reading.
+/// The most bytes of the words of one message, and of the path within it, as JSON: what names a batch must not be cut off where
+/// a client stops reading.
 const MOST_WORDS: usize = 300;
-const MOST_PATH: usize = 100;
+const MOST_PATH: usize = 150;
 
 /// How the errors of a partial response name their batches; see [`Fault::partial`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,9 +51,10 @@ impl Refusals {
     ) -> Option<()> {
         let ends = ends(endpoint, bytes);
         let message = |index: usize, violation: &Diagnostic, pointer: &str| {
-            let words: String = violation.to_string().chars().take(MOST_WORDS).collect();
+            let words = violation.to_string();
+            let words = beginning(&words, MOST_WORDS);
             let path = path(body, pointer);
-            let path = if path.chars().count() <= MOST_PATH { path } else { format!("[{index}]") };
+            let path = if beginning(&path, MOST_PATH) == path { path } else { format!("[{index}]") };
             // A question ends itself.
             let stop = if words.ends_with('?') { "" } else { "." };
             format!("{words}{stop} Path '{path}', line 1, position {}.", ends.get(index).copied().unwrap_or_default())
@@ -100,6 +101,20 @@ impl Refusals {
         let most = if count > MOST_ERRORS { 1 } else { usize::MAX };
         self.0.into_values().flat_map(|messages| messages.into_iter().take(most)).collect()
     }
+}
+
+/// Returns as much of a text as takes at most this many bytes in JSON.
+fn beginning(text: &str, most: usize) -> &str {
+    let mut bytes = 0;
+    let end = text.char_indices().find(|(_, character)| {
+        bytes += match character {
+            '"' | '\\' => 2,
+            '\0'..'\x20' => 6,
+            _ => character.len_utf8(),
+        };
+        bytes > most
+    });
+    end.map_or(text, |(end, _)| &text[..end])
 }
 
 /// The message of a fault, in the words and with the character references of the service.
@@ -178,6 +193,19 @@ mod tests {
             assert_eq!(path(&body, pointer), expected, "{pointer}");
         }
         assert_eq!(path(&body[1], "/events/0/data"), "events[0].data");
+    }
+
+    #[test]
+    fn a_beginning_is_measured_as_json() {
+        for text in ["", "plain", "\u{1}\u{2}\u{1f}", "\"\\\"", "é€\u{1F600}é"] {
+            for most in 0..30 {
+                let beginning = beginning(text, most);
+                assert!(text.starts_with(beginning));
+                assert!(json!(beginning).to_string().len() - 2 <= most, "{beginning:?} of {most}");
+                let longer = text.chars().take(beginning.chars().count() + 1).collect::<String>();
+                assert!(longer == beginning || json!(longer).to_string().len() - 2 > most, "{beginning:?} of {most}");
+            }
+        }
     }
 
     #[test]
