@@ -131,6 +131,28 @@ async fn where_everything_is_refused_without_names_each_batch_costs_little_more_
 }
 
 #[tokio::test(start_paused = true)]
+async fn refusals_count_up_until_something_is_accepted_and_all_errors_are_located() {
+    let sent = batches(2, 2);
+    let sent: Vec<_> = sent.iter().collect();
+    // The messages of a response to two batches, and the refusals in a row after it, of which there were 5.
+    let table: [(&[&str], u32); 5] = [
+        (&[], 0),
+        (&["Path '[0]'"], 0),
+        (&["Path '[0]'", "Path '[1]'"], 5),
+        (&["no name"], 6),
+        (&["Path '[0]'", "no name"], 6),
+    ];
+    for (messages, refusals) in table {
+        let mut errand = Errand { endpoint: Endpoint::BulkEvents, until: Instant::now(), refusals: 5 };
+        let error = |message: &&str| ApiError { code: String::new(), message: (*message).to_owned() };
+        let group = Group { places: vec![0, 1], attempts: 1 };
+        let errors = messages.iter().map(error).collect();
+        settle_accepted(&mut errand, group, &sent, StatusCode::ACCEPTED, errors, &mut [None, None]);
+        assert_eq!(errand.refusals, refusals, "{messages:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_response_that_cannot_be_read_is_asked_for_twice_more_and_then_its_status_decides() {
     for (readable, requests, unread) in [(Some(1), 2, 0), (Some(2), 3, 0), (None, 3, 1)] {
         let road = Memory::answering(move |request| match readable {
@@ -207,8 +229,9 @@ proptest! {
                 _ => accepted_but(errors),
             }
         });
-        // As many retries as there is trouble: the budget is not what this is about.
-        let courier = courier(&road, RetryPolicy::new().budget(10_000));
+        // Every second request can fail here: what the retry budget is for is not the question.
+        let policy = RetryPolicy::new().budget(u32::MAX).deadline(Duration::MAX).call_deadline(Duration::MAX);
+        let courier = courier(&road, policy);
         let outcome = runtime.expect("a runtime").block_on(courier.deliver(Endpoint::BulkEvents, &sent));
 
         let good: Vec<usize> = (0..sent.len()).filter(|place| !bad.contains(place)).collect();
