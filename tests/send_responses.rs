@@ -11,7 +11,7 @@ use std::thread;
 use mparticle::mock;
 use serde_json::Value;
 use support::peer::Peer;
-use support::responses::{Result, Row, batches, table};
+use support::responses::{Body, Result, Row, batches, table};
 
 fn run(url: &str, dir: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mparticle"));
@@ -169,4 +169,30 @@ fn a_reject_has_the_code_where_the_service_gives_no_message_and_the_status_where
         let reject: Value = serde_json::from_slice(&rejects).expect("one line of JSON");
         assert_eq!(reject["faults"][0]["message"], words);
     }
+}
+
+#[test]
+fn the_rejects_file_shows_the_words_of_the_service_without_character_references() {
+    let message = "Error converting value &quot;no-guid&quot; to type &#39;System.Guid&#39;. Path '[1].mp_deviceid'";
+    let row = Row {
+        name: "character references",
+        status: "202 Accepted",
+        content_type: Some("application/json"),
+        body: Body::Whole(serde_json::json!({ "errors": [{ "code": "BAD_REQUEST", "message": message }] }).to_string()),
+        times: usize::MAX,
+        bulk: Result::Rejected(&[1]),
+        alone: false,
+        unread: 0,
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let lines = batches().iter().map(|batch| String::from_utf8_lossy(batch.json()).into_owned()).collect::<Vec<_>>();
+    fs::write(dir.path().join("a.ndjson"), format!("[{}]", lines.join(","))).expect("a file");
+    let output = send(&row, dir.path());
+    let words = r#"Error converting value "no-guid" to type 'System.Guid'. Path '[1].mp_deviceid'"#;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains(words) && output.status.code() == Some(1), "{stderr}");
+    let rejects = fs::read(dir.path().join("a.ndjson.rejects.ndjson")).expect("rejects");
+    let reject: Value = serde_json::from_slice(&rejects).expect("one line of JSON");
+    assert_eq!(reject["faults"][0]["message"], words);
+    assert_eq!(reject["batch"]["source_request_id"], "id-1");
 }

@@ -232,7 +232,7 @@ mod tests {
         // The body, its form, the errors as code and message, and whether they may follow.
         type Row<'a> = (&'a str, Form, &'a [(&'a str, &'a str)], bool);
         const NONE: (&str, &str) = ("", "");
-        let table: [Row<'_>; 40] = [
+        let table: [Row<'_>; 41] = [
             ("", Form::Empty, &[], false),
             (" \r\n", Form::Empty, &[], false),
             ("\u{FEFF}", Form::Empty, &[], false),
@@ -267,6 +267,7 @@ mod tests {
             (r#"{"errors":[{"code":"A"},{"message":"b"}]}"#, Form::Json, &[("A", ""), ("", "b")], false),
             (r#"{"errors":[{"code":"A","message":"b","more":1}],"x":1}"#, Form::Json, &[("A", "b")], false),
             (r#"{"errors":[1,null,{},{"code":2}]}"#, Form::Json, &[NONE; 4], false),
+            (r#"{"errors":[{"code":"&lt;A&gt;","message":"&quot;b&quot;"}]}"#, Form::Json, &[("<A>", "\"b\"")], false),
             (r#"{"errors":["b",["c"]]}"#, Form::Json, &[("", "b"), NONE], false),
             (r#"{"errors":{}}"#, Form::Json, &[NONE], false),
             (r#"{"errors":{"code":"A"}}"#, Form::Json, &[NONE], false),
