@@ -67,16 +67,19 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::{Batch, Client, Credentials, Environment, ErrorKind, RetryPolicy};
+    use crate::{Batch, Client, Credentials, Environment, ErrorKind, RetryPolicy, Uploader};
 
-    /// A client whose resolver takes a minute, and how long one attempt of it may take.
-    fn client(connect_timeout: Duration, retry: RetryPolicy) -> Client {
+    /// How long the resolver of these tests takes.
+    const LOOKUP: Duration = Duration::from_secs(60);
+
+    /// A client whose resolver takes a minute, with its connect timeout, and the connect timeout that its resolver knows of.
+    fn client(connect_timeout: Duration, resolver_timeout: Duration, retry: RetryPolicy) -> Client {
         let look_up = |_: &str| {
-            thread::sleep(Duration::from_secs(60));
+            thread::sleep(LOOKUP);
             Ok(Vec::new())
         };
         let http = move || {
-            let resolver = Resolver { look_up, ..Resolver::new(connect_timeout) };
+            let resolver = Resolver { look_up, ..Resolver::new(resolver_timeout) };
             reqwest::Client::builder().no_proxy().connect_timeout(connect_timeout).dns_resolver(resolver).build()
         };
         let builder = Client::builder(Credentials::new("key", "secret")).base_url("http://host.invalid");
@@ -97,19 +100,34 @@ mod tests {
     #[test]
     fn a_resolver_that_does_not_respond_is_named() {
         let started = Instant::now();
-        let error = upload(&client(Duration::from_secs(1), RetryPolicy::never()));
+        let timeout = Duration::from_secs(3);
+        let error = upload(&client(timeout, timeout, RetryPolicy::never()));
         assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Connect, true));
         assert_eq!(error.to_string(), "failed to resolve the name of the service");
-        assert_eq!(root_cause(&error), "the lookup of host.invalid took longer than 900ms");
-        assert!(started.elapsed() < Duration::from_secs(30), "the lookup is not waited for");
+        assert_eq!(root_cause(&error), "the lookup of host.invalid took longer than 2.7s");
+        assert!(started.elapsed() < LOOKUP / 2, "the lookup is not waited for");
     }
 
     #[test]
     fn a_deadline_that_passes_during_a_retry_keeps_the_cause_of_the_last_failure() {
-        let retry = RetryPolicy::new().base(Duration::ZERO).deadline(Duration::from_millis(1_500));
-        let error = upload(&client(Duration::from_secs(1), retry));
+        let retry = RetryPolicy::new().base(Duration::ZERO).deadline(Duration::from_millis(1_700));
+        let error = upload(&client(LOOKUP, Duration::from_secs(1), retry));
         assert_eq!((error.kind(), error.attempts()), (ErrorKind::Timeout, 2));
         assert_eq!(root_cause(&error), "the lookup of host.invalid took longer than 900ms");
+    }
+
+    #[test]
+    fn an_uploader_that_ends_does_not_wait_for_a_lookup() {
+        let started = Instant::now();
+        let uploader = Uploader::builder(client(LOOKUP, LOOKUP, RetryPolicy::new())).linger(Duration::ZERO);
+        let uploader = uploader.start().expect("an uploader");
+        uploader.try_send(Batch::new(Environment::Development)).expect("room");
+        thread::sleep(Duration::from_millis(500));
+        let counts = uploader.shutdown(Duration::from_millis(500)).wait();
+        assert_eq!(counts.pending, 1, "the lookup takes longer");
+        // This waits for the thread.
+        drop(uploader);
+        assert!(started.elapsed() < LOOKUP / 2);
     }
 
     #[test]

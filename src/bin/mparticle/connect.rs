@@ -124,3 +124,20 @@ pub fn wait_for<T>(result: impl Future<Output = T>) -> exit::Result<T> {
 pub fn environment() -> impl TypedValueParser<Value = Environment> {
     PossibleValuesParser::new(["development", "production"]).try_map(|name| name.parse::<Environment>())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_left_behind_is_waited_for() {
+        const LOOKUP: Duration = Duration::from_secs(60);
+        let started = Instant::now();
+        // As the resolver of the system does it, which cannot be broken off.
+        wait_for(async { _ = tokio::task::spawn_blocking(|| thread::sleep(LOOKUP)) }).expect("a runtime");
+        assert!(started.elapsed() < LOOKUP / 2);
+    }
+}
