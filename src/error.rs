@@ -39,8 +39,8 @@ pub enum ErrorKind {
     Timeout,
     /// The connection broke before an answer came. Whether it was accepted is not known; the ids make sending again safe.
     Interrupted,
-    /// The service refused the request or this batch. [`Error::status`] returns the status: one other than 2xx, or a 202 whose
-    /// body lists errors, by which the service refuses single batches of a request that it accepted.
+    /// The service refused the request or this batch. [`Error::status`] returns the status: one other than 2xx, or a 2xx, as a
+    /// rule 202, whose body lists errors, by which the service refuses single batches of a request that it accepted.
     Refused,
     /// The response is not from the service: HTML, another 2xx than 202 whose body is not JSON, or the target of a redirect. A
     /// proxy, a sign-in page or a wrong base URL answers so. Nothing counts as accepted, and the same request would be
