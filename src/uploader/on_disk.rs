@@ -64,7 +64,7 @@ impl OnDisk {
 
     /// Nothing waits for a dead letter: until it is written its record stays, and the next process finds that.
     fn dead_letter(&self, endpoint: spool::Endpoint, batch: Bytes, reason: &str, number: Option<u64>) {
-        match self.spool.bury(endpoint, batch, reason.to_owned(), number) {
+        match self.spool.bury(endpoint, batch, reason, number) {
             Ok(receipt) => drop(receipt),
             Err(error) => tracing::warn!(%error, "a rejected batch could not be written to the dead-letter file"),
         }

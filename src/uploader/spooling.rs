@@ -23,6 +23,7 @@ use crate::seal::{SealedBatch, UserKey};
 const READ_AHEAD: Bounds = Bounds { batches: 1_000, bytes: 4 << 20 };
 
 /// The spool as the uploader sees it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Spooling {
     pub(super) store: Arc<dyn Store>,
     /// Everything goes through it. Otherwise only what memory has no room for, and what comes after that.

@@ -265,14 +265,19 @@ impl Index {
         } else {
             lost.numbers.retain(|number| !present.contains(*number));
         }
-        let last = segment.last;
-        let gone = self.outstanding.range(first..=last).filter(|number| !present.contains(**number));
+        let gone = self.outstanding.range(first..=segment.last).filter(|number| !present.contains(**number));
         let gone: Vec<u64> = gone.copied().collect();
-        gone.iter().for_each(|number| _ = self.outstanding.remove(number));
+        for number in &gone {
+            self.outstanding.remove(number);
+        }
         self.change(first, |segment| {
             segment.records -= lost.count();
-            lost.numbers.iter().for_each(|number| _ = segment.lost.insert(*number));
-            gone.iter().for_each(|number| _ = segment.done.insert(*number));
+            for number in &lost.numbers {
+                segment.lost.insert(*number);
+            }
+            for number in &gone {
+                segment.done.insert(*number);
+            }
         });
         lost
     }

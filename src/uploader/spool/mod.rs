@@ -374,7 +374,7 @@ impl Spool {
     /// # Errors
     /// As [`dead_letter`](Self::dead_letter); the record stays outstanding then.
     pub fn reject(&self, record: &Record, reason: impl Into<String>) -> Result<Receipt, Error> {
-        self.bury(record.endpoint, record.batch.clone(), reason.into(), Some(record.number))
+        self.bury(record.endpoint, record.batch.clone(), &reason.into(), Some(record.number))
     }
 
     /// Puts a batch that is not in the spool into the dead-letter file. The receipt tells when it is durable, whatever
@@ -394,7 +394,7 @@ impl Spool {
         batch: impl Into<Bytes>,
         reason: impl Into<String>,
     ) -> Result<Receipt, Error> {
-        self.bury(endpoint, batch.into(), reason.into(), None)
+        self.bury(endpoint, batch.into(), &reason.into(), None)
     }
 
     /// A batch to the dead-letter file: one of the spool, by its number, or any other.
@@ -402,7 +402,7 @@ impl Spool {
         &self,
         endpoint: Endpoint,
         batch: Bytes,
-        reason: String,
+        reason: &str,
         number: Option<u64>,
     ) -> Result<Receipt, Error> {
         // It goes into no segment. A record of an earlier process may be larger than one is now.
@@ -410,7 +410,7 @@ impl Spool {
             return Err(too_large());
         }
         // What waits is bounded by its size, so the words are cut off now.
-        let reason = dead_letters::cut_reason(&reason).to_owned();
+        let reason = dead_letters::cut_reason(reason).to_owned();
         let (promise, receipt) = receipt();
         let letter = Letter { endpoint, batch, reason, number, failures: 0, promise };
         let mut state = self.shared.lock();

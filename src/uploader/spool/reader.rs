@@ -21,12 +21,11 @@ pub(super) struct Open {
 impl Open {
     /// Returns the segment of this place, which may be open already and is read on then.
     pub(super) fn at(place: &Place, open: Option<Self>, directory: &Directory) -> io::Result<Self> {
-        let mut open = match open.filter(|open| open.first == place.first) {
-            Some(open) => open,
-            None => {
-                let file = directory.files.open(&directory.segment(place.first))?;
-                Self { first: place.first, bytes: 0, records: Records::after(file, place.after, 0) }
-            }
+        let mut open = if let Some(open) = open.filter(|open| open.first == place.first) {
+            open
+        } else {
+            let file = directory.files.open(&directory.segment(place.first))?;
+            Self { first: place.first, bytes: 0, records: Records::after(file, place.after, 0) }
         };
         open.records.extend(place.bytes - open.bytes);
         open.bytes = place.bytes;
