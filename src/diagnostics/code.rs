@@ -89,7 +89,7 @@ codes! {
     More = "more", Warning, "More was found than is listed",
         "Fix what is listed, and check again.";
     /// An environment other than the requested one.
-    Environment = "environment", Error, "Another environment than the requested one",
+    OtherEnvironment = "environment", Error, "Another environment than the requested one",
         "Keep production and development data apart.";
     /// More bytes in the batch as it would be sealed than
     /// [`MAX_BATCH_BYTES`](crate::limits::MAX_BATCH_BYTES).

@@ -177,7 +177,7 @@ impl Examiner {
         let (wanted, found) = (self.environment?.to_string(), value["environment"].as_str()?);
         (found != wanted && ["production", "development"].contains(&found)).then(|| {
             let message = format!("{wanted} is asked for, not {found}");
-            let mut diagnostic = Diagnostic::new(Code::Environment, "/environment", message);
+            let mut diagnostic = Diagnostic::new(Code::OtherEnvironment, "/environment", message);
             diagnostic.expected = Some(wanted);
             diagnostic.actual = Some(found.to_owned());
             diagnostic
