@@ -68,13 +68,13 @@ impl ErrorList {
         Self { form, is_object, errors: reader.errors, may_follow }
     }
 
-    /// Whether a body whose first byte is this, apart from [blank](is_blank) ones, can hold a list of errors.
+    /// Returns whether a body can hold a list of errors if this is its first byte that is not [blank](is_blank).
     pub(super) fn may_begin_with(first: u8) -> bool {
         first == b'{'
     }
 }
 
-/// Whether a byte can stand before the text of a body: white space, or a part of a byte order mark.
+/// Returns whether a byte can stand before the text of a body: white space, or a part of a byte order mark.
 pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0xEF | 0xBB | 0xBF)
 }
@@ -84,7 +84,7 @@ fn trim(text: &str) -> &str {
     text.trim_start_matches('\u{FEFF}').trim_matches([' ', '\t', '\r', '\n'])
 }
 
-/// What was read before the document ended or broke.
+/// The errors read before the document ended or broke.
 #[derive(Default)]
 struct Reader {
     errors: Vec<ApiError>,

@@ -20,7 +20,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(2);
 /// A content type in an error text is cut off here.
 const MAX_CONTENT_TYPE_CHARS: usize = 80;
 
-/// How the reading of a body ended.
+/// The end of the reading of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// All of it is read, or enough to know that it lists no errors.

@@ -22,7 +22,7 @@ impl Offset {
     }
 }
 
-/// Where each batch stands in the body of a bulk request.
+/// The place of each batch in the body of a bulk request.
 pub(super) struct Layout {
     /// The start and the end of each batch.
     batches: Vec<(Offset, Offset)>,

@@ -46,7 +46,7 @@ pub(crate) trait Road: Send + Sync {
     ) -> impl Future<Output = Result<Accepted, Error>> + Send;
 }
 
-/// How much of the body of a 2xx was read: enough to know the errors that it lists, or not.
+/// The state of the body of a 2xx: read far enough to know the errors that it lists, or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ResponseBody {
     /// Its errors are known, as a rule none.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 /// A failure weighs as much as this many successes. If a third of the requests fail, the waits neither grow nor shrink.
 const WEIGHT: u32 = 2;
 
-/// Whether requests go, and the one probe that goes while they do not.
+/// Decides whether requests may go, and lets one probe go while they may not.
 pub(super) struct CircuitBreaker {
     circuit: Circuit,
     /// Grows by [`WEIGHT`] with each failure and shrinks by 1 with each success.
@@ -52,12 +52,12 @@ impl CircuitBreaker {
         matches!(self.circuit, Circuit::Closed)
     }
 
-    /// Whether it is closed, and successes have made up for all failures.
+    /// Returns whether it is closed, and successes have made up for all failures.
     pub(super) fn is_steady(&self) -> bool {
         self.is_closed() && self.failures == 0
     }
 
-    /// Whether an attempt may begin, or when to ask again; `None` if that depends on the probe that is in flight.
+    /// Returns whether an attempt may begin, or when to ask again; `None` if that depends on the probe that is in flight.
     pub(super) fn ready(&self, now: Instant) -> Result<(), Option<Instant>> {
         match self.circuit {
             Circuit::HalfOpen => Err(None),

@@ -256,7 +256,7 @@ impl Pace {
     }
 }
 
-/// How often a wait doubles until it is the longest one.
+/// Returns how often a wait doubles until it is the longest one.
 fn doublings(first: Duration, longest: Duration) -> u32 {
     (0..MOST_DOUBLINGS).find(|doublings| first.saturating_mul(1 << doublings) >= longest).unwrap_or(MOST_DOUBLINGS)
 }
@@ -334,7 +334,7 @@ impl State {
         self.limited = false;
     }
 
-    /// Whether an attempt may begin, or when to ask again; `None` if that depends on the probe that is in flight.
+    /// Returns whether an attempt may begin, or when to ask again; `None` if that depends on the probe that is in flight.
     fn ready(&self, now: Instant) -> Result<(), Option<Instant>> {
         if now < self.held_until { Err(Some(self.held_until)) } else { self.breaker.ready(now) }
     }
@@ -394,7 +394,7 @@ pub(super) struct PacedRoad<R> {
     progress: Mutex<Progress>,
 }
 
-/// What is known of the attempts of a request.
+/// The state of a request between its attempts.
 struct Progress {
     first: Option<Permit>,
     /// How often it failed while the breaker was closed.

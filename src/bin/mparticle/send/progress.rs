@@ -84,11 +84,11 @@ impl Progress {
     }
 }
 
-/// What is known of the batches under way at the end.
+/// The state of the batches in flight at the end.
 #[derive(Default)]
 pub struct Unanswered {
     pub outcome: Unsent,
-    /// What the service asked for.
+    /// The wait that the service asked for.
     pub wait: Option<Duration>,
 }
 
