@@ -8,8 +8,8 @@ use std::time::Duration;
 use reqwest::StatusCode;
 
 use crate::delivery::Report;
+use crate::generated::types::{ApiError, Batch, RateLimit};
 use crate::seal::SealedBatch;
-use crate::types::{ApiError, Batch, RateLimit};
 
 /// Why something was not sent, or was not accepted.
 ///

@@ -6,20 +6,25 @@ pub mod contract;
 pub mod mock;
 
 mod client;
+mod completion;
 mod delivery;
 pub mod diagnostics;
 mod error;
 mod generated;
 pub mod limits;
 mod model;
-mod pack;
 mod pointer;
+mod random;
 mod seal;
+pub mod spool;
+mod sync;
+mod time;
 mod uploader;
 
 #[cfg(feature = "blocking")]
 pub use client::blocking;
 pub use client::{Client, ClientBuilder, Credentials, Pod};
+pub use completion::Completion;
 pub use delivery::{Accepted, Rejected, Report, Retry, RetryPolicy};
 pub use error::{Error, ErrorKind};
 pub use generated::types;
@@ -33,9 +38,7 @@ pub use types::{
     Promotion, PromotionAction, PushMessage, PushMessageType, PushRegistration, ScreenView, SessionEnd, SessionStart,
     Uninstall, UserAttributeChange, UserIdentity, UserIdentityChange,
 };
-pub use uploader::spool;
-
-pub use uploader::{Counts, Fate, Outcome, Outcomes, Uploader, UploaderBuilder, User, Waiting, WhenFull};
+pub use uploader::{Counts, Fate, Outcome, Outcomes, Uploader, UploaderBuilder, User, WhenFull};
 
 pub mod raw {
     //! The generated endpoints, for those who want the wire and nothing else: [`Client::raw`](crate::Client::raw) opens

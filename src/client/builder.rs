@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::resolver::Resolver;
 use super::transport::{HttpFactory, Transport};
 use super::{Client, Credentials, IdSource, Pod};
-use crate::delivery::{self, Courier, Retry, RetryObserver, RetryPolicy};
+use crate::delivery::{Courier, Retry, RetryObserver, RetryPolicy};
 use crate::error::Error;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -215,7 +215,7 @@ impl ClientBuilder {
             }
         };
         let transport = Transport::new(&url, authorization, self.timeout, factory, unused);
-        let courier = Courier::new(transport, self.retry, delivery::random()).observed_by(self.observer);
+        let courier = Courier::new(transport, self.retry, crate::random::system()).observed_by(self.observer);
         Ok(Client { courier, id_source: self.id_source })
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use crate::types::ApiError;
+use crate::generated::types::ApiError;
 
 /// The form of a body, as far as it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

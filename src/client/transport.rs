@@ -13,10 +13,9 @@ use tokio::runtime::{Handle, Id};
 use tracing::{Instrument, Span, field};
 
 use super::response;
-use crate::delivery::{Accepted, Endpoint, Road};
+use crate::delivery::{Accepted, Endpoint, Road, join};
 use crate::error::{Error, ErrorKind};
 use crate::generated;
-use crate::pack;
 use crate::seal::SealedBatch;
 
 /// How many runtimes' HTTP clients are kept, those used last. A program has one or two; a test suite makes one for each test.
@@ -103,7 +102,7 @@ impl Transport {
     /// costs as much as to write it.
     fn join(&self, batches: &[&SealedBatch]) -> Bytes {
         let mut spare = mem::take(&mut *self.0.spare.lock().unwrap_or_else(PoisonError::into_inner));
-        let body = pack::join(batches, &mut spare);
+        let body = join(batches, &mut spare);
         *self.0.spare.lock().unwrap_or_else(PoisonError::into_inner) = spare;
         body
     }

@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 
 use super::{Accepted, Endpoint, ResponseBody, Road};
 use crate::error::{Error, Refusal};
+use crate::generated::types::ApiError;
 use crate::seal::SealedBatch;
-use crate::types::ApiError;
 
 type Answer = Result<Accepted, Error>;
 

@@ -10,6 +10,7 @@ mod locate;
 #[cfg(test)]
 pub(crate) mod memory;
 mod observer;
+mod pack;
 mod policy;
 mod report;
 mod retry;
@@ -24,14 +25,14 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use tokio::time::{Instant, timeout_at};
-use uuid::Uuid;
 
 use budget::Budget;
 use gate::Gate;
-pub(crate) use gate::later;
 use locate::Layout;
 pub use observer::Retry;
 pub(crate) use observer::RetryObserver;
+pub(crate) use pack::join;
+use pack::pack;
 pub use policy::RetryPolicy;
 pub use report::{Rejected, Report};
 use retry::{Decision, decide};
@@ -39,10 +40,11 @@ pub use road::Accepted;
 pub(crate) use road::{Endpoint, ResponseBody, Road};
 
 use crate::error::Error;
+use crate::generated::types::ApiError;
 use crate::limits::MAX_BATCH_BYTES;
-use crate::pack::pack;
+use crate::random::Random;
 use crate::seal::SealedBatch;
-use crate::types::ApiError;
+use crate::time::saturating_add;
 
 /// After this many refusals in a row a refused request is not halved any more, and each batch goes alone until one is
 /// accepted: where nearly all are refused, halves would cost nearly twice as many requests.
@@ -50,9 +52,6 @@ const MOST_REFUSALS: u32 = 16;
 
 /// A request whose response body breaks off is repeated this often, to learn whether it lists errors. Then its status decides.
 const MAX_UNREAD_RESPONSES: u32 = 2;
-
-/// Numbers from 0 to 1, for the waits.
-pub(crate) type Random = Arc<dyn Fn() -> f64 + Send + Sync>;
 
 /// Delivers batches over a road. Clones share the gate and the budget: those are of the credential.
 #[derive(Clone)]
@@ -178,7 +177,7 @@ impl<R: Road> Courier<R> {
     /// Sends all of them, one request after the other, so that each user's batches arrive in their order. Stops at the
     /// first request that cannot be sent: the next one would fare no better.
     pub(crate) async fn deliver(&self, endpoint: Endpoint, batches: &[SealedBatch]) -> Outcome {
-        let until = later(Instant::now(), self.policy.call_deadline);
+        let until = saturating_add(Instant::now(), self.policy.call_deadline);
         let mut errand = Errand { endpoint, until, refusals: 0 };
         let mut outcome = Outcome { fates: batches.iter().map(too_large).collect(), ..Outcome::default() };
         let fitting = batches.iter().enumerate().filter(|(place, _)| outcome.fates[*place].is_none());
@@ -247,7 +246,7 @@ impl<R: Road> Courier<R> {
         attempts: &mut u32,
         outcome: &mut Outcome,
     ) -> Verdict {
-        let deadline = later(Instant::now(), self.policy.deadline).min(errand.until);
+        let deadline = saturating_add(Instant::now(), self.policy.deadline).min(errand.until);
         let (mut attempt, mut unread) = (0, 0);
         let mut failed: Option<Error> = None;
         loop {
@@ -311,7 +310,7 @@ impl<R: Road> Courier<R> {
                 Decision::Reject => return Verdict::Rejected(error),
                 Decision::Delivered | Decision::StopRoad | Decision::GiveUp => return Verdict::Unsent(error),
             };
-            let again = later(Instant::now(), wait);
+            let again = saturating_add(Instant::now(), wait);
             if again > deadline || !self.budget.take() {
                 return Verdict::Unsent(error);
             }
@@ -389,11 +388,4 @@ fn too_large(batch: &SealedBatch) -> Option<Fate> {
 
 fn rejected(error: &Error, batch: &SealedBatch) -> Fate {
     Fate::Rejected(error.again().with_unsent(vec![batch.clone()]))
-}
-
-/// From the system, as ids are: a wait is drawn so seldom that a generator of its own would not pay.
-pub(crate) fn random() -> Random {
-    const BITS: u64 = 1 << 53;
-    #[expect(clippy::cast_precision_loss, reason = "a float has 53 bits")]
-    Arc::new(|| (Uuid::new_v4().as_u64_pair().1 % BITS) as f64 / BITS as f64)
 }

@@ -3,8 +3,8 @@
 use reqwest::StatusCode;
 
 use crate::error::Error;
+use crate::generated::types::ApiError;
 use crate::seal::SealedBatch;
-use crate::types::ApiError;
 
 /// The endpoints of the service, as in `openapi/events.yaml`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The application that a user used, and what its install is owed to.
 
 use super::setters;
-use crate::types::{ApplicationInfo, ApplicationOs, AttributionInfo};
+use crate::generated::types::{ApplicationInfo, ApplicationOs, AttributionInfo};
 
 setters!(ApplicationInfo {
     /// The name of the application.

@@ -1,6 +1,6 @@
 //! Values of attributes from what Rust code has at hand.
 
-use crate::types::{AttributeValue, UserAttributeValue};
+use crate::generated::types::{AttributeValue, UserAttributeValue};
 
 macro_rules! from_scalars {
     ($($value:ident),*) => {$(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::setters;
-use crate::types::{
+use crate::generated::types::{
     ApplicationInfo, AttributionInfo, Batch, Context, DataPlan, DeviceInfo, Environment, Event, Location,
     UserAttributeValue,
 };

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{setters, unixtime_ms};
-use crate::types::{
+use crate::generated::types::{
     Product, ProductAction, ProductActionType, ProductImpression, Promotion, PromotionAction, PromotionActionType,
 };
 

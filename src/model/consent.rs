@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{setters, unixtime_ms};
-use crate::types::{Batch, CcpaConsent, Consent, ConsentState};
+use crate::generated::types::{Batch, CcpaConsent, Consent, ConsentState};
 
 impl Consent {
     /// The user agreed, at this time.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{setters, unixtime_ms};
-use crate::types::{AttAuthorizationStatus, DeviceInfo, Orientation, Platform};
+use crate::generated::types::{AttAuthorizationStatus, DeviceInfo, Orientation, Platform};
 
 impl Platform {
     /// iOS, as the platform spells itself.

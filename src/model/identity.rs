@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::unixtime_ms;
-use crate::types::{Batch, IdentityType, UserIdentities, UserIdentity};
+use crate::generated::types::{Batch, IdentityType, UserIdentities, UserIdentity};
 
 /// Each kind of identity: the setter, which is the field, the variant of `IdentityType`, and its words.
 macro_rules! identities {

@@ -1,7 +1,7 @@
 //! Where something happened.
 
 use super::setters;
-use crate::types::{Location, LocationSource};
+use crate::generated::types::{Location, LocationSource};
 
 impl Location {
     /// A place, in degrees north and east.

@@ -19,7 +19,7 @@ pub use session::{Session, SessionId};
 /// find it through `Into`.
 macro_rules! setters {
     ($type:ident { $($(#[$words:meta])* $field:ident: $taken:ident),* $(,)? }) => {
-        impl $crate::types::$type {
+        impl $crate::generated::types::$type {
             $(
                 $(#[$words])*
                 #[must_use]

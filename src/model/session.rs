@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::unixtime_ms;
-use crate::types::{SessionEnd, SessionStart};
+use crate::generated::types::{SessionEnd, SessionStart};
 
 /// A session of a user: what it is called, and when it began.
 ///

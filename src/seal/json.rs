@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::user::{Names, UserKey};
 use super::{RandomIds, SealedBatch, ids};
 use crate::error::Error;
-use crate::types::{DeviceInfo, UserIdentities};
+use crate::generated::types::{DeviceInfo, UserIdentities};
 
 impl SealedBatch {
     /// Takes a batch that is JSON already: from a file, a queue, another program.

@@ -18,7 +18,7 @@ pub(crate) use tracked::{event_json, user_json};
 pub(crate) use user::UserKey;
 
 use crate::error::Error;
-use crate::types::Batch;
+use crate::generated::types::Batch;
 use private::Sealed as _;
 use user::Names;
 

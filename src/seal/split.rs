@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::{SealedBatch, finite, ids};
 use crate::error::Error;
+use crate::generated::types::Batch;
 use crate::limits::MAX_BATCH_BYTES;
 use crate::pointer::escaped;
-use crate::types::Batch;
 
 /// What the list of events adds to a batch that has none: `"events":[],`.
 const EVENTS_BYTES: usize = 12;

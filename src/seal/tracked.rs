@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::user::{Names, UserKey};
 use super::{SealedBatch, finite, ids};
 use crate::error::Error;
-use crate::types::{Batch, Event};
+use crate::generated::types::{Batch, Event};
 
 /// The JSON of a batch that has neither events nor an id, and whose it is.
 pub(crate) fn user_json(batch: &Batch) -> Result<(Box<str>, UserKey), Error> {

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::types::{Batch, DeviceInfo, UserIdentities};
+use crate::generated::types::{Batch, DeviceInfo, UserIdentities};
 
 /// A hash of what names the user of a batch. Batches with the same key stay in their order; two users who share one by
 /// chance wait for each other, and nothing worse.

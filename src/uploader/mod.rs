@@ -16,15 +16,12 @@ mod pace;
 mod queue;
 mod settings;
 mod shared;
-pub mod spool;
 mod spooling;
 mod store;
-mod sync;
 mod telemetry;
 #[cfg(test)]
 mod tests;
 mod user;
-mod waiting;
 mod worker;
 
 use std::fmt;
@@ -39,12 +36,12 @@ pub use ledger::Counts;
 pub use outcome::{Fate, Outcome, Outcomes};
 pub use settings::{UploaderBuilder, WhenFull};
 pub use user::User;
-pub use waiting::Waiting;
 
 use crate::client::Client;
+use crate::completion::Completion;
 use crate::error::Error;
+use crate::generated::types::Event;
 use crate::seal::{IntoSealed, RandomIds, SealedBatch};
-use crate::types::Event;
 use shared::Shared;
 use user::TrackedEvent;
 
@@ -121,7 +118,7 @@ impl Uploader {
 
     /// Takes a batch as soon as there is room, in the order of the calls. With a spool it tells when the batch is on the disk.
     ///
-    /// Await it, or [`wait`](Waiting::wait) for it in code without a runtime. Whoever drops it while it waits for room
+    /// Await it, or [`wait`](Completion::wait) for it in code without a runtime. Whoever drops it while it waits for room
     /// takes the batch back; what was taken is sent all the same. With [`WhenFull::Spill`] a batch that memory has room for does not
     /// touch the disk, and is taken at once.
     ///
@@ -129,10 +126,10 @@ impl Uploader {
     /// As [`try_send`](Self::try_send), but for want of room only with [`WhenFull::Wait`], when that time is over. If the
     /// disk could not be written to, the error has nothing unsent: the batch is in memory and will be sent, but would not
     /// survive the end of the program.
-    pub fn send(&self, batch: impl IntoSealed) -> Waiting<Result<(), Error>> {
+    pub fn send(&self, batch: impl IntoSealed) -> Completion<Result<(), Error>> {
         match self.seal(batch) {
             Ok(parts) => self.0.shared.send(parts),
-            Err(error) => Waiting::ready(Err(error)),
+            Err(error) => Completion::ready(Err(error)),
         }
     }
 
@@ -152,7 +149,7 @@ impl Uploader {
 
     /// Sends what is there without lingering, and tells the counts when all that was submitted before has ended: delivered,
     /// rejected or dropped. When the deadline is over it tells them too, whatever is on its way; nothing is broken off.
-    pub fn flush(&self, deadline: Duration) -> Waiting<Counts> {
+    pub fn flush(&self, deadline: Duration) -> Completion<Counts> {
         self.0.shared.flush(deadline, false)
     }
 
@@ -160,7 +157,7 @@ impl Uploader {
     ///
     /// What is then left is `pending` if memory alone holds it (see [`take_unsent`](Self::take_unsent)), and `spooled` if it is
     /// on the disk for the next uploader. With a spool, everything goes to the disk first.
-    pub fn shutdown(&self, deadline: Duration) -> Waiting<Counts> {
+    pub fn shutdown(&self, deadline: Duration) -> Completion<Counts> {
         self.0.shared.flush(deadline, true)
     }
 

@@ -8,11 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::spool::{self, Removal, Spool};
 use super::store::{GivenUp, Gone, Record, Store, Written};
 use crate::delivery::Endpoint;
 use crate::error::Error;
 use crate::seal::SealedBatch;
+use crate::spool::{self, Removal, Spool};
 
 pub(super) struct OnDisk {
     spool: Spool,

@@ -10,9 +10,9 @@ use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 
-use super::sync::{Mutex, MutexGuard, PoisonError};
 use crate::error::Error;
 use crate::seal::SealedBatch;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// So many outcomes wait for a reader of the stream. Those that came first give way.
 const STREAM_OUTCOMES: usize = 4096;

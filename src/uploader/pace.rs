@@ -27,10 +27,12 @@ use tokio::time::{Instant, sleep_until};
 
 use super::circuit_breaker::{CircuitBreaker, Permit};
 use super::settings::Settings;
-use crate::delivery::{Accepted, Endpoint, Random, RetryPolicy, Road, later};
+use crate::delivery::{Accepted, Endpoint, RetryPolicy, Road};
 use crate::error::Error;
 use crate::limits::MAX_BATCHES_PER_REQUEST;
+use crate::random::Random;
 use crate::seal::SealedBatch;
+use crate::time::saturating_add;
 
 /// Where the used percentage is held.
 const TARGET: f64 = 0.9;
@@ -233,11 +235,12 @@ impl Pace {
             Err(error) if error.is_retryable() => {
                 // Every `Retry-After` holds, also that of a request which says nothing new to the breaker.
                 state.hold(now, error.retry_after().unwrap_or_default());
-                state.breaker.failed(permit, |doublings| later(now, self.wait(doublings, self.longest_wait)));
+                state.breaker.failed(permit, |doublings| saturating_add(now, self.wait(doublings, self.longest_wait)));
                 if permit.is_probe() {
                     state.new_may_probe = true;
                 } else {
-                    not_before = Some(later(now, self.wait(failures.min(MOST_DOUBLINGS), self.longest_backoff)));
+                    not_before =
+                        Some(saturating_add(now, self.wait(failures.min(MOST_DOUBLINGS), self.longest_backoff)));
                 }
             }
             // The service refused the batches themselves: it is available.
@@ -315,7 +318,7 @@ impl State {
     /// When there will be so many tokens. At least a moment later: a wait that rounds to nothing would be none.
     fn filled(&self, now: Instant, wanted: f64, rate: f64) -> Instant {
         const MOMENT: f64 = 0.001;
-        later(now, Duration::from_secs_f64(((wanted - self.tokens) / rate).max(MOMENT)))
+        saturating_add(now, Duration::from_secs_f64(((wanted - self.tokens) / rate).max(MOMENT)))
     }
 
     fn accepted(&mut self, now: Instant, batches: usize, used: Option<f64>, rates: Rates) {
@@ -343,7 +346,7 @@ impl State {
     fn ready_again(&self, now: Instant) -> Result<(), Option<Instant>> {
         let wait = if self.new_may_probe && !self.breaker.is_closed() { YIELD } else { Duration::ZERO };
         let ready = self.ready(now.checked_sub(wait).unwrap_or(now));
-        ready.map_err(|until| until.map(|until| later(until, wait)))
+        ready.map_err(|until| until.map(|until| saturating_add(until, wait)))
     }
 
     /// An attempt begins. A probe takes no tokens and waits for none: its rate is that of the breaker.
@@ -364,7 +367,7 @@ impl State {
 
     /// Nothing goes for this long.
     fn hold(&mut self, now: Instant, wait: Duration) {
-        self.held_until = self.held_until.max(later(now, wait));
+        self.held_until = self.held_until.max(saturating_add(now, wait));
     }
 
     /// A 429. Several at once are one.

@@ -9,9 +9,10 @@ use uuid::Uuid;
 use super::ledger::Ticket;
 use super::store::Record;
 use super::user::{Tracked, TrackedEvent, User};
-use crate::delivery::{Endpoint, later};
+use crate::delivery::Endpoint;
 use crate::limits::{MAX_BATCHES_PER_REQUEST, MAX_REQUEST_BYTES};
 use crate::seal::{SealedBatch, UserKey};
+use crate::time::saturating_add;
 
 /// A batch that waits.
 pub(super) struct Entry {
@@ -262,7 +263,7 @@ impl Queue {
         let Some(first) = self.entries.front() else {
             return Err(None);
         };
-        let due = later(first.since, linger);
+        let due = saturating_add(first.since, linger);
         if self.is_full_request() || due <= now { Ok(self.entries.len()) } else { Err(Some(due)) }
     }
 

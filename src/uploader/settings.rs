@@ -11,10 +11,11 @@ use super::on_disk::OnDisk;
 use super::outcome::{OnOutcome, Outcome};
 use super::pace::Rates;
 use super::store::Store;
-use super::{Uploader, spool, worker};
+use super::{Uploader, worker};
 use crate::client::{Client, IdSource};
 use crate::delivery::Endpoint;
 use crate::error::Error;
+use crate::spool;
 
 /// What gives way when the memory of an [`Uploader`] is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,14 +15,14 @@ use super::queue::{Bounds, Content, Entry, Queue};
 use super::settings::{Settings, WhenFull};
 use super::spooling::Spooling;
 use super::store::Store;
-use super::sync::{Mutex, MutexGuard, PoisonError};
 use super::telemetry::{Measures, Telemetry};
 use super::user::{Tracked, TrackedEvent, User};
-use super::waiting::{Promise, Waiting, promise};
-use crate::delivery::later;
+use crate::completion::{self, Completer, Completion};
 use crate::error::Error;
 use crate::limits::MAX_BATCH_BYTES;
 use crate::seal::{SealedBatch, UserKey};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
+use crate::time::saturating_add;
 
 /// Shared by all handles of an uploader and its worker.
 pub(super) struct Shared {
@@ -78,7 +78,7 @@ pub(super) const GRACE: Duration = Duration::from_millis(500);
 pub(super) struct Submission {
     pub(super) parts: Vec<SealedBatch>,
     /// Kept when it is taken, or on the disk if there is a spool.
-    pub(super) promise: Option<Promise<Result<(), Error>>>,
+    pub(super) promise: Option<Completer<Result<(), Error>>>,
 }
 
 impl Submission {
@@ -88,7 +88,7 @@ impl Submission {
 
     fn answer(self, answer: impl FnOnce(Vec<SealedBatch>) -> Result<(), Error>) {
         if let Some(promise) = self.promise {
-            promise.keep(answer(self.parts));
+            promise.complete(answer(self.parts));
         }
     }
 }
@@ -104,7 +104,7 @@ pub(super) struct Flush {
     pub(super) epoch: u32,
     pub(super) until: Instant,
     pub(super) closes: bool,
-    pub(super) promise: Promise<Counts>,
+    pub(super) promise: Completer<Counts>,
 }
 
 impl Shared {
@@ -207,12 +207,12 @@ impl Shared {
     }
 
     /// Takes a submission when there is room.
-    pub(super) fn send(&self, parts: Vec<SealedBatch>) -> Waiting<Result<(), Error>> {
+    pub(super) fn send(&self, parts: Vec<SealedBatch>) -> Completion<Result<(), Error>> {
         let kept = parts.clone();
-        let (promise, waiting) = promise(move || Err(Error::closed().with_unsent(kept)));
+        let (promise, waiting) = completion::pair(move || Err(Error::closed().with_unsent(kept)));
         let submission = match self.check(Submission { parts, promise: Some(promise) }) {
             Ok(submission) => submission,
-            Err(error) => return Waiting::ready(Err(error)),
+            Err(error) => return Completion::ready(Err(error)),
         };
         let mut state = self.lock();
         if state.phase != Phase::Running {
@@ -223,7 +223,7 @@ impl Shared {
         let left = if state.is_waited_for() { Some(submission) } else { state.take(&self.settings, submission) };
         if let Some(submission) = left {
             let until = match self.settings.when_full {
-                WhenFull::Wait(longest) => Some(later(Instant::now(), longest)),
+                WhenFull::Wait(longest) => Some(saturating_add(Instant::now(), longest)),
                 _ => None,
             };
             state.waiters.push_back(Waiter { submission, until });
@@ -296,10 +296,10 @@ impl Shared {
     }
 
     /// Tells when all that was submitted so far has ended, or the time is over.
-    pub(super) fn flush(self: &Arc<Self>, deadline: Duration, closes: bool) -> Waiting<Counts> {
+    pub(super) fn flush(self: &Arc<Self>, deadline: Duration, closes: bool) -> Completion<Counts> {
         let mut state = self.lock();
         if state.phase == Phase::Closed {
-            return Waiting::ready(state.ledger.counts());
+            return Completion::ready(state.ledger.counts());
         }
         let epoch = state.end_epoch(&self.settings);
         let mut time = deadline;
@@ -311,8 +311,8 @@ impl Shared {
             time -= grace;
         }
         let shared = Arc::clone(self);
-        let (promise, waiting) = promise(move || shared.counts());
-        state.flushes.push(Flush { epoch, until: later(Instant::now(), time), closes, promise });
+        let (promise, waiting) = completion::pair(move || shared.counts());
+        state.flushes.push(Flush { epoch, until: saturating_add(Instant::now(), time), closes, promise });
         self.unlock(state);
         self.work.notify_one();
         waiting
@@ -352,7 +352,7 @@ impl State {
             self.queue.push(Entry { content: Content::Sealed(batch), ticket, since });
         }
         if let Some(promise) = submission.promise {
-            promise.keep(written);
+            promise.complete(written);
         }
         None
     }
@@ -365,7 +365,7 @@ impl State {
 
     /// Whether somebody waits for room, who comes first.
     fn is_waited_for(&mut self) -> bool {
-        let abandoned = |waiter: &Waiter| waiter.submission.promise.as_ref().is_none_or(Promise::is_abandoned);
+        let abandoned = |waiter: &Waiter| waiter.submission.promise.as_ref().is_none_or(Completer::is_abandoned);
         while self.waiters.front().is_some_and(abandoned) {
             self.waiters.pop_front();
         }
@@ -393,7 +393,7 @@ impl State {
     /// Lets those in who wait for room, from the first, and turns those away whose time is over.
     pub(super) fn admit_waiters(&mut self, settings: &Settings, now: Instant) {
         for mut waiter in mem::take(&mut self.waiters) {
-            if waiter.submission.promise.as_ref().is_none_or(Promise::is_abandoned) {
+            if waiter.submission.promise.as_ref().is_none_or(Completer::is_abandoned) {
                 continue;
             }
             if waiter.until.is_some_and(|until| until <= now) {

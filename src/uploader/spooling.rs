@@ -14,7 +14,7 @@ use super::queue::{Bounds, Content, Entry, Queue};
 use super::settings::Settings;
 use super::shared::Submission;
 use super::store::{GivenUp, Gone, Record, Store, Tickets, Written};
-use super::waiting::Promise;
+use crate::completion::Completer;
 use crate::delivery::Endpoint;
 use crate::error::Error;
 use crate::seal::{SealedBatch, UserKey};
@@ -87,7 +87,7 @@ struct Appending {
     batch: SealedBatch,
     /// Whether it is the last part of its submission, and who waits for all of them.
     ends: bool,
-    promise: Option<Promise<Result<(), Error>>>,
+    promise: Option<Completer<Result<(), Error>>>,
     /// The record that is written once more, if this is one.
     rewrites: Option<u64>,
 }
@@ -305,7 +305,7 @@ impl Spooling {
             if ends {
                 let written = self.unwritten.take().map_or(Ok(()), Err);
                 if let Some(promise) = promise {
-                    promise.keep(written);
+                    promise.complete(written);
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ledger::Counts;
-use crate::delivery::later;
+use crate::time::saturating_add;
 
 /// At least this much lies between two events with the counts.
 const EVERY: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ impl Narrator {
 
     /// Tells what is new, or when that may be told.
     pub(super) fn tell(&mut self, measures: Measures, now: Instant) -> Option<Instant> {
-        let due = self.told_at.map(|at| later(at, EVERY)).filter(|due| *due > now && measures != self.told);
+        let due = self.told_at.map(|at| saturating_add(at, EVERY)).filter(|due| *due > now && measures != self.told);
         if due.is_none() {
             self.tell_now(measures, now);
         }

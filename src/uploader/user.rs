@@ -6,9 +6,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::error::Error;
+use crate::generated::types::{Batch, Event};
 use crate::limits::MAX_BATCH_BYTES;
 use crate::seal::{SealedBatch, UserKey, event_json, user_json};
-use crate::types::{Batch, Event};
 
 /// A user, for [`Uploader::track`](super::Uploader::track): a batch without events and without a request id.
 ///

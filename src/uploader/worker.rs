@@ -27,11 +27,12 @@ use super::spooling::Spooling;
 use super::store::Store;
 use super::telemetry::Narrator;
 use crate::client::Transport;
-use crate::delivery::{self, Courier, Endpoint, Fate as Delivery, Road, later};
+use crate::delivery::{self, Courier, Endpoint, Fate as Delivery, Road};
 use crate::error::Error;
+use crate::generated::types::ApiError;
 use crate::limits::MAX_BATCHES_PER_REQUEST;
 use crate::seal::{SealedBatch, UserKey};
-use crate::types::ApiError;
+use crate::time::saturating_add;
 
 /// How long to wait before reading from a spool again that could not be read.
 const READ_DELAY: Duration = Duration::from_secs(1);
@@ -131,7 +132,7 @@ impl<R: Road + Clone + 'static> Worker<R> {
     /// Does what is to be done now, and tells when to look again at the latest.
     fn look(&mut self) -> Instant {
         let now = Instant::now();
-        let far = later(now, Duration::from_secs(3600));
+        let far = saturating_add(now, Duration::from_secs(3600));
         let shared = Arc::clone(&self.shared);
         let settings = &shared.settings;
         let mut state = shared.lock();
@@ -301,7 +302,7 @@ impl<R: Road + Clone + 'static> Worker<R> {
                     spooling.end_reading(&mut state.queue);
                     drop(guard);
                     tracing::warn!(%error, "the spool could not be read");
-                    self.read_again = Some(later(Instant::now(), READ_DELAY));
+                    self.read_again = Some(saturating_add(Instant::now(), READ_DELAY));
                     return;
                 }
             }
@@ -331,7 +332,7 @@ impl<R: Road + Clone + 'static> Worker<R> {
             let over = stuck || flush.until <= now || state.ledger.is_over(flush.epoch);
             ended |= over && flush.closes;
             if over && !flush.closes {
-                flush.promise.keep(state.ledger.counts());
+                flush.promise.complete(state.ledger.counts());
             } else {
                 state.flushes.push(flush);
             }
@@ -361,7 +362,7 @@ impl<R: Road + Clone + 'static> Worker<R> {
             return;
         };
         // A disk that takes longer gets no more time: what it has not confirmed counts as pending.
-        let until = later(Instant::now(), self.shared.lock().grace);
+        let until = saturating_add(Instant::now(), self.shared.lock().grace);
         let looking = Arc::clone(&store);
         // On a thread of its own: a disk that hangs is not waited for.
         let _ = timeout_at(until, spawn_blocking(move || looking.find_vanished())).await;

@@ -1,8 +1,8 @@
 //! What an application does: it is installed, upgraded, shown, hidden, left, removed.
 
 use super::common::payload;
+use crate::generated::types::{AppState, AppTransition, CommonEventData, FirstRun, Uninstall};
 use crate::model::setters;
-use crate::types::{AppState, AppTransition, CommonEventData, FirstRun, Uninstall};
 
 impl AppState {
     /// The application ran for the first time after it was installed.

@@ -1,8 +1,10 @@
 //! Commerce events: exactly one of an action with products, one with promotions, and impressions.
 
 use super::flags;
+use crate::generated::types::{
+    CommerceEvent, Event, Product, ProductAction, ProductImpression, PromotionAction, ShoppingCart,
+};
 use crate::model::setters;
-use crate::types::{CommerceEvent, Event, Product, ProductAction, ProductImpression, PromotionAction, ShoppingCart};
 
 impl CommerceEvent {
     /// Something was done with products.

@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Session, unixtime_ms};
-use crate::types::{
+use crate::generated::types::{
     AppState, AttributeValue, Breadcrumb, CommerceEvent, CrashReport, CustomEvent, DeviceCurrentState, Event, FirstRun,
     Location, NetworkPerformance, OptOut, Profile, PushMessage, PushRegistration, ScreenView, SessionEnd, SessionStart,
     Uninstall, UserAttributeChange, UserIdentityChange,
 };
+use crate::model::{Session, unixtime_ms};
 
 /// A payload of the given own fields, with none of the common ones set: they are listed here and nowhere else.
 macro_rules! payload {

@@ -1,8 +1,8 @@
 //! Crash reports, and the breadcrumbs that lead up to them.
 
 use super::common::payload;
+use crate::generated::types::{Breadcrumb, BreadcrumbEvent, BreadcrumbEventType, CrashReport};
 use crate::model::setters;
-use crate::types::{Breadcrumb, BreadcrumbEvent, BreadcrumbEventType, CrashReport};
 
 impl CrashReport {
     /// The application crashed: how bad it is, and what went wrong.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::common::payload;
 use super::flags;
-use crate::types::{CustomEvent, CustomEventType};
+use crate::generated::types::{CustomEvent, CustomEventType};
 
 impl CustomEvent {
     /// An event with a name of your own; the service truncates names of more than 256 characters, and a workspace takes

@@ -15,10 +15,14 @@ mod session;
 /// What integrations are told: on the three types on which the service allows it.
 macro_rules! flags {
     ($type:ident) => {
-        impl $crate::types::$type {
+        impl $crate::generated::types::$type {
             /// What you tell integrations of the event. Flags are not kept as attributes.
             #[must_use]
-            pub fn flag(mut self, name: impl Into<String>, value: impl Into<$crate::types::AttributeValue>) -> Self {
+            pub fn flag(
+                mut self,
+                name: impl Into<String>,
+                value: impl Into<$crate::generated::types::AttributeValue>,
+            ) -> Self {
                 self.custom_flags.insert(name.into(), value.into());
                 self
             }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::common::payload;
+use crate::generated::types::NetworkPerformance;
 use crate::model::{milliseconds, setters};
-use crate::types::NetworkPerformance;
 
 impl NetworkPerformance {
     /// A request to this URL was answered with this status.

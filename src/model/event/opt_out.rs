@@ -1,7 +1,7 @@
 //! Opting out of tracking, and in again.
 
 use super::common::payload;
-use crate::types::OptOut;
+use crate::generated::types::OptOut;
 
 impl OptOut {
     /// The user opted out of tracking (true), or in again (false).

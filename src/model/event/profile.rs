@@ -1,7 +1,7 @@
 //! What happens to a user: signing up, logging in, a changed attribute, a changed identity.
 
 use super::common::payload;
-use crate::types::{
+use crate::generated::types::{
     ChangedValue, Profile, ProfileEventType, UserAttributeChange, UserAttributeValue, UserIdentity, UserIdentityChange,
 };
 

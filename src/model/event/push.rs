@@ -1,8 +1,10 @@
 //! Push messages, and the registration for them.
 
 use super::common::payload;
+use crate::generated::types::{
+    PushApplicationState, PushMessage, PushMessageBehavior, PushMessageType, PushRegistration,
+};
 use crate::model::setters;
-use crate::types::{PushApplicationState, PushMessage, PushMessageBehavior, PushMessageType, PushRegistration};
 
 impl PushRegistration {
     /// The device with this token was registered for push messages (true), or its registration ended (false).

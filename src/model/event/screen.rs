@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::common::payload;
 use super::flags;
+use crate::generated::types::ScreenView;
 use crate::model::setters;
-use crate::types::ScreenView;
 
 impl ScreenView {
     /// A screen or page of this name was seen; a workspace takes 1000 distinct names.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::common::payload;
+use crate::generated::types::{CommonEventData, SessionEnd, SessionStart};
 use crate::model::milliseconds;
-use crate::types::{CommonEventData, SessionEnd, SessionStart};
 
 impl SessionStart {
     /// A session began. [`Session::start_event`](crate::Session::start_event) also says which.

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::delivery::Random;
 use crate::delivery::memory::{Request, accepted, accepted_using, refused, refused_for};
+use crate::random::Random;
 
 /// The default concurrency, all of which is in flight when the outage begins.
 const IN_FLIGHT: usize = 8;

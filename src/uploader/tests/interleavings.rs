@@ -108,11 +108,11 @@ fn in_any_order_everything_adds_up_and_each_user_keeps_the_order() {
 fn an_answer_always_arrives() {
     shuttle::check_random(
         || {
-            let (kept, waiting) = waiting::promise(|| 0);
-            let giver = thread::spawn(move || kept.keep(7));
+            let (kept, waiting) = completion::pair(|| 0);
+            let giver = thread::spawn(move || kept.complete(7));
             assert_eq!(waiting.wait(), 7);
             giver.join().expect("no panic");
-            let (dropped, waiting) = waiting::promise(|| 3);
+            let (dropped, waiting) = completion::pair(|| 3);
             let dropper = thread::spawn(move || drop(dropped));
             assert_eq!(shuttle::future::block_on(waiting), 3);
             dropper.join().expect("no panic");

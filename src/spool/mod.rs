@@ -245,7 +245,7 @@ impl Spool {
     }
 
     /// Appends a batch. One that was in the spool before keeps the time from then, by which it becomes too old.
-    pub(super) fn append_at(
+    pub(crate) fn append_at(
         &self,
         endpoint: Endpoint,
         batch: Bytes,
@@ -272,7 +272,7 @@ impl Spool {
     }
 
     /// Returns whether there is room for a batch without giving up another.
-    pub(super) fn has_room(&self, batch: &Bytes) -> bool {
+    pub(crate) fn has_room(&self, batch: &Bytes) -> bool {
         let mut state = self.shared.lock();
         let size = size_on_disk(batch);
         state.waiting_bytes += size;
@@ -340,19 +340,19 @@ impl Spool {
     }
 
     /// Returns the number of the newest record on the disk, if there is any.
-    pub(super) fn last_number(&self) -> Option<u64> {
+    pub(crate) fn last_number(&self) -> Option<u64> {
         self.shared.lock().index.last()
     }
 
     /// Whether a record that was read and is not done is still on the disk. A spool that was full has given it up with its
     /// segment.
-    pub(super) fn keeps(&self, number: u64) -> bool {
+    pub(crate) fn keeps(&self, number: u64) -> bool {
         self.shared.lock().index.keeps(number)
     }
 
     /// Looks for segments that somebody removed or shortened. What vanished unread is counted as lost, and what was read is no
     /// longer [kept](Self::keeps). Without it, a loss is noticed when the reader comes there.
-    pub(super) fn find_vanished(&self) {
+    pub(crate) fn find_vanished(&self) {
         let needed = self.shared.lock().index.needed();
         for (first, bytes) in needed {
             let segment = self.directory.segment(first);
@@ -398,7 +398,7 @@ impl Spool {
     }
 
     /// A batch to the dead-letter file: one of the spool, by its number, or any other.
-    pub(super) fn bury(
+    pub(crate) fn bury(
         &self,
         endpoint: Endpoint,
         batch: Bytes,
@@ -427,7 +427,7 @@ impl Spool {
     }
 
     /// Saves at once what was acknowledged. The receipt resolves when that is on the disk.
-    pub(super) fn checkpoint(&self) -> Receipt {
+    pub(crate) fn checkpoint(&self) -> Receipt {
         let (promise, receipt) = receipt();
         let mut state = self.shared.lock();
         if !state.closing {
@@ -439,7 +439,7 @@ impl Spool {
     }
 
     /// Closes the spool, and waits for its thread as long as the timeout says. Dropping it then waits no more.
-    pub(super) fn close(&self, timeout: Duration) {
+    pub(crate) fn close(&self, timeout: Duration) {
         self.shared.close(timeout);
     }
 

@@ -126,7 +126,7 @@ impl Writer {
         }
     }
 
-    pub(super) fn close(mut self) {
+    pub(crate) fn close(mut self) {
         let lost = self.shared.lock().letters.iter().filter(|letter| letter.number.is_none()).count();
         if lost > 0 {
             tracing::warn!(
@@ -393,7 +393,7 @@ impl Writer {
 
     /// Writes dead letters, in portions, and counts their records as done. What cannot be written is tried again later; records
     /// stay in the spool until then.
-    pub(super) fn bury(&mut self) {
+    pub(crate) fn bury(&mut self) {
         let outcome = self.bury_rejected().and_then(|()| self.bury_expired());
         let mut state = self.shared.lock();
         state.dead_letters_dropped = self.dead_letters.dropped;

@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::super::waiting::{self, Waiting};
+use crate::completion::{self, Completion};
 use crate::error::Error;
 
 /// Tells when something is written, as durably as [`Settings::fsync`](super::Settings::fsync) says, or why it is not.
@@ -13,15 +13,15 @@ use crate::error::Error;
 /// Await it, or [`wait`](Self::wait) for it: both work in any thread, inside and outside of any runtime. Dropping it
 /// changes nothing about what it stands for.
 #[must_use = "only the receipt tells whether it was written"]
-pub struct Receipt(Waiting<io::Result<u64>>);
+pub struct Receipt(Completion<io::Result<u64>>);
 
 /// The other end. Dropped without an outcome, it says that the spool was closed.
-pub(super) struct Promise(waiting::Promise<io::Result<u64>>);
+pub(super) struct Promise(completion::Completer<io::Result<u64>>);
 
 pub(super) fn receipt() -> (Promise, Receipt) {
     let closed = || Err(io::Error::new(io::ErrorKind::BrokenPipe, "the spool is closed"));
-    let (promise, waiting) = waiting::promise(closed);
-    (Promise(promise), Receipt(waiting))
+    let (completer, completion) = completion::pair(closed);
+    (Promise(completer), Receipt(completion))
 }
 
 impl Promise {
@@ -29,7 +29,7 @@ impl Promise {
     pub(super) fn settle(self, outcome: &io::Result<()>, number: u64) {
         // An io::Error is not Clone, and each receipt of a group gets its own.
         let copy = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
-        self.0.keep(outcome.as_ref().map(|()| number).map_err(copy));
+        self.0.complete(outcome.as_ref().map(|()| number).map_err(copy));
     }
 
     /// Whether the receipt was dropped.
@@ -49,7 +49,7 @@ impl Receipt {
     }
 
     /// Resolves to the number of the record.
-    pub(in super::super) async fn number(self) -> Result<u64, Error> {
+    pub(crate) async fn number(self) -> Result<u64, Error> {
         self.0.await.map_err(not_written)
     }
 }
@@ -68,6 +68,6 @@ fn not_written(error: io::Error) -> Error {
 
 impl fmt::Debug for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receipt").field("settled", &self.0.is_answered()).finish()
+        f.debug_struct("Receipt").field("settled", &self.0.is_complete()).finish()
     }
 }

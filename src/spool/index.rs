@@ -351,7 +351,7 @@ impl Index {
     }
 
     /// Whether a record that was handed out lies in a segment that is still there.
-    pub(super) fn keeps(&self, number: u64) -> bool {
+    pub(crate) fn keeps(&self, number: u64) -> bool {
         let segment = self.segments.range(..=number).next_back();
         self.outstanding.contains(&number) && segment.is_some_and(|(_, segment)| number <= segment.last)
     }

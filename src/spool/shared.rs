@@ -139,7 +139,7 @@ impl Shared {
     }
 
     /// Has the writer end, and waits for that as long as the timeout says; whether it has ended.
-    pub(super) fn close(&self, timeout: Duration) -> bool {
+    pub(crate) fn close(&self, timeout: Duration) -> bool {
         let mut state = self.lock();
         state.closing = true;
         let timeout = if state.thread == Thread::Detached { Duration::ZERO } else { timeout };

@@ -1,0 +1,7 @@
+//! The locks of the uploader and of completions: those of std, or shuttle's, which lets a test choose who goes next (`just interleavings`).
+
+#[cfg(all(test, mparticle_shuttle))]
+pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};
+pub(crate) use std::sync::PoisonError;
+#[cfg(not(all(test, mparticle_shuttle)))]
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
