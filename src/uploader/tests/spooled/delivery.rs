@@ -1,0 +1,126 @@
+//! Delivery through the spool, across restarts: what is confirmed is delivered, and everything is counted once.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tokio::time::sleep;
+
+use super::*;
+use crate::delivery::memory::{accepted, refused};
+
+#[tokio::test(start_paused = true)]
+async fn everything_goes_through_the_spool_and_is_done_when_it_is_delivered() {
+    let (rig, disk) = on_disk(Memory::taking(|_| (10 * SECOND, accepted())), settings());
+    disk.lock().takes = SECOND;
+    let start = Instant::now();
+    let sent = rig.send(batch(0, 0));
+    rig.try_send(batch(1, 1)).expect("room");
+    rig.track(&user(2), event("e")).expect("room");
+    assert_eq!((rig.now().pending, rig.now().spooled), (3, 0));
+    sent.await.expect("on the disk");
+    assert_eq!(start.elapsed(), SECOND);
+    sleep(SECOND).await;
+    assert_eq!((rig.now().pending, rig.now().spooled), (0, 3));
+    assert_eq!(disk.ids().len(), 3);
+    let counts = rig.end(60 * SECOND).await;
+    assert_eq!((counts.delivered, counts.spooled), (3, 0));
+    assert!(disk.ids().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_at_the_end_is_found_by_the_next_one() {
+    let (rig, disk) = on_disk(Memory::answering(|_| refused(503)), settings());
+    for n in 0..150 {
+        rig.try_send(batch(n % 5, n)).expect("room");
+    }
+    rig.track(&user(9), event("e")).expect("room");
+    rig.track(&user(9), event("f")).expect("room");
+    let counts = rig.end(5 * SECOND).await;
+    assert_eq!((counts.accepted, counts.spooled, counts.pending), (152, 152, 0));
+    assert_eq!(disk.ids().len(), 151);
+
+    let disk = disk.restarted();
+    let rig = rig_on(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Store>));
+    assert_eq!((rig.now().recovered, rig.now().spooled), (151, 151));
+    let road = Arc::clone(&rig.road);
+    let counts = rig.end(60 * SECOND).await;
+    assert_eq!((counts.recovered, counts.delivered, counts.spooled), (151, 151, 0));
+    assert!(disk.ids().is_empty());
+    let ids: Vec<usize> = road.accepted().iter().filter_map(|id| id.parse().ok()).collect();
+    assert!((0..5).all(|user| ids.iter().filter(|id| **id % 5 == user).is_sorted()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_before_it_is_confirmed_counts_once() {
+    for back in [Back::Read, Back::GivenUp] {
+        let (rig, disk) = on_disk(Memory::answering(|_| accepted()), settings());
+        {
+            let mut inner = disk.lock();
+            inner.takes = 5 * SECOND;
+            inner.comes_back = Some(back);
+        }
+        // Of an earlier epoch, so that a wrong ticket shows.
+        rig.flush(SECOND).await;
+        let sent = rig.send(batch(0, 0));
+        rig.track(&user(1), event("e")).expect("room");
+        rig.track(&user(1), event("f")).expect("room");
+        let start = Instant::now();
+        let counts = rig.flush(60 * SECOND).await;
+        let gone = if back == Back::Read { counts.delivered } else { counts.dropped };
+        assert_eq!((gone, counts.accepted), (3, 3), "{back:?}");
+        assert!(start.elapsed() < 5 * SECOND, "nobody waits for the confirmation of what has ended");
+        sent.await.expect("the disk works");
+        assert_eq!(start.elapsed(), 5 * SECOND);
+        assert_eq!(rig.end(60 * SECOND).await, counts, "{back:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Through restarts, whatever fails: what was confirmed is delivered, and each count adds up.
+    #[test]
+    fn what_was_confirmed_is_delivered(
+        runs in vec((1..60_usize, 0..4_u8, 0..3_000_u64, any::<bool>()), 1..5),
+        spills in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.expect("a runtime").block_on(async {
+            let mut disk = Arc::new(Disk::default());
+            let (mut confirmed, mut arrived) = (BTreeSet::new(), Vec::new());
+            let mut next = 0;
+            let last = runs.len();
+            for (run, (count, weather, deadline, fails)) in runs.into_iter().enumerate() {
+                disk = disk.restarted();
+                disk.lock().takes = SECOND / 10;
+                disk.lock().fails = fails && run + 1 < last;
+                let fine = run + 1 == last;
+                let road = Memory::taking(move |request| match weather {
+                    _ if fine => (SECOND / 10, accepted()),
+                    0 => (SECOND, refused(503)),
+                    1 => (60 * SECOND, Err(Error::out_of_time())),
+                    2 if request.number % 2 == 0 => (SECOND, refused(503)),
+                    _ => (SECOND / 10, accepted()),
+                });
+                let when_full = if spills { WhenFull::Spill } else { WhenFull::Refuse };
+                let store = Some(Arc::clone(&disk) as Arc<dyn Store>);
+                let rig = rig_on(road, Settings { max_batches: 20, when_full, ..settings() }, store);
+                for n in next..next + count {
+                    let sent = rig.send(batch(n % 4, n));
+                    if !spills && !disk.lock().fails && sent.await.is_ok() {
+                        confirmed.insert(n.to_string());
+                    }
+                    assert!(rig.now().add_up());
+                }
+                next += count;
+                let road = Arc::clone(&rig.road);
+                let deadline = if fine { 3_600 * SECOND } else { Duration::from_millis(deadline) };
+                let counts = rig.end(deadline).await;
+                arrived.extend(road.accepted());
+                assert!(!fine || counts.pending + counts.spooled == 0, "{counts:?}");
+                assert_eq!(counts.spooled, disk.ids().len() as u64);
+            }
+            let arrived: BTreeSet<_> = arrived.into_iter().collect();
+            assert!(confirmed.is_subset(&arrived), "{:?}", confirmed.difference(&arrived));
+        });
+    }
+}

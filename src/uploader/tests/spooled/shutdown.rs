@@ -1,0 +1,184 @@
+//! Shutdown: what is in memory goes to the disk, in order, until the deadline.
+
+use tokio::time::sleep;
+
+use super::*;
+use crate::delivery::memory::accepted;
+
+#[tokio::test(start_paused = true)]
+async fn at_the_end_memory_goes_to_the_disk_first() {
+    let spilling = Settings { when_full: WhenFull::Spill, linger: 60 * SECOND, ..settings() };
+    let (rig, disk) = on_disk(Memory::taking(|_| (3_600 * SECOND, accepted())), spilling);
+    (0..120).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
+    sleep(SECOND).await;
+    rig.track(&user(200), event("e")).expect("room");
+    assert_eq!((disk.ids().len(), rig.now().pending), (0, 121));
+    let start = Instant::now();
+    let uploader = rig.uploader.clone();
+    // One hundred are on their way in a request that stalls.
+    let counts = rig.end(10 * SECOND).await;
+    assert!(start.elapsed() <= 10 * SECOND);
+    assert_eq!((counts.spooled, counts.pending, disk.ids().len()), (121, 0, 121));
+    assert_eq!(uploader.0.shared.lock().measures().held_bytes, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_spool_gave_up_at_the_last_moment_ends_a_flush_at_once() {
+    let disk = Arc::new(Disk::default());
+    let lost = batch(9, 9).seal().expect("a batch");
+    disk.lock().write(lost.clone());
+    let rig = rig_on(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Store>));
+    disk.lock().unread.clear();
+    let ended = rig.shutdown(60 * SECOND);
+    sleep(SECOND).await;
+    let watcher = {
+        let mut inner = disk.lock();
+        inner.given_up.extend([(Gone::Batch(lost), Error::config("too old"))]);
+        inner.watcher.clone().expect("somebody watches")
+    };
+    let start = Instant::now();
+    watcher.notify_one();
+    let counts = ended.await;
+    assert_eq!((counts.recovered, counts.dropped, start.elapsed()), (1, 1, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_full_spool_gave_up_after_it_was_read_is_written_again_at_the_end() {
+    let (rig, disk) = on_disk(Memory::taking(|_| (3_600 * SECOND, accepted())), settings());
+    for n in 0..10 {
+        rig.send(batch(n, n)).await.expect("on the disk");
+    }
+    sleep(SECOND).await;
+    let uploader = rig.uploader.clone();
+    // The oldest segment is gone; all had been read.
+    disk.lock().records.drain(..4);
+    let counts = rig.end(10 * SECOND).await;
+    assert_eq!((counts.spooled, counts.pending), (10, 0));
+    assert_eq!(disk.ids().len(), 10);
+    assert_eq!(uploader.0.shared.lock().measures().held_bytes, 0, "memory holds nothing that the disk has");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_disk_does_not_stretch_a_short_deadline_and_keeps_nothing_back() {
+    let (rig, disk) = on_disk(Memory::answering(|_| accepted()), settings());
+    disk.lock().takes = 3_600 * SECOND;
+    rig.try_send(batch(0, "a")).expect("room");
+    let start = Instant::now();
+    let uploader = rig.uploader.clone();
+    let counts = rig.end(SECOND / 10).await;
+    assert_eq!((counts.pending, start.elapsed()), (1, SECOND / 10));
+    let unsent = uploader.take_unsent();
+    assert_eq!(unsent.iter().map(SealedBatch::source_request_id).collect::<Vec<_>>(), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_end_a_failed_write_goes_to_the_disk_in_its_order() {
+    for limit in [4, 10_000] {
+        let road = Memory::taking(|_| (3_600 * SECOND, accepted()));
+        let (rig, disk) = on_disk(road, Settings { max_batches: limit, ..settings() });
+        send_with_failures(&rig, &disk, 0..30, &[8, 20]).await;
+        let counts = rig.end(60 * SECOND).await;
+        assert_eq!((counts.spooled, counts.pending), (30, 0));
+
+        let disk = disk.restarted();
+        let road = Memory::answering(|_| accepted());
+        let rig = rig_on(road, settings(), Some(Arc::clone(&disk) as Arc<dyn Store>));
+        let road = Arc::clone(&rig.road);
+        assert_eq!(rig.end(60 * SECOND).await.delivered, 30);
+        assert_eq!(road.accepted(), (0..30).map(|id| id.to_string()).collect::<Vec<_>>(), "{limit} batches in memory");
+    }
+}
+
+/// The ids in the order in which they arrive at the next uploader. The service drops repeats.
+async fn delivered_next(disk: &Disk) -> Vec<usize> {
+    let disk = disk.restarted();
+    disk.lock().fails = false;
+    let rig = rig_on(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Store>));
+    let road = Arc::clone(&rig.road);
+    let counts = rig.end(600 * SECOND).await;
+    assert_eq!((counts.pending, counts.spooled), (0, 0));
+    let mut seen = BTreeSet::new();
+    let ids = road.accepted().into_iter().map(|id| id.parse().expect("a number"));
+    ids.filter(|id| seen.insert(*id)).collect()
+}
+
+/// An uploader of which memory alone has the first batch of a user, in flight, and the disk the other 29.
+async fn one_in_memory_and_newer_ones_on_the_disk() -> (Rig, Arc<Disk>) {
+    let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
+    let (rig, disk) = on_disk(stalling, Settings { max_batches: 2, when_full: WhenFull::Spill, ..settings() });
+    rig.try_send(batch(0, 0)).expect("room");
+    sleep(SECOND).await;
+    (1..30).for_each(|id| rig.try_send(batch(0, id)).expect("room on the disk"));
+    sleep(SECOND).await;
+    assert_eq!((disk.ids().len(), rig.now().pending), (29, 1));
+    assert!(disk.lock().unread.len() > 20, "most of it is not read ahead");
+    (rig, disk)
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_end_a_batch_in_memory_is_spooled_before_newer_records_of_its_user() {
+    let (rig, disk) = one_in_memory_and_newer_ones_on_the_disk().await;
+    let counts = rig.end(60 * SECOND).await;
+    assert_eq!((counts.spooled, counts.pending, disk.lock().records.len()), (30, 0, 30));
+    assert!(disk.lock().again.iter().all(|(_, appended)| *appended == DateTime::UNIX_EPOCH), "none becomes younger");
+    assert_eq!(delivered_next(&disk).await, (0..30).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_cannot_all_be_rewritten_stay_in_their_order() {
+    for (no_room, breaks) in [(true, vec![]), (false, vec![20])] {
+        let (rig, disk) = one_in_memory_and_newer_ones_on_the_disk().await;
+        {
+            let mut inner = disk.lock();
+            (inner.no_room, inner.breaks, inner.writes) = (no_room, breaks, 0);
+        }
+        let counts = rig.end(60 * SECOND).await;
+        assert_eq!((counts.spooled, counts.pending, disk.ids().len()), (30, 0, 30));
+        assert_eq!(delivered_next(&disk).await, (1..30).chain([0]).collect::<Vec<_>>(), "without room: {no_room}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_full_spool_gave_up_is_spooled_before_newer_records_of_its_user() {
+    let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
+    let (rig, disk) = on_disk(stalling, Settings { max_batches: 4, ..settings() });
+    disk.lock().endpoint = Some(Endpoint::HistoricalEvents);
+    for id in 0..30 {
+        rig.send(batch(0, id)).await.expect("on the disk");
+    }
+    sleep(SECOND).await;
+    assert_eq!(disk.lock().unread.len(), 25, "one is in flight, and four are read ahead");
+    disk.lock().records.drain(..2);
+    let counts = rig.end(60 * SECOND).await;
+    assert_eq!((counts.spooled, counts.pending, disk.lock().records.len()), (30, 0, 30));
+    let again = disk.lock().again.clone();
+    assert!(again.iter().all(|it| *it == (Endpoint::HistoricalEvents, DateTime::UNIX_EPOCH)), "{again:?}");
+    assert_eq!(delivered_next(&disk).await, (0..30).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_whose_file_vanished_after_they_were_read_are_written_again_at_the_end() {
+    for fails in [false, true] {
+        let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
+        let (rig, disk) = on_disk(stalling, settings());
+        for id in 0..10 {
+            rig.send(batch(id, id)).await.expect("on the disk");
+        }
+        sleep(SECOND).await;
+        assert_eq!(disk.lock().unread.len(), 0, "all are read");
+        {
+            let mut inner = disk.lock();
+            (inner.vanishes, inner.fails) = (vec![0, 1, 7], fails);
+        }
+        let uploader = rig.uploader.clone();
+        let counts = rig.end(60 * SECOND).await;
+        let left = if fails { 3 } else { 0 };
+        assert_eq!((counts.spooled, counts.pending), (10 - left, left), "the disk fails: {fails}");
+        assert_eq!(disk.ids().len() as u64, counts.spooled, "what is said to be spooled is on the disk");
+        let mut unsent: Vec<_> =
+            uploader.take_unsent().iter().map(|batch| batch.source_request_id().to_owned()).collect();
+        unsent.sort_unstable();
+        assert_eq!(unsent, if fails { vec!["0", "1", "7"] } else { vec![] });
+        assert_eq!(delivered_next(&disk).await.len() as u64, counts.spooled);
+    }
+}
