@@ -1,4 +1,4 @@
-//! The settings of a mock.
+//! The settings of a mock, and its start.
 
 use std::fmt;
 use std::io;
@@ -29,8 +29,33 @@ pub struct MockServerBuilder {
     clock: Box<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }
 
+impl MockServer {
+    /// Starts a mock that takes [`KEY`] and [`SECRET`], on a free port of loopback.
+    ///
+    /// # Panics
+    /// If no port of loopback can be had.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// As [`start`](Self::start), for code that is not async.
+    ///
+    /// # Panics
+    /// If no port of loopback can be had.
+    #[must_use]
+    pub fn start_blocking() -> Self {
+        Self::builder().start_blocking()
+    }
+
+    /// Starts the settings of a mock.
+    #[must_use]
+    pub fn builder() -> MockServerBuilder {
+        MockServerBuilder::new()
+    }
+}
+
 impl MockServerBuilder {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
             credentials: Vec::new(),

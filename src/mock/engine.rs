@@ -13,8 +13,8 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use super::body::Body;
 use super::fault::Fault;
-use super::page;
 use super::partial::Refusals;
 use super::plan::FaultPlan;
 use super::quota::Quota;
@@ -23,7 +23,10 @@ use super::reply::{self, Answer, Auth, Endpoint};
 use super::store::Store;
 use crate::diagnostics::{Diagnostic, Severity, rules};
 
-/// What a mock is set to.
+/// The most live pages that listen at a time.
+const MAX_LISTENERS: usize = 32;
+
+/// The settings of a running mock.
 pub(super) struct Settings {
     /// Pairs of key and secret.
     pub(super) credentials: Vec<(String, String)>,
@@ -37,7 +40,7 @@ pub(super) struct Engine {
     pub(super) settings: Settings,
     /// Told apart from the mock that listened here before.
     pub(super) session: Uuid,
-    /// Room for pages that listen.
+    /// A permit for each live page that may listen.
     pub(super) listeners: Arc<Semaphore>,
     started: Instant,
     state: Mutex<State>,
@@ -51,21 +54,13 @@ pub(super) struct State {
     quota: Option<Quota>,
 }
 
-/// The body of a request, as far as it came.
-pub(super) enum Body {
-    Whole(Bytes),
-    TooLarge,
-    /// It broke off, came too slowly, or a fault left it unread.
-    Unread,
-}
-
 impl Engine {
     pub(super) fn new(settings: Settings, store: Store, faults: FaultPlan, seed: u64, quota: Option<Quota>) -> Self {
         let random = fastrand::Rng::with_seed(seed);
         Self {
             settings,
             session: Uuid::new_v4(),
-            listeners: Arc::new(Semaphore::new(page::LISTENERS)),
+            listeners: Arc::new(Semaphore::new(MAX_LISTENERS)),
             started: Instant::now(),
             state: Mutex::new(State { store, faults, random, quota }),
         }

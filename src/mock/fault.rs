@@ -4,8 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::partial::Naming;
-
 /// The faults as text, for whoever asked for one that there is not.
 const FORMS: &str = "503 (any status), 429:retry-after=2, 429:limit=acceleration, delay=200ms, stall=before, stall=during, \
     stall=after, stall=answer, reset, lost, truncated, huge, huge=10000000, garbage, html, partial=1, partial=0+2, \
@@ -52,6 +50,17 @@ pub(super) enum Kind {
     StallInAnswer,
     Truncated,
     Huge(u64),
+}
+
+/// How the errors of a partial response name their batches; see [`Fault::partial`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Naming {
+    /// By the index that begins a path, and a position: `Path '[1].mp_deviceid', line 1, position 648`.
+    Index,
+    /// By a position alone: `Path 'mp_deviceid', line 1, position 648`.
+    Position,
+    /// Not at all: `Invalid event batch.`
+    None,
 }
 
 impl Fault {

@@ -49,6 +49,7 @@
 //!     .start_blocking();
 //! ```
 
+mod body;
 mod builder;
 mod engine;
 mod expect;
@@ -74,8 +75,7 @@ use serde_json::Value;
 
 pub use builder::MockServerBuilder;
 pub use expect::{Matcher, Times, Unmet, batches, event_named, events, requests};
-pub use fault::{Fault, NotAFault};
-pub use partial::Naming;
+pub use fault::{Fault, Naming, NotAFault};
 pub use plan::FaultPlan;
 pub use quota::{Exceeded, Quota};
 pub use received::Received;
@@ -105,29 +105,6 @@ pub struct MockServer {
 }
 
 impl MockServer {
-    /// Starts a mock that takes [`KEY`] and [`SECRET`], on a free port of loopback.
-    ///
-    /// # Panics
-    /// If no port of loopback can be had.
-    pub async fn start() -> Self {
-        Self::builder().start().await
-    }
-
-    /// As [`start`](Self::start), for code that is not async.
-    ///
-    /// # Panics
-    /// If no port of loopback can be had.
-    #[must_use]
-    pub fn start_blocking() -> Self {
-        Self::builder().start_blocking()
-    }
-
-    /// Starts the settings of a mock.
-    #[must_use]
-    pub fn builder() -> MockServerBuilder {
-        MockServerBuilder::new()
-    }
-
     /// Where it listens: a base URL for a client, as `http://127.0.0.1:49152`, and of the live page for a browser. With
     /// `/v2` added it is a base URL as well, as the service's own ends so.
     #[must_use]

@@ -16,17 +16,14 @@ use hyper::http::uri::Authority;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::body::ResponseBody;
 use super::engine::Engine;
 use super::received::Received;
-use super::server::AnswerBody;
 use super::watch::Watch;
 use crate::contract;
 
 /// How often a stream without news says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-
-/// At most this many pages listen at a time.
-pub(super) const LISTENERS: usize = 32;
 
 /// A page that is opened is told of this many requests that came before, the newest ones: it shows no more.
 const BEFORE: u64 = 1000;
@@ -68,7 +65,7 @@ const FILES: &[(&str, &str, &str)] = files! {
 /// What is answered to a request for the page or for the document; `None` if it is for an endpoint of the service.
 ///
 /// A request that a foreign page makes a browser send is refused, wherever it goes.
-pub(super) fn answer(engine: &Arc<Engine>, head: &Parts) -> Option<Response<AnswerBody>> {
+pub(super) fn answer(engine: &Arc<Engine>, head: &Parts) -> Option<Response<ResponseBody>> {
     if is_cross_site(&head.headers) {
         return Some(plain(403, "requests from other sites are refused\n"));
     }
@@ -113,17 +110,17 @@ fn is_local_name(headers: &HeaderMap) -> bool {
     })
 }
 
-fn plain(status: u16, words: &'static str) -> Response<AnswerBody> {
+fn plain(status: u16, words: &'static str) -> Response<ResponseBody> {
     let mut response = text("text/plain; charset=utf-8", words);
     *response.status_mut() = status.try_into().expect("a status of our own");
     response
 }
 
-fn text(kind: &str, content: impl Into<Bytes>) -> Response<AnswerBody> {
+fn text(kind: &str, content: impl Into<Bytes>) -> Response<ResponseBody> {
     guarded(kind, Either::Left(Full::new(content.into())))
 }
 
-fn guarded(kind: &str, body: AnswerBody) -> Response<AnswerBody> {
+fn guarded(kind: &str, body: ResponseBody) -> Response<ResponseBody> {
     Response::builder()
         .header(CONTENT_TYPE, kind)
         .header(CONTENT_SECURITY_POLICY, POLICY)
@@ -137,7 +134,7 @@ fn guarded(kind: &str, body: AnswerBody) -> Response<AnswerBody> {
 }
 
 /// The requests as server-sent events: first those that are kept, then each as it comes.
-fn stream(engine: &Arc<Engine>, head: &Parts) -> Response<AnswerBody> {
+fn stream(engine: &Arc<Engine>, head: &Parts) -> Response<ResponseBody> {
     let Ok(place) = Arc::clone(&engine.listeners).try_acquire_owned() else {
         return plain(503, "too many pages are listening\n");
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::fault::{Fault, Kind};
+use super::fault::{Fault, Kind, Naming};
 use super::reply::{Endpoint, MOST_ERRORS, raw_batches};
 use crate::contract;
 use crate::diagnostics::{Code, Diagnostic};
@@ -13,17 +13,6 @@ use crate::diagnostics::{Code, Diagnostic};
 /// a client stops reading.
 const MOST_WORDS: usize = 300;
 const MOST_PATH: usize = 150;
-
-/// How the errors of a partial response name their batches; see [`Fault::partial`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Naming {
-    /// By the index that begins a path, and a position: `Path '[1].mp_deviceid', line 1, position 648`.
-    Index,
-    /// By a position alone: `Path 'mp_deviceid', line 1, position 648`.
-    Position,
-    /// Not at all: `Invalid event batch.`
-    None,
-}
 
 /// The batches of a request that its response refuses, by index, each with the messages that name it.
 #[derive(Debug, Default)]

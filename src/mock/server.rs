@@ -20,10 +20,11 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::engine::{Body, Engine};
+use super::body::{Body, ResponseBody};
+use super::engine::Engine;
 use super::fault::Kind;
 use super::page;
-use super::reply::{Answer, Endpoint, REFUSED_BODY_BYTES};
+use super::reply::{Answer, Endpoint};
 use super::wire::{Stream, Wire};
 
 /// How long a client may take over the head of a request, and how long over its body.
@@ -38,8 +39,6 @@ const CONNECTIONS: usize = 1024;
 
 /// At most this many bytes of a request's head, or of a part of its body, are buffered.
 const BUFFER_BYTES: usize = 64 * 1024;
-
-pub(super) type AnswerBody = Either<Full<Bytes>, Channel<Bytes>>;
 
 /// A request that gets no answer: the connection ends.
 #[derive(Debug)]
@@ -133,7 +132,7 @@ async fn answer(
     engine: &Arc<Engine>,
     wire: &Wire,
     request: Request<Incoming>,
-) -> Result<Response<AnswerBody>, NoAnswer> {
+) -> Result<Response<ResponseBody>, NoAnswer> {
     let (head, incoming) = request.into_parts();
     if let Some(answer) = page::answer(engine, &head) {
         return Ok(answer);
@@ -157,7 +156,7 @@ async fn answer(
         }
         _ => {}
     }
-    let Ok(body) = tokio::time::timeout(BODY_TIMEOUT, read_body(&mut incoming)).await else {
+    let Ok(body) = tokio::time::timeout(BODY_TIMEOUT, Body::read(&mut incoming)).await else {
         return Ok(response(Answer::bare(408).header("connection", "close")));
     };
     match (kind, &fault) {
@@ -236,7 +235,7 @@ fn answer_with(status: u16, retry_after: Option<u64>, limit: Option<&str>) -> An
 }
 
 /// The response of a captive portal, in place of any other.
-fn sign_in_page() -> Response<AnswerBody> {
+fn sign_in_page() -> Response<ResponseBody> {
     const PAGE: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head><title>Sign in to the network</title></head>\n\
         <body><h1>Sign in to the network</h1><form method=\"post\" action=\"/login\"><input name=\"user\">\
         <button>Sign in</button></form></body>\n</html>\n";
@@ -244,7 +243,7 @@ fn sign_in_page() -> Response<AnswerBody> {
     response.body(Either::Left(Full::from(PAGE))).expect("a header of our own")
 }
 
-fn response(answer: Answer) -> Response<AnswerBody> {
+fn response(answer: Answer) -> Response<ResponseBody> {
     let mut response = head_of(&answer);
     if answer.body.is_some() {
         response = response.header(CONTENT_TYPE, "application/json");
@@ -254,7 +253,7 @@ fn response(answer: Answer) -> Response<AnswerBody> {
 }
 
 /// An answer whose body is written by a task of its own, and claims to have this many bytes.
-fn long_response<F>(answer: &Answer, bytes: u64, write: impl FnOnce(Sender<Bytes>) -> F) -> Response<AnswerBody>
+fn long_response<F>(answer: &Answer, bytes: u64, write: impl FnOnce(Sender<Bytes>) -> F) -> Response<ResponseBody>
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -270,22 +269,4 @@ fn head_of(answer: &Answer) -> response::Builder {
         response = response.header(*name, value);
     }
     response
-}
-
-/// The body, bounded. One that is too large is still read (and dropped) up to a bound, since closing on a client that is
-/// sending resets the connection, and the client would never see the answer.
-async fn read_body(body: &mut Incoming) -> Body {
-    const DRAINED_BYTES: usize = 16 * 1024 * 1024;
-    let (mut kept, mut size) = (Vec::new(), 0);
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { return Body::Unread };
-        let Ok(data) = frame.into_data() else { continue };
-        size += data.len();
-        if size < REFUSED_BODY_BYTES {
-            kept.extend_from_slice(&data);
-        } else if size > DRAINED_BYTES {
-            break;
-        }
-    }
-    if size < REFUSED_BODY_BYTES { Body::Whole(kept.into()) } else { Body::TooLarge }
 }
