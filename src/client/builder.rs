@@ -32,8 +32,35 @@ pub struct ClientBuilder {
     observer: RetryObserver,
 }
 
+impl Client {
+    /// Starts the settings of a client that sends with these credentials.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use mparticle::{Client, Credentials, Pod};
+    ///
+    /// let client = Client::builder(Credentials::new("key", "secret"))
+    ///     .pod(Pod::Eu1)
+    ///     .timeout(Duration::from_secs(5))
+    ///     .build()?;
+    /// # Ok::<(), mparticle::Error>(())
+    /// ```
+    #[must_use]
+    pub fn builder(credentials: Credentials) -> ClientBuilder {
+        ClientBuilder::new(credentials)
+    }
+
+    /// A client with the settings of the environment; see [`ClientBuilder::from_env`].
+    ///
+    /// # Errors
+    /// As [`ClientBuilder::from_env`] and [`ClientBuilder::build`].
+    pub fn from_env() -> Result<Self, Error> {
+        ClientBuilder::from_env()?.build()
+    }
+}
+
 impl ClientBuilder {
-    pub(super) fn new(credentials: Credentials) -> Self {
+    fn new(credentials: Credentials) -> Self {
         Self {
             credentials,
             pod: Pod::default(),

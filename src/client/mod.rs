@@ -64,31 +64,6 @@ pub struct Client {
 pub(crate) type IdSource = Arc<dyn Fn() -> Uuid + Send + Sync>;
 
 impl Client {
-    /// Starts the settings of a client that sends with these credentials.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use mparticle::{Client, Credentials, Pod};
-    ///
-    /// let client = Client::builder(Credentials::new("key", "secret"))
-    ///     .pod(Pod::Eu1)
-    ///     .timeout(Duration::from_secs(5))
-    ///     .build()?;
-    /// # Ok::<(), mparticle::Error>(())
-    /// ```
-    #[must_use]
-    pub fn builder(credentials: Credentials) -> ClientBuilder {
-        ClientBuilder::new(credentials)
-    }
-
-    /// A client with the settings of the environment; see [`ClientBuilder::from_env`].
-    ///
-    /// # Errors
-    /// As [`ClientBuilder::from_env`] and [`ClientBuilder::build`].
-    pub fn from_env() -> Result<Self, Error> {
-        ClientBuilder::from_env()?.build()
-    }
-
     /// Sends one batch to `/events`, and again if that can help.
     ///
     /// A batch larger than [`MAX_BATCH_BYTES`](crate::limits::MAX_BATCH_BYTES) goes in several parts, one after the other;
