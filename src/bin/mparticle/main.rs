@@ -4,6 +4,7 @@ mod check;
 mod connect;
 mod event;
 mod exit;
+mod files;
 mod input;
 mod mock;
 mod profile;

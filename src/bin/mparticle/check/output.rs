@@ -5,32 +5,26 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::exit::{self, Failure};
+use crate::files::Replacement;
 use crate::input::{Place, is_dash};
 
 pub struct Output {
     path: PathBuf,
     writer: BufWriter<Box<dyn Write>>,
-    /// What becomes the file at the end.
-    unfinished: Option<Unfinished>,
+    /// The file that replaces the one at `path` at the end, unless that is no regular file.
+    unfinished: Option<Replacement>,
     /// Of the next byte.
     place: Place,
-}
-
-/// A file that is taken away again if it is not finished.
-struct Unfinished(PathBuf);
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
 }
 
 /// Whoever may not read one of the inputs may not read it mended.
 #[cfg(unix)]
 fn permissions(inputs: &[PathBuf]) -> fs::Permissions {
     use std::os::unix::fs::PermissionsExt;
-    // Of a pipe nobody knows who may read what comes out of it.
-    const OWNER_ALONE: u32 = 0o600;
+
+    use crate::files::OWNER_ALONE;
+
+    // A pipe does not say who may read its data.
     let files = inputs.iter().map(|input| fs::metadata(input).ok().filter(fs::Metadata::is_file));
     let modes = files.map(|file| file.map_or(OWNER_ALONE, |file| file.permissions().mode()));
     fs::Permissions::from_mode(modes.fold(0o666, |all, mode| all & mode))
@@ -50,11 +44,9 @@ impl Output {
             // A pipe or a terminal; a directory says for itself that it is one.
             (Box::new(File::options().write(true).open(path).map_err(failure)?), None)
         } else {
-            let mut name = path.file_name().unwrap_or_default().to_owned();
-            name.push(format!(".{}.unfinished", std::process::id()));
-            let beside = path.with_file_name(name);
-            let file = File::create_new(&beside).map_err(failure)?;
-            let unfinished = Unfinished(beside);
+            let unfinished =
+                Replacement::create(path, &format!(".{}.unfinished", std::process::id())).map_err(failure)?;
+            let file = unfinished.file().try_clone().map_err(failure)?;
             #[cfg(unix)]
             file.set_permissions(permissions(inputs)).map_err(failure)?;
             (Box::new(file), Some(unfinished))
@@ -84,9 +76,7 @@ impl Output {
         match self.unfinished.take() {
             None => Ok(true),
             Some(_) if !has_all => Ok(false),
-            Some(unfinished) => {
-                fs::rename(&unfinished.0, &self.path).map_err(|error| self.failure(&error)).map(|()| true)
-            }
+            Some(unfinished) => unfinished.finish().map_err(|error| self.failure(&error)).map(|()| true),
         }
     }
 

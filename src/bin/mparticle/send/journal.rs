@@ -3,15 +3,14 @@
 //! It names a place up to which every batch has its end. Batches behind it may have been sent too; sent again, they have
 //! the same ids, and the service drops them.
 
-use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{self, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::rejects::private;
+use crate::files::{Replacement, beside};
 use crate::input::Place;
 
 /// So much of the file's beginning tells whether it is still the same file.
@@ -130,11 +129,9 @@ impl Journal {
         }
         let (identity, rejects) = (self.identity.clone(), self.rejects.clone());
         let content = Content { version: VERSION, identity, rejects, mark };
-        let new = beside(&self.path, ".new");
-        let mut file = private().create(true).write(true).truncate(true).open(&new)?;
-        file.write_all(&serde_json::to_vec(&content)?)?;
-        file.sync_data()?;
-        fs::rename(&new, &self.path)?;
+        let new = Replacement::create(&self.path, ".new")?;
+        new.file().write_all(&serde_json::to_vec(&content)?)?;
+        new.finish()?;
         self.written = Some(mark);
         Ok(())
     }
@@ -147,11 +144,4 @@ impl Identity {
         let (head, head_bytes) = (Uuid::new_v5(&Uuid::NAMESPACE_OID, &head).to_string(), head.len() as u64);
         Ok(Self { head, head_bytes, road: road.to_owned() })
     }
-}
-
-/// The file of this name with more at its end.
-pub fn beside(file: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(file);
-    name.push(suffix);
-    PathBuf::from(name)
 }

@@ -1,6 +1,6 @@
 //! The rejects file: each batch that was not accepted, with what is wrong and where it stands, one JSON object a line.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -8,8 +8,8 @@ use mparticle::Error;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::journal::beside;
 use crate::exit;
+use crate::files::{beside, private};
 use crate::input::{Located, Place, is_dash};
 
 /// Where the rejects of a file go: where it was asked for, or beside the file. What is no regular file has no place beside
@@ -148,13 +148,4 @@ impl Rejects {
 fn free_name(path: &Path) -> PathBuf {
     let names = (1_u64..).map(|number| beside(path, &format!(".{number}")));
     names.into_iter().find(|name| name.symlink_metadata().is_err()).unwrap_or_else(|| beside(path, ".0"))
-}
-
-/// Options for a file that only its owner can read.
-pub fn private() -> OpenOptions {
-    #[cfg_attr(not(unix), expect(unused_mut, reason = "the mode is of unix"))]
-    let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
 }

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use mparticle::{Client, Error, ErrorKind as Kind, Fate, Outcome, Uploader};
 
-use super::Arguments;
 use super::account::{Account, End};
+use super::arguments::Arguments;
 use super::faults::{self, Faults};
 use super::feed::{Ended, Feed};
 use super::journal::{Journal, Mark};

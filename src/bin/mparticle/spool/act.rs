@@ -8,7 +8,8 @@ use mparticle::spool::{Inspector, Settings, Spool};
 use mparticle::{Fate, Outcome, Uploader};
 use serde_json::json;
 
-use super::{Purge, Retry, look};
+use super::arguments::{Purge, Retry};
+use super::look;
 use crate::exit::{self, Exit, Failure};
 use crate::text::{self, printable, tell};
 

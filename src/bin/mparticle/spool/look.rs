@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::Endpoint;
+use super::arguments::Endpoint;
 use crate::exit::{self, Exit, Failure};
 use crate::text::{self, printable, tell};
 

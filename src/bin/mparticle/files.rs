@@ -1,0 +1,96 @@
+//! Files that only their owner can read, and files that are replaced as a whole.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The mode of a file that only its owner can read.
+#[cfg(unix)]
+pub const OWNER_ALONE: u32 = 0o600;
+
+/// Returns options that create a file which only its owner can read.
+pub fn private() -> OpenOptions {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, OWNER_ALONE);
+    options
+}
+
+/// Returns the path of a file with a suffix added to its name.
+pub fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(file);
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// A file beside another, which it replaces once it is complete. It is removed if it never is.
+pub struct Replacement {
+    file: File,
+    path: PathBuf,
+    replaced: PathBuf,
+    is_complete: bool,
+}
+
+impl Replacement {
+    /// Creates an empty file beside the one that it will replace, with this suffix. Only its owner can read it.
+    pub fn create(replaced: &Path, suffix: &str) -> io::Result<Self> {
+        let path = beside(replaced, suffix);
+        // What an earlier run could not remove. A link is not followed.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = private().write(true).create_new(true).open(&path)?;
+        Ok(Self { file, path, replaced: replaced.to_owned(), is_complete: false })
+    }
+
+    /// Returns the file to write to.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Writes the file to the disk, and then replaces the other one: whenever the program ends, one of the two is there as a
+    /// whole.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.file.sync_data()?;
+        fs::rename(&self.path, &self.replaced)?;
+        self.is_complete = true;
+        Ok(())
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        if !self.is_complete {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_replacement_takes_the_place_of_the_file_only_when_it_is_finished() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("a");
+        fs::write(&file, "old").expect("written");
+        fs::write(dir.path().join("a.new"), "left by an earlier run").expect("written");
+        let names = || dir.path().read_dir().expect("a directory").count();
+
+        let unfinished = Replacement::create(&file, ".new").expect("a file");
+        unfinished.file().write_all(b"half").expect("written");
+        drop(unfinished);
+        assert_eq!((fs::read_to_string(&file).expect("a file").as_str(), names()), ("old", 1));
+
+        let complete = Replacement::create(&file, ".new").expect("a file");
+        complete.file().write_all(b"new").expect("written");
+        complete.finish().expect("renamed");
+        assert_eq!((fs::read_to_string(&file).expect("a file").as_str(), names()), ("new", 1));
+    }
+}
