@@ -76,7 +76,7 @@ interleavings runs="10000":
 
 # Cost ratios beside named rivals.
 bench:
-    cargo bench --bench serialise --bench upload --bench uploader --bench mock --bench spool
+    cargo bench --bench serialise --bench upload --bench uploader --bench mock --bench spool --bench write_through
     cargo bench --bench send --features cli
 
 # Kills a program that appends to a spool, a thousand times, and looks for what was confirmed.

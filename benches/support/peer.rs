@@ -1,8 +1,13 @@
-//! A peer that takes every request and gives the same answer, in threads of its own.
+//! A peer that takes every request and gives the same answer, in threads of its own, or in a process of its own.
 
-use std::io::{Read, Write};
+use std::env;
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
+
+/// Makes this program serve as the peer of the process that started it.
+const PEER: &str = "BENCH_PEER";
 
 /// Where it listens.
 pub fn answering(status: &'static str) -> String {
@@ -14,6 +19,45 @@ pub fn answering(status: &'static str) -> String {
         }
     });
     format!("http://{address}")
+}
+
+/// Returns whether this process was started to be the peer of another.
+pub fn is_peer() -> bool {
+    env::var_os(PEER).is_some()
+}
+
+/// Prints the URL of a peer that always responds with this status, and serves until standard input is closed, which the
+/// end of the other process does in any case.
+pub fn serve_until_orphaned(status: &'static str) -> ExitCode {
+    println!("{}", answering(status));
+    _ = io::copy(&mut io::stdin(), &mut io::sink());
+    ExitCode::SUCCESS
+}
+
+/// A peer in a process of its own, whose CPU time is not that of this one. The program has to call
+/// [`serve_until_orphaned`] if [`is_peer`].
+pub struct Process {
+    pub url: String,
+    child: Child,
+}
+
+impl Process {
+    pub fn start() -> Self {
+        let mut command = Command::new(env::current_exe().expect("this program"));
+        command.env(PEER, "1").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("a process");
+        let mut url = String::new();
+        let stdout = child.stdout.take().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut url).expect("the URL of the peer");
+        Self { url: url.trim_end().to_owned(), child }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        _ = self.child.wait();
+    }
 }
 
 fn serve(mut stream: TcpStream, status: &str) -> Option<()> {
