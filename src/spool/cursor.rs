@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use super::directory::Directory;
 use super::format::{NUMBERS, VERSION, check_version, u32_at, u64_at};
-use super::numbers::Numbers;
+use super::range_set::RangeSet;
 
 const MAGIC: &[u8; 8] = b"mpcursor";
 const HEAD_BYTES: usize = 20;
@@ -21,7 +21,7 @@ pub(super) struct Cursor {
     /// The number that the next record gets, unless the segments show a later one. It lies above all in `done`, so that
     /// a number never stands for two records.
     pub(super) next: u64,
-    pub(super) done: Numbers,
+    pub(super) done: RangeSet,
 }
 
 impl Cursor {
@@ -51,7 +51,7 @@ impl Cursor {
         if !ranges.remainder().is_empty() {
             return Ok(None);
         }
-        let done = Numbers::from_ranges(ranges.map(|range| (u64_at(range, 0), u64_at(range, 8))));
+        let done = RangeSet::from_ranges(ranges.map(|range| (u64_at(range, 0), u64_at(range, 8))));
         let next = Some(u64_at(bytes, 12)).filter(|next| *next <= NUMBERS);
         Ok(next.zip(done).map(|(next, done)| Self { next, done }))
     }

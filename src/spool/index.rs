@@ -1,10 +1,10 @@
 //! What is in the segments, in memory: how many records, which were handed out, which are done. Nothing here touches a
 //! file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::cursor::Cursor;
-use super::numbers::Numbers;
+use super::range_set::RangeSet;
 use super::records::Damage;
 
 /// A segment as far as it is committed.
@@ -18,9 +18,9 @@ pub(super) struct Segment {
     pub(super) records: u64,
     /// How many were handed out, or are known to be done from before.
     pub(super) handed: u64,
-    pub(super) done: Numbers,
+    pub(super) done: RangeSet,
     /// Those that vanished, of a segment that this process wrote. They are counted in no other number here.
-    lost: Numbers,
+    lost: RangeSet,
     /// It was found at opening: some of its numbers may be left out.
     pub(super) found: bool,
     pub(super) damage: Damage,
@@ -67,21 +67,22 @@ pub(super) struct Place {
 /// A segment that was given up.
 pub(super) struct Dropped {
     pub(super) first: u64,
-    /// How many of its bytes are committed.
-    pub(super) bytes: u64,
+    segment: Segment,
     /// The records that nobody has but the segment.
     only_here: Lost,
-    /// Records below this were read before.
-    read: u64,
-    done: Numbers,
-    /// Records that were too old and not yet among the dead letters.
-    expired: Numbers,
+    outstanding: RangeSet,
 }
 
 impl Dropped {
+    /// Returns how many of its bytes are committed.
+    pub(super) fn bytes(&self) -> u64 {
+        self.segment.bytes
+    }
+
     /// Returns whether nobody has the record but the segment.
     pub(super) fn is_lost(&self, number: u64) -> bool {
-        (number >= self.read && !self.done.contains(number)) || self.expired.contains(number)
+        let is_over = self.segment.done.contains(number) || self.segment.lost.contains(number);
+        !is_over && !self.outstanding.contains(number)
     }
 
     /// Returns the number of records that nobody has but the segment.
@@ -90,7 +91,7 @@ impl Dropped {
     }
 
     /// Returns the records that nobody has but the segment, without those of these numbers.
-    pub(super) fn lost_beside(self, told: &Numbers) -> Lost {
+    pub(super) fn lost_beside(self, told: &RangeSet) -> Lost {
         let Lost { mut numbers, others } = self.only_here;
         numbers.retain(|number| !told.contains(*number));
         let others = others.saturating_sub(told.count());
@@ -100,7 +101,8 @@ impl Dropped {
 
 /// All segments by the number of their first record.
 ///
-/// Numbers rise with the segments, and each segment is read to its end before the next one.
+/// Numbers rise with the segments, and within one. A record was handed out if it is outstanding, expired or done: there is
+/// no number below which all were, since a record can be taken while older ones are unread.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     segments: BTreeMap<u64, Segment>,
@@ -112,11 +114,10 @@ pub(super) struct Index {
     unread_from: u64,
     /// The one segment that is still written to.
     active: Option<u64>,
-    /// Records below this were handed out.
-    read: u64,
-    outstanding: BTreeSet<u64>,
+    /// Handed out and not done; also of segments that are gone.
+    outstanding: RangeSet,
     /// Read, found too old, and not yet among the dead letters.
-    expired: Numbers,
+    expired: RangeSet,
     /// Segments that were done and are kept aside because they are damaged, with their sizes.
     kept_aside: BTreeMap<u64, u64>,
     kept_aside_bytes: u64,
@@ -203,21 +204,33 @@ impl Index {
         self.read(first, number) && self.expired.insert(number)
     }
 
+    /// Counts a record that this process committed as handed out, without reading it. Returns false for one that was
+    /// before, that is done, or that is gone.
+    pub(super) fn take_committed(&mut self, number: u64) -> bool {
+        let Some((first, segment)) = self.segments.range(..=number).next_back() else { return false };
+        // The numbers of a segment that was found may have gaps.
+        !segment.found && number <= segment.last && self.hand_out(*first, number)
+    }
+
     fn read(&mut self, first: u64, number: u64) -> bool {
-        let is_known = |segment: &Segment| number < self.read || segment.done.contains(number);
-        if self.segments.get(&first).is_none_or(is_known) {
+        if self.segments.get(&first).is_none_or(|segment| !self.is_unread(segment, number)) {
             return false;
         }
         self.change(first, |segment| segment.handed += 1);
-        self.read = number + 1;
         true
     }
 
+    /// Returns whether a record of a segment was not handed out, and is not lost.
+    fn is_unread(&self, segment: &Segment, number: u64) -> bool {
+        let is_over = segment.done.contains(number) || segment.lost.contains(number);
+        !is_over && !self.outstanding.contains(number) && !self.expired.contains(number)
+    }
+
     /// Returns the place of the first record that is too old, and the numbers of all such records of its segment.
-    pub(super) fn expired_place(&self) -> Option<(Place, Numbers)> {
+    pub(super) fn expired_place(&self) -> Option<(Place, RangeSet)> {
         let number = self.expired.first()?;
         let (first, segment) = self.segments.range(..=number).next_back()?;
-        let expired = self.expired.clone().take(number, segment.last);
+        let expired = self.expired.within(number, segment.last);
         Some((Place { first: *first, bytes: segment.bytes, after: number.checked_sub(1) }, expired))
     }
 
@@ -251,24 +264,22 @@ impl Index {
     }
 
     /// A segment was shortened from outside, and of its committed bytes only these records are left. What was handed out and
-    /// is not among them is no longer [kept](Self::keeps); what nobody has is lost.
-    pub(super) fn shortened(&mut self, first: u64, bytes: u64, present: &Numbers) -> Lost {
+    /// is not among them is no longer [contained](Self::contains); what nobody has is lost.
+    pub(super) fn shortened(&mut self, first: u64, bytes: u64, present: &RangeSet) -> Lost {
         let Some(segment) = self.segments.get(&first).filter(|segment| segment.bytes == bytes) else {
             return Lost::default();
         };
         let mut lost = self.unread_of(first, segment);
         if segment.found {
-            let read = self.read;
-            let unread = present.ranges().flat_map(|(first, last)| first.max(read)..=last);
-            let unread = unread.filter(|number| !segment.done.contains(*number)).count() as u64;
-            lost.others = lost.others.saturating_sub(unread);
+            let unread = present.iter().filter(|number| self.is_unread(segment, *number));
+            lost.others = lost.others.saturating_sub(unread.count() as u64);
         } else {
             lost.numbers.retain(|number| !present.contains(*number));
         }
-        let gone = self.outstanding.range(first..=segment.last).filter(|number| !present.contains(**number));
-        let gone: Vec<u64> = gone.copied().collect();
+        let outstanding = self.outstanding.within(first, segment.last);
+        let gone: Vec<u64> = outstanding.iter().filter(|number| !present.contains(*number)).collect();
         for number in &gone {
-            self.outstanding.remove(number);
+            self.outstanding.remove(*number);
         }
         self.change(first, |segment| {
             segment.records -= lost.count();
@@ -288,19 +299,19 @@ impl Index {
         if self.active == Some(first) {
             self.active = None;
         }
-        self.only_in(first, &segment).0
+        self.only_in(first, &segment)
     }
 
     /// Returns the records that nobody has but this segment, and takes out those of them that are too old.
-    fn only_in(&mut self, first: u64, segment: &Segment) -> (Lost, Numbers) {
+    fn only_in(&mut self, first: u64, segment: &Segment) -> Lost {
         let mut lost = self.unread_of(first, segment);
         let expired = self.expired.take(first, segment.last);
         if segment.found {
             lost.others += expired.count();
         } else {
-            lost.numbers.extend(expired.ranges().flat_map(|(first, last)| first..=last));
+            lost.numbers.extend(expired.iter());
         }
-        (lost, expired)
+        lost
     }
 
     /// The records of a segment that were not handed out.
@@ -308,15 +319,12 @@ impl Index {
         if segment.found || segment.unread() == 0 {
             return Lost { numbers: Vec::new(), others: segment.unread() };
         }
-        let known = |number: &u64| {
-            let is_over = segment.done.contains(*number) || segment.lost.contains(*number);
-            is_over || self.outstanding.contains(number) || self.expired.contains(*number)
-        };
-        Lost { numbers: (first..=segment.last).filter(|number| !known(number)).collect(), others: 0 }
+        let numbers = (first..=segment.last).filter(|number| self.is_unread(segment, *number));
+        Lost { numbers: numbers.collect(), others: 0 }
     }
 
     /// Records of a segment that were too old are not in it any more.
-    pub(super) fn lose_expired(&mut self, first: u64, expired: &Numbers) -> Lost {
+    pub(super) fn lose_expired(&mut self, first: u64, expired: &RangeSet) -> Lost {
         let mut lost = Lost::default();
         for (start, end) in expired.ranges() {
             self.expired.take(start, end);
@@ -337,7 +345,7 @@ impl Index {
     /// Counts a record as done, if it was handed out. Returns nothing if it was not, and otherwise whether its segment is
     /// no longer needed.
     pub(super) fn acknowledge(&mut self, number: u64) -> Option<bool> {
-        if !self.outstanding.remove(&number) && self.expired.take(number, number).count() == 0 {
+        if !self.outstanding.remove(number) && !self.expired.remove(number) {
             return None;
         }
         // The segment is gone if the spool was full.
@@ -351,9 +359,9 @@ impl Index {
     }
 
     /// Whether a record that was handed out lies in a segment that is still there.
-    pub(crate) fn keeps(&self, number: u64) -> bool {
+    pub(super) fn contains(&self, number: u64) -> bool {
         let segment = self.segments.range(..=number).next_back();
-        self.outstanding.contains(&number) && segment.is_some_and(|(_, segment)| number <= segment.last)
+        self.outstanding.contains(number) && segment.is_some_and(|(_, segment)| number <= segment.last)
     }
 
     /// The segments that are no longer needed.
@@ -383,8 +391,9 @@ impl Index {
         let (first, _) = self.segments.first_key_value().filter(|(first, _)| self.active != Some(**first))?;
         let first = *first;
         let segment = self.remove(first)?;
-        let (only_here, expired) = self.only_in(first, &segment);
-        Some(Dropped { first, bytes: segment.bytes, only_here, read: self.read, done: segment.done, expired })
+        let only_here = self.only_in(first, &segment);
+        let outstanding = self.outstanding.within(first, segment.last);
+        Some(Dropped { first, segment, only_here, outstanding })
     }
 
     /// Returns the number of the newest record.
@@ -409,11 +418,11 @@ impl Index {
     }
 
     pub(super) fn outstanding(&self) -> u64 {
-        self.outstanding.len() as u64 + self.expired.count()
+        self.outstanding.count() + self.expired.count()
     }
 
     pub(super) fn cursor(&self, next: u64) -> Cursor {
         let ranges = self.segments.values().flat_map(|segment| segment.done.ranges());
-        Cursor { next, done: Numbers::from_ranges(ranges).unwrap_or_default() }
+        Cursor { next, done: RangeSet::from_ranges(ranges).unwrap_or_default() }
     }
 }

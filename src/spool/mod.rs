@@ -92,7 +92,7 @@ mod format;
 mod index;
 mod inspect;
 mod letters;
-mod numbers;
+mod range_set;
 mod reader;
 mod receipt;
 mod records;
@@ -123,14 +123,15 @@ pub use receipt::Receipt;
 pub use records::{Damage, Records};
 pub use settings::{Fsync, Removal, Settings, WhenFull};
 
+use crate::completion::Completion;
 use crate::error::Error;
 use directory::Directory;
 use file_system::{Access, Disk, FileSystem};
-use numbers::Numbers;
+use range_set::RangeSet;
 use reader::Reader;
-use receipt::receipt;
+use receipt::confirmation;
 use recovery::recover;
-use shared::{Append, Letter, Shared, State, size_on_disk};
+use shared::{Letter, Shared, State, size_on_disk};
 use writer::Writer;
 
 /// How long to wait before trying again to lock the spool.
@@ -227,7 +228,7 @@ impl Spool {
         let lock = lock(&directory, settings.lock_wait)?;
         check_access(&directory, settings.require_private_dir).map_err(cannot_open)?;
         let recovered = recover(&directory, settings.durably()).map_err(cannot_open)?;
-        let shared = Arc::new(Shared::new(recovered.index));
+        let shared = Arc::new(Shared::new(recovered.index, recovered.next));
         // What an earlier process left half done.
         shared.lock().upkeep_within(Duration::ZERO);
         let writer = Writer::new(directory.clone(), settings.clone(), Arc::clone(&shared), recovered.next, lock);
@@ -259,11 +260,10 @@ impl Spool {
             state.waiting_bytes -= size;
             return Err(Error::spool("the spool is full"));
         }
-        let (promise, receipt) = receipt();
-        state.waiting += 1;
-        state.appends.push(Append { endpoint, batch, appended, promise });
+        let (confirmation, written) = confirmation();
+        let number = state.append(endpoint, batch, appended, confirmation);
         self.shared.wake(state);
-        Ok(receipt)
+        Ok(Receipt::new(number, written))
     }
 
     /// Returns whether what waits for the disk is more than there is room for, if nothing but damaged segments gives way.
@@ -309,9 +309,27 @@ impl Spool {
     /// # Errors
     /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if the file system fails. The next call tries again.
     pub fn next_record(&self) -> Result<Option<Record>, Error> {
+        self.next_record_before(None)
+    }
+
+    /// Returns the next record as [`next_record`](Self::next_record) does, but none whose number is the limit or above it: that
+    /// one stays unread.
+    pub(crate) fn next_record_before(&self, limit: Option<u64>) -> Result<Option<Record>, Error> {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = reader.next(&self.shared, &self.settings);
+        let next = reader.next(limit, &self.shared, &self.settings);
         next.map_err(|error| Error::spool("the spool could not be read").with_source(error))
+    }
+
+    /// Counts a record as outstanding that the caller has in memory, so that it is not read: one that this process appended,
+    /// that is confirmed, and that was not read. Older records stay unread. Returns false, and changes nothing, for any other
+    /// record: one that was read or taken before, that is done, or whose segment is gone.
+    pub(crate) fn take_committed(&self, number: u64) -> bool {
+        self.shared.lock().index.take_committed(number)
+    }
+
+    /// Returns the number of records that are written and were neither read nor taken in this process.
+    pub(crate) fn unread(&self) -> u64 {
+        self.shared.lock().index.unread()
     }
 
     /// Waits until [`next_record`](Self::next_record) has something to read. One task at a time can wait.
@@ -344,14 +362,14 @@ impl Spool {
         self.shared.lock().index.last()
     }
 
-    /// Whether a record that was read and is not done is still on the disk. A spool that was full has given it up with its
-    /// segment.
-    pub(crate) fn keeps(&self, number: u64) -> bool {
-        self.shared.lock().index.keeps(number)
+    /// Returns whether a record that is outstanding is still on the disk. A spool that was full may have given it up with
+    /// its segment.
+    pub(crate) fn contains(&self, number: u64) -> bool {
+        self.shared.lock().index.contains(number)
     }
 
     /// Looks for segments that somebody removed or shortened. What vanished unread is counted as lost, and what was read is no
-    /// longer [kept](Self::keeps). Without it, a loss is noticed when the reader comes there.
+    /// longer [contained](Self::contains). Without it, a loss is noticed when the reader comes there.
     pub(crate) fn find_vanished(&self) {
         let needed = self.shared.lock().index.needed();
         for (first, bytes) in needed {
@@ -373,15 +391,15 @@ impl Spool {
     ///
     /// # Errors
     /// As [`dead_letter`](Self::dead_letter); the record stays outstanding then.
-    pub fn reject(&self, record: &Record, reason: impl Into<String>) -> Result<Receipt, Error> {
-        self.bury(record.endpoint, record.batch.clone(), &reason.into(), Some(record.number))
+    pub fn reject(&self, record: &Record, reason: impl Into<String>) -> Result<Completion<Result<(), Error>>, Error> {
+        self.enqueue_dead_letter(record.endpoint, record.batch.clone(), &reason.into(), Some(record.number))
     }
 
-    /// Puts a batch that is not in the spool into the dead-letter file. The receipt tells when it is durable, whatever
+    /// Puts a batch that is not in the spool into the dead-letter file. The completion is complete when it is durable, whatever
     /// [`Settings::fsync`] says.
     ///
-    /// A dead letter that cannot be written is tried again each second: five times, and then the receipt errs; without end if
-    /// the receipt was dropped. What is not written when the spool is closed is lost, unless it is a record, which stays.
+    /// A dead letter that cannot be written is tried again each second: five times, and then the completion is an error; without
+    /// end if the completion was dropped. What is not written when the spool is closed is lost, unless it is a record, which stays.
     ///
     /// The reason is for a person; 4096 characters of it are kept.
     ///
@@ -393,26 +411,26 @@ impl Spool {
         endpoint: Endpoint,
         batch: impl Into<Bytes>,
         reason: impl Into<String>,
-    ) -> Result<Receipt, Error> {
-        self.bury(endpoint, batch.into(), &reason.into(), None)
+    ) -> Result<Completion<Result<(), Error>>, Error> {
+        self.enqueue_dead_letter(endpoint, batch.into(), &reason.into(), None)
     }
 
-    /// A batch to the dead-letter file: one of the spool, by its number, or any other.
-    pub(crate) fn bury(
+    /// Queues a batch for the dead-letter file: a record of the spool, by its number, or any other.
+    pub(crate) fn enqueue_dead_letter(
         &self,
         endpoint: Endpoint,
         batch: Bytes,
         reason: &str,
         number: Option<u64>,
-    ) -> Result<Receipt, Error> {
+    ) -> Result<Completion<Result<(), Error>>, Error> {
         // It goes into no segment. A record of an earlier process may be larger than one is now.
         if batch.len() > MAX_RECORD_BYTES {
             return Err(too_large());
         }
         // What waits is bounded by its size, so the words are cut off now.
         let reason = dead_letters::cut_reason(reason).to_owned();
-        let (promise, receipt) = receipt();
-        let letter = Letter { endpoint, batch, reason, number, failures: 0, promise };
+        let (confirmation, written) = confirmation();
+        let letter = Letter { endpoint, batch, reason, number, failures: 0, confirmation };
         let mut state = self.shared.lock();
         if state.closing {
             return Err(Error::spool("the spool is closed"));
@@ -423,19 +441,19 @@ impl Spool {
         state.letter_bytes += letter.size();
         state.letters.push_back(letter);
         self.shared.wake(state);
-        Ok(receipt)
+        Ok(written)
     }
 
-    /// Saves at once what was acknowledged. The receipt resolves when that is on the disk.
-    pub(crate) fn checkpoint(&self) -> Receipt {
-        let (promise, receipt) = receipt();
+    /// Saves at once what was acknowledged. The completion is complete when that is on the disk.
+    pub(crate) fn checkpoint(&self) -> Completion<Result<(), Error>> {
+        let (confirmation, saved) = confirmation();
         let mut state = self.shared.lock();
         if !state.closing {
-            state.checkpoints.push(promise);
+            state.checkpoints.push(confirmation);
             state.upkeep_within(Duration::ZERO);
             self.shared.wake(state);
         }
-        receipt
+        saved
     }
 
     /// Closes the spool, and waits for its thread as long as the timeout says. Dropping it then waits no more.
@@ -463,13 +481,13 @@ impl Spool {
 }
 
 /// Returns the records of a segment that is shorter than what was committed, and nothing for one that is not.
-fn records_present(directory: &Directory, segment: &Path, bytes: u64) -> io::Result<Option<Numbers>> {
+fn records_present(directory: &Directory, segment: &Path, bytes: u64) -> io::Result<Option<RangeSet>> {
     let mut file = directory.files.open(segment)?;
     if file.seek(io::SeekFrom::End(0))? >= bytes {
         return Ok(None);
     }
     file.rewind()?;
-    let mut present = Numbers::default();
+    let mut present = RangeSet::default();
     for record in Records::after(file, None, bytes) {
         present.insert(record?.number);
     }

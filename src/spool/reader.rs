@@ -16,6 +16,8 @@ pub(super) struct Open {
     /// How many of its bytes the records may come from so far.
     bytes: u64,
     pub(super) records: Records<Box<dyn Input>>,
+    /// A record that was read and stays unread, since the caller wanted none from its number on.
+    ahead: Option<Record>,
 }
 
 impl Open {
@@ -25,11 +27,18 @@ impl Open {
             open
         } else {
             let file = directory.files.open(&directory.segment(place.first))?;
-            Self { first: place.first, bytes: 0, records: Records::after(file, place.after, 0) }
+            Self { first: place.first, bytes: 0, records: Records::after(file, place.after, 0), ahead: None }
         };
         open.records.extend(place.bytes - open.bytes);
         open.bytes = place.bytes;
         Ok(open)
+    }
+
+    fn next(&mut self) -> io::Result<Option<Record>> {
+        match self.ahead.take() {
+            None => self.records.next().transpose(),
+            ahead => Ok(ahead),
+        }
     }
 }
 
@@ -43,10 +52,18 @@ impl Reader {
         Self { directory, open: None }
     }
 
-    /// The next record, if one is committed. One that is too old goes to the dead letters on the way.
-    pub(super) fn next(&mut self, shared: &Shared, settings: &Settings) -> io::Result<Option<Record>> {
+    /// Returns the next record that is committed and whose number lies below the limit. One that is too old goes to the dead
+    /// letters on the way.
+    pub(super) fn next(
+        &mut self,
+        limit: Option<u64>,
+        shared: &Shared,
+        settings: &Settings,
+    ) -> io::Result<Option<Record>> {
+        let is_beyond = |number| limit.is_some_and(|limit| number >= limit);
         loop {
-            let Some(place) = shared.lock().index.place() else { return Ok(None) };
+            let place = shared.lock().index.place();
+            let Some(place) = place.filter(|place| !is_beyond(place.first)) else { return Ok(None) };
             let mut open = match Open::at(&place, self.open.take(), &self.directory) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     let lost = shared.lock().index.vanished(place.first);
@@ -56,10 +73,15 @@ impl Reader {
                 result => result?,
             };
             // After an error the segment is opened again, and what was handed out is passed over.
-            match open.records.next().transpose()? {
+            match open.next()? {
                 None => {
                     let lost = shared.lock().index.exhausted(place.first, place.bytes, open.records.damage());
                     shared.lose(lost, &self.directory.segment(place.first), settings);
+                }
+                Some(record) if is_beyond(record.number) => {
+                    open.ahead = Some(record);
+                    self.open = Some(open);
+                    return Ok(None);
                 }
                 Some(record) => {
                     self.open = Some(open);

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 
 use super::format::{Endpoint, RECORD_HEAD_BYTES, SEGMENT_HEAD_BYTES};
 use super::index::{Index, Lost};
-use super::receipt::Promise;
+use super::receipt::Confirmation;
 use super::settings::Settings;
 
 /// How long done records may be known to memory alone. A crash sends those again, and the service drops the repeats.
@@ -20,10 +20,11 @@ const CURSOR_DELAY: Duration = Duration::from_secs(1);
 
 /// A batch on its way to a segment.
 pub(super) struct Append {
+    pub(super) number: u64,
     pub(super) endpoint: Endpoint,
     pub(super) batch: Bytes,
     pub(super) appended: DateTime<Utc>,
-    pub(super) promise: Promise,
+    pub(super) confirmation: Confirmation,
 }
 
 /// How much of the disk a batch takes at most: it may be the first of its segment.
@@ -40,7 +41,7 @@ pub(super) struct Letter {
     pub(super) number: Option<u64>,
     /// How often it could not be written.
     pub(super) failures: u32,
-    pub(super) promise: Promise,
+    pub(super) confirmation: Confirmation,
 }
 
 impl Letter {
@@ -52,7 +53,10 @@ impl Letter {
 
 #[derive(Default)]
 pub(super) struct State {
+    /// In the order of their numbers.
     pub(super) appends: Vec<Append>,
+    /// The number that the next append gets. One whose write fails is left out, and never stands for another record.
+    next: u64,
     pub(super) letters: VecDeque<Letter>,
     /// The bytes of the letters.
     pub(super) letter_bytes: u64,
@@ -73,8 +77,8 @@ pub(super) struct State {
     pub(super) expired: u64,
     pub(super) dead_letters_dropped: u64,
     pub(super) lost: u64,
-    /// Who waits until the cursor is saved.
-    pub(super) checkpoints: Vec<Promise>,
+    /// Those to complete when the cursor is saved.
+    pub(super) checkpoints: Vec<Confirmation>,
     thread: Thread,
 }
 
@@ -89,6 +93,21 @@ enum Thread {
 }
 
 impl State {
+    /// Queues an append under the next number, and returns the number.
+    pub(super) fn append(
+        &mut self,
+        endpoint: Endpoint,
+        batch: Bytes,
+        appended: DateTime<Utc>,
+        confirmation: Confirmation,
+    ) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.waiting += 1;
+        self.appends.push(Append { number, endpoint, batch, appended, confirmation });
+        number
+    }
+
     pub(super) fn upkeep_within(&mut self, delay: Duration) {
         let due = Instant::now() + delay;
         self.upkeep = Some(self.upkeep.map_or(due, |earlier| earlier.min(due)));
@@ -121,8 +140,8 @@ pub(super) struct Work {
 }
 
 impl Shared {
-    pub(super) fn new(index: Index) -> Self {
-        Self { state: Mutex::new(State { index, ..State::default() }), work: Condvar::new(), end: Condvar::new() }
+    pub(super) fn new(index: Index, next: u64) -> Self {
+        Self { state: Mutex::new(State { index, next, ..State::default() }), work: Condvar::new(), end: Condvar::new() }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {

@@ -11,9 +11,9 @@ use super::directory::Directory;
 use super::file_system::Output;
 use super::format::{write_record, write_segment_head};
 use super::index::Dropped;
-use super::numbers::Numbers;
+use super::range_set::RangeSet;
 use super::reader::Open;
-use super::receipt::Promise;
+use super::receipt::Confirmation;
 use super::records::Records;
 use super::settings::{Fsync, Removal, Settings, WhenFull};
 use super::shared::{Append, Letter, Shared, size_on_disk, warn};
@@ -41,14 +41,14 @@ struct Group {
     bytes: u64,
     /// What was counted for them while they waited.
     waited: u64,
-    promises: Vec<Promise>,
+    confirmations: Vec<Confirmation>,
 }
 
 pub(super) struct Writer {
     directory: Directory,
     settings: Settings,
     shared: Arc<Shared>,
-    /// The number that the next record gets.
+    /// A number above those of all records that it tried to write, for the cursor.
     next: u64,
     active: Option<Active>,
     /// Taken over and not written yet.
@@ -154,11 +154,11 @@ impl Writer {
             self.active = None;
         }
         while let Some(append) = self.appends.front() {
-            let size = size_on_disk(&append.batch);
+            let (first, size) = (append.number, size_on_disk(&append.batch));
             if self.active.as_ref().is_some_and(|active| active.bytes + size > self.settings.segment_bytes) {
                 self.seal();
             }
-            let mut group = Group { first: self.next, bytes: 0, waited: 0, promises: Vec::new() };
+            let mut group = Group { first, bytes: 0, waited: 0, confirmations: Vec::new() };
             let outcome = self.write_group(&mut group);
             self.settle(group, &outcome);
         }
@@ -224,14 +224,14 @@ impl Writer {
     fn encode(&mut self, group: &mut Group, used: u64) {
         while let Some(append) = self.next_append() {
             let size = size_on_disk(&append.batch);
-            if !group.promises.is_empty() && used + self.buffer.len() as u64 + size > self.settings.segment_bytes {
+            if !group.confirmations.is_empty() && used + self.buffer.len() as u64 + size > self.settings.segment_bytes {
                 return;
             }
             let Some(append) = self.appends.pop_front() else { return };
-            write_record(&mut self.buffer, self.next, append.appended, append.endpoint, &append.batch);
-            self.next += 1;
+            write_record(&mut self.buffer, append.number, append.appended, append.endpoint, &append.batch);
+            self.next = append.number + 1;
             group.waited += size;
-            group.promises.push(append.promise);
+            group.confirmations.push(append.confirmation);
         }
     }
 
@@ -239,7 +239,7 @@ impl Writer {
     fn settle(&mut self, group: Group, outcome: &io::Result<()>) {
         // All at once, so that a record is counted in one place.
         let mut state = self.shared.lock();
-        let records = group.promises.len() as u64;
+        let records = group.confirmations.len() as u64;
         state.waiting -= records;
         state.waiting_bytes -= group.waited;
         if let (Ok(()), Some(active)) = (outcome, &self.active) {
@@ -248,8 +248,8 @@ impl Writer {
         let reader = state.reader.take();
         drop(state);
         // The last one first: who waits for one after the other is woken once, when all are settled.
-        for (place, promise) in group.promises.into_iter().enumerate().rev() {
-            promise.settle(outcome, group.first + place as u64);
+        for confirmation in group.confirmations.into_iter().rev() {
+            confirmation.complete(outcome);
         }
         if let Some(reader) = reader {
             reader.wake();
@@ -323,7 +323,7 @@ impl Writer {
             state.dropped += dropped.count();
             drop(state);
             let segment = self.directory.segment(dropped.first);
-            let mut told = Numbers::default();
+            let mut told = RangeSet::default();
             self.report(&dropped, &mut told).unwrap_or_else(|error| warn("read what it drops", &error));
             let lost = dropped.lost_beside(&told);
             self.shared.lock().dropped -= lost.count();
@@ -336,9 +336,9 @@ impl Writer {
     }
 
     /// Tells of the records that are given up with their segment, and adds their numbers.
-    fn report(&self, dropped: &Dropped, told: &mut Numbers) -> io::Result<()> {
+    fn report(&self, dropped: &Dropped, told: &mut RangeSet) -> io::Result<()> {
         let file = self.directory.files.open(&self.directory.segment(dropped.first))?;
-        for record in Records::after(file, dropped.first.checked_sub(1), dropped.bytes) {
+        for record in Records::after(file, dropped.first.checked_sub(1), dropped.bytes()) {
             let record = record?;
             if dropped.is_lost(record.number) {
                 told.insert(record.number);
@@ -356,8 +356,8 @@ impl Writer {
             (state.index.cursor(self.next), std::mem::take(&mut state.checkpoints))
         };
         let saved = cursor.save(&self.directory, self.settings.durably());
-        for promise in checkpoints {
-            promise.settle(&saved, 0);
+        for confirmation in checkpoints {
+            confirmation.complete(&saved);
         }
         for (what, result) in [("remove segments", cleaned), ("save its cursor", saved)] {
             if let Err(error) = result {
@@ -423,7 +423,7 @@ impl Writer {
             for mut letter in portion.into_iter().rev() {
                 letter.failures += u32::from(outcome.is_err());
                 // Nobody waits for one whose receipt was dropped, so it is tried for as long as the spool is open.
-                if outcome.is_err() && (letter.failures < LETTER_TRIES || letter.promise.is_abandoned()) {
+                if outcome.is_err() && (letter.failures < LETTER_TRIES || letter.confirmation.is_abandoned()) {
                     state.letters.push_front(letter);
                     continue;
                 }
@@ -431,11 +431,11 @@ impl Writer {
                 if let (Ok(()), Some(number)) = (&outcome, letter.number) {
                     state.acknowledge(number);
                 }
-                settled.push(letter.promise);
+                settled.push(letter.confirmation);
             }
             drop(state);
-            for promise in settled {
-                promise.settle(&outcome, 0);
+            for confirmation in settled {
+                confirmation.complete(&outcome);
             }
             outcome?;
         }
@@ -471,7 +471,7 @@ impl Writer {
                 self.shared.lose(lost, &segment, &self.settings);
                 break;
             };
-            if expired.take(record.number, record.number).count() > 0 {
+            if expired.remove(record.number) {
                 bytes += record.batch.len() as u64;
                 portion.push(record);
             }

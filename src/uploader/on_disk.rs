@@ -64,7 +64,7 @@ impl OnDisk {
 
     /// Nothing waits for a dead letter: until it is written its record stays, and the next process finds that.
     fn dead_letter(&self, endpoint: spool::Endpoint, batch: Bytes, reason: &str, number: Option<u64>) {
-        match self.spool.bury(endpoint, batch, reason, number) {
+        match self.spool.enqueue_dead_letter(endpoint, batch, reason, number) {
             Ok(receipt) => drop(receipt),
             Err(error) => tracing::warn!(%error, "a rejected batch could not be written to the dead-letter file"),
         }
@@ -74,13 +74,13 @@ impl OnDisk {
 impl Store for OnDisk {
     fn append(&self, endpoint: Endpoint, batch: &SealedBatch) -> Result<Written, Error> {
         let receipt = self.spool.append(road(endpoint), batch.json().clone())?;
-        Ok(Box::pin(receipt.number()))
+        Ok(numbered(receipt))
     }
 
     fn append_again(&self, record: &Record) -> Result<Written, Error> {
         let (batch, appended) = (record.batch.json().clone(), Some(record.appended));
         let receipt = self.spool.append_at(road(record.endpoint), batch, appended)?;
-        Ok(Box::pin(receipt.number()))
+        Ok(numbered(receipt))
     }
 
     fn has_room(&self, batch: &SealedBatch) -> bool {
@@ -117,7 +117,7 @@ impl Store for OnDisk {
     }
 
     fn unread(&self) -> u64 {
-        self.spool.stats().unread
+        self.spool.unread()
     }
 
     fn acknowledge(&self, number: u64) {
@@ -129,11 +129,12 @@ impl Store for OnDisk {
     }
 
     fn keeps(&self, number: u64) -> bool {
-        self.spool.keeps(number)
+        self.spool.contains(number)
     }
 
     fn checkpoint(&self) -> Option<Written> {
-        Some(Box::pin(self.spool.checkpoint().number()))
+        let saved = self.spool.checkpoint();
+        Some(Box::pin(async move { saved.await.map(|()| 0) }))
     }
 
     fn close(&self, timeout: Duration) {
@@ -148,6 +149,11 @@ impl Store for OnDisk {
         // There is one uploader to a spool.
         let _ = self.lost.watcher.set(watcher);
     }
+}
+
+fn numbered(receipt: spool::Receipt) -> Written {
+    let number = receipt.record_number();
+    Box::pin(async move { receipt.await.map(|()| number) })
 }
 
 fn road(endpoint: Endpoint) -> spool::Endpoint {

@@ -336,7 +336,7 @@ fn records_that_are_dropped_and_cannot_be_read_are_counted_as_lost() {
 }
 
 #[test]
-fn what_vanished_is_found_without_reading_and_read_records_are_no_longer_kept() {
+fn what_vanished_is_found_without_reading_and_read_records_are_no_longer_contained() {
     for restarted in [false, true] {
         for whole_file in [false, true] {
             let (disk, mut process) = two_segments();
@@ -347,7 +347,7 @@ fn what_vanished_is_found_without_reading_and_read_records_are_no_longer_kept() 
             let read: Vec<_> = (0..2).map(|_| process.spool.next_record().expect("readable").expect("one")).collect();
             assert!(process.spool.acknowledge(read[0].number));
             process.spool.find_vanished();
-            assert!(process.spool.keeps(2) && process.spool.stats().lost == 0, "all is there");
+            assert!(process.spool.contains(2) && process.spool.stats().lost == 0, "all is there");
             let segments = disk.segments();
             if whole_file {
                 disk.forget(&segments[0]);
@@ -357,7 +357,7 @@ fn what_vanished_is_found_without_reading_and_read_records_are_no_longer_kept() 
                 disk.edit(&segments[1], |bytes| bytes.truncate(SEGMENT_HEAD_BYTES + 50));
             }
             process.spool.find_vanished();
-            assert_eq!(process.spool.keeps(2), !whole_file);
+            assert_eq!(process.spool.contains(2), !whole_file);
             let stats = process.spool.stats();
             let (lost, unread) = if whole_file { (1, 3) } else { (3, 1) };
             assert_eq!((stats.lost, stats.unread, stats.outstanding), (lost, unread, 1), "restarted: {restarted}");
@@ -367,7 +367,7 @@ fn what_vanished_is_found_without_reading_and_read_records_are_no_longer_kept() 
 
             disk.edit(&segments[1], |bytes| bytes.truncate(SEGMENT_HEAD_BYTES));
             process.spool.find_vanished();
-            assert!((4..=6).all(|number| !process.spool.keeps(number)));
+            assert!((4..=6).all(|number| !process.spool.contains(number)));
             assert_eq!(process.spool.stats().lost, lost, "who read them has them");
             assert!(!process.spool.acknowledge(4), "there is nothing to acknowledge");
         }

@@ -4,6 +4,7 @@ mod bounds;
 mod damage;
 mod faults;
 mod model;
+mod order;
 mod simulated;
 
 use std::path::Path;
@@ -50,14 +51,14 @@ impl Process {
     }
 }
 
-/// What the receipt says. It has to say something.
-fn settled(receipt: Receipt) -> Result<(), Error> {
-    outcome(std::pin::pin!(receipt)).expect("somebody settled the receipt")
+/// Returns the result of a receipt or a completion that has to be complete.
+fn settled(written: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    outcome(std::pin::pin!(written)).expect("it is complete")
 }
 
-/// What the receipt says so far.
-fn outcome(receipt: Pin<&mut Receipt>) -> Option<Result<(), Error>> {
-    match receipt.poll(&mut Context::from_waker(Waker::noop())) {
+/// Returns the result of a receipt or a completion, if it is complete.
+fn outcome(written: Pin<&mut impl Future<Output = Result<(), Error>>>) -> Option<Result<(), Error>> {
+    match written.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => Some(outcome),
         Poll::Pending => None,
     }

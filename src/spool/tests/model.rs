@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::DateTime;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::Config;
@@ -13,6 +14,8 @@ enum Step {
     Append { padding: usize },
     Commit,
     Read,
+    ReadBefore(Index),
+    TakeCommitted(Index),
     Acknowledge(Index),
     Reject(Index),
     Sync,
@@ -27,7 +30,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => (0_usize..200).prop_map(|padding| Step::Append { padding }),
         5 => Just(Step::Commit),
-        6 => Just(Step::Read),
+        5 => Just(Step::Read),
+        3 => any::<Index>().prop_map(Step::ReadBefore),
+        5 => any::<Index>().prop_map(Step::TakeCommitted),
         5 => any::<Index>().prop_map(Step::Acknowledge),
         1 => any::<Index>().prop_map(Step::Reject),
         1 => Just(Step::Sync),
@@ -46,6 +51,10 @@ struct Model {
     fsync: Fsync,
     process: Option<Process>,
     batches: Vec<String>,
+    /// The number of each batch.
+    numbers: Vec<u64>,
+    /// Confirmed in this process.
+    committed: BTreeSet<usize>,
     waiting: Vec<(usize, Receipt)>,
     /// Confirmed and not done: these have to be read.
     pending: BTreeSet<usize>,
@@ -57,11 +66,13 @@ struct Model {
     gone: BTreeSet<usize>,
     /// In the dead-letter file for good.
     buried: BTreeSet<usize>,
-    /// What this process has read.
+    /// What this process has read or taken.
     read: BTreeSet<usize>,
+    /// The last one that it has read.
+    last_read: Option<usize>,
     outstanding: Vec<(usize, Record)>,
     /// Rejected, as soon as it is committed.
-    rejected: Vec<(usize, Receipt)>,
+    rejected: Vec<(usize, Completion<Result<(), Error>>)>,
 }
 
 impl Model {
@@ -71,6 +82,8 @@ impl Model {
             fsync,
             process: None,
             batches: Vec::new(),
+            numbers: Vec::new(),
+            committed: BTreeSet::new(),
             waiting: Vec::new(),
             pending: BTreeSet::new(),
             unsynced: BTreeSet::new(),
@@ -78,6 +91,7 @@ impl Model {
             gone: BTreeSet::new(),
             buried: BTreeSet::new(),
             read: BTreeSet::new(),
+            last_read: None,
             outstanding: Vec::new(),
             rejected: Vec::new(),
         };
@@ -95,6 +109,8 @@ impl Model {
         });
         self.process = Some(process.expect("no spool fails to open"));
         self.read.clear();
+        self.last_read = None;
+        self.committed.clear();
         self.outstanding.clear();
         // What only the last process knew to be done may come again.
         self.done.clear();
@@ -112,11 +128,18 @@ impl Model {
             Step::Append { padding } => {
                 let batch = format!(r#"{{"id":{},"padding":"{}"}}"#, self.batches.len(), "x".repeat(padding));
                 let receipt = self.process().spool.append(Endpoint::Events, batch.clone()).expect("there is room");
+                self.numbers.push(receipt.record_number());
                 self.waiting.push((self.batches.len(), receipt));
                 self.batches.push(batch);
             }
             Step::Commit => self.commit(),
-            Step::Read => self.read_one(),
+            Step::Read => self.read_one(None),
+            Step::ReadBefore(index) if !self.numbers.is_empty() => {
+                self.read_one(Some(self.numbers[index.index(self.numbers.len())]));
+            }
+            Step::TakeCommitted(index) if !self.numbers.is_empty() => {
+                self.take_committed(index.index(self.numbers.len()));
+            }
             Step::Acknowledge(index) if !self.outstanding.is_empty() => {
                 let (id, record) = self.outstanding.swap_remove(index.index(self.outstanding.len()));
                 let spool = &self.process().spool;
@@ -129,7 +152,7 @@ impl Model {
                 let receipt = self.process().spool.reject(&record, "for a reason").expect("there is room");
                 self.rejected.push((id, receipt));
             }
-            Step::Acknowledge(_) | Step::Reject(_) => {}
+            Step::ReadBefore(_) | Step::TakeCommitted(_) | Step::Acknowledge(_) | Step::Reject(_) => {}
             Step::Sync => {
                 let fired = self.disk.fired();
                 self.process().writer.sync();
@@ -177,6 +200,7 @@ impl Model {
         for (id, receipt) in std::mem::take(&mut self.waiting) {
             if settled(receipt).is_ok() {
                 self.pending.insert(id);
+                self.committed.insert(id);
                 if self.fsync != Fsync::EachCommit {
                     self.unsynced.insert(id);
                 }
@@ -220,28 +244,52 @@ impl Model {
         self.rejected.clear();
     }
 
-    fn read_one(&mut self) {
+    fn take_committed(&mut self, id: usize) {
+        let number = self.numbers[id];
+        // After a crash a number that was never written can be drawn again.
+        let id = self.numbers.iter().rposition(|other| *other == number).expect("it has one");
+        let before = self.process().spool.stats();
+        let is_taken = self.process().spool.take_committed(number);
+        assert_eq!(is_taken, self.committed.contains(&id) && !self.read.contains(&id), "{id}");
+        let (stats, taken) = (self.process().spool.stats(), u64::from(is_taken));
+        assert_eq!((stats.unread, stats.outstanding), (before.unread - taken, before.outstanding + taken));
+        if is_taken {
+            let (appended, endpoint) = (DateTime::UNIX_EPOCH, Endpoint::Events);
+            self.read.insert(id);
+            self.outstanding.push((id, Record { number, appended, endpoint, batch: self.batches[id].clone().into() }));
+        }
+    }
+
+    fn read_one(&mut self, limit: Option<u64>) {
         let fired = self.disk.fired();
-        match self.process().spool.next_record() {
+        match self.process().spool.next_record_before(limit) {
             Ok(Some(record)) => {
                 let id = self.id_of(&record);
                 assert!(!self.gone.contains(&id), "{id} was done for good");
-                assert!(self.read.last().is_none_or(|last| *last < id), "{id} comes in its order, and once");
-                self.read.insert(id);
+                assert!(self.last_read.is_none_or(|last| last < id), "{id} comes in its order");
+                assert!(self.read.insert(id), "{id} comes once");
+                assert!(limit.is_none_or(|limit| record.number < limit), "{id} lies at the limit or above");
+                self.assert_read_below(Some(record.number));
+                self.last_read = Some(id);
                 self.outstanding.push((id, record));
             }
-            Ok(None) => {
-                let missing: Vec<_> = self.pending.difference(&self.read).collect();
-                assert!(missing.is_empty(), "{missing:?} were confirmed and are not read");
-            }
+            Ok(None) => self.assert_read_below(limit),
             Err(error) => assert!(self.disk.fired() > fired, "{error:?}"),
         }
+    }
+
+    /// All that was confirmed below this number was read.
+    fn assert_read_below(&self, limit: Option<u64>) {
+        let is_below = |id: &usize| limit.is_none_or(|limit| self.numbers[*id] < limit);
+        let missing: Vec<_> = self.pending.difference(&self.read).filter(|id| is_below(id)).collect();
+        assert!(missing.is_empty(), "{missing:?} were confirmed and are not read");
     }
 
     fn id_of(&self, record: &Record) -> usize {
         let json: serde_json::Value = serde_json::from_slice(&record.batch).expect("JSON");
         let id = usize::try_from(json["id"].as_u64().expect("an id")).expect("an id");
         assert_eq!(record.batch, self.batches[id], "every byte is as it was appended");
+        assert_eq!(record.number, self.numbers[id], "its number is the one that its receipt gave");
         id
     }
 
@@ -257,8 +305,7 @@ impl Model {
             assert!(!self.gone.contains(&id), "{id} was done for good");
             self.read.insert(id);
         }
-        let missing: Vec<_> = self.pending.difference(&self.read).collect();
-        assert!(missing.is_empty(), "{missing:?} were confirmed and are not read");
+        self.assert_read_below(None);
     }
 }
 

@@ -1,0 +1,173 @@
+//! Records that are taken from memory beside those that are read, and the numbers that tell them apart.
+
+use std::sync::Mutex;
+
+use super::*;
+
+/// Appends these batches in one group, and returns their numbers.
+fn append_all(process: &mut Process, batches: &[&str]) -> Vec<u64> {
+    let receipts: Vec<_> = batches
+        .iter()
+        .map(|batch| process.spool.append(Endpoint::Events, (*batch).to_owned()).expect("there is room"))
+        .collect();
+    process.commit();
+    let numbers = receipts.iter().map(Receipt::record_number).collect();
+    receipts.into_iter().for_each(|receipt| settled(receipt).expect("confirmed"));
+    numbers
+}
+
+fn read_before(process: &Process, limit: u64) -> Option<u64> {
+    process.spool.next_record_before(Some(limit)).expect("the disk works").map(|record| record.number)
+}
+
+fn numbers(records: &[Record]) -> Vec<u64> {
+    records.iter().map(|record| record.number).collect()
+}
+
+#[test]
+fn a_taken_record_is_not_read_and_older_ones_are_read_later() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new().segment_bytes(180)).expect("a spool");
+    assert_eq!(append_all(&mut process, &["[1]", "[2]", "[3]", "[4]", "[5]", "[6]", "[7]"]), [1, 2, 3, 4, 5, 6, 7]);
+    assert!(disk.segments().len() > 1);
+    for taken in [6, 2, 3] {
+        assert!(process.spool.take_committed(taken));
+        assert!(!process.spool.take_committed(taken), "it is outstanding");
+    }
+    assert_eq!((process.spool.unread(), process.spool.stats().outstanding), (4, 3));
+    assert!(process.spool.acknowledge(3));
+    assert!(!process.spool.take_committed(3), "it is done");
+    assert_eq!(texts(&process.read_all()), ["[1]", "[4]", "[5]", "[7]"]);
+    assert_eq!((process.spool.unread(), process.spool.stats().outstanding), (0, 6));
+    process.close();
+
+    let process = Process::start(&disk, Settings::new()).expect("it opens");
+    assert!(!process.spool.take_committed(1), "an earlier process appended it");
+    assert_eq!(numbers(&process.read_all()), [1, 2, 4, 5, 6, 7], "what is not acknowledged comes again");
+}
+
+#[test]
+fn only_a_confirmed_record_can_be_taken() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    assert!(!process.spool.take_committed(1), "there is none");
+    let receipt = process.spool.append(Endpoint::Events, "[1]").expect("there is room");
+    assert_eq!(receipt.record_number(), 1);
+    assert!(!process.spool.take_committed(1), "it is not written yet");
+    process.commit();
+    settled(receipt).expect("confirmed");
+    assert!(process.spool.take_committed(1));
+    assert!(!process.spool.take_committed(2) && !process.spool.take_committed(u64::MAX));
+}
+
+#[test]
+fn a_record_at_the_limit_stays_unread() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    append_all(&mut process, &["[1]", "[2]", "[3]", "[4]"]);
+    assert_eq!((read_before(&process, 1), read_before(&process, 2)), (None, Some(1)));
+    assert_eq!((read_before(&process, 2), process.spool.unread()), (None, 3));
+    assert!(process.spool.take_committed(2), "it was read ahead, and stays to be taken");
+    assert_eq!((read_before(&process, 3), read_before(&process, 4)), (None, Some(3)));
+    assert_eq!(numbers(&process.read_all()), [4]);
+    assert_eq!((process.spool.unread(), process.spool.stats().outstanding), (0, 4));
+}
+
+#[test]
+fn taking_all_in_order_keeps_one_range_and_reads_nothing() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new().segment_bytes(500)).expect("a spool");
+    let before = disk.bytes_read();
+    for _ in 0..100 {
+        for number in append_all(&mut process, &["{}", "[]", "{}"]) {
+            assert!(process.spool.take_committed(number));
+            assert!(number <= 3 || process.spool.acknowledge(number - 3));
+        }
+        process.writer.upkeep();
+    }
+    assert_eq!(process.spool.next_record().expect("the disk works"), None);
+    assert_eq!((disk.bytes_read(), process.spool.stats().outstanding), (before, 3));
+    assert!(disk.segments().len() <= 2);
+}
+
+/// A spool with three segments of three records each, of which the middle one of each was taken, and the numbers that it
+/// reports as evicted and as lost.
+fn taken_in_each_segment(settings: Settings) -> (Simulated, Process, Arc<Mutex<Vec<u64>>>, Arc<Mutex<Vec<u64>>>) {
+    let (evicted, lost) = (Arc::<Mutex<Vec<u64>>>::default(), Arc::<Mutex<Vec<u64>>>::default());
+    let (evictions, losses) = (Arc::clone(&evicted), Arc::clone(&lost));
+    let settings = settings
+        .on_removed(move |record, _| evictions.lock().expect("no panic").push(record.number))
+        .on_lost(move |lost| losses.lock().expect("no panic").extend(lost.numbers));
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, settings.segment_bytes(180)).expect("a spool");
+    append_all(&mut process, &[r#"{"a":1}"#; 9]);
+    assert_eq!(disk.segments().len(), 3);
+    assert!([2, 5, 8].into_iter().all(|number| process.spool.take_committed(number)));
+    (disk, process, evicted, lost)
+}
+
+#[test]
+fn a_full_spool_reports_the_unread_records_that_it_evicts_and_not_the_taken_ones() {
+    let settings = Settings::new().max_bytes(500).when_full(WhenFull::DropOldest);
+    let (_disk, mut process, evicted, lost) = taken_in_each_segment(settings);
+    append_all(&mut process, &[r#"{"a":1}"#]);
+    assert_eq!((evicted.lock().expect("no panic").clone(), process.spool.stats().dropped), (vec![1, 3], 2));
+    assert!(!process.spool.take_committed(1) && !process.spool.contains(2), "they are gone");
+    assert!(process.spool.acknowledge(2), "whoever took it has it");
+    assert_eq!(numbers(&process.read_all()), [4, 6, 7, 9, 10]);
+    assert_eq!(*lost.lock().expect("no panic"), [0; 0]);
+}
+
+#[test]
+fn segments_that_vanish_lose_the_unread_records_and_not_the_taken_ones() {
+    let (disk, process, evicted, lost) = taken_in_each_segment(Settings::new());
+    let segments = disk.segments();
+    disk.forget(&segments[0]);
+    // Its first two records are left.
+    disk.edit(&segments[1], |bytes| bytes.truncate(24 + 2 * 43));
+    process.spool.find_vanished();
+    assert_eq!(*lost.lock().expect("no panic"), [1, 3, 6]);
+    assert_eq!([2, 5, 8].map(|number| process.spool.contains(number)), [false, true, true]);
+    assert!(!process.spool.take_committed(3) && !process.spool.take_committed(6), "they are lost");
+    assert_eq!(numbers(&process.read_all()), [4, 7, 9]);
+    assert_eq!((process.spool.stats().lost, process.spool.unread()), (3, 0));
+    assert_eq!(*evicted.lock().expect("no panic"), [0; 0]);
+}
+
+#[test]
+fn a_failed_group_leaves_a_gap_and_no_number_stands_for_two_records() {
+    // The failed call is the write, which leaves a half of it behind, or the fsync.
+    for (calls, restart_forgets) in [(0, false), (0, true), (1, false), (1, true)] {
+        let disk = Simulated::default();
+        let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+        assert_eq!(append_all(&mut process, &["[1]", "[2]"]), [1, 2]);
+        disk.fail_after(calls);
+        let receipts =
+            ["[3]", "[4]"].map(|batch| process.spool.append(Endpoint::Events, batch).expect("there is room"));
+        let failed = [0, 1].map(|place: usize| receipts[place].record_number());
+        process.commit();
+        receipts.into_iter().for_each(|receipt| drop(settled(receipt).expect_err("it failed")));
+        assert_eq!(failed, [3, 4]);
+        assert_eq!(append_all(&mut process, &["[5]"]), [5]);
+        assert_eq!(disk.segments()[1], path("00000000000000000005.log"), "named after its own first record");
+        assert_eq!(process.spool.last_number(), Some(5));
+        assert!(failed.into_iter().all(|number| !process.spool.take_committed(number)));
+        assert!(process.spool.take_committed(5) && process.spool.acknowledge(5));
+        assert_eq!(texts(&process.read_all()), ["[1]", "[2]"]);
+        assert!(process.spool.acknowledge(1) && !process.spool.acknowledge(3));
+        process.close();
+        if restart_forgets {
+            disk.stop_machine(calls);
+        }
+
+        let mut process = Process::start(&disk, Settings::new()).expect("it opens");
+        let next = append_all(&mut process, &["[6]"])[0];
+        assert!(next > 5, "{next} stood for another record");
+        for record in process.read_all() {
+            let expected = if record.number == next { 6 } else { record.number };
+            assert_eq!(record.batch, format!("[{expected}]"), "each number stands for its own record");
+            assert!(![1, 5].contains(&record.number), "it was done");
+        }
+        assert!(process.spool.contains(2) && process.spool.contains(next));
+    }
+}
