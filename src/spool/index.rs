@@ -1,5 +1,5 @@
-//! What is in the segments, in memory: how many records, which were handed out, which are done. Nothing here touches a
-//! file.
+//! The contents of the segments, in memory: the number of records, which of them were taken, which are done. Nothing here
+//! touches a file.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,11 @@ pub(super) struct Segment {
     pub(super) last: u64,
     /// Its size in bytes. What lies beyond is of a write that failed, and nobody reads it.
     pub(super) bytes: u64,
-    /// What a failed write may have left behind.
-    pub(super) waste: u64,
+    /// The bytes that a failed write may have left behind.
+    pub(super) torn_bytes: u64,
     pub(super) records: u64,
-    /// How many were handed out, or are known to be done from before.
-    pub(super) handed: u64,
+    /// The number of those that were read or taken, or were done in an earlier process.
+    pub(super) taken: u64,
     pub(super) done: RangeSet,
     /// Those that vanished, of a segment that this process wrote. They are counted in no other number here.
     lost: RangeSet,
@@ -43,7 +43,7 @@ impl Lost {
 
 impl Segment {
     pub(super) fn unread(&self) -> u64 {
-        self.records.saturating_sub(self.handed)
+        self.records.saturating_sub(self.taken)
     }
 
     fn pending(&self) -> u64 {
@@ -52,12 +52,12 @@ impl Segment {
 
     /// Returns what it takes of the disk, in bytes.
     fn size(&self) -> u64 {
-        self.bytes + self.waste
+        self.bytes + self.torn_bytes
     }
 }
 
-/// Where the next unread record lies.
-pub(super) struct Place {
+/// The place of the next unread record.
+pub(super) struct Position {
     pub(super) first: u64,
     pub(super) bytes: u64,
     /// Records up to this one lie in earlier segments.
@@ -74,7 +74,7 @@ pub(super) struct Dropped {
 }
 
 impl Dropped {
-    /// Returns how many of its bytes are committed.
+    /// Returns the number of its bytes that are committed.
     pub(super) fn bytes(&self) -> u64 {
         self.segment.bytes
     }
@@ -101,16 +101,16 @@ impl Dropped {
 
 /// All segments by the number of their first record.
 ///
-/// Numbers rise with the segments, and within one. A record was handed out if it is outstanding, expired or done: there is
+/// Numbers rise with the segments, and within one. A record was taken (read, or taken unread) if it is outstanding, expired or done: there is
 /// no number below which all were, since a record can be taken while older ones are unread.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     segments: BTreeMap<u64, Segment>,
     /// The size of all segments, in bytes.
     bytes: u64,
-    /// The number of records in all segments that were not handed out.
+    /// The number of records in all segments that were not taken.
     unread: u64,
-    /// No segment before this one has a record that was not handed out.
+    /// No segment before this one has a record that was not taken.
     unread_from: u64,
     /// The one segment that is still written to.
     active: Option<u64>,
@@ -181,57 +181,57 @@ impl Index {
         active.is_some_and(|segment| segment.pending() == 0)
     }
 
-    /// Accounts for what a failed write may have left in a segment; whether the segment holds anything else.
+    /// Counts the bytes that a failed write may have left in a segment. Returns whether the segment holds anything else.
     pub(super) fn failed(&mut self, first: u64, bytes: u64) -> bool {
         self.active = None;
-        self.change(first, |segment| segment.waste += bytes).is_some()
+        self.change(first, |segment| segment.torn_bytes += bytes).is_some()
     }
 
-    pub(super) fn place(&mut self) -> Option<Place> {
+    pub(super) fn read_position(&mut self) -> Option<Position> {
         let (first, segment) = self.segments.range(self.unread_from..).find(|(_, segment)| segment.unread() > 0)?;
         self.unread_from = *first;
         let after = self.segments.range(..first).next_back().map(|(_, before)| before.last);
-        Some(Place { first: *first, bytes: segment.bytes, after: after.max(first.checked_sub(1)) })
+        Some(Position { first: *first, bytes: segment.bytes, after: after.max(first.checked_sub(1)) })
     }
 
-    /// Counts a record as handed out; not one that was before, that is done, or whose segment is gone.
-    pub(super) fn hand_out(&mut self, first: u64, number: u64) -> bool {
-        self.read(first, number) && self.outstanding.insert(number)
+    /// Counts a record as taken. Returns false for one that was taken before, that is done, or whose segment is gone.
+    pub(super) fn take(&mut self, first: u64, number: u64) -> bool {
+        self.count_taken(first, number) && self.outstanding.insert(number)
     }
 
-    /// Counts a record as too old, as [`hand_out`](Self::hand_out) does as handed out.
+    /// Counts a record as too old, as [`take`](Self::take) does as taken.
     pub(super) fn expire(&mut self, first: u64, number: u64) -> bool {
-        self.read(first, number) && self.expired.insert(number)
+        self.count_taken(first, number) && self.expired.insert(number)
     }
 
-    /// Counts a record that this process committed as handed out, without reading it. Returns false for one that was
-    /// before, that is done, or that is gone.
+    /// Counts a record that this process committed as taken, wherever it lies. Returns false for one that was taken before,
+    /// that is done, or that is gone.
     pub(super) fn take_committed(&mut self, number: u64) -> bool {
         let Some((first, segment)) = self.segments.range(..=number).next_back() else { return false };
         // The numbers of a segment that was found may have gaps.
-        !segment.found && number <= segment.last && self.hand_out(*first, number)
+        !segment.found && number <= segment.last && self.take(*first, number)
     }
 
-    fn read(&mut self, first: u64, number: u64) -> bool {
+    fn count_taken(&mut self, first: u64, number: u64) -> bool {
         if self.segments.get(&first).is_none_or(|segment| !self.is_unread(segment, number)) {
             return false;
         }
-        self.change(first, |segment| segment.handed += 1);
+        self.change(first, |segment| segment.taken += 1);
         true
     }
 
-    /// Returns whether a record of a segment was not handed out, and is not lost.
+    /// Returns whether a record of a segment was not taken, and is not lost.
     fn is_unread(&self, segment: &Segment, number: u64) -> bool {
         let is_over = segment.done.contains(number) || segment.lost.contains(number);
         !is_over && !self.outstanding.contains(number) && !self.expired.contains(number)
     }
 
     /// Returns the place of the first record that is too old, and the numbers of all such records of its segment.
-    pub(super) fn expired_place(&self) -> Option<(Place, RangeSet)> {
+    pub(super) fn expired_position(&self) -> Option<(Position, RangeSet)> {
         let number = self.expired.first()?;
         let (first, segment) = self.segments.range(..=number).next_back()?;
         let expired = self.expired.within(number, segment.last);
-        Some((Place { first: *first, bytes: segment.bytes, after: number.checked_sub(1) }, expired))
+        Some((Position { first: *first, bytes: segment.bytes, after: number.checked_sub(1) }, expired))
     }
 
     /// Returns whether any record is too old and not yet among the dead letters.
@@ -248,7 +248,7 @@ impl Index {
         };
         let lost = self.unread_of(first, segment);
         self.change(first, |segment| {
-            segment.records = segment.handed;
+            segment.records = segment.taken;
             lost.numbers.iter().for_each(|number| _ = segment.lost.insert(*number));
             if damage.bytes > segment.damage.bytes {
                 segment.damage = damage;
@@ -263,7 +263,7 @@ impl Index {
         needed.map(|(first, segment)| (*first, segment.bytes)).collect()
     }
 
-    /// A segment was shortened from outside, and of its committed bytes only these records are left. What was handed out and
+    /// A segment was shortened from outside, and of its committed bytes only these records are left. What was taken and
     /// is not among them is no longer [contained](Self::contains); what nobody has is lost.
     pub(super) fn shortened(&mut self, first: u64, bytes: u64, present: &RangeSet) -> Lost {
         let Some(segment) = self.segments.get(&first).filter(|segment| segment.bytes == bytes) else {
@@ -293,7 +293,7 @@ impl Index {
         lost
     }
 
-    /// A segment is gone. What was handed out of it can still be acknowledged.
+    /// A segment is gone. What was taken of it can still be acknowledged.
     pub(super) fn vanished(&mut self, first: u64) -> Lost {
         let Some(segment) = self.remove(first) else { return Lost::default() };
         if self.active == Some(first) {
@@ -314,7 +314,7 @@ impl Index {
         lost
     }
 
-    /// The records of a segment that were not handed out.
+    /// Returns the records of a segment that were not taken.
     fn unread_of(&self, first: u64, segment: &Segment) -> Lost {
         if segment.found || segment.unread() == 0 {
             return Lost { numbers: Vec::new(), others: segment.unread() };
@@ -337,12 +337,12 @@ impl Index {
         lost
     }
 
-    /// Whether the segment is still there.
+    /// Returns whether the segment is still there.
     pub(super) fn has(&self, first: u64) -> bool {
         self.segments.contains_key(&first)
     }
 
-    /// Counts a record as done, if it was handed out. Returns nothing if it was not, and otherwise whether its segment is
+    /// Counts a record as done, if it was taken. Returns nothing if it was not, and otherwise whether its segment is
     /// no longer needed.
     pub(super) fn acknowledge(&mut self, number: u64) -> Option<bool> {
         if !self.outstanding.remove(number) && !self.expired.remove(number) {
@@ -358,13 +358,13 @@ impl Index {
         Some(false)
     }
 
-    /// Whether a record that was handed out lies in a segment that is still there.
+    /// Returns whether a record that was taken and is not done lies in a segment that is still there.
     pub(super) fn contains(&self, number: u64) -> bool {
         let segment = self.segments.range(..=number).next_back();
         self.outstanding.contains(number) && segment.is_some_and(|(_, segment)| number <= segment.last)
     }
 
-    /// The segments that are no longer needed.
+    /// Returns the segments that are no longer needed.
     pub(super) fn finished(&self) -> Vec<u64> {
         let finished = |(first, segment): (&u64, &Segment)| {
             (segment.pending() == 0 && self.active != Some(*first)).then_some(*first)
@@ -372,7 +372,7 @@ impl Index {
         self.segments.iter().filter_map(finished).collect()
     }
 
-    /// Whether a segment has to be kept aside when it is done.
+    /// Returns whether a segment has to be kept aside when it is done.
     pub(super) fn is_damaged(&self, first: u64) -> bool {
         self.segments.get(&first).is_some_and(|segment| segment.damage.bytes > 0)
     }
@@ -385,7 +385,7 @@ impl Index {
         }
     }
 
-    /// Takes out the oldest segment, unless it is still written to. What was handed out of it can still be
+    /// Takes out the oldest segment, unless it is still written to. What was taken of it can still be
     /// acknowledged.
     pub(super) fn drop_oldest(&mut self) -> Option<Dropped> {
         let (first, _) = self.segments.first_key_value().filter(|(first, _)| self.active != Some(**first))?;
@@ -406,7 +406,7 @@ impl Index {
         self.bytes + self.kept_aside_bytes
     }
 
-    /// The size of what is kept aside and can give way.
+    /// Returns the size of the segments that are kept aside and can give way, in bytes.
     pub(super) fn kept_aside_bytes(&self) -> u64 {
         debug_assert_eq!(self.kept_aside_bytes, self.kept_aside.values().sum::<u64>());
         self.kept_aside_bytes

@@ -91,7 +91,6 @@ mod file_system;
 mod format;
 mod index;
 mod inspect;
-mod letters;
 mod range_set;
 mod reader;
 mod receipt;
@@ -115,13 +114,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-pub use dead_letters::DeadLetter;
+pub use dead_letters::{DeadLetter, Redriven};
 pub use format::{Endpoint, MAX_RECORD_BYTES, Record};
 pub use inspect::Inspector;
-pub use letters::Redriven;
 pub use receipt::Receipt;
 pub use records::{Damage, Records};
-pub use settings::{Fsync, Removal, Settings, WhenFull};
+pub use settings::{EvictionReason, Fsync, Settings, WhenFull};
 
 use crate::completion::Completion;
 use crate::error::Error;
@@ -131,7 +129,7 @@ use range_set::RangeSet;
 use reader::Reader;
 use receipt::confirmation;
 use recovery::recover;
-use shared::{Letter, Shared, State, size_on_disk};
+use shared::{PendingDeadLetter, Shared, State, size_on_disk};
 use writer::Writer;
 
 /// How long to wait before trying again to lock the spool.
@@ -230,7 +228,7 @@ impl Spool {
         let recovered = recover(&directory, settings.durably()).map_err(cannot_open)?;
         let shared = Arc::new(Shared::new(recovered.index, recovered.next));
         // What an earlier process left half done.
-        shared.lock().upkeep_within(Duration::ZERO);
+        shared.lock().compact_within(Duration::ZERO);
         let writer = Writer::new(directory.clone(), settings.clone(), Arc::clone(&shared), recovered.next, lock);
         let reader = Mutex::new(Reader::new(directory.clone()));
         Ok((Self { shared, settings, directory, reader, damage: recovered.damage, thread: None }, writer))
@@ -383,7 +381,7 @@ impl Spool {
                     continue;
                 }
             };
-            self.shared.lose(lost, &segment, &self.settings);
+            self.shared.report_lost(lost, &segment, &self.settings);
         }
     }
 
@@ -430,16 +428,16 @@ impl Spool {
         // What waits is bounded by its size, so the words are cut off now.
         let reason = dead_letters::cut_reason(reason).to_owned();
         let (confirmation, written) = confirmation();
-        let letter = Letter { endpoint, batch, reason, number, failures: 0, confirmation };
+        let letter = PendingDeadLetter { endpoint, batch, reason, number, failures: 0, confirmation };
         let mut state = self.shared.lock();
         if state.closing {
             return Err(Error::spool("the spool is closed"));
         }
-        if state.letter_bytes + letter.size() > self.settings.max_waiting_bytes {
+        if state.dead_letter_bytes + letter.size() > self.settings.max_waiting_bytes {
             return Err(Error::spool("too many dead letters wait for the disk of the spool"));
         }
-        state.letter_bytes += letter.size();
-        state.letters.push_back(letter);
+        state.dead_letter_bytes += letter.size();
+        state.dead_letters.push_back(letter);
         self.shared.wake(state);
         Ok(written)
     }
@@ -450,7 +448,7 @@ impl Spool {
         let mut state = self.shared.lock();
         if !state.closing {
             state.checkpoints.push(confirmation);
-            state.upkeep_within(Duration::ZERO);
+            state.compact_within(Duration::ZERO);
             self.shared.wake(state);
         }
         saved

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use super::directory::Directory;
 use super::file_system::Input;
 use super::format::Record;
-use super::index::Place;
+use super::index::Position;
 use super::records::Records;
 use super::settings::Settings;
 use super::shared::Shared;
@@ -21,16 +21,16 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// Returns the segment of this place, which may be open already and is read on then.
-    pub(super) fn at(place: &Place, open: Option<Self>, directory: &Directory) -> io::Result<Self> {
-        let mut open = if let Some(open) = open.filter(|open| open.first == place.first) {
+    /// Returns the segment of this position, which may be open already and is read on then.
+    pub(super) fn at(position: &Position, open: Option<Self>, directory: &Directory) -> io::Result<Self> {
+        let mut open = if let Some(open) = open.filter(|open| open.first == position.first) {
             open
         } else {
-            let file = directory.files.open(&directory.segment(place.first))?;
-            Self { first: place.first, bytes: 0, records: Records::after(file, place.after, 0), ahead: None }
+            let file = directory.files.open(&directory.segment(position.first))?;
+            Self { first: position.first, bytes: 0, records: Records::after(file, position.after, 0), ahead: None }
         };
-        open.records.extend(place.bytes - open.bytes);
-        open.bytes = place.bytes;
+        open.records.extend(position.bytes - open.bytes);
+        open.bytes = position.bytes;
         Ok(open)
     }
 
@@ -62,21 +62,21 @@ impl Reader {
     ) -> io::Result<Option<Record>> {
         let is_beyond = |number| limit.is_some_and(|limit| number >= limit);
         loop {
-            let place = shared.lock().index.place();
-            let Some(place) = place.filter(|place| !is_beyond(place.first)) else { return Ok(None) };
-            let mut open = match Open::at(&place, self.open.take(), &self.directory) {
+            let position = shared.lock().index.read_position();
+            let Some(position) = position.filter(|position| !is_beyond(position.first)) else { return Ok(None) };
+            let mut open = match Open::at(&position, self.open.take(), &self.directory) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {
-                    let lost = shared.lock().index.vanished(place.first);
-                    shared.lose(lost, &self.directory.segment(place.first), settings);
+                    let lost = shared.lock().index.vanished(position.first);
+                    shared.report_lost(lost, &self.directory.segment(position.first), settings);
                     continue;
                 }
                 result => result?,
             };
-            // After an error the segment is opened again, and what was handed out is passed over.
+            // After an error the segment is opened again, and what was taken is passed over.
             match open.next()? {
                 None => {
-                    let lost = shared.lock().index.exhausted(place.first, place.bytes, open.records.damage());
-                    shared.lose(lost, &self.directory.segment(place.first), settings);
+                    let lost = shared.lock().index.exhausted(position.first, position.bytes, open.records.damage());
+                    shared.report_lost(lost, &self.directory.segment(position.first), settings);
                 }
                 Some(record) if is_beyond(record.number) => {
                     open.ahead = Some(record);
@@ -85,7 +85,7 @@ impl Reader {
                 }
                 Some(record) => {
                     self.open = Some(open);
-                    if let Some(record) = hand_out(place.first, record, shared, settings) {
+                    if let Some(record) = take(position.first, record, shared, settings) {
                         return Ok(Some(record));
                     }
                 }
@@ -94,7 +94,7 @@ impl Reader {
     }
 }
 
-fn hand_out(first: u64, record: Record, shared: &Shared, settings: &Settings) -> Option<Record> {
+fn take(first: u64, record: Record, shared: &Shared, settings: &Settings) -> Option<Record> {
     let age = (settings.clock)() - record.appended;
     let mut state = shared.lock();
     // A clock that was set back makes no record old.
@@ -105,5 +105,5 @@ fn hand_out(first: u64, record: Record, shared: &Shared, settings: &Settings) ->
         }
         return None;
     }
-    state.index.hand_out(first, record.number).then_some(record)
+    state.index.take(first, record.number).then_some(record)
 }

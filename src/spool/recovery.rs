@@ -40,7 +40,7 @@ pub(super) fn recover(directory: &Directory, durably: bool) -> io::Result<Recove
             segment.last = number;
             if cursor.done.contains(number) {
                 segment.done.insert(number);
-                segment.handed += 1;
+                segment.taken += 1;
             }
         }
         segment.damage = records.damage();

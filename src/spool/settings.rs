@@ -35,21 +35,21 @@ pub enum Fsync {
 pub enum WhenFull {
     /// The new batch: [`append`](super::Spool::append) errs.
     Refuse,
-    /// The oldest batches, a whole segment of them at once. [`Settings::on_removed`] is told of each.
+    /// The oldest batches, a whole segment of them at once. [`Settings::on_evict`] is called with each.
     DropOldest,
 }
 
-/// Why the spool gave a record up.
+/// The reason why the spool evicted a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Removal {
+pub enum EvictionReason {
     /// It was among the oldest, and the spool was full. Its batch is lost.
-    Full,
+    Capacity,
     /// It was older than [`Settings::max_age`]. Its batch is in the dead-letter file.
-    TooOld,
+    Expired,
 }
 
-type OnRemoved = dyn Fn(&Record, Removal) + Send + Sync;
+type OnEvict = dyn Fn(&Record, EvictionReason) + Send + Sync;
 type OnLost = dyn Fn(Lost) + Send + Sync;
 type Clock = dyn Fn() -> DateTime<Utc> + Send + Sync;
 
@@ -66,7 +66,7 @@ pub struct Settings {
     pub(super) drop_timeout: Duration,
     pub(super) require_private_dir: bool,
     pub(super) when_full: WhenFull,
-    pub(super) on_removed: Arc<OnRemoved>,
+    pub(super) on_evict: Arc<OnEvict>,
     pub(super) on_lost: Option<Arc<OnLost>>,
     pub(super) clock: Arc<Clock>,
 }
@@ -84,7 +84,7 @@ impl Default for Settings {
             drop_timeout: Duration::from_secs(5),
             require_private_dir: false,
             when_full: WhenFull::Refuse,
-            on_removed: Arc::new(|_, _| {}),
+            on_evict: Arc::new(|_, _| {}),
             on_lost: None,
             clock: Arc::new(Utc::now),
         }
@@ -181,26 +181,26 @@ impl Settings {
         self
     }
 
-    /// Called for each record that the spool gives up before it was read, on the spool's own thread: it should be
-    /// quick. A panic in it is caught, and the first is logged.
+    /// Sets a function that is called with each record that the spool evicts before it was read, on the spool's own thread: it
+    /// should be quick. A panic in it is caught, and the first is logged.
     #[must_use]
-    pub fn on_removed(mut self, callback: impl Fn(&Record, Removal) + Send + Sync + 'static) -> Self {
+    pub fn on_evict(mut self, callback: impl Fn(&Record, EvictionReason) + Send + Sync + 'static) -> Self {
         let panicked = AtomicBool::new(false);
-        self.on_removed = Arc::new(move |record, removal| {
-            let result = catch_unwind(AssertUnwindSafe(|| callback(record, removal)));
+        self.on_evict = Arc::new(move |record, reason| {
+            let result = catch_unwind(AssertUnwindSafe(|| callback(record, reason)));
             if result.is_err() && !panicked.swap(true, Ordering::Relaxed) {
-                tracing::error!("the callback for removed records of the spool panicked");
+                tracing::error!("the callback for evicted records of the spool panicked");
             }
         });
         self
     }
 
     /// Calls one more, after the caller's own.
-    pub(crate) fn also_on_removed(self, callback: impl Fn(&Record, Removal) + Send + Sync + 'static) -> Self {
-        let first = Arc::clone(&self.on_removed);
-        self.on_removed(move |record, removal| {
-            first(record, removal);
-            callback(record, removal);
+    pub(crate) fn also_on_evict(self, callback: impl Fn(&Record, EvictionReason) + Send + Sync + 'static) -> Self {
+        let first = Arc::clone(&self.on_evict);
+        self.on_evict(move |record, reason| {
+            first(record, reason);
+            callback(record, reason);
         })
     }
 
@@ -210,14 +210,14 @@ impl Settings {
         self
     }
 
-    /// Tells the time, for a test.
+    /// Sets the clock, for a test.
     #[cfg(test)]
     pub(super) fn clock(mut self, clock: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Whether anything is to be synced at all.
+    /// Returns whether anything is to be synced at all.
     pub(super) fn durably(&self) -> bool {
         self.fsync != Fsync::Never
     }

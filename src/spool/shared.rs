@@ -1,4 +1,4 @@
-//! What the threads of a spool share: a state behind one lock, which is never held while a file is touched.
+//! The state that the threads of a spool share. Its lock is never held while a file is touched.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,7 +15,7 @@ use super::index::{Index, Lost};
 use super::receipt::Confirmation;
 use super::settings::Settings;
 
-/// How long done records may be known to memory alone. A crash sends those again, and the service drops the repeats.
+/// The longest time that done records are known in memory alone. A crash sends those again, and the service drops the repeats.
 const CURSOR_DELAY: Duration = Duration::from_secs(1);
 
 /// A batch on its way to a segment.
@@ -27,24 +27,24 @@ pub(super) struct Append {
     pub(super) confirmation: Confirmation,
 }
 
-/// How much of the disk a batch takes at most: it may be the first of its segment.
+/// Returns the bytes on the disk that a batch takes at most: it may be the first of its segment.
 pub(super) fn size_on_disk(batch: &[u8]) -> u64 {
     (SEGMENT_HEAD_BYTES + RECORD_HEAD_BYTES + batch.len()) as u64
 }
 
 /// A batch on its way to the dead-letter file.
-pub(super) struct Letter {
+pub(super) struct PendingDeadLetter {
     pub(super) endpoint: Endpoint,
     pub(super) batch: Bytes,
     pub(super) reason: String,
-    /// The record that is done once the letter is written.
+    /// The record that is done once the dead letter is written.
     pub(super) number: Option<u64>,
-    /// How often it could not be written.
+    /// The number of times that it could not be written.
     pub(super) failures: u32,
     pub(super) confirmation: Confirmation,
 }
 
-impl Letter {
+impl PendingDeadLetter {
     /// Returns the bytes of memory that it takes.
     pub(super) fn size(&self) -> u64 {
         size_on_disk(&self.batch) + self.reason.len() as u64
@@ -57,18 +57,18 @@ pub(super) struct State {
     pub(super) appends: Vec<Append>,
     /// The number that the next append gets. One whose write fails is left out, and never stands for another record.
     next: u64,
-    pub(super) letters: VecDeque<Letter>,
-    /// The bytes of the letters.
-    pub(super) letter_bytes: u64,
+    pub(super) dead_letters: VecDeque<PendingDeadLetter>,
+    /// The bytes of memory that they take.
+    pub(super) dead_letter_bytes: u64,
     /// When to write dead letters again, after that failed.
-    pub(super) letters_due: Option<Instant>,
-    /// How many appends are not written yet, those in the hands of the writer included.
+    pub(super) dead_letters_due: Option<Instant>,
+    /// The number of appends that are not written yet, with those that the writer has taken.
     pub(super) waiting: u64,
     /// Their bytes.
     pub(super) waiting_bytes: u64,
     pub(super) index: Index,
-    /// When segments are to be removed and the cursor saved, if there is something new.
-    upkeep: Option<Instant>,
+    /// When to remove segments and save the cursor, if there is something new.
+    compaction_due: Option<Instant>,
     pub(super) closing: bool,
     /// Whether the writer waits for work: waking one that is busy is still a call to the system.
     idle: bool,
@@ -82,7 +82,7 @@ pub(super) struct State {
     thread: Thread,
 }
 
-/// How the writer's thread stands.
+/// The state of the writer's thread.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Thread {
     #[default]
@@ -108,19 +108,19 @@ impl State {
         number
     }
 
-    pub(super) fn upkeep_within(&mut self, delay: Duration) {
+    pub(super) fn compact_within(&mut self, delay: Duration) {
         let due = Instant::now() + delay;
-        self.upkeep = Some(self.upkeep.map_or(due, |earlier| earlier.min(due)));
+        self.compaction_due = Some(self.compaction_due.map_or(due, |earlier| earlier.min(due)));
     }
 
-    fn has_letters(&self) -> bool {
-        !self.letters.is_empty() || self.index.has_expired()
+    fn has_dead_letters(&self) -> bool {
+        !self.dead_letters.is_empty() || self.index.has_expired()
     }
 
     /// Counts a record as done, and has that written down soon, or at once if that makes room.
     pub(super) fn acknowledge(&mut self, number: u64) -> bool {
         let Some(makes_room) = self.index.acknowledge(number) else { return false };
-        self.upkeep_within(if makes_room { Duration::ZERO } else { CURSOR_DELAY });
+        self.compact_within(if makes_room { Duration::ZERO } else { CURSOR_DELAY });
         true
     }
 }
@@ -132,10 +132,10 @@ pub(super) struct Shared {
     end: Condvar,
 }
 
-/// What the writer has to do beside writing what waits.
+/// The work of the writer beside the appends.
 pub(super) struct Work {
-    pub(super) upkeep: bool,
-    pub(super) letters: bool,
+    pub(super) compact: bool,
+    pub(super) dead_letters: bool,
     pub(super) closing: bool,
 }
 
@@ -157,7 +157,7 @@ impl Shared {
         }
     }
 
-    /// Has the writer end, and waits for that as long as the timeout says; whether it has ended.
+    /// Ends the writer, and waits for that as long as the timeout says. Returns whether it has ended.
     pub(crate) fn close(&self, timeout: Duration) -> bool {
         let mut state = self.lock();
         state.closing = true;
@@ -182,13 +182,13 @@ impl Shared {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
-            let letters_due = state.has_letters().then(|| state.letters_due.unwrap_or(now));
-            let due = [state.upkeep, until, letters_due].into_iter().flatten().min();
+            let dead_letters_due = state.has_dead_letters().then(|| state.dead_letters_due.unwrap_or(now));
+            let due = [state.compaction_due, until, dead_letters_due].into_iter().flatten().min();
             if !state.appends.is_empty() || state.closing || due.is_some_and(|due| due <= now) {
                 state.idle = false;
-                let upkeep = state.upkeep.take_if(|due| *due <= now).is_some();
-                let letters = letters_due.is_some_and(|due| due <= now) || state.closing;
-                return Work { upkeep, letters, closing: state.closing };
+                let compact = state.compaction_due.take_if(|due| *due <= now).is_some();
+                let dead_letters = dead_letters_due.is_some_and(|due| due <= now) || state.closing;
+                return Work { compact, dead_letters, closing: state.closing };
             }
             state.idle = true;
             state = match due {
@@ -201,7 +201,7 @@ impl Shared {
 
 impl Shared {
     /// Counts records that vanished, and reports them.
-    pub(super) fn lose(&self, lost: Lost, segment: &Path, settings: &Settings) {
+    pub(super) fn report_lost(&self, lost: Lost, segment: &Path, settings: &Settings) {
         if lost.count() == 0 {
             return;
         }
@@ -218,7 +218,7 @@ impl Shared {
     }
 }
 
-/// Says why in the log, for what nobody waits for.
+/// Logs a failure of work that nobody waits for.
 pub(super) fn warn(what: &str, error: &io::Error) {
     tracing::warn!(%error, "the spool could not {what}");
 }

@@ -1,4 +1,4 @@
-//! The one place that writes: groups of records to segments, the removal of those that are done, the cursor, dead
+//! The one thread that writes: groups of records to segments, the removal of those that are done, the cursor, dead
 //! letters. A thread runs it; a test runs it step by step.
 
 use std::collections::VecDeque;
@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::dead_letters::DeadLetters;
+use super::dead_letters::DeadLetterFiles;
 use super::directory::Directory;
 use super::file_system::Output;
 use super::format::{write_record, write_segment_head};
@@ -15,14 +15,14 @@ use super::range_set::RangeSet;
 use super::reader::Open;
 use super::receipt::Confirmation;
 use super::records::Records;
-use super::settings::{Fsync, Removal, Settings, WhenFull};
-use super::shared::{Append, Letter, Shared, size_on_disk, warn};
+use super::settings::{EvictionReason, Fsync, Settings, WhenFull};
+use super::shared::{Append, PendingDeadLetter, Shared, size_on_disk, warn};
 
-/// How long to wait after the file system failed, before segments are removed or the cursor is saved again.
+/// The time to wait after the file system failed, before segments are removed or the cursor is saved again.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// How often a dead letter is tried for somebody who waits for its receipt.
-const LETTER_TRIES: u32 = 5;
+/// The number of attempts to write a dead letter whose completion somebody waits for.
+const DEAD_LETTER_ATTEMPTS: u32 = 5;
 
 /// A group takes no more on after this many bytes, so that the first in it does not wait for ever.
 const GROUP_BYTES: u64 = 1 << 20;
@@ -37,9 +37,9 @@ struct Active {
 /// Records that are confirmed together.
 struct Group {
     first: u64,
-    /// What they and the head of a new segment take, as far as it was tried to write them.
+    /// The bytes of them, and of the head of a new segment, that it tried to write.
     bytes: u64,
-    /// What was counted for them while they waited.
+    /// The bytes that were counted for them while they waited.
     waited: u64,
     confirmations: Vec<Confirmation>,
 }
@@ -55,11 +55,11 @@ pub(super) struct Writer {
     appends: VecDeque<Append>,
     /// Since when something is written and not synced, with [`Fsync::Interval`].
     unsynced: Option<Instant>,
-    dead_letters: DeadLetters,
+    dead_letters: DeadLetterFiles,
     /// Where records that are too old were read last: a segment takes several portions of dead letters.
     expiring: Option<Open>,
     /// Dead letters could not be written the last time.
-    letters_fail: bool,
+    dead_letters_failing: bool,
     buffer: Vec<u8>,
     /// Held until the end.
     _lock: Box<dyn Send + Sync>,
@@ -72,7 +72,7 @@ impl Drop for Writer {
         state.closing = true;
         let unwritten = (
             std::mem::take(&mut state.appends),
-            std::mem::take(&mut state.letters),
+            std::mem::take(&mut state.dead_letters),
             std::mem::take(&mut state.checkpoints),
         );
         drop(state);
@@ -88,7 +88,7 @@ impl Writer {
         next: u64,
         lock: Box<dyn Send + Sync>,
     ) -> Self {
-        let dead_letters = DeadLetters::new(directory.clone(), settings.max_dead_letter_bytes);
+        let dead_letters = DeadLetterFiles::new(directory.clone(), settings.max_dead_letter_bytes);
         let (active, appends, unsynced, buffer) = (None, VecDeque::new(), None, Vec::new());
         Self {
             directory,
@@ -100,7 +100,7 @@ impl Writer {
             unsynced,
             dead_letters,
             expiring: None,
-            letters_fail: false,
+            dead_letters_failing: false,
             buffer,
             _lock: lock,
         }
@@ -111,14 +111,14 @@ impl Writer {
         loop {
             let work = self.shared.wait_for_work(self.sync_due());
             self.commit();
-            if work.letters {
-                self.bury();
+            if work.dead_letters {
+                self.write_dead_letters();
             }
             if self.sync_due().is_some_and(|due| due <= Instant::now()) {
                 self.sync();
             }
-            if work.upkeep {
-                self.upkeep();
+            if work.compact {
+                self.compact();
             }
             if work.closing {
                 return self.close();
@@ -127,7 +127,7 @@ impl Writer {
     }
 
     pub(crate) fn close(mut self) {
-        let lost = self.shared.lock().letters.iter().filter(|letter| letter.number.is_none()).count();
+        let lost = self.shared.lock().dead_letters.iter().filter(|letter| letter.number.is_none()).count();
         if lost > 0 {
             tracing::warn!(
                 letters = lost,
@@ -135,7 +135,7 @@ impl Writer {
             );
         }
         self.seal();
-        self.upkeep();
+        self.compact();
     }
 
     fn sync_due(&self) -> Option<Instant> {
@@ -160,7 +160,7 @@ impl Writer {
             }
             let mut group = Group { first, bytes: 0, waited: 0, confirmations: Vec::new() };
             let outcome = self.write_group(&mut group);
-            self.settle(group, &outcome);
+            self.complete_group(group, &outcome);
         }
     }
 
@@ -193,7 +193,7 @@ impl Writer {
         } else if self.shared.lock().index.failed(active.first, group.bytes) {
             self.sync_file(&active);
         } else {
-            // Nobody was told of what may be in it.
+            // No receipt confirmed what may be in it.
             let removed = self.directory.remove(&self.directory.segment(active.first));
             removed.unwrap_or_else(|error| warn("remove a segment that it failed to write", &error));
         }
@@ -235,8 +235,8 @@ impl Writer {
         }
     }
 
-    /// Tells of a group that was written, or could not be.
-    fn settle(&mut self, group: Group, outcome: &io::Result<()>) {
+    /// Counts a group that was written, or could not be, and completes its receipts.
+    fn complete_group(&mut self, group: Group, outcome: &io::Result<()>) {
         // All at once, so that a record is counted in one place.
         let mut state = self.shared.lock();
         let records = group.confirmations.len() as u64;
@@ -247,7 +247,7 @@ impl Writer {
         }
         let reader = state.reader.take();
         drop(state);
-        // The last one first: who waits for one after the other is woken once, when all are settled.
+        // The last one first: a task that waits for one after the other is woken once, when all are complete.
         for confirmation in group.confirmations.into_iter().rev() {
             confirmation.complete(outcome);
         }
@@ -282,7 +282,7 @@ impl Writer {
         }
     }
 
-    /// Whether nothing of this segment waits for an fsync, after one if need be.
+    /// Syncs a segment if anything of it waits for an fsync. Returns whether nothing of it does any more.
     fn sync_file(&mut self, active: &Active) -> bool {
         if self.unsynced.take().is_none() {
             return true;
@@ -297,7 +297,7 @@ impl Writer {
         if self.active.take().is_some() {
             let mut state = self.shared.lock();
             if state.index.sealed() {
-                state.upkeep_within(Duration::ZERO);
+                state.compact_within(Duration::ZERO);
             }
         }
     }
@@ -327,7 +327,7 @@ impl Writer {
             self.report(&dropped, &mut told).unwrap_or_else(|error| warn("read what it drops", &error));
             let lost = dropped.lost_beside(&told);
             self.shared.lock().dropped -= lost.count();
-            self.shared.lose(lost, &segment, &self.settings);
+            self.shared.report_lost(lost, &segment, &self.settings);
             self.directory
                 .remove(&segment)
                 .and_then(|()| if self.settings.durably() { self.directory.sync() } else { Ok(()) })
@@ -335,21 +335,21 @@ impl Writer {
         }
     }
 
-    /// Tells of the records that are given up with their segment, and adds their numbers.
+    /// Reports the records that are evicted with their segment, and adds their numbers.
     fn report(&self, dropped: &Dropped, told: &mut RangeSet) -> io::Result<()> {
         let file = self.directory.files.open(&self.directory.segment(dropped.first))?;
         for record in Records::after(file, dropped.first.checked_sub(1), dropped.bytes()) {
             let record = record?;
             if dropped.is_lost(record.number) {
                 told.insert(record.number);
-                (self.settings.on_removed)(&record, Removal::Full);
+                (self.settings.on_evict)(&record, EvictionReason::Capacity);
             }
         }
         Ok(())
     }
 
     /// Removes the segments whose records are done, and saves the cursor.
-    pub(super) fn upkeep(&mut self) {
+    pub(super) fn compact(&mut self) {
         let cleaned = self.remove_finished();
         let (cursor, checkpoints) = {
             let mut state = self.shared.lock();
@@ -362,7 +362,7 @@ impl Writer {
         for (what, result) in [("remove segments", cleaned), ("save its cursor", saved)] {
             if let Err(error) = result {
                 warn(what, &error);
-                self.shared.lock().upkeep_within(RETRY_DELAY);
+                self.shared.lock().compact_within(RETRY_DELAY);
             }
         }
     }
@@ -393,26 +393,26 @@ impl Writer {
 
     /// Writes dead letters, in portions, and counts their records as done. What cannot be written is tried again later; records
     /// stay in the spool until then.
-    pub(crate) fn bury(&mut self) {
-        let outcome = self.bury_rejected().and_then(|()| self.bury_expired());
+    pub(crate) fn write_dead_letters(&mut self) {
+        let outcome = self.write_rejected().and_then(|()| self.write_expired());
         let mut state = self.shared.lock();
         state.dead_letters_dropped = self.dead_letters.dropped;
-        state.letters_due = outcome.is_err().then(|| Instant::now() + RETRY_DELAY);
+        state.dead_letters_due = outcome.is_err().then(|| Instant::now() + RETRY_DELAY);
         drop(state);
         match outcome {
-            Ok(()) => self.letters_fail = false,
-            // Of failures in a row the first is told.
-            Err(error) if !std::mem::replace(&mut self.letters_fail, true) => {
+            Ok(()) => self.dead_letters_failing = false,
+            // The first of failures in a row is logged.
+            Err(error) if !std::mem::replace(&mut self.dead_letters_failing, true) => {
                 warn("write to the dead-letter file, and tries again", &error);
             }
             Err(_) => {}
         }
     }
 
-    /// Writes what callers gave up.
-    fn bury_rejected(&mut self) -> io::Result<()> {
+    /// Writes the batches that callers rejected.
+    fn write_rejected(&mut self) -> io::Result<()> {
         loop {
-            let portion = self.take_letters();
+            let portion = self.take_dead_letters();
             if portion.is_empty() {
                 return Ok(());
             }
@@ -422,12 +422,12 @@ impl Writer {
             let mut settled = Vec::new();
             for mut letter in portion.into_iter().rev() {
                 letter.failures += u32::from(outcome.is_err());
-                // Nobody waits for one whose receipt was dropped, so it is tried for as long as the spool is open.
-                if outcome.is_err() && (letter.failures < LETTER_TRIES || letter.confirmation.is_abandoned()) {
-                    state.letters.push_front(letter);
+                // Nobody waits for one whose completion was dropped, so it is tried for as long as the spool is open.
+                if outcome.is_err() && (letter.failures < DEAD_LETTER_ATTEMPTS || letter.confirmation.is_abandoned()) {
+                    state.dead_letters.push_front(letter);
                     continue;
                 }
-                state.letter_bytes -= letter.size();
+                state.dead_letter_bytes -= letter.size();
                 if let (Ok(()), Some(number)) = (&outcome, letter.number) {
                     state.acknowledge(number);
                 }
@@ -441,11 +441,11 @@ impl Writer {
         }
     }
 
-    fn take_letters(&self) -> Vec<Letter> {
+    fn take_dead_letters(&self) -> Vec<PendingDeadLetter> {
         let mut state = self.shared.lock();
         let (mut portion, mut bytes) = (Vec::new(), 0);
         while bytes < self.dead_letters.portion_bytes() || portion.is_empty() {
-            let Some(letter) = state.letters.pop_front() else { break };
+            let Some(letter) = state.dead_letters.pop_front() else { break };
             bytes += letter.size();
             portion.push(letter);
         }
@@ -453,13 +453,13 @@ impl Writer {
     }
 
     /// Writes a portion of the records that are too old. They are read once more: memory holds their numbers alone.
-    fn bury_expired(&mut self) -> io::Result<()> {
-        let Some((place, mut expired)) = self.shared.lock().index.expired_place() else { return Ok(()) };
-        let segment = self.directory.segment(place.first);
-        let mut open = match Open::at(&place, self.expiring.take(), &self.directory) {
+    fn write_expired(&mut self) -> io::Result<()> {
+        let Some((position, mut expired)) = self.shared.lock().index.expired_position() else { return Ok(()) };
+        let segment = self.directory.segment(position.first);
+        let mut open = match Open::at(&position, self.expiring.take(), &self.directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let lost = self.shared.lock().index.vanished(place.first);
-                self.shared.lose(lost, &segment, &self.settings);
+                let lost = self.shared.lock().index.vanished(position.first);
+                self.shared.report_lost(lost, &segment, &self.settings);
                 return Ok(());
             }
             result => result?,
@@ -467,8 +467,8 @@ impl Writer {
         let (mut portion, mut bytes) = (Vec::new(), 0);
         while bytes < self.dead_letters.portion_bytes() || portion.is_empty() {
             let Some(record) = open.records.next().transpose()? else {
-                let lost = self.shared.lock().index.lose_expired(place.first, &expired);
-                self.shared.lose(lost, &segment, &self.settings);
+                let lost = self.shared.lock().index.lose_expired(position.first, &expired);
+                self.shared.report_lost(lost, &segment, &self.settings);
                 break;
             };
             if expired.remove(record.number) {
@@ -488,7 +488,7 @@ impl Writer {
         state.expired += portion.len() as u64;
         drop(state);
         for record in &portion {
-            (self.settings.on_removed)(record, Removal::TooOld);
+            (self.settings.on_evict)(record, EvictionReason::Expired);
         }
         Ok(())
     }

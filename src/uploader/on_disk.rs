@@ -12,7 +12,7 @@ use super::store::{GivenUp, Gone, Record, Store, Written};
 use crate::delivery::Endpoint;
 use crate::error::Error;
 use crate::seal::SealedBatch;
-use crate::spool::{self, Removal, Spool};
+use crate::spool::{self, EvictionReason, Spool};
 
 pub(super) struct OnDisk {
     spool: Spool,
@@ -43,10 +43,10 @@ impl OnDisk {
     pub(super) fn open(dir: PathBuf, settings: spool::Settings) -> Result<Self, Error> {
         let lost = Arc::<Lost>::default();
         let told = Arc::clone(&lost);
-        let settings = settings.also_on_removed(move |record, removal| {
-            let why = match removal {
-                Removal::Full => "the spool was full, and this was among the oldest",
-                Removal::TooOld => "it was too old to be sent, and is in the dead-letter file",
+        let settings = settings.also_on_evict(move |record, reason| {
+            let why = match reason {
+                EvictionReason::Capacity => "the spool was full, and this was among the oldest",
+                EvictionReason::Expired => "it was too old to be sent, and is in the dead-letter file",
             };
             let gone = record.sealed().map_or(Gone::Found, Gone::Batch);
             told.push([(gone, Error::spool(why))]);

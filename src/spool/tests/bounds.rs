@@ -9,12 +9,12 @@ use super::*;
 
 const BATCH: &str = r#"{"some":"batch of the size that batches have here"}"#;
 
-type Told = Arc<Mutex<Vec<(u64, Removal)>>>;
+type Told = Arc<Mutex<Vec<(u64, EvictionReason)>>>;
 
 fn telling(settings: Settings) -> (Settings, Told) {
     let told = Told::default();
     let teller = Arc::clone(&told);
-    let settings = settings.on_removed(move |record, why| teller.lock().expect("no panic").push((record.number, why)));
+    let settings = settings.on_evict(move |record, why| teller.lock().expect("no panic").push((record.number, why)));
     (settings, told)
 }
 
@@ -39,7 +39,7 @@ fn a_full_spool_refuses_and_takes_again_when_records_are_done() {
         for record in records {
             assert!(process.spool.acknowledge(record.number));
         }
-        process.writer.upkeep();
+        process.writer.compact();
     }
 }
 
@@ -90,7 +90,7 @@ fn the_oldest_give_way_if_so_set_and_each_is_told_of() {
     let mut numbers: Vec<_> = process.read_all().iter().map(|record| record.number).collect();
     assert!(numbers.len() >= 5, "a segment's worth is kept");
     let told = told.lock().expect("no panic");
-    assert!(told.iter().all(|(_, why)| *why == Removal::Full));
+    assert!(told.iter().all(|(_, why)| *why == EvictionReason::Capacity));
     assert_eq!(process.spool.stats().dropped, told.len() as u64);
     numbers.extend(told.iter().map(|(number, _)| *number));
     numbers.sort_unstable();
@@ -141,7 +141,7 @@ fn what_is_too_old_goes_to_the_dead_letters_with_the_reason() {
     let mut process = Process::start(&disk, settings.clone()).expect("a spool");
     assert_eq!(texts(&process.read_all()), [r#"{"young":true}"#]);
     process.commit();
-    assert_eq!(*told.lock().expect("no panic"), [(1, Removal::TooOld), (3, Removal::TooOld)]);
+    assert_eq!(*told.lock().expect("no panic"), [(1, EvictionReason::Expired), (3, EvictionReason::Expired)]);
     assert_eq!(process.spool.stats().expired, 2);
     process.close();
     let letters = String::from_utf8(disk.read(&path("dead-letters.ndjson"))).expect("a text");
@@ -229,12 +229,15 @@ fn a_large_backlog_that_is_too_old_goes_to_the_dead_letters_in_portions() {
     assert_eq!((process.spool.stats().unread, process.spool.stats().outstanding), (0, 61));
     let mut before = 0;
     while process.spool.stats().expired < 60 {
-        process.writer.bury();
+        process.writer.write_dead_letters();
         let expired = process.spool.stats().expired;
         assert!((1..=11).contains(&(expired - before)), "a portion is about 1 MiB, not {} records", expired - before);
         before = expired;
     }
-    assert_eq!(*told.lock().expect("no panic"), (1..=60).map(|number| (number, Removal::TooOld)).collect::<Vec<_>>());
+    assert_eq!(
+        *told.lock().expect("no panic"),
+        (1..=60).map(|number| (number, EvictionReason::Expired)).collect::<Vec<_>>()
+    );
     let letters = dead_letters_of(&disk);
     assert!(letters.iter().enumerate().all(|(place, letter)| letter.batch == batch(place)));
     assert_eq!((letters.len(), process.spool.stats().outstanding), (60, 1));
@@ -259,7 +262,7 @@ fn expired_records_are_written_however_few_dead_letters_are_kept() {
     for max in [0, 1, 7, 100] {
         let (_disk, mut process) = expired_backlog(Settings::new().max_dead_letter_bytes(max));
         for expired in 1..=60 {
-            process.writer.bury();
+            process.writer.write_dead_letters();
             assert_eq!(process.spool.stats().expired, expired, "{max} bytes");
         }
         assert!(!process.spool.shared.lock().index.has_expired());
@@ -270,7 +273,7 @@ fn expired_records_are_written_however_few_dead_letters_are_kept() {
 fn a_segment_is_read_once_for_all_its_portions_of_dead_letters() {
     let (disk, mut process) = expired_backlog(Settings::new().max_dead_letter_bytes(800_000));
     let before = disk.bytes_read();
-    (0..60).for_each(|_| process.writer.bury());
+    (0..60).for_each(|_| process.writer.write_dead_letters());
     assert_eq!(process.spool.stats().expired, 60);
     let read = disk.bytes_read() - before;
     // Each file that gives way is read as well, to count its letters.
@@ -280,15 +283,15 @@ fn a_segment_is_read_once_for_all_its_portions_of_dead_letters() {
 #[test]
 fn a_failure_in_the_middle_of_a_segment_loses_no_expired_record() {
     let (disk, mut process) = expired_backlog(Settings::new().max_dead_letter_bytes(64 << 20));
-    process.writer.bury();
+    process.writer.write_dead_letters();
     let first = process.spool.stats().expired;
     assert!((1..60).contains(&first));
     for calls in 0..40 {
         disk.fail_after(calls);
-        process.writer.bury();
+        process.writer.write_dead_letters();
         disk.heal();
     }
-    (0..60).for_each(|_| process.writer.bury());
+    (0..60).for_each(|_| process.writer.write_dead_letters());
     assert_eq!((process.spool.stats().expired, process.spool.stats().lost), (60, 0));
     assert_eq!(dead_letters_of(&disk).len(), 60);
 }
@@ -300,7 +303,7 @@ fn the_reasons_of_dead_letters_that_wait_are_bounded_as_well() {
     let reason = "x".repeat(1 << 20);
     let taken = (0..100).filter(|_| process.spool.dead_letter(Endpoint::Events, "{}", reason.clone()).is_ok()).count();
     assert_eq!(taken, 24, "4,096 characters of each are kept");
-    let waiting: usize = process.spool.shared.lock().letters.iter().map(|letter| letter.reason.capacity()).sum();
+    let waiting: usize = process.spool.shared.lock().dead_letters.iter().map(|letter| letter.reason.capacity()).sum();
     assert_eq!(waiting, 24 * 4_096);
 }
 
@@ -367,12 +370,12 @@ fn a_full_spool_that_drops_what_is_too_old_counts_it_once() {
     for receipt in receipts {
         settled(receipt).expect("confirmed");
     }
-    (0..10).for_each(|_| process.writer.bury());
+    (0..10).for_each(|_| process.writer.write_dead_letters());
     let mut told = told.lock().expect("no panic").clone();
     told.sort_unstable_by_key(|(number, _)| *number);
     let gone = told.iter().map(|(number, _)| *number).filter(|number| *number <= 10).collect::<Vec<_>>();
     assert_eq!(gone, (1..=10).collect::<Vec<_>>(), "each is told of once");
-    let too_old = told.iter().filter(|(_, why)| *why == Removal::TooOld).count();
+    let too_old = told.iter().filter(|(_, why)| *why == EvictionReason::Expired).count();
     assert!((1..10).contains(&too_old), "{told:?}");
     assert_eq!(dead_letters_of(&disk).len(), too_old);
 }
@@ -426,8 +429,8 @@ fn a_panic_in_the_callback_does_not_end_the_spool() {
     let told = Told::default();
     let also = Arc::clone(&told);
     let settings = settings
-        .on_removed(|_, _| panic!("on purpose"))
-        .also_on_removed(move |record, why| also.lock().expect("no panic").push((record.number, why)));
+        .on_evict(|_, _| panic!("on purpose"))
+        .also_on_evict(move |record, why| also.lock().expect("no panic").push((record.number, why)));
     let mut process = Process::start(&disk, settings).expect("a spool");
     for _ in 0..50 {
         process.append(BATCH).expect("there is always room");

@@ -146,12 +146,12 @@ fn a_damaged_segment_is_kept_aside_when_its_readable_records_are_done() {
     let (size, stats) =
         (|place: usize| (format::RECORD_HEAD_BYTES + BATCHES[place].len()) as u64, process.spool.stats());
     assert_eq!((stats.damaged_bytes, stats.damaged_places), (size(0) + size(2) + size(3), 2));
-    process.writer.upkeep();
+    process.writer.compact();
     assert_eq!(disk.segments(), std::slice::from_ref(&segment), "a record of it is not done");
     for record in process.read_all() {
         assert!(process.spool.acknowledge(record.number));
     }
-    process.writer.upkeep();
+    process.writer.compact();
     let aside = path("00000000000000000001.log.damaged");
     assert_eq!((disk.segments(), disk.read(&aside)), (vec![], bytes));
     assert_eq!(process.spool.stats().bytes, disk.read(&aside).len() as u64, "it counts");
@@ -168,7 +168,7 @@ fn a_segment_without_a_readable_record_is_kept_aside() {
     let (disk, segment) = spool();
     disk.put(&segment, vec![b'x'; 500]);
     let mut process = Process::start(&disk, Settings::new()).expect("it opens");
-    process.writer.upkeep();
+    process.writer.compact();
     assert_eq!(disk.read(&path("00000000000000000001.log.damaged")), vec![b'x'; 500]);
     assert_eq!((process.spool.stats().damaged_bytes, process.spool.stats().damaged_places), (500, 1));
 }
@@ -187,7 +187,7 @@ fn what_a_crash_leaves_at_the_end_is_no_damage() {
         for record in process.read_all() {
             assert!(process.spool.acknowledge(record.number));
         }
-        process.writer.upkeep();
+        process.writer.compact();
         assert!(!disk.names().iter().any(|name| name.contains("log")), "{:?}", disk.names());
         drop(process);
         disk.kill_process();
@@ -202,7 +202,7 @@ fn damaged_segments_give_way_to_new_records_the_oldest_first() {
         disk.put(&path("00000000000000000002.log.damaged"), vec![b'x'; 400]);
         let settings = Settings::new().segment_bytes(500).max_bytes(1_600).when_full(when_full);
         let mut process = Process::start(&disk, settings).expect("it opens");
-        process.writer.upkeep();
+        process.writer.compact();
         let aside = || disk.names().into_iter().filter(|name| name.ends_with("damaged")).collect::<Vec<_>>();
         assert_eq!(aside().len(), 2);
         let total = || disk.names().iter().map(|name| disk.read(&path(name)).len()).sum::<usize>();
@@ -281,7 +281,7 @@ fn records_that_vanish_before_they_become_dead_letters_are_counted_as_lost() {
         } else {
             disk.edit(&segment, |bytes| bytes.truncate(SEGMENT_HEAD_BYTES + 50));
         }
-        process.writer.bury();
+        process.writer.write_dead_letters();
         let stats = process.spool.stats();
         assert_eq!((stats.lost, stats.expired), if whole_file { (3, 0) } else { (2, 1) });
         assert_eq!((stats.outstanding, stats.unread), (0, 0));
@@ -311,7 +311,7 @@ fn records_that_are_dropped_and_cannot_be_read_are_counted_as_lost() {
         let settings = {
             let (told, lost) = (Arc::clone(&told), Arc::clone(&lost));
             settings
-                .on_removed(move |record, _| told.lock().expect("no panic").push(record.number))
+                .on_evict(move |record, _| told.lock().expect("no panic").push(record.number))
                 .on_lost(move |gone| lost.lock().expect("no panic").extend(gone.numbers))
         };
         let mut process = Process::start(&disk, settings).expect("a spool");

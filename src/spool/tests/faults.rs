@@ -20,7 +20,7 @@ fn life(process: &mut Process) -> Vec<String> {
                     pending.retain(|batch| record.batch != *batch);
                 }
             }
-            process.writer.upkeep();
+            process.writer.compact();
         }
     }
     pending
@@ -114,7 +114,7 @@ fn done_records_make_room_on_a_full_disk() {
     for record in process.read_all() {
         assert!(process.spool.acknowledge(record.number));
     }
-    process.writer.upkeep();
+    process.writer.compact();
     process.append("{}").expect("segments were removed");
 }
 
@@ -128,7 +128,7 @@ fn a_read_only_disk_is_an_error_at_opening_and_later() {
     for record in process.read_all() {
         assert!(process.spool.acknowledge(record.number));
     }
-    process.writer.upkeep();
+    process.writer.compact();
     process.close();
     let error = Process::start(&disk, settings()).err().expect("nothing can be written");
     assert_eq!(error.kind(), crate::ErrorKind::Spool);
@@ -217,10 +217,10 @@ fn an_expired_record_whose_dead_letter_cannot_be_written_is_tried_again() {
     let mut process = Process::start(&disk, settings).expect("a spool");
     assert_eq!(process.read_all(), []);
     disk.read_only();
-    (0..10).for_each(|_| process.writer.bury());
+    (0..10).for_each(|_| process.writer.write_dead_letters());
     assert_eq!((process.spool.stats().expired, process.spool.stats().outstanding), (0, 1));
     disk.heal();
-    process.writer.bury();
+    process.writer.write_dead_letters();
     assert_eq!((process.spool.stats().expired, process.spool.stats().outstanding), (1, 0));
     assert_eq!(reasons(&disk), ["older than 0 days"]);
 }
@@ -398,7 +398,7 @@ fn through_restarts_on_a_full_disk_nothing_is_lost_and_nothing_grows() {
         let record = process.spool.next_record().expect("the disk works").expect("a record");
         drop(process.spool.reject(&record, "bad").expect("memory has room"));
         process.commit();
-        process.writer.upkeep();
+        process.writer.compact();
         // Some processes end, some are killed.
         if restart % 2 == 0 {
             process.close();
@@ -433,7 +433,7 @@ fn the_cursor_is_saved_at_once_when_asked() {
     let records = process.read_all();
     assert!(process.spool.acknowledge(records[0].number));
     let receipt = process.spool.checkpoint();
-    process.writer.upkeep();
+    process.writer.compact();
     settled(receipt).expect("saved");
     drop(process);
     disk.stop_machine(1);

@@ -32,7 +32,7 @@ impl Process {
     /// Writes all that waits.
     fn commit(&mut self) {
         self.writer.commit();
-        self.writer.bury();
+        self.writer.write_dead_letters();
     }
 
     /// Appends and commits; whether it was confirmed.

@@ -19,7 +19,7 @@ enum Step {
     Acknowledge(Index),
     Reject(Index),
     Sync,
-    Upkeep,
+    Compact,
     FailAfter(u64),
     Restart,
     KillProcess,
@@ -36,7 +36,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         5 => any::<Index>().prop_map(Step::Acknowledge),
         1 => any::<Index>().prop_map(Step::Reject),
         1 => Just(Step::Sync),
-        3 => Just(Step::Upkeep),
+        3 => Just(Step::Compact),
         2 => (0_u64..12).prop_map(Step::FailAfter),
         1 => Just(Step::Restart),
         1 => Just(Step::KillProcess),
@@ -160,9 +160,9 @@ impl Model {
                     self.unsynced.clear();
                 }
             }
-            Step::Upkeep => {
+            Step::Compact => {
                 let fired = self.disk.fired();
-                self.process().writer.upkeep();
+                self.process().writer.compact();
                 if self.disk.fired() == fired {
                     self.keep_done();
                 }

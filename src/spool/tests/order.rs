@@ -83,7 +83,7 @@ fn taking_all_in_order_keeps_one_range_and_reads_nothing() {
             assert!(process.spool.take_committed(number));
             assert!(number <= 3 || process.spool.acknowledge(number - 3));
         }
-        process.writer.upkeep();
+        process.writer.compact();
     }
     assert_eq!(process.spool.next_record().expect("the disk works"), None);
     assert_eq!((disk.bytes_read(), process.spool.stats().outstanding), (before, 3));
@@ -96,7 +96,7 @@ fn taken_in_each_segment(settings: Settings) -> (Simulated, Process, Arc<Mutex<V
     let (evicted, lost) = (Arc::<Mutex<Vec<u64>>>::default(), Arc::<Mutex<Vec<u64>>>::default());
     let (evictions, losses) = (Arc::clone(&evicted), Arc::clone(&lost));
     let settings = settings
-        .on_removed(move |record, _| evictions.lock().expect("no panic").push(record.number))
+        .on_evict(move |record, _| evictions.lock().expect("no panic").push(record.number))
         .on_lost(move |lost| losses.lock().expect("no panic").extend(lost.numbers));
     let disk = Simulated::default();
     let mut process = Process::start(&disk, settings.segment_bytes(180)).expect("a spool");

@@ -1,15 +1,16 @@
-//! What a person does with dead letters while no program has the spool open: sends them once more, or removes them.
+//! The administration of dead letters and damaged segments while no program has the spool open.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::directory::Directory;
-use super::file_system::Disk;
-use super::{Receipt, Settings, Spool, WhenFull, dead_letters};
+use super::super::directory::Directory;
+use super::super::file_system::Disk;
+use super::super::{Receipt, Settings, Spool, WhenFull};
+use super::read_all;
 use crate::error::Error;
 
-/// So many bytes of letters wait for one fsync.
+/// The bytes of dead letters that wait for one fsync.
 const GROUP_BYTES: usize = 1 << 20;
 
 /// The result of [`Spool::redrive_dead_letters`].
@@ -42,7 +43,7 @@ impl Spool {
         let cannot_read =
             |error: io::Error| Error::spool(format!("the dead letters cannot be read: {error}")).with_source(error);
         let (mut redriven, mut bytes, mut receipts) = (Redriven::default(), 0, Vec::new());
-        for letter in dead_letters::read_all(&on_disk(&dir)).map_err(cannot_read)? {
+        for letter in read_all(&on_disk(&dir)).map_err(cannot_read)? {
             let letter = match letter {
                 Ok(letter) => letter,
                 Err(error) if error.kind() == ErrorKind::InvalidData => {
@@ -56,10 +57,10 @@ impl Spool {
             redriven.records += 1;
             if bytes >= GROUP_BYTES {
                 bytes = 0;
-                confirmed(&mut receipts)?;
+                wait_for_all(&mut receipts)?;
             }
         }
-        confirmed(&mut receipts)?;
+        wait_for_all(&mut receipts)?;
         remove(&dir)?;
         Ok(redriven)
     }
@@ -96,7 +97,7 @@ impl Spool {
     }
 }
 
-fn confirmed(receipts: &mut Vec<Receipt>) -> Result<(), Error> {
+fn wait_for_all(receipts: &mut Vec<Receipt>) -> Result<(), Error> {
     receipts.drain(..).try_for_each(Receipt::wait)
 }
 

@@ -1,5 +1,7 @@
 //! The dead-letter file: what will never be sent by itself, one JSON object a line, for a person to read and to resend.
 
+mod admin;
+
 use std::fmt;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 
@@ -8,6 +10,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub use admin::Redriven;
+
 use super::directory::Directory;
 use super::file_system::Output;
 use super::format::{Endpoint, MAX_RECORD_BYTES};
@@ -15,7 +19,7 @@ use super::format::{Endpoint, MAX_RECORD_BYTES};
 /// No line that the spool writes is longer: a byte of a batch takes six at most, as text that is no JSON.
 const MAX_LINE_BYTES: usize = 6 * MAX_RECORD_BYTES + (1 << 20);
 
-/// A reason is cut off here: it may be the words of another.
+/// The longest reason that is kept: it may be a text of the service.
 const MAX_REASON_CHARS: usize = 4096;
 
 /// Cuts a reason off where it is too long.
@@ -36,11 +40,11 @@ struct Line<'a> {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeadLetter {
-    /// When it was put there.
+    /// The time of writing it.
     pub time: DateTime<Utc>,
-    /// Why: it was too old, or what the service said of it.
+    /// The reason: that it was too old, or the error of the service.
     pub reason: String,
-    /// The road that it was for.
+    /// The endpoint that it was for.
     pub endpoint: Endpoint,
     /// Its JSON as it would have been sent, but for line breaks between tokens, which became spaces.
     pub batch: Bytes,
@@ -57,14 +61,14 @@ impl fmt::Debug for DeadLetter {
     }
 }
 
-/// How many files there are when the total is reached.
+/// The number of files when the total is reached.
 const FILES: u64 = 8;
 
 /// Letters are written in portions of about this many bytes, with one fsync each.
 const PORTION_BYTES: u64 = 1 << 20;
 
 /// Writes the files. The newest is opened with the first letter.
-pub(super) struct DeadLetters {
+pub(super) struct DeadLetterFiles {
     directory: Directory,
     max_bytes: u64,
     open: Option<(Box<dyn Output>, u64)>,
@@ -72,17 +76,17 @@ pub(super) struct DeadLetters {
     pub(super) dropped: u64,
 }
 
-impl DeadLetters {
+impl DeadLetterFiles {
     pub(super) fn new(directory: Directory, max_bytes: u64) -> Self {
         Self { directory, max_bytes, open: None, dropped: 0 }
     }
 
-    /// How large one file may be.
+    /// Returns the largest size of one file, in bytes.
     fn file_bytes(&self) -> u64 {
         self.max_bytes / FILES
     }
 
-    /// Up to about how many bytes of batches are written at once.
+    /// Returns the bytes of batches that are written at once, about.
     pub(super) fn portion_bytes(&self) -> u64 {
         PORTION_BYTES.min(self.file_bytes())
     }
