@@ -2,23 +2,26 @@
 //!
 //! # Constraints
 //!
-//! - A record is one sealed batch, as the bytes that will be sent, with its endpoint and the time of appending. No
-//!   credential is ever in it.
+//! - A record is one sealed batch, as the bytes that will be sent, with its endpoint and the time of appending. It never
+//!   holds a credential.
 //! - A record is confirmed by a [`Receipt`], after fdatasync unless [`Fsync`] says otherwise. A confirmed record is
 //!   read again after a crash until it is acknowledged; one that is acknowledged may be. Sending it twice does no harm:
 //!   the service drops the repeat by its `source_request_id`, for 30 to 60 days.
-//! - Records are read in the order of appending and acknowledged in any order.
+//! - A record has its number from the moment of appending, before it is written. No number ever stands for two records
+//!   that can be read.
+//! - Records are read in the order of appending. One that its appender still has in memory can be taken instead, in any
+//!   order, and is then not read. Records are acknowledged in any order.
 //! - One process writes. Others may look, see [`Inspector`]. Files of the spool that another user owns, or that every user can
 //!   write to, are refused.
-//! - All is bounded: a record (1 MiB), the segments, what waits for the disk, the dead-letter files, the age of what is
-//!   sent.
-//! - An error of the file system is an answer. Nothing panics, and what failed is tried anew with the next append.
+//! - Everything is bounded: a record (1 MiB), the segments, the appends that wait for the disk, the dead-letter files, the
+//!   age of what is sent. Memory holds ranges of numbers, and nothing that grows with the records on the disk.
+//! - Errors of the file system are returned and never panic; the next append retries.
 //!
 //! # On-disk format
 //!
 //! One directory, of mode 0700, with files of mode 0600. All integers are little-endian; CRC is CRC-32 (IEEE).
 //!
-//! | file | what it is |
+//! | file | contents |
 //! | --- | --- |
 //! | `lock` | empty; locked while a process has the spool open |
 //! | `00000000000000000042.log` | a segment, named after the number of its first record |
@@ -39,7 +42,7 @@
 //!
 //! record:   FF "mpr"      4 bytes  never in UTF-8, so never in a batch
 //!           length        u32      of the batch, at most 1,048,576
-//!           number        u64      rises; some are left out
+//!           number        u64      rises; gaps are allowed
 //!           appended      i64      milliseconds since the epoch
 //!           endpoint      u32      1 events, 2 historical
 //!           batch CRC     u32
@@ -59,23 +62,28 @@
 //!
 //! # Operation
 //!
-//! **Append.** A batch waits in memory for the one thread that writes. It takes all that wait, writes them with one
-//! write, makes them durable with one fdatasync, and confirms them together: the slower the disk, the larger the
-//! groups. A new segment's name is made durable with an fsync of the directory before its first records are confirmed.
+//! **Append.** A batch gets the next number, under the lock that orders the appends, and waits in memory for the one thread
+//! that writes. It takes all that wait as a group, writes them with one write, makes them durable with one fdatasync, and
+//! confirms them together: the slower the disk, the larger the groups. The numbers of a group that failed become a gap:
+//! parts of it may be on the disk, so they are never drawn again. A new segment's name is made durable with an fsync of the directory before its first records are confirmed.
 //! After a failed write or fsync a segment is sealed and never written again, since the system may then call clean what
 //! never came to the disk. A segment from before a restart is not written to either, so a record that a crash cut off
 //! is harmless where it is.
 //!
-//! **Read.** [`Spool::next_record`] gives what is committed, each record once. What is older than [`Settings::max_age`]
-//! goes to the dead-letter file instead.
+//! **Read.** [`Spool::next_record`] gives the oldest committed record that was neither read nor taken. One that is older
+//! than [`Settings::max_age`] goes to the dead-letter file instead.
+//!
+//! **Take.** The uploader sends a confirmed batch from memory and has its record counted as outstanding, without a read
+//! (write-through). Older records stay unread, and are read later: the reader passes over those that were taken. What was
+//! found at opening can only be read.
 //!
 //! **Acknowledge.** [`Spool::acknowledge`] notes it in memory. Within a second the cursor is written beside the last
 //! one, synced and renamed over it, and the directory synced. A segment is unlinked when all its records are done, and
 //! forgotten when the directory is synced after that.
 //!
 //! **Open.** The directory is locked, its files are checked for who can write to them, and it is synced. Then the cursor is read (a damaged one says that nothing is done), and each
-//! segment from end to end. Numbers go on above all that the segments and the cursor show, so none ever stands for
-//! two records. A newer version is refused by name.
+//! segment from end to end. Numbers go on above all that the segments and the cursor show. A newer version is refused by
+//! name.
 //!
 //! **Full.** Above [`Settings::max_bytes`] the oldest segments that are kept because of damage are removed. When there are
 //! none, an append is refused, or the oldest segment is given up, as [`WhenFull`] says.
@@ -84,6 +92,7 @@
 //! [`Settings::max_dead_letter_bytes`] becomes the first of the older ones, whose numbers rise by one, and the oldest is removed
 //! when there are too many. What cannot be written is tried again each second.
 
+mod append;
 mod cursor;
 mod dead_letters;
 mod directory;
@@ -91,28 +100,28 @@ mod file_system;
 mod format;
 mod index;
 mod inspect;
+mod open;
 mod range_set;
 mod reader;
 mod receipt;
 mod records;
 mod recovery;
+mod segment;
 mod settings;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod vanished;
 mod writer;
 
 use std::fmt;
 use std::future::poll_fn;
-use std::io::{self, Seek};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 
 pub use dead_letters::{DeadLetter, Redriven};
 pub use format::{Endpoint, MAX_RECORD_BYTES, Record};
@@ -124,16 +133,9 @@ pub use settings::{EvictionReason, Fsync, Settings, WhenFull};
 use crate::completion::Completion;
 use crate::error::Error;
 use directory::Directory;
-use file_system::{Access, Disk, FileSystem};
-use range_set::RangeSet;
 use reader::Reader;
 use receipt::confirmation;
-use recovery::recover;
-use shared::{PendingDeadLetter, Shared, State, size_on_disk};
-use writer::Writer;
-
-/// How long to wait before trying again to lock the spool.
-const LOCK_POLL: Duration = Duration::from_millis(50);
+use shared::{PendingDeadLetter, Shared};
 
 /// Batches on the disk, from appending to acknowledging; see the [module](self).
 ///
@@ -164,15 +166,15 @@ pub struct Spool {
     thread: Option<JoinHandle<()>>,
 }
 
-/// How a spool stands, all at one moment.
+/// The state of a spool at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Batches that were appended and are not written yet.
     pub waiting: u64,
-    /// Records that are written and were not read in this process.
+    /// Records that are written and were neither read nor taken in this process.
     pub unread: u64,
-    /// Records that were read and are neither acknowledged nor rejected.
+    /// Records that were read or taken and are neither acknowledged nor rejected.
     pub outstanding: u64,
     /// The size of all segments, in bytes, with those that are kept because they are damaged.
     pub bytes: u64,
@@ -193,113 +195,7 @@ pub struct Stats {
 }
 
 impl Spool {
-    /// Opens the spool in this directory, which is made if it is not there. Reads all that is in it, and blocks the calling
-    /// thread for that, and for [`Settings::lock_wait`] while another process has it open.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the settings contradict each other;
-    /// [`ErrorKind::SpoolLocked`](crate::ErrorKind::SpoolLocked) if another process, or another
-    /// handle of this one, still has it open;
-    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if it is of a newer version, if a file of it belongs to another user or
-    /// can be written by every user, if the file system has no locks, or if it fails.
-    pub fn open(dir: impl Into<PathBuf>, settings: Settings) -> Result<Self, Error> {
-        Self::start(Self::open_on(Arc::new(Disk), dir.into(), settings)?)
-    }
-
-    /// Starts the thread.
-    fn start((mut spool, writer): (Self, Writer)) -> Result<Self, Error> {
-        let end = End(Arc::clone(&spool.shared));
-        let thread = thread::Builder::new().name("mparticle-spool".into()).spawn(move || {
-            let _end = end;
-            // It unlocks the spool before that is told.
-            writer.run();
-        });
-        spool.thread = Some(thread.map_err(cannot_open)?);
-        Ok(spool)
-    }
-
-    /// Opens it without the thread: whoever calls runs the writer.
-    fn open_on(files: Arc<dyn FileSystem>, path: PathBuf, settings: Settings) -> Result<(Self, Writer), Error> {
-        settings.check()?;
-        let directory = Directory::new(files, path);
-        directory.files.create_dir(&directory.path).map_err(cannot_open)?;
-        let lock = lock(&directory, settings.lock_wait)?;
-        check_access(&directory, settings.require_private_dir).map_err(cannot_open)?;
-        let recovered = recover(&directory, settings.durably()).map_err(cannot_open)?;
-        let shared = Arc::new(Shared::new(recovered.index, recovered.next));
-        // What an earlier process left half done.
-        shared.lock().compact_within(Duration::ZERO);
-        let writer = Writer::new(directory.clone(), settings.clone(), Arc::clone(&shared), recovered.next, lock);
-        let reader = Mutex::new(Reader::new(directory.clone()));
-        Ok((Self { shared, settings, directory, reader, damage: recovered.damage, thread: None }, writer))
-    }
-
-    /// Hands a sealed batch to the spool. The receipt tells when it is written.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool), at once, if the spool is full and [`WhenFull::Refuse`] is set, if
-    /// too much waits for the disk already, or if the batch is larger than a segment or than [`MAX_RECORD_BYTES`].
-    pub fn append(&self, endpoint: Endpoint, batch: impl Into<Bytes>) -> Result<Receipt, Error> {
-        self.append_at(endpoint, batch.into(), None)
-    }
-
-    /// Appends a batch. One that was in the spool before keeps the time from then, by which it becomes too old.
-    pub(crate) fn append_at(
-        &self,
-        endpoint: Endpoint,
-        batch: Bytes,
-        appended: Option<DateTime<Utc>>,
-    ) -> Result<Receipt, Error> {
-        let appended = appended.unwrap_or_else(|| (self.settings.clock)());
-        let size = self.check_size(&batch)?;
-        let mut state = self.shared.lock();
-        self.take_room(&mut state, size)?;
-        if self.settings.when_full == WhenFull::Refuse && self.is_full(&state) {
-            state.waiting_bytes -= size;
-            return Err(Error::spool("the spool is full"));
-        }
-        let (confirmation, written) = confirmation();
-        let number = state.append(endpoint, batch, appended, confirmation);
-        self.shared.wake(state);
-        Ok(Receipt::new(number, written))
-    }
-
-    /// Returns whether what waits for the disk is more than there is room for, if nothing but damaged segments gives way.
-    fn is_full(&self, state: &State) -> bool {
-        state.index.bytes() - state.index.kept_aside_bytes() + state.waiting_bytes > self.settings.max_bytes
-    }
-
-    /// Returns whether there is room for a batch without giving up another.
-    pub(crate) fn has_room(&self, batch: &Bytes) -> bool {
-        let mut state = self.shared.lock();
-        let size = size_on_disk(batch);
-        state.waiting_bytes += size;
-        let is_full = self.is_full(&state);
-        state.waiting_bytes -= size;
-        !is_full
-    }
-
-    fn check_size(&self, batch: &Bytes) -> Result<u64, Error> {
-        let size = size_on_disk(batch);
-        if batch.len() > MAX_RECORD_BYTES || size > self.settings.segment_bytes {
-            return Err(too_large());
-        }
-        Ok(size)
-    }
-
-    /// Counts these bytes as waiting for the disk.
-    fn take_room(&self, state: &mut State, size: u64) -> Result<(), Error> {
-        if state.closing {
-            return Err(Error::spool("the spool is closed"));
-        }
-        if state.waiting_bytes + size > self.settings.max_waiting_bytes {
-            return Err(Error::spool("too much waits for the disk of the spool"));
-        }
-        state.waiting_bytes += size;
-        Ok(())
-    }
-
-    /// The next record, in the order of appending: those of earlier processes first. Each is given once in a process,
+    /// Returns the next record, in the order of appending: those of earlier processes first. Each is given once in a process,
     /// and has to be [acknowledged](Self::acknowledge) or [rejected](Self::reject), or the next process gets it again.
     ///
     /// It reads from the disk, as a rule from what the system still holds in memory.
@@ -343,7 +239,7 @@ impl Spool {
         .await;
     }
 
-    /// Notes that a record was delivered and is not needed any more; whether it was outstanding.
+    /// Acknowledges a delivered record. Returns whether it was outstanding.
     ///
     /// Within a second this is on the disk. After a crash before that the record is read again.
     pub fn acknowledge(&self, number: u64) -> bool {
@@ -364,25 +260,6 @@ impl Spool {
     /// its segment.
     pub(crate) fn contains(&self, number: u64) -> bool {
         self.shared.lock().index.contains(number)
-    }
-
-    /// Looks for segments that somebody removed or shortened. What vanished unread is counted as lost, and what was read is no
-    /// longer [contained](Self::contains). Without it, a loss is noticed when the reader comes there.
-    pub(crate) fn find_vanished(&self) {
-        let needed = self.shared.lock().index.needed();
-        for (first, bytes) in needed {
-            let segment = self.directory.segment(first);
-            let lost = match records_present(&self.directory, &segment, bytes) {
-                Ok(None) => continue,
-                Ok(Some(present)) => self.shared.lock().index.shortened(first, bytes, &present),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => self.shared.lock().index.vanished(first),
-                Err(error) => {
-                    shared::warn("look for what vanished", &error);
-                    continue;
-                }
-            };
-            self.shared.report_lost(lost, &segment, &self.settings);
-        }
     }
 
     /// Puts a record into the dead-letter file, and counts it as done when that is durable.
@@ -423,7 +300,7 @@ impl Spool {
     ) -> Result<Completion<Result<(), Error>>, Error> {
         // It goes into no segment. A record of an earlier process may be larger than one is now.
         if batch.len() > MAX_RECORD_BYTES {
-            return Err(too_large());
+            return Err(append::too_large());
         }
         // What waits is bounded by its size, so the words are cut off now.
         let reason = dead_letters::cut_reason(reason).to_owned();
@@ -459,7 +336,7 @@ impl Spool {
         self.shared.close(timeout);
     }
 
-    /// How the spool stands.
+    /// Returns the state of the spool.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let state = self.shared.lock();
@@ -478,95 +355,8 @@ impl Spool {
     }
 }
 
-/// Returns the records of a segment that is shorter than what was committed, and nothing for one that is not.
-fn records_present(directory: &Directory, segment: &Path, bytes: u64) -> io::Result<Option<RangeSet>> {
-    let mut file = directory.files.open(segment)?;
-    if file.seek(io::SeekFrom::End(0))? >= bytes {
-        return Ok(None);
-    }
-    file.rewind()?;
-    let mut present = RangeSet::default();
-    for record in Records::after(file, None, bytes) {
-        present.insert(record?.number);
-    }
-    Ok(Some(present))
-}
-
-/// However the writer's thread ends, nobody waits for it after that.
-struct End(Arc<Shared>);
-
-impl Drop for End {
-    fn drop(&mut self) {
-        self.0.ended();
-    }
-}
-
-/// Writes what was appended before, and saves what was acknowledged, within [`Settings::drop_timeout`].
-impl Drop for Spool {
-    fn drop(&mut self) {
-        let Some(thread) = self.thread.take() else { return };
-        if self.shared.close(self.settings.drop_timeout) {
-            // It has ended. If it panicked, that was reported.
-            let _ = thread.join();
-        } else {
-            tracing::warn!(
-                "the disk of the spool hangs: its thread is left to itself, and the spool stays locked until then"
-            );
-        }
-    }
-}
-
 impl fmt::Debug for Spool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Spool").field("settings", &self.settings).field("stats", &self.stats()).finish_non_exhaustive()
     }
-}
-
-/// Locks the spool, as soon as no other process has it locked.
-fn lock(directory: &Directory, wait: Duration) -> Result<Box<dyn Send + Sync>, Error> {
-    let start = Instant::now();
-    loop {
-        let error = match directory.files.lock(&directory.lock()) {
-            Ok(lock) => return Ok(lock),
-            Err(error) => error,
-        };
-        let dir = directory.path.display();
-        match error.kind() {
-            io::ErrorKind::ResourceBusy => {}
-            io::ErrorKind::Unsupported => {
-                let text =
-                    format!("failed to lock the spool in {dir}: {error}; use a directory on a local file system");
-                return Err(Error::spool(text).with_source(error));
-            }
-            _ => return Err(cannot_open(error)),
-        }
-        let left = wait.saturating_sub(start.elapsed());
-        if left.is_zero() {
-            // By another process, or by another handle of this one.
-            return Err(Error::spool_locked(format!("failed to open the spool in {dir}: it is open already")));
-        }
-        thread::sleep(LOCK_POLL.min(left));
-    }
-}
-
-/// Refuses files that others could have written, and warns of a directory in which they could.
-fn check_access(directory: &Directory, require_private_dir: bool) -> io::Result<()> {
-    let access = directory.files.check_access(&directory.path, &directory.data_files()?)?;
-    let dir = directory.path.display();
-    if require_private_dir && access != Access::Private {
-        let text = format!("other users can write to {dir}; remove that permission, or use another directory");
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
-    }
-    if access == Access::Shared {
-        tracing::warn!(%dir, "other users can write to the directory of the spool, and could read or replace users' data");
-    }
-    Ok(())
-}
-
-fn too_large() -> Error {
-    Error::spool("the batch is too large for the spool")
-}
-
-fn cannot_open(error: io::Error) -> Error {
-    Error::spool(format!("the spool cannot be opened: {error}")).with_source(error)
 }

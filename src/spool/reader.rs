@@ -5,8 +5,9 @@ use std::io::{self, ErrorKind};
 use super::directory::Directory;
 use super::file_system::Input;
 use super::format::Record;
-use super::index::Position;
+
 use super::records::Records;
+use super::segment::Position;
 use super::settings::Settings;
 use super::shared::Shared;
 

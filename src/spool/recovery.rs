@@ -4,8 +4,9 @@ use std::io;
 
 use super::cursor::Cursor;
 use super::directory::Directory;
-use super::index::{Index, Segment};
+use super::index::Index;
 use super::records::{Damage, Records};
+use super::segment::Segment;
 use super::shared::warn;
 
 /// What was found.

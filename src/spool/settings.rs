@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::format::{RECORD_HEAD_BYTES, Record, SEGMENT_HEAD_BYTES};
-use super::index::Lost;
+use super::segment::Lost;
 use crate::error::Error;
 
 /// When the spool makes durable what it wrote.

@@ -11,8 +11,9 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::format::{Endpoint, RECORD_HEAD_BYTES, SEGMENT_HEAD_BYTES};
-use super::index::{Index, Lost};
+use super::index::Index;
 use super::receipt::Confirmation;
+use super::segment::Lost;
 use super::settings::Settings;
 
 /// The longest time that done records are known in memory alone. A crash sends those again, and the service drops the repeats.

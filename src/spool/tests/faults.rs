@@ -1,7 +1,5 @@
 //! A disk that fails, is full or read only: errors, and no more than that.
 
-use std::sync::Mutex;
-
 use super::simulated::Dice;
 use super::*;
 
@@ -164,100 +162,6 @@ fn a_write_that_is_under_way_does_not_confuse_the_reader() {
     disk.edit(&segment, |bytes| bytes.truncate(length));
     process.append("[2]").expect("confirmed");
     assert_eq!(texts(&process.read_all()), ["[2]"]);
-}
-
-#[test]
-fn a_dead_letter_that_cannot_be_written_is_tried_again() {
-    let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
-    process.append("{}").expect("confirmed");
-    let record = process.read_all().remove(0);
-    let mut receipt = std::pin::pin!(process.spool.reject(&record, "bad").expect("there is room"));
-    // Nobody waits for this one.
-    drop(process.spool.dead_letter(Endpoint::Events, "[]", "from memory").expect("there is room"));
-    disk.read_only();
-    for _ in 0..3 {
-        process.commit();
-        assert!(outcome(receipt.as_mut()).is_none(), "it is tried again");
-    }
-    assert_eq!(process.spool.stats().outstanding, 1);
-    disk.heal();
-    process.commit();
-    outcome(receipt).expect("settled").expect("written");
-    assert_eq!(process.spool.stats().outstanding, 0);
-    assert_eq!(reasons(&disk), ["bad", "from memory"]);
-}
-
-#[test]
-fn who_waits_for_a_dead_letter_waits_for_five_tries_and_the_record_stays() {
-    let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
-    process.append("{}").expect("confirmed");
-    let record = process.read_all().remove(0);
-    let receipt = process.spool.reject(&record, "bad").expect("there is room");
-    drop(process.spool.dead_letter(Endpoint::Events, "[]", "from memory").expect("there is room"));
-    disk.read_only();
-    (0..5).for_each(|_| process.commit());
-    settled(receipt).expect_err("nothing can be written");
-    assert_eq!(process.spool.stats().outstanding, 1);
-    disk.heal();
-    process.commit();
-    assert_eq!(reasons(&disk), ["from memory"]);
-    process.close();
-    assert_eq!(texts(&Process::start(&disk, Settings::new()).expect("a spool").read_all()), ["{}"]);
-}
-
-#[test]
-fn an_expired_record_whose_dead_letter_cannot_be_written_is_tried_again() {
-    let disk = Simulated::default();
-    let settings = Settings::new().max_age(std::time::Duration::ZERO);
-    let mut process = Process::start(&disk, settings.clone().clock(|| chrono::DateTime::UNIX_EPOCH)).expect("a spool");
-    process.append("{}").expect("confirmed");
-    process.close();
-    let mut process = Process::start(&disk, settings).expect("a spool");
-    assert_eq!(process.read_all(), []);
-    disk.read_only();
-    (0..10).for_each(|_| process.writer.write_dead_letters());
-    assert_eq!((process.spool.stats().expired, process.spool.stats().outstanding), (0, 1));
-    disk.heal();
-    process.writer.write_dead_letters();
-    assert_eq!((process.spool.stats().expired, process.spool.stats().outstanding), (1, 0));
-    assert_eq!(reasons(&disk), ["older than 0 days"]);
-}
-
-#[test]
-fn dead_letters_that_wait_are_bounded_and_leave_room_for_appends() {
-    let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new().max_waiting_bytes(260)).expect("a spool");
-    for _ in 0..4 {
-        drop(process.spool.dead_letter(Endpoint::Events, "[]", "bad").expect("there is room"));
-    }
-    let error = process.spool.dead_letter(Endpoint::Events, "[]", "bad").expect_err("four wait");
-    assert_eq!(error.to_string(), "too many dead letters wait for the disk of the spool");
-    let receipt = process.spool.append(Endpoint::Events, "{}").expect("there is room");
-    process.commit();
-    settled(receipt).expect("confirmed");
-}
-
-#[test]
-fn a_failed_write_leaves_nothing_of_a_dead_letter_behind() {
-    let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
-    for reason in ["first", "second", "third"] {
-        let receipt = process.spool.dead_letter(Endpoint::Events, "{}", reason).expect("there is room");
-        // The write, then the fsync.
-        disk.fail_after(if reason == "second" { 1 } else { 1_000 });
-        process.commit();
-        process.commit();
-        settled(receipt).expect("written by the second try at the latest");
-    }
-    disk.stop_machine(1);
-    assert_eq!(reasons(&disk), ["first", "second", "third"]);
-}
-
-fn reasons(disk: &Simulated) -> Vec<String> {
-    let bytes = disk.read(&path("dead-letters.ndjson"));
-    dead_letters::Lines::new(&bytes[..]).map(|letter| letter.expect("a letter").reason).collect()
 }
 
 #[test]

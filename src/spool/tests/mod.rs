@@ -2,16 +2,22 @@
 
 mod bounds;
 mod damage;
+mod dead_letter_files;
+mod expiry;
 mod faults;
 mod model;
 mod order;
 mod simulated;
+mod vanished;
 
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use super::directory::Directory;
+use super::file_system::Access;
+use super::writer::Writer;
 use super::*;
 use simulated::Simulated;
 
@@ -70,4 +76,21 @@ fn texts(records: &[Record]) -> Vec<&str> {
 
 fn path(name: &str) -> std::path::PathBuf {
     Path::new(DIR).join(name)
+}
+
+const BATCH: &str = r#"{"some":"batch of the size that batches have here"}"#;
+
+type Told = Arc<Mutex<Vec<(u64, EvictionReason)>>>;
+
+fn telling(settings: Settings) -> (Settings, Told) {
+    let told = Told::default();
+    let teller = Arc::clone(&told);
+    let settings = settings.on_evict(move |record, why| teller.lock().expect("no panic").push((record.number, why)));
+    (settings, told)
+}
+
+fn dead_letters_of(disk: &Simulated) -> Vec<DeadLetter> {
+    let directory = Directory::new(Arc::new(disk.clone()), DIR.into());
+    let letters: std::io::Result<_> = dead_letters::read_all(&directory).expect("readable").collect();
+    letters.expect("letters")
 }

@@ -310,7 +310,11 @@ impl Model {
 }
 
 fn check(fsync: Fsync) {
-    let config = Config { cases: 1_000, failure_persistence: None, ..Config::default() };
+    let mut config = Config { failure_persistence: None, ..Config::default() };
+    // The default has the number of that variable, if it is set.
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = 1_000;
+    }
     proptest!(config, |(steps in steps())| {
         let mut model = Model::new(fsync);
         for step in steps {

@@ -1,7 +1,5 @@
 //! Records that are taken from memory beside those that are read, and the numbers that tell them apart.
 
-use std::sync::Mutex;
-
 use super::*;
 
 /// Appends these batches in one group, and returns their numbers.

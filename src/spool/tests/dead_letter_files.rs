@@ -1,0 +1,184 @@
+//! Dead letters: their bounds, and what a disk that fails does to them.
+
+use super::*;
+
+#[test]
+fn dead_letter_files_stay_within_their_total_and_the_oldest_are_removed_and_counted() {
+    let disk = Simulated::default();
+    // From an earlier version, which had one older file: it counts as the oldest.
+    let line = br#"{"time":"1970-01-01T00:00:00.000Z","reason":"old","endpoint":"events","batch":{}}"#;
+    disk.put(&path("dead-letters.old.ndjson"), [&line[..], b"\n"].concat());
+    let mut process = Process::start(&disk, Settings::new().max_dead_letter_bytes(1_000)).expect("a spool");
+    for place in 0..20 {
+        let receipt = process.spool.dead_letter(Endpoint::Historical, BATCH, place.to_string()).expect("there is room");
+        process.commit();
+        settled(receipt).expect("written");
+        let files = disk.names().into_iter().filter(|name| name.starts_with("dead-letters"));
+        let total: usize = files.map(|name| disk.read(&path(&name)).len()).sum();
+        assert!(total <= 1_000, "{total} bytes after {place}");
+        let letters = dead_letters_of(&disk);
+        let reasons: Vec<_> = letters.iter().map(|letter| letter.reason.as_str()).collect();
+        let expected: Vec<_> =
+            std::iter::once("old".to_owned()).chain((0..=place).map(|n: i32| n.to_string())).collect();
+        assert_eq!(reasons, expected[expected.len() - reasons.len()..], "the newest are kept, in their order");
+        assert_eq!(reasons.len() as u64 + process.spool.stats().dead_letters_dropped, expected.len() as u64);
+    }
+    assert!(dead_letters_of(&disk).len() >= 5);
+    assert!(process.spool.stats().dead_letters_dropped >= 10);
+}
+
+#[test]
+fn files_are_moved_on_from_where_a_crash_left_them() {
+    let disk = Simulated::default();
+    let line = |reason: &str| {
+        format!(
+            "{{\"time\":\"1970-01-01T00:00:00.000Z\",\"reason\":\"{reason}\",\"endpoint\":\"events\",\"batch\":{{}}}}\n"
+        )
+    };
+    // The second had become the third already.
+    for (name, reason) in [("dead-letters.3.ndjson", "a"), ("dead-letters.1.ndjson", "b"), ("dead-letters.ndjson", "c")]
+    {
+        disk.put(&path(name), line(reason).into_bytes());
+    }
+    let mut process = Process::start(&disk, Settings::new().max_dead_letter_bytes(1_000)).expect("a spool");
+    let receipt = process.spool.dead_letter(Endpoint::Events, BATCH, "d").expect("there is room");
+    process.commit();
+    settled(receipt).expect("written");
+    let reasons: Vec<_> = dead_letters_of(&disk).into_iter().map(|letter| letter.reason).collect();
+    assert_eq!(reasons, ["a", "b", "c", "d"]);
+}
+
+#[test]
+fn the_reasons_of_dead_letters_that_wait_are_bounded_as_well() {
+    let disk = Simulated::default();
+    let process = Process::start(&disk, Settings::new().max_waiting_bytes(100_000)).expect("a spool");
+    let reason = "x".repeat(1 << 20);
+    let taken = (0..100).filter(|_| process.spool.dead_letter(Endpoint::Events, "{}", reason.clone()).is_ok()).count();
+    assert_eq!(taken, 24, "4,096 characters of each are kept");
+    let waiting: usize = process.spool.shared.lock().dead_letters.iter().map(|letter| letter.reason.capacity()).sum();
+    assert_eq!(waiting, 24 * 4_096);
+}
+
+#[test]
+fn a_record_that_is_larger_than_a_segment_is_now_can_be_rejected() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    process.append(&format!(r#"{{"padding":"{}"}}"#, "x".repeat(1_000))).expect("confirmed");
+    process.close();
+    let mut process = Process::start(&disk, Settings::new().segment_bytes(500)).expect("a spool");
+    let record = process.read_all().remove(0);
+    let receipt = process.spool.reject(&record, "bad").expect("there is room");
+    process.commit();
+    settled(receipt).expect("written");
+    assert_eq!(dead_letters_of(&disk)[0].batch, record.batch);
+}
+
+#[test]
+fn a_line_that_a_crash_cut_off_spoils_no_other() {
+    let disk = Simulated::default();
+    disk.put(&path("dead-letters.ndjson"), br#"{"time":"1970-01-"#.to_vec());
+    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    let receipt = process.spool.dead_letter(Endpoint::Events, "{\n \"a\" : 1 }", "why").expect("there is room");
+    process.commit();
+    settled(receipt).expect("written");
+    let bytes = disk.read(&path("dead-letters.ndjson"));
+    let mut letters = dead_letters::Lines::new(&bytes[..]);
+    assert_eq!(letters.next().expect("a line").expect_err("cut off").to_string(), "line 1 is no dead letter");
+    let letter = letters.next().expect("a line").expect("a letter");
+    assert_eq!((letter.reason.as_str(), &letter.batch[..]), ("why", &b"{  \"a\" : 1 }"[..]));
+    assert!(letters.next().is_none());
+}
+
+#[test]
+fn a_dead_letter_that_cannot_be_written_is_tried_again() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    process.append("{}").expect("confirmed");
+    let record = process.read_all().remove(0);
+    let mut receipt = std::pin::pin!(process.spool.reject(&record, "bad").expect("there is room"));
+    // Nobody waits for this one.
+    drop(process.spool.dead_letter(Endpoint::Events, "[]", "from memory").expect("there is room"));
+    disk.read_only();
+    for _ in 0..3 {
+        process.commit();
+        assert!(outcome(receipt.as_mut()).is_none(), "it is tried again");
+    }
+    assert_eq!(process.spool.stats().outstanding, 1);
+    disk.heal();
+    process.commit();
+    outcome(receipt).expect("settled").expect("written");
+    assert_eq!(process.spool.stats().outstanding, 0);
+    assert_eq!(reasons(&disk), ["bad", "from memory"]);
+}
+
+#[test]
+fn who_waits_for_a_dead_letter_waits_for_five_tries_and_the_record_stays() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    process.append("{}").expect("confirmed");
+    let record = process.read_all().remove(0);
+    let receipt = process.spool.reject(&record, "bad").expect("there is room");
+    drop(process.spool.dead_letter(Endpoint::Events, "[]", "from memory").expect("there is room"));
+    disk.read_only();
+    (0..5).for_each(|_| process.commit());
+    settled(receipt).expect_err("nothing can be written");
+    assert_eq!(process.spool.stats().outstanding, 1);
+    disk.heal();
+    process.commit();
+    assert_eq!(reasons(&disk), ["from memory"]);
+    process.close();
+    assert_eq!(texts(&Process::start(&disk, Settings::new()).expect("a spool").read_all()), ["{}"]);
+}
+
+#[test]
+fn an_expired_record_whose_dead_letter_cannot_be_written_is_tried_again() {
+    let disk = Simulated::default();
+    let settings = Settings::new().max_age(std::time::Duration::ZERO);
+    let mut process = Process::start(&disk, settings.clone().clock(|| chrono::DateTime::UNIX_EPOCH)).expect("a spool");
+    process.append("{}").expect("confirmed");
+    process.close();
+    let mut process = Process::start(&disk, settings).expect("a spool");
+    assert_eq!(process.read_all(), []);
+    disk.read_only();
+    (0..10).for_each(|_| process.writer.write_dead_letters());
+    assert_eq!((process.spool.stats().expired, process.spool.stats().outstanding), (0, 1));
+    disk.heal();
+    process.writer.write_dead_letters();
+    assert_eq!((process.spool.stats().expired, process.spool.stats().outstanding), (1, 0));
+    assert_eq!(reasons(&disk), ["older than 0 days"]);
+}
+
+#[test]
+fn dead_letters_that_wait_are_bounded_and_leave_room_for_appends() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new().max_waiting_bytes(260)).expect("a spool");
+    for _ in 0..4 {
+        drop(process.spool.dead_letter(Endpoint::Events, "[]", "bad").expect("there is room"));
+    }
+    let error = process.spool.dead_letter(Endpoint::Events, "[]", "bad").expect_err("four wait");
+    assert_eq!(error.to_string(), "too many dead letters wait for the disk of the spool");
+    let receipt = process.spool.append(Endpoint::Events, "{}").expect("there is room");
+    process.commit();
+    settled(receipt).expect("confirmed");
+}
+
+#[test]
+fn a_failed_write_leaves_nothing_of_a_dead_letter_behind() {
+    let disk = Simulated::default();
+    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    for reason in ["first", "second", "third"] {
+        let receipt = process.spool.dead_letter(Endpoint::Events, "{}", reason).expect("there is room");
+        // The write, then the fsync.
+        disk.fail_after(if reason == "second" { 1 } else { 1_000 });
+        process.commit();
+        process.commit();
+        settled(receipt).expect("written by the second try at the latest");
+    }
+    disk.stop_machine(1);
+    assert_eq!(reasons(&disk), ["first", "second", "third"]);
+}
+
+fn reasons(disk: &Simulated) -> Vec<String> {
+    let bytes = disk.read(&path("dead-letters.ndjson"));
+    dead_letters::Lines::new(&bytes[..]).map(|letter| letter.expect("a letter").reason).collect()
+}

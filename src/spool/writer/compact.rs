@@ -1,0 +1,101 @@
+//! Room on the disk: the removal of segments that are done or give way, and the cursor.
+
+use std::io;
+
+use super::super::range_set::RangeSet;
+use super::super::records::Records;
+use super::super::segment::Dropped;
+use super::super::settings::{EvictionReason, WhenFull};
+use super::super::shared::warn;
+use super::{RETRY_DELAY, Writer};
+
+impl Writer {
+    /// Gives up the oldest damaged segments, and then the oldest segments if that is the policy, until this many bytes fit.
+    pub(super) fn make_room(&mut self, bytes: u64) {
+        loop {
+            let mut state = self.shared.lock();
+            if state.index.bytes() + bytes <= self.settings.max_bytes {
+                return;
+            }
+            if let Some((first, bytes)) = state.index.pop_kept_aside() {
+                drop(state);
+                let file = self.directory.damaged_segment(first);
+                tracing::warn!(file = %file.display(), bytes, "the spool is full and removes its oldest damaged segment");
+                self.directory.remove(&file).unwrap_or_else(|error| warn("remove a damaged segment", &error));
+                continue;
+            }
+            if self.settings.when_full == WhenFull::Refuse {
+                return;
+            }
+            let Some(dropped) = state.index.drop_oldest() else { return };
+            state.dropped += dropped.count();
+            drop(state);
+            let segment = self.directory.segment(dropped.first);
+            let mut told = RangeSet::default();
+            self.report(&dropped, &mut told).unwrap_or_else(|error| warn("read what it drops", &error));
+            let lost = dropped.lost_beside(&told);
+            self.shared.lock().dropped -= lost.count();
+            self.shared.report_lost(lost, &segment, &self.settings);
+            self.directory
+                .remove(&segment)
+                .and_then(|()| if self.settings.durably() { self.directory.sync() } else { Ok(()) })
+                .unwrap_or_else(|error| warn("remove its oldest segment", &error));
+        }
+    }
+
+    /// Reports the records that are evicted with their segment, and adds their numbers.
+    fn report(&self, dropped: &Dropped, told: &mut RangeSet) -> io::Result<()> {
+        let file = self.directory.files.open(&self.directory.segment(dropped.first))?;
+        for record in Records::after(file, dropped.first.checked_sub(1), dropped.bytes()) {
+            let record = record?;
+            if dropped.is_lost(record.number) {
+                told.insert(record.number);
+                (self.settings.on_evict)(&record, EvictionReason::Capacity);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the segments whose records are done, and saves the cursor.
+    pub(in super::super) fn compact(&mut self) {
+        let cleaned = self.remove_finished();
+        let (cursor, checkpoints) = {
+            let mut state = self.shared.lock();
+            (state.index.cursor(self.next), std::mem::take(&mut state.checkpoints))
+        };
+        let saved = cursor.save(&self.directory, self.settings.durably());
+        for confirmation in checkpoints {
+            confirmation.complete(&saved);
+        }
+        for (what, result) in [("remove segments", cleaned), ("save its cursor", saved)] {
+            if let Err(error) = result {
+                warn(what, &error);
+                self.shared.lock().compact_within(RETRY_DELAY);
+            }
+        }
+    }
+
+    /// Damaged ones are kept under another name. They are forgotten only when their names are gone for good: one that came back would not be in the cursor.
+    fn remove_finished(&self) -> io::Result<()> {
+        let finished = self.shared.lock().index.finished();
+        if finished.is_empty() {
+            return Ok(());
+        }
+        for first in &finished {
+            let segment = self.directory.segment(*first);
+            if self.shared.lock().index.is_damaged(*first) {
+                match self.directory.files.rename(&segment, &self.directory.damaged_segment(*first)) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            } else {
+                self.directory.remove(&segment)?;
+            }
+        }
+        if self.settings.durably() {
+            self.directory.sync()?;
+        }
+        self.shared.lock().index.forget(&finished);
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! The one thread that writes: groups of records to segments, the removal of those that are done, the cursor, dead
+//! letters. A thread runs it; a test runs it step by step.
+
+mod compact;
+mod dead_letters;
+mod group;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::dead_letters::DeadLetterFiles;
+use super::directory::Directory;
+use super::reader::Open;
+use super::settings::{Fsync, Settings};
+use super::shared::{Append, Shared};
+use group::Active;
+
+/// The time to wait after the file system failed, before segments are removed or the cursor is saved again.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+pub(super) struct Writer {
+    directory: Directory,
+    settings: Settings,
+    shared: Arc<Shared>,
+    /// A number above those of all records that it tried to write, for the cursor.
+    next: u64,
+    active: Option<Active>,
+    /// Taken over and not written yet.
+    appends: VecDeque<Append>,
+    /// Since when something is written and not synced, with [`Fsync::Interval`].
+    unsynced: Option<Instant>,
+    dead_letters: DeadLetterFiles,
+    /// Where records that are too old were read last: a segment takes several portions of dead letters.
+    expiring: Option<Open>,
+    /// Dead letters could not be written the last time.
+    dead_letters_failing: bool,
+    buffer: Vec<u8>,
+    /// Held until the end.
+    _lock: Box<dyn Send + Sync>,
+}
+
+/// However the writing ends, nobody waits for it after that.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.closing = true;
+        let unwritten = (
+            std::mem::take(&mut state.appends),
+            std::mem::take(&mut state.dead_letters),
+            std::mem::take(&mut state.checkpoints),
+        );
+        drop(state);
+        drop(unwritten);
+    }
+}
+
+impl Writer {
+    pub(super) fn new(
+        directory: Directory,
+        settings: Settings,
+        shared: Arc<Shared>,
+        next: u64,
+        lock: Box<dyn Send + Sync>,
+    ) -> Self {
+        let dead_letters = DeadLetterFiles::new(directory.clone(), settings.max_dead_letter_bytes);
+        let (active, appends, unsynced, buffer) = (None, VecDeque::new(), None, Vec::new());
+        Self {
+            directory,
+            settings,
+            shared,
+            next,
+            active,
+            appends,
+            unsynced,
+            dead_letters,
+            expiring: None,
+            dead_letters_failing: false,
+            buffer,
+            _lock: lock,
+        }
+    }
+
+    /// Works until the spool is closed, and until all that was appended before is written.
+    pub(super) fn run(mut self) {
+        loop {
+            let work = self.shared.wait_for_work(self.sync_due());
+            self.commit();
+            if work.dead_letters {
+                self.write_dead_letters();
+            }
+            if self.sync_due().is_some_and(|due| due <= Instant::now()) {
+                self.sync();
+            }
+            if work.compact {
+                self.compact();
+            }
+            if work.closing {
+                return self.close();
+            }
+        }
+    }
+
+    pub(crate) fn close(mut self) {
+        let lost = self.shared.lock().dead_letters.iter().filter(|letter| letter.number.is_none()).count();
+        if lost > 0 {
+            tracing::warn!(
+                letters = lost,
+                "the spool is closed and could not write dead letters that it held in memory"
+            );
+        }
+        self.seal();
+        self.compact();
+    }
+
+    fn sync_due(&self) -> Option<Instant> {
+        match self.settings.fsync {
+            Fsync::Interval(interval) => self.unsynced.and_then(|since| since.checked_add(interval)),
+            Fsync::EachCommit | Fsync::Never => None,
+        }
+    }
+}
