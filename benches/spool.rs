@@ -1,16 +1,18 @@
 //! What the spool costs over a bare append and fdatasync of the same bytes: `cargo bench --bench spool`.
 //!
 //! Time on the wall, since most of it is the disk's: run it where the disk is that you mean; `TMPDIR` says so.
+//!
+//! And the resident memory of a process with a small and a large backlog on the disk (Linux only).
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::fs::{self, File};
 use std::hint::black_box;
 use std::io::Write;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use bytes::Bytes;
-use mparticle::spool::{Endpoint, Receipt, Settings, Spool};
+use mparticle::spool::{Endpoint, Fsync, Receipt, Settings, Spool};
 use tempfile::TempDir;
 
 const RECORD_BYTES: usize = 1024;
@@ -22,13 +24,25 @@ const ROUNDS: usize = 41;
 /// The spool takes at least this share of what the bare log takes in the same time.
 const LIMIT: f64 = 0.9;
 
+/// The variable with the number of records, set for a process that measures its memory.
+const BACKLOG: &str = "SPOOL_BENCH_BACKLOG";
+/// The variable with the directory of the spool that such a process opens.
+const BACKLOG_DIR: &str = "SPOOL_BENCH_BACKLOG_DIR";
+/// The large backlog takes at most this much more memory than the small one, in bytes.
+const MEMORY_LIMIT: u64 = 4 << 20;
+
 fn main() -> ExitCode {
+    if let Ok(records) = std::env::var(BACKLOG) {
+        backlog(records.parse().expect("a number"));
+        return ExitCode::SUCCESS;
+    }
     println!("spool, beside a bare append and fdatasync of the same bytes, records of 1 KiB");
     let kept = [
         // As a program works: while one group is on its way to the disk, the next one gathers.
         compare("400 a commit; the next are appended meanwhile", Some(LIMIT), 400, 800),
         // The worst case: nothing is appended while the disk is at work, and two threads take turns.
         compare("100 a commit; all are awaited before the next", None, 100, 100),
+        memory(),
     ];
     if kept.into_iter().all(|kept| kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -91,4 +105,63 @@ fn seconds(work: impl FnOnce()) -> f64 {
     let start = Instant::now();
     work();
     start.elapsed().as_secs_f64()
+}
+
+/// Prints the memory of processes with 1,000 and with 1,000,000 records on the disk. Returns whether it keeps the limit.
+fn memory() -> bool {
+    if resident_bytes().is_none() {
+        println!("memory: not measured on this system");
+        return true;
+    }
+    println!("memory: resident bytes with unread records of 100 bytes on the disk");
+    let measured = [1_000, 1_000_000].map(|records: u64| {
+        let program = std::env::current_exe().expect("this program");
+        let output = Command::new(program).env(BACKLOG, records.to_string()).output().expect("it starts");
+        let text = String::from_utf8(output.stdout).expect("a text");
+        let bytes: Vec<u64> = text.split_whitespace().map(|bytes| bytes.parse().expect("a number")).collect();
+        let &[written, opened] = &bytes[..] else { panic!("not two numbers: {text:?}") };
+        println!(
+            "  {records} records: {written} in the process that wrote them, {opened} in one that opened the spool"
+        );
+        [written, opened]
+    });
+    let more = measured[1].iter().zip(measured[0]).map(|(large, small)| large.saturating_sub(small)).max();
+    let kept = more.is_some_and(|more| more <= MEMORY_LIMIT);
+    println!("  at most {MEMORY_LIMIT} more with the large backlog: {}", if kept { "kept" } else { "BROKEN" });
+    kept
+}
+
+/// Fills a spool and opens it again, each in a process of its own, and prints the memory of both.
+fn backlog(records: u64) {
+    let settings = || Settings::new().fsync(Fsync::Never).max_bytes(2 << 30);
+    if let Ok(dir) = std::env::var(BACKLOG_DIR) {
+        let spool = Spool::open(dir, settings()).expect("a spool");
+        assert_eq!(spool.stats().unread, records);
+        print!("{} ", resident_bytes().expect("it was there before"));
+        return;
+    }
+    let dir = TempDir::new().expect("a directory");
+    let spool = Spool::open(dir.path(), settings()).expect("a spool");
+    let batch = Bytes::from(vec![b'x'; 100]);
+    for _ in 0..records / 1_000 {
+        let append = || spool.append(Endpoint::Events, batch.clone()).expect("there is room");
+        let receipts: Vec<Receipt> = (0..1_000).map(|_| append()).collect();
+        for receipt in receipts {
+            receipt.wait().expect("the disk works");
+        }
+    }
+    assert_eq!(spool.stats().unread, records);
+    print!("{} ", resident_bytes().expect("it was there before"));
+    std::io::stdout().flush().expect("somebody reads it");
+    drop(spool);
+    let program = std::env::current_exe().expect("this program");
+    let status = Command::new(program).env(BACKLOG_DIR, dir.path()).status().expect("it starts");
+    assert!(status.success());
+}
+
+/// Returns the resident memory of this process, in bytes, where the system shows it.
+fn resident_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))?;
+    Some(kib.trim().parse::<u64>().ok()? * 1024)
 }

@@ -1,4 +1,4 @@
-//! Hands out records in order, each once.
+//! Reads records in order, each once.
 
 use std::io::{self, ErrorKind};
 
@@ -14,7 +14,7 @@ use super::shared::Shared;
 /// The segment that is read.
 pub(super) struct Open {
     first: u64,
-    /// How many of its bytes the records may come from so far.
+    /// The number of its bytes that may be read so far.
     bytes: u64,
     pub(super) records: Records<Box<dyn Input>>,
     /// A record that was read and stays unread, since the caller wanted none from its number on.
@@ -95,6 +95,7 @@ impl Reader {
     }
 }
 
+/// Counts a record as taken, or as expired if it is too old. Returns it if the caller is to have it.
 fn take(first: u64, record: Record, shared: &Shared, settings: &Settings) -> Option<Record> {
     let age = (settings.clock)() - record.appended;
     let mut state = shared.lock();

@@ -31,7 +31,7 @@ pub(super) fn confirmation() -> (Confirmation, Completion<Result<(), Error>>) {
 
 impl Confirmation {
     pub(super) fn complete(self, outcome: &io::Result<()>) {
-        self.0.complete(outcome.as_ref().map(|()| ()).map_err(not_written));
+        self.0.complete(outcome.as_ref().copied().map_err(not_written));
     }
 
     /// Returns whether nobody waits for it.

@@ -142,7 +142,7 @@ pub(super) struct Work {
 
 impl Shared {
     pub(super) fn new(index: Index, next: u64) -> Self {
-        Self { state: Mutex::new(State { index, next, ..State::default() }), work: Condvar::new(), end: Condvar::new() }
+        Self { state: Mutex::new(State { next, index, ..State::default() }), work: Condvar::new(), end: Condvar::new() }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {

@@ -2,6 +2,8 @@
 
 use super::*;
 
+type Numbers = Arc<Mutex<Vec<u64>>>;
+
 /// Appends these batches in one group, and returns their numbers.
 fn append_all(process: &mut Process, batches: &[&str]) -> Vec<u64> {
     let receipts: Vec<_> = batches
@@ -10,7 +12,9 @@ fn append_all(process: &mut Process, batches: &[&str]) -> Vec<u64> {
         .collect();
     process.commit();
     let numbers = receipts.iter().map(Receipt::record_number).collect();
-    receipts.into_iter().for_each(|receipt| settled(receipt).expect("confirmed"));
+    for receipt in receipts {
+        settled(receipt).expect("confirmed");
+    }
     numbers
 }
 
@@ -72,7 +76,7 @@ fn a_record_at_the_limit_stays_unread() {
 }
 
 #[test]
-fn taking_all_in_order_keeps_one_range_and_reads_nothing() {
+fn taking_all_in_order_reads_nothing_from_the_disk() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, Settings::new().segment_bytes(500)).expect("a spool");
     let before = disk.bytes_read();
@@ -90,8 +94,8 @@ fn taking_all_in_order_keeps_one_range_and_reads_nothing() {
 
 /// A spool with three segments of three records each, of which the middle one of each was taken, and the numbers that it
 /// reports as evicted and as lost.
-fn taken_in_each_segment(settings: Settings) -> (Simulated, Process, Arc<Mutex<Vec<u64>>>, Arc<Mutex<Vec<u64>>>) {
-    let (evicted, lost) = (Arc::<Mutex<Vec<u64>>>::default(), Arc::<Mutex<Vec<u64>>>::default());
+fn taken_in_each_segment(settings: Settings) -> (Simulated, Process, Numbers, Numbers) {
+    let (evicted, lost) = (Numbers::default(), Numbers::default());
     let (evictions, losses) = (Arc::clone(&evicted), Arc::clone(&lost));
     let settings = settings
         .on_evict(move |record, _| evictions.lock().expect("no panic").push(record.number))
@@ -144,7 +148,9 @@ fn a_failed_group_leaves_a_gap_and_no_number_stands_for_two_records() {
             ["[3]", "[4]"].map(|batch| process.spool.append(Endpoint::Events, batch).expect("there is room"));
         let failed = [0, 1].map(|place: usize| receipts[place].record_number());
         process.commit();
-        receipts.into_iter().for_each(|receipt| drop(settled(receipt).expect_err("it failed")));
+        for receipt in receipts {
+            settled(receipt).expect_err("it failed");
+        }
         assert_eq!(failed, [3, 4]);
         assert_eq!(append_all(&mut process, &["[5]"]), [5]);
         assert_eq!(disk.segments()[1], path("00000000000000000005.log"), "named after its own first record");

@@ -50,7 +50,7 @@ impl Writer {
         }
     }
 
-    /// The append that is to be written next.
+    /// Returns the append that is to be written next.
     fn next_append(&mut self) -> Option<&Append> {
         if self.appends.is_empty() {
             self.appends = std::mem::take(&mut self.shared.lock().appends).into();

@@ -1,5 +1,5 @@
-//! The one thread that writes: groups of records to segments, the removal of those that are done, the cursor, dead
-//! letters. A thread runs it; a test runs it step by step.
+//! The writer: groups of records to segments, the removal of those that are done, the cursor, dead letters. One thread runs
+//! it; a test runs it step by step.
 
 mod compact;
 mod dead_letters;
@@ -26,9 +26,9 @@ pub(super) struct Writer {
     /// A number above those of all records that it tried to write, for the cursor.
     next: u64,
     active: Option<Active>,
-    /// Taken over and not written yet.
+    /// Taken from the shared state and not written yet.
     appends: VecDeque<Append>,
-    /// Since when something is written and not synced, with [`Fsync::Interval`].
+    /// The time since which something is written and not synced, with [`Fsync::Interval`].
     unsynced: Option<Instant>,
     dead_letters: DeadLetterFiles,
     /// Where records that are too old were read last: a segment takes several portions of dead letters.
