@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use mparticle::mock::{self, Fault, MockServer};
-use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, Error, RetryPolicy};
+use mparticle::{
+    Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, Error, RetryPolicy, UploadError,
+};
 
 /// One call of the function. Nothing of it is left in memory when it returns: a batch is accepted, or in the error.
-async fn handle(client: &Client, customer: &str) -> Result<(), Error> {
+async fn handle(client: &Client, customer: &str) -> Result<(), UploadError> {
     let batch = Batch::new(Environment::Development)
         .customer_id(customer)
         .event(CustomEvent::new("Signed Up", CustomEventType::Other));

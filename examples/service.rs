@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 async fn add_note(State(uploader): State<Uploader>, Path(customer): Path<String>) -> StatusCode {
     let user = User::new(Batch::new(Environment::Development).customer_id(customer));
     let event = CustomEvent::new("Added Note", CustomEventType::UserContent);
-    match user.and_then(|user| uploader.track(&user, event)) {
+    match user.and_then(|user| Ok(uploader.track(&user, event)?)) {
         Ok(()) => StatusCode::ACCEPTED,
         // The note is added all the same; what was not tracked is worth a metric.
         Err(error) => {

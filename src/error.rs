@@ -1,94 +1,105 @@
-//! The one error of this crate: small, redacted, and able to answer what a caller needs to decide.
+//! The error of this crate: small, redacted, cheap to clone, and able to answer what a caller needs to decide.
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::StatusCode;
+use http::StatusCode;
 
-use crate::delivery::Report;
-use crate::generated::types::{ApiError, Batch, RateLimit};
-use crate::seal::SealedBatch;
+use crate::generated::types::{ApiError, RateLimit};
 
-/// Why something was not sent, or was not accepted.
+/// The reason why something was not sent or not accepted.
 ///
 /// Ask it questions instead of matching on it: [`is_retryable`](Self::is_retryable), [`status`](Self::status),
-/// [`api_errors`](Self::api_errors), [`retry_after`](Self::retry_after). Whatever was sealed and not accepted comes back
-/// through [`into_unsent`](Self::into_unsent), with its ids, so that sending it again is safe; a batch that could not be
-/// sealed comes back through [`into_unsealed`](Self::into_unsealed).
+/// [`api_errors`](Self::api_errors), [`retry_after`](Self::retry_after).
 ///
-/// Its text and its `Debug` form hold no secret, no header and nothing of the user's data.
-pub struct Error(Box<Inner>);
+/// It holds no batches. A function that takes batches returns an error that hands them back, and that converts into this one
+/// with `?`: [`UploadError`](crate::UploadError), [`SealError`](crate::SealError) and [`TrySendError`](crate::TrySendError).
+///
+/// Its text is one line for a log: `upload failed after 10 attempts in 118 s: the service responded 503 Service Unavailable`.
+/// Neither the text nor the `Debug` form contains a secret, a header, a URL or user data.
+///
+/// Cloning is cheap: the clones share the content, and the [source](StdError::source) with it.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
 
-/// What kind of trouble an [`Error`] tells of.
+/// The kind of an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A setting of the client is missing or wrong, or it is used outside of a runtime. Nothing was sent.
+    /// A setting of the client is missing or wrong, or the client is used outside of a runtime. Nothing was sent.
     Config,
-    /// A batch has no JSON form (it holds NaN or an infinity), or JSON of others is not a batch. Nothing was sent.
+    /// A batch has no JSON form (it contains NaN or an infinity), or the given JSON is not a batch. Nothing was sent.
     Invalid,
-    /// A documented limit would be broken. Nothing was sent.
+    /// A documented limit would be exceeded. Nothing was sent.
     Limit,
-    /// No connection came about: name lookup, connect or TLS handshake failed. Nothing was accepted by this last attempt; an
-    /// earlier one may have failed otherwise.
+    /// The name lookup, the connect or the TLS handshake failed. The last attempt sent nothing; an earlier one may have failed
+    /// in another way.
     Connect,
-    /// The service did not answer in time. Whether it accepted is not known; the ids make sending again safe. If the deadline
+    /// The service did not respond in time. It may have accepted the request; the ids make sending again safe. If the deadline
     /// of a request ended a retry, the source is the failure of the attempt before.
     Timeout,
-    /// The connection broke before an answer came. Whether it was accepted is not known; the ids make sending again safe.
+    /// The connection broke before a response arrived. The service may have accepted the request; the ids make sending again
+    /// safe.
     Interrupted,
-    /// The service refused the request or this batch. [`Error::status`] returns the status: one other than 2xx, or a 2xx, as a
-    /// rule 202, whose body lists errors, by which the service refuses single batches of a request that it accepted.
+    /// The service refused the request or this batch. [`Error::status`] returns the status: one other than 2xx, or a 2xx
+    /// (202 as a rule) whose body lists errors for single batches of a request that the service accepted.
     Refused,
     /// The response is not from the service: HTML, another 2xx than 202 whose body is not JSON, or the target of a redirect. A
-    /// proxy, a sign-in page or a wrong base URL answers so. Nothing counts as accepted, and the same request would be
-    /// answered the same way. [`Error::status`] returns the status of the response.
+    /// proxy, a sign-in page or a wrong base URL responds like this. Nothing counts as accepted, and the same request would get
+    /// the same response. [`Error::status`] returns the status of the response.
     UnexpectedResponse,
-    /// The service had asked whoever sends with this client to wait, for longer than the caller would. Nothing was sent.
+    /// The service asks all users of this client to wait for longer than the deadline of the call. Nothing was sent.
     Paused,
     /// The [`Uploader`](crate::Uploader) has no room. It did not take the batch.
     Full,
-    /// The [`Uploader`](crate::Uploader) is shut down, for good. It did not take the batch.
+    /// The [`Uploader`](crate::Uploader) is shut down for good. It did not take the batch.
     Closed,
-    /// The [`spool`](crate::spool) cannot take or give: it is full, of a newer version, or the file system
-    /// failed.
+    /// The [`spool`](crate::spool) cannot be read or written: it is full or of a newer version, or the file system failed.
     Spool,
     /// The [`spool`](crate::spool) is open already, in another process or in this one. It can be opened when that process has
-    /// ended, or the last handle of its [`Uploader`](crate::Uploader) is dropped.
+    /// ended, or when the last handle of its [`Uploader`](crate::Uploader) is dropped.
     SpoolLocked,
 }
 
-impl ErrorKind {
-    /// What an attempt that got no answer failed of. A connect that timed out is a connect: nothing was sent.
-    pub(crate) fn of(source: &reqwest::Error) -> Self {
-        match source {
-            source if source.is_builder() => Self::Config,
-            source if source.is_connect() => Self::Connect,
-            source if source.is_timeout() => Self::Timeout,
-            _ => Self::Interrupted,
-        }
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Config => "invalid configuration",
+            Self::Invalid => "invalid data",
+            Self::Limit => "limit exceeded",
+            Self::Connect => "connection failed",
+            Self::Timeout => "timed out",
+            Self::Interrupted => "connection broken",
+            Self::Refused => "refused by the service",
+            Self::UnexpectedResponse => "unexpected response",
+            Self::Paused => "paused by the service",
+            Self::Full => "uploader full",
+            Self::Closed => "uploader shut down",
+            Self::Spool => "spool failed",
+            Self::SpoolLocked => "spool locked",
+        })
     }
 }
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: String,
-    refusal: Option<Refusal>,
-    /// How long to wait, where no answer says so.
+    response: Option<ErrorResponse>,
+    /// The remaining wait of the client, where no response says so.
     pause: Option<Duration>,
     attempts: u32,
-    unsent: Vec<SealedBatch>,
-    unsealed: Option<Batch>,
-    report: Option<Report>,
-    /// Shared by the copies.
+    /// From the first attempt to the failure.
+    elapsed: Duration,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// What an answer other than 2xx told.
+/// The parts of a response by which the service refuses something.
 #[derive(Clone)]
-pub(crate) struct Refusal {
+pub(crate) struct ErrorResponse {
     pub(crate) status: StatusCode,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) rate_limit: Option<RateLimit>,
@@ -96,19 +107,21 @@ pub(crate) struct Refusal {
 }
 
 impl Error {
-    fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        let message = message.into();
-        Self(Box::new(Inner {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Arc::new(Inner {
             kind,
-            message,
-            refusal: None,
+            message: message.into(),
+            response: None,
             pause: None,
             attempts: 0,
-            unsent: Vec::new(),
-            unsealed: None,
-            report: None,
+            elapsed: Duration::ZERO,
             source: None,
         }))
+    }
+
+    /// Returns the content, to be changed: a copy if a clone shares it.
+    fn inner(&mut self) -> &mut Inner {
+        Arc::make_mut(&mut self.0)
     }
 
     pub(crate) fn config(message: impl Into<String>) -> Self {
@@ -123,32 +136,30 @@ impl Error {
         Self::new(ErrorKind::Limit, message)
     }
 
-    /// The time for all attempts was over in the midst of one.
+    /// Creates the error of an attempt that the deadline of all attempts ended.
     pub(crate) fn out_of_time() -> Self {
-        Self::new(ErrorKind::Timeout, "the service did not answer before the deadline").with_attempts(1)
+        Self::attempted(ErrorKind::Timeout, "the service did not respond before the deadline")
     }
 
-    /// The connection broke.
     #[cfg(test)]
     pub(crate) fn interrupted() -> Self {
-        Self::new(ErrorKind::Interrupted, "the connection broke before an answer came").with_attempts(1)
+        Self::attempted(ErrorKind::Interrupted, "the connection broke before a response arrived")
     }
 
-    /// The credential waits.
+    /// Creates the error of a request that the 429 of another one holds back.
     pub(crate) fn paused() -> Self {
-        Self::new(ErrorKind::Paused, "the service has asked to wait longer than the deadline allows")
+        Self::new(ErrorKind::Paused, "the service asks to wait longer than the deadline allows")
     }
 
     pub(crate) fn full(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Full, message)
     }
 
-    /// The uploader accepts no more submissions.
     pub(crate) fn closed() -> Self {
         Self::new(ErrorKind::Closed, "the uploader is shut down")
     }
 
-    /// The message may name a file of the spool, and nothing of what is in it.
+    /// The message may name a file of the spool, and nothing of its content.
     pub(crate) fn spool(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Spool, message)
     }
@@ -157,154 +168,119 @@ impl Error {
         Self::new(ErrorKind::SpoolLocked, message)
     }
 
-    pub(crate) fn refused(refusal: Refusal) -> Self {
-        let count = match refusal.errors.len() {
+    /// Creates the error of a response other than 2xx.
+    pub(crate) fn refused(response: ErrorResponse) -> Self {
+        let count = match response.errors.len() {
             0 => String::new(),
-            1 => ", with 1 error".to_owned(),
-            count => format!(", with {count} errors"),
+            count => format!(", with {}", errors(count)),
         };
-        Self::responded(ErrorKind::Refused, format!("the service answered {}{count}", refusal.status), refusal)
+        Self::responded(ErrorKind::Refused, format!("the service responded {}{count}", response.status), response)
     }
 
-    /// The service accepted the request, and listed these errors for the batch.
-    pub(crate) fn refused_by_body(status: StatusCode, errors: Vec<ApiError>) -> Self {
-        let count = match errors.len() {
-            1 => "1 error".to_owned(),
-            count => format!("{count} errors"),
-        };
-        let message = format!("the service answered {status} and refused the batch, with {count}");
-        let refusal = Refusal { status, retry_after: None, rate_limit: None, errors };
-        Self::responded(ErrorKind::Refused, message, refusal)
+    /// Creates the error of a batch that the body of a 2xx lists these errors for.
+    pub(crate) fn refused_by_body(status: StatusCode, listed: Vec<ApiError>) -> Self {
+        let message = format!("the service responded {status} and refused the batch, with {}", errors(listed.len()));
+        let response = ErrorResponse { status, retry_after: None, rate_limit: None, errors: listed };
+        Self::responded(ErrorKind::Refused, message, response)
     }
 
-    /// A response that something else than the service gave. The media type is shown, and nothing else of it.
+    /// Creates the error of a response that is not from the service. Only the media type of the response is shown.
     pub(crate) fn unexpected_response(status: StatusCode, content_type: &str) -> Self {
         let content_type = if content_type.is_empty() { "without a content type" } else { content_type };
         let message = format!(
             "the response is not from the Events API: {} {content_type} (a proxy, a sign-in page or a wrong base URL?)",
             status.as_u16()
         );
-        let refusal = Refusal { status, retry_after: None, rate_limit: None, errors: Vec::new() };
-        Self::responded(ErrorKind::UnexpectedResponse, message, refusal)
+        let response = ErrorResponse { status, retry_after: None, rate_limit: None, errors: Vec::new() };
+        Self::responded(ErrorKind::UnexpectedResponse, message, response)
     }
 
-    /// The body of a 2xx broke off before it was known whether it lists errors.
+    /// Creates the error of a 2xx whose body broke off before it was known whether it lists errors.
     pub(crate) fn body_interrupted() -> Self {
-        Self::new(ErrorKind::Interrupted, "the response body broke off before its errors were known").with_attempts(1)
+        Self::attempted(ErrorKind::Interrupted, "the response body broke off before its errors were known")
     }
 
-    fn responded(kind: ErrorKind, message: String, refusal: Refusal) -> Self {
-        let mut error = Self::new(kind, message);
-        error.0.refusal = Some(refusal);
-        error.0.attempts = 1;
+    fn responded(kind: ErrorKind, message: String, response: ErrorResponse) -> Self {
+        let mut error = Self::attempted(kind, message);
+        error.inner().response = Some(response);
         error
     }
 
-    /// An attempt that got no answer. The URL is taken out of the error: it may hold what a user typed.
-    pub(crate) fn transport(source: reqwest::Error) -> Self {
-        let kind = ErrorKind::of(&source);
-        let message = match kind {
-            ErrorKind::Config if lacks_certificates(&source) => {
-                "no usable certificate store for https: install the certificates of the system (Debian's package \
-                 ca-certificates), or set SSL_CERT_FILE to a file that holds them"
-            }
-            ErrorKind::Config => "the request or its HTTP client could not be built",
-            ErrorKind::Connect if source.is_dns() => "failed to resolve the name of the service",
-            ErrorKind::Connect => "no connection to the service",
-            ErrorKind::Timeout => "the service did not answer in time",
-            _ => "the connection broke before an answer came",
-        };
-        let mut error = Self::new(kind, message);
-        error.0.attempts = u32::from(kind != ErrorKind::Config);
-        error.with_source(source.without_url())
+    /// Creates the error of one attempt.
+    pub(crate) fn attempted(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self::new(kind, message).with_attempts(1, Duration::ZERO)
     }
 
     pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
-        self.0.source = Some(Arc::new(source));
+        self.inner().source = Some(Arc::new(source));
         self
     }
 
-    pub(crate) fn with_unsent(mut self, unsent: Vec<SealedBatch>) -> Self {
-        self.0.unsent = unsent;
-        self
-    }
-
-    pub(crate) fn add_unsent(&mut self, unsent: &[SealedBatch]) {
-        self.0.unsent.extend_from_slice(unsent);
-    }
-
-    /// The batch that it is about, which could not be sealed.
-    pub(crate) fn with_unsealed(mut self, batch: Batch) -> Self {
-        self.0.unsealed = Some(batch);
-        self
-    }
-
-    /// What became of the others.
-    pub(crate) fn with_report(mut self, report: Report) -> Self {
-        self.0.report = Some(report);
-        self
-    }
-
-    /// How long the credential still waits.
+    /// Sets the time for which the client still has to wait.
     pub(crate) fn with_pause(mut self, pause: Duration) -> Self {
-        self.0.pause = Some(pause);
+        self.inner().pause = Some(pause);
         self
     }
 
-    pub(crate) fn with_attempts(mut self, attempts: u32) -> Self {
-        self.0.attempts = attempts;
+    /// Sets the number of attempts, and the time from the first one to the failure.
+    pub(crate) fn with_attempts(mut self, attempts: u32, elapsed: Duration) -> Self {
+        let inner = self.inner();
+        (inner.attempts, inner.elapsed) = (attempts, elapsed);
         self
     }
 
-    /// Returns a copy that carries no batches and no report. The source is shared.
-    pub(crate) fn again(&self) -> Self {
-        let mut error = Self::new(self.0.kind, self.0.message.clone());
-        error.0.refusal.clone_from(&self.0.refusal);
-        error.0.pause = self.0.pause;
-        error.0.attempts = self.0.attempts;
-        error.0.source.clone_from(&self.0.source);
-        error
-    }
-
-    /// The kind of trouble.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The HTTP status, if the service answered.
+    /// Returns the reason alone: the text of the error without the number of attempts and the time.
+    ///
+    /// ```
+    /// use mparticle::SealedBatch;
+    ///
+    /// let error = SealedBatch::from_json("[]").unwrap_err();
+    /// assert_eq!(error.message(), "the batch is not a JSON object");
+    /// ```
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Returns the HTTP status, if there was a response.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
-        self.0.refusal.as_ref().map(|refusal| refusal.status)
+        self.0.response.as_ref().map(|response| response.status)
     }
 
-    /// What the service said, in its own words. Empty if it said nothing, or nothing that is JSON of the documented form.
+    /// Returns the errors in the body of the response. Empty if there are none, or if the body is not JSON of the documented
+    /// form.
     ///
-    /// These words may quote what was sent; that is why the text of this error leaves them out.
+    /// They may quote what was sent, so the text of this error leaves them out.
     #[must_use]
     pub fn api_errors(&self) -> &[ApiError] {
-        self.0.refusal.as_ref().map_or(&[], |refusal| &refusal.errors)
+        self.0.response.as_ref().map_or(&[], |response| &response.errors)
     }
 
-    /// How long the service asks to wait, from its `Retry-After` in seconds or as a date. Zero if the date has passed.
+    /// Returns how long the service asks to wait, from its `Retry-After` in seconds or as a date. Zero if the date has passed.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.0.pause.or(self.0.refusal.as_ref().and_then(|refusal| refusal.retry_after))
+        self.0.pause.or(self.0.response.as_ref().and_then(|response| response.retry_after))
     }
 
-    /// Which rate limit was exceeded, if the service told so with a 429. All ask to send less often, except
+    /// Returns the rate limit that was exceeded, if a 429 names it. All ask to send less often, except
     /// [`RateLimit::Acceleration`], which asks to raise the speed more slowly.
     #[must_use]
     pub fn rate_limit(&self) -> Option<RateLimit> {
-        self.0.refusal.as_ref()?.rate_limit
+        self.0.response.as_ref()?.rate_limit
     }
 
-    /// Whether sending the same again, later, can succeed: no connection, no answer, a status of 408, 425, 429 or 5xx, a
-    /// wait that the service has asked for, no room, or a spool that is open elsewhere.
+    /// Returns whether sending the same again later can succeed: after a failed or broken connection, a timeout, a status of
+    /// 408, 425, 429 or 5xx, while the service asks to wait, while there is no room, or while the spool is open elsewhere.
     ///
-    /// If it is false for an error of the credentials or an
-    /// [`UnexpectedResponse`](ErrorKind::UnexpectedResponse), the [`unsent`](Self::unsent) batches are good all the same: they
-    /// can be sent once the cause is fixed.
+    /// If it is false because of the credentials or an [`UnexpectedResponse`](ErrorKind::UnexpectedResponse), the batches are
+    /// good all the same: send them once the cause is fixed.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.0.kind {
@@ -326,59 +302,36 @@ impl Error {
         }
     }
 
-    /// How often the batches that it is about were sent over the network; 0 if it never came so far.
+    /// Returns how often the batches were sent over the network. 0 if they never were.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.attempts
     }
 
-    /// The sealed batches that were not accepted, in their order.
+    /// Returns the time from the first attempt to the failure, waits included. Zero if there was no attempt, and for the
+    /// error of a single attempt in [`Retry`](crate::Retry) or [`Uploader::trouble`](crate::Uploader::trouble).
     #[must_use]
-    pub fn unsent(&self) -> &[SealedBatch] {
-        &self.0.unsent
-    }
-
-    /// Takes the sealed batches that were not accepted, in their order. Their ids are set: sent again, the service drops
-    /// whatever it had accepted after all.
-    #[must_use]
-    pub fn into_unsent(self) -> Vec<SealedBatch> {
-        self.0.unsent
-    }
-
-    /// The batch that it is about, if it could not be sealed. Its ids are set.
-    #[must_use]
-    pub fn unsealed(&self) -> Option<&Batch> {
-        self.0.unsealed.as_ref()
-    }
-
-    /// Takes the batch that it is about, if it could not be sealed. Its ids are set.
-    #[must_use]
-    pub fn into_unsealed(self) -> Option<Batch> {
-        self.0.unsealed
-    }
-
-    /// What became of the batches that are not [`unsent`](Self::unsent), if it ended the sending of several.
-    #[must_use]
-    pub fn report(&self) -> Option<&Report> {
-        self.0.report.as_ref()
-    }
-
-    /// Takes it apart into the sealed batches that were not accepted, and what became of the others.
-    pub fn into_parts(self) -> (Vec<SealedBatch>, Report) {
-        (self.0.unsent, self.0.report.unwrap_or_default())
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed
     }
 }
 
-/// Whether an HTTP client could not be built because rustls found no certificate on this machine. The error of rustls says so
-/// in its text alone.
-fn lacks_certificates(source: &reqwest::Error) -> bool {
-    std::iter::successors(source.source(), |&cause| cause.source())
-        .any(|cause| cause.to_string().contains("No CA certificates"))
+fn errors(count: usize) -> String {
+    if count == 1 { "1 error".to_owned() } else { format!("{count} errors") }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
+        let Inner { message, attempts, elapsed, .. } = &*self.0;
+        match attempts {
+            0 => f.write_str(message),
+            1 => write!(f, "upload failed: {message}"),
+            _ => {
+                let digits = usize::from(elapsed.as_secs() < 10);
+                let seconds = elapsed.as_secs_f64();
+                write!(f, "upload failed after {attempts} attempts in {seconds:.digits$} s: {message}")
+            }
+        }
     }
 }
 
@@ -390,7 +343,7 @@ impl fmt::Debug for Error {
             .field("status", &self.status())
             .field("retry_after", &self.retry_after())
             .field("attempts", &self.0.attempts)
-            .field("unsent", &self.0.unsent.len())
+            .field("elapsed", &self.0.elapsed)
             .field("source", &self.0.source)
             .finish()
     }
@@ -399,5 +352,132 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// Wraps the error, which [`io::Error::get_ref`] and [`io::Error::downcast`] return.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error.kind() {
+            ErrorKind::Config | ErrorKind::Invalid | ErrorKind::Limit => io::ErrorKind::InvalidInput,
+            ErrorKind::UnexpectedResponse => io::ErrorKind::InvalidData,
+            ErrorKind::Connect => io::ErrorKind::NotConnected,
+            ErrorKind::Timeout => io::ErrorKind::TimedOut,
+            // Not `Interrupted`: std retries a call that returns it.
+            ErrorKind::Interrupted => io::ErrorKind::ConnectionAborted,
+            ErrorKind::SpoolLocked => io::ErrorKind::ResourceBusy,
+            ErrorKind::Refused | ErrorKind::Paused | ErrorKind::Full | ErrorKind::Closed | ErrorKind::Spool => {
+                io::ErrorKind::Other
+            }
+        };
+        Self::new(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(count: usize) -> Vec<ApiError> {
+        vec![ApiError { code: "CODE".into(), message: "mira@shop.example is no event".into() }; count]
+    }
+
+    fn refused(status: u16, errors: usize) -> Error {
+        let status = StatusCode::from_u16(status).expect("a status");
+        Error::refused(ErrorResponse { status, retry_after: None, rate_limit: None, errors: listed(errors) })
+    }
+
+    #[test]
+    fn the_text_is_a_log_line() {
+        let ms = Duration::from_millis;
+        let table = [
+            (Error::config("the API key is empty"), "the API key is empty"),
+            (Error::paused(), "the service asks to wait longer than the deadline allows"),
+            (Error::closed(), "the uploader is shut down"),
+            (Error::interrupted(), "upload failed: the connection broke before a response arrived"),
+            (refused(404, 0), "upload failed: the service responded 404 Not Found"),
+            (refused(400, 1), "upload failed: the service responded 400 Bad Request, with 1 error"),
+            (
+                refused(503, 0).with_attempts(10, ms(118_400)),
+                "upload failed after 10 attempts in 118 s: the service responded 503 Service Unavailable",
+            ),
+            (
+                refused(400, 2).with_attempts(2, ms(240)),
+                "upload failed after 2 attempts in 0.2 s: the service responded 400 Bad Request, with 2 errors",
+            ),
+            (
+                Error::out_of_time().with_attempts(3, ms(9_960)),
+                "upload failed after 3 attempts in 10.0 s: the service did not respond before the deadline",
+            ),
+            (
+                Error::refused_by_body(StatusCode::ACCEPTED, listed(1)),
+                "upload failed: the service responded 202 Accepted and refused the batch, with 1 error",
+            ),
+            (
+                Error::unexpected_response(StatusCode::OK, "text/html"),
+                "upload failed: the response is not from the Events API: 200 text/html (a proxy, a sign-in page or a \
+                 wrong base URL?)",
+            ),
+        ];
+        for (error, text) in table {
+            assert_eq!(error.to_string(), text);
+            assert!(text.ends_with(error.message()), "{text}");
+            assert!(!format!("{error:?}").contains("mira@shop.example"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn clones_share_the_content_and_the_source_until_one_is_changed() {
+        let error = Error::spool("failed to write").with_source(io::Error::other("disk full"));
+        let clone = error.clone();
+        let source = |error: &Error| std::ptr::from_ref(error.source().expect("a source")).cast::<u8>();
+        assert!(Arc::ptr_eq(&error.0, &clone.0));
+        let changed = clone.with_attempts(4, Duration::from_secs(1));
+        assert_eq!((error.attempts(), changed.attempts()), (0, 4));
+        assert_eq!(source(&error), source(&changed));
+        assert_eq!(changed.elapsed(), Duration::from_secs(1));
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn an_io_error_has_a_kind_that_std_does_not_retry_and_gives_the_error_back() {
+        let table = [
+            (Error::config("no"), io::ErrorKind::InvalidInput),
+            (Error::attempted(ErrorKind::Connect, "no"), io::ErrorKind::NotConnected),
+            (Error::out_of_time(), io::ErrorKind::TimedOut),
+            (Error::interrupted(), io::ErrorKind::ConnectionAborted),
+            (Error::spool_locked("open elsewhere"), io::ErrorKind::ResourceBusy),
+            (refused(503, 0), io::ErrorKind::Other),
+        ];
+        for (error, kind) in table {
+            let wrapped = io::Error::from(error.clone());
+            assert_eq!((wrapped.kind(), wrapped.to_string()), (kind, error.to_string()));
+            assert_eq!(wrapped.downcast::<Error>().expect("the error").kind(), error.kind());
+        }
+    }
+
+    #[test]
+    fn each_kind_has_a_text_of_its_own() {
+        assert_eq!(ErrorKind::Timeout.to_string(), "timed out");
+        let mut texts: Vec<_> = [
+            ErrorKind::Config,
+            ErrorKind::Invalid,
+            ErrorKind::Limit,
+            ErrorKind::Connect,
+            ErrorKind::Timeout,
+            ErrorKind::Interrupted,
+            ErrorKind::Refused,
+            ErrorKind::UnexpectedResponse,
+            ErrorKind::Paused,
+            ErrorKind::Full,
+            ErrorKind::Closed,
+            ErrorKind::Spool,
+            ErrorKind::SpoolLocked,
+        ]
+        .map(|kind| kind.to_string())
+        .into();
+        texts.sort_unstable();
+        texts.dedup();
+        assert_eq!(texts.len(), 13);
     }
 }

@@ -23,13 +23,13 @@ mod uploader;
 
 #[cfg(feature = "blocking")]
 pub use client::blocking;
-pub use client::{Client, ClientBuilder, Credentials, Pod};
+pub use client::{Client, ClientBuilder, Credentials, Pod, UploadError};
 pub use completion::Completion;
 pub use delivery::{Accepted, Rejected, Report, Retry, RetryPolicy};
 pub use error::{Error, ErrorKind};
 pub use generated::types;
 pub use model::{Session, SessionId};
-pub use seal::{IntoSealed, SealedBatch};
+pub use seal::{IntoSealed, SealError, SealedBatch};
 #[doc(no_inline)]
 pub use types::{
     AppState, ApplicationInfo, AttributionInfo, Batch, Breadcrumb, CommerceEvent, Consent, CrashReport, CustomEvent,
@@ -38,7 +38,7 @@ pub use types::{
     Promotion, PromotionAction, PushMessage, PushMessageType, PushRegistration, ScreenView, SessionEnd, SessionStart,
     Uninstall, UserAttributeChange, UserIdentity, UserIdentityChange,
 };
-pub use uploader::{Counts, Fate, Outcome, Outcomes, Uploader, UploaderBuilder, User, WhenFull};
+pub use uploader::{Counts, Fate, Outcome, Outcomes, TrySendError, Uploader, UploaderBuilder, User, WhenFull};
 
 pub mod raw {
     //! The generated endpoints, for those who want the wire and nothing else: [`Client::raw`](crate::Client::raw) opens

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use mparticle::types::RateLimit;
-use mparticle::{Error, ErrorKind};
+use mparticle::{ErrorKind, UploadError};
 use support::peer::Peer;
 use support::{batch, builder};
 
 /// What a client makes of this answer, written to the socket as it stands.
-async fn error_of(answer: &str) -> Error {
+async fn error_of(answer: &str) -> UploadError {
     let peer = Peer::answering(answer);
     let client = builder(peer.url()).timeout(Duration::from_secs(5)).build().expect("a client");
     client.upload(batch()).await.expect_err(answer)
@@ -77,7 +77,7 @@ async fn errors_in_the_body_are_read_and_kept_out_of_the_text() {
     let error = error_of(&answer("400 Bad Request", "content-type: application/json\r\n", body)).await;
     let errors: Vec<_> = error.api_errors().iter().map(|e| (e.code.as_str(), e.message.as_str())).collect();
     assert_eq!(errors, [("BAD_REQUEST", "user@example.com is no event"), ("X", "y")]);
-    assert_eq!(error.to_string(), "the service answered 400 Bad Request, with 2 errors");
+    assert_eq!(error.to_string(), "upload failed: the service responded 400 Bad Request, with 2 errors");
     assert!(!format!("{error:?}").contains("user@example.com"));
 }
 
@@ -134,7 +134,7 @@ async fn a_server_that_never_answers_is_a_timeout() {
     let started = Instant::now();
     let error = client.upload(batch()).await.expect_err("no answer");
     assert_eq!((error.kind(), error.is_retryable(), error.attempts()), (ErrorKind::Timeout, true, 1));
-    assert_eq!(error.to_string(), "the service did not answer in time");
+    assert_eq!(error.to_string(), "upload failed: the service did not respond in time");
     assert!(started.elapsed() < Duration::from_secs(10));
 }
 

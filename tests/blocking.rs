@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mparticle::mock::MockServer;
-use mparticle::{Error, ErrorKind, RetryPolicy, blocking};
+use mparticle::{ErrorKind, RetryPolicy, UploadError, blocking};
 use reqwest::dns::{Name, Resolve, Resolving};
 use support::{batch, builder, client};
 
@@ -84,7 +84,7 @@ fn neither_a_call_nor_the_end_waits_for_a_name_lookup() {
 #[test]
 fn its_errors_hand_back_what_was_not_sent() {
     let client = blocking::Client::new(builder("http://127.0.0.1:1").build().expect("a client")).expect("a thread");
-    let one: Error = client.upload(batch()).expect_err("nobody listens");
+    let one: UploadError = client.upload(batch()).expect_err("nobody listens");
     assert_eq!((one.kind(), one.unsent().len(), one.attempts()), (ErrorKind::Connect, 1, 1));
     let many = client.upload_bulk([batch(), batch()]).expect_err("nobody listens");
     assert_eq!((many.kind(), many.into_unsent().len()), (ErrorKind::Connect, 2));
@@ -92,4 +92,6 @@ fn its_errors_hand_back_what_was_not_sent() {
     assert_eq!((report.delivered(), report.rejected().len(), report.requests()), (0, 1, 0));
     let none = client.upload(batch().user_attribute("a", f64::NAN)).expect_err("NaN");
     assert_eq!(none.to_string(), "/user_attributes/a is NaN or infinite, which JSON cannot say");
+    assert_eq!((none.unsealed().map(|batch| batch.events.len()), none.unsent().len()), (Some(1), 0));
+    assert!(none.into_unsealed().expect("the batch comes back").source_request_id.is_some());
 }

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use mparticle::limits::{MAX_BATCH_BYTES, MAX_BATCHES_PER_REQUEST, MAX_REQUEST_BYTES};
 use mparticle::mock::MockServer;
-use mparticle::{Batch, Client, Credentials, Environment, Error, ErrorKind, Pod, SealedBatch};
+use mparticle::{
+    Batch, Client, Credentials, Environment, Error, ErrorKind, Pod, Rejected, SealError, SealedBatch, TrySendError,
+    UploadError,
+};
 use serde_json::Value;
 use support::peer::Peer;
 use support::{batch, batch_of, builder, client};
@@ -91,9 +94,11 @@ async fn one_batch_may_have_128000_bytes_and_no_more() {
 
     // As JSON it goes as it is or not at all; tests/split.rs has what becomes of a batch with events.
     let sealed = || batch_of(MAX_BATCH_BYTES + 1).seal().expect("a batch");
-    let rejected = client.upload_bulk([sealed()]).await.expect("a report").into_rejected().remove(0).into_error();
-    for error in [client.upload(sealed()).await.expect_err("over the limit"), rejected] {
-        assert_eq!((error.kind(), error.attempts(), error.unsent().len()), (ErrorKind::Limit, 0, 1));
+    let rejected = client.upload_bulk([sealed()]).await.expect("a report").into_rejected().remove(0);
+    let (error, unsent, report) = client.upload(sealed()).await.expect_err("over the limit").into_parts();
+    assert_eq!((rejected.sealed().len(), unsent.len(), report.requests()), (1, 1, 0));
+    for error in [error, rejected.into_error()] {
+        assert_eq!((error.kind(), error.attempts(), error.elapsed()), (ErrorKind::Limit, 0, Duration::ZERO));
         assert_eq!(error.to_string(), "the batch has 128001 bytes, more than the 128000 that it may have");
         assert!(!error.is_retryable());
     }
@@ -135,10 +140,10 @@ async fn a_batch_that_cannot_be_sealed_is_rejected_and_the_others_go() {
     assert_eq!(report.delivered(), 2);
     let places: Vec<_> = report.rejected().iter().map(mparticle::Rejected::index).collect();
     assert_eq!(places, [1, 3]);
-    let error = report.into_rejected().remove(0).into_error();
-    assert_eq!(error.kind(), ErrorKind::Invalid);
-    assert_eq!(error.to_string(), "/user_attributes/score is NaN or infinite, which JSON cannot say");
-    let back = error.into_unsealed().expect("the batch comes back");
+    let rejected = report.into_rejected().remove(0);
+    assert_eq!((rejected.error().kind(), rejected.sealed().len()), (ErrorKind::Invalid, 0));
+    assert_eq!(rejected.error().to_string(), "/user_attributes/score is NaN or infinite, which JSON cannot say");
+    let back = rejected.into_unsealed().expect("the batch comes back");
     assert!(back.source_request_id.is_some() && back.events.len() == 1);
     assert_eq!(server.batches().len(), 2);
 }
@@ -331,9 +336,21 @@ fn clients_and_errors_can_cross_threads() {
     fn check_future<T: Send>(_: T) {}
     check::<Client>();
     check::<Error>();
+    check::<UploadError>();
+    check::<SealError>();
+    check::<TrySendError>();
     check::<SealedBatch>();
     let client = builder("http://127.0.0.1:9").build().expect("a client");
     check_future(client.upload(batch()));
     check_future(client.upload_bulk(vec![batch()]));
-    assert_eq!(size_of::<Error>(), size_of::<usize>());
+}
+
+/// A `Result` is moved up through each caller, and a batch is large.
+#[test]
+fn errors_keep_results_small() {
+    const WORD: usize = size_of::<usize>();
+    assert_eq!((size_of::<Error>(), size_of::<UploadError>()), (WORD, WORD));
+    assert_eq!(size_of::<SealError>(), 2 * WORD);
+    assert!(size_of::<Result<(), TrySendError>>() <= 4 * WORD);
+    assert!(size_of::<Rejected>() <= 6 * WORD);
 }

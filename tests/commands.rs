@@ -265,8 +265,8 @@ mod event {
         assert_eq!((code, out.as_str(), server.counts().batches), (0, "", 1), "{words}");
         let lines: Vec<_> = words.lines().collect();
         let [busy, broken_off, accepted] = lines[..] else { panic!("two retries: {words}") };
-        assert!(busy.starts_with("the service answered 503 Service Unavailable; trying again in "), "{words}");
-        let broken = "the connection broke before an answer came: ";
+        assert!(busy.starts_with("the service responded 503 Service Unavailable; trying again in "), "{words}");
+        let broken = "the connection broke before a response arrived: ";
         assert!(broken_off.starts_with(broken) && broken_off.contains("; trying again in "), "{words}");
         assert!(accepted.starts_with("accepted: batch "), "{words}");
 
@@ -277,14 +277,16 @@ mod event {
         let refusing = MockServer::builder().script([Fault::status(400)]).start_blocking();
         let (code, _, words) = run(sending_to(&refusing).args(NOTE));
         assert_eq!(code, 1, "{words}");
-        assert!(words.contains("error: the service answered 400 Bad Request"), "{words}");
+        assert!(words.contains("error: upload failed: the service responded 400 Bad Request"), "{words}");
 
         let (code, out, words) = run(sending_to(&server).env("MPARTICLE_BASE_URL", NOBODY).args(NOTE));
         assert_eq!((code, out.as_str()), (3, ""));
-        let reason = "no connection to the service: Connection refused";
+        let reason = "failed to connect to the service: Connection refused";
         assert!(words.starts_with(reason) && words.contains("; trying again in "), "{words}");
         let last = words.lines().last().expect("the last words");
-        assert!(last.starts_with(&format!("error: {reason}")) && last.ends_with(" (http://127.0.0.1:9)"), "{words}");
+        let count = words.lines().count();
+        assert!(last.starts_with(&format!("error: upload failed after {count} attempts in ")), "{words}");
+        assert!(last.contains(&format!(" s: {reason}")) && last.ends_with(" (http://127.0.0.1:9)"), "{words}");
 
         let other_key = MockServer::builder().credentials("other", "key").start_blocking();
         let (code, _, words) = run(sending_to(&other_key).args(NOTE));
@@ -417,14 +419,13 @@ mod spool {
         let other_key = MockServer::builder().credentials("other", "key").start_blocking();
         let (code, _, words) = run(sending_to(&other_key).args(["spool", "retry", "--wait", "1"]).arg(&path));
         assert_eq!((code, left(&path)), (3, (2, 2)), "{words}");
-        assert!(words.contains("error: the service answered 403"), "{words}");
+        assert!(words.contains("error: upload failed: the service responded 403"), "{words}");
 
         let mut nobody = sending_to(&other_key);
         nobody.env("MPARTICLE_BASE_URL", NOBODY).args(["spool", "retry", "--wait", "1"]).arg(&path);
         let (code, _, words) = run(&mut nobody);
         assert_eq!((code, left(&path)), (3, (2, 2)), "{words}");
-        let why =
-            "the service did not accept all of it within 1 seconds: no connection to the service: Connection refused";
+        let why = "the service did not accept all of it within 1 seconds: failed to connect to the service: Connection refused";
         assert!(words.starts_with(why), "{words}");
     }
 

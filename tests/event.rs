@@ -35,9 +35,11 @@ fn shows_the_wait_that_the_service_asks_for() {
     });
     let (code, words) = run(&mut event(&peer.url()));
     assert_eq!(code, Some(3), "{words}");
-    let refused = "the service answered 429 Too Many Requests; it asks to wait";
+    let refused = "the service responded 429 Too Many Requests; it asks to wait";
     assert!(words.starts_with(&format!("{refused} 1 s; trying again in 1")), "{words}");
-    assert!(words.ends_with(&format!("\nerror: {refused} 86400 s (24 hours) ({})\n", peer.url())), "{words}");
+    let last = words.lines().last().expect("the last words");
+    assert!(last.starts_with("error: upload failed after 2 attempts in "), "{words}");
+    assert!(last.ends_with(&format!(" s: {refused} 86400 s (24 hours) ({})", peer.url())), "{words}");
 }
 
 #[test]
@@ -45,7 +47,10 @@ fn names_a_wrong_address() {
     let peer = Peer::answering("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
     let url = format!("{}/v3", peer.url());
     let (code, words) = run(&mut event(&url));
-    assert_eq!((code, words), (Some(3), format!("error: the service answered 404 Not Found ({url})\n")));
+    assert_eq!(
+        (code, words),
+        (Some(3), format!("error: upload failed: the service responded 404 Not Found ({url})\n"))
+    );
 }
 
 #[test]
@@ -62,8 +67,9 @@ fn says_that_it_cannot_resolve_the_name_while_it_tries_again_and_at_the_end() {
         assert!(line.starts_with(reason) && line.contains("; trying again in "), "{words}");
     }
     // The last attempt failed as those before it, or the deadline ended it.
-    let last = last.replace("the service did not answer before the deadline: ", "");
-    assert!(last.starts_with(&format!("error: {reason}")) && last.ends_with(&format!(" ({url})")), "{words}");
+    let last = last.replace("the service did not respond before the deadline: ", "");
+    assert!(last.starts_with("error: upload failed after ") && last.ends_with(&format!(" ({url})")), "{words}");
+    assert!(last.contains(&format!(" s: {reason}")), "{words}");
 }
 
 #[cfg(all(feature = "rustls", target_os = "linux"))]

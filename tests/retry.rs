@@ -63,7 +63,13 @@ async fn a_retry_sends_the_same_bytes() {
     let error = retrying(peer.url()).upload_bulk([batch(), batch()]).await.expect_err("503");
     assert_eq!((error.attempts(), peer.requests().len()), (10, 10));
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Refused, true));
-    assert_eq!(error.report().map(mparticle::Report::delivered), Some(0));
+    assert_eq!((error.report().delivered(), error.report().requests()), (0, 10));
+    let text = error.to_string();
+    assert!(
+        text.starts_with("upload failed after 10 attempts in 0.")
+            && text.ends_with(": the service responded 503 Service Unavailable"),
+        "{text}"
+    );
     let unsent = error.into_unsent();
     let report = retrying(server.url()).upload_bulk(unsent.clone()).await.expect("accepted");
     assert_eq!(report.delivered(), 2);
@@ -101,8 +107,9 @@ async fn a_refused_credential_keeps_everything_that_was_not_sent() {
     let peer = peer(vec![ACCEPTED.to_owned(), busy("403 Forbidden", "")]);
     let error = retrying(peer.url()).upload_bulk((0..250).map(|_| batch())).await.expect_err("403");
     assert_eq!((error.unsent().len(), error.is_retryable()), (150, false));
-    let (unsent, report) = error.into_parts();
+    let (error, unsent, report) = error.into_parts();
     assert_eq!((unsent.len(), report.delivered(), report.requests()), (150, 100, 2));
+    assert_eq!(error.status().map(|status| status.as_u16()), Some(403));
 }
 
 #[tokio::test]

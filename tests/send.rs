@@ -467,7 +467,7 @@ fn a_wrong_key_ends_it_at_once_and_shows_nothing_of_it() {
     shell.file("a.ndjson", format!("{ONE}\n"));
     let (code, stdout, stderr) = shell.send(&["a.ndjson"]);
     assert_eq!((code, stdout.as_str()), (Some(3), ""));
-    let words = "error: the service answered 403 Forbidden: the key and the secret do not fit";
+    let words = "error: upload failed: the service responded 403 Forbidden: the key and the secret do not fit";
     assert!(stderr.contains(&format!("{words} ({})\n", server.url())), "{stderr}");
     assert!(stderr.contains(", 1 batch was not sent in "), "{stderr}");
     assert!(stderr.contains("a.ndjson: --resume sends the rest"), "{stderr}");
@@ -483,9 +483,9 @@ fn without_a_network_it_says_so_and_gives_up_in_time() {
     shell.file("a.ndjson", format!("{ONE}\n"));
     let (code, _, stderr) = shell.send(&["a.ndjson", "--give-up-after", "1"]);
     assert_eq!(code, Some(3));
-    let last = "error: no connection to the service: Connection refused (os error 111) (http://127.0.0.1:9)\n";
+    let last = "error: upload failed: failed to connect to the service: Connection refused (os error 111) (http://127.0.0.1:9)\n";
     assert!(!cfg!(target_os = "linux") || stderr.contains(last), "{stderr}");
-    assert!(stderr.contains("error: no connection to the service: Connection refused"), "{stderr}");
+    assert!(stderr.contains("error: upload failed: failed to connect to the service: Connection refused"), "{stderr}");
     assert!(stderr.contains("1 batch was not sent"), "{stderr}");
 }
 
@@ -496,15 +496,15 @@ fn a_wait_that_the_service_asks_for_is_in_every_summary() {
     shell.file("a.ndjson", format!("{ONE}\n"));
     let (code, stdout, stderr) = shell.send(&["a.ndjson", "--give-up-after", "4", "--json"]);
     assert_eq!((code, peer.requests().len()), (Some(3), 1), "{stderr}");
-    let refused = "the service answered 429 Too Many Requests; it asks to wait 86400 s (24 hours)";
+    let refused = "the service responded 429 Too Many Requests; it asks to wait 86400 s (24 hours)";
     assert!(stderr.contains(&format!("a.ndjson: {refused}; trying again\n")), "while it waits: {stderr}");
-    assert!(stderr.contains(&format!("error: {refused} ({})\n", peer.url())), "{stderr}");
+    assert!(stderr.contains(&format!("error: upload failed: {refused} ({})\n", peer.url())), "{stderr}");
     let summary =
         "a.ndjson: delivered 0 events in 0 batches, 1 batch was not accepted, the service asks to wait 86400 s";
     assert!(stderr.contains(summary), "{stderr}");
     let told: Value = serde_json::from_str(&stdout).expect("JSON");
     assert_eq!((&told["retry_after_seconds"], &told["ended"]), (&86_400.into(), &"unsent".into()));
-    assert_eq!(told["error"], format!("{refused} ({})", peer.url()));
+    assert_eq!(told["error"], format!("upload failed: {refused} ({})", peer.url()));
 }
 
 #[test]
@@ -513,7 +513,10 @@ fn a_wrong_address_is_named() {
     let shell = Shell::new(format!("{}/v3/", peer.url()));
     let (code, _, stderr) = shell.file("a.ndjson", format!("{ONE}\n{ONE}\n")).send(&["a.ndjson"]);
     assert_eq!(code, Some(3), "{stderr}");
-    assert!(stderr.contains(&format!("error: the service answered 404 Not Found ({}/v3)\n", peer.url())), "{stderr}");
+    assert!(
+        stderr.contains(&format!("error: upload failed: the service responded 404 Not Found ({}/v3)\n", peer.url())),
+        "{stderr}"
+    );
     assert!(stderr.contains(", 2 batches were not accepted in "), "{stderr}");
 }
 
@@ -525,7 +528,10 @@ fn a_service_that_never_answers_is_given_up_before_its_timeout() {
     let started = Instant::now();
     let (code, _, stderr) = shell.send(&["a.ndjson", "--give-up-after", "2"]);
     assert_eq!(code, Some(3), "{stderr}");
-    assert!(stderr.contains("error: the service did not answer in time (http://127.0.0.1:"), "{stderr}");
+    assert!(
+        stderr.contains("error: upload failed: the service did not respond in time (http://127.0.0.1:"),
+        "{stderr}"
+    );
     // The timeout of an attempt is 30 seconds by default.
     assert!(started.elapsed() >= Duration::from_secs(2) && started.elapsed() < Duration::from_secs(20), "{stderr}");
 }

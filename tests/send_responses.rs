@@ -155,7 +155,7 @@ fn a_reject_has_the_code_where_the_service_gives_no_message_and_the_status_where
     for (error, words) in [
         (r#"{"code":"A","message":"b"}"#, "b"),
         (r#"{"code":"A"}"#, "A"),
-        ("{}", "the service answered 202 Accepted and refused the batch, with 1 error"),
+        ("{}", "the service responded 202 Accepted and refused the batch, with 1 error"),
     ] {
         let body = format!(r#"{{"errors":[{error}]}}"#);
         let length = body.len();

@@ -126,7 +126,7 @@ fn what_cannot_be_split_is_refused_by_name_and_comes_back() {
         let error = batch.clone().seal_parts().expect_err(words);
         assert_eq!((error.kind(), error.attempts()), (ErrorKind::Limit, 0));
         assert!(error.to_string().starts_with(words), "{error}");
-        let back = error.into_unsealed().expect("the batch comes back");
+        let back = error.into_batch();
         assert_eq!((back.events.len(), back.source_request_id), (batch.events.len(), batch.source_request_id));
         assert_eq!(back.user_attributes, batch.user_attributes);
     }
@@ -159,7 +159,8 @@ async fn a_large_batch_of_which_one_part_is_refused_is_rejected_once() {
     let report = client.upload_bulk([support::batch(), bad.clone()]).await.expect("a report");
     assert_eq!((report.delivered(), report.rejected().len()), (1, 1));
     let rejected = &report.rejected()[0];
-    assert_eq!((rejected.index(), rejected.error().unsent().len()), (1, 1), "the one part comes back");
+    assert_eq!((rejected.index(), rejected.sealed().len()), (1, 1), "the one part comes back");
+    assert!(rejected.unsealed().is_none());
     assert!(rejected.error().api_errors()[0].message.contains("session_uuid"));
 
     let error = client.upload(bad).await.expect_err("one part is refused");

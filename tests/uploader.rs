@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use mparticle::mock::{Fault, MockServer};
 use mparticle::{
-    Batch, Client, CustomEvent, CustomEventType, Environment, Error, ErrorKind, Fate, Outcome, RetryPolicy, Uploader,
-    User, WhenFull,
+    Batch, Client, CustomEvent, CustomEventType, Environment, ErrorKind, Fate, Outcome, RetryPolicy, TrySendError,
+    Uploader, User, WhenFull,
 };
 use support::peer::Peer;
 use support::{batch, builder};
@@ -212,7 +212,7 @@ fn a_wrong_secret_stops_it_and_hands_everything_back() {
 }
 
 #[test]
-fn its_errors_keep_the_cause_and_no_batches() {
+fn its_errors_keep_the_cause() {
     let uploader = start(client("http://127.0.0.1:1"));
     uploader.try_send(batch()).expect("room");
     let started = Instant::now();
@@ -223,7 +223,7 @@ fn its_errors_keep_the_cause_and_no_batches() {
         }
         thread::sleep(Duration::from_millis(5));
     };
-    assert_eq!((trouble.kind(), trouble.unsent().len()), (ErrorKind::Connect, 0));
+    assert_eq!((trouble.kind(), trouble.attempts()), (ErrorKind::Connect, 1));
     let mut cause: &dyn std::error::Error = &trouble;
     while let Some(source) = cause.source() {
         cause = source;
@@ -303,7 +303,7 @@ fn handles_can_cross_threads() {
     let uploader = start(client("http://127.0.0.1:1"));
     check_answer(uploader.flush(Duration::ZERO));
     check_answer(uploader.send(batch()));
-    let _: Error = Uploader::builder(client("http://127.0.0.1:1"))
+    let error: TrySendError = Uploader::builder(client("http://127.0.0.1:1"))
         .when_full(WhenFull::Wait(Duration::ZERO))
         .max_batches(1)
         .max_bytes(10)
@@ -312,5 +312,7 @@ fn handles_can_cross_threads() {
         .expect("a thread")
         .try_send(batch())
         .expect_err("too large for ten bytes");
+    assert_eq!(error.error().kind(), ErrorKind::Limit);
+    assert!(matches!(error, TrySendError::TooLarge(batches) if batches.len() == 1));
     uploader.shutdown(Duration::ZERO).wait();
 }

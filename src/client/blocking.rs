@@ -26,6 +26,7 @@ use std::thread;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::UploadError;
 use crate::Client as AsyncClient;
 use crate::delivery::{Accepted, Endpoint, Report};
 use crate::error::Error;
@@ -48,7 +49,7 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the system gives no thread.
     pub fn new(client: AsyncClient) -> Result<Self, Error> {
-        let refused = |error| Error::config("no thread can be had to send from").with_source(error);
+        let refused = |error| Error::config("failed to spawn the background thread").with_source(error);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
         let (calls, waiting) = unbounded_channel();
         thread::Builder::new()
@@ -75,7 +76,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::upload`](crate::Client::upload).
-    pub fn upload(&self, batch: impl IntoSealed) -> Result<Accepted, Error> {
+    pub fn upload(&self, batch: impl IntoSealed) -> Result<Accepted, UploadError> {
         let consignment = self.client.seal(batch)?;
         let kept = consignment.parts().to_vec();
         self.wait(kept, move |client| async move { client.send_one(consignment).await })
@@ -85,7 +86,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::upload_bulk`](crate::Client::upload_bulk).
-    pub fn upload_bulk<B: IntoSealed>(&self, batches: impl IntoIterator<Item = B>) -> Result<Report, Error> {
+    pub fn upload_bulk<B: IntoSealed>(&self, batches: impl IntoIterator<Item = B>) -> Result<Report, UploadError> {
         self.send_all(Endpoint::BulkEvents, batches)
     }
 
@@ -93,7 +94,10 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::upload_historical`](crate::Client::upload_historical).
-    pub fn upload_historical<B: IntoSealed>(&self, batches: impl IntoIterator<Item = B>) -> Result<Report, Error> {
+    pub fn upload_historical<B: IntoSealed>(
+        &self,
+        batches: impl IntoIterator<Item = B>,
+    ) -> Result<Report, UploadError> {
         self.send_all(Endpoint::HistoricalEvents, batches)
     }
 
@@ -101,7 +105,7 @@ impl Client {
         &self,
         endpoint: Endpoint,
         batches: impl IntoIterator<Item = B>,
-    ) -> Result<Report, Error> {
+    ) -> Result<Report, UploadError> {
         let consignment = self.client.seal_all(batches);
         let kept = consignment.parts().to_vec();
         self.wait(kept, move |client| async move { client.send_all(endpoint, consignment).await })
@@ -109,17 +113,21 @@ impl Client {
 
     /// Hands the call to the thread and waits for its answer. Only if the call panics is there none; what was kept comes
     /// back then.
-    fn wait<T: Send + 'static, F: Future<Output = Result<T, Error>> + Send + 'static>(
+    fn wait<T: Send + 'static, F: Future<Output = Result<T, UploadError>> + Send + 'static>(
         &self,
         kept: Vec<SealedBatch>,
         call: impl FnOnce(AsyncClient) -> F,
-    ) -> Result<T, Error> {
+    ) -> Result<T, UploadError> {
         let (answer, answered) = mpsc::sync_channel(1);
         let called = call(self.client.clone());
         let sent = self.calls.send(Box::pin(async move { _ = answer.send(called.await) }));
         match (sent, answered.recv()) {
             (Ok(()), Ok(result)) => result,
-            _ => Err(Error::config("the sending thread broke off").with_unsent(kept)),
+            _ => Err(UploadError::new(
+                Error::config("the background thread ended unexpectedly"),
+                kept,
+                Report::default(),
+            )),
         }
     }
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::resolver::Resolver;
 use super::transport::{HttpFactory, Transport};
-use super::{Client, Credentials, IdSource, Pod};
+use super::{Client, Credentials, IdSource, Pod, http_error};
 use crate::delivery::{Courier, Retry, RetryObserver, RetryPolicy};
 use crate::error::Error;
 
@@ -237,7 +237,7 @@ impl ClientBuilder {
                     if plain { for_plain_http(client) } else { with_library(client) }.build()
                 };
                 // A machine without certificates is found here, and not when nobody looks any more.
-                let unused = factory().map_err(Error::transport)?;
+                let unused = factory().map_err(http_error::convert)?;
                 (Box::new(factory) as HttpFactory, Some(unused))
             }
         };

@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
+use super::UploadError;
 use crate::delivery::{Fate, Outcome, Rejected, Report};
-use crate::error::Error;
 use crate::seal::{IntoSealed, SealedBatch};
 
 /// The batches of a call, sealed where they could be.
@@ -34,7 +34,7 @@ impl Consignment {
         for (index, batch) in batches.iter_mut().enumerate() {
             match batch.seal_in_place(new_id, &mut parts) {
                 Ok(()) => owners.resize(parts.len(), index),
-                Err(error) => unsealed.push(Rejected { index, error }),
+                Err(error) => unsealed.push(Rejected::unsealable(index, error)),
             }
         }
         Self { batches: batches.len(), parts, owners, unsealed }
@@ -49,8 +49,8 @@ impl Consignment {
         &self.parts
     }
 
-    /// Tells of whole batches what the outcome tells of parts. An error has what was not sent.
-    pub(super) fn report(self, outcome: Outcome) -> Result<Report, Error> {
+    /// Reports on whole batches what the outcome reports on parts. An error has what was not sent.
+    pub(super) fn report(self, outcome: Outcome) -> Result<Report, UploadError> {
         let rate_limit_used = outcome.accepted.and_then(|accepted| accepted.rate_limit_used());
         let mut rejected = self.unsealed;
         if rejected.is_empty() && outcome.fates.iter().all(|fate| matches!(fate, Some(Fate::Delivered))) {
@@ -66,22 +66,22 @@ impl Consignment {
         for ((part, owner), fate) in self.parts.into_iter().zip(self.owners).zip(outcome.fates) {
             match fate {
                 Some(Fate::Delivered) => {}
-                Some(Fate::Rejected(error)) => rejected.push(Rejected { index: owner, error }),
+                Some(Fate::Rejected(error)) => rejected.push(Rejected::refused(owner, error, vec![part])),
                 None => unsent.push((owner, part)),
             }
         }
-        rejected.sort_by_key(|rejected| rejected.index);
+        rejected.sort_by_key(Rejected::index);
         // Of a batch with several rejected parts the first reason stands for all, and has all of them.
         rejected.dedup_by(|later, first| {
-            let same = later.index == first.index;
+            let same = later.index() == first.index();
             if same {
-                first.error.add_unsent(later.error.unsent());
+                first.append(later);
             }
             same
         });
         let mut open: Vec<_> = unsent.iter().map(|(owner, _)| *owner).collect();
         open.dedup();
-        open.retain(|owner| rejected.binary_search_by_key(owner, |rejected| rejected.index).is_err());
+        open.retain(|owner| rejected.binary_search_by_key(owner, Rejected::index).is_err());
         let report = Report {
             delivered: self.batches - rejected.len() - open.len(),
             rejected,
@@ -92,7 +92,8 @@ impl Consignment {
         match outcome.stopped {
             None => Ok(report),
             Some(error) => {
-                Err(error.with_unsent(unsent.into_iter().map(|(_, part)| part).collect()).with_report(report))
+                let unsent = unsent.into_iter().map(|(_, part)| part).collect();
+                Err(UploadError::new(error, unsent, report))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The client: takes batches or sealed batches, has them delivered over HTTP, and tells what came of it.
+//! The client: takes batches or sealed batches, delivers them over HTTP, and reports the result.
 
 #[cfg(feature = "blocking")]
 pub mod blocking;
@@ -6,10 +6,12 @@ mod builder;
 mod consignment;
 mod credentials;
 mod error_list;
+mod http_error;
 mod pod;
 mod resolver;
 mod response;
 mod transport;
+mod upload_error;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,11 +23,12 @@ pub use builder::ClientBuilder;
 pub use credentials::Credentials;
 pub use pod::Pod;
 pub use transport::Transport;
+pub use upload_error::UploadError;
 
 use crate::delivery::{Accepted, Courier, Endpoint, Outcome, Report};
 use crate::error::Error;
 use crate::generated;
-use crate::seal::{IntoSealed, RandomIds, SealedBatch};
+use crate::seal::{IntoSealed, RandomIds, SealError, SealedBatch};
 use consignment::Consignment;
 
 /// Sends batches to the mParticle Events API.
@@ -64,19 +67,19 @@ pub struct Client {
 pub(crate) type IdSource = Arc<dyn Fn() -> Uuid + Send + Sync>;
 
 impl Client {
-    /// Sends one batch to `/events`, and again if that can help.
+    /// Sends one batch to `/events`, and repeats the request while that can help.
     ///
-    /// A batch larger than [`MAX_BATCH_BYTES`](crate::limits::MAX_BATCH_BYTES) goes in several parts, one after the other;
-    /// see [`Batch::seal_parts`](crate::Batch::seal_parts). What is told then is the answer to the last one.
+    /// A batch larger than [`MAX_BATCH_BYTES`](crate::limits::MAX_BATCH_BYTES) is sent in several parts, one after the other;
+    /// see [`Batch::seal_parts`](crate::Batch::seal_parts). Returns the response to the last part then.
     ///
     /// # Errors
     /// Before sending: as [`Batch::seal_parts`](crate::Batch::seal_parts), with the batch in
-    /// [`Error::unsealed`]; and [`ErrorKind::Limit`](crate::ErrorKind::Limit) if a [`SealedBatch`] is too large. After it:
-    /// whatever the network or the service had to say to the last attempt. A 202 whose body lists errors refuses the batch:
-    /// [`ErrorKind::Refused`](crate::ErrorKind::Refused) with that status. A response that is not from the service, as the
-    /// sign-in page of a network, is [`ErrorKind::UnexpectedResponse`](crate::ErrorKind::UnexpectedResponse). The error hands
-    /// back what was not accepted, sealed.
-    pub async fn upload(&self, batch: impl IntoSealed) -> Result<Accepted, Error> {
+    /// [`UploadError::unsealed`]; and [`ErrorKind::Limit`](crate::ErrorKind::Limit) if a [`SealedBatch`] is too large. After
+    /// that: the failure of the last attempt, with the sealed parts that were not accepted in [`UploadError::unsent`]. A 202
+    /// whose body lists errors refuses the batch: [`ErrorKind::Refused`](crate::ErrorKind::Refused) with that status. A response
+    /// that is not from the service, such as the sign-in page of a network, is
+    /// [`ErrorKind::UnexpectedResponse`](crate::ErrorKind::UnexpectedResponse).
+    pub async fn upload(&self, batch: impl IntoSealed) -> Result<Accepted, UploadError> {
         let consignment = self.seal(batch)?;
         self.send_one(consignment).await
     }
@@ -97,8 +100,9 @@ impl Client {
     ///
     /// # Errors
     /// Only if something was not sent after all attempts, or if a 401, a 403 or the like says that nothing would be
-    /// accepted, or if something else than the service responded
-    /// ([`ErrorKind::UnexpectedResponse`](crate::ErrorKind::UnexpectedResponse)). The error hands back what was not sent, sealed, and tells what became of the rest: [`Error::report`].
+    /// accepted, or if the response was not from the service
+    /// ([`ErrorKind::UnexpectedResponse`](crate::ErrorKind::UnexpectedResponse)). The error hands back the sealed batches that
+    /// were not sent ([`UploadError::unsent`]), and has the result of the others ([`UploadError::report`]).
     ///
     /// ```
     /// # async fn run(client: mparticle::Client, batches: Vec<mparticle::Batch>) -> Result<(), mparticle::Error> {
@@ -110,7 +114,10 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn upload_bulk<B: IntoSealed>(&self, batches: impl IntoIterator<Item = B>) -> Result<Report, Error> {
+    pub async fn upload_bulk<B: IntoSealed>(
+        &self,
+        batches: impl IntoIterator<Item = B>,
+    ) -> Result<Report, UploadError> {
         let consignment = self.seal_all(batches);
         self.send_all(Endpoint::BulkEvents, consignment).await
     }
@@ -126,7 +133,7 @@ impl Client {
     pub async fn upload_historical<B: IntoSealed>(
         &self,
         batches: impl IntoIterator<Item = B>,
-    ) -> Result<Report, Error> {
+    ) -> Result<Report, UploadError> {
         let consignment = self.seal_all(batches);
         self.send_all(Endpoint::HistoricalEvents, consignment).await
     }
@@ -155,7 +162,7 @@ impl Client {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the HTTP client cannot be made.
     pub fn raw(&self) -> Result<crate::raw::Client, Error> {
         let transport = &self.courier.road;
-        let http = transport.http().map_err(Error::transport)?;
+        let http = transport.http().map_err(http_error::convert)?;
         Ok(generated::Client::new_with_client(transport.base_url(), http, transport.clone()))
     }
 
@@ -171,7 +178,7 @@ impl Client {
         move || self.id_source.as_ref().map_or_else(|| random.next(), |source| source())
     }
 
-    fn seal(&self, mut batch: impl IntoSealed) -> Result<Consignment, Error> {
+    fn seal(&self, mut batch: impl IntoSealed) -> Result<Consignment, SealError> {
         let mut parts = Vec::with_capacity(1);
         batch.seal_in_place(&mut self.ids(), &mut parts)?;
         Ok(Consignment::of_one(parts))
@@ -182,17 +189,18 @@ impl Client {
     }
 
     /// Sends one batch.
-    async fn send_one(&self, consignment: Consignment) -> Result<Accepted, Error> {
-        let mut outcome = self.deliver(Endpoint::Events, consignment.parts()).await;
-        let accepted = outcome.accepted.take();
-        match (consignment.report(outcome)?.rejected.pop(), accepted) {
+    async fn send_one(&self, consignment: Consignment) -> Result<Accepted, UploadError> {
+        let outcome = self.deliver(Endpoint::Events, consignment.parts()).await;
+        let accepted = outcome.accepted.clone();
+        let mut report = consignment.report(outcome)?;
+        match (report.rejected.pop(), accepted) {
             (None, Some(accepted)) => Ok(accepted),
-            (Some(rejected), _) => Err(rejected.error),
-            (None, None) => Err(Error::limit("there is nothing to send")),
+            (Some(rejected), _) => Err(UploadError::rejected(rejected, report)),
+            (None, None) => Err(UploadError::new(Error::limit("there is nothing to send"), Vec::new(), report)),
         }
     }
 
-    async fn send_all(&self, endpoint: Endpoint, consignment: Consignment) -> Result<Report, Error> {
+    async fn send_all(&self, endpoint: Endpoint, consignment: Consignment) -> Result<Report, UploadError> {
         let outcome = self.deliver(endpoint, consignment.parts()).await;
         consignment.report(outcome)
     }

@@ -86,14 +86,14 @@ mod tests {
         builder.dangerously_send_secrets_over_plain_http().http_client(http).retry(retry).build().expect("a client")
     }
 
-    fn upload(client: &Client) -> crate::Error {
+    fn upload(client: &Client) -> crate::UploadError {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let error = runtime.block_on(client.upload(Batch::new(Environment::Development))).expect_err("no address");
         runtime.shutdown_background();
         error
     }
 
-    fn root_cause(error: &crate::Error) -> String {
+    fn root_cause(error: &crate::UploadError) -> String {
         iter::successors(error.source(), |&cause| cause.source()).last().map(ToString::to_string).unwrap_or_default()
     }
 
@@ -103,7 +103,7 @@ mod tests {
         let timeout = Duration::from_secs(3);
         let error = upload(&client(timeout, timeout, RetryPolicy::never()));
         assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Connect, true));
-        assert_eq!(error.to_string(), "failed to resolve the name of the service");
+        assert_eq!(error.to_string(), "upload failed: failed to resolve the name of the service");
         assert_eq!(root_cause(&error), "the lookup of host.invalid took longer than 2.7s");
         assert!(started.elapsed() < LOOKUP / 2, "the lookup is not waited for");
     }

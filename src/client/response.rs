@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::error_list::{ErrorList, Form, is_blank};
 use crate::delivery::{Accepted, ResponseBody};
-use crate::error::{Error, Refusal};
+use crate::error::{Error, ErrorResponse};
 
 /// At most this much of a body is read, in bytes. The documented errors need a few hundred.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
@@ -46,7 +46,7 @@ pub(super) async fn read(mut response: Response) -> Result<Accepted, Error> {
     let (body, _) = read_body(&mut response, |_| true).await;
     let mut errors = ErrorList::parse(body).errors;
     errors.retain(|error| !error.code.is_empty() || !error.message.is_empty());
-    Err(Error::refused(Refusal { status, retry_after, rate_limit, errors }))
+    Err(Error::refused(ErrorResponse { status, retry_after, rate_limit, errors }))
 }
 
 /// The error for a response that is not of the service.

@@ -12,7 +12,7 @@ use reqwest::{Method, Request, Url};
 use tokio::runtime::{Handle, Id};
 use tracing::{Instrument, Span, field};
 
-use super::response;
+use super::{http_error, response};
 use crate::delivery::{Accepted, Endpoint, Road, join};
 use crate::error::{Error, ErrorKind};
 use crate::generated;
@@ -95,7 +95,7 @@ impl Transport {
     /// # Errors
     /// [`ErrorKind::Config`] if the factory fails.
     pub(crate) fn prepare(&self) -> Result<(), Error> {
-        self.http().map(drop).map_err(Error::transport)
+        self.http().map(drop).map_err(http_error::convert)
     }
 
     /// The body of a bulk request. One that was sent before lends its memory: to get as much anew each time from the system
@@ -153,11 +153,11 @@ impl Road for Transport {
             (Endpoint::Events, [batch]) => batch.json().clone(),
             _ => self.join(batches),
         };
-        let http = self.http().map_err(Error::transport)?;
+        let http = self.http().map_err(http_error::convert)?;
         let mut request = Request::new(Method::POST, self.0.urls[endpoint as usize].clone());
         request.headers_mut().insert(CONTENT_TYPE, JSON);
         *request.body_mut() = Some(body.into());
-        let response = self.execute(&http, request, endpoint.operation()).await.map_err(Error::transport)?;
+        let response = self.execute(&http, request, endpoint.operation()).await.map_err(http_error::convert)?;
         if *response.url() != self.0.urls[endpoint as usize] {
             // The batch may have been lost on the way: a client that follows a 302 repeats the request without its body.
             return Err(response::unexpected(&response));
@@ -168,7 +168,7 @@ impl Road for Transport {
 
 /// A word for the log: the error itself could name the URL.
 fn what_failed(error: &reqwest::Error) -> &'static str {
-    match ErrorKind::of(error) {
+    match http_error::kind(error) {
         ErrorKind::Connect => "connect",
         ErrorKind::Timeout => "timeout",
         _ => "interrupted",

@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 use tokio::time::{Instant, sleep};
 
 use super::{Accepted, Endpoint, ResponseBody, Road};
-use crate::error::{Error, Refusal};
+use crate::error::{Error, ErrorResponse};
 use crate::generated::types::ApiError;
 use crate::seal::SealedBatch;
 
@@ -114,7 +114,7 @@ pub(crate) fn refused_for(status: u16, wait: Duration) -> Answer {
 fn refusal(status: u16, retry_after: Option<Duration>) -> Answer {
     let errors = vec![ApiError { code: "SAID".into(), message: format!("no to {status}") }];
     let status = StatusCode::from_u16(status).expect("a status");
-    Err(Error::refused(Refusal { status, retry_after, rate_limit: None, errors }))
+    Err(Error::refused(ErrorResponse { status, retry_after, rate_limit: None, errors }))
 }
 
 /// So many batches with the ids `0`, `1`, ..., each of one of these many users in turn.

@@ -70,7 +70,7 @@ pub(crate) struct Courier<R> {
 #[derive(Debug)]
 pub(crate) enum Fate {
     Delivered,
-    /// It will never be accepted. The error tells why, and has the batch.
+    /// It will never be accepted.
     Rejected(Error),
 }
 
@@ -107,10 +107,24 @@ enum Verdict {
     Unsent(Error),
 }
 
-/// Batches of a body that go together, by their places among all, and how often they were sent.
+/// The attempts that batches were part of: their number, and when the first one began.
+#[derive(Clone, Copy, Default)]
+struct Attempts {
+    count: u32,
+    since: Option<Instant>,
+}
+
+impl Attempts {
+    fn attach_to(self, error: Error) -> Error {
+        let elapsed = self.since.filter(|_| self.count > 0).map_or(Duration::ZERO, |since| since.elapsed());
+        error.with_attempts(self.count, elapsed)
+    }
+}
+
+/// Batches of a body that go together, by their places among all, and their attempts.
 struct Group {
     places: Vec<usize>,
-    attempts: u32,
+    attempts: Attempts,
 }
 
 impl Group {
@@ -204,7 +218,7 @@ impl<R: Road> Courier<R> {
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
         // What comes first stands on top, so that each user's order holds.
-        let mut groups = vec![Group { places, attempts: 0 }];
+        let mut groups = vec![Group { places, attempts: Attempts::default() }];
         while let Some(mut group) = groups.pop() {
             if errand.refusals > MOST_REFUSALS && group.places.len() > 1 {
                 groups.extend(group.parted_at(1));
@@ -223,10 +237,7 @@ impl<R: Road> Courier<R> {
                 }
                 Verdict::Rejected(error) => {
                     errand.refusals += 1;
-                    group
-                        .places
-                        .iter()
-                        .for_each(|place| outcome.fates[*place] = Some(rejected(&error, &batches[*place])));
+                    group.places.iter().for_each(|place| outcome.fates[*place] = Some(Fate::Rejected(error.clone())));
                 }
                 Verdict::Refused(decision) => {
                     errand.refusals += u32::from(decision == Decision::Bisect);
@@ -243,7 +254,7 @@ impl<R: Road> Courier<R> {
         &self,
         errand: &Errand,
         batches: &[&SealedBatch],
-        attempts: &mut u32,
+        attempts: &mut Attempts,
         outcome: &mut Outcome,
     ) -> Verdict {
         let deadline = saturating_add(Instant::now(), self.policy.deadline).min(errand.until);
@@ -254,24 +265,25 @@ impl<R: Road> Courier<R> {
             let spread = || self.policy.base.mul_f64((self.random)());
             if let Err(pause) = self.gate.pass(deadline, spread).await {
                 // Of what was tried before, the wait of somebody else tells nothing.
-                let error = failed.unwrap_or_else(|| Error::paused().with_attempts(*attempts));
+                let error = failed.unwrap_or_else(|| attempts.attach_to(Error::paused()));
                 return Verdict::Unsent(error.with_pause(pause));
             }
             if Instant::now() >= deadline {
-                return Verdict::Unsent(failed.unwrap_or_else(|| Error::out_of_time().with_attempts(*attempts)));
+                return Verdict::Unsent(failed.unwrap_or_else(|| attempts.attach_to(Error::out_of_time())));
             }
             attempt += 1;
+            attempts.since.get_or_insert_with(Instant::now);
             let result = timeout_at(deadline, self.road.attempt(errand.endpoint, batches)).await;
             let result = result.unwrap_or_else(|_| {
                 // The deadline alone does not say why the attempts before it failed.
                 let error = Error::out_of_time();
                 Err(match &failed {
-                    Some(cause) => error.with_source(cause.again()),
+                    Some(cause) => error.with_source(cause.clone()),
                     None => error,
                 })
             });
             let tried = result.as_ref().map_or_else(Error::attempts, |_| 1);
-            *attempts += tried;
+            attempts.count += tried;
             outcome.requests += tried;
             let result = match result {
                 Ok(accepted) if accepted.body == ResponseBody::Interrupted && unread < MAX_UNREAD_RESPONSES => {
@@ -293,7 +305,7 @@ impl<R: Road> Courier<R> {
                     }
                     return Verdict::Accepted(accepted);
                 }
-                Err(error) => error.with_attempts(*attempts),
+                Err(error) => attempts.attach_to(error),
             };
             if error.status() == Some(StatusCode::TOO_MANY_REQUESTS) {
                 // Whether or not this is sent again, whoever else sends has to wait.
@@ -337,8 +349,8 @@ fn settle_accepted(
     for (index, place) in group.places.into_iter().enumerate() {
         match named.remove(&index) {
             Some(errors) => {
-                let error = Error::refused_by_body(status, errors).with_attempts(group.attempts);
-                fates[place] = Some(rejected(&error, sent[index]));
+                let error = group.attempts.attach_to(Error::refused_by_body(status, errors));
+                fates[place] = Some(Fate::Rejected(error));
             }
             None => others.places.push(place),
         }
@@ -382,10 +394,6 @@ fn too_large(batch: &SealedBatch) -> Option<Fate> {
     (size > MAX_BATCH_BYTES).then(|| {
         let error =
             Error::limit(format!("the batch has {size} bytes, more than the {MAX_BATCH_BYTES} that it may have"));
-        rejected(&error, batch)
+        Fate::Rejected(error)
     })
-}
-
-fn rejected(error: &Error, batch: &SealedBatch) -> Fate {
-    Fate::Rejected(error.again().with_unsent(vec![batch.clone()]))
 }

@@ -1,8 +1,12 @@
-//! What became of many batches: each of them delivered, or rejected with a reason.
+//! The result of many batches: each of them delivered, or rejected with a reason.
+
+use std::fmt;
 
 use crate::error::Error;
+use crate::generated::types::Batch;
+use crate::seal::{SealError, SealedBatch};
 
-/// What became of the batches of one call: each was delivered or rejected.
+/// The result of the batches of one call: each was delivered or rejected.
 ///
 /// A batch that was split counts once: as delivered when all its parts were, as rejected when one part was.
 #[derive(Debug, Default)]
@@ -29,7 +33,7 @@ impl Report {
         &self.rejected
     }
 
-    /// Takes the rejected batches, to keep or to mend them.
+    /// Returns the rejected batches, to keep or to fix them.
     #[must_use]
     pub fn into_rejected(self) -> Vec<Rejected> {
         self.rejected
@@ -56,31 +60,108 @@ impl Report {
     }
 }
 
-/// A batch that will never be accepted as it is: the service refuses it, it breaks a limit, or it could not be sealed.
-#[derive(Debug)]
+/// A batch that will never be accepted as it is: the service refuses it, it exceeds a limit, or it could not be sealed.
+///
+/// It hands the batch back: [`sealed`](Self::sealed), or [`unsealed`](Self::unsealed) if it could not be sealed.
 pub struct Rejected {
-    pub(crate) index: usize,
-    pub(crate) error: Error,
+    index: usize,
+    error: Error,
+    batch: Returned,
+}
+
+/// What a rejected batch is handed back as.
+enum Returned {
+    Sealed(Vec<SealedBatch>),
+    Unsealed(Box<Batch>),
 }
 
 impl Rejected {
-    /// Which of the batches that were given, counted from 0.
+    /// Creates one of the parts of a batch that were refused.
+    pub(crate) fn refused(index: usize, error: Error, parts: Vec<SealedBatch>) -> Self {
+        Self { index, error, batch: Returned::Sealed(parts) }
+    }
+
+    pub(crate) fn unsealable(index: usize, error: SealError) -> Self {
+        let (error, batch) = error.into_parts();
+        Self { index, error, batch: Returned::Unsealed(Box::new(batch)) }
+    }
+
+    /// Adds the parts of another rejection of the same batch. Its reason is dropped.
+    pub(crate) fn append(&mut self, other: &mut Self) {
+        if let (Returned::Sealed(parts), Returned::Sealed(others)) = (&mut self.batch, &mut other.batch) {
+            parts.append(others);
+        }
+    }
+
+    /// Returns the position of the batch among those that were given, counted from 0.
     #[must_use]
     pub fn index(&self) -> usize {
         self.index
     }
 
-    /// Why, in the service's words where it is the service that refused: [`Error::api_errors`].
-    ///
-    /// The error hands the batch back: [`Error::unsent`], or [`Error::unsealed`] if it could not be sealed.
+    /// Returns the reason, with the errors of the service if the service refused it: [`Error::api_errors`].
     #[must_use]
     pub fn error(&self) -> &Error {
         &self.error
     }
 
-    /// Takes the error, and the batch with it.
+    /// Returns the reason, and drops the batch.
     #[must_use]
     pub fn into_error(self) -> Error {
         self.error
+    }
+
+    /// Returns the sealed parts that were rejected: the batch itself, unless it was split. Empty if it could not be sealed.
+    #[must_use]
+    pub fn sealed(&self) -> &[SealedBatch] {
+        match &self.batch {
+            Returned::Sealed(parts) => parts,
+            Returned::Unsealed(_) => &[],
+        }
+    }
+
+    /// Returns the sealed parts that were rejected, as [`sealed`](Self::sealed) does, and drops the reason.
+    #[must_use]
+    pub fn into_sealed(self) -> Vec<SealedBatch> {
+        match self.batch {
+            Returned::Sealed(parts) => parts,
+            Returned::Unsealed(_) => Vec::new(),
+        }
+    }
+
+    /// Returns the batch, if it could not be sealed. Its ids are set.
+    #[must_use]
+    pub fn unsealed(&self) -> Option<&Batch> {
+        match &self.batch {
+            Returned::Sealed(_) => None,
+            Returned::Unsealed(batch) => Some(batch),
+        }
+    }
+
+    /// Returns the batch, if it could not be sealed, and drops the reason. Its ids are set.
+    #[must_use]
+    pub fn into_unsealed(self) -> Option<Batch> {
+        match self.batch {
+            Returned::Sealed(_) => None,
+            Returned::Unsealed(batch) => Some(*batch),
+        }
+    }
+}
+
+/// Drops the batch.
+impl From<Rejected> for Error {
+    fn from(rejected: Rejected) -> Self {
+        rejected.error
+    }
+}
+
+impl fmt::Debug for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejected")
+            .field("index", &self.index)
+            .field("error", &self.error)
+            .field("sealed", &self.sealed().len())
+            .field("unsealed", &usize::from(self.unsealed().is_some()))
+            .finish()
     }
 }

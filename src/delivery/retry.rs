@@ -67,7 +67,7 @@ mod tests {
 
     use super::Decision::{Bisect, Delivered, GiveUp, Reject, Retry, Split, StopRoad, WaitForCredential};
     use super::*;
-    use crate::error::Refusal;
+    use crate::error::ErrorResponse;
 
     fn status(status: u16, retry_after: Option<u64>) -> Result<Accepted, Error> {
         let status = StatusCode::from_u16(status).expect("a status");
@@ -75,7 +75,7 @@ mod tests {
             return Ok(Accepted::new(status, None));
         }
         let retry_after = retry_after.map(Duration::from_secs);
-        Err(Error::refused(Refusal { status, retry_after, rate_limit: None, errors: Vec::new() }))
+        Err(Error::refused(ErrorResponse { status, retry_after, rate_limit: None, errors: Vec::new() }))
     }
 
     fn after(attempt: u32, outcome: &Result<Accepted, Error>, batches: usize, random: f64) -> Decision {

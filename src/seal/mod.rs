@@ -1,5 +1,6 @@
 //! Batch to bytes: the ids stamped, the JSON written once. From here on nothing knows an event type.
 
+mod error;
 mod finite;
 mod ids;
 mod json;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
+pub use error::SealError;
 pub(crate) use ids::RandomIds;
 pub(crate) use tracked::{event_json, user_json};
 pub(crate) use user::UserKey;
@@ -79,8 +81,8 @@ impl Batch {
     /// does a [`Client`](crate::Client) or an [`Uploader`](crate::Uploader) that gets the batch itself.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if a number is NaN or infinite, which JSON cannot say; the error
-    /// names the field by its JSON pointer, and hands the batch back through [`into_unsealed`](Error::into_unsealed).
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if a number is NaN or infinite, which JSON cannot say. The error
+    /// names the field by its JSON pointer, and hands the batch back: [`SealError::into_batch`].
     ///
     /// ```
     /// use mparticle::{Batch, CustomEvent, CustomEventType, Environment};
@@ -92,7 +94,7 @@ impl Batch {
     /// assert!(sealed.len() < mparticle::limits::MAX_BATCH_BYTES);
     /// # Ok::<(), mparticle::Error>(())
     /// ```
-    pub fn seal(self) -> Result<SealedBatch, Error> {
+    pub fn seal(self) -> Result<SealedBatch, SealError> {
         let mut ids = RandomIds::new();
         self.seal_with(|| ids.next())
     }
@@ -101,9 +103,9 @@ impl Batch {
     ///
     /// # Errors
     /// As [`seal`](Self::seal).
-    pub fn seal_with(mut self, mut new_id: impl FnMut() -> Uuid) -> Result<SealedBatch, Error> {
+    pub fn seal_with(mut self, mut new_id: impl FnMut() -> Uuid) -> Result<SealedBatch, SealError> {
         self.stamp(&mut new_id);
-        self.written().map_err(|error| error.with_unsealed(self))
+        self.written().map_err(|error| SealError::new(error, self))
     }
 
     /// As [`seal`](Self::seal), and splits a batch that is larger than
@@ -117,7 +119,7 @@ impl Batch {
     /// # Errors
     /// As [`seal`](Self::seal), and [`ErrorKind::Limit`](crate::ErrorKind::Limit) if the user data alone is too large, or
     /// one event is beside it; the error names it by its JSON pointer.
-    pub fn seal_parts(self) -> Result<Vec<SealedBatch>, Error> {
+    pub fn seal_parts(self) -> Result<Vec<SealedBatch>, SealError> {
         let mut ids = RandomIds::new();
         self.seal_parts_with(|| ids.next())
     }
@@ -126,7 +128,7 @@ impl Batch {
     ///
     /// # Errors
     /// As [`seal_parts`](Self::seal_parts).
-    pub fn seal_parts_with(mut self, mut new_id: impl FnMut() -> Uuid) -> Result<Vec<SealedBatch>, Error> {
+    pub fn seal_parts_with(mut self, mut new_id: impl FnMut() -> Uuid) -> Result<Vec<SealedBatch>, SealError> {
         let mut parts = Vec::with_capacity(1);
         self.seal_in_place(&mut new_id, &mut parts)?;
         Ok(parts)
@@ -158,7 +160,7 @@ impl IntoSealed for SealedBatch {}
 mod private {
     use std::mem;
 
-    use super::{Batch, Error, SealedBatch, Uuid, split};
+    use super::{Batch, SealError, SealedBatch, Uuid, split};
 
     pub trait Sealed {
         /// Notes the time of events that have none: the service would take that of receipt, which may be much later.
@@ -169,7 +171,7 @@ mod private {
             &mut self,
             new_id: &mut dyn FnMut() -> Uuid,
             parts: &mut Vec<SealedBatch>,
-        ) -> Result<(), Error>;
+        ) -> Result<(), SealError>;
 
         /// Batches that are sealed already, as they are; others come back.
         fn already_sealed(batches: Vec<Self>) -> Result<Vec<SealedBatch>, Vec<Self>>
@@ -191,11 +193,11 @@ mod private {
             &mut self,
             new_id: &mut dyn FnMut() -> Uuid,
             parts: &mut Vec<SealedBatch>,
-        ) -> Result<(), Error> {
+        ) -> Result<(), SealError> {
             self.stamp(new_id);
             split::written(self, parts).map_err(|error| {
                 let emptied = Batch::new(self.environment);
-                error.with_unsealed(mem::replace(self, emptied))
+                SealError::new(error, mem::replace(self, emptied))
             })
         }
     }
@@ -203,7 +205,11 @@ mod private {
     impl Sealed for SealedBatch {
         fn stamp_times(&mut self, _: i64) {}
 
-        fn seal_in_place(&mut self, _: &mut dyn FnMut() -> Uuid, parts: &mut Vec<SealedBatch>) -> Result<(), Error> {
+        fn seal_in_place(
+            &mut self,
+            _: &mut dyn FnMut() -> Uuid,
+            parts: &mut Vec<SealedBatch>,
+        ) -> Result<(), SealError> {
             parts.push(self.clone());
             Ok(())
         }

@@ -9,6 +9,7 @@
 //! What is taken is accounted for, from then on: see [`Counts`].
 
 mod circuit_breaker;
+mod error;
 mod ledger;
 mod on_disk;
 mod outcome;
@@ -32,6 +33,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use uuid::Uuid;
 
+pub use error::TrySendError;
 pub use ledger::Counts;
 pub use outcome::{Fate, Outcome, Outcomes};
 pub use settings::{UploaderBuilder, WhenFull};
@@ -41,7 +43,7 @@ use crate::client::Client;
 use crate::completion::Completion;
 use crate::error::Error;
 use crate::generated::types::Event;
-use crate::seal::{IntoSealed, RandomIds, SealedBatch};
+use crate::seal::{IntoSealed, RandomIds, SealError, SealedBatch};
 use shared::Shared;
 use user::TrackedEvent;
 
@@ -107,11 +109,10 @@ impl Uploader {
     /// With a spool, the batch is on its way to the disk; [`send`](Self::send) tells when it is there.
     ///
     /// # Errors
-    /// As [`Batch::seal_parts`](crate::Batch::seal_parts); [`ErrorKind::Full`](crate::ErrorKind::Full) if there is no room
-    /// and the policy is not to drop; [`ErrorKind::Closed`](crate::ErrorKind::Closed), which no retry helps, if the uploader
-    /// is shut down; [`ErrorKind::Limit`](crate::ErrorKind::Limit) if it could never be held. The error hands the batch
-    /// back.
-    pub fn try_send(&self, batch: impl IntoSealed) -> Result<(), Error> {
+    /// [`TrySendError::Full`] if there is no room and the policy is not to drop; [`TrySendError::Closed`] if the uploader is
+    /// shut down; [`TrySendError::TooLarge`] if the queue could never hold it; [`TrySendError::Invalid`] as
+    /// [`Batch::seal_parts`](crate::Batch::seal_parts). The error hands the batch back.
+    pub fn try_send(&self, batch: impl IntoSealed) -> Result<(), TrySendError> {
         let parts = self.seal(batch)?;
         self.0.shared.try_send(parts)
     }
@@ -123,13 +124,13 @@ impl Uploader {
     /// touch the disk, and is taken at once.
     ///
     /// # Errors
-    /// As [`try_send`](Self::try_send), but for want of room only with [`WhenFull::Wait`], when that time is over. If the
-    /// disk could not be written to, the error has nothing unsent: the batch is in memory and will be sent, but would not
+    /// As [`try_send`](Self::try_send), but [`TrySendError::Full`] only with [`WhenFull::Wait`], when that time is over; and
+    /// [`TrySendError::NotSpooled`] if the spool could not be written: the batch is in memory and will be sent, but would not
     /// survive the end of the program.
-    pub fn send(&self, batch: impl IntoSealed) -> Completion<Result<(), Error>> {
+    pub fn send(&self, batch: impl IntoSealed) -> Completion<Result<(), TrySendError>> {
         match self.seal(batch) {
             Ok(parts) => self.0.shared.send(parts),
-            Err(error) => Completion::ready(Err(error)),
+            Err(error) => Completion::ready(Err(error.into())),
         }
     }
 
@@ -139,12 +140,12 @@ impl Uploader {
     /// without a time gets the time of this call.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the event has no JSON form,
-    /// [`ErrorKind::Limit`](crate::ErrorKind::Limit) if it is too large, and [`ErrorKind::Full`](crate::ErrorKind::Full) or
-    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) as [`try_send`](Self::try_send); the error hands it back as a batch of one event then.
-    pub fn track(&self, user: &User, event: impl Into<Event>) -> Result<(), Error> {
-        let event = TrackedEvent::new(event.into(), || self.0.shared.settings.new_id(), Utc::now().timestamp_millis())?;
-        self.0.shared.track(user, event)
+    /// [`TrySendError::Invalid`] if the event has no JSON form, [`TrySendError::TooLarge`] if it is too large, and
+    /// [`TrySendError::Full`] or [`TrySendError::Closed`] as [`try_send`](Self::try_send). The error hands it back as a batch
+    /// of one event.
+    pub fn track(&self, user: &User, event: impl Into<Event>) -> Result<(), TrySendError> {
+        let (new_id, now_ms) = (|| self.0.shared.settings.new_id(), Utc::now().timestamp_millis());
+        self.0.shared.track(user, TrackedEvent::new(user, event.into(), new_id, now_ms)?)
     }
 
     /// Sends what is there without lingering, and tells the counts when all that was submitted before has ended: delivered,
@@ -195,7 +196,7 @@ impl Uploader {
     /// called, even if the cause has passed: a health check is a good place to look here.
     #[must_use]
     pub fn stopped(&self) -> Option<Error> {
-        self.0.shared.lock().stopped.as_ref().map(Error::again)
+        self.0.shared.lock().stopped.clone()
     }
 
     /// Why the last request did not come through, if it is being sent again: no connection, no answer in time, a 5xx, a 429.
@@ -203,7 +204,7 @@ impl Uploader {
     /// [`Error::retry_after`] is the wait that the service asks for, and the source the reason of the operating system.
     #[must_use]
     pub fn trouble(&self) -> Option<Error> {
-        self.0.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Error::again)
+        self.0.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Starts sending again after it has [`stopped`](Self::stopped). If the cause is still there, it stops again.
@@ -212,7 +213,7 @@ impl Uploader {
         self.0.shared.work.notify_one();
     }
 
-    fn seal(&self, mut batch: impl IntoSealed) -> Result<Vec<SealedBatch>, Error> {
+    fn seal(&self, mut batch: impl IntoSealed) -> Result<Vec<SealedBatch>, SealError> {
         let source = self.0.shared.settings.id_source.as_ref();
         let mut random = RandomIds::new();
         let mut new_id = || -> Uuid { source.map_or_else(|| random.next(), |source| source()) };

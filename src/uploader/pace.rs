@@ -221,7 +221,7 @@ impl Pace {
         let mut not_before = None;
         let now = Instant::now();
         let mut state = self.lock();
-        let trouble = result.as_ref().err().filter(|error| error.is_retryable()).map(Error::again);
+        let trouble = result.as_ref().err().filter(|error| error.is_retryable()).cloned();
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
         match result {
             Ok(accepted) => {

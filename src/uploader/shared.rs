@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::error::TrySendError;
 use super::ledger::{Counts, Ledger, Place};
 use super::outcome::{Fate, Outcome, Teller};
 use super::pace::Trouble;
@@ -78,7 +79,7 @@ pub(super) const GRACE: Duration = Duration::from_millis(500);
 pub(super) struct Submission {
     pub(super) parts: Vec<SealedBatch>,
     /// Kept when it is taken, or on the disk if there is a spool.
-    pub(super) promise: Option<Completer<Result<(), Error>>>,
+    pub(super) promise: Option<Completer<Result<(), TrySendError>>>,
 }
 
 impl Submission {
@@ -86,7 +87,7 @@ impl Submission {
         self.parts.iter().map(SealedBatch::len).sum()
     }
 
-    fn answer(self, answer: impl FnOnce(Vec<SealedBatch>) -> Result<(), Error>) {
+    fn answer(self, answer: impl FnOnce(Vec<SealedBatch>) -> Result<(), TrySendError>) {
         if let Some(promise) = self.promise {
             promise.complete(answer(self.parts));
         }
@@ -172,11 +173,11 @@ impl Shared {
     }
 
     /// Takes a submission, or does with it what the policy says. Never waits.
-    pub(super) fn try_send(&self, parts: Vec<SealedBatch>) -> Result<(), Error> {
+    pub(super) fn try_send(&self, parts: Vec<SealedBatch>) -> Result<(), TrySendError> {
         let submission = self.check(Submission { parts, promise: None })?;
         let mut state = self.lock();
         if state.phase != Phase::Running {
-            return Err(Error::closed().with_unsent(submission.parts));
+            return Err(TrySendError::Closed(submission.parts));
         }
         let mut dropped = Vec::new();
         let left = if state.is_waited_for() { Some(submission) } else { state.take(&self.settings, submission) };
@@ -184,7 +185,7 @@ impl Shared {
             let left = match self.settings.when_full {
                 WhenFull::Refuse | WhenFull::Wait(_) | WhenFull::Spill => {
                     self.unlock(state);
-                    return Err(full().with_unsent(submission.parts));
+                    return Err(TrySendError::Full(submission.parts));
                 }
                 WhenFull::DropNewest => Some(submission),
                 WhenFull::DropOldest => {
@@ -207,16 +208,16 @@ impl Shared {
     }
 
     /// Takes a submission when there is room.
-    pub(super) fn send(&self, parts: Vec<SealedBatch>) -> Completion<Result<(), Error>> {
+    pub(super) fn send(&self, parts: Vec<SealedBatch>) -> Completion<Result<(), TrySendError>> {
         let kept = parts.clone();
-        let (promise, waiting) = completion::pair(move || Err(Error::closed().with_unsent(kept)));
+        let (promise, waiting) = completion::pair(move || Err(TrySendError::Closed(kept)));
         let submission = match self.check(Submission { parts, promise: Some(promise) }) {
             Ok(submission) => submission,
             Err(error) => return Completion::ready(Err(error)),
         };
         let mut state = self.lock();
         if state.phase != Phase::Running {
-            submission.answer(|parts| Err(Error::closed().with_unsent(parts)));
+            submission.answer(|parts| Err(TrySendError::Closed(parts)));
             return waiting;
         }
         // Who waits already comes first.
@@ -235,13 +236,14 @@ impl Shared {
     }
 
     /// Takes an event of a user, into the batch of that user if there is one that waits.
-    pub(super) fn track(&self, user: &User, event: TrackedEvent) -> Result<(), Error> {
+    pub(super) fn track(&self, user: &User, event: TrackedEvent) -> Result<(), TrySendError> {
         let mut guard = self.lock();
         let state = &mut *guard;
         let alone = |tracked: Tracked| vec![tracked.seal(self.settings.new_id())];
         if state.phase != Phase::Running {
             drop(guard);
-            return Err(Error::closed().with_unsent(alone(Tracked::new(user, event)?)));
+            let tracked = Tracked::new(user, event).unwrap_or_else(|too_large| too_large);
+            return Err(TrySendError::Closed(alone(tracked)));
         }
         let open = !state.is_waited_for() && state.can_keep(1, Tracked::growth(&event));
         let queue = match &mut state.spooling {
@@ -256,7 +258,13 @@ impl Shared {
             self.unlock(guard);
             return Ok(());
         }
-        let tracked = Tracked::new(user, event)?;
+        let tracked = match Tracked::new(user, event) {
+            Ok(tracked) => tracked,
+            Err(too_large) => {
+                drop(guard);
+                return Err(TrySendError::TooLarge(alone(too_large)));
+            }
+        };
         if open && queue.has_room(1, tracked.len()) {
             let content = Content::Tracked(Box::new(tracked));
             queue.push(Entry { content, ticket: state.ledger.accept(1), since: Instant::now() });
@@ -269,17 +277,13 @@ impl Shared {
     }
 
     /// What could not be held if nothing else were is no question of waiting.
-    fn check(&self, submission: Submission) -> Result<Submission, Error> {
+    fn check(&self, submission: Submission) -> Result<Submission, TrySendError> {
         let Settings { max_batches, max_bytes, .. } = self.settings;
         let largest = submission.parts.iter().map(SealedBatch::len).max().unwrap_or(0);
-        let error = if largest > MAX_BATCH_BYTES {
-            Error::limit(format!("the batch has {largest} bytes, more than the {MAX_BATCH_BYTES} that it may have"))
-        } else if submission.parts.len() > max_batches || submission.bytes() > max_bytes {
-            Error::limit("the batch is larger than the queue of the uploader may be")
-        } else {
-            return Ok(submission);
-        };
-        Err(error.with_unsent(submission.parts))
+        if largest > MAX_BATCH_BYTES || submission.parts.len() > max_batches || submission.bytes() > max_bytes {
+            return Err(TrySendError::TooLarge(submission.parts));
+        }
+        Ok(submission)
     }
 
     /// After the end: what memory alone holds.
@@ -352,7 +356,7 @@ impl State {
             self.queue.push(Entry { content: Content::Sealed(batch), ticket, since });
         }
         if let Some(promise) = submission.promise {
-            promise.complete(written);
+            promise.complete(written.map_err(TrySendError::NotSpooled));
         }
         None
     }
@@ -397,7 +401,7 @@ impl State {
                 continue;
             }
             if waiter.until.is_some_and(|until| until <= now) {
-                waiter.submission.answer(|parts| Err(full().with_unsent(parts)));
+                waiter.submission.answer(|parts| Err(TrySendError::Full(parts)));
                 continue;
             }
             // Who does not fit lets nobody pass.
@@ -428,7 +432,7 @@ impl State {
     fn close(&mut self, settings: &Settings) {
         self.phase = Phase::Closing;
         for waiter in mem::take(&mut self.waiters) {
-            waiter.submission.answer(|parts| Err(Error::closed().with_unsent(parts)));
+            waiter.submission.answer(|parts| Err(TrySendError::Closed(parts)));
         }
         self.spool_newest(settings);
         if let Some(spooling) = &mut self.spooling {

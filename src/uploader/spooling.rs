@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
 
+use super::error::TrySendError;
 use super::ledger::{Ledger, Place, Ticket};
 use super::outcome::{Fate, Outcome};
 use super::queue::{Bounds, Content, Entry, Queue};
@@ -70,14 +71,14 @@ impl Health {
     /// Of refusals in a row the first is told.
     fn refused(&mut self, error: &Error) {
         if !mem::replace(&mut self.refusing, true) {
-            self.warning = Some(("the spool takes nothing", error.again()));
+            self.warning = Some(("the spool takes nothing", error.clone()));
         }
     }
 
     /// Of failures in a row the first is told.
     fn failed(&mut self, error: &Error) {
         if !mem::replace(&mut self.failing, true) {
-            self.warning = Some(("the spool could not write: memory keeps the batch", error.again()));
+            self.warning = Some(("the spool could not write: memory keeps the batch", error.clone()));
         }
     }
 }
@@ -87,7 +88,7 @@ struct Appending {
     batch: SealedBatch,
     /// Whether it is the last part of its submission, and who waits for all of them.
     ends: bool,
-    promise: Option<Completer<Result<(), Error>>>,
+    promise: Option<Completer<Result<(), TrySendError>>>,
     /// The record that is written once more, if this is one.
     rewrites: Option<u64>,
 }
@@ -303,7 +304,7 @@ impl Spooling {
                 }
             }
             if ends {
-                let written = self.unwritten.take().map_or(Ok(()), Err);
+                let written = self.unwritten.take().map_or(Ok(()), |error| Err(TrySendError::NotSpooled(error)));
                 if let Some(promise) = promise {
                     promise.complete(written);
                 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::generated::types::{Batch, Event};
 use crate::limits::MAX_BATCH_BYTES;
-use crate::seal::{SealedBatch, UserKey, event_json, user_json};
+use crate::seal::{SealError, SealedBatch, UserKey, event_json, user_json};
 
 /// A user, for [`Uploader::track`](super::Uploader::track): a batch without events and without a request id.
 ///
@@ -55,6 +55,11 @@ impl User {
         self.0.key
     }
 
+    /// Returns the batch that the user was created from.
+    fn to_batch(&self) -> Batch {
+        serde_json::from_str(&self.0.json).expect("it was written from a batch")
+    }
+
     fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || self.0.json == other.0.json
     }
@@ -86,9 +91,21 @@ pub(super) struct Tracked {
 pub(super) struct TrackedEvent(Vec<u8>);
 
 impl TrackedEvent {
-    pub(super) fn new(mut event: Event, id: impl FnOnce() -> Uuid, now_ms: i64) -> Result<Self, Error> {
+    /// Writes an event of this user.
+    ///
+    /// # Errors
+    /// If it has no JSON form. The error has a batch of this event.
+    pub(super) fn new(
+        user: &User,
+        mut event: Event,
+        id: impl FnOnce() -> Uuid,
+        now_ms: i64,
+    ) -> Result<Self, SealError> {
         event.timestamp_unixtime_ms_mut().get_or_insert(now_ms);
-        event_json(&mut event, id).map(Self)
+        match event_json(&mut event, id) {
+            Ok(json) => Ok(Self(json)),
+            Err(error) => Err(SealError::new(error, Batch { events: vec![event], ..user.to_batch() })),
+        }
     }
 }
 
@@ -102,15 +119,10 @@ impl Tracked {
     /// A batch of one event.
     ///
     /// # Errors
-    /// [`ErrorKind::Limit`](crate::ErrorKind::Limit) if the event is too large for a batch of this user.
-    pub(super) fn new(user: &User, event: TrackedEvent) -> Result<Self, Error> {
+    /// If the event is too large for a batch of this user: the batch that is too large.
+    pub(super) fn new(user: &User, event: TrackedEvent) -> Result<Self, Self> {
         let tracked = Self { user: user.clone(), events: event.0, count: 1 };
-        match tracked.len() {
-            size if size <= MAX_BATCH_BYTES => Ok(tracked),
-            size => Err(Error::limit(format!(
-                "the event makes a batch of {size} bytes, more than the {MAX_BATCH_BYTES} that it may have"
-            ))),
-        }
+        if tracked.len() > MAX_BATCH_BYTES { Err(tracked) } else { Ok(tracked) }
     }
 
     /// Whether the event can go with the others. All of the user has to be equal.
@@ -164,14 +176,15 @@ mod tests {
     }
 
     fn event(name: &str) -> TrackedEvent {
-        TrackedEvent::new(CustomEvent::new(name, CustomEventType::Other).into(), || Uuid::from_u128(7), 99)
-            .expect("JSON")
+        let user = User::new(batch()).expect("a user");
+        let event = CustomEvent::new(name, CustomEventType::Other).into();
+        TrackedEvent::new(&user, event, || Uuid::from_u128(7), 99).expect("JSON")
     }
 
     #[test]
     fn a_tracked_batch_is_the_batch_that_its_user_and_events_make() {
         let user = User::new(batch()).expect("a user");
-        let mut tracked = Tracked::new(&user, event("a")).expect("it fits");
+        let mut tracked = Tracked::new(&user, event("a")).ok().expect("it fits");
         assert!(tracked.takes(&user, &event("b")));
         tracked.add(&event("b"));
         let sealed = tracked.seal(Uuid::from_u128(1));
@@ -187,7 +200,7 @@ mod tests {
 
     #[test]
     fn two_are_the_same_only_if_all_is_equal() {
-        let tracked = Tracked::new(&User::new(batch()).expect("a user"), event("a")).expect("it fits");
+        let tracked = Tracked::new(&User::new(batch()).expect("a user"), event("a")).ok().expect("it fits");
         for (other, same) in [
             (batch(), true),
             (batch().email("a@b.c"), false),
@@ -201,19 +214,30 @@ mod tests {
     #[test]
     fn a_batch_takes_100_events_and_128000_bytes() {
         let user = User::new(batch()).expect("a user");
-        let mut tracked = Tracked::new(&user, event("a")).expect("it fits");
+        let mut tracked = Tracked::new(&user, event("a")).ok().expect("it fits");
         while tracked.takes(&user, &event("a")) {
             tracked.add(&event("a"));
         }
         assert_eq!(tracked.count, 100);
         let large = |bytes: usize| TrackedEvent(vec![b'x'; bytes]);
         let room = MAX_BATCH_BYTES - tracked.user.0.json.len() - Tracked::FRAME_BYTES;
-        assert_eq!(Tracked::new(&user, large(room)).expect("it fits").len(), MAX_BATCH_BYTES);
-        assert_eq!(Tracked::new(&user, large(room + 1)).err().map(|error| error.kind()), Some(ErrorKind::Limit));
-        let mut tracked = Tracked::new(&user, large(room - 11)).expect("it fits");
+        assert_eq!(Tracked::new(&user, large(room)).ok().expect("it fits").len(), MAX_BATCH_BYTES);
+        assert_eq!(Tracked::new(&user, large(room + 1)).err().map(|tracked| tracked.len()), Some(MAX_BATCH_BYTES + 1));
+        let mut tracked = Tracked::new(&user, large(room - 11)).ok().expect("it fits");
         assert!(!tracked.takes(&user, &large(11)) && tracked.takes(&user, &large(10)));
         tracked.add(&large(10));
         assert_eq!(tracked.len(), MAX_BATCH_BYTES);
+    }
+
+    #[test]
+    fn an_event_without_a_json_form_comes_back_as_a_batch_of_its_user() {
+        let user = User::new(batch()).expect("a user");
+        let bad = CustomEvent::new("a", CustomEventType::Other).attribute("score", f64::NAN);
+        let error = TrackedEvent::new(&user, bad.into(), || Uuid::from_u128(7), 99).err().expect("NaN");
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let back = error.into_batch();
+        assert_eq!(back.events.len(), 1);
+        assert_eq!(Batch { events: Vec::new(), ..back }, batch());
     }
 
     #[test]

@@ -250,7 +250,7 @@ impl<R: Road + Clone + 'static> Worker<R> {
         // Who waits for the room that there is now comes before whoever asks for it next.
         state.admit_waiters(&self.shared.settings, Instant::now());
         if let Some(error) = &stopped {
-            state.stopped = Some(error.again());
+            state.stopped = Some(error.clone());
         }
         self.shared.unlock(guard);
         if let Some(error) = stopped {
@@ -465,5 +465,5 @@ fn why(error: &Error) -> String {
         (words, "") | ("", words) => format!("; {words}"),
         (code, message) => format!("; {code}: {message}"),
     };
-    std::iter::once(error.to_string()).chain(error.api_errors().iter().map(words)).collect()
+    std::iter::once(error.message().to_owned()).chain(error.api_errors().iter().map(words)).collect()
 }

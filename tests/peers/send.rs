@@ -7,7 +7,7 @@ use std::error::Error;
 use std::io;
 
 use mparticle::limits::MAX_BATCHES_PER_REQUEST;
-use mparticle::{Batch, Client, Report};
+use mparticle::{Batch, Client, Report, UploadError};
 use serde_json::json;
 
 #[tokio::main]
@@ -19,7 +19,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .collect::<Result<Vec<Batch>, Box<dyn Error>>>()?;
 
     for batch in &batches {
-        tell("/events", client.upload(batch.clone()).await.map(drop));
+        tell("/events", client.upload(batch.clone()).await.map(drop).map_err(Into::into));
     }
     for part in batches.chunks(MAX_BATCHES_PER_REQUEST) {
         tell("/bulkevents", all(client.upload_bulk(part.to_vec()).await));
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// All of them, or the reason of the first that was not accepted.
-fn all(result: Result<Report, mparticle::Error>) -> Result<(), mparticle::Error> {
+fn all(result: Result<Report, UploadError>) -> Result<(), mparticle::Error> {
     result?.into_rejected().into_iter().next().map_or(Ok(()), |rejected| Err(rejected.into_error()))
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use mparticle::{Error, ErrorKind as Kind};
+use mparticle::{Error, ErrorKind as Kind, SealError};
 
 use crate::text::{self, printable, tell};
 
@@ -80,7 +80,8 @@ impl Failure {
     }
 
     /// What was sent to this address was not accepted.
-    pub fn unsent(error: Error, address: &str) -> Self {
+    pub fn unsent(error: impl Into<Error>, address: &str) -> Self {
+        let error = error.into();
         let words = words_with_address(&error, address);
         Self { words, ..Self::from(error) }
     }
@@ -93,6 +94,12 @@ impl Failure {
 /// What was to be written to stdout was written, or not.
 pub fn written(result: io::Result<()>) -> Result {
     result.map_or_else(|error| Failure::output(&error), |()| Ok(Exit::Done))
+}
+
+impl From<SealError> for Failure {
+    fn from(error: SealError) -> Self {
+        Error::from(error).into()
+    }
 }
 
 impl From<Error> for Failure {
@@ -110,12 +117,21 @@ impl From<Error> for Failure {
     }
 }
 
-/// The error, and what a person can make of it.
+/// The error with its number of attempts, and what a person can make of it.
 pub fn words(error: &Error) -> String {
-    let words = match reason(error) {
-        Some(reason) => format!("{error}: {reason}"),
-        None if is_unknown(error) => format!("{error}: the key and the secret do not fit"),
-        None => error.to_string(),
+    explained(&error.to_string(), error)
+}
+
+/// The reason alone, for a place that says itself what failed, and what a person can make of it.
+pub fn reason_words(error: &Error) -> String {
+    explained(error.message(), error)
+}
+
+fn explained(text: &str, error: &Error) -> String {
+    let words = match cause(error) {
+        Some(cause) => format!("{text}: {cause}"),
+        None if is_unknown(error) => format!("{text}: the key and the secret do not fit"),
+        None => text.to_owned(),
     };
     match asked_wait(error) {
         Some(wait) => format!("{words}; it asks to wait {}", text::wait(wait)),
@@ -151,7 +167,7 @@ pub fn tell_said(error: &Error) {
 /// What the service said of what it refused, or else what kept it from being sent. It may quote what was sent.
 pub fn said(error: &Error) -> String {
     let said: Vec<_> = words_of_the_service(error).collect();
-    if said.is_empty() { error.to_string() } else { said.join("; ") }
+    if said.is_empty() { error.message().to_owned() } else { said.join("; ") }
 }
 
 /// The message of each error of the service, or its code alone. An error can have neither.
@@ -161,9 +177,9 @@ fn words_of_the_service(error: &Error) -> impl Iterator<Item = &str> {
 }
 
 /// What the system says of a connection that failed, without the layers between; or why the attempts before a deadline failed.
-fn reason(error: &Error) -> Option<String> {
+fn cause(error: &Error) -> Option<String> {
     if let Some(cause) = error.source()?.downcast_ref() {
-        return Some(words(cause));
+        return Some(reason_words(cause));
     }
     let is_network = matches!(error.kind(), Kind::Connect | Kind::Interrupted);
     let causes = iter::successors(error.source(), |&cause| cause.source());

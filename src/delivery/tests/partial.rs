@@ -145,7 +145,7 @@ async fn refusals_count_up_until_something_is_accepted_and_all_errors_are_locate
     for (messages, refusals) in table {
         let mut errand = Errand { endpoint: Endpoint::BulkEvents, until: Instant::now(), refusals: 5 };
         let error = |message: &&str| ApiError { code: String::new(), message: (*message).to_owned() };
-        let group = Group { places: vec![0, 1], attempts: 1 };
+        let group = Group { places: vec![0, 1], attempts: Attempts::default() };
         let errors = messages.iter().map(error).collect();
         settle_accepted(&mut errand, group, &sent, StatusCode::ACCEPTED, errors, &mut [None, None]);
         assert_eq!(errand.refusals, refusals, "{messages:?}");

@@ -27,10 +27,10 @@ async fn the_caller_is_refused_and_keeps_the_batch() {
         sleep(SECOND).await;
         (1..4).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
         let error = rig.try_send(batch(4, 4)).expect_err("full");
-        assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Full, true));
-        assert_eq!(error.unsent()[0].source_request_id(), "4");
+        assert_eq!((error.error().kind(), error.is_retryable()), (ErrorKind::Full, true));
+        assert_eq!(error.batches()[0].source_request_id(), "4");
         let error = rig.track(&user(9), event(0)).expect_err("full");
-        assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::Full, 1));
+        assert_eq!((error.error().kind(), error.batches().len()), (ErrorKind::Full, 1));
         let (counts, arrived) = delivered(rig).await;
         assert_eq!((counts.accepted, counts.delivered, counts.dropped), (4, 4, 0), "{policy:?}");
         assert_eq!(arrived, ["0", "1", "2", "3"]);
@@ -79,8 +79,8 @@ async fn nobody_passes_those_who_wait() {
     (1..4).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     let waiting = rig.send(batch(4, 4).user_attribute("a", "x".repeat(1_000)));
     sleep(8 * SECOND).await;
-    assert_eq!(rig.try_send(batch(4, 5)).expect_err("somebody waits").kind(), ErrorKind::Full);
-    assert_eq!(rig.track(&user(4), event("e")).expect_err("somebody waits").unsent().len(), 1);
+    assert_eq!(rig.try_send(batch(4, 5)).expect_err("somebody waits").error().kind(), ErrorKind::Full);
+    assert_eq!(rig.track(&user(4), event("e")).expect_err("somebody waits").batches().len(), 1);
     let room = async {
         // In the moment in which there is room, he who waits has it.
         while rig.now().delivered == 0 {
@@ -134,11 +134,11 @@ async fn waiting_ends_when_its_time_is_over_or_the_uploader_is() {
     (1..4).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     let start = Instant::now();
     let error = rig.send(batch(4, 4)).await.expect_err("full");
-    assert_eq!((error.kind(), error.unsent().len(), start.elapsed()), (ErrorKind::Full, 1, 3 * SECOND));
+    assert_eq!((error.error().kind(), error.batches().len(), start.elapsed()), (ErrorKind::Full, 1, 3 * SECOND));
     let waiting = rig.send(batch(5, 5));
     let (counts, _) = delivered(rig).await;
     let error = waiting.await.expect_err("shut down");
-    assert_eq!((error.kind(), error.is_retryable(), error.unsent().len()), (ErrorKind::Closed, false, 1));
+    assert_eq!((error.error().kind(), error.is_retryable(), error.batches().len()), (ErrorKind::Closed, false, 1));
     assert_eq!((counts.accepted, counts.delivered), (4, 4));
 }
 
@@ -148,10 +148,10 @@ async fn bytes_are_bounded_as_batches_are() {
     let road = Memory::taking(|_| (10 * SECOND, accepted()));
     let rig = rig(road, Settings { max_bytes: 3 * size + size / 2, ..settings() });
     (0..3).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
-    assert_eq!(rig.try_send(batch(3, 3)).expect_err("full").kind(), ErrorKind::Full);
+    assert_eq!(rig.try_send(batch(3, 3)).expect_err("full").error().kind(), ErrorKind::Full);
     // What could never be held is another matter.
     let large = batch(4, 4).user_attribute("a", "x".repeat(4 * size));
-    assert_eq!(rig.try_send(large).expect_err("too large").kind(), ErrorKind::Limit);
+    assert_eq!(rig.try_send(large).expect_err("too large").error().kind(), ErrorKind::Limit);
     assert_eq!(rig.end(60 * SECOND).await.delivered, 3);
 }
 
@@ -170,7 +170,7 @@ async fn a_batch_that_is_split_is_one_submission() {
     let rig = rig(Memory::answering(|_| accepted()), Settings { max_bytes: 500_000, ..settings() });
     rig.try_send(batch(0, "a").events(events())).expect("room");
     let error = rig.try_send(batch(0, "b").events(events())).expect_err("no room for all of its parts");
-    assert_eq!(error.unsent().len(), 3);
+    assert_eq!(error.batches().len(), 3);
     assert_eq!(rig.now().pending, 1);
     let (counts, arrived) = delivered(rig).await;
     assert_eq!((counts.accepted, counts.delivered, arrived.len()), (1, 1, 3));

@@ -124,10 +124,10 @@ async fn after_the_end_nothing_is_taken() {
         uploader.try_send(batch(0, 1)).expect_err("shut down"),
         uploader.send(batch(0, 1)).await.expect_err("shut down"),
     ] {
-        assert_eq!((error.kind(), error.is_retryable(), error.unsent().len()), (ErrorKind::Closed, false, 1));
+        assert_eq!((error.error().kind(), error.is_retryable(), error.batches().len()), (ErrorKind::Closed, false, 1));
     }
     let error = uploader.track(&user(0), event(0)).expect_err("shut down");
-    assert_eq!((error.kind(), error.is_retryable(), error.unsent().len()), (ErrorKind::Closed, false, 1));
+    assert_eq!((error.error().kind(), error.is_retryable(), error.batches().len()), (ErrorKind::Closed, false, 1));
     assert_eq!((first.await.delivered, second.await.delivered), (1, 1));
     assert_eq!(rig.end(SECOND).await.accepted, 1);
     assert_eq!(uploader.flush(SECOND).await.delivered, 1);
@@ -143,7 +143,7 @@ async fn a_worker_that_panics_leaves_nobody_waiting() {
     let (waiting, flushed) = (rig.send(sealed.clone()), rig.flush(3_600 * SECOND));
     let counts = flushed.await;
     assert_eq!((counts.accepted, counts.pending), (1, 1));
-    assert_eq!(waiting.await.expect_err("nobody sends").unsent(), [sealed]);
+    assert_eq!(waiting.await.expect_err("nobody sends").batches(), [sealed]);
     assert!(rig.worker.await.expect_err("a panic").is_panic());
     assert_eq!(rig.uploader.shutdown(3_600 * SECOND).await, counts);
 }

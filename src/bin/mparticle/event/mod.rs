@@ -198,7 +198,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn send(batch: SealedBatch, connection: &Connection, json: bool) -> exit::Result {
     let retry = RetryPolicy::new().deadline(PATIENCE);
     let on_retry = |retry: &Retry<'_>| {
-        tell(format_args!("{}; trying again in {}", exit::words(retry.error()), text::wait(retry.wait())));
+        tell(format_args!("{}; trying again in {}", exit::reason_words(retry.error()), text::wait(retry.wait())));
     };
     let client = connection.client_builder()?.retry(retry).on_retry(on_retry).build()?;
     let id = batch.source_request_id().to_owned();

@@ -252,7 +252,7 @@ impl Sending<'_> {
             }
             let totals = account.totals();
             let trouble = uploader.and_then(Uploader::trouble);
-            let words = trouble.as_ref().map(exit::words);
+            let words = trouble.as_ref().map(exit::reason_words);
             let used = uploader.and_then(Uploader::rate_limit_used);
             let shown = trouble.as_ref().zip(words.as_ref()).map(|(error, words)| match exit::asked_wait(error) {
                 Some(wait) => format!("the service asks to wait {}", text::wait(wait)),

@@ -44,7 +44,7 @@ pub fn retry(retry: &Retry) -> exit::Result {
             tell(format_args!("error: {}", exit::words(&error)));
         }
         None if left > 0 => {
-            let why = uploader.trouble().map_or_else(String::new, |error| format!(": {}", exit::words(&error)));
+            let why = uploader.trouble().map_or_else(String::new, |error| format!(": {}", exit::reason_words(&error)));
             tell(format_args!("the service did not accept all of it within {} seconds{why}", retry.wait));
         }
         None => {}

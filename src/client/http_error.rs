@@ -1,0 +1,40 @@
+//! Errors of the HTTP client, as errors of this crate.
+
+use std::error::Error as _;
+use std::iter;
+
+use crate::error::{Error, ErrorKind};
+
+/// Returns the kind of an attempt that got no response. A connect that timed out is a connect: nothing was sent.
+pub(super) fn kind(source: &reqwest::Error) -> ErrorKind {
+    match source {
+        source if source.is_builder() => ErrorKind::Config,
+        source if source.is_connect() => ErrorKind::Connect,
+        source if source.is_timeout() => ErrorKind::Timeout,
+        _ => ErrorKind::Interrupted,
+    }
+}
+
+/// Converts the error of an HTTP client that cannot be built, or of an attempt that got no response. The URL is removed: it
+/// may contain user input.
+pub(super) fn convert(source: reqwest::Error) -> Error {
+    let kind = kind(&source);
+    let error = match kind {
+        ErrorKind::Config if lacks_certificates(&source) => Error::config(
+            "no usable certificate store for https: install the certificates of the system (Debian's package \
+             ca-certificates), or set SSL_CERT_FILE to a file that holds them",
+        ),
+        ErrorKind::Config => Error::config("failed to build the request or its HTTP client"),
+        ErrorKind::Connect if source.is_dns() => Error::attempted(kind, "failed to resolve the name of the service"),
+        ErrorKind::Connect => Error::attempted(kind, "failed to connect to the service"),
+        ErrorKind::Timeout => Error::attempted(kind, "the service did not respond in time"),
+        _ => Error::attempted(kind, "the connection broke before a response arrived"),
+    };
+    error.with_source(source.without_url())
+}
+
+/// Returns whether rustls found no certificate on this machine. Its error says so in its text alone.
+fn lacks_certificates(source: &reqwest::Error) -> bool {
+    iter::successors(source.source(), |&cause| cause.source())
+        .any(|cause| cause.to_string().contains("No CA certificates"))
+}

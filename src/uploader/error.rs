@@ -1,0 +1,134 @@
+//! The error of a submission, which hands back what was not taken.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::error::Error;
+use crate::limits::MAX_BATCH_BYTES;
+use crate::seal::{SealError, SealedBatch};
+
+/// The error returned by [`Uploader::try_send`](super::Uploader::try_send), [`send`](super::Uploader::send) and
+/// [`track`](super::Uploader::track).
+///
+/// It hands back what was not taken: the sealed parts of the batch, with their ids, or the batch if it could not be sealed. A
+/// tracked event comes back as a batch of its own. It converts into [`Error`] with `?`, which drops them.
+///
+/// ```
+/// use mparticle::{Batch, TrySendError, Uploader};
+///
+/// fn submit(uploader: &Uploader, batch: Batch) -> Result<(), mparticle::Error> {
+///     match uploader.try_send(batch) {
+///         Err(TrySendError::Full(batches)) => println!("{} batches to be kept for later", batches.len()),
+///         result => result?,
+///     }
+///     Ok(())
+/// }
+/// ```
+#[non_exhaustive]
+pub enum TrySendError {
+    /// The uploader has no room. The same can be submitted again later.
+    Full(Vec<SealedBatch>),
+    /// The uploader is shut down for good.
+    Closed(Vec<SealedBatch>),
+    /// The batch exceeds a limit, or could never be held by the queue.
+    TooLarge(Vec<SealedBatch>),
+    /// The batch cannot be sealed.
+    Invalid(SealError),
+    /// The batch is queued in memory and will be sent, but the spool failed to write it: it is lost if the process ends first.
+    NotSpooled(Error),
+}
+
+impl TrySendError {
+    /// Returns the error without what it hands back.
+    #[must_use]
+    pub fn error(&self) -> Error {
+        match self {
+            Self::Full(_) => Error::full("the queue of the uploader is full"),
+            Self::Closed(_) => Error::closed(),
+            Self::TooLarge(batches) => match batches.iter().map(SealedBatch::len).max() {
+                Some(bytes) if bytes > MAX_BATCH_BYTES => Error::limit(format!(
+                    "the batch has {bytes} bytes, more than the {MAX_BATCH_BYTES} that it may have"
+                )),
+                _ => Error::limit("the batch is larger than the queue of the uploader may be"),
+            },
+            Self::Invalid(error) => error.error().clone(),
+            Self::NotSpooled(error) => error.clone(),
+        }
+    }
+
+    /// Returns whether submitting the same again later can succeed: only if the uploader is [`Full`](Self::Full). After
+    /// [`NotSpooled`](Self::NotSpooled) it would be sent twice.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Full(_))
+    }
+
+    /// Returns the sealed parts that were not taken, in their order. Empty if the batch is queued, or could not be sealed.
+    #[must_use]
+    pub fn batches(&self) -> &[SealedBatch] {
+        match self {
+            Self::Full(batches) | Self::Closed(batches) | Self::TooLarge(batches) => batches,
+            Self::Invalid(_) | Self::NotSpooled(_) => &[],
+        }
+    }
+
+    /// Returns the sealed parts that were not taken, in their order, as [`batches`](Self::batches) does.
+    #[must_use]
+    pub fn into_batches(self) -> Vec<SealedBatch> {
+        match self {
+            Self::Full(batches) | Self::Closed(batches) | Self::TooLarge(batches) => batches,
+            Self::Invalid(_) | Self::NotSpooled(_) => Vec::new(),
+        }
+    }
+}
+
+impl From<SealError> for TrySendError {
+    fn from(error: SealError) -> Self {
+        Self::Invalid(error)
+    }
+}
+
+/// Drops the batches.
+impl From<TrySendError> for Error {
+    fn from(error: TrySendError) -> Self {
+        match error {
+            TrySendError::Invalid(error) => error.into(),
+            TrySendError::NotSpooled(error) => error,
+            error => error.error(),
+        }
+    }
+}
+
+impl fmt::Display for TrySendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSpooled(error) => {
+                write!(f, "the batch is queued in memory, but was not written to the spool: {error}")
+            }
+            error => error.error().fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for TrySendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let batches = self.batches().len();
+        match self {
+            Self::Full(_) => f.debug_tuple("Full").field(&batches).finish(),
+            Self::Closed(_) => f.debug_tuple("Closed").field(&batches).finish(),
+            Self::TooLarge(_) => f.debug_tuple("TooLarge").field(&batches).finish(),
+            Self::Invalid(error) => f.debug_tuple("Invalid").field(error).finish(),
+            Self::NotSpooled(error) => f.debug_tuple("NotSpooled").field(error).finish(),
+        }
+    }
+}
+
+impl StdError for TrySendError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Invalid(error) => error.source(),
+            Self::NotSpooled(error) => error.source(),
+            Self::Full(_) | Self::Closed(_) | Self::TooLarge(_) => None,
+        }
+    }
+}
