@@ -2,14 +2,14 @@
 
 mod support;
 
-use std::error::Error as _;
+use std::error::Error;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine;
 use mparticle::mock::MockServer;
-use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, Error, RetryPolicy};
+use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, RetryPolicy, Uploader};
 use support::peer::Peer;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -35,7 +35,7 @@ fn batch() -> Batch {
     Batch::new(Environment::Development).email(EMAIL).event(CustomEvent::new(EMAIL, CustomEventType::Other))
 }
 
-fn shown(error: &Error) -> String {
+fn shown(error: &dyn Error) -> String {
     let mut shown = format!("{error} {error:?} {error:#?}");
     let mut source = error.source();
     while let Some(inner) = source {
@@ -70,6 +70,9 @@ fn nothing_private_is_shown() {
             texts += &format!("{client:?} {raw:?}");
             let one = runtime.block_on(client.upload(batch())).map(|accepted| format!("{accepted:?}"));
             let many = runtime.block_on(client.upload_bulk([batch()])).map(|report| format!("{report:?}"));
+            let uploader = Uploader::builder(client.clone()).max_bytes(1).start().expect("an uploader");
+            texts += &shown(&uploader.try_send(batch()).expect_err("too large"));
+            texts += &shown(&uploader.try_send(batch().user_attribute("a", f64::NAN)).expect_err("NaN"));
             texts.extend([one, many].map(|result| result.unwrap_or_else(|error| shown(&error))));
             let _ = runtime.block_on(raw.upload_events(&batch()));
         }

@@ -132,3 +132,48 @@ impl StdError for TrySendError {
         }
     }
 }
+
+#[cfg(all(test, not(mparticle_shuttle)))]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn each_variant_has_its_kind_and_shows_the_number_of_batches() {
+        let batches = |count: usize, bytes: usize| {
+            let json = format!(r#"{{"source_request_id":"id-of-a-batch","a":"{}"}}"#, "x".repeat(bytes));
+            vec![SealedBatch::from_json(json).expect("a batch"); count]
+        };
+        let disk = || Error::spool("failed to write: disk full");
+        let table = [
+            (TrySendError::Full(batches(2, 0)), ErrorKind::Full, "Full(2)", "the queue of the uploader is full"),
+            (TrySendError::Closed(batches(1, 0)), ErrorKind::Closed, "Closed(1)", "the uploader is shut down"),
+            (
+                TrySendError::TooLarge(batches(3, 0)),
+                ErrorKind::Limit,
+                "TooLarge(3)",
+                "the batch is larger than the queue of the uploader may be",
+            ),
+            (
+                TrySendError::TooLarge(batches(1, MAX_BATCH_BYTES)),
+                ErrorKind::Limit,
+                "TooLarge(1)",
+                "the batch has 128044 bytes, more than the 128000 that it may have",
+            ),
+            (
+                TrySendError::NotSpooled(disk()),
+                ErrorKind::Spool,
+                "NotSpooled(",
+                "the batch is queued in memory, but was not written to the spool: failed to write: disk full",
+            ),
+        ];
+        for (error, kind, debug, text) in table {
+            let shown = format!("{error:?}");
+            assert!(shown.starts_with(debug) && !shown.contains("id-of-a-batch"), "{shown}");
+            assert_eq!((error.to_string().as_str(), error.is_retryable()), (text, kind == ErrorKind::Full));
+            assert_eq!(error.error().kind(), kind);
+            assert_eq!(error.batches().to_vec(), error.into_batches());
+        }
+        assert_eq!(Error::from(TrySendError::NotSpooled(disk())).message(), "failed to write: disk full");
+    }
+}
