@@ -59,7 +59,7 @@ async fn an_upload_hands_back_what_was_not_sent_and_reports_the_rest() {
         shown.contains(", unsent: 2, unsealed: 0, report: Report { delivered: 0, rejected: [Rejected {"),
         "{shown}"
     );
-    assert!(shown.contains(", sealed: 0, unsealed: 1 }"), "{shown}");
+    assert!(shown.contains(", sealed: 0, unsealed: 1, .. }"), "{shown}");
 
     let (reason, unsent, report) = error.into_parts();
     assert!(reason.source().is_some(), "the reason of the system");

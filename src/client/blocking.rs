@@ -26,7 +26,7 @@ use std::thread;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::UploadError;
+use super::upload_error::UploadError;
 use crate::Client as AsyncClient;
 use crate::delivery::{Accepted, Endpoint, Report};
 use crate::error::Error;

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::UploadError;
+use super::upload_error::UploadError;
 use crate::delivery::{Fate, Outcome, Rejected, Report};
 use crate::seal::{IntoSealed, SealedBatch};
 

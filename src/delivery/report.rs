@@ -162,6 +162,6 @@ impl fmt::Debug for Rejected {
             .field("error", &self.error)
             .field("sealed", &self.sealed().len())
             .field("unsealed", &usize::from(self.unsealed().is_some()))
-            .finish()
+            .finish_non_exhaustive()
     }
 }
