@@ -27,7 +27,7 @@ impl Report {
         self.delivered
     }
 
-    /// The batches that will never be accepted as they are, in the order in which they were given.
+    /// Returns the batches that will never be accepted as they are, in the order in which they were given.
     #[must_use]
     pub fn rejected(&self) -> &[Rejected] {
         &self.rejected
@@ -39,7 +39,7 @@ impl Report {
         self.rejected
     }
 
-    /// How many requests were sent, those included that were tried again.
+    /// Returns the number of requests, repeated ones included.
     #[must_use]
     pub fn requests(&self) -> u32 {
         self.requests
@@ -53,7 +53,7 @@ impl Report {
         self.unread_responses
     }
 
-    /// How much of the tightest rate limit is in use, in percent, as the last acceptance told.
+    /// Returns how much of the tightest rate limit is in use, in percent, by the last response that has it.
     #[must_use]
     pub fn rate_limit_used(&self) -> Option<f64> {
         self.rate_limit_used
@@ -69,7 +69,7 @@ pub struct Rejected {
     batch: Returned,
 }
 
-/// What a rejected batch is handed back as.
+/// The form in which a rejected batch is handed back.
 enum Returned {
     Sealed(Vec<SealedBatch>),
     Unsealed(Box<Batch>),
