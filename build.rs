@@ -97,7 +97,7 @@ fn rust(view: &Value) -> Result<String, String> {
         .with_derive("PartialEq")
         .with_map_type("::std::collections::BTreeMap")
         .with_hooks(HooksMode::Expected)
-        .with_inner_type("crate::client::Transport".parse().map_err(|_| "the inner type is not a path")?);
+        .with_inner_type("crate::client::HttpTransport".parse().map_err(|_| "the inner type is not a path")?);
     // Enums grow with the service, and an open match costs a sender nothing. Structs stay open to literals.
     for (name, schema) in places::schemas(view) {
         if ["enum", "oneOf", "anyOf"].iter().any(|kind| schema.get(kind).is_some()) {

@@ -10,9 +10,9 @@ use reqwest::{Url, redirect};
 use uuid::Uuid;
 
 use super::resolver::Resolver;
-use super::transport::{HttpFactory, Transport};
+use super::transport::{HttpFactory, HttpTransport};
 use super::{Client, Credentials, IdSource, Pod, http_error};
-use crate::delivery::{Courier, Retry, RetryObserver, RetryPolicy};
+use crate::delivery::{Deliverer, Retry, RetryObserver, RetryPolicy};
 use crate::error::Error;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -241,9 +241,9 @@ impl ClientBuilder {
                 (Box::new(factory) as HttpFactory, Some(unused))
             }
         };
-        let transport = Transport::new(&url, authorization, self.timeout, factory, unused);
-        let courier = Courier::new(transport, self.retry, crate::random::system()).observed_by(self.observer);
-        Ok(Client { courier, id_source: self.id_source })
+        let transport = HttpTransport::new(&url, authorization, self.timeout, factory, unused);
+        let deliverer = Deliverer::new(transport, self.retry, crate::random::system()).observed_by(self.observer);
+        Ok(Client { deliverer, id_source: self.id_source })
     }
 }
 
@@ -314,7 +314,7 @@ mod tests {
     fn the_environment_gives_key_secret_pod_and_base_url() {
         const KEY: (&str, &str) = ("MPARTICLE_API_KEY", "k");
         const SECRET: (&str, &str) = ("MPARTICLE_API_SECRET", "s");
-        let base_url = |variables: &[_]| from(variables).map(|client| client.courier.road.base_url().to_owned());
+        let base_url = |variables: &[_]| from(variables).map(|client| client.deliverer.transport.base_url().to_owned());
 
         assert_eq!(base_url(&[KEY, SECRET]).expect("the default pod"), Pod::Us1.base_url());
         assert_eq!(base_url(&[KEY, SECRET, ("MPARTICLE_POD", "EU1")]).expect("a pod"), Pod::Eu1.base_url());

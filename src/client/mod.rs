@@ -22,10 +22,10 @@ use uuid::Uuid;
 pub use builder::ClientBuilder;
 pub use credentials::Credentials;
 pub use pod::Pod;
-pub use transport::Transport;
+pub use transport::HttpTransport;
 pub use upload_error::UploadError;
 
-use crate::delivery::{Accepted, Courier, Endpoint, Outcome, Report};
+use crate::delivery::{Accepted, Deliverer, Endpoint, Outcome, Report};
 use crate::error::Error;
 use crate::generated;
 use crate::seal::{IntoSealed, RandomIds, SealError, SealedBatch};
@@ -59,7 +59,7 @@ use consignment::Consignment;
 /// ```
 #[derive(Clone)]
 pub struct Client {
-    pub(crate) courier: Courier<Transport>,
+    pub(crate) deliverer: Deliverer<HttpTransport>,
     /// Random ids if there is none.
     pub(crate) id_source: Option<IdSource>,
 }
@@ -161,7 +161,7 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the HTTP client cannot be made.
     pub fn raw(&self) -> Result<crate::raw::Client, Error> {
-        let transport = &self.courier.road;
+        let transport = &self.deliverer.transport;
         let http = transport.http().map_err(http_error::convert)?;
         Ok(generated::Client::new_with_client(transport.base_url(), http, transport.clone()))
     }
@@ -169,7 +169,7 @@ impl Client {
     /// Returns the base URL that it sends to, without a slash at the end. It holds no credentials.
     #[must_use]
     pub fn base_url(&self) -> &str {
-        self.courier.road.base_url()
+        self.deliverer.transport.base_url()
     }
 
     /// The ids for one call.
@@ -214,12 +214,12 @@ impl Client {
                 ..Outcome::default()
             };
         }
-        self.courier.deliver(endpoint, batches).await
+        self.deliverer.deliver(endpoint, batches).await
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("transport", &self.courier.road).finish_non_exhaustive()
+        f.debug_struct("Client").field("transport", &self.deliverer.transport).finish_non_exhaustive()
     }
 }

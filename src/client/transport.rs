@@ -13,7 +13,7 @@ use tokio::runtime::{Handle, Id};
 use tracing::{Instrument, Span, field};
 
 use super::{http_error, response};
-use crate::delivery::{Accepted, Endpoint, Road, join};
+use crate::delivery::{Accepted, Endpoint, Transport, join};
 use crate::error::{Error, ErrorKind};
 use crate::generated;
 use crate::seal::SealedBatch;
@@ -27,7 +27,7 @@ pub(crate) type HttpFactory = Box<dyn Fn() -> reqwest::Result<reqwest::Client> +
 
 /// Shared by the ergonomic client and the generated one. Cloning shares everything.
 #[derive(Clone)]
-pub struct Transport(Arc<Inner>);
+pub struct HttpTransport(Arc<Inner>);
 
 struct Inner {
     base_url: String,
@@ -43,7 +43,7 @@ struct Inner {
     spare: Mutex<BytesMut>,
 }
 
-impl Transport {
+impl HttpTransport {
     pub(super) fn new(
         base: &Url,
         authorization: HeaderValue,
@@ -146,7 +146,7 @@ impl Transport {
     }
 }
 
-impl Road for Transport {
+impl Transport for HttpTransport {
     async fn attempt(&self, endpoint: Endpoint, batches: &[&SealedBatch]) -> Result<Accepted, Error> {
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
         let body = match (endpoint, batches) {
@@ -175,16 +175,16 @@ fn what_failed(error: &reqwest::Error) -> &'static str {
     }
 }
 
-impl fmt::Debug for Transport {
+impl fmt::Debug for HttpTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transport")
+        f.debug_struct("HttpTransport")
             .field("base_url", &self.0.base_url)
             .field("timeout", &self.0.timeout)
             .finish_non_exhaustive()
     }
 }
 
-impl ClientHooks<Transport> for generated::Client {
+impl ClientHooks<HttpTransport> for generated::Client {
     async fn exec(&self, request: Request, info: &OperationInfo) -> reqwest::Result<reqwest::Response> {
         let transport = self.inner();
         transport.execute(&transport.http()?, request, info.operation_id).await

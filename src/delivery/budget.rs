@@ -6,20 +6,20 @@ use std::sync::{Mutex, PoisonError};
 const RETRY_COST: u32 = 5;
 
 /// Shared by all who send with the same client.
-pub(crate) struct Budget {
+pub(crate) struct RetryBudget {
     capacity: u32,
     tokens: Mutex<u32>,
 }
 
-impl Budget {
+impl RetryBudget {
     /// A bucket that is full, for this many retries.
-    pub(crate) fn of(retries: u32) -> Self {
+    pub(crate) fn new(retries: u32) -> Self {
         let capacity = retries.saturating_mul(RETRY_COST);
         Self { capacity, tokens: Mutex::new(capacity) }
     }
 
     /// Takes the tokens of one retry, if they are there.
-    pub(crate) fn take(&self) -> bool {
+    pub(crate) fn withdraw(&self) -> bool {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         let left = tokens.checked_sub(RETRY_COST);
         *tokens = left.unwrap_or(*tokens);
@@ -27,7 +27,7 @@ impl Budget {
     }
 
     /// A request was accepted.
-    pub(crate) fn earn(&self) {
+    pub(crate) fn deposit(&self) {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         *tokens = self.capacity.min(tokens.saturating_add(1));
     }
@@ -45,13 +45,13 @@ mod tests {
             retries in 0..50_u32,
             steps in proptest::collection::vec(any::<bool>(), 0..2_000),
         ) {
-            let budget = Budget::of(retries);
+            let budget = RetryBudget::new(retries);
             let (mut taken, mut delivered) = (0, 0);
             for retry in steps {
                 if retry {
-                    taken += u32::from(budget.take());
+                    taken += u32::from(budget.withdraw());
                 } else {
-                    budget.earn();
+                    budget.deposit();
                     delivered += 1;
                 }
                 prop_assert!(taken <= retries + delivered / RETRY_COST);
@@ -61,12 +61,12 @@ mod tests {
 
     #[test]
     fn an_empty_budget_fills_with_deliveries() {
-        let budget = Budget::of(1);
-        assert!(budget.take() && !budget.take());
-        (0..4).for_each(|_| budget.earn());
-        assert!(!budget.take());
-        budget.earn();
-        assert!(budget.take());
-        assert!(!Budget::of(0).take());
+        let budget = RetryBudget::new(1);
+        assert!(budget.withdraw() && !budget.withdraw());
+        (0..4).for_each(|_| budget.deposit());
+        assert!(!budget.withdraw());
+        budget.deposit();
+        assert!(budget.withdraw());
+        assert!(!RetryBudget::new(0).withdraw());
     }
 }

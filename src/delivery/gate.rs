@@ -8,9 +8,9 @@ use tokio::time::{Instant, sleep_until};
 
 /// Shared by all who send with the same client.
 #[derive(Default)]
-pub(crate) struct Gate(Mutex<Option<Instant>>);
+pub(crate) struct RateLimitGate(Mutex<Option<Instant>>);
 
-impl Gate {
+impl RateLimitGate {
     /// Nobody passes for this long. A wait that is longer already stays: what the service asked is never undercut.
     pub(crate) fn close_for(&self, wait: Duration) {
         let until = saturating_add(Instant::now(), wait);
@@ -46,7 +46,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_longest_wait_holds() {
-        let gate = Gate::default();
+        let gate = RateLimitGate::default();
         let start = Instant::now();
         gate.close_for(3 * SECOND);
         gate.close_for(SECOND);
@@ -63,7 +63,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_wait_beyond_the_deadline_is_told_at_once() {
-        let gate = Gate::default();
+        let gate = RateLimitGate::default();
         let start = Instant::now();
         gate.close_for(10 * SECOND);
         assert_eq!(gate.pass(start + 9 * SECOND, || SECOND).await, Err(10 * SECOND));

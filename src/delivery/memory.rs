@@ -1,4 +1,4 @@
-//! A road in memory, for tests under virtual time: it answers as it is told, and remembers what came.
+//! A transport in memory, for tests under virtual time: it answers as it is told, and remembers what came.
 
 #![cfg_attr(mparticle_shuttle, allow(dead_code, reason = "most of it is for the tests under virtual time"))]
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use tokio::time::{Instant, sleep};
 
-use super::{Accepted, Endpoint, ResponseBody, Road};
+use super::{Accepted, Endpoint, ResponseBody, Transport};
 use crate::error::{Error, ErrorResponse};
 use crate::generated::types::ApiError;
 use crate::seal::SealedBatch;
@@ -53,13 +53,13 @@ impl Memory {
     }
 }
 
-impl Road for std::sync::Arc<Memory> {
+impl Transport for std::sync::Arc<Memory> {
     async fn attempt(&self, endpoint: Endpoint, batches: &[&SealedBatch]) -> Answer {
         (&**self).attempt(endpoint, batches).await
     }
 }
 
-impl Road for &Memory {
+impl Transport for &Memory {
     async fn attempt(&self, _: Endpoint, batches: &[&SealedBatch]) -> Answer {
         let ids = batches.iter().map(|batch| batch.source_request_id().to_owned()).collect();
         let (time, answer) = {

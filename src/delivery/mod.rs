@@ -1,7 +1,7 @@
 //! The way of sealed batches to the service: packed, sent, sent again, halved when they are refused, until each has its
 //! one fate.
 //!
-//! Independent of HTTP: it knows a [`Road`] of single attempts, tokio's clock and a source of random numbers. What follows
+//! Independent of HTTP: it knows a [`Transport`] of single attempts, tokio's clock and a source of random numbers. What follows
 //! after an attempt is decided by [`retry`], a pure function.
 
 mod budget;
@@ -14,9 +14,9 @@ mod pack;
 mod policy;
 mod report;
 mod retry;
-mod road;
 #[cfg(test)]
 mod tests;
+mod transport;
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -26,8 +26,8 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use tokio::time::{Instant, timeout_at};
 
-use budget::Budget;
-use gate::Gate;
+use budget::RetryBudget;
+use gate::RateLimitGate;
 use locate::Layout;
 pub use observer::Retry;
 pub(crate) use observer::RetryObserver;
@@ -35,9 +35,9 @@ pub(crate) use pack::join;
 use pack::pack;
 pub use policy::RetryPolicy;
 pub use report::{Rejected, Report};
-use retry::{Decision, decide};
-pub use road::Accepted;
-pub(crate) use road::{Endpoint, ResponseBody, Road};
+use retry::{RetryAction, decide};
+pub use transport::Accepted;
+pub(crate) use transport::{Endpoint, ResponseBody, Transport};
 
 use crate::error::Error;
 use crate::generated::types::ApiError;
@@ -48,22 +48,22 @@ use crate::time::saturating_add;
 
 /// After this many refusals in a row a refused request is not halved any more, and each batch goes alone until one is
 /// accepted: where nearly all are refused, halves would cost nearly twice as many requests.
-const MOST_REFUSALS: u32 = 16;
+const MAX_CONSECUTIVE_REFUSALS: u32 = 16;
 
 /// A request whose response body breaks off is repeated this often, to learn whether it lists errors. Then its status decides.
 const MAX_UNREAD_RESPONSES: u32 = 2;
 
-/// Delivers batches over a road. Clones share the gate and the budget: those are of the credential.
+/// Delivers batches over a transport. Clones share the gate and the budget: those are of the credential.
 #[derive(Clone)]
-pub(crate) struct Courier<R> {
-    pub(crate) road: R,
+pub(crate) struct Deliverer<R> {
+    pub(crate) transport: R,
     policy: RetryPolicy,
     random: Random,
     observer: RetryObserver,
-    gate: Arc<Gate>,
-    budget: Arc<Budget>,
-    /// Whether the road waits on its own before it sends again what failed.
-    road_backs_off: bool,
+    gate: Arc<RateLimitGate>,
+    budget: Arc<RetryBudget>,
+    /// Whether the transport waits on its own before it sends again what failed.
+    transport_backs_off: bool,
 }
 
 /// What becomes of a batch.
@@ -88,22 +88,22 @@ pub(crate) struct Outcome {
 }
 
 /// One call.
-struct Errand {
+struct Call {
     endpoint: Endpoint,
     /// When it ends, however many requests are left.
-    until: Instant,
+    deadline: Instant,
     /// How often in a row the service refused what is in a request.
-    refusals: u32,
+    consecutive_refusals: u32,
 }
 
 /// What the last attempt of a request gives.
-enum Verdict {
+enum Disposition {
     /// The request is accepted, but for the batches that its errors are about.
     Accepted(Accepted),
     /// The one batch in it is refused.
     Rejected(Error),
     /// Something in it is refused: to be bisected or split.
-    Refused(Decision),
+    Refused(RetryAction),
     Unsent(Error),
 }
 
@@ -140,17 +140,17 @@ impl Group {
     }
 }
 
-impl<R: Road> Courier<R> {
-    pub(crate) fn new(road: R, policy: RetryPolicy, random: Random) -> Self {
-        let budget = Arc::new(Budget::of(policy.budget));
+impl<R: Transport> Deliverer<R> {
+    pub(crate) fn new(transport: R, policy: RetryPolicy, random: Random) -> Self {
+        let budget = Arc::new(RetryBudget::new(policy.budget));
         Self {
-            road,
+            transport,
             policy,
             random,
             observer: RetryObserver::default(),
             gate: Arc::default(),
             budget,
-            road_backs_off: false,
+            transport_backs_off: false,
         }
     }
 
@@ -159,25 +159,25 @@ impl<R: Road> Courier<R> {
         Self { observer, ..self }
     }
 
-    /// The same, over another road.
-    pub(crate) fn over<S>(&self, road: S) -> Courier<S> {
-        Courier {
-            road,
+    /// The same, over another transport.
+    pub(crate) fn over<S>(&self, transport: S) -> Deliverer<S> {
+        Deliverer {
+            transport,
             policy: self.policy.clone(),
             random: Arc::clone(&self.random),
             observer: self.observer.clone(),
             gate: Arc::clone(&self.gate),
             budget: Arc::clone(&self.budget),
-            road_backs_off: self.road_backs_off,
+            transport_backs_off: self.transport_backs_off,
         }
     }
 
-    /// Returns a courier that never gives up what can succeed later. Its road has to limit the extra load: it decides how
+    /// Returns a deliverer that never gives up what can succeed later. Its transport has to limit the extra load: it decides how
     /// long to wait after a failure, except after a 429, which holds for all clones of the client.
     pub(crate) fn tireless(self) -> Self {
         let policy =
             self.policy.max_attempts(u32::MAX).deadline(Duration::MAX).call_deadline(Duration::MAX).budget(u32::MAX);
-        Self { budget: Arc::new(Budget::of(policy.budget)), policy, road_backs_off: true, ..self }
+        Self { budget: Arc::new(RetryBudget::new(policy.budget)), policy, transport_backs_off: true, ..self }
     }
 
     pub(crate) fn policy(&self) -> &RetryPolicy {
@@ -191,8 +191,8 @@ impl<R: Road> Courier<R> {
     /// Sends all of them, one request after the other, so that each user's batches arrive in their order. Stops at the
     /// first request that cannot be sent: the next one would fare no better.
     pub(crate) async fn deliver(&self, endpoint: Endpoint, batches: &[SealedBatch]) -> Outcome {
-        let until = saturating_add(Instant::now(), self.policy.call_deadline);
-        let mut errand = Errand { endpoint, until, refusals: 0 };
+        let deadline = saturating_add(Instant::now(), self.policy.call_deadline);
+        let mut call = Call { endpoint, deadline, consecutive_refusals: 0 };
         let mut outcome = Outcome { fates: batches.iter().map(too_large).collect(), ..Outcome::default() };
         let fitting = batches.iter().enumerate().filter(|(place, _)| outcome.fates[*place].is_none());
         let bodies = match endpoint {
@@ -200,7 +200,7 @@ impl<R: Road> Courier<R> {
             Endpoint::BulkEvents | Endpoint::HistoricalEvents => pack(fitting),
         };
         for places in bodies {
-            if let Err(error) = self.deliver_body(&mut errand, batches, places, &mut outcome).await {
+            if let Err(error) = self.deliver_body(&mut call, batches, places, &mut outcome).await {
                 outcome.stopped = Some(error);
                 break;
             }
@@ -212,7 +212,7 @@ impl<R: Road> Courier<R> {
     /// error leaves some without a fate.
     async fn deliver_body(
         &self,
-        errand: &mut Errand,
+        call: &mut Call,
         batches: &[SealedBatch],
         places: Vec<usize>,
         outcome: &mut Outcome,
@@ -220,30 +220,30 @@ impl<R: Road> Courier<R> {
         // What comes first stands on top, so that each user's order holds.
         let mut groups = vec![Group { places, attempts: Attempts::default() }];
         while let Some(mut group) = groups.pop() {
-            if errand.refusals > MOST_REFUSALS && group.places.len() > 1 {
+            if call.consecutive_refusals > MAX_CONSECUTIVE_REFUSALS && group.places.len() > 1 {
                 groups.extend(group.parted_at(1));
                 continue;
             }
             let sent: Vec<_> = group.places.iter().map(|place| &batches[*place]).collect();
-            match self.settle(errand, &sent, &mut group.attempts, outcome).await {
-                Verdict::Accepted(mut accepted) => {
+            match self.settle(call, &sent, &mut group.attempts, outcome).await {
+                Disposition::Accepted(mut accepted) => {
                     let errors = mem::take(&mut accepted.errors);
-                    let unnamed = settle_accepted(errand, group, &sent, accepted.status(), errors, &mut outcome.fates);
+                    let unnamed = settle_accepted(call, group, &sent, accepted.status(), errors, &mut outcome.fates);
                     outcome.accepted = Some(accepted);
                     match unnamed {
                         Some(unnamed) if unnamed.places.len() > 1 => groups.extend(unnamed.halves()),
                         unnamed => groups.extend(unnamed),
                     }
                 }
-                Verdict::Rejected(error) => {
-                    errand.refusals += 1;
+                Disposition::Rejected(error) => {
+                    call.consecutive_refusals += 1;
                     group.places.iter().for_each(|place| outcome.fates[*place] = Some(Fate::Rejected(error.clone())));
                 }
-                Verdict::Refused(decision) => {
-                    errand.refusals += u32::from(decision == Decision::Bisect);
+                Disposition::Refused(decision) => {
+                    call.consecutive_refusals += u32::from(decision == RetryAction::Bisect);
                     groups.extend(group.halves());
                 }
-                Verdict::Unsent(error) => return Err(error),
+                Disposition::Unsent(error) => return Err(error),
             }
         }
         Ok(())
@@ -252,12 +252,12 @@ impl<R: Road> Courier<R> {
     /// Sends the same until something else than sending it again follows.
     async fn settle(
         &self,
-        errand: &Errand,
+        call: &Call,
         batches: &[&SealedBatch],
         attempts: &mut Attempts,
         outcome: &mut Outcome,
-    ) -> Verdict {
-        let deadline = saturating_add(Instant::now(), self.policy.deadline).min(errand.until);
+    ) -> Disposition {
+        let deadline = saturating_add(Instant::now(), self.policy.deadline).min(call.deadline);
         let (mut attempt, mut unread) = (0, 0);
         let mut failed: Option<Error> = None;
         loop {
@@ -266,14 +266,14 @@ impl<R: Road> Courier<R> {
             if let Err(pause) = self.gate.pass(deadline, spread).await {
                 // Of what was tried before, the wait of somebody else tells nothing.
                 let error = failed.unwrap_or_else(|| attempts.attach_to(Error::paused()));
-                return Verdict::Unsent(error.with_pause(pause));
+                return Disposition::Unsent(error.with_pause(pause));
             }
             if Instant::now() >= deadline {
-                return Verdict::Unsent(failed.unwrap_or_else(|| attempts.attach_to(Error::out_of_time())));
+                return Disposition::Unsent(failed.unwrap_or_else(|| attempts.attach_to(Error::out_of_time())));
             }
             attempt += 1;
             attempts.since.get_or_insert_with(Instant::now);
-            let result = timeout_at(deadline, self.road.attempt(errand.endpoint, batches)).await;
+            let result = timeout_at(deadline, self.transport.attempt(call.endpoint, batches)).await;
             let result = result.unwrap_or_else(|_| {
                 // The deadline alone does not say why the attempts before it failed.
                 let error = Error::out_of_time();
@@ -295,7 +295,7 @@ impl<R: Road> Courier<R> {
             let decision = decide(attempt, result.as_ref(), batches.len(), &self.policy, || (self.random)());
             let error = match result {
                 Ok(accepted) => {
-                    self.budget.earn();
+                    self.budget.deposit();
                     if accepted.body != ResponseBody::Read {
                         outcome.unread_responses += 1;
                         tracing::warn!(
@@ -303,7 +303,7 @@ impl<R: Road> Courier<R> {
                             "the response body could not be read to its end: its status decides, and errors in it go unnoticed"
                         );
                     }
-                    return Verdict::Accepted(accepted);
+                    return Disposition::Accepted(accepted);
                 }
                 Err(error) => attempts.attach_to(error),
             };
@@ -312,19 +312,19 @@ impl<R: Road> Courier<R> {
                 self.gate.close_for(error.retry_after().unwrap_or_default());
             }
             let wait = match decision {
-                Decision::Retry(_) if self.road_backs_off => Duration::ZERO,
-                Decision::Retry(wait) => wait,
-                Decision::WaitForCredential(wait) => {
+                RetryAction::Retry(_) if self.transport_backs_off => Duration::ZERO,
+                RetryAction::Retry(wait) => wait,
+                RetryAction::WaitForCredential(wait) => {
                     self.gate.close_for(wait);
                     wait
                 }
-                Decision::Bisect | Decision::Split => return Verdict::Refused(decision),
-                Decision::Reject => return Verdict::Rejected(error),
-                Decision::Delivered | Decision::StopRoad | Decision::GiveUp => return Verdict::Unsent(error),
+                RetryAction::Bisect | RetryAction::Split => return Disposition::Refused(decision),
+                RetryAction::Reject => return Disposition::Rejected(error),
+                RetryAction::Delivered | RetryAction::Abort | RetryAction::GiveUp => return Disposition::Unsent(error),
             };
             let again = saturating_add(Instant::now(), wait);
-            if again > deadline || !self.budget.take() {
-                return Verdict::Unsent(error);
+            if again > deadline || !self.budget.withdraw() {
+                return Disposition::Unsent(error);
             }
             tracing::debug!(attempt, wait_ms = wait.as_millis(), kind = ?error.kind(), "to be sent again");
             self.observer.notify(&Retry::new(&error, attempt, wait));
@@ -337,7 +337,7 @@ impl<R: Road> Courier<R> {
 /// Settles the batches of a request that was accepted: delivered, or rejected if an error names them. Returns those that an
 /// error without a name may be about, to be sent again in smaller groups.
 fn settle_accepted(
-    errand: &mut Errand,
+    call: &mut Call,
     group: Group,
     sent: &[&SealedBatch],
     status: StatusCode,
@@ -356,11 +356,11 @@ fn settle_accepted(
         }
     }
     if !all_located {
-        errand.refusals += 1;
+        call.consecutive_refusals += 1;
         return Some(others).filter(|others| !others.places.is_empty());
     }
     if !others.places.is_empty() {
-        errand.refusals = 0;
+        call.consecutive_refusals = 0;
         others.places.iter().for_each(|place| fates[*place] = Some(Fate::Delivered));
     }
     None

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind};
 
 /// What to do after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
+pub(crate) enum RetryAction {
     /// It was accepted.
     Delivered,
     /// Send the same again after this long.
@@ -21,7 +21,7 @@ pub(crate) enum Decision {
     /// This batch will never be accepted.
     Reject,
     /// It is not about the batches: nothing will be accepted until somebody looks at the settings.
-    StopRoad,
+    Abort,
     /// Sending it again could succeed, but it was tried often enough.
     GiveUp,
 }
@@ -34,21 +34,21 @@ pub(crate) fn decide(
     batches: usize,
     policy: &RetryPolicy,
     random: impl FnOnce() -> f64,
-) -> Decision {
+) -> RetryAction {
     let Err(error) = outcome else {
-        return Decision::Delivered;
+        return RetryAction::Delivered;
     };
     let status = error.status().map(|status| status.as_u16());
     match status {
         // Its status is not the service's word on the batches.
-        _ if error.kind() == ErrorKind::UnexpectedResponse => Decision::StopRoad,
-        Some(400 | 422) if batches > 1 => Decision::Bisect,
-        Some(413) if batches > 1 => Decision::Split,
-        Some(400 | 413 | 422) => Decision::Reject,
-        _ if !error.is_retryable() => Decision::StopRoad,
-        _ if attempt >= policy.max_attempts => Decision::GiveUp,
-        Some(429) => Decision::WaitForCredential(wait(attempt, error, policy, random())),
-        _ => Decision::Retry(wait(attempt, error, policy, random())),
+        _ if error.kind() == ErrorKind::UnexpectedResponse => RetryAction::Abort,
+        Some(400 | 422) if batches > 1 => RetryAction::Bisect,
+        Some(413) if batches > 1 => RetryAction::Split,
+        Some(400 | 413 | 422) => RetryAction::Reject,
+        _ if !error.is_retryable() => RetryAction::Abort,
+        _ if attempt >= policy.max_attempts => RetryAction::GiveUp,
+        Some(429) => RetryAction::WaitForCredential(wait(attempt, error, policy, random())),
+        _ => RetryAction::Retry(wait(attempt, error, policy, random())),
     }
 }
 
@@ -65,7 +65,7 @@ fn wait(attempt: u32, error: &Error, policy: &RetryPolicy, random: f64) -> Durat
 mod tests {
     use reqwest::StatusCode;
 
-    use super::Decision::{Bisect, Delivered, GiveUp, Reject, Retry, Split, StopRoad, WaitForCredential};
+    use super::RetryAction::{Abort, Bisect, Delivered, GiveUp, Reject, Retry, Split, WaitForCredential};
     use super::*;
     use crate::error::ErrorResponse;
 
@@ -78,7 +78,7 @@ mod tests {
         Err(Error::refused(ErrorResponse { status, retry_after, rate_limit: None, errors: Vec::new() }))
     }
 
-    fn after(attempt: u32, outcome: &Result<Accepted, Error>, batches: usize, random: f64) -> Decision {
+    fn after(attempt: u32, outcome: &Result<Accepted, Error>, batches: usize, random: f64) -> RetryAction {
         decide(attempt, outcome.as_ref(), batches, &RetryPolicy::new(), || random)
     }
 
@@ -93,7 +93,7 @@ mod tests {
             (&[200, 202, 204][..], Delivered, Delivered),
             (&[400, 422], Reject, Bisect),
             (&[413], Reject, Split),
-            (&[301, 302, 307, 401, 402, 403, 404, 405, 407, 409, 410, 415, 451], StopRoad, StopRoad),
+            (&[301, 302, 307, 401, 402, 403, 404, 405, 407, 409, 410, 415, 451], Abort, Abort),
             (&[408, 425, 500, 501, 502, 503, 504, 599], Retry(ms(100)), Retry(ms(100))),
             (&[429], WaitForCredential(ms(100)), WaitForCredential(ms(100))),
         ];
@@ -111,8 +111,8 @@ mod tests {
     #[test]
     fn each_failure_without_an_answer_has_its_consequence() {
         assert_eq!(after(1, &Err(Error::out_of_time()), 2, 0.5), Retry(ms(100)));
-        assert_eq!(after(1, &Err(Error::config("no runtime")), 2, 0.5), StopRoad);
-        assert_eq!(after(1, &Err(Error::limit("too large")), 1, 0.5), StopRoad);
+        assert_eq!(after(1, &Err(Error::config("no runtime")), 2, 0.5), Abort);
+        assert_eq!(after(1, &Err(Error::limit("too large")), 1, 0.5), Abort);
     }
 
     #[test]
@@ -121,7 +121,7 @@ mod tests {
             let status = StatusCode::from_u16(number).expect("a status");
             for batches in [1, 2] {
                 let outcome = Err(Error::unexpected_response(status, "text/html"));
-                assert_eq!(after(1, &outcome, batches, 0.5), StopRoad, "{number}, {batches} batches");
+                assert_eq!(after(1, &outcome, batches, 0.5), Abort, "{number}, {batches} batches");
             }
         }
     }

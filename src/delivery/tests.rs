@@ -1,4 +1,4 @@
-//! Delivery over a road in memory, under virtual time: every batch has one fate, the right one, in time.
+//! Delivery over a transport in memory, under virtual time: every batch has one fate, the right one, in time.
 
 mod partial;
 
@@ -18,8 +18,8 @@ use crate::ErrorKind;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Every wait is the longest that it can be.
-fn courier(road: &Memory, policy: RetryPolicy) -> Courier<&Memory> {
-    Courier::new(road, policy, Arc::new(|| 1.0))
+fn deliverer(transport: &Memory, policy: RetryPolicy) -> Deliverer<&Memory> {
+    Deliverer::new(transport, policy, Arc::new(|| 1.0))
 }
 
 fn delivered(outcome: &Outcome) -> Vec<usize> {
@@ -45,72 +45,72 @@ fn refusing(status: u16, bad: impl Fn(&str) -> bool + Send + Sync + 'static) -> 
 
 #[tokio::test(start_paused = true)]
 async fn what_fails_is_sent_again_after_waits_that_double() {
-    let road = Memory::answering(|request| if request.number < 4 { refused(503) } else { accepted() });
+    let transport = Memory::answering(|request| if request.number < 4 { refused(503) } else { accepted() });
     let start = Instant::now();
-    let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(3, 3)).await;
+    let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(3, 3)).await;
     assert_eq!((delivered(&outcome), outcome.requests), (vec![0, 1, 2], 5));
-    let times: Vec<_> = road.requests().iter().map(|request| (request.at - start).as_millis()).collect();
+    let times: Vec<_> = transport.requests().iter().map(|request| (request.at - start).as_millis()).collect();
     assert_eq!(times, [0, 200, 600, 1_400, 3_000]);
-    assert!(road.requests().iter().all(|request| request.ids == ["0", "1", "2"]), "the ids never change");
+    assert!(transport.requests().iter().all(|request| request.ids == ["0", "1", "2"]), "the ids never change");
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_bad_batch_of_a_hundred_is_found_and_delays_no_other() {
     for bad in [0, 1, 49, 50, 98, 99] {
-        let road = refusing(400, move |id| id == bad.to_string());
-        let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
+        let transport = refusing(400, move |id| id == bad.to_string());
+        let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
         assert_eq!(rejected(&outcome), [bad]);
         assert_eq!(delivered(&outcome).len(), 99);
         // Two requests for each of seven halvings, at most.
         assert!(outcome.requests <= 15, "{} requests", outcome.requests);
         let Some(Fate::Rejected(error)) = &outcome.fates[bad] else { unreachable!() };
         assert_eq!(error.api_errors()[0].message, "no to 400");
-        assert!(road.accepted().is_sorted_by_key(|id| id.parse::<usize>().expect("a place")), "the order holds");
+        assert!(transport.accepted().is_sorted_by_key(|id| id.parse::<usize>().expect("a place")), "the order holds");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_of_several_bad_batches_is_found() {
-    let road = refusing(422, |id| id.ends_with('7'));
-    let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
+    let transport = refusing(422, |id| id.ends_with('7'));
+    let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
     assert_eq!(rejected(&outcome), [7, 17, 27, 37, 47, 57, 67, 77, 87, 97]);
     assert_eq!(delivered(&outcome).len(), 90);
 }
 
 #[tokio::test(start_paused = true)]
 async fn when_everything_is_refused_each_batch_hears_it_at_little_more_than_one_request() {
-    let road = refusing(400, |_| true);
-    let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(200, 200)).await;
+    let transport = refusing(400, |_| true);
+    let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(200, 200)).await;
     assert_eq!(rejected(&outcome).len(), 200);
-    assert!(outcome.requests <= 200 + MOST_REFUSALS, "{} requests", outcome.requests);
+    assert!(outcome.requests <= 200 + MAX_CONSECUTIVE_REFUSALS, "{} requests", outcome.requests);
 
     // What is good among them is found, wherever it is, and goes together again.
     for bad in [0..50, 50..100, 0..51, 41..51, 0..7, 1..99] {
         let refused = bad.clone();
-        let road = refusing(400, move |id| refused.contains(&id.parse().expect("a place")));
-        let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
+        let transport = refusing(400, move |id| refused.contains(&id.parse().expect("a place")));
+        let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
         assert_eq!((rejected(&outcome), delivered(&outcome).len()), (bad.clone().collect(), 100 - bad.len()));
-        let most = u32::try_from(bad.len()).expect("few") + MOST_REFUSALS + 8;
+        let most = u32::try_from(bad.len()).expect("few") + MAX_CONSECUTIVE_REFUSALS + 8;
         assert!(outcome.requests <= most, "{} requests for {bad:?}", outcome.requests);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_too_large_is_split_however_often() {
-    let road = Memory::answering(|request| if request.ids.len() > 3 { refused(413) } else { accepted() });
-    let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
+    let transport = Memory::answering(|request| if request.ids.len() > 3 { refused(413) } else { accepted() });
+    let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
     assert_eq!(delivered(&outcome).len(), 100);
     // Also behind batches that are refused.
     let bad = |id: &String| id.parse().is_ok_and(|place: usize| place < 50);
-    let road = Memory::answering(move |request| match request.ids.len() {
+    let transport = Memory::answering(move |request| match request.ids.len() {
         26.. => refused(413),
         _ if request.ids.iter().any(bad) => refused(400),
         _ => accepted(),
     });
-    let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
+    let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
     assert_eq!((rejected(&outcome), delivered(&outcome)), ((0..50).collect(), (50..100).collect()));
-    let road = refusing(413, |id| id == "1");
-    let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(3, 3)).await;
+    let transport = refusing(413, |id| id == "1");
+    let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(3, 3)).await;
     assert_eq!((rejected(&outcome), delivered(&outcome)), (vec![1], vec![0, 2]));
 }
 
@@ -119,34 +119,36 @@ async fn a_batch_that_no_request_can_carry_is_rejected_unsent() {
     let large = format!(r#"{{"source_request_id":"large","a":"{}"}}"#, "x".repeat(MAX_BATCH_BYTES));
     let mut batches = batches(2, 2);
     batches.insert(1, SealedBatch::from_json(large).expect("a batch"));
-    let road = Memory::answering(|_| accepted());
-    let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches).await;
+    let transport = Memory::answering(|_| accepted());
+    let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches).await;
     assert_eq!((delivered(&outcome), rejected(&outcome)), (vec![0, 2], vec![1]));
     let Some(Fate::Rejected(error)) = &outcome.fates[1] else { unreachable!() };
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Limit, 0));
-    assert_eq!(road.accepted(), ["0", "1"]);
+    assert_eq!(transport.accepted(), ["0", "1"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_credential_stops_the_road_and_keeps_the_rest() {
+async fn a_wrong_credential_stops_the_call_and_keeps_the_rest() {
     for status in [401, 403, 404, 302] {
-        let road = Memory::answering(move |request| if request.number == 1 { refused(status) } else { accepted() });
-        let outcome = courier(&road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(250, 250)).await;
+        let transport =
+            Memory::answering(move |request| if request.number == 1 { refused(status) } else { accepted() });
+        let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(250, 250)).await;
         assert_eq!(delivered(&outcome), (0..100).collect::<Vec<_>>());
         assert_eq!(unsent(&outcome), (100..250).collect::<Vec<_>>());
         assert_eq!(outcome.stopped.expect("an error").status().map(|status| status.as_u16()), Some(status));
-        assert_eq!(road.requests().len(), 2);
+        assert_eq!(transport.requests().len(), 2);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_wait_that_one_is_told_holds_for_all_with_the_credential() {
-    let road = Memory::answering(|request| if request.number == 0 { refused_for(429, 7 * SECOND) } else { accepted() });
-    let courier = courier(&road, RetryPolicy::new());
+    let transport =
+        Memory::answering(|request| if request.number == 0 { refused_for(429, 7 * SECOND) } else { accepted() });
+    let deliverer = deliverer(&transport, RetryPolicy::new());
     let start = Instant::now();
-    let clones: Vec<_> = (0..5).map(|_| courier.clone()).collect();
+    let clones: Vec<_> = (0..5).map(|_| deliverer.clone()).collect();
     let first = batches(1, 1);
-    let told = courier.deliver(Endpoint::Events, &first);
+    let told = deliverer.deliver(Endpoint::Events, &first);
     let others = async {
         tokio::time::sleep(SECOND).await;
         for clone in clones {
@@ -155,34 +157,34 @@ async fn the_wait_that_one_is_told_holds_for_all_with_the_credential() {
     };
     let (outcome, ()) = tokio::join!(told, others);
     assert_eq!(delivered(&outcome), [0]);
-    let requests = road.requests();
+    let requests = transport.requests();
     assert_eq!(requests.len(), 7);
     assert!(requests[1..].iter().all(|request| request.at - start >= 7 * SECOND));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_nobody_asked_for_twice_is_told_as_paused() {
-    let road = Memory::answering(|_| refused_for(429, 3_600 * SECOND));
-    let courier = courier(&road, RetryPolicy::new());
+    let transport = Memory::answering(|_| refused_for(429, 3_600 * SECOND));
+    let deliverer = deliverer(&transport, RetryPolicy::new());
     let start = Instant::now();
-    let told = courier.deliver(Endpoint::Events, &batches(1, 1)).await.stopped.expect("too long a wait");
+    let told = deliverer.deliver(Endpoint::Events, &batches(1, 1)).await.stopped.expect("too long a wait");
     assert_eq!((told.kind(), told.attempts()), (ErrorKind::Refused, 1));
-    let other = courier.deliver(Endpoint::Events, &batches(1, 1)).await.stopped.expect("too long a wait");
+    let other = deliverer.deliver(Endpoint::Events, &batches(1, 1)).await.stopped.expect("too long a wait");
     assert_eq!((other.kind(), other.attempts(), other.is_retryable()), (ErrorKind::Paused, 0, true));
     assert!(other.retry_after() >= Some(3_600 * SECOND));
-    assert_eq!((road.requests().len(), start.elapsed()), (1, Duration::ZERO), "nobody waits for nothing");
+    assert_eq!((transport.requests().len(), start.elapsed()), (1, Duration::ZERO), "nobody waits for nothing");
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_somebody_else_tells_what_it_has_tried_itself() {
-    let road = Memory::answering(|request| match request.number {
+    let transport = Memory::answering(|request| match request.number {
         0 => Err(Error::out_of_time()),
         _ => refused_for(429, 3_600 * SECOND),
     });
-    let courier = courier(&road, RetryPolicy::new());
+    let deliverer = deliverer(&transport, RetryPolicy::new());
     let mine = batches(1, 1);
-    let (mine, other) = tokio::join!(courier.deliver(Endpoint::Events, &mine), async {
-        courier.deliver(Endpoint::Events, &batches(1, 1)).await
+    let (mine, other) = tokio::join!(deliverer.deliver(Endpoint::Events, &mine), async {
+        deliverer.deliver(Endpoint::Events, &batches(1, 1)).await
     });
     assert_eq!(other.stopped.expect("told to wait").status(), Some(StatusCode::TOO_MANY_REQUESTS));
     let error = mine.stopped.expect("told to wait");
@@ -193,19 +195,20 @@ async fn who_waits_for_somebody_else_tells_what_it_has_tried_itself() {
 
 #[tokio::test(start_paused = true)]
 async fn those_who_waited_together_do_not_go_together() {
-    let road = Memory::answering(|request| if request.number == 0 { refused_for(429, SECOND) } else { accepted() });
-    let road = Arc::new(road);
+    let transport =
+        Memory::answering(|request| if request.number == 0 { refused_for(429, SECOND) } else { accepted() });
+    let transport = Arc::new(transport);
     let drawn = AtomicU32::new(0);
     let random = move || f64::from(drawn.fetch_add(1, Ordering::Relaxed)) / 100.0;
-    let courier = Courier::new(Arc::clone(&road), RetryPolicy::new(), Arc::new(random));
+    let deliverer = Deliverer::new(Arc::clone(&transport), RetryPolicy::new(), Arc::new(random));
     let start = Instant::now();
     let mut all = JoinSet::new();
     for _ in 0..100 {
-        let courier = courier.clone();
-        all.spawn(async move { courier.deliver(Endpoint::Events, &batches(1, 1)).await });
+        let deliverer = deliverer.clone();
+        all.spawn(async move { deliverer.deliver(Endpoint::Events, &batches(1, 1)).await });
     }
     assert!(all.join_all().await.iter().all(|outcome| delivered(outcome) == [0]));
-    let mut times: Vec<_> = road.requests()[1..].iter().map(|request| request.at - start).collect();
+    let mut times: Vec<_> = transport.requests()[1..].iter().map(|request| request.at - start).collect();
     times.sort_unstable();
     times.dedup();
     assert!(times.len() >= 99 && times[0] >= SECOND, "{times:?}");
@@ -213,18 +216,19 @@ async fn those_who_waited_together_do_not_go_together() {
 
 #[tokio::test(start_paused = true)]
 async fn attempts_and_the_deadline_end_it() {
-    let road = Memory::answering(|_| refused(500));
-    let outcome = courier(&road, RetryPolicy::new().max_attempts(3)).deliver(Endpoint::Events, &batches(1, 1)).await;
+    let transport = Memory::answering(|_| refused(500));
+    let outcome = deliverer(&transport, RetryPolicy::new().max_attempts(3)).deliver(Endpoint::Events, &batches(1, 1)).await;
     let error = outcome.stopped.expect("500");
     // At 0, 200 and 600 ms.
     assert_eq!((outcome.requests, error.attempts(), error.elapsed().as_millis()), (3, 3, 600));
     let text = "upload failed after 3 attempts in 0.6 s: the service responded 500 Internal Server Error, with 1 error";
     assert_eq!(error.to_string(), text);
-    let outcome = courier(&road, RetryPolicy::never()).deliver(Endpoint::Events, &batches(1, 1)).await;
+    let outcome = deliverer(&transport, RetryPolicy::never()).deliver(Endpoint::Events, &batches(1, 1)).await;
     assert_eq!(outcome.requests, 1);
 
     let start = Instant::now();
-    let outcome = courier(&road, RetryPolicy::new().deadline(SECOND)).deliver(Endpoint::Events, &batches(1, 1)).await;
+    let outcome =
+        deliverer(&transport, RetryPolicy::new().deadline(SECOND)).deliver(Endpoint::Events, &batches(1, 1)).await;
     // At 0, 200 and 600 ms; the next would be at 1400.
     assert_eq!((outcome.requests, start.elapsed()), (3, Duration::from_millis(600)));
     assert_eq!(outcome.stopped.expect("500").kind(), ErrorKind::Refused);
@@ -233,27 +237,28 @@ async fn attempts_and_the_deadline_end_it() {
     let slow = Memory::taking(|_| (SECOND, accepted()));
     let policy = RetryPolicy::new().call_deadline(Duration::from_millis(2_500));
     let start = Instant::now();
-    let outcome = courier(&slow, policy.clone()).deliver(Endpoint::BulkEvents, &batches(500, 500)).await;
+    let outcome = deliverer(&slow, policy.clone()).deliver(Endpoint::BulkEvents, &batches(500, 500)).await;
     assert_eq!((delivered(&outcome).len(), unsent(&outcome).len()), (200, 300));
     assert_eq!((outcome.stopped.expect("no time").kind(), start.elapsed().as_millis()), (ErrorKind::Timeout, 2_500));
-    let outcome = courier(&slow, policy.call_deadline(SECOND)).deliver(Endpoint::BulkEvents, &batches(101, 101)).await;
+    let outcome =
+        deliverer(&slow, policy.call_deadline(SECOND)).deliver(Endpoint::BulkEvents, &batches(101, 101)).await;
     let error = outcome.stopped.as_ref().expect("no time");
     assert_eq!((delivered(&outcome).len(), error.kind(), error.attempts()), (100, ErrorKind::Timeout, 0));
 
     let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
     let start = Instant::now();
     let outcome =
-        courier(&stalling, RetryPolicy::new().deadline(SECOND)).deliver(Endpoint::Events, &batches(1, 1)).await;
+        deliverer(&stalling, RetryPolicy::new().deadline(SECOND)).deliver(Endpoint::Events, &batches(1, 1)).await;
     let error = outcome.stopped.expect("no answer");
     assert_eq!((error.kind(), error.attempts(), start.elapsed()), (ErrorKind::Timeout, 1, SECOND));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_spent_budget_ends_the_retries_of_all_clones() {
-    let road = Memory::answering(|_| refused(503));
-    let courier = courier(&road, RetryPolicy::new().budget(4));
+    let transport = Memory::answering(|_| refused(503));
+    let deliverer = deliverer(&transport, RetryPolicy::new().budget(4));
     for requests in [5, 1, 1] {
-        let outcome = courier.clone().deliver(Endpoint::Events, &batches(1, 1)).await;
+        let outcome = deliverer.clone().deliver(Endpoint::Events, &batches(1, 1)).await;
         assert_eq!(outcome.requests, requests);
         assert_eq!(unsent(&outcome), [0]);
     }
@@ -287,7 +292,7 @@ proptest! {
         };
         let bad: Vec<_> = bad.iter().flat_map(run).collect();
         let service_bad = bad.clone();
-        let road = Memory::taking(move |request| match weather[request.number % weather.len()] {
+        let transport = Memory::taking(move |request| match weather[request.number % weather.len()] {
             _ if stopped_at == Some(request.number) => (Duration::ZERO, refused(403)),
             Weather::Down => (Duration::ZERO, refused(503)),
             Weather::Slow => (20 * SECOND, Err(Error::out_of_time())),
@@ -295,11 +300,11 @@ proptest! {
             Weather::Fine if request.ids.iter().any(|id| service_bad.contains(id)) => (SECOND, refused(400)),
             Weather::Fine => (SECOND, accepted()),
         });
-        let courier = courier(&road, RetryPolicy::new());
-        let outcome = runtime.expect("a runtime").block_on(courier.deliver(Endpoint::BulkEvents, &sent));
+        let deliverer = deliverer(&transport, RetryPolicy::new());
+        let outcome = runtime.expect("a runtime").block_on(deliverer.deliver(Endpoint::BulkEvents, &sent));
 
         // What was accepted is delivered, each batch once, and each user's in order.
-        let accepted: Vec<usize> = road.accepted().iter().map(|id| id.parse().expect("a place")).collect();
+        let accepted: Vec<usize> = transport.accepted().iter().map(|id| id.parse().expect("a place")).collect();
         let mut sorted = accepted.clone();
         sorted.sort_unstable();
         prop_assert_eq!(&sorted, &delivered(&outcome));

@@ -27,7 +27,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::circuit_breaker::{CircuitBreaker, Permit};
 use super::settings::Settings;
-use crate::delivery::{Accepted, Endpoint, RetryPolicy, Road};
+use crate::delivery::{Accepted, Endpoint, RetryPolicy, Transport};
 use crate::error::Error;
 use crate::limits::MAX_BATCHES_PER_REQUEST;
 use crate::random::Random;
@@ -440,7 +440,7 @@ impl<R> PacedRoad<R> {
     }
 }
 
-impl<R: Road> Road for PacedRoad<R> {
+impl<R: Transport> Transport for PacedRoad<R> {
     async fn attempt(&self, endpoint: Endpoint, batches: &[&SealedBatch]) -> Result<Accepted, Error> {
         let permit = self.permit(batches.len()).await;
         let result = self.road.attempt(endpoint, batches).await;

@@ -211,7 +211,7 @@ impl UploaderBuilder {
     pub fn start(self) -> Result<Uploader, Error> {
         let open = |(dir, settings)| Ok::<_, Error>(Arc::new(OnDisk::open(dir, settings)?) as Arc<dyn Store>);
         let store = self.spool.map(open).transpose()?;
-        worker::start(self.client.courier, self.settings, store)
+        worker::start(self.client.deliverer, self.settings, store)
     }
 }
 

@@ -26,8 +26,8 @@ use super::shared::{Phase, Shared, Wake};
 use super::spooling::Spooling;
 use super::store::Store;
 use super::telemetry::Narrator;
-use crate::client::Transport;
-use crate::delivery::{self, Courier, Endpoint, Fate as Delivery, Road};
+use crate::client::HttpTransport;
+use crate::delivery::{self, Deliverer, Endpoint, Fate as Delivery, Transport};
 use crate::error::Error;
 use crate::generated::types::ApiError;
 use crate::limits::MAX_BATCHES_PER_REQUEST;
@@ -42,7 +42,7 @@ const REWRITE_BYTES: usize = 1 << 20;
 
 /// Starts the thread.
 pub(super) fn start(
-    courier: Courier<Transport>,
+    deliverer: Deliverer<HttpTransport>,
     settings: Settings,
     store: Option<Arc<dyn Store>>,
 ) -> Result<Uploader, Error> {
@@ -51,10 +51,10 @@ pub(super) fn start(
     {
         // The HTTP client of this runtime, so that one that cannot be made is found now.
         let _inside = runtime.enter();
-        courier.road.prepare()?;
+        deliverer.transport.prepare()?;
     }
     let shared = Arc::new(Shared::new(settings, store));
-    let worker = run(Arc::clone(&shared), courier);
+    let worker = run(Arc::clone(&shared), deliverer);
     let thread = thread::Builder::new().name("mparticle-uploader".into());
     let serve = move || {
         runtime.block_on(worker);
@@ -75,22 +75,22 @@ impl Drop for End {
 }
 
 /// Delivers until the uploader is shut down.
-pub(super) async fn run<R: Road + Clone + 'static>(shared: Arc<Shared>, courier: Courier<R>) {
+pub(super) async fn run<R: Transport + Clone + 'static>(shared: Arc<Shared>, deliverer: Deliverer<R>) {
     let _end = End(Arc::clone(&shared));
     let trouble = Arc::clone(&shared.trouble);
-    let pace = Arc::new(Pace::new(&shared.settings, courier.policy(), courier.random(), trouble));
+    let pace = Arc::new(Pace::new(&shared.settings, deliverer.policy(), deliverer.random(), trouble));
     // What can succeed later is sent again for as long as it takes: the pace keeps an outage from being made worse.
-    let courier = courier.tireless();
+    let deliverer = deliverer.tireless();
     let (flights, under_way) = (JoinSet::new(), HashMap::new());
     let mut worker =
-        Worker { shared, courier, pace, flights, under_way, read_again: None, narrator: Narrator::default() };
+        Worker { shared, deliverer, pace, flights, under_way, read_again: None, narrator: Narrator::default() };
     worker.work().await;
     worker.end().await;
 }
 
 struct Worker<R> {
     shared: Arc<Shared>,
-    courier: Courier<R>,
+    deliverer: Deliverer<R>,
     pace: Arc<Pace>,
     flights: JoinSet<delivery::Outcome>,
     under_way: HashMap<Id, Flight>,
@@ -106,7 +106,7 @@ struct Flight {
     batches: Arc<Vec<SealedBatch>>,
 }
 
-impl<R: Road + Clone + 'static> Worker<R> {
+impl<R: Transport + Clone + 'static> Worker<R> {
     async fn work(&mut self) {
         let (shared, pace) = (Arc::clone(&self.shared), Arc::clone(&self.pace));
         loop {
@@ -182,11 +182,11 @@ impl<R: Road + Clone + 'static> Worker<R> {
     fn launch(&mut self, endpoint: Endpoint, mut entries: Vec<Entry>, permit: Permit) {
         let new_id = || self.shared.settings.new_id();
         let batches: Arc<Vec<_>> = Arc::new(entries.iter_mut().map(|entry| entry.seal(new_id)).collect());
-        let courier = self.courier.over(PacedRoad::new(self.courier.road.clone(), &self.pace, permit));
+        let deliverer = self.deliverer.over(PacedRoad::new(self.deliverer.transport.clone(), &self.pace, permit));
         let sent = Arc::clone(&batches);
         let flight = self.flights.spawn(async move {
-            let outcome = courier.deliver(endpoint, &sent).await;
-            courier.road.end();
+            let outcome = deliverer.deliver(endpoint, &sent).await;
+            deliverer.transport.end();
             outcome
         });
         self.under_way.insert(flight.id(), Flight { endpoint, entries, batches });

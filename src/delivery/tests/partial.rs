@@ -66,17 +66,17 @@ fn words(outcome: &Outcome, place: usize) -> Vec<&str> {
     error.api_errors().iter().map(|error| error.message.as_str()).collect()
 }
 
-async fn deliver(road: &Memory, batches: &[SealedBatch]) -> Outcome {
-    courier(road, RetryPolicy::new()).deliver(Endpoint::BulkEvents, batches).await
+async fn deliver(transport: &Memory, batches: &[SealedBatch]) -> Outcome {
+    deliverer(transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, batches).await
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_named_batch_is_rejected_with_the_words_of_all_errors_that_name_it() {
-    let road = Memory::answering(|request| {
+    let transport = Memory::answering(|request| {
         let about = |index, naming| message(request, index, naming);
         accepted_but([about(1, Naming::Index), about(3, Naming::Position), about(1, Naming::Position)])
     });
-    let outcome = deliver(&road, &batches(5, 5)).await;
+    let outcome = deliver(&transport, &batches(5, 5)).await;
     assert_eq!((rejected(&outcome), delivered(&outcome), outcome.requests), (vec![1, 3], vec![0, 2, 4], 1));
     assert_eq!((words(&outcome, 1).len(), words(&outcome, 3).len()), (2, 1));
     let Some(Fate::Rejected(error)) = &outcome.fates[1] else { unreachable!() };
@@ -86,11 +86,11 @@ async fn a_named_batch_is_rejected_with_the_words_of_all_errors_that_name_it() {
 #[tokio::test(start_paused = true)]
 async fn an_error_that_names_no_batch_is_found_by_bisecting() {
     for bad in [0, 1, 49, 98, 99] {
-        let road = Memory::answering(move |request| {
+        let transport = Memory::answering(move |request| {
             let index = request.ids.iter().position(|id| *id == bad.to_string());
             index.map_or_else(accepted, |index| accepted_but([message(request, index, Naming::Nothing)]))
         });
-        let outcome = deliver(&road, &batches(100, 100)).await;
+        let outcome = deliver(&transport, &batches(100, 100)).await;
         assert_eq!((rejected(&outcome), delivered(&outcome).len()), (vec![bad], 99));
         assert_eq!(words(&outcome, bad), [format!("batch {bad} is bad")]);
         assert!(outcome.requests <= 15, "{} requests", outcome.requests);
@@ -99,35 +99,35 @@ async fn an_error_that_names_no_batch_is_found_by_bisecting() {
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_is_left_beside_named_ones_is_sent_again_alone() {
-    let road = Memory::answering(|request| match request.number {
+    let transport = Memory::answering(|request| match request.number {
         0 => accepted_but([message(request, 0, Naming::Index), "Invalid event batch.".to_owned()]),
         _ => accepted(),
     });
-    let outcome = deliver(&road, &batches(2, 2)).await;
+    let outcome = deliver(&transport, &batches(2, 2)).await;
     assert_eq!((rejected(&outcome), delivered(&outcome), outcome.requests), (vec![0], vec![1], 2));
-    assert_eq!(road.requests()[1].ids, ["1"]);
+    assert_eq!(transport.requests()[1].ids, ["1"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_alone_in_a_request_is_rejected_by_any_error() {
     for naming in [Naming::Index, Naming::Position, Naming::Nothing] {
         for endpoint in [Endpoint::Events, Endpoint::BulkEvents, Endpoint::HistoricalEvents] {
-            let road = Memory::answering(move |request| accepted_but([message(request, 0, naming)]));
-            let outcome = courier(&road, RetryPolicy::new()).deliver(endpoint, &batches(1, 1)).await;
+            let transport = Memory::answering(move |request| accepted_but([message(request, 0, naming)]));
+            let outcome = deliverer(&transport, RetryPolicy::new()).deliver(endpoint, &batches(1, 1)).await;
             assert_eq!((rejected(&outcome), outcome.requests), (vec![0], 1), "{naming:?}");
         }
     }
     // Also one that names a batch that is not there.
-    let road = Memory::answering(|_| accepted_but(["Path '[7].mpid'".to_owned()]));
-    assert_eq!(rejected(&deliver(&road, &batches(1, 1)).await), [0]);
+    let transport = Memory::answering(|_| accepted_but(["Path '[7].mpid'".to_owned()]));
+    assert_eq!(rejected(&deliver(&transport, &batches(1, 1)).await), [0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_everything_is_refused_without_names_each_batch_costs_little_more_than_one_request() {
-    let road = Memory::answering(|_| accepted_but(["Invalid event batch.".to_owned()]));
-    let outcome = deliver(&road, &batches(200, 200)).await;
+    let transport = Memory::answering(|_| accepted_but(["Invalid event batch.".to_owned()]));
+    let outcome = deliver(&transport, &batches(200, 200)).await;
     assert_eq!(rejected(&outcome).len(), 200);
-    assert!(outcome.requests <= 200 + MOST_REFUSALS, "{} requests", outcome.requests);
+    assert!(outcome.requests <= 200 + MAX_CONSECUTIVE_REFUSALS, "{} requests", outcome.requests);
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,34 +142,34 @@ async fn refusals_count_up_until_something_is_accepted_and_all_errors_are_locate
         (&["no name"], 6),
         (&["Path '[0]'", "no name"], 6),
     ];
-    for (messages, refusals) in table {
-        let mut errand = Errand { endpoint: Endpoint::BulkEvents, until: Instant::now(), refusals: 5 };
+    for (messages, consecutive_refusals) in table {
+        let mut call = Call { endpoint: Endpoint::BulkEvents, deadline: Instant::now(), consecutive_refusals: 5 };
         let error = |message: &&str| ApiError { code: String::new(), message: (*message).to_owned() };
         let group = Group { places: vec![0, 1], attempts: Attempts::default() };
         let errors = messages.iter().map(error).collect();
-        settle_accepted(&mut errand, group, &sent, StatusCode::ACCEPTED, errors, &mut [None, None]);
-        assert_eq!(errand.refusals, refusals, "{messages:?}");
+        settle_accepted(&mut call, group, &sent, StatusCode::ACCEPTED, errors, &mut [None, None]);
+        assert_eq!(call.consecutive_refusals, consecutive_refusals, "{messages:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_response_that_cannot_be_read_is_asked_for_twice_more_and_then_its_status_decides() {
     for (readable, requests, unread) in [(Some(1), 2, 0), (Some(2), 3, 0), (None, 3, 1)] {
-        let road = Memory::answering(move |request| match readable {
+        let transport = Memory::answering(move |request| match readable {
             Some(readable) if request.number >= readable => accepted(),
             _ => accepted_unread(ResponseBody::Interrupted),
         });
-        let outcome = deliver(&road, &batches(3, 3)).await;
+        let outcome = deliver(&transport, &batches(3, 3)).await;
         assert_eq!((delivered(&outcome).len(), outcome.requests, outcome.unread_responses), (3, requests, unread));
-        assert!(road.requests().iter().all(|request| request.ids == ["0", "1", "2"]), "the ids never change");
+        assert!(transport.requests().iter().all(|request| request.ids == ["0", "1", "2"]), "the ids never change");
     }
     // A body that is too long would be too long again.
-    let road = Memory::answering(|_| accepted_unread(ResponseBody::TooLong));
-    let outcome = deliver(&road, &batches(3, 3)).await;
+    let transport = Memory::answering(|_| accepted_unread(ResponseBody::TooLong));
+    let outcome = deliver(&transport, &batches(3, 3)).await;
     assert_eq!((delivered(&outcome).len(), outcome.requests, outcome.unread_responses), (3, 1, 1));
     // Where nothing may be sent again, nothing is claimed.
-    let road = Memory::answering(|_| accepted_unread(ResponseBody::Interrupted));
-    let outcome = courier(&road, RetryPolicy::never()).deliver(Endpoint::BulkEvents, &batches(3, 3)).await;
+    let transport = Memory::answering(|_| accepted_unread(ResponseBody::Interrupted));
+    let outcome = deliverer(&transport, RetryPolicy::never()).deliver(Endpoint::BulkEvents, &batches(3, 3)).await;
     assert_eq!((unsent(&outcome).len(), outcome.requests), (3, 1));
     assert_eq!(outcome.stopped.expect("an error").kind(), ErrorKind::Interrupted);
 }
@@ -202,7 +202,7 @@ proptest! {
         let in_trouble = Mutex::new(false);
         let repeated: Arc<AtomicU32> = Arc::default();
         let repeats = Arc::clone(&repeated);
-        let road = Memory::answering(move |request| {
+        let transport = Memory::answering(move |request| {
             let mut in_trouble = in_trouble.lock().expect("a state");
             let trouble = troubled[request.number % troubled.len()];
             *in_trouble = trouble > 0 && !*in_trouble;
@@ -231,8 +231,8 @@ proptest! {
         });
         // Every second request can fail here: what the retry budget is for is not the question.
         let policy = RetryPolicy::new().budget(u32::MAX).deadline(Duration::MAX).call_deadline(Duration::MAX);
-        let courier = courier(&road, policy);
-        let outcome = runtime.expect("a runtime").block_on(courier.deliver(Endpoint::BulkEvents, &sent));
+        let deliverer = deliverer(&transport, policy);
+        let outcome = runtime.expect("a runtime").block_on(deliverer.deliver(Endpoint::BulkEvents, &sent));
 
         let good: Vec<usize> = (0..sent.len()).filter(|place| !bad.contains(place)).collect();
         prop_assert_eq!(&delivered(&outcome), &good);
@@ -248,7 +248,7 @@ proptest! {
         }
         // What has to be sent again for want of a response does not count.
         let requests = outcome.requests - repeated.load(Ordering::Relaxed);
-        let most = 2 * u32::try_from(sent.len()).expect("few") + MOST_REFUSALS;
+        let most = 2 * u32::try_from(sent.len()).expect("few") + MAX_CONSECUTIVE_REFUSALS;
         prop_assert!(requests <= most, "{} requests", requests);
     }
 }

@@ -35,7 +35,7 @@ fn seeded(seed: u64) -> Random {
 }
 
 fn rig_drawing(road: Memory, settings: Settings, random: Random) -> Rig {
-    rig_over(Courier::new(Arc::new(road), RetryPolicy::new(), random), settings, None)
+    rig_over(Deliverer::new(Arc::new(road), RetryPolicy::new(), random), settings, None)
 }
 
 /// Eight requests are in flight when an outage of 25 seconds begins, each later one of which fails after `takes`, and more
@@ -174,14 +174,14 @@ async fn after_a_429_nobody_goes_early_and_not_all_go_at_once() {
             (SECOND / 10, if request.at < start + SECOND / 10 { limited() } else { accepted() })
         });
         // Two uploaders of one client, of which only the first is refused: the gate holds for both.
-        let courier = Courier::new(Arc::new(road), RetryPolicy::new(), seeded(7));
+        let deliverer = Deliverer::new(Arc::new(road), RetryPolicy::new(), seeded(7));
         let (first, second) =
-            (rig_over(courier.clone(), settings(), None), rig_over(courier.clone(), settings(), None));
+            (rig_over(deliverer.clone(), settings(), None), rig_over(deliverer.clone(), settings(), None));
         (0..800).for_each(|n| first.try_send(batch(n, n)).expect("room"));
         sleep(SECOND / 5).await;
         (800..1_600).for_each(|n| second.try_send(batch(n, n)).expect("room"));
         sleep(60 * SECOND).await;
-        let requests = courier.road.requests();
+        let requests = deliverer.transport.requests();
         let (limited, later) = requests.split_at(IN_FLIGHT);
         assert!(limited.iter().all(|request| !request.accepted));
         assert!(later.iter().all(|request| request.at >= start + SECOND / 10 + least), "{asked:?}");

@@ -146,18 +146,18 @@ impl Limit for LastSecond {
 async fn quota(uploaders: usize, rate: f64, latency: Duration, limit: impl Limit) -> (f64, f64) {
     let start = Instant::now();
     let limit = Mutex::new(limit);
-    let courier = courier(Memory::taking(move |request| {
+    let deliverer = deliverer(Memory::taking(move |request| {
         let taken = limit.lock().expect("the limit").take(request.batches.len() as f64, request.at);
         (latency, taken.map_or_else(|wait| refused_for(429, wait), |used| accepted_using(used.round())))
     }));
     let backlog = rate as usize * 125;
     let settings = || Settings { max_batches: backlog, max_bytes: usize::MAX, ..Settings::new() };
-    let rigs: Vec<_> = (0..uploaders).map(|_| rig_over(courier.clone(), settings(), None)).collect();
+    let rigs: Vec<_> = (0..uploaders).map(|_| rig_over(deliverer.clone(), settings(), None)).collect();
     for rig in &rigs {
         (0..backlog).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     }
     sleep(120 * SECOND).await;
-    let requests = courier.road.requests();
+    let requests = deliverer.transport.requests();
     let steady: Vec<_> = requests.iter().filter(|request| request.at >= start + 30 * SECOND).collect();
     let used: usize = steady.iter().filter(|request| request.accepted).map(|request| request.batches.len()).sum();
     let limited = steady.iter().filter(|request| !request.accepted).count();

@@ -30,7 +30,7 @@ use super::shared::Shared;
 use super::store::Store;
 use super::*;
 use crate::delivery::memory::Memory;
-use crate::delivery::{Courier, RetryPolicy};
+use crate::delivery::{Deliverer, RetryPolicy};
 use crate::{Batch, CustomEvent, CustomEventType, Environment};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -63,19 +63,19 @@ fn rig(road: Memory, settings: Settings) -> Rig {
 }
 
 fn rig_on(road: Memory, settings: Settings, store: Option<Arc<dyn Store>>) -> Rig {
-    rig_over(courier(road), settings, store)
+    rig_over(deliverer(road), settings, store)
 }
 
 /// What a client has, whose clones share it.
-fn courier(road: Memory) -> Courier<Arc<Memory>> {
+fn deliverer(road: Memory) -> Deliverer<Arc<Memory>> {
     // Waits are drawn in full, from the middle.
-    Courier::new(Arc::new(road), RetryPolicy::new(), Arc::new(|| 0.5))
+    Deliverer::new(Arc::new(road), RetryPolicy::new(), Arc::new(|| 0.5))
 }
 
-fn rig_over(courier: Courier<Arc<Memory>>, settings: Settings, store: Option<Arc<dyn Store>>) -> Rig {
-    let road = Arc::clone(&courier.road);
+fn rig_over(deliverer: Deliverer<Arc<Memory>>, settings: Settings, store: Option<Arc<dyn Store>>) -> Rig {
+    let road = Arc::clone(&deliverer.transport);
     let shared = Arc::new(Shared::new(settings, store));
-    let worker = tokio::spawn(worker::run(Arc::clone(&shared), courier));
+    let worker = tokio::spawn(worker::run(Arc::clone(&shared), deliverer));
     Rig { uploader: Uploader::new(shared, None), road, worker }
 }
 

@@ -118,8 +118,8 @@ fn many_threads_and_users_keep_their_order() {
     settings.max_batches = 300;
     let shared = Arc::new(Shared::new(settings, None));
     let policy = RetryPolicy::new().base(Duration::from_millis(1));
-    let courier = Courier::new(Arc::clone(&road), policy, Arc::new(|| 0.5));
-    let worker = worker::run(Arc::clone(&shared), courier);
+    let deliverer = Deliverer::new(Arc::clone(&road), policy, Arc::new(|| 0.5));
+    let worker = worker::run(Arc::clone(&shared), deliverer);
     let thread = thread::spawn(|| {
         tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime").block_on(worker);
     });

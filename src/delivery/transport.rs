@@ -37,7 +37,7 @@ impl Endpoint {
 }
 
 /// Takes batches to the service, once. The client does it over HTTP, and tests in memory.
-pub(crate) trait Road: Send + Sync {
+pub(crate) trait Transport: Send + Sync {
     /// Sends these batches as one request. They fit into one, and the events endpoint gets one batch.
     fn attempt(
         &self,
