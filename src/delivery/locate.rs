@@ -4,6 +4,7 @@
 //! (`line 1, position 648`), or not at all. A batch that is named wrongly would be rejected in the place of another, so
 //! whatever is in doubt names none: the batches are then found by bisecting.
 
+use super::body;
 use crate::seal::SealedBatch;
 
 /// A place in a body, counted in bytes and in UTF-16 units.
@@ -31,16 +32,16 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// The layout of the body that these batches were sent in: `[`, the batches joined by `,`, and `]`.
+    /// Returns the layout of the body that these batches were sent in.
     pub(super) fn of(batches: &[&SealedBatch]) -> Self {
         let mut offset = Offset::default();
         let mut lines = vec![offset];
+        offset.advance(body::OPEN);
         let mut places = Vec::with_capacity(batches.len());
-        for batch in batches {
-            // The bracket before the first one, or the comma before another one.
-            offset.advance(b",");
+        for (separator, json) in body::parts(batches) {
+            offset.advance(separator);
             let start = offset;
-            let mut rest: &[u8] = batch.json();
+            let mut rest: &[u8] = json;
             while let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
                 let length = if rest[end..].starts_with(b"\r\n") { end + 2 } else { end + 1 };
                 offset.advance(&rest[..length]);

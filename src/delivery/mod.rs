@@ -4,6 +4,7 @@
 //! Independent of HTTP: it knows a [`Transport`] of single attempts, tokio's clock and a source of random numbers. What follows
 //! after an attempt is decided by [`retry`], a pure function.
 
+mod body;
 mod budget;
 mod gate;
 mod locate;
@@ -26,12 +27,12 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use tokio::time::{Instant, timeout_at};
 
+pub(crate) use body::join;
 use budget::RetryBudget;
 use gate::RateLimitGate;
 use locate::Layout;
 pub use observer::Retry;
 pub(crate) use observer::RetryObserver;
-pub(crate) use pack::join;
 use pack::pack;
 pub use policy::RetryPolicy;
 pub use report::{Rejected, Report};

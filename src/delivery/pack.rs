@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use bytes::{Bytes, BytesMut};
-
+use super::body::{EXTRA_BYTES, batch_bytes};
 use crate::limits::{MAX_BATCHES_PER_REQUEST, MAX_REQUEST_BYTES};
 use crate::seal::{SealedBatch, UserKey};
 
@@ -19,22 +18,6 @@ pub(crate) fn pack<'a>(batches: impl Iterator<Item = (usize, &'a SealedBatch)> +
     first_fit(batches.map(|(place, batch)| (place, batch.len(), batch.user())))
 }
 
-/// The body of a bulk request: `[` + the batches joined by `,` + `]`. Written into the buffer, which keeps what it has to
-/// spare, and has the memory back when the body is gone.
-pub(crate) fn join(batches: &[&SealedBatch], buffer: &mut BytesMut) -> Bytes {
-    let size = batches.iter().map(|batch| batch.len() + 1).sum::<usize>() + 1;
-    buffer.reserve(size.max(2));
-    buffer.extend_from_slice(b"[");
-    for (index, batch) in batches.iter().enumerate() {
-        if index > 0 {
-            buffer.extend_from_slice(b",");
-        }
-        buffer.extend_from_slice(batch.json());
-    }
-    buffer.extend_from_slice(b"]");
-    buffer.split().freeze()
-}
-
 /// What a body has so far.
 struct Body {
     places: Vec<usize>,
@@ -42,11 +25,8 @@ struct Body {
 }
 
 impl Body {
-    /// The brackets; each batch then brings its comma, of which there is one less.
-    const EMPTY_BYTES: usize = 1;
-
     fn has_room_for(&self, bytes: usize) -> bool {
-        self.places.len() < MAX_BATCHES_PER_REQUEST && self.bytes + bytes < MAX_REQUEST_BYTES
+        self.places.len() < MAX_BATCHES_PER_REQUEST && self.bytes + batch_bytes(bytes) <= MAX_REQUEST_BYTES
     }
 }
 
@@ -61,10 +41,10 @@ fn first_fit(batches: impl Iterator<Item = (usize, usize, UserKey)> + Clone) -> 
         let first = (*last).max(bodies.len().saturating_sub(OPEN_BODIES));
         let body = (first..bodies.len()).find(|&body| bodies[body].has_room_for(bytes)).unwrap_or(bodies.len());
         if body == bodies.len() {
-            bodies.push(Body { places: Vec::new(), bytes: Body::EMPTY_BYTES });
+            bodies.push(Body { places: Vec::new(), bytes: EXTRA_BYTES });
         }
         bodies[body].places.push(place);
-        bodies[body].bytes += bytes + 1;
+        bodies[body].bytes += batch_bytes(bytes);
         *last = body;
     }
     bodies.into_iter().map(|body| body.places).collect()
@@ -73,13 +53,13 @@ fn first_fit(batches: impl Iterator<Item = (usize, usize, UserKey)> + Clone) -> 
 /// What fits into one body needs no look at its users.
 fn in_one(batches: impl Iterator<Item = (usize, usize, UserKey)>) -> Option<Vec<Vec<usize>>> {
     let count = batches.size_hint().1.unwrap_or(0).min(MAX_BATCHES_PER_REQUEST);
-    let mut body = Body { places: Vec::with_capacity(count), bytes: Body::EMPTY_BYTES };
+    let mut body = Body { places: Vec::with_capacity(count), bytes: EXTRA_BYTES };
     for (place, bytes, _) in batches {
         if !body.has_room_for(bytes) {
             return None;
         }
         body.places.push(place);
-        body.bytes += bytes + 1;
+        body.bytes += batch_bytes(bytes);
     }
     Some(if body.places.is_empty() { Vec::new() } else { vec![body.places] })
 }
@@ -163,18 +143,5 @@ mod tests {
         assert_eq!(pack_sizes(&[(100, 1); 100]).len(), 1);
         assert_eq!(pack_sizes(&[(100, 1); 101]).len(), 2);
         assert!(pack_sizes(&[]).is_empty());
-    }
-
-    #[test]
-    fn a_joined_body_has_the_size_that_was_counted() {
-        let batch = |json: &str| SealedBatch::from_json(json.to_owned()).expect("a batch");
-        let batches = [batch(r#"{"source_request_id":"a"}"#), batch(r#"{"source_request_id":"b","mpid":1}"#)];
-        let mut buffer = BytesMut::new();
-        for _ in 0..2 {
-            let body = join(&batches.each_ref(), &mut buffer);
-            assert_eq!(body[..], br#"[{"source_request_id":"a"},{"source_request_id":"b","mpid":1}]"#[..]);
-            assert_eq!(body.len(), batches.iter().map(|batch| batch.len() + 1).sum::<usize>() + 1);
-        }
-        assert_eq!(join(&[], &mut buffer)[..], b"[]"[..]);
     }
 }
