@@ -25,7 +25,7 @@ pub use pod::Pod;
 pub use transport::HttpTransport;
 pub use upload_error::UploadError;
 
-use crate::delivery::{Accepted, Deliverer, Endpoint, Outcome, Report};
+use crate::delivery::{Accepted, ClientLimiter, Deliverer, Endpoint, Outcome, Report};
 use crate::error::Error;
 use crate::generated;
 use crate::seal::{IntoSealed, RandomIds, SealError, SealedBatch};
@@ -59,7 +59,7 @@ use consignment::Consignment;
 /// ```
 #[derive(Clone)]
 pub struct Client {
-    pub(crate) deliverer: Deliverer<HttpTransport>,
+    pub(crate) deliverer: Deliverer<HttpTransport, ClientLimiter>,
     /// Random ids if there is none.
     pub(crate) id_source: Option<IdSource>,
 }

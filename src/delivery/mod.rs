@@ -1,18 +1,17 @@
-//! The way of sealed batches to the service: packed, sent, sent again, halved when they are refused, until each has its
-//! one fate.
+//! Delivers sealed batches: packs them, sends them, retries, and bisects rejected requests until each batch is delivered or
+//! rejected.
 //!
-//! Independent of HTTP: it knows a [`Transport`] of single attempts, tokio's clock and a source of random numbers. What follows
-//! after an attempt is decided by [`retry`], a pure function.
+//! Independent of HTTP: it knows a [`Transport`] that makes single attempts. After each attempt [`retry`], a pure function,
+//! decides whether to send again; the [`rate_limiter`] decides when.
 
 mod body;
-mod budget;
-mod gate;
 mod locate;
 #[cfg(test)]
 pub(crate) mod memory;
 mod observer;
 mod pack;
 mod policy;
+mod rate_limiter;
 mod report;
 mod retry;
 #[cfg(test)]
@@ -21,20 +20,19 @@ mod transport;
 
 use std::collections::BTreeMap;
 use std::mem;
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::StatusCode;
 use tokio::time::{Instant, timeout_at};
 
 pub(crate) use body::join;
-use budget::RetryBudget;
-use gate::RateLimitGate;
 use locate::Layout;
 pub use observer::Retry;
 pub(crate) use observer::RetryObserver;
 use pack::pack;
 pub use policy::RetryPolicy;
+use rate_limiter::Request;
+pub(crate) use rate_limiter::{AdaptiveConfig, AdaptiveLimiter, ClientLimiter, Permit, RateLimiter, Rates};
 pub use report::{Rejected, Report};
 use retry::{RetryAction, decide};
 pub use transport::Accepted;
@@ -54,17 +52,13 @@ const MAX_CONSECUTIVE_REFUSALS: u32 = 16;
 /// A request whose response body breaks off is repeated this often, to learn whether it lists errors. Then its status decides.
 const MAX_UNREAD_RESPONSES: u32 = 2;
 
-/// Delivers batches over a transport. Clones share the gate and the budget: those are of the credential.
+/// Delivers batches over a transport, when the limiter allows it.
 #[derive(Clone)]
-pub(crate) struct Deliverer<R> {
-    pub(crate) transport: R,
-    policy: RetryPolicy,
-    random: Random,
-    observer: RetryObserver,
-    gate: Arc<RateLimitGate>,
-    budget: Arc<RetryBudget>,
-    /// Whether the transport waits on its own before it sends again what failed.
-    transport_backs_off: bool,
+pub(crate) struct Deliverer<T, L> {
+    pub(crate) transport: T,
+    pub(crate) limiter: L,
+    pub(crate) policy: RetryPolicy,
+    pub(crate) observer: RetryObserver,
 }
 
 /// What becomes of a batch.
@@ -88,13 +82,15 @@ pub(crate) struct Outcome {
     pub(crate) accepted: Option<Accepted>,
 }
 
-/// One call.
-struct Call {
+/// One call, of one or several requests.
+struct Call<P> {
     endpoint: Endpoint,
     /// When it ends, however many requests are left.
     deadline: Instant,
     /// How often in a row the service refused what is in a request.
     consecutive_refusals: u32,
+    /// The permit of its first attempt, if the caller has acquired it.
+    permit: Option<P>,
 }
 
 /// What the last attempt of a request gives.
@@ -141,59 +137,34 @@ impl Group {
     }
 }
 
-impl<R: Transport> Deliverer<R> {
-    pub(crate) fn new(transport: R, policy: RetryPolicy, random: Random) -> Self {
-        let budget = Arc::new(RetryBudget::new(policy.budget));
-        Self {
-            transport,
-            policy,
-            random,
-            observer: RetryObserver::default(),
-            gate: Arc::default(),
-            budget,
-            transport_backs_off: false,
-        }
+impl<T> Deliverer<T, ClientLimiter> {
+    pub(crate) fn new(transport: T, policy: RetryPolicy, random: Random) -> Self {
+        let limiter = ClientLimiter::new(&policy, random);
+        Self { transport, limiter, policy, observer: RetryObserver::default() }
     }
 
     /// Reports each retry to this observer.
     pub(crate) fn observed_by(self, observer: RetryObserver) -> Self {
         Self { observer, ..self }
     }
+}
 
-    /// The same, over another transport.
-    pub(crate) fn over<S>(&self, transport: S) -> Deliverer<S> {
-        Deliverer {
-            transport,
-            policy: self.policy.clone(),
-            random: Arc::clone(&self.random),
-            observer: self.observer.clone(),
-            gate: Arc::clone(&self.gate),
-            budget: Arc::clone(&self.budget),
-            transport_backs_off: self.transport_backs_off,
-        }
-    }
-
-    /// Returns a deliverer that never gives up what can succeed later. Its transport has to limit the extra load: it decides how
-    /// long to wait after a failure, except after a 429, which holds for all clones of the client.
-    pub(crate) fn tireless(self) -> Self {
-        let policy =
-            self.policy.max_attempts(u32::MAX).deadline(Duration::MAX).call_deadline(Duration::MAX).budget(u32::MAX);
-        Self { budget: Arc::new(RetryBudget::new(policy.budget)), policy, transport_backs_off: true, ..self }
-    }
-
-    pub(crate) fn policy(&self) -> &RetryPolicy {
-        &self.policy
-    }
-
-    pub(crate) fn random(&self) -> &Random {
-        &self.random
-    }
-
+impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
     /// Sends all of them, one request after the other, so that each user's batches arrive in their order. Stops at the
     /// first request that cannot be sent: the next one would fare no better.
     pub(crate) async fn deliver(&self, endpoint: Endpoint, batches: &[SealedBatch]) -> Outcome {
+        self.deliver_with(endpoint, batches, None).await
+    }
+
+    /// The same, with the permit for the first attempt, if the caller has acquired it.
+    pub(crate) async fn deliver_with(
+        &self,
+        endpoint: Endpoint,
+        batches: &[SealedBatch],
+        permit: Option<L::Permit>,
+    ) -> Outcome {
         let deadline = saturating_add(Instant::now(), self.policy.call_deadline);
-        let mut call = Call { endpoint, deadline, consecutive_refusals: 0 };
+        let mut call = Call { endpoint, deadline, consecutive_refusals: 0, permit };
         let mut outcome = Outcome { fates: batches.iter().map(too_large).collect(), ..Outcome::default() };
         let fitting = batches.iter().enumerate().filter(|(place, _)| outcome.fates[*place].is_none());
         let bodies = match endpoint {
@@ -213,7 +184,7 @@ impl<R: Transport> Deliverer<R> {
     /// error leaves some without a fate.
     async fn deliver_body(
         &self,
-        call: &mut Call,
+        call: &mut Call<L::Permit>,
         batches: &[SealedBatch],
         places: Vec<usize>,
         outcome: &mut Outcome,
@@ -229,7 +200,14 @@ impl<R: Transport> Deliverer<R> {
             match self.settle(call, &sent, &mut group.attempts, outcome).await {
                 Disposition::Accepted(mut accepted) => {
                     let errors = mem::take(&mut accepted.errors);
-                    let unnamed = settle_accepted(call, group, &sent, accepted.status(), errors, &mut outcome.fates);
+                    let unnamed = settle_accepted(
+                        &mut call.consecutive_refusals,
+                        group,
+                        &sent,
+                        accepted.status(),
+                        errors,
+                        &mut outcome.fates,
+                    );
                     outcome.accepted = Some(accepted);
                     match unnamed {
                         Some(unnamed) if unnamed.places.len() > 1 => groups.extend(unnamed.halves()),
@@ -240,8 +218,8 @@ impl<R: Transport> Deliverer<R> {
                     call.consecutive_refusals += 1;
                     group.places.iter().for_each(|place| outcome.fates[*place] = Some(Fate::Rejected(error.clone())));
                 }
-                Disposition::Refused(decision) => {
-                    call.consecutive_refusals += u32::from(decision == RetryAction::Bisect);
+                Disposition::Refused(action) => {
+                    call.consecutive_refusals += u32::from(action == RetryAction::Bisect);
                     groups.extend(group.halves());
                 }
                 Disposition::Unsent(error) => return Err(error),
@@ -250,25 +228,27 @@ impl<R: Transport> Deliverer<R> {
         Ok(())
     }
 
-    /// Sends the same until something else than sending it again follows.
+    /// Sends the same request until something else than sending it again follows.
     async fn settle(
         &self,
-        call: &Call,
+        call: &mut Call<L::Permit>,
         batches: &[&SealedBatch],
         attempts: &mut Attempts,
         outcome: &mut Outcome,
     ) -> Disposition {
         let deadline = saturating_add(Instant::now(), self.policy.deadline).min(call.deadline);
+        let mut request = Request::new(batches.len(), call.permit.take());
         let (mut attempt, mut unread) = (0, 0);
         let mut failed: Option<Error> = None;
         loop {
-            // Who waits together does not go together.
-            let spread = || self.policy.base.mul_f64((self.random)());
-            if let Err(pause) = self.gate.pass(deadline, spread).await {
-                // Of what was tried before, the wait of somebody else tells nothing.
-                let error = failed.unwrap_or_else(|| attempts.attach_to(Error::paused()));
-                return Disposition::Unsent(error.with_pause(pause));
-            }
+            let permit = match self.limiter.acquire(&mut request, deadline).await {
+                Ok(permit) => permit,
+                Err(pause) => {
+                    // A 429 that another request got does not explain why the attempts of this one failed.
+                    let error = failed.unwrap_or_else(|| attempts.attach_to(Error::paused()));
+                    return Disposition::Unsent(error.with_pause(pause));
+                }
+            };
             if Instant::now() >= deadline {
                 return Disposition::Unsent(failed.unwrap_or_else(|| attempts.attach_to(Error::out_of_time())));
             }
@@ -286,17 +266,19 @@ impl<R: Transport> Deliverer<R> {
             let tried = result.as_ref().map_or_else(Error::attempts, |_| 1);
             attempts.count += tried;
             outcome.requests += tried;
-            let result = match result {
+            let interrupted = match &result {
                 Ok(accepted) if accepted.body == ResponseBody::Interrupted && unread < MAX_UNREAD_RESPONSES => {
                     unread += 1;
-                    Err(Error::body_interrupted())
+                    Some(Error::body_interrupted())
                 }
-                result => result,
+                _ => None,
             };
-            let decision = decide(attempt, result.as_ref(), batches.len(), &self.policy, || (self.random)());
-            let error = match result {
-                Ok(accepted) => {
-                    self.budget.deposit();
+            let action =
+                decide(attempt, interrupted.as_ref().map_or(result.as_ref(), Err), batches.len(), &self.policy);
+            // The limiter learns the result itself: an interrupted body does not make the service unavailable.
+            let wait = self.limiter.record(permit, &mut request, &result, action == RetryAction::Retry);
+            let error = match (interrupted, result) {
+                (None, Ok(accepted)) => {
                     if accepted.body != ResponseBody::Read {
                         outcome.unread_responses += 1;
                         tracing::warn!(
@@ -306,31 +288,20 @@ impl<R: Transport> Deliverer<R> {
                     }
                     return Disposition::Accepted(accepted);
                 }
-                Err(error) => attempts.attach_to(error),
+                (Some(error), _) | (None, Err(error)) => attempts.attach_to(error),
             };
-            if error.status() == Some(StatusCode::TOO_MANY_REQUESTS) {
-                // Whether or not this is sent again, whoever else sends has to wait.
-                self.gate.close_for(error.retry_after().unwrap_or_default());
-            }
-            let wait = match decision {
-                RetryAction::Retry(_) if self.transport_backs_off => Duration::ZERO,
-                RetryAction::Retry(wait) => wait,
-                RetryAction::WaitForCredential(wait) => {
-                    self.gate.close_for(wait);
-                    wait
-                }
-                RetryAction::Bisect | RetryAction::Split => return Disposition::Refused(decision),
+            match action {
+                RetryAction::Retry => {}
+                RetryAction::Bisect | RetryAction::Split => return Disposition::Refused(action),
                 RetryAction::Reject => return Disposition::Rejected(error),
-                RetryAction::Delivered | RetryAction::Abort | RetryAction::GiveUp => return Disposition::Unsent(error),
-            };
-            let again = saturating_add(Instant::now(), wait);
-            if again > deadline || !self.budget.withdraw() {
+                RetryAction::Accept | RetryAction::Abort | RetryAction::GiveUp => return Disposition::Unsent(error),
+            }
+            if request.not_before() > deadline || !self.limiter.withdraw_retry() {
                 return Disposition::Unsent(error);
             }
             tracing::debug!(attempt, wait_ms = wait.as_millis(), kind = ?error.kind(), "to be sent again");
             self.observer.notify(&Retry::new(&error, attempt, wait));
             failed = Some(error);
-            tokio::time::sleep_until(again).await;
         }
     }
 }
@@ -338,7 +309,7 @@ impl<R: Transport> Deliverer<R> {
 /// Settles the batches of a request that was accepted: delivered, or rejected if an error names them. Returns those that an
 /// error without a name may be about, to be sent again in smaller groups.
 fn settle_accepted(
-    call: &mut Call,
+    consecutive_refusals: &mut u32,
     group: Group,
     sent: &[&SealedBatch],
     status: StatusCode,
@@ -357,11 +328,11 @@ fn settle_accepted(
         }
     }
     if !all_located {
-        call.consecutive_refusals += 1;
+        *consecutive_refusals += 1;
         return Some(others).filter(|others| !others.places.is_empty());
     }
     if !others.places.is_empty() {
-        call.consecutive_refusals = 0;
+        *consecutive_refusals = 0;
         others.places.iter().for_each(|place| fates[*place] = Some(Fate::Delivered));
     }
     None

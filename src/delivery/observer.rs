@@ -33,8 +33,9 @@ impl<'a> Retry<'a> {
     }
 
     /// Returns how long the client waits before the next attempt, at least: a `Retry-After` that another request of the
-    /// same client receives meanwhile can make it longer. Zero for a request of an [`Uploader`](crate::Uploader), which decides
-    /// later when to send again; see [`UploaderBuilder::max_probe_interval`](crate::UploaderBuilder::max_probe_interval).
+    /// same client receives meanwhile can make it longer. A request of an [`Uploader`](crate::Uploader) waits for its circuit
+    /// breaker and its rate as well, and this is zero if it waits for these alone; see
+    /// [`UploaderBuilder::max_probe_interval`](crate::UploaderBuilder::max_probe_interval).
     #[must_use]
     pub fn wait(&self) -> Duration {
         self.wait

@@ -50,6 +50,11 @@ impl RetryPolicy {
         Self::new().max_attempts(1)
     }
 
+    /// Returns a policy that never gives up what can succeed later. The rate limiter has to keep the extra load small.
+    pub(crate) fn unlimited() -> Self {
+        Self { max_attempts: u32::MAX, deadline: Duration::MAX, call_deadline: Duration::MAX, ..Self::new() }
+    }
+
     /// The longest wait after the first failure. It doubles with each further one.
     #[must_use]
     pub fn base(mut self, base: Duration) -> Self {

@@ -18,7 +18,7 @@ use crate::ErrorKind;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Every wait is the longest that it can be.
-fn deliverer(transport: &Memory, policy: RetryPolicy) -> Deliverer<&Memory> {
+fn deliverer(transport: &Memory, policy: RetryPolicy) -> Deliverer<&Memory, ClientLimiter> {
     Deliverer::new(transport, policy, Arc::new(|| 1.0))
 }
 
@@ -217,7 +217,8 @@ async fn those_who_waited_together_do_not_go_together() {
 #[tokio::test(start_paused = true)]
 async fn attempts_and_the_deadline_end_it() {
     let transport = Memory::answering(|_| refused(500));
-    let outcome = deliverer(&transport, RetryPolicy::new().max_attempts(3)).deliver(Endpoint::Events, &batches(1, 1)).await;
+    let outcome =
+        deliverer(&transport, RetryPolicy::new().max_attempts(3)).deliver(Endpoint::Events, &batches(1, 1)).await;
     let error = outcome.stopped.expect("500");
     // At 0, 200 and 600 ms.
     assert_eq!((outcome.requests, error.attempts(), error.elapsed().as_millis()), (3, 3, 600));

@@ -1,19 +1,16 @@
 //! The background road: takes batches off the hands of a program, and delivers them from a thread of its own.
 //!
 //! ```text
-//! track, send ─▶ queue (bounded, each user in order) ─▶ worker ─▶ pace ─▶ courier ─▶ service
+//! track, send ─▶ queue (bounded, each user in order) ─▶ worker ─▶ deliverer ─▶ service
 //!                  │ full                                  ▲
 //!                  └─▶ spool (if there is one) ────────────┘
 //! ```
 //!
 //! What is taken is accounted for, from then on: see [`Counts`].
 
-mod circuit_breaker;
-mod error;
 mod ledger;
 mod on_disk;
 mod outcome;
-mod pace;
 mod queue;
 mod settings;
 mod shared;
@@ -204,7 +201,7 @@ impl Uploader {
     /// [`Error::retry_after`] is the wait that the service asks for, and the source the reason of the operating system.
     #[must_use]
     pub fn trouble(&self) -> Option<Error> {
-        self.0.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.shared.limiter.get().and_then(|limiter| limiter.last_error())
     }
 
     /// Starts sending again after it has [`stopped`](Self::stopped). If the cause is still there, it stops again.

@@ -9,11 +9,10 @@ use uuid::Uuid;
 
 use super::on_disk::OnDisk;
 use super::outcome::{OnOutcome, Outcome};
-use super::pace::Rates;
 use super::store::Store;
 use super::{Uploader, worker};
 use crate::client::{Client, IdSource};
-use crate::delivery::Endpoint;
+use crate::delivery::{Endpoint, Rates};
 use crate::error::Error;
 use crate::spool;
 
@@ -67,7 +66,7 @@ impl Settings {
             max_bytes: 32 << 20,
             when_full: WhenFull::Refuse,
             concurrency: 8,
-            rates: Rates { start: 100.0, most: f64::INFINITY },
+            rates: Rates { initial: 100.0, max: f64::INFINITY },
             max_probe_interval: Duration::from_secs(5),
             drop_deadline: Duration::from_secs(5),
             on_outcome: None,
@@ -137,7 +136,7 @@ impl UploaderBuilder {
     /// the service lets it, and no faster than to the double in about a second and a half. 100 by default.
     #[must_use]
     pub fn start_rate(mut self, batches_per_second: u32) -> Self {
-        self.settings.rates.start = f64::from(batches_per_second.max(1));
+        self.settings.rates.initial = f64::from(batches_per_second.max(1));
         self
     }
 
@@ -145,7 +144,7 @@ impl UploaderBuilder {
     /// with each answer how much of its limit is used.
     #[must_use]
     pub fn max_rate(mut self, batches_per_second: u32) -> Self {
-        self.settings.rates.most = f64::from(batches_per_second.max(1));
+        self.settings.rates.max = f64::from(batches_per_second.max(1));
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use super::error::TrySendError;
 use super::ledger::{Counts, Ledger, Place};
 use super::outcome::{Fate, Outcome, Teller};
-use super::pace::Trouble;
 use super::queue::{Bounds, Content, Entry, Queue};
 use super::settings::{Settings, WhenFull};
 use super::spooling::Spooling;
@@ -19,6 +18,7 @@ use super::store::Store;
 use super::telemetry::{Measures, Telemetry};
 use super::user::{Tracked, TrackedEvent, User};
 use crate::completion::{self, Completer, Completion};
+use crate::delivery::AdaptiveLimiter;
 use crate::error::Error;
 use crate::limits::MAX_BATCH_BYTES;
 use crate::seal::{SealedBatch, UserKey};
@@ -29,7 +29,8 @@ use crate::time::saturating_add;
 pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) teller: Teller,
-    pub(super) trouble: Trouble,
+    /// Set by the worker.
+    pub(super) limiter: OnceLock<Arc<AdaptiveLimiter>>,
     /// Told when the worker has something to look at.
     pub(super) work: Arc<Notify>,
     state: Mutex<State>,
@@ -132,7 +133,7 @@ impl Shared {
             telemetry: Telemetry::default(),
         };
         let teller = Teller::new(settings.on_outcome.clone());
-        Self { settings, teller, trouble: Trouble::default(), work, state: Mutex::new(state) }
+        Self { settings, teller, limiter: OnceLock::new(), work, state: Mutex::new(state) }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {

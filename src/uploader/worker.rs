@@ -16,10 +16,8 @@ use tokio::task::{Id, JoinError, JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::Uploader;
-use super::circuit_breaker::Permit;
 use super::ledger::Place;
 use super::outcome::{Fate, Outcome};
-use super::pace::{Pace, PacedRoad};
 use super::queue::{Content, Entry};
 use super::settings::Settings;
 use super::shared::{Phase, Shared, Wake};
@@ -27,7 +25,10 @@ use super::spooling::Spooling;
 use super::store::Store;
 use super::telemetry::Narrator;
 use crate::client::HttpTransport;
-use crate::delivery::{self, Deliverer, Endpoint, Fate as Delivery, Transport};
+use crate::delivery::{
+    self, AdaptiveConfig, AdaptiveLimiter, ClientLimiter, Deliverer, Endpoint, Fate as Delivery, Permit, RetryPolicy,
+    Transport,
+};
 use crate::error::Error;
 use crate::generated::types::ApiError;
 use crate::limits::MAX_BATCHES_PER_REQUEST;
@@ -42,7 +43,7 @@ const REWRITE_BYTES: usize = 1 << 20;
 
 /// Starts the thread.
 pub(super) fn start(
-    deliverer: Deliverer<HttpTransport>,
+    deliverer: Deliverer<HttpTransport, ClientLimiter>,
     settings: Settings,
     store: Option<Arc<dyn Store>>,
 ) -> Result<Uploader, Error> {
@@ -75,23 +76,23 @@ impl Drop for End {
 }
 
 /// Delivers until the uploader is shut down.
-pub(super) async fn run<R: Transport + Clone + 'static>(shared: Arc<Shared>, deliverer: Deliverer<R>) {
+pub(super) async fn run<R: Transport + Clone + 'static>(shared: Arc<Shared>, client: Deliverer<R, ClientLimiter>) {
     let _end = End(Arc::clone(&shared));
-    let trouble = Arc::clone(&shared.trouble);
-    let pace = Arc::new(Pace::new(&shared.settings, deliverer.policy(), deliverer.random(), trouble));
-    // What can succeed later is sent again for as long as it takes: the pace keeps an outage from being made worse.
-    let deliverer = deliverer.tireless();
+    let Settings { rates, max_probe_interval, .. } = shared.settings;
+    let limiter = AdaptiveLimiter::new(AdaptiveConfig { rates, max_probe_interval }, &client.limiter);
+    let limiter = Arc::clone(shared.limiter.get_or_init(|| Arc::new(limiter)));
+    // What can succeed later is sent again for as long as it takes: the limiter keeps an outage from being made worse.
+    let Deliverer { transport, observer, .. } = client;
+    let deliverer = Deliverer { transport, limiter, policy: RetryPolicy::unlimited(), observer };
     let (flights, under_way) = (JoinSet::new(), HashMap::new());
-    let mut worker =
-        Worker { shared, deliverer, pace, flights, under_way, read_again: None, narrator: Narrator::default() };
+    let mut worker = Worker { shared, deliverer, flights, under_way, read_again: None, narrator: Narrator::default() };
     worker.work().await;
     worker.end().await;
 }
 
 struct Worker<R> {
     shared: Arc<Shared>,
-    deliverer: Deliverer<R>,
-    pace: Arc<Pace>,
+    deliverer: Deliverer<R, Arc<AdaptiveLimiter>>,
     flights: JoinSet<delivery::Outcome>,
     under_way: HashMap<Id, Flight>,
     /// When to read from the spool again, after it failed.
@@ -108,10 +109,10 @@ struct Flight {
 
 impl<R: Transport + Clone + 'static> Worker<R> {
     async fn work(&mut self) {
-        let (shared, pace) = (Arc::clone(&self.shared), Arc::clone(&self.pace));
+        let (shared, limiter) = (Arc::clone(&self.shared), Arc::clone(&self.deliverer.limiter));
         loop {
             // Made before the look at what there is to do, so that nothing new is missed.
-            let (work, changed) = (shared.work.notified(), pace.changed.notified());
+            let (work, changed) = (shared.work.notified(), limiter.changed.notified());
             self.read_ahead();
             let look_again = self.look();
             shared.warn();
@@ -159,7 +160,7 @@ impl<R: Transport + Clone + 'static> Worker<R> {
                     break;
                 }
             };
-            match self.pace.room(ready) {
+            match self.deliverer.limiter.poll_ready(ready) {
                 Ok(room) => {
                     let (endpoint, entries) = state.queue.take(room.min(MAX_BATCHES_PER_REQUEST), settings.endpoint);
                     if entries.is_empty() {
@@ -167,7 +168,7 @@ impl<R: Transport + Clone + 'static> Worker<R> {
                         state.wake = Wake::AtOnce;
                         break;
                     }
-                    let permit = self.pace.take(entries.len());
+                    let permit = self.deliverer.limiter.begin(entries.len());
                     self.launch(endpoint, entries, permit);
                 }
                 Err(until) => {
@@ -182,13 +183,8 @@ impl<R: Transport + Clone + 'static> Worker<R> {
     fn launch(&mut self, endpoint: Endpoint, mut entries: Vec<Entry>, permit: Permit) {
         let new_id = || self.shared.settings.new_id();
         let batches: Arc<Vec<_>> = Arc::new(entries.iter_mut().map(|entry| entry.seal(new_id)).collect());
-        let deliverer = self.deliverer.over(PacedRoad::new(self.deliverer.transport.clone(), &self.pace, permit));
-        let sent = Arc::clone(&batches);
-        let flight = self.flights.spawn(async move {
-            let outcome = deliverer.deliver(endpoint, &sent).await;
-            deliverer.transport.end();
-            outcome
-        });
+        let (deliverer, sent) = (self.deliverer.clone(), Arc::clone(&batches));
+        let flight = self.flights.spawn(async move { deliverer.deliver_with(endpoint, &sent, Some(permit)).await });
         self.under_way.insert(flight.id(), Flight { endpoint, entries, batches });
     }
 

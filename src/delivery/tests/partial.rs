@@ -143,12 +143,12 @@ async fn refusals_count_up_until_something_is_accepted_and_all_errors_are_locate
         (&["Path '[0]'", "no name"], 6),
     ];
     for (messages, consecutive_refusals) in table {
-        let mut call = Call { endpoint: Endpoint::BulkEvents, deadline: Instant::now(), consecutive_refusals: 5 };
+        let mut refused = 5;
         let error = |message: &&str| ApiError { code: String::new(), message: (*message).to_owned() };
         let group = Group { places: vec![0, 1], attempts: Attempts::default() };
         let errors = messages.iter().map(error).collect();
-        settle_accepted(&mut call, group, &sent, StatusCode::ACCEPTED, errors, &mut [None, None]);
-        assert_eq!(call.consecutive_refusals, consecutive_refusals, "{messages:?}");
+        settle_accepted(&mut refused, group, &sent, StatusCode::ACCEPTED, errors, &mut [None, None]);
+        assert_eq!(refused, consecutive_refusals, "{messages:?}");
     }
 }
 

@@ -71,7 +71,7 @@ async fn outage(failure: Failure) {
         seconds[(request.at - start).as_secs() as usize] += request.batches.len() as f64;
     }
     for pair in seconds.windows(2) {
-        let start_rate = Settings::new().rates.start;
+        let start_rate = Settings::new().rates.initial;
         assert!(pair[1] <= 2.0 * pair[0].max(start_rate) + 100.0, "{failure:?}: {} after {}", pair[1], pair[0]);
     }
 }

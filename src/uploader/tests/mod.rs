@@ -30,7 +30,7 @@ use super::shared::Shared;
 use super::store::Store;
 use super::*;
 use crate::delivery::memory::Memory;
-use crate::delivery::{Deliverer, RetryPolicy};
+use crate::delivery::{ClientLimiter, Deliverer, RetryPolicy};
 use crate::{Batch, CustomEvent, CustomEventType, Environment};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -54,7 +54,7 @@ impl Deref for Rig {
 fn settings() -> Settings {
     let mut settings = Settings::new();
     settings.linger = Duration::ZERO;
-    settings.rates.start = 1e6;
+    settings.rates.initial = 1e6;
     settings
 }
 
@@ -67,12 +67,16 @@ fn rig_on(road: Memory, settings: Settings, store: Option<Arc<dyn Store>>) -> Ri
 }
 
 /// What a client has, whose clones share it.
-fn deliverer(road: Memory) -> Deliverer<Arc<Memory>> {
+fn deliverer(road: Memory) -> Deliverer<Arc<Memory>, ClientLimiter> {
     // Waits are drawn in full, from the middle.
     Deliverer::new(Arc::new(road), RetryPolicy::new(), Arc::new(|| 0.5))
 }
 
-fn rig_over(deliverer: Deliverer<Arc<Memory>>, settings: Settings, store: Option<Arc<dyn Store>>) -> Rig {
+fn rig_over(
+    deliverer: Deliverer<Arc<Memory>, ClientLimiter>,
+    settings: Settings,
+    store: Option<Arc<dyn Store>>,
+) -> Rig {
     let road = Arc::clone(&deliverer.transport);
     let shared = Arc::new(Shared::new(settings, store));
     let worker = tokio::spawn(worker::run(Arc::clone(&shared), deliverer));

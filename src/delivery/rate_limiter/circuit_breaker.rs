@@ -27,15 +27,15 @@ enum Circuit {
     HalfOpen,
 }
 
-/// The permission to make one attempt.
+/// An attempt, as the circuit breaker began it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Permit {
+pub(super) struct Attempt {
     /// The generation of the circuit breaker in which the attempt began.
     generation: u64,
     is_probe: bool,
 }
 
-impl Permit {
+impl Attempt {
     /// Returns whether the attempt began while the circuit breaker was open.
     pub(super) fn is_probe(self) -> bool {
         self.is_probe
@@ -67,17 +67,17 @@ impl CircuitBreaker {
     }
 
     /// An attempt begins. It is the probe unless the breaker is closed.
-    pub(super) fn enter(&mut self) -> Permit {
+    pub(super) fn begin(&mut self) -> Attempt {
         let is_probe = !self.is_closed();
         if is_probe {
             self.circuit = Circuit::HalfOpen;
         }
-        Permit { generation: self.generation, is_probe }
+        Attempt { generation: self.generation, is_probe }
     }
 
     /// An attempt failed. `until` returns the time of the next probe, from how often its wait is doubled.
-    pub(super) fn failed(&mut self, permit: Permit, until: impl FnOnce(u32) -> Instant) {
-        if self.is_current(permit) {
+    pub(super) fn failed(&mut self, attempt: Attempt, until: impl FnOnce(u32) -> Instant) {
+        if self.is_current(attempt) {
             self.circuit = Circuit::Open(until(self.failures / WEIGHT));
             self.failures = self.max_failures.min(self.failures + WEIGHT);
             self.generation += 1;
@@ -85,8 +85,8 @@ impl CircuitBreaker {
     }
 
     /// An attempt succeeded. Returns whether that closed the breaker.
-    pub(super) fn succeeded(&mut self, permit: Permit) -> bool {
-        if !self.is_current(permit) {
+    pub(super) fn succeeded(&mut self, attempt: Attempt) -> bool {
+        if !self.is_current(attempt) {
             return false;
         }
         self.failures = self.failures.saturating_sub(1);
@@ -98,15 +98,17 @@ impl CircuitBreaker {
         closes
     }
 
-    /// The attempt was not made. If it was to be the probe, another one may be it.
-    pub(super) fn cancelled(&mut self, permit: Permit, now: Instant) {
-        if self.is_current(permit) && matches!(self.circuit, Circuit::HalfOpen) {
+    /// The attempt was not made. If it was to be the probe, another one may be it, and this returns `true`.
+    pub(super) fn cancelled(&mut self, attempt: Attempt, now: Instant) -> bool {
+        let was_probe = self.is_current(attempt) && matches!(self.circuit, Circuit::HalfOpen);
+        if was_probe {
             self.circuit = Circuit::Open(now);
         }
+        was_probe
     }
 
-    fn is_current(&self, permit: Permit) -> bool {
-        permit.generation == self.generation
+    fn is_current(&self, attempt: Attempt) -> bool {
+        attempt.generation == self.generation
     }
 }
 
@@ -122,18 +124,18 @@ mod tests {
     fn opens_at_the_first_failure_and_closes_at_the_success_of_the_probe() {
         let start = Instant::now();
         let mut breaker = CircuitBreaker::new(5);
-        let in_flight = [breaker.enter(), breaker.enter(), breaker.enter()];
+        let in_flight = [breaker.begin(), breaker.begin(), breaker.begin()];
         for permit in &in_flight[..2] {
             breaker.failed(*permit, |doublings| start + SECOND * (doublings + 1));
         }
         assert_eq!(breaker.ready(start), Err(Some(start + SECOND)), "two failures at once count as one");
         assert!(!breaker.succeeded(in_flight[2]), "a response to an older request says nothing new");
         assert_eq!(breaker.ready(start + SECOND), Ok(()));
-        let probe = breaker.enter();
+        let probe = breaker.begin();
         assert_eq!(breaker.ready(start + 60 * SECOND), Err(None), "one probe at a time");
         breaker.failed(probe, |doublings| start + SECOND * (doublings + 2));
         assert_eq!(breaker.ready(start), Err(Some(start + 3 * SECOND)));
-        let probe = breaker.enter();
+        let probe = breaker.begin();
         assert!(breaker.succeeded(probe) && breaker.is_closed());
         breaker.failed(in_flight[0], |_| start + SECOND);
         assert_eq!(breaker.ready(start), Ok(()), "a late failure does not open it again");
@@ -147,7 +149,7 @@ mod tests {
         // Failures until the longest wait, successes that halve it twice, and failures again.
         let failures = [true, true, true, true, false, false, false, true, true];
         for fails in failures {
-            let permit = breaker.enter();
+            let permit = breaker.begin();
             if fails {
                 breaker.failed(permit, |often| {
                     doublings.push(often);
@@ -160,7 +162,7 @@ mod tests {
         assert_eq!(doublings, [0, 1, 2, 2, 0, 1]);
         assert!(!breaker.is_steady());
         for _ in 0..2 * WEIGHT {
-            let permit = breaker.enter();
+            let permit = breaker.begin();
             breaker.succeeded(permit);
         }
         assert!(breaker.is_steady());
@@ -170,11 +172,11 @@ mod tests {
     fn a_probe_that_is_not_sent_makes_room_for_another() {
         let start = Instant::now();
         let mut breaker = CircuitBreaker::new(5);
-        let permit = breaker.enter();
+        let permit = breaker.begin();
         breaker.cancelled(permit, start);
         assert!(breaker.is_closed());
         breaker.failed(permit, |_| start);
-        let probe = breaker.enter();
+        let probe = breaker.begin();
         breaker.cancelled(permit, start);
         assert_eq!(breaker.ready(start), Err(None), "the probe is in flight still");
         breaker.cancelled(probe, start);

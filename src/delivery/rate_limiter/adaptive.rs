@@ -1,0 +1,269 @@
+//! The rate limiter of an uploader.
+//!
+//! Three rules decide when a request may go:
+//!
+//! - **The limit.** The rate follows `X-mp-rate-limit-percentage-used` of each acceptance, and settles at 90 percent whichever way
+//!   the service measures: see [`RateController`].
+//! - **The ramp.** The rate is at most twice the latest throughput, or the initial rate: after an idle time or an outage it
+//!   doubles in about a second and a half, and no faster.
+//! - **The circuit breaker.** A retryable failure opens it. Then one request at a time probes the service, until one gets a
+//!   response that is not a retryable failure. The wait between the end of a probe and the next one doubles up to
+//!   [`max_probe_interval`](AdaptiveConfig::max_probe_interval), and a longer `Retry-After` is waited for. Two successes halve
+//!   the next wait, so that the waits also grow while a service fails a large share of the requests.
+//!
+//! A request that failed waits for its turn in [`RateLimiter::acquire`], and wakes when the breaker closes. Such requests go
+//! before new ones.
+//!
+//! A request can also fail for what it holds, though the service is available. So each one that fails while the breaker is
+//! closed backs off for itself as well, those that wait take turns, and after one of them has failed as a probe a new request
+//! may be the next one: no request holds up the others for good.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::circuit_breaker::{Attempt, CircuitBreaker};
+use super::rate::{RateController, Rates};
+use super::{Accepted, Backoff, ClientLimiter, RateLimitGate, RateLimiter, Request, Wait, is_rate_limited, wait_for};
+use crate::error::Error;
+use crate::time::saturating_add;
+
+/// The share of its bound that a wait after a failure has at least, so that no run of low draws makes probes frequent.
+const MIN_BACKOFF_SHARE: f64 = 0.75;
+
+/// The shortest wait after a failure, whatever is set.
+const MIN_BACKOFF: Duration = Duration::from_millis(1);
+
+/// For this long requests that failed leave the next probe to a new one, if it is a new one's turn.
+const YIELD: Duration = Duration::from_millis(1);
+
+/// The settings of an [`AdaptiveLimiter`].
+pub(crate) struct AdaptiveConfig {
+    pub(crate) rates: Rates,
+    /// The longest wait between two probes, unless the maximum of the client's back-off is shorter.
+    pub(crate) max_probe_interval: Duration,
+}
+
+pub(crate) struct AdaptiveLimiter {
+    backoff: Backoff,
+    probe_backoff: Backoff,
+    gate: Arc<RateLimitGate>,
+    state: Mutex<State>,
+    /// Notifies when more may go than before.
+    pub(crate) changed: Notify,
+}
+
+struct State {
+    rate: RateController,
+    breaker: CircuitBreaker,
+    /// Nothing goes before this time: the service asked to wait.
+    held_until: Instant,
+    /// Requests that wait to be sent again, in their order. New ones go after them: they need fewer tokens, and would take
+    /// all there are.
+    turns: VecDeque<u64>,
+    last_turn: u64,
+    /// A request that was sent again has failed as a probe: the next probe may be a new one.
+    new_may_probe: bool,
+    last_error: Option<Error>,
+}
+
+/// The permission to make one attempt. If it is dropped before the attempt is made, another request may be the probe.
+pub(crate) struct Permit {
+    limiter: Arc<AdaptiveLimiter>,
+    attempt: Attempt,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if self.limiter.lock().breaker.cancelled(self.attempt, Instant::now()) {
+            self.limiter.changed.notify_waiters();
+        }
+    }
+}
+
+impl AdaptiveLimiter {
+    /// Creates a limiter that shares the back-off and the gate of the client.
+    pub(crate) fn new(config: AdaptiveConfig, client: &ClientLimiter) -> Self {
+        let AdaptiveConfig { rates, max_probe_interval } = config;
+        let (backoff, gate) = (client.backoff.clone(), Arc::clone(&client.gate));
+        let probe_backoff = backoff.at_most(max_probe_interval);
+        let now = Instant::now();
+        let state = State {
+            rate: RateController::new(rates, now),
+            breaker: CircuitBreaker::new(probe_backoff.doublings()),
+            held_until: now,
+            turns: VecDeque::new(),
+            last_turn: 0,
+            new_may_probe: false,
+            last_error: None,
+        };
+        Self { backoff, probe_backoff, gate, state: Mutex::new(state), changed: Notify::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns why the last attempt failed, if it can succeed later.
+    pub(crate) fn last_error(&self) -> Option<Error> {
+        self.lock().last_error.as_ref().cloned()
+    }
+
+    /// Returns how many of these batches may go as one new request now, or when to ask again: at this time, or with `None` at
+    /// the next change.
+    pub(crate) fn poll_ready(&self, ready: usize) -> Result<usize, Option<Instant>> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let (is_steady, is_probe) = (state.breaker.is_steady(), !state.breaker.is_closed());
+        if !state.turns.is_empty() && !(is_probe && state.new_may_probe) {
+            return Err(None);
+        }
+        state.poll(now)?;
+        state.rate.poll_ready(now, ready, is_steady, is_probe).map_err(Some)
+    }
+
+    /// Begins the first attempt of a new request of this many batches, which [`poll_ready`](Self::poll_ready) allowed.
+    pub(crate) fn begin(self: &Arc<Self>, batches: usize) -> Permit {
+        let mut state = self.lock();
+        state.new_may_probe = false;
+        let attempt = state.begin(batches);
+        Permit { limiter: Arc::clone(self), attempt }
+    }
+}
+
+impl RateLimiter for Arc<AdaptiveLimiter> {
+    type Permit = Permit;
+
+    async fn acquire(&self, request: &mut Request<Permit>, deadline: Instant) -> Result<Permit, Duration> {
+        let mut turn = None;
+        let poll = |now| {
+            if let Err(wait) = self.gate.poll(request, now, deadline, || self.backoff.spread()) {
+                // A request that backs off or waits for the gate is in nobody's way.
+                turn = None;
+                return Err(wait);
+            }
+            if let Some(permit) = request.permit.take() {
+                return Ok(permit);
+            }
+            let turn = turn.get_or_insert_with(|| Turn::new(self));
+            let attempt = self.lock().poll_turn(turn.number, request.batches, now)?;
+            Ok(Permit { limiter: Arc::clone(self), attempt })
+        };
+        wait_for(&self.changed, deadline, poll).await
+    }
+
+    fn record(
+        &self,
+        permit: Permit,
+        request: &mut Request<Permit>,
+        result: &Result<Accepted, Error>,
+        _: bool,
+    ) -> Duration {
+        let attempt = permit.attempt;
+        let now = Instant::now();
+        let mut wait = Duration::ZERO;
+        let mut state = self.lock();
+        state.last_error = result.as_ref().err().filter(|error| error.is_retryable()).cloned();
+        match result {
+            Ok(accepted) => {
+                state.rate.accepted(now, request.batches, accepted.rate_limit_used());
+                state.succeeded(attempt, now);
+            }
+            Err(error) if is_rate_limited(error) => {
+                wait = request.postpone(now, self.backoff.draw_after(request.failures, error.retry_after()));
+                self.gate.close_for(now, wait);
+                state.hold(now, error.retry_after());
+                let until = state.held_until;
+                state.rate.rate_limited(now, until);
+                state.succeeded(attempt, now);
+            }
+            Err(error) if error.is_retryable() => {
+                // Every `Retry-After` holds, also that of a request which says nothing new to the breaker.
+                state.hold(now, error.retry_after());
+                state.breaker.failed(attempt, |failures| saturating_add(now, draw(&self.probe_backoff, failures)));
+                if attempt.is_probe() {
+                    state.new_may_probe = true;
+                } else {
+                    wait = request.postpone(now, draw(&self.backoff, request.failures));
+                }
+            }
+            // The service refused the batches themselves: it is available.
+            Err(_) => state.succeeded(attempt, now),
+        }
+        drop(state);
+        self.changed.notify_waiters();
+        wait
+    }
+}
+
+fn draw(backoff: &Backoff, failures: u32) -> Duration {
+    backoff.draw(failures, MIN_BACKOFF_SHARE).max(MIN_BACKOFF)
+}
+
+impl State {
+    /// Returns whether an attempt may begin, or when to ask again; `None` if that depends on the probe that is in flight.
+    fn poll(&self, now: Instant) -> Result<(), Option<Instant>> {
+        if now < self.held_until { Err(Some(self.held_until)) } else { self.breaker.ready(now) }
+    }
+
+    /// Begins the next attempt of a request that waits for its turn, if it may go.
+    fn poll_turn(&mut self, number: u64, batches: usize, now: Instant) -> Result<Attempt, Wait> {
+        if self.turns.front() != Some(&number) {
+            return Err(Wait::Change);
+        }
+        let is_probe = !self.breaker.is_closed();
+        let delay = if self.new_may_probe && is_probe { YIELD } else { Duration::ZERO };
+        if let Err(until) = self.poll(now.checked_sub(delay).unwrap_or(now)) {
+            return Err(until.map_or(Wait::Change, |until| Wait::Until(saturating_add(until, delay))));
+        }
+        if !is_probe {
+            self.rate.poll_retry(now, batches).map_err(Wait::Until)?;
+        }
+        Ok(self.begin(batches))
+    }
+
+    /// A probe takes no tokens and waits for none: its rate is that of the breaker.
+    fn begin(&mut self, batches: usize) -> Attempt {
+        if self.breaker.is_closed() {
+            self.rate.withdraw(batches);
+        }
+        self.breaker.begin()
+    }
+
+    /// The service is available. The requests that waited for that go at the rate, and not all in this moment.
+    fn succeeded(&mut self, attempt: Attempt, now: Instant) {
+        if self.breaker.succeeded(attempt) {
+            self.rate.drain(now);
+        }
+    }
+
+    fn hold(&mut self, now: Instant, retry_after: Option<Duration>) {
+        self.held_until = self.held_until.max(saturating_add(now, retry_after.unwrap_or_default()));
+    }
+}
+
+/// A place in the queue of the requests that wait to be sent again.
+struct Turn<'a> {
+    limiter: &'a AdaptiveLimiter,
+    number: u64,
+}
+
+impl<'a> Turn<'a> {
+    fn new(limiter: &'a AdaptiveLimiter) -> Self {
+        let mut state = limiter.lock();
+        state.last_turn += 1;
+        let number = state.last_turn;
+        state.turns.push_back(number);
+        Self { limiter, number }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.limiter.lock().turns.retain(|number| *number != self.number);
+        self.limiter.changed.notify_waiters();
+    }
+}

@@ -1,0 +1,189 @@
+//! The sending rate of an uploader: a PI controller, a ramp, and a token bucket. Receives the time and has no clock.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::limits::MAX_BATCHES_PER_REQUEST;
+use crate::time::saturating_add;
+
+/// The used share of the service's rate limit at which the rate settles.
+const TARGET: f64 = 0.9;
+
+/// The gains of the PI controller: proportional, and integral per second. Near the target the integral gain is lower, since the
+/// rate would oscillate when responses are slow.
+const PROPORTIONAL_GAIN: f64 = 0.8;
+const INTEGRAL_GAIN_FAR: f64 = 0.4;
+const INTEGRAL_GAIN_NEAR: f64 = 0.1;
+/// The distance from the target up to which it is near.
+const NEAR_BAND: f64 = 0.4;
+
+/// The seconds over which the throughput is averaged.
+const THROUGHPUT_WINDOW: f64 = 2.0;
+
+/// A request holds at least the batches of this many seconds: smaller ones would only cost more.
+const MIN_REQUEST_SPAN: f64 = 0.05;
+
+/// The seconds without a response after which the throughput decays.
+const IDLE_AFTER: f64 = 5.0;
+
+/// At most the batches of this many seconds may go at once after an idle time.
+const BURST_SPAN: f64 = 0.5;
+
+/// The factor of the rate after a 429.
+const DECREASE: f64 = 0.85;
+
+/// The rates of an uploader, in batches per second.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rates {
+    pub(crate) initial: f64,
+    pub(crate) max: f64,
+}
+
+pub(super) struct RateController {
+    rates: Rates,
+    /// The rate if the used share were at the target: the integral part of the controller.
+    base: f64,
+    /// The used share of the service's limit, from 0 to 1; `None` if the service has not reported it.
+    used: Option<f64>,
+    /// Accepted batches per second, averaged over [`THROUGHPUT_WINDOW`].
+    throughput: f64,
+    /// Whether batches had to wait for the rate since the last response. Otherwise nothing is known of a higher rate.
+    limited: bool,
+    responded_at: Instant,
+    decreased_at: Option<Instant>,
+    /// Batches that may go now. Negative after a request that was sent again.
+    tokens: f64,
+    filled_at: Instant,
+}
+
+impl RateController {
+    pub(super) fn new(rates: Rates, now: Instant) -> Self {
+        let mut controller = Self {
+            rates,
+            base: rates.initial,
+            used: None,
+            throughput: 0.0,
+            limited: false,
+            responded_at: now,
+            decreased_at: None,
+            tokens: 0.0,
+            filled_at: now,
+        };
+        controller.tokens = controller.burst();
+        controller
+    }
+
+    /// Returns how many of the ready batches may go as one request, or when to ask again. `is_steady` says whether no request
+    /// has failed lately: otherwise few and full requests cost less. A probe is not limited.
+    pub(super) fn poll_ready(
+        &mut self,
+        now: Instant,
+        ready: usize,
+        is_steady: bool,
+        is_probe: bool,
+    ) -> Result<usize, Instant> {
+        self.fill(now);
+        let rate = self.rate();
+        let max = count(MAX_BATCHES_PER_REQUEST);
+        let span = if is_steady { MIN_REQUEST_SPAN } else { BURST_SPAN };
+        let wanted = (rate * span).clamp(1.0, max).min(count(ready));
+        if self.tokens < wanted && !is_probe {
+            self.limited = true;
+            return Err(self.filled(now, wanted, rate));
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to 100")]
+        let batches = self.tokens.clamp(1.0, max) as usize;
+        self.limited |= batches < ready.min(MAX_BATCHES_PER_REQUEST);
+        Ok(batches)
+    }
+
+    /// Returns whether a request of this many batches may be sent again, or when to ask again.
+    pub(super) fn poll_retry(&mut self, now: Instant, batches: usize) -> Result<(), Instant> {
+        self.fill(now);
+        let wanted = count(batches).min(self.burst());
+        if self.tokens >= wanted {
+            return Ok(());
+        }
+        self.limited = true;
+        Err(self.filled(now, wanted, self.rate()))
+    }
+
+    pub(super) fn withdraw(&mut self, batches: usize) {
+        self.tokens -= count(batches);
+    }
+
+    /// Removes all tokens, and fills the bucket again from this time on.
+    pub(super) fn drain(&mut self, until: Instant) {
+        self.tokens = self.tokens.min(0.0);
+        self.filled_at = self.filled_at.max(until);
+    }
+
+    /// Records an accepted request and the used percentage of its response.
+    pub(super) fn accepted(&mut self, now: Instant, batches: usize, used_percent: Option<f64>) {
+        self.fill(now);
+        let passed = now.saturating_duration_since(self.responded_at).as_secs_f64();
+        self.responded_at = now;
+        self.throughput = self.throughput * (-passed / THROUGHPUT_WINDOW).exp() + count(batches) / THROUGHPUT_WINDOW;
+        self.used = used_percent.map(|percent| (percent / 100.0).clamp(0.0, 1.0));
+        let error = self.used.map_or(TARGET, |used| TARGET - used);
+        // Where something else limits the rate, nothing is known of a higher one.
+        if error < 0.0 || (self.limited && self.controlled() <= self.ramp().min(self.rates.max)) {
+            let gain = if error > NEAR_BAND { INTEGRAL_GAIN_FAR } else { INTEGRAL_GAIN_NEAR };
+            self.base *= (gain * error * passed.min(1.0)).exp();
+        }
+        self.base = self.base.clamp(1.0, self.ramp().max(1.0));
+        self.limited = false;
+    }
+
+    /// Records a 429, after which nothing goes until `until`. Several within a second count as one.
+    pub(super) fn rate_limited(&mut self, now: Instant, until: Instant) {
+        const ONE: Duration = Duration::from_secs(1);
+        // The bucket does not fill meanwhile: the rate after the wait is the one before it.
+        self.tokens = self.tokens.min(0.0);
+        self.filled_at = until;
+        if self.decreased_at.is_none_or(|at| now.saturating_duration_since(at) >= ONE) {
+            self.base *= DECREASE;
+            self.decreased_at = Some(now);
+        }
+        self.used = Some(1.0);
+    }
+
+    fn rate(&self) -> f64 {
+        self.controlled().min(self.ramp()).min(self.rates.max).max(0.1)
+    }
+
+    /// The output of the PI controller.
+    fn controlled(&self) -> f64 {
+        self.base * (1.0 + PROPORTIONAL_GAIN * self.used.map_or(0.0, |used| TARGET - used))
+    }
+
+    /// The rate that the throughput allows.
+    fn ramp(&self) -> f64 {
+        self.rates.initial.max(2.0 * self.throughput)
+    }
+
+    fn burst(&self) -> f64 {
+        (self.rate() * BURST_SPAN).clamp(1.0, count(MAX_BATCHES_PER_REQUEST))
+    }
+
+    fn fill(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.filled_at).as_secs_f64();
+        self.filled_at = self.filled_at.max(now);
+        if now.saturating_duration_since(self.responded_at).as_secs_f64() > IDLE_AFTER {
+            self.throughput *= (-passed / THROUGHPUT_WINDOW).exp();
+        }
+        self.tokens = (self.tokens + passed * self.rate()).min(self.burst().max(self.tokens));
+    }
+
+    /// Returns when there will be this many tokens: at least a millisecond from now, since timers round shorter waits to none.
+    fn filled(&self, now: Instant, wanted: f64, rate: f64) -> Instant {
+        const MIN_WAIT: f64 = 0.001;
+        saturating_add(now, Duration::from_secs_f64(((wanted - self.tokens) / rate).max(MIN_WAIT)))
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of batches in memory")]
+fn count(batches: usize) -> f64 {
+    batches as f64
+}
