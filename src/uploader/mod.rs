@@ -8,6 +8,7 @@
 //!
 //! What is taken is accounted for, from then on: see [`Counts`].
 
+mod error;
 mod ledger;
 mod on_disk;
 mod outcome;

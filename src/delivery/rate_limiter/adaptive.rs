@@ -41,6 +41,7 @@ const MIN_BACKOFF: Duration = Duration::from_millis(1);
 const YIELD: Duration = Duration::from_millis(1);
 
 /// The settings of an [`AdaptiveLimiter`].
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct AdaptiveConfig {
     pub(crate) rates: Rates,
     /// The longest wait between two probes, unless the maximum of the client's back-off is shorter.
@@ -118,7 +119,8 @@ impl AdaptiveLimiter {
         let now = Instant::now();
         let mut state = self.lock();
         let (is_steady, is_probe) = (state.breaker.is_steady(), !state.breaker.is_closed());
-        if !state.turns.is_empty() && !(is_probe && state.new_may_probe) {
+        let is_turn = state.turns.is_empty() || (is_probe && state.new_may_probe);
+        if !is_turn {
             return Err(None);
         }
         state.poll(now)?;
