@@ -25,9 +25,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::backoff::Backoff;
 use super::circuit_breaker::{Attempt, CircuitBreaker};
+use super::client::ClientLimiter;
+use super::gate::RateLimitGate;
+use super::limiter::{RateLimiter, Request, Wait, is_rate_limited, wait_for};
 use super::rate::{RateController, Rates};
-use super::{Accepted, Backoff, ClientLimiter, RateLimitGate, RateLimiter, Request, Wait, is_rate_limited, wait_for};
+use crate::delivery::Accepted;
 use crate::error::Error;
 use crate::time::saturating_add;
 

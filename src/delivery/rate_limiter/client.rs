@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::backoff::Backoff;
 use super::budget::RetryBudget;
-use super::{Accepted, Backoff, RateLimitGate, RateLimiter, Request, is_rate_limited, wait_for};
-use crate::delivery::RetryPolicy;
+use super::gate::RateLimitGate;
+use super::limiter::{RateLimiter, Request, is_rate_limited, wait_for};
+use crate::delivery::{Accepted, RetryPolicy};
 use crate::error::Error;
 use crate::random::Random;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{Request, Wait};
+use super::limiter::{Request, Wait};
 use crate::time::saturating_add;
 
 /// Shared by all clones of a client and by the uploaders that use it.
@@ -51,7 +51,7 @@ impl RateLimitGate {
 
 #[cfg(test)]
 mod tests {
-    use super::super::wait_for;
+    use super::super::limiter::wait_for;
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
-use crate::delivery::RetryPolicy;
 use crate::delivery::memory::{accepted, accepted_unread, refused, refused_for};
 use crate::delivery::transport::ResponseBody;
+use crate::delivery::{Accepted, RetryPolicy};
+use crate::error::Error;
+use crate::time::saturating_add;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Timers of tokio have a resolution of a millisecond.
