@@ -4,70 +4,21 @@ mod error;
 mod finite;
 mod ids;
 mod json;
+mod sealed;
 mod split;
 mod tracked;
 mod user;
 
-use std::fmt;
-use std::sync::Arc;
-
-use bytes::Bytes;
 use uuid::Uuid;
 
 pub use error::SealError;
 pub(crate) use ids::RandomIds;
+pub use sealed::SealedBatch;
 pub(crate) use tracked::{event_json, user_json};
 pub(crate) use user::UserKey;
 
-use crate::error::Error;
 use crate::generated::types::Batch;
 use private::Sealed as _;
-use user::Names;
-
-/// A batch as the very bytes that will be sent, with the id that makes sending them again safe.
-///
-/// Cloning is cheap: the bytes are shared.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SealedBatch {
-    json: Bytes,
-    source_request_id: Arc<str>,
-    user: UserKey,
-}
-
-impl SealedBatch {
-    /// The JSON of the batch.
-    #[must_use]
-    pub fn json(&self) -> &Bytes {
-        &self.json
-    }
-
-    /// The size of the JSON, in bytes.
-    #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "a batch is never empty: the smallest is `{}`")]
-    pub fn len(&self) -> usize {
-        self.json.len()
-    }
-
-    /// The id under which the service drops a second copy of this batch, for 30 to 60 days.
-    #[must_use]
-    pub fn source_request_id(&self) -> &str {
-        &self.source_request_id
-    }
-
-    /// Whose batch it is.
-    pub(crate) fn user(&self) -> UserKey {
-        self.user
-    }
-}
-
-impl fmt::Debug for SealedBatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SealedBatch")
-            .field("source_request_id", &self.source_request_id)
-            .field("len", &self.len())
-            .finish_non_exhaustive()
-    }
-}
 
 impl Batch {
     /// Stamps the ids and writes the JSON, once.
@@ -105,7 +56,7 @@ impl Batch {
     /// As [`seal`](Self::seal).
     pub fn seal_with(mut self, mut new_id: impl FnMut() -> Uuid) -> Result<SealedBatch, SealError> {
         self.stamp(&mut new_id);
-        self.written().map_err(|error| SealError::new(error, self))
+        SealedBatch::serialize(&self).map_err(|error| SealError::new(error, self))
     }
 
     /// As [`seal`](Self::seal), and splits a batch that is larger than
@@ -140,14 +91,6 @@ impl Batch {
         for event in &mut self.events {
             ids::fill(event.source_message_id_mut(), &mut *new_id);
         }
-    }
-
-    /// The bytes of a batch whose ids are set.
-    fn written(&self) -> Result<SealedBatch, Error> {
-        let json = finite::to_json(self)?;
-        let source_request_id = Arc::from(self.source_request_id.as_deref().unwrap_or_default());
-        let user = Names::of(self).key(&source_request_id);
-        Ok(SealedBatch { json, source_request_id, user })
     }
 }
 
@@ -195,7 +138,7 @@ mod private {
             parts: &mut Vec<SealedBatch>,
         ) -> Result<(), SealError> {
             self.stamp(new_id);
-            split::written(self, parts).map_err(|error| {
+            split::serialize(self, parts).map_err(|error| {
                 let emptied = Batch::new(self.environment);
                 SealError::new(error, mem::replace(self, emptied))
             })

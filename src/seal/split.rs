@@ -7,7 +7,8 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{SealedBatch, finite, ids};
+use super::sealed::SealedBatch;
+use super::{finite, ids};
 use crate::error::Error;
 use crate::generated::types::Batch;
 use crate::limits::MAX_BATCH_BYTES;
@@ -16,10 +17,10 @@ use crate::pointer::escaped;
 /// What the list of events adds to a batch that has none: `"events":[],`.
 const EVENTS_BYTES: usize = 12;
 
-/// Writes a batch whose ids are set, in one part if it fits. Unless there is an error the batch is left without events:
-/// they go while they are near, and the next batch is written where they were.
-pub(super) fn written(batch: &mut Batch, parts: &mut Vec<SealedBatch>) -> Result<(), Error> {
-    let whole = batch.written()?;
+/// Serializes a batch whose ids are set, in one part if it fits. Unless there is an error the batch is left without events:
+/// they are freed while they are in the cache, and the next batch is written where they were.
+pub(super) fn serialize(batch: &mut Batch, parts: &mut Vec<SealedBatch>) -> Result<(), Error> {
+    let whole = SealedBatch::serialize(batch)?;
     if whole.len() <= MAX_BATCH_BYTES {
         parts.push(whole);
         batch.events = Vec::new();
@@ -36,7 +37,7 @@ pub(super) fn written(batch: &mut Batch, parts: &mut Vec<SealedBatch>) -> Result
         let name = format!("{}..{}", range.start, range.end - 1);
         batch.source_request_id = Some(ids::text(Uuid::new_v5(&namespace, name.as_bytes())));
         batch.events.extend(events.by_ref().take(range.len()));
-        parts.push(batch.written()?);
+        parts.push(SealedBatch::serialize(batch)?);
         batch.events.clear();
     }
     Ok(())
