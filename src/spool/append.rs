@@ -4,7 +4,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::receipt::confirmation;
-use super::shared::{State, size_on_disk};
+use super::shared::{State, size_on_disk, too_large};
 use super::{Endpoint, MAX_RECORD_BYTES, Receipt, Spool, WhenFull};
 use crate::error::Error;
 
@@ -73,8 +73,4 @@ impl Spool {
         state.waiting_bytes += size;
         Ok(())
     }
-}
-
-pub(super) fn too_large() -> Error {
-    Error::spool("the batch is too large for the spool")
 }

@@ -135,7 +135,7 @@ use crate::error::Error;
 use directory::Directory;
 use reader::Reader;
 use receipt::confirmation;
-use shared::{PendingDeadLetter, Shared};
+use shared::{PendingDeadLetter, Shared, too_large};
 
 /// Batches on the disk, from appending to acknowledging; see the [module](self).
 ///
@@ -300,7 +300,7 @@ impl Spool {
     ) -> Result<Completion<Result<(), Error>>, Error> {
         // It goes into no segment. A record of an earlier process may be larger than one is now.
         if batch.len() > MAX_RECORD_BYTES {
-            return Err(append::too_large());
+            return Err(too_large());
         }
         // What waits is bounded by its size, so the words are cut off now.
         let reason = dead_letters::cut_reason(reason).to_owned();

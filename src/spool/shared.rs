@@ -15,6 +15,7 @@ use super::index::Index;
 use super::receipt::Confirmation;
 use super::segment::Lost;
 use super::settings::Settings;
+use crate::error::Error;
 
 /// The longest time that done records are known in memory alone. A crash sends those again, and the service drops the repeats.
 const CURSOR_DELAY: Duration = Duration::from_secs(1);
@@ -31,6 +32,11 @@ pub(super) struct Append {
 /// Returns the bytes on the disk that a batch takes at most: it may be the first of its segment.
 pub(super) fn size_on_disk(batch: &[u8]) -> u64 {
     (SEGMENT_HEAD_BYTES + RECORD_HEAD_BYTES + batch.len()) as u64
+}
+
+/// Returns the error for a batch that exceeds the limits of a record.
+pub(super) fn too_large() -> Error {
+    Error::spool("the batch is too large for the spool")
 }
 
 /// A batch on its way to the dead-letter file.

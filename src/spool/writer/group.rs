@@ -3,22 +3,15 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use super::super::file_system::Output;
 use super::super::format::{write_record, write_segment_head};
 use super::super::receipt::Confirmation;
 use super::super::settings::Fsync;
 use super::super::shared::{Append, size_on_disk, warn};
 use super::Writer;
+use super::active::Active;
 
 /// A group takes no more on after this many bytes, so that the first in it does not wait for ever.
 const GROUP_BYTES: u64 = 1 << 20;
-
-/// The segment that is written to.
-pub(super) struct Active {
-    file: Box<dyn Output>,
-    first: u64,
-    bytes: u64,
-}
 
 /// Records that are confirmed together.
 struct Group {

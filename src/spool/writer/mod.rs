@@ -1,6 +1,7 @@
 //! The writer: groups of records to segments, the removal of those that are done, the cursor, dead letters. One thread runs
 //! it; a test runs it step by step.
 
+mod active;
 mod compact;
 mod dead_letters;
 mod group;
@@ -14,7 +15,7 @@ use super::directory::Directory;
 use super::reader::Open;
 use super::settings::{Fsync, Settings};
 use super::shared::{Append, Shared};
-use group::Active;
+use active::Active;
 
 /// The time to wait after the file system failed, before segments are removed or the cursor is saved again.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
