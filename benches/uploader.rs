@@ -1,9 +1,12 @@
 //! What the uploader costs who submits, what the way of sealed batches to the wire costs, what a full queue takes of
-//! memory, and how much of a quota is used: `cargo bench --bench uploader`.
+//! memory, what a backlog on the disk takes of it, and how much of a quota is used: `cargo bench --bench uploader`.
 
 mod support;
 
-use std::process::ExitCode;
+use std::env;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, ExitCode};
 use std::sync::Barrier;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
@@ -12,13 +15,25 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use cpu_time::ThreadTime;
 use mparticle::mock::{self, MockServer};
+use mparticle::spool::{Fsync, Settings};
 use mparticle::{Batch, Client, Credentials, Environment, SealedBatch, Uploader, WhenFull};
 use reqwest::header::CONTENT_TYPE;
-use support::{batches, compare, hold, peer, resident_bytes};
+use support::{batches, compare, hold, peak_bytes, peer, resident_bytes};
+use tempfile::TempDir;
+
+/// The variable with the number of records, set for a process that measures the memory of a backlog.
+const BACKLOG: &str = "UPLOADER_BENCH_BACKLOG";
+/// The variable with the directory of the spool that a process starts on.
+const BACKLOG_DIR: &str = "UPLOADER_BENCH_BACKLOG_DIR";
 
 fn main() -> ExitCode {
+    if let Ok(records) = env::var(BACKLOG) {
+        measure_backlog(records.parse().expect("a number"));
+        return ExitCode::SUCCESS;
+    }
     // First, while no memory is to be had that others have given back.
     memory();
+    backlog();
     submitting();
     to_the_wire();
     quota();
@@ -159,7 +174,7 @@ fn memory() {
         uploader.try_send(sealed).expect("room");
     }
     let after = resident_bytes().unwrap_or(before);
-    assert_eq!(uploader.counts().pending, BATCHES as u64);
+    assert_eq!(uploader.stats().pending, BATCHES as u64);
     #[expect(clippy::cast_precision_loss, reason = "sizes of memory")]
     let ratio = (after - before) / bytes as f64;
     println!("{BATCHES} batches of {} bytes each", bytes / BATCHES);
@@ -167,7 +182,72 @@ fn memory() {
     let _ = uploader.shutdown(Duration::ZERO).wait();
 }
 
-/// For 20 seconds under the mock's quota of 270 batches a second, after 20 in which the pace finds it.
+/// A spool with a backlog, while the service is down: with a million records memory holds as much as with a thousand.
+fn backlog() {
+    /// In bytes.
+    const LIMIT: f64 = 4_194_304.0;
+    if resident_bytes().is_none() {
+        return;
+    }
+    println!("resident bytes of an uploader whose service is down, with small batches in its spool");
+    let measured = [1_000, 1_000_000].map(|records: u64| {
+        let program = env::current_exe().expect("this program");
+        let output = Command::new(program).env(BACKLOG, records.to_string()).output().expect("it starts");
+        let text = String::from_utf8(output.stdout).expect("a text");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let bytes: Vec<f64> = text.split_whitespace().map(|bytes| bytes.parse().expect("a number")).collect();
+        let &[submitted, peak, started, started_peak] = &bytes[..] else { panic!("not four numbers: {text:?}") };
+        println!(
+            "  {records} batches: {submitted} when they were submitted, {peak} at most until the end of the shutdown"
+        );
+        println!("  {records} batches: {started} when started on such a spool, {started_peak} at most until the end");
+        bytes
+    });
+    for (place, what) in ["submitted", "submitted, at most", "found", "found, at most"].into_iter().enumerate() {
+        let more = measured[1][place] - measured[0][place];
+        hold(&format!("more memory with 1,000,000 batches {what}, beside 4 MiB"), more / LIMIT, 1.0);
+    }
+}
+
+/// Prints the resident memory of this process with a backlog, and the most that it had until the end. Then another process does
+/// so that is started on the same spool.
+fn measure_backlog(records: u64) {
+    let found = env::var_os(BACKLOG_DIR);
+    let dir = TempDir::new().expect("a directory");
+    let dir = found.as_deref().map_or(dir.path(), Path::new);
+    let settings = Settings::new().fsync(Fsync::Never).max_bytes(2 << 30);
+    let client = client(&peer::answering("503 Service Unavailable"));
+    let uploader = Uploader::builder(client).max_batches(1_000).spool_with(dir, settings).start().expect("a spool");
+    if found.is_none() {
+        for round in 0..records / 1_000 {
+            for user in 0..1_000 {
+                let batch = Batch::new(Environment::Production).customer_id(user.to_string());
+                uploader.try_send(batch).expect("room");
+            }
+            while uploader.stats().spooled < (round + 1) * 1_000 {
+                thread::sleep(Duration::from_micros(500));
+            }
+        }
+    }
+    while uploader.last_error().is_none() {
+        thread::sleep(Duration::from_millis(10));
+    }
+    // As much is read ahead as will be.
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(uploader.stats().spooled, records);
+    print!("{} ", resident_bytes().expect("it was there before"));
+    assert_eq!(uploader.shutdown(Duration::from_secs(1)).wait().spooled, records);
+    print!("{} ", peak_bytes().expect("it was there before"));
+    std::io::stdout().flush().expect("somebody reads it");
+    drop(uploader);
+    if found.is_none() {
+        let program = env::current_exe().expect("this program");
+        let status = Command::new(program).env(BACKLOG_DIR, dir).status().expect("it starts");
+        assert!(status.success());
+    }
+}
+
+/// For 20 seconds under the mock's quota of 270 batches a second, after 20 in which the rate limiter finds it.
 fn quota() {
     const RATE: u32 = 270;
     let server = MockServer::builder().rate(RATE).keep(100_000, 1 << 30).start_blocking();

@@ -96,15 +96,15 @@ fn per_batch(builder: UploaderBuilder, batches: &[SealedBatch], mut before_group
             thread::sleep(Duration::from_millis(1));
         }
     }
-    let counts = uploader.shutdown(Duration::from_secs(60)).wait();
+    let stats = uploader.shutdown(Duration::from_secs(60)).wait();
     let elapsed = start.elapsed();
-    assert_eq!(counts.delivered, u64::from(BATCHES), "{counts:?}");
+    assert_eq!(stats.delivered, u64::from(BATCHES), "{stats:?}");
     elapsed.as_secs_f64() / f64::from(BATCHES)
 }
 
 fn undelivered(uploader: &Uploader) -> u64 {
-    let counts = uploader.counts();
-    counts.pending + counts.spooled
+    let stats = uploader.stats();
+    stats.pending + stats.spooled
 }
 
 /// Appends batches to a log in one write, and makes them durable.

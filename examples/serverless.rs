@@ -1,4 +1,4 @@
-//! A function that may be frozen as soon as it has answered: it sends now and awaits the answer, within a deadline of its own.
+//! A function that may be frozen as soon as it has responded: it uploads at once and awaits the response, within a timeout of its own.
 //! `cargo run --example serverless`
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A web service that tracks events off its hot path, and loses none when it is told to stop: `cargo run --example service`.
+//! A web service that tracks events off its hot path, and delivers what is queued when it stops: `cargo run --example service`.
 //!
 //! It serves on loopback, is called a few times, and then ends as it would at SIGTERM.
 
@@ -48,12 +48,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         assert_eq!(answer.status(), 202);
     }
 
-    // First no request comes any more, then what they left is delivered.
+    // The server stops accepting requests, then the uploader delivers what is queued.
     drop(http);
     _ = stop.send(());
     service.await??;
-    let counts = uploader.shutdown(Duration::from_secs(10)).await;
-    println!("{} of {} events delivered, {} left", counts.delivered, counts.accepted, counts.pending);
+    let stats = uploader.shutdown(Duration::from_secs(10)).await;
+    println!("{} of {} events delivered, {} left", stats.delivered, stats.accepted, stats.pending);
     println!("the mock received: {:#}", server.batches()[0]);
     Ok(())
 }

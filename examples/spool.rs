@@ -18,14 +18,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let user = User::new(Batch::new(Environment::Development).customer_id(format!("customer-{n}")))?;
         uploader.track(&user, CustomEvent::new("Added Note", CustomEventType::UserContent))?;
     }
-    let counts = uploader.shutdown(Duration::from_secs(1)).wait();
-    println!("during the outage: {} of {} events on the disk", counts.spooled, counts.accepted);
-    drop(uploader); // the spool is free for the next one
+    let stats = uploader.shutdown(Duration::from_secs(1)).wait();
+    println!("during the outage: {} of {} events on the disk", stats.spooled, stats.accepted);
+    drop(uploader); // releases the lock of the spool
 
     server.recover();
     let uploader = start()?;
-    let counts = uploader.shutdown(Duration::from_secs(10)).wait();
-    println!("after the restart: {} of {} batches delivered", counts.delivered, counts.recovered);
+    let stats = uploader.shutdown(Duration::from_secs(10)).wait();
+    println!("after the restart: {} of {} batches delivered", stats.delivered, stats.recovered);
     drop(uploader);
 
     println!("the mock received: {:#}", server.batches()[0]);

@@ -1,4 +1,4 @@
-//! A program without an async runtime: it submits, goes on, and looks at the account at its end.
+//! A program without an async runtime: it submits, goes on, and looks at the statistics at its end.
 //! `cargo run --example sync_program`
 
 use std::time::Duration;
@@ -11,9 +11,9 @@ fn main() -> Result<(), mparticle::Error> {
     let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
     let uploader = Uploader::builder(client)
         .linger(Duration::from_millis(200))
-        .on_outcome(|outcome| {
-            if let Some(error) = outcome.reason() {
-                eprintln!("{}: {error}", outcome.batch().source_request_id());
+        .on_delivery(|report| {
+            if let (Some(error), Some(batch)) = (report.error(), report.batch()) {
+                eprintln!("{}: {error}", batch.source_request_id());
             }
         })
         .start()?;
@@ -23,9 +23,9 @@ fn main() -> Result<(), mparticle::Error> {
         uploader.track(&reader, CustomEvent::new("Read Page", CustomEventType::UserContent).attribute("page", page))?;
     }
 
-    // Without this, dropping the uploader would deliver as well, within a bound, and could not tell.
-    let counts = uploader.shutdown(Duration::from_secs(10)).wait();
-    println!("{} of {} events delivered, in {} batches", counts.delivered, counts.accepted, server.batches().len());
+    // Dropping the uploader would deliver as well, for a bounded time, but could not report what is left.
+    let stats = uploader.shutdown(Duration::from_secs(10)).wait();
+    println!("{} of {} events delivered, in {} batches", stats.delivered, stats.accepted, server.batches().len());
     println!("the mock received: {:#}", server.batches()[0]);
     Ok(())
 }

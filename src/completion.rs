@@ -1,6 +1,7 @@
 //! A result to come, for code that awaits and for code that blocks. It needs no runtime.
 
 use std::fmt;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -9,7 +10,8 @@ use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// The result of work that another thread does.
 ///
-/// Await it in any runtime, or block the thread with [`wait`](Self::wait). The work proceeds without either.
+/// Await it in any runtime, or block the thread with [`wait`](Self::wait). The work proceeds without either. Each clone gives
+/// the same result.
 #[must_use = "only the completion gives the result"]
 pub struct Completion<T>(Arc<Slot<T>>);
 
@@ -28,12 +30,13 @@ struct State<T> {
     value: Option<T>,
     /// Whether a thread is blocked on it: waking nobody is still a system call.
     has_waiter: bool,
-    waker: Option<Waker>,
+    /// Those of all clones.
+    wakers: Vec<Waker>,
 }
 
 /// Creates both ends. `on_drop` gives the value if the completer is dropped.
 pub(crate) fn pair<T>(on_drop: impl FnOnce() -> T + Send + 'static) -> (Completer<T>, Completion<T>) {
-    let state = Mutex::new(State { value: None, has_waiter: false, waker: None });
+    let state = Mutex::new(State { value: None, has_waiter: false, wakers: Vec::new() });
     let slot = Arc::new(Slot { state, completed: Condvar::new() });
     (Completer { slot: Arc::clone(&slot), on_drop: Some(Box::new(on_drop)) }, Completion(slot))
 }
@@ -46,14 +49,12 @@ impl<T> Slot<T> {
     fn complete(&self, value: T) {
         let mut state = self.lock();
         state.value = Some(value);
-        let (has_waiter, waker) = (state.has_waiter, state.waker.take());
+        let (has_waiter, wakers) = (state.has_waiter, mem::take(&mut state.wakers));
         drop(state);
         if has_waiter {
             self.completed.notify_all();
         }
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -63,7 +64,7 @@ impl<T> Completer<T> {
         self.slot.complete(value);
     }
 
-    /// Returns whether the [`Completion`] was dropped.
+    /// Returns whether the [`Completion`] and all of its clones were dropped.
     pub(crate) fn is_abandoned(&self) -> bool {
         Arc::strong_count(&self.slot) == 1
     }
@@ -80,7 +81,7 @@ impl<T> Drop for Completer<T> {
 impl<T> Completion<T> {
     /// Creates one that is complete.
     pub(crate) fn ready(value: T) -> Self {
-        let state = Mutex::new(State { value: Some(value), has_waiter: false, waker: None });
+        let state = Mutex::new(State { value: Some(value), has_waiter: false, wakers: Vec::new() });
         Self(Arc::new(Slot { state, completed: Condvar::new() }))
     }
 
@@ -90,11 +91,14 @@ impl<T> Completion<T> {
 
     /// Blocks the thread until it is complete, and returns the result. Inside async code await it instead: a blocked
     /// thread runs nothing else.
-    pub fn wait(self) -> T {
+    pub fn wait(self) -> T
+    where
+        T: Clone,
+    {
         let mut state = self.0.lock();
         loop {
-            if let Some(value) = state.value.take() {
-                return value;
+            if let Some(value) = &state.value {
+                return value.clone();
             }
             state.has_waiter = true;
             state = self.0.completed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -102,15 +106,28 @@ impl<T> Completion<T> {
     }
 }
 
-impl<T> Future for Completion<T> {
+impl<T> Clone for Completion<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Clone> Future for Completion<T> {
     type Output = T;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         let mut state = self.0.lock();
-        if let Some(value) = state.value.take() {
-            return Poll::Ready(value);
+        if let Some(value) = &state.value {
+            return Poll::Ready(value.clone());
         }
-        state.waker = Some(context.waker().clone());
+        if !state.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+            state.wakers.push(context.waker().clone());
+        }
+        // No more than there are clones: one that is polled by ever new tasks wakes the others, which register again.
+        let is_too_many = state.wakers.len() >= Arc::strong_count(&self.0);
+        let evicted = is_too_many.then(|| state.wakers.remove(0));
+        drop(state);
+        evicted.into_iter().for_each(Waker::wake);
         Poll::Pending
     }
 }

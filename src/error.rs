@@ -56,9 +56,9 @@ pub enum ErrorKind {
     UnexpectedResponse,
     /// The service asks all users of this client to wait for longer than the deadline of the call. Nothing was sent.
     Paused,
-    /// The [`Uploader`](crate::Uploader) has no room. It did not take the batch.
+    /// The [`Uploader`](crate::Uploader) has no room: it refuses a batch, or drops one if that is the policy.
     Full,
-    /// The [`Uploader`](crate::Uploader) is shut down for good. It did not take the batch.
+    /// The [`Uploader`](crate::Uploader) is shut down for good: it refuses a batch, or ended before it delivered one.
     Closed,
     /// The [`spool`](crate::spool) cannot be read or written: it is full or of a newer version, or the file system failed.
     Spool,
@@ -154,8 +154,16 @@ impl Error {
         Self::new(ErrorKind::Paused, "the service asks to wait longer than the deadline allows")
     }
 
-    pub(crate) fn full(message: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Full, message)
+    pub(crate) fn full() -> Self {
+        Self::new(ErrorKind::Full, "the queue of the uploader is full")
+    }
+
+    pub(crate) fn dropped() -> Self {
+        Self::new(ErrorKind::Full, "the batch was dropped: the queue of the uploader was full")
+    }
+
+    pub(crate) fn not_delivered(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Closed, message)
     }
 
     pub(crate) fn closed() -> Self {
@@ -312,7 +320,7 @@ impl Error {
     }
 
     /// Returns the time from the first attempt to the failure, waits included. Zero if there was no attempt, and for the
-    /// error of a single attempt in [`Retry`](crate::Retry) or [`Uploader::trouble`](crate::Uploader::trouble).
+    /// error of a single attempt in [`Retry`](crate::Retry) or [`Uploader::last_error`](crate::Uploader::last_error).
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed

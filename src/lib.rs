@@ -29,7 +29,7 @@ pub use delivery::{Accepted, Rejected, Report, Retry, RetryPolicy};
 pub use error::{Error, ErrorKind};
 pub use generated::types;
 pub use model::{Session, SessionId};
-pub use seal::{IntoSealed, SealError, SealedBatch};
+pub use seal::{IntoSealed, SealError, SealedBatch, User};
 #[doc(no_inline)]
 pub use types::{
     AppState, ApplicationInfo, AttributionInfo, Batch, Breadcrumb, CommerceEvent, Consent, CrashReport, CustomEvent,
@@ -38,7 +38,10 @@ pub use types::{
     Promotion, PromotionAction, PushMessage, PushMessageType, PushRegistration, ScreenView, SessionEnd, SessionStart,
     Uninstall, UserAttributeChange, UserIdentity, UserIdentityChange,
 };
-pub use uploader::{Counts, Fate, Outcome, Outcomes, TrySendError, Uploader, UploaderBuilder, User, WhenFull};
+pub use uploader::{
+    DeliveryError, DeliveryReport, DeliveryReports, DeliveryStatus, SendHandle, TrySendError, Uploader,
+    UploaderBuilder, UploaderStats, WhenFull,
+};
 
 pub mod raw {
     //! The generated endpoints, for those who want the wire and nothing else: [`Client::raw`](crate::Client::raw) opens

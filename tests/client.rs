@@ -1,4 +1,4 @@
-//! The client against the mock: roads, limits, settings, runtimes.
+//! The client against the mock: endpoints, limits, settings, runtimes.
 
 mod support;
 
@@ -24,7 +24,7 @@ fn ids(batches: &[SealedBatch]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn each_upload_takes_its_road_and_sends_the_sealed_bytes() {
+async fn each_upload_goes_to_its_endpoint_and_sends_the_sealed_bytes() {
     let server = MockServer::start().await;
     let client = client(&server);
     let sealed: Vec<_> = (0..3).map(|_| batch().seal().expect("a batch")).collect();
@@ -34,8 +34,8 @@ async fn each_upload_takes_its_road_and_sends_the_sealed_bytes() {
     assert_eq!(client.upload_historical(vec![batch()]).await.expect("old ones").delivered(), 1);
 
     let requests = server.requests();
-    let roads: Vec<_> = requests.iter().map(|request| (request.method.as_str(), request.path.as_str())).collect();
-    assert_eq!(roads, [("POST", "/events"), ("POST", "/bulkevents"), ("POST", "/bulkevents/historical")]);
+    let targets: Vec<_> = requests.iter().map(|request| (request.method.as_str(), request.path.as_str())).collect();
+    assert_eq!(targets, [("POST", "/events"), ("POST", "/bulkevents"), ("POST", "/bulkevents/historical")]);
     assert_eq!(requests[0].body, sealed[0].json()[..]);
     let joined: Vec<_> = sealed.iter().map(|batch| std::str::from_utf8(batch.json()).expect("UTF-8")).collect();
     assert_eq!(std::str::from_utf8(&requests[1].body).expect("UTF-8"), format!("[{}]", joined.join(",")));

@@ -132,7 +132,7 @@ fn a_submission_hands_back_what_was_not_taken() {
     uploader.shutdown(Duration::ZERO).wait();
     for closed in [
         uploader.try_send(batch("d")).expect_err("shut down"),
-        uploader.send(batch("d")).wait().expect_err("shut down"),
+        uploader.send(batch("d")).accepted().wait().expect_err("shut down"),
         uploader.track(&user(), event()).expect_err("shut down"),
     ] {
         assert_eq!((closed.error().kind(), closed.is_retryable()), (ErrorKind::Closed, false));

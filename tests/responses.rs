@@ -5,7 +5,7 @@ mod support;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mparticle::{Client, ErrorKind, Fate, Rejected, RetryPolicy, Uploader};
+use mparticle::{Client, DeliveryStatus, ErrorKind, Rejected, RetryPolicy, Uploader};
 use support::builder;
 use support::responses::{Result, Row, batches, table};
 
@@ -73,31 +73,37 @@ async fn upload_bulk_reports_each_batch() {
 async fn the_uploader_tells_the_end_of_each_batch_or_keeps_everything() {
     each_row(async |row: Row| {
         let peer = row.serve();
-        let ends: Arc<Mutex<Vec<(String, bool)>>> = Arc::default();
+        let ends = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&ends);
         let uploader = Uploader::builder(client(peer.url()))
             .linger(Duration::from_secs(60))
-            .on_outcome(move |outcome| {
-                let delivered = matches!(outcome.fate(), Fate::Delivered);
-                told.lock().expect("ends").push((outcome.batch().source_request_id().to_owned(), delivered));
+            .on_delivery(move |report| {
+                let delivered = match report.status() {
+                    DeliveryStatus::Pending => None,
+                    status => Some(status.is_delivered()),
+                };
+                told.lock()
+                    .expect("ends")
+                    .push((report.batch().expect("the batch").source_request_id().to_owned(), delivered));
             })
             .start()
             .expect("an uploader");
         for batch in batches() {
             uploader.try_send(batch).expect("room");
         }
-        let counts = uploader.shutdown(Duration::from_secs(60)).await;
+        let stats = uploader.shutdown(Duration::from_secs(60)).await;
         let mut ends = ends.lock().expect("ends").clone();
         ends.sort_unstable();
         match row.bulk {
             Result::Rejected(rejected) => {
-                let expected: Vec<_> = (0..3).map(|n| (format!("id-{n}"), !rejected.contains(&n))).collect();
+                let expected: Vec<_> = (0..3).map(|n| (format!("id-{n}"), Some(!rejected.contains(&n)))).collect();
                 assert_eq!(ends, expected, "{}", row.name);
-                assert_eq!((counts.rejected, counts.pending), (rejected.len() as u64, 0), "{}", row.name);
-                assert_eq!(counts.unread_responses, row.unread, "{}", row.name);
+                assert_eq!((stats.rejected, stats.pending), (rejected.len() as u64, 0), "{}", row.name);
+                assert_eq!(stats.unread_responses, row.unread, "{}", row.name);
             }
             Result::Stopped(named) => {
-                assert_eq!((counts.delivered, counts.pending, ends.len()), (0, 3, 0), "{}", row.name);
+                assert_eq!((stats.delivered, stats.pending), (0, 3), "{}", row.name);
+                assert_eq!(ends, (0..3).map(|n| (format!("id-{n}"), None)).collect::<Vec<_>>(), "{}", row.name);
                 let error = uploader.stopped().expect(row.name);
                 assert_eq!(error.kind(), ErrorKind::UnexpectedResponse, "{}", row.name);
                 assert!(error.to_string().contains(named), "{}: {error}", row.name);

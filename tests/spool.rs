@@ -422,9 +422,9 @@ fn a_directory_that_goes_away_is_an_error_and_no_more() {
     append(&spool, "[1]");
     // The spool may write its cursor while the directory is being emptied.
     assert!((0..100).any(|_| fs::remove_dir_all(&path).is_ok()), "removed");
-    let outcomes: Vec<_> =
+    let results: Vec<_> =
         (0..10).map(|_| spool.append(Endpoint::Events, "{}").expect("there is room").wait().is_ok()).collect();
-    assert!(outcomes.contains(&false));
+    assert!(results.contains(&false));
     // On Linux the open segment lives on without a name; what is behind it does not.
     while let Ok(Some(_)) = spool.next_record() {}
     fs::create_dir(&path).expect("a directory");

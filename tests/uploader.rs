@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use mparticle::mock::{Fault, MockServer};
 use mparticle::{
-    Batch, Client, CustomEvent, CustomEventType, Environment, ErrorKind, Fate, Outcome, RetryPolicy, TrySendError,
-    Uploader, User, WhenFull,
+    Batch, Client, CustomEvent, CustomEventType, DeliveryReport, DeliveryStatus, Environment, ErrorKind, RetryPolicy,
+    TrySendError, Uploader, User, WhenFull,
 };
 use support::peer::Peer;
 use support::{batch, builder};
@@ -46,10 +46,10 @@ fn it_works_without_any_runtime() {
     for n in 0..50 {
         uploader.track(&user("1"), event(n.to_string())).expect("room");
     }
-    uploader.send(batch()).wait().expect("room");
-    let counts = uploader.shutdown(MINUTE).wait();
-    assert_eq!((counts.accepted, counts.delivered), (51, 51));
-    assert!(counts.add_up());
+    uploader.send(batch()).accepted().wait().expect("room");
+    let stats = uploader.shutdown(MINUTE).wait();
+    assert_eq!((stats.accepted, stats.delivered), (51, 51));
+    assert!(stats.add_up());
     let events: Vec<_> = server.batches().iter().map(|batch| batch["events"].as_array().map_or(0, Vec::len)).collect();
     assert_eq!(events.iter().sum::<usize>(), 51);
     assert!(events.len() < 51, "they gathered: {events:?}");
@@ -62,7 +62,7 @@ async fn it_never_blocks_a_runtime_of_one_thread() {
     let server = MockServer::start().await;
     let uploader = start(client(server.url()));
     for _ in 0..250 {
-        uploader.send(batch()).await.expect("room");
+        uploader.send(batch()).accepted().await.expect("room");
     }
     assert_eq!(uploader.flush(MINUTE).await.delivered, 250);
     uploader.try_send(batch()).expect("room");
@@ -78,7 +78,7 @@ async fn it_never_blocks_a_runtime_of_many_threads() {
             let uploader = uploader.clone();
             tokio::spawn(async move {
                 for _ in 0..50 {
-                    uploader.send(batch()).await.expect("room");
+                    uploader.send(batch()).accepted().await.expect("room");
                 }
             })
         })
@@ -108,7 +108,7 @@ fn dropping_it_keeps_its_bound_while_a_request_stalls() {
     let stalling = builder(peer.url()).timeout(MINUTE).build().expect("a client");
     let uploader = Uploader::builder(stalling)
         .linger(Duration::ZERO)
-        .drop_deadline(Duration::from_millis(200))
+        .drop_timeout(Duration::from_millis(200))
         .start()
         .expect("a thread");
     uploader.try_send(batch()).expect("room");
@@ -136,10 +136,10 @@ fn a_short_outage_loses_nothing() {
     let uploader = start(client(peer.url()));
     for n in 0..500 {
         let sent = uploader.send(batch().source_request_id(n.to_string()));
-        sent.wait().expect("room");
+        sent.accepted().wait().expect("room");
     }
-    let counts = uploader.shutdown(MINUTE).wait();
-    assert_eq!((counts.delivered, counts.pending), (500, 0));
+    let stats = uploader.shutdown(MINUTE).wait();
+    assert_eq!((stats.delivered, stats.pending), (500, 0));
     assert!(peer.requests().len() > FAILURES, "the failures came before");
 }
 
@@ -158,12 +158,12 @@ fn delivery_starts_within_5_seconds_of_the_return_of_a_server_that_refused_conne
         (0..10).for_each(|_| uploader.try_send(batch()).expect("room"));
     }
     thread::sleep(Duration::from_secs(4));
-    assert_eq!(default.trouble().expect("nobody listens").kind(), ErrorKind::Connect);
+    assert_eq!(default.last_error().expect("nobody listens").kind(), ErrorKind::Connect);
     drop(port);
     let server = MockServer::builder().listen(address).start_blocking();
     let returned = Instant::now();
     for (uploader, longest) in [(eager, Duration::from_millis(200)), (default, Duration::from_secs(5))] {
-        while uploader.counts().delivered == 0 {
+        while uploader.stats().delivered == 0 {
             let waited = returned.elapsed();
             assert!(waited < longest + Duration::from_secs(1), "nothing is delivered after {waited:?}");
             thread::sleep(Duration::from_millis(10));
@@ -180,8 +180,8 @@ fn one_bad_batch_is_told_with_the_words_of_the_service() {
     let callback = Arc::clone(&told);
     let uploader = Uploader::builder(client(server.url()))
         .start_rate(10_000)
-        .on_outcome(move |outcome: &Outcome| {
-            if let Fate::Rejected(error) = outcome.fate() {
+        .on_delivery(move |report: &Arc<DeliveryReport>| {
+            if let DeliveryStatus::Rejected(error) = report.status() {
                 callback.lock().expect("told").push(error.api_errors()[0].message.clone());
             }
         })
@@ -191,8 +191,8 @@ fn one_bad_batch_is_told_with_the_words_of_the_service() {
         let batch = if n == 137 { Batch { ip: Some("?".into()), ..batch() } } else { batch() };
         uploader.try_send(batch).expect("room");
     }
-    let counts = uploader.shutdown(MINUTE).wait();
-    assert_eq!((counts.delivered, counts.rejected), (299, 1));
+    let stats = uploader.shutdown(MINUTE).wait();
+    assert_eq!((stats.delivered, stats.rejected), (299, 1));
     let told = told.lock().expect("told");
     assert!(told.len() == 1 && told[0].contains("/ip"), "{told:?}");
 }
@@ -204,8 +204,8 @@ fn a_wrong_secret_stops_it_and_hands_everything_back() {
     for _ in 0..5 {
         uploader.try_send(batch()).expect("room");
     }
-    let counts = uploader.shutdown(MINUTE).wait();
-    assert_eq!((counts.pending, counts.delivered), (5, 0), "and nobody waits for the deadline");
+    let stats = uploader.shutdown(MINUTE).wait();
+    assert_eq!((stats.pending, stats.delivered), (5, 0), "and nobody waits for the deadline");
     assert_eq!(uploader.stopped().expect("an error").status().map(|status| status.as_u16()), Some(403));
     assert_eq!(uploader.take_unsent().len(), 5);
     assert!(uploader.take_unsent().is_empty());
@@ -216,15 +216,15 @@ fn its_errors_keep_the_cause() {
     let uploader = start(client("http://127.0.0.1:1"));
     uploader.try_send(batch()).expect("room");
     let started = Instant::now();
-    let trouble = loop {
-        match uploader.trouble() {
+    let error = loop {
+        match uploader.last_error() {
             Some(error) => break error,
             None => assert!(started.elapsed() < MINUTE, "nobody listens"),
         }
         thread::sleep(Duration::from_millis(5));
     };
-    assert_eq!((trouble.kind(), trouble.attempts()), (ErrorKind::Connect, 1));
-    let mut cause: &dyn std::error::Error = &trouble;
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connect, 1));
+    let mut cause: &dyn std::error::Error = &error;
     while let Some(source) = cause.source() {
         cause = source;
     }
@@ -302,12 +302,12 @@ fn handles_can_cross_threads() {
     check::<User>();
     let uploader = start(client("http://127.0.0.1:1"));
     check_answer(uploader.flush(Duration::ZERO));
-    check_answer(uploader.send(batch()));
+    check_answer(uploader.send(batch()).delivered());
     let error: TrySendError = Uploader::builder(client("http://127.0.0.1:1"))
         .when_full(WhenFull::Wait(Duration::ZERO))
         .max_batches(1)
         .max_bytes(10)
-        .drop_deadline(Duration::ZERO)
+        .drop_timeout(Duration::ZERO)
         .start()
         .expect("a thread")
         .try_send(batch())
@@ -315,4 +315,56 @@ fn handles_can_cross_threads() {
     assert_eq!(error.error().kind(), ErrorKind::Limit);
     assert!(matches!(error, TrySendError::TooLarge(batches) if batches.len() == 1));
     uploader.shutdown(Duration::ZERO).wait();
+}
+
+/// Takes messages from a queue, and removes each one only when its batch is delivered.
+fn consume(uploader: &Uploader, queue: &Mutex<Vec<String>>) {
+    let messages = queue.lock().expect("the queue").clone();
+    for message in messages {
+        let sent = uploader.send(batch().source_request_id(&message));
+        sent.accepted().wait().expect("room");
+        if sent.delivered().wait().is_ok() {
+            queue.lock().expect("the queue").retain(|other| *other != message);
+        }
+    }
+}
+
+fn messages() -> Mutex<Vec<String>> {
+    Mutex::new((0..10).map(|number| format!("message-{number}")).collect())
+}
+
+#[test]
+fn a_consumer_acknowledges_a_message_only_after_it_is_delivered() {
+    let server = MockServer::builder().script([Fault::status(503), Fault::status(500), Fault::ok()]).start_blocking();
+    let (uploader, queue) = (start(client(server.url())), messages());
+    thread::scope(|scope| {
+        let consumer = scope.spawn(|| consume(&uploader, &queue));
+        while !consumer.is_finished() {
+            // In this order: what is not in the queue any more has arrived.
+            let left = queue.lock().expect("the queue").clone();
+            let arrived = server.batches();
+            for message in messages().into_inner().expect("messages") {
+                let has_arrived = arrived.iter().any(|batch| batch["source_request_id"] == message.as_str());
+                assert!(left.contains(&message) || has_arrived, "{message} is acknowledged and not delivered");
+            }
+        }
+    });
+    assert!(queue.into_inner().expect("the queue").is_empty());
+    assert_eq!(uploader.shutdown(MINUTE).wait().delivered, 10);
+    assert_eq!(server.batches().len(), 10);
+}
+
+#[test]
+fn a_consumer_keeps_its_messages_while_the_service_is_down() {
+    let server = MockServer::builder().chance(1.0, Fault::status(503)).start_blocking();
+    let (uploader, queue) = (start(client(server.url())), Mutex::new(vec!["message".to_owned()]));
+    thread::scope(|scope| {
+        let consumer = scope.spawn(|| consume(&uploader, &queue));
+        while server.counts().requests < 3 {
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert!(!consumer.is_finished());
+        assert_eq!(uploader.shutdown(Duration::from_millis(100)).wait().pending, 1);
+    });
+    assert_eq!(queue.into_inner().expect("the queue"), ["message"]);
 }

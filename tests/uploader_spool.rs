@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use mparticle::mock::{Fault, MockServer, Naming};
 use mparticle::spool::{DeadLetter, Inspector};
-use mparticle::{Batch, Counts, Environment, Error, FirstRun, Uploader};
+use mparticle::{Batch, Environment, Error, FirstRun, Uploader, UploaderStats};
 use support::killed::kill_after;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,9 +32,9 @@ fn batch(id: u64) -> Batch {
     Batch::new(Environment::Development).customer_id(id.as_str()).event(FirstRun::new()).source_request_id(id)
 }
 
-fn assert_adds_up(counts: &Counts) {
-    let ends = counts.delivered + counts.rejected + counts.dropped + counts.spooled + counts.pending;
-    assert_eq!(counts.accepted + counts.recovered, ends, "{counts:?}");
+fn assert_adds_up(stats: &UploaderStats) {
+    let ends = stats.delivered + stats.rejected + stats.dropped + stats.spooled + stats.pending;
+    assert_eq!(stats.accepted + stats.recovered, ends, "{stats:?}");
 }
 
 #[test]
@@ -43,18 +43,18 @@ fn what_an_outage_leaves_is_delivered_by_the_next_program() {
     let server = MockServer::builder().chance(1.0, Fault::status(503)).start_blocking();
     let first = uploader(&server.url(), dir.path());
     for n in 0..250 {
-        first.send(batch(n)).wait().expect("on the disk");
+        first.send(batch(n)).accepted().wait().expect("on the disk");
     }
-    let counts = first.shutdown(Duration::from_millis(50)).wait();
-    assert_eq!((counts.accepted, counts.delivered, counts.spooled, counts.pending), (250, 0, 250, 0));
-    assert_adds_up(&counts);
+    let stats = first.shutdown(Duration::from_millis(50)).wait();
+    assert_eq!((stats.accepted, stats.delivered, stats.spooled, stats.pending), (250, 0, 250, 0));
+    assert_adds_up(&stats);
     drop(first);
 
     server.recover();
     let second = uploader(&server.url(), dir.path());
-    let counts = second.shutdown(PATIENCE).wait();
-    assert_eq!((counts.recovered, counts.delivered, counts.spooled), (250, 250, 0));
-    assert_adds_up(&counts);
+    let stats = second.shutdown(PATIENCE).wait();
+    assert_eq!((stats.recovered, stats.delivered, stats.spooled), (250, 250, 0));
+    assert_adds_up(&stats);
     drop(second);
     assert_eq!(server.batches().len(), 250);
     assert_eq!(Inspector::new(dir.path()).records().expect("a spool").count(), 0);
@@ -69,9 +69,9 @@ fn a_rejected_batch_is_found_among_the_dead_letters_with_the_words_of_the_servic
         let bad = if n == 7 { batch(n).mp_deviceid("no UUID") } else { batch(n) };
         uploader.try_send(bad).expect("room");
     }
-    let counts = uploader.shutdown(PATIENCE).wait();
-    assert_eq!((counts.delivered, counts.rejected, counts.spooled), (19, 1, 0));
-    assert_adds_up(&counts);
+    let stats = uploader.shutdown(PATIENCE).wait();
+    assert_eq!((stats.delivered, stats.rejected, stats.spooled), (19, 1, 0));
+    assert_adds_up(&stats);
     drop(uploader);
     let letters: Result<Vec<_>, _> = Inspector::new(dir.path()).dead_letters().expect("a spool").collect();
     let letters = letters.expect("readable");
@@ -85,7 +85,7 @@ fn records_that_vanish_while_the_uploader_runs_are_counted_as_dropped() {
     let dir = tempfile::tempdir().expect("a directory");
     let server = MockServer::builder().chance(1.0, Fault::status(503)).start_blocking();
     let first = uploader(&server.url(), dir.path());
-    (0..10).for_each(|n| first.send(batch(n)).wait().expect("on the disk"));
+    (0..10).for_each(|n| first.send(batch(n)).accepted().wait().expect("on the disk"));
     assert_eq!(first.shutdown(Duration::from_millis(50)).wait().spooled, 10);
     drop(first);
 
@@ -95,7 +95,7 @@ fn records_that_vanish_while_the_uploader_runs_are_counted_as_dropped() {
     let uploader = uploader.start().expect("an uploader");
     let sent: Vec<_> = (10..1_010).map(|n| uploader.send(batch(n))).collect();
     for sent in sent {
-        sent.wait().expect("on the disk");
+        sent.accepted().wait().expect("on the disk");
     }
     let mut read = 0;
     for entry in fs::read_dir(dir.path()).expect("a directory") {
@@ -109,12 +109,12 @@ fn records_that_vanish_while_the_uploader_runs_are_counted_as_dropped() {
     }
     assert_eq!(read, 2);
     server.recover();
-    let counts = uploader.shutdown(PATIENCE).wait();
-    assert_adds_up(&counts);
-    assert_eq!((counts.spooled, counts.pending, counts.delivered + counts.dropped), (0, 0, 1_010), "{counts:?}");
+    let stats = uploader.shutdown(PATIENCE).wait();
+    assert_adds_up(&stats);
+    assert_eq!((stats.spooled, stats.pending, stats.delivered + stats.dropped), (0, 0, 1_010), "{stats:?}");
     // Those that memory had are delivered.
-    assert_eq!(counts.delivered, server.batches().len() as u64);
-    assert!(counts.dropped >= 100, "{counts:?}");
+    assert_eq!(stats.delivered, server.batches().len() as u64);
+    assert!(stats.dropped >= 100, "{stats:?}");
     drop(uploader);
     assert_eq!(Inspector::new(dir.path()).records().expect("a spool").count(), 0);
 }
@@ -124,9 +124,9 @@ fn a_shutdown_saves_at_once_what_was_delivered() {
     let dir = tempfile::tempdir().expect("a directory");
     let server = MockServer::start_blocking();
     let uploader = uploader(&server.url(), dir.path());
-    (0..5).for_each(|n| uploader.send(batch(n)).wait().expect("on the disk"));
-    let counts = uploader.shutdown(PATIENCE).wait();
-    assert_eq!((counts.delivered, counts.spooled, counts.pending), (5, 0, 0));
+    (0..5).for_each(|n| uploader.send(batch(n)).accepted().wait().expect("on the disk"));
+    let stats = uploader.shutdown(PATIENCE).wait();
+    assert_eq!((stats.delivered, stats.spooled, stats.pending), (5, 0, 0));
     // As after `kill -9`, or if the program ends without dropping it: the segment is there, and its records are done.
     let segment = dir.path().join("00000000000000000001.log");
     assert!(fs::metadata(segment).expect("it is the one that is written to").len() > 24);
@@ -140,7 +140,7 @@ fn records_whose_file_vanished_after_they_were_read_are_on_the_disk_after_a_shut
         let dir = tempfile::tempdir().expect("a directory");
         let server = MockServer::builder().chance(1.0, Fault::status(503)).start_blocking();
         let first = uploader(&server.url(), dir.path());
-        (0..10).for_each(|n| first.send(batch(n)).wait().expect("on the disk"));
+        (0..10).for_each(|n| first.send(batch(n)).accepted().wait().expect("on the disk"));
         // All of them are in memory when the circuit breaker holds them back.
         std::thread::sleep(Duration::from_millis(300));
         let segment = dir.path().join("00000000000000000001.log");
@@ -149,16 +149,16 @@ fn records_whose_file_vanished_after_they_were_read_are_on_the_disk_after_a_shut
         } else {
             fs::remove_file(&segment).expect("removed");
         }
-        let counts = first.shutdown(Duration::from_secs(2)).wait();
-        assert_adds_up(&counts);
-        assert_eq!((counts.spooled, counts.pending, counts.dropped), (10, 0, 0), "shortened: {shortened}");
+        let stats = first.shutdown(Duration::from_secs(2)).wait();
+        assert_adds_up(&stats);
+        assert_eq!((stats.spooled, stats.pending, stats.dropped), (10, 0, 0), "shortened: {shortened}");
         drop(first);
         assert_eq!(Inspector::new(dir.path()).records().expect("a spool").count(), 10);
 
         server.recover();
         let second = uploader(&server.url(), dir.path());
-        let counts = second.shutdown(PATIENCE).wait();
-        assert_eq!((counts.recovered, counts.delivered, counts.spooled), (10, 10, 0));
+        let stats = second.shutdown(PATIENCE).wait();
+        assert_eq!((stats.recovered, stats.delivered, stats.spooled), (10, 10, 0));
         assert_eq!(server.batches().len(), 10);
     }
 }
@@ -179,10 +179,10 @@ fn what_is_not_the_service_leaves_the_spool_as_it_is_and_a_named_batch_becomes_a
     let server = MockServer::builder().chance(1.0, Fault::html()).start_blocking();
     let first = uploader(&server.url(), dir.path());
     for n in 0..3 {
-        first.send(batch(n)).wait().expect("on the disk");
+        first.send(batch(n)).accepted().wait().expect("on the disk");
     }
-    let counts = first.shutdown(PATIENCE).wait();
-    assert_eq!((counts.delivered, counts.rejected, counts.spooled, counts.pending), (0, 0, 3, 0));
+    let stats = first.shutdown(PATIENCE).wait();
+    assert_eq!((stats.delivered, stats.rejected, stats.spooled, stats.pending), (0, 0, 3, 0));
     let stopped = first.stopped().expect("a sign-in page");
     assert_eq!(stopped.kind(), mparticle::ErrorKind::UnexpectedResponse);
     assert!(stopped.to_string().contains("200 text/html"), "{stopped}");
@@ -191,8 +191,8 @@ fn what_is_not_the_service_leaves_the_spool_as_it_is_and_a_named_batch_becomes_a
     server.recover();
     server.script([Fault::partial([1], Naming::Index)]);
     let second = uploader(&server.url(), dir.path());
-    let counts = second.shutdown(PATIENCE).wait();
-    assert_eq!((counts.recovered, counts.delivered, counts.rejected, counts.spooled), (3, 2, 1, 0));
+    let stats = second.shutdown(PATIENCE).wait();
+    assert_eq!((stats.recovered, stats.delivered, stats.rejected, stats.spooled), (3, 2, 1, 0));
     drop(second);
     let refused = dead_letters(dir.path());
     assert_eq!(refused.keys().collect::<Vec<_>>(), ["1"]);
@@ -228,7 +228,7 @@ fn child(dir: &Path, url: &str, start: u64) {
         ids.clone().for_each(|id| say(USED, id));
         let sent: Vec<_> = ids.map(|id| (id, uploader.send(batch(id)))).collect();
         for (id, sent) in sent {
-            sent.wait().expect("the disk works");
+            sent.accepted().wait().expect("the disk works");
             say(CONFIRMED, id);
         }
     }
@@ -269,14 +269,14 @@ fn parent(rounds: u64, seed: u64) {
             }
         });
     }
-    // Among so many faults the pace is that of an outage: the last of it goes under a clear sky.
+    // With this many faults the circuit breaker is open: the service recovers so that the rest is delivered soon.
     server.recover();
     let namings = [Naming::Index, Naming::Position, Naming::None];
     server.script((0..30).map(|n| Fault::partial([n % 5], namings[n % 3])));
     let last = uploader(&server.url(), dir.path());
-    let counts = last.shutdown(PATIENCE).wait();
-    assert_adds_up(&counts);
-    assert_eq!((counts.spooled, counts.pending), (0, 0));
+    let stats = last.shutdown(PATIENCE).wait();
+    assert_adds_up(&stats);
+    assert_eq!((stats.spooled, stats.pending), (0, 0));
     drop(last);
 
     let id = |batch: &serde_json::Value| batch["source_request_id"].as_str().expect("text").to_owned();

@@ -225,10 +225,19 @@ pub fn verdict() -> ExitCode {
     if BROKEN.load(Ordering::Relaxed) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// The memory of this process, where there is /proc.
+/// Returns the resident memory of this process, where there is /proc.
 pub fn resident_bytes() -> Option<f64> {
+    memory("VmRSS:")
+}
+
+/// Returns the most resident memory that this process had so far, where there is /proc.
+pub fn peak_bytes() -> Option<f64> {
+    memory("VmHWM:")
+}
+
+fn memory(what: &str) -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?;
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix(what))?.trim().strip_suffix(" kB")?;
     kilobytes.parse().ok().map(|kilobytes: f64| kilobytes * 1024.0)
 }
 

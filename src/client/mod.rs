@@ -33,8 +33,8 @@ use consignment::Consignment;
 
 /// Sends batches to the mParticle Events API.
 ///
-/// What can succeed later is sent again, as [`RetryPolicy`](crate::RetryPolicy) says; the ids of a batch never change, so the
-/// service drops what it had accepted after all.
+/// Failures that are transient are retried as [`RetryPolicy`](crate::RetryPolicy) says. The ids of a batch never change, so the
+/// service drops a repeat of a batch that it had accepted after all.
 ///
 /// Cloning is cheap and shares the connections, the retry budget, and the wait that the service asks for. A client can be
 /// used from several tokio runtimes; each gets an HTTP client of its own. It has to be used within one, and that one needs

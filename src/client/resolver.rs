@@ -123,8 +123,8 @@ mod tests {
         let uploader = uploader.start().expect("an uploader");
         uploader.try_send(Batch::new(Environment::Development)).expect("room");
         thread::sleep(Duration::from_millis(500));
-        let counts = uploader.shutdown(Duration::from_millis(500)).wait();
-        assert_eq!(counts.pending, 1, "the lookup takes longer");
+        let stats = uploader.shutdown(Duration::from_millis(500)).wait();
+        assert_eq!(stats.pending, 1, "the lookup takes longer");
         // This waits for the thread.
         drop(uploader);
         assert!(started.elapsed() < LOOKUP / 2);

@@ -32,7 +32,7 @@ pub(crate) use observer::RetryObserver;
 use pack::pack;
 pub use policy::RetryPolicy;
 use rate_limiter::Request;
-pub(crate) use rate_limiter::{AdaptiveConfig, AdaptiveLimiter, ClientLimiter, Permit, RateLimiter, Rates};
+pub(crate) use rate_limiter::{AdaptiveConfig, AdaptiveLimiter, ClientLimiter, RateLimiter, Rates};
 pub use report::{Rejected, Report};
 use retry::{RetryAction, decide};
 pub use transport::Accepted;
@@ -61,7 +61,7 @@ pub(crate) struct Deliverer<T, L> {
     pub(crate) observer: RetryObserver,
 }
 
-/// What becomes of a batch.
+/// The result of a batch.
 #[derive(Debug)]
 pub(crate) enum Fate {
     Delivered,
@@ -69,12 +69,12 @@ pub(crate) enum Fate {
     Rejected(Error),
 }
 
-/// What became of all of them.
+/// The results of the batches of one call.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    /// As many as there were batches, in their order. Without a fate is what was not sent, or not accepted so far.
+    /// One for each batch, in their order. `None` for a batch that was not sent, or not accepted so far.
     pub(crate) fates: Vec<Option<Fate>>,
-    /// Why some have no fate.
+    /// The reason why some batches have no result.
     pub(crate) stopped: Option<Error>,
     pub(crate) requests: u32,
     /// Accepted requests whose errors, if there were any, could not be read.
@@ -93,7 +93,7 @@ struct Call<P> {
     permit: Option<P>,
 }
 
-/// What the last attempt of a request gives.
+/// The result of the last attempt of a request.
 enum Disposition {
     /// The request is accepted, but for the batches that its errors are about.
     Accepted(Accepted),
@@ -181,7 +181,7 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
     }
 
     /// Sends one body, and its halves if it is refused: a batch is rejected only when it was refused alone, or named. Only an
-    /// error leaves some without a fate.
+    /// error leaves some without a result.
     async fn deliver_body(
         &self,
         call: &mut Call<L::Permit>,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// How a [`Client`](crate::Client) tries again. Every default for one request is finite.
 ///
-/// What is tried again: no connection, no answer, and statuses of 408, 425, 429 and 5xx. The wait before it is drawn at
-/// random between nothing and a bound that doubles from [`base`](Self::base) up to [`cap`](Self::cap), so that many senders
+/// It retries when there is no connection or no response, and after the statuses 408, 425, 429 and 5xx. The wait before a retry is
+/// drawn at random between zero and a bound that doubles from [`base`](Self::base) up to [`cap`](Self::cap), so that many senders
 /// do not come back at once. A `Retry-After` of the service is never undercut, and after a 429 it holds for everything that
 /// is sent with the same client.
 ///
@@ -76,7 +76,7 @@ impl RetryPolicy {
         self
     }
 
-    /// How long one request may take with all its attempts and waits. An attempt that is under way then is broken off; the
+    /// Sets how long one request may take with all its attempts and waits. An attempt that is in flight then is aborted; the
     /// ids make sending it again safe. A call may need several requests, one after the other: see
     /// [`call_deadline`](Self::call_deadline).
     #[must_use]

@@ -1,4 +1,4 @@
-//! Delivery over a transport in memory, under virtual time: every batch has one fate, the right one, in time.
+//! Delivery over a transport in memory, under virtual time: every batch has one result, the right one, in time.
 
 mod partial;
 
@@ -312,7 +312,7 @@ proptest! {
         for user in 0..users {
             prop_assert!(accepted.iter().filter(|place| **place % users == user).is_sorted());
         }
-        // What is rejected is bad; without a fate is only what a stop left.
+        // Only bad batches are rejected, and only batches that a stop left have no result.
         for place in rejected(&outcome) {
             prop_assert!(bad.contains(&place.to_string()));
         }

@@ -21,6 +21,7 @@ use crate::generated::types::Batch;
 /// # batch.seal()?;
 /// # Ok::<(), mparticle::Error>(())
 /// ```
+#[derive(Clone)]
 pub struct SealError {
     error: Error,
     /// Boxed, because a batch is large and a `Result` is as large as its error.

@@ -1,6 +1,6 @@
 //! JSON without the silent `null` that serde_json writes for NaN and infinities.
 //!
-//! The fast road is serde_json with a formatter that counts the nulls it is asked to write: without any there was no NaN.
+//! The fast path is serde_json with a formatter that counts the nulls it is asked to write: without any there was no NaN.
 //! Only otherwise a second walk looks whether one of them was a number, and where.
 
 use std::fmt;

@@ -4,17 +4,18 @@ mod error;
 mod finite;
 mod ids;
 mod json;
+mod pending;
 mod sealed;
 mod split;
-mod tracked;
 mod user;
 
 use uuid::Uuid;
 
 pub use error::SealError;
 pub(crate) use ids::RandomIds;
+pub use pending::User;
+pub(crate) use pending::{EncodedEvent, PendingBatch};
 pub use sealed::SealedBatch;
-pub(crate) use tracked::{event_json, user_json};
 pub(crate) use user::UserKey;
 
 use crate::generated::types::Batch;
@@ -94,7 +95,7 @@ impl Batch {
     }
 }
 
-/// What can be sent: a [`Batch`], which is sealed on the way, or a [`SealedBatch`], which goes as it is.
+/// A batch that can be sent: a [`Batch`], which is sealed first, or a [`SealedBatch`], which is sent as it is.
 pub trait IntoSealed: private::Sealed {}
 
 impl IntoSealed for Batch {}

@@ -112,6 +112,15 @@ fn hash(kind: &str, name: impl Hash) -> UserKey {
     UserKey(hasher.finish())
 }
 
+impl UserKey {
+    /// Returns one of `slots` numbers, the same for the same user.
+    pub(crate) fn slot(self, slots: usize) -> usize {
+        #[expect(clippy::cast_possible_truncation, reason = "it is below `slots`")]
+        let slot = (self.0 % slots as u64) as usize;
+        slot
+    }
+}
+
 #[cfg(test)]
 impl UserKey {
     pub(crate) fn numbered(number: u64) -> Self {

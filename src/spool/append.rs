@@ -9,7 +9,7 @@ use super::{Endpoint, MAX_RECORD_BYTES, Receipt, Spool, WhenFull};
 use crate::error::Error;
 
 impl Spool {
-    /// Hands a sealed batch to the spool. The receipt tells when it is written.
+    /// Hands a sealed batch to the spool. The receipt completes when it is written.
     ///
     /// # Errors
     /// [`ErrorKind::Spool`](crate::ErrorKind::Spool), at once, if the spool is full and [`WhenFull::Refuse`] is set, if
@@ -36,7 +36,7 @@ impl Spool {
         let (confirmation, written) = confirmation();
         let number = state.append(endpoint, batch, appended, confirmation);
         self.shared.wake(state);
-        Ok(Receipt::new(number, written))
+        Ok(Receipt::new(number, appended, written))
     }
 
     /// Returns whether what waits for the disk is more than there is room for, if nothing but damaged segments gives way.

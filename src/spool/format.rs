@@ -28,11 +28,11 @@ const SEGMENT_MAGIC: &[u8; 8] = b"mpspool\n";
 /// How each record begins. No UTF-8 text holds the first byte, so what a batch says cannot pass for a record.
 pub(super) const RECORD_MAGIC: [u8; 4] = [0xFF, b'm', b'p', b'r'];
 
-/// Which road of the service a record is for.
+/// The endpoint of the service that a record is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Endpoint {
-    /// `/events` and `/bulkevents`, for data of today.
+    /// `/events` and `/bulkevents`, for current data.
     Events,
     /// `/bulkevents/historical`, for data older than 30 days.
     Historical,
@@ -73,7 +73,7 @@ pub struct Record {
     pub number: u64,
     /// When it was appended, to the millisecond.
     pub appended: DateTime<Utc>,
-    /// The road that it is for.
+    /// The endpoint that it is for.
     pub endpoint: Endpoint,
     /// The JSON of the sealed batch, byte for byte.
     pub batch: Bytes,

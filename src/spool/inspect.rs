@@ -14,8 +14,8 @@ use crate::error::Error;
 
 /// Reads a spool that may be another program's. It takes no lock and writes nothing.
 ///
-/// What it gives is as of the moment of reading: a program at work can deliver a record right after, and its word that
-/// a record is done reaches the disk up to a second later.
+/// The results are those of the moment of reading: a running program can deliver a record right after, and the cursor that
+/// says so is written up to a second later.
 ///
 /// ```no_run
 /// let spool = mparticle::spool::Inspector::new("/var/lib/shop/mparticle");
@@ -84,11 +84,11 @@ impl Inspector {
         Ok(damage)
     }
 
-    /// The letters of the dead-letter files, the oldest file first.
+    /// Returns the dead letters, those of the oldest file first.
     ///
     /// # Errors
-    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if a file is there and cannot be read. A line that is no dead
-    /// letter is an error in its place, and the next one follows.
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if a file exists and cannot be read. The iterator returns an error for a line
+    /// that is not a dead letter, and goes on with the next line.
     pub fn dead_letters(&self) -> Result<impl Iterator<Item = Result<DeadLetter, Error>> + use<>, Error> {
         let directory = Directory::new(Arc::new(Disk), self.dir.clone());
         let letters = dead_letters::read_all(&directory).map_err(cannot_read)?;

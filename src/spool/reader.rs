@@ -53,8 +53,8 @@ impl Reader {
         Self { directory, open: None }
     }
 
-    /// Returns the next record that is committed and whose number lies below the limit. One that is too old goes to the dead
-    /// letters on the way.
+    /// Returns the next record that is committed and whose number is below the limit. Dead-letters each record on the way that is
+    /// too old.
     pub(super) fn next(
         &mut self,
         limit: Option<u64>,

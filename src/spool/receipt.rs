@@ -5,6 +5,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use chrono::{DateTime, Utc};
+
 use crate::completion::{self, Completer, Completion};
 use crate::error::Error;
 
@@ -15,6 +17,7 @@ use crate::error::Error;
 #[must_use = "only the receipt gives the result of writing the record"]
 pub struct Receipt {
     record_number: u64,
+    appended: DateTime<Utc>,
     written: Completion<Result<(), Error>>,
 }
 
@@ -30,8 +33,8 @@ pub(super) fn confirmation() -> (Confirmation, Completion<Result<(), Error>>) {
 }
 
 impl Confirmation {
-    pub(super) fn complete(self, outcome: &io::Result<()>) {
-        self.0.complete(outcome.as_ref().copied().map_err(not_written));
+    pub(super) fn complete(self, result: &io::Result<()>) {
+        self.0.complete(result.as_ref().copied().map_err(not_written));
     }
 
     /// Returns whether nobody waits for it.
@@ -41,8 +44,8 @@ impl Confirmation {
 }
 
 impl Receipt {
-    pub(super) fn new(record_number: u64, written: Completion<Result<(), Error>>) -> Self {
-        Self { record_number, written }
+    pub(super) fn new(record_number: u64, appended: DateTime<Utc>, written: Completion<Result<(), Error>>) -> Self {
+        Self { record_number, appended, written }
     }
 
     /// Returns the number of the record. It is known before the record is written, and stands for no other record, even if
@@ -50,6 +53,11 @@ impl Receipt {
     #[must_use]
     pub fn record_number(&self) -> u64 {
         self.record_number
+    }
+
+    /// Returns when the batch was appended first, by which it becomes too old.
+    pub(crate) fn appended(&self) -> DateTime<Utc> {
+        self.appended
     }
 
     /// Blocks the thread until the record is written.
@@ -81,6 +89,6 @@ impl fmt::Debug for Receipt {
         f.debug_struct("Receipt")
             .field("record_number", &self.record_number)
             .field("complete", &self.written.is_complete())
-            .finish()
+            .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! What a user can set.
+//! The settings of a spool.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,13 +29,13 @@ pub enum Fsync {
     Never,
 }
 
-/// What gives way when the spool is full.
+/// The policy for appends when the spool is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenFull {
-    /// The new batch: [`append`](super::Spool::append) errs.
+    /// Refuses the new batch: [`append`](super::Spool::append) returns an error.
     Refuse,
-    /// The oldest batches, a whole segment of them at once. [`Settings::on_evict`] is called with each.
+    /// Evicts the oldest batches, a whole segment at once. [`Settings::on_evict`] is called with each.
     DropOldest,
 }
 
@@ -130,7 +130,7 @@ impl Settings {
     }
 
     /// Sets how large all dead-letter files together may be, in bytes; 128 MiB by default. A new file is begun at an eighth
-    /// of it. The newest letter is always kept, however large. Above it the oldest file is removed, with a warning in the log; see
+    /// of it. The newest dead letter is always kept, however large. Above it the oldest file is removed, with a warning in the log; see
     /// [`Stats::dead_letters_dropped`](super::Stats::dead_letters_dropped).
     #[must_use]
     pub fn max_dead_letter_bytes(mut self, bytes: u64) -> Self {
@@ -174,7 +174,7 @@ impl Settings {
         self
     }
 
-    /// What gives way when the spool is full. [`WhenFull::Refuse`] by default.
+    /// Sets the policy for appends when the spool is full. [`WhenFull::Refuse`] by default.
     #[must_use]
     pub fn when_full(mut self, policy: WhenFull) -> Self {
         self.when_full = policy;

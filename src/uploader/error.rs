@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::limits::MAX_BATCH_BYTES;
 use crate::seal::{SealError, SealedBatch};
 
-/// The error returned by [`Uploader::try_send`](super::Uploader::try_send), [`send`](super::Uploader::send) and
+/// The error returned by [`Uploader::try_send`](super::Uploader::try_send), [`SendHandle::accepted`](super::SendHandle::accepted) and
 /// [`track`](super::Uploader::track).
 ///
 /// It hands back what was not taken: the sealed parts of the batch, with their ids, or the batch if it could not be sealed. A
@@ -24,13 +24,15 @@ use crate::seal::{SealError, SealedBatch};
 ///     Ok(())
 /// }
 /// ```
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum TrySendError {
     /// The uploader has no room. The same can be submitted again later.
     Full(Vec<SealedBatch>),
     /// The uploader is shut down for good.
     Closed(Vec<SealedBatch>),
-    /// The batch exceeds a limit, or could never be held by the queue.
+    /// A sealed batch exceeds the limit of a batch, or the parts could never be held by the queue. A batch that is too large and
+    /// cannot be split is [`Invalid`](Self::Invalid).
     TooLarge(Vec<SealedBatch>),
     /// The batch cannot be sealed.
     Invalid(SealError),
@@ -43,7 +45,7 @@ impl TrySendError {
     #[must_use]
     pub fn error(&self) -> Error {
         match self {
-            Self::Full(_) => Error::full("the queue of the uploader is full"),
+            Self::Full(_) => Error::full(),
             Self::Closed(_) => Error::closed(),
             Self::TooLarge(batches) => match batches.iter().map(SealedBatch::len).max() {
                 Some(bytes) if bytes > MAX_BATCH_BYTES => Error::limit(format!(

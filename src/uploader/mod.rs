@@ -1,27 +1,38 @@
-//! The background road: takes batches off the hands of a program, and delivers them from a thread of its own.
+//! Background delivery: takes batches and events, and delivers them from a thread of its own.
 //!
 //! ```text
-//! track, send ─▶ queue (bounded, each user in order) ─▶ worker ─▶ deliverer ─▶ service
-//!                  │ full                                  ▲
-//!                  └─▶ spool (if there is one) ────────────┘
+//! track ─▶ coalescer ─┐
+//! send ───────────────┴▶ durable queue ─▶ dispatcher ─▶ rate limiter ─▶ transport
+//!                            │     ▲
+//!                            ▼     │ only what memory has no room for, or what a restart found
+//!                          journal (the spool, if there is one)
 //! ```
 //!
-//! What is taken is accounted for, from then on: see [`Counts`].
+//! Every accepted batch is in one place, and counted there: see [`UploaderStats`].
 
+mod accounting;
+mod admission;
+mod backlog;
+mod builder;
+mod coalescer;
+mod config;
+mod delivery_error;
+mod disk_journal;
+mod dispatcher;
+mod durable_queue;
+mod entry;
 mod error;
-mod ledger;
-mod on_disk;
-mod outcome;
+mod journal;
+mod journaling;
 mod queue;
-mod settings;
+mod report;
 mod shared;
-mod spooling;
-mod store;
+mod shutdown;
+mod submission;
 mod telemetry;
 #[cfg(test)]
 mod tests;
-mod user;
-mod worker;
+mod writing;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,33 +42,36 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use uuid::Uuid;
 
+pub use accounting::UploaderStats;
+pub use builder::UploaderBuilder;
+pub use config::WhenFull;
+pub use delivery_error::DeliveryError;
 pub use error::TrySendError;
-pub use ledger::Counts;
-pub use outcome::{Fate, Outcome, Outcomes};
-pub use settings::{UploaderBuilder, WhenFull};
-pub use user::User;
+pub use report::{DeliveryReport, DeliveryReports, DeliveryStatus};
+pub use submission::SendHandle;
 
-use crate::client::Client;
 use crate::completion::Completion;
 use crate::error::Error;
 use crate::generated::types::Event;
-use crate::seal::{IntoSealed, RandomIds, SealError, SealedBatch};
-use shared::Shared;
-use user::TrackedEvent;
+use crate::seal::{EncodedEvent, IntoSealed, RandomIds, SealError, SealedBatch, User};
+use shared::{DISK_GRACE_PERIOD, Shared};
+use submission::Submission;
 
 /// Delivers batches and events in the background, from a thread of its own.
 ///
-/// It never blocks who submits, works in any runtime and without one, and holds no more in memory than it is set to.
-/// Requests are filled, paced as the service asks, and sent again for as long as it takes. Each user's batches arrive in their
-/// order. A batch that the service refuses is found and told, and holds up no other.
+/// Submitting never blocks. It works in any runtime and without one, and holds no more in memory than it is set to. Requests
+/// are filled, sent at the rate that the service allows, and retried without end. Each user's batches arrive in their order.
+/// A batch that the service rejects is found and reported, and holds up no other.
 ///
-/// Every submission is accounted for; see [`Counts`]. [`shutdown`](Self::shutdown) it at the end and look at what is left:
-/// dropping the last handle delivers too, within a bound, but cannot tell.
+/// Every submission is accounted for, see [`UploaderStats`], and every batch has one [`DeliveryReport`]: by
+/// [`on_delivery`](UploaderBuilder::on_delivery), as a stream from [`reports`](Self::reports), or for one batch by
+/// [`SendHandle::delivered`]. End with [`shutdown`](Self::shutdown), and look at what is left. Dropping the last handle also
+/// delivers what is queued, for a bounded time, but cannot report what is left.
 ///
 /// Cloning gives another handle of the same uploader.
 ///
-/// While something changes, an event of the target `mparticle::uploader` and the level debug tells `tracing` the counts, at most
-/// once a second, and at the end. With the feature `metrics`, the facade of the crate `metrics` is told the counters
+/// While something changes, an event of the target `mparticle::uploader` and the level debug carries the statistics to `tracing`,
+/// at most once a second, and at the end. With the feature `metrics`, the facade of the crate `metrics` receives the counters
 /// `mparticle_uploader_{accepted,delivered,rejected,dropped,unread_responses}_total` and the gauges
 /// `mparticle_uploader_{pending,spooled,queued_batches,held_bytes}`.
 ///
@@ -74,8 +88,8 @@ use user::TrackedEvent;
 /// let user = User::new(Batch::new(Environment::Development).customer_id("123456"))?;
 /// uploader.track(&user, CustomEvent::new("Added Note", CustomEventType::UserContent))?;
 ///
-/// let counts = uploader.shutdown(Duration::from_secs(10)).wait(); // or `.await`
-/// assert_eq!((counts.delivered, counts.pending), (1, 0));
+/// let stats = uploader.shutdown(Duration::from_secs(10)).wait(); // or `.await`
+/// assert_eq!((stats.delivered, stats.pending), (1, 0));
 /// # Ok::<(), mparticle::Error>(())
 /// ```
 #[derive(Clone)]
@@ -88,102 +102,111 @@ struct Handle {
 }
 
 impl Uploader {
-    /// Starts the settings of an uploader. It shares with the client its credentials and the wait that the service asks
-    /// for; of its [`RetryPolicy`](crate::RetryPolicy) it uses the waits alone, since it never gives up.
-    #[must_use]
-    pub fn builder(client: Client) -> UploaderBuilder {
-        UploaderBuilder::new(client)
-    }
-
     fn new(shared: Arc<Shared>, thread: Option<JoinHandle<()>>) -> Self {
         Self(Arc::new(Handle { shared, thread: Mutex::new(thread) }))
     }
 
-    /// Takes a batch, or does with it what [`WhenFull`] says. It never blocks.
+    /// Submits a batch, or does with it what [`WhenFull`] says. Never blocks. `Ok` means queued, not delivered.
     ///
-    /// The batch is sealed here; one that is too large is split, and counts as one submission all the same. Events without
+    /// The batch is sealed here. One that is too large is split, and counts as one submission all the same. Events without
     /// a time get the time of this call: the service would take that of receipt, which may be much later.
     ///
-    /// With a spool, the batch is on its way to the disk; [`send`](Self::send) tells when it is there.
+    /// With a spool, the batch is handed to the disk; use [`send`](Self::send) to know when it is written.
     ///
     /// # Errors
-    /// [`TrySendError::Full`] if there is no room and the policy is not to drop; [`TrySendError::Closed`] if the uploader is
-    /// shut down; [`TrySendError::TooLarge`] if the queue could never hold it; [`TrySendError::Invalid`] as
-    /// [`Batch::seal_parts`](crate::Batch::seal_parts). The error hands the batch back.
+    /// [`TrySendError::Invalid`] as [`Batch::seal_parts`](crate::Batch::seal_parts); [`TrySendError::Full`] if there is no room
+    /// and the policy is not to drop; [`TrySendError::Closed`], which no retry helps, if the uploader is shut down;
+    /// [`TrySendError::TooLarge`] if it could never be held. The error hands the batch back.
     pub fn try_send(&self, batch: impl IntoSealed) -> Result<(), TrySendError> {
-        let parts = self.seal(batch)?;
-        self.0.shared.try_send(parts)
+        self.0.shared.try_send(Submission::new(self.seal(batch)?, None))
     }
 
-    /// Takes a batch as soon as there is room, in the order of the calls. With a spool it tells when the batch is on the disk.
-    ///
-    /// Await it, or [`wait`](Completion::wait) for it in code without a runtime. Whoever drops it while it waits for room
-    /// takes the batch back; what was taken is sent all the same. With [`WhenFull::Spill`] a batch that memory has room for does not
-    /// touch the disk, and is taken at once.
+    /// As [`try_send`](Self::try_send), with a tag that the [`DeliveryReport`] of each part gives back. It does not survive a
+    /// restart.
     ///
     /// # Errors
-    /// As [`try_send`](Self::try_send), but [`TrySendError::Full`] only with [`WhenFull::Wait`], when that time is over; and
-    /// [`TrySendError::NotSpooled`] if the spool could not be written: the batch is in memory and will be sent, but would not
-    /// survive the end of the program.
-    pub fn send(&self, batch: impl IntoSealed) -> Completion<Result<(), TrySendError>> {
+    /// As [`try_send`](Self::try_send).
+    pub fn try_send_tagged(&self, batch: impl IntoSealed, tag: u64) -> Result<(), TrySendError> {
+        self.0.shared.try_send(Submission::new(self.seal(batch)?, Some(tag)))
+    }
+
+    /// Submits a batch as soon as there is room, in the order of the calls. Returns a handle with one completion for
+    /// when it is [accepted](SendHandle::accepted), which with a spool means that it is on the disk, and one for when it is
+    /// [delivered](SendHandle::delivered). Acknowledge a message of a queue only after the second.
+    ///
+    /// Both can be awaited, or waited for with [`wait`](Completion::wait) in code without a runtime. Dropping the handle before
+    /// the batch is accepted withdraws it; what was accepted is sent all the same. With [`WhenFull::Spill`] a batch that memory
+    /// has room for does not touch the disk, and is accepted at once.
+    pub fn send(&self, batch: impl IntoSealed) -> SendHandle {
+        self.send_with(batch, None)
+    }
+
+    /// As [`send`](Self::send), with a tag that the [`DeliveryReport`] of each part gives back. It does not survive a restart.
+    pub fn send_tagged(&self, batch: impl IntoSealed, tag: u64) -> SendHandle {
+        self.send_with(batch, Some(tag))
+    }
+
+    fn send_with(&self, batch: impl IntoSealed, tag: Option<u64>) -> SendHandle {
         match self.seal(batch) {
-            Ok(parts) => self.0.shared.send(parts),
-            Err(error) => Completion::ready(Err(error.into())),
+            Ok(parts) => self.0.shared.send(parts, tag),
+            Err(error) => SendHandle::refused(error.into()),
         }
     }
 
-    /// Takes an event of a user. It never blocks.
+    /// Submits an event of a user. Never blocks. `Ok` means queued, not delivered.
     ///
     /// The events of one user that come within the linger time go as one batch: the service counts batches. An event
     /// without a time gets the time of this call.
     ///
     /// # Errors
-    /// [`TrySendError::Invalid`] if the event has no JSON form, [`TrySendError::TooLarge`] if it is too large, and
-    /// [`TrySendError::Full`] or [`TrySendError::Closed`] as [`try_send`](Self::try_send). The error hands it back as a batch
-    /// of one event.
+    /// [`TrySendError::Invalid`] if the event has no JSON form, and the others as [`try_send`](Self::try_send). The error hands the
+    /// event back in a batch.
     pub fn track(&self, user: &User, event: impl Into<Event>) -> Result<(), TrySendError> {
-        let (new_id, now_ms) = (|| self.0.shared.settings.new_id(), Utc::now().timestamp_millis());
-        self.0.shared.track(user, TrackedEvent::new(user, event.into(), new_id, now_ms)?)
+        let event =
+            EncodedEvent::new(user, event.into(), || self.0.shared.config.new_id(), Utc::now().timestamp_millis())?;
+        self.0.shared.track(user, event)
     }
 
-    /// Sends what is there without lingering, and tells the counts when all that was submitted before has ended: delivered,
-    /// rejected or dropped. When the deadline is over it tells them too, whatever is on its way; nothing is broken off.
-    pub fn flush(&self, deadline: Duration) -> Completion<Counts> {
-        self.0.shared.flush(deadline, false)
+    /// Sends what is queued without lingering. Completes with the statistics when everything that was submitted before has
+    /// ended (delivered, rejected or dropped), or after `timeout`, with requests still in flight: none is aborted.
+    pub fn flush(&self, timeout: Duration) -> Completion<UploaderStats> {
+        self.0.shared.flush(timeout, false)
     }
 
-    /// Takes nothing any more, delivers what is there, and ends. The deadline is kept even if a request stalls.
+    /// Stops accepting submissions, delivers what is queued, and shuts down. Completes within `timeout`, even if a request
+    /// hangs.
     ///
-    /// What is then left is `pending` if memory alone holds it (see [`take_unsent`](Self::take_unsent)), and `spooled` if it is
-    /// on the disk for the next uploader. With a spool, everything goes to the disk first.
-    pub fn shutdown(&self, deadline: Duration) -> Completion<Counts> {
-        self.0.shared.flush(deadline, true)
+    /// Batches that are then left are counted as `pending` if memory alone holds them (see [`take_unsent`](Self::take_unsent)),
+    /// and as `spooled` if they are on the disk for the next uploader. With a spool, everything is written to the disk first.
+    /// Every batch has its report by then.
+    pub fn shutdown(&self, timeout: Duration) -> Completion<UploaderStats> {
+        self.0.shared.flush(timeout, true)
     }
 
-    /// After [`shutdown`](Self::shutdown): takes the batches that are still pending. Their ids are set: sent again, the
+    /// Takes the batches that are still pending after [`shutdown`](Self::shutdown). Their ids are set: sent again, the
     /// service drops what it had accepted after all. They stay counted as pending.
     #[must_use]
     pub fn take_unsent(&self) -> Vec<SealedBatch> {
         self.0.shared.take_unsent()
     }
 
-    /// How many submissions are where, all at one moment.
+    /// Returns the numbers of submissions by their state, all of one moment.
     #[must_use]
-    pub fn counts(&self) -> Counts {
-        self.0.shared.counts()
+    pub fn stats(&self) -> UploaderStats {
+        self.0.shared.stats()
     }
 
-    /// How much of the tightest rate limit is in use, in percent, as the service told with the last acceptance. `None` as
-    /// long as it has told nothing.
+    /// Returns how much of the tightest rate limit is in use, in percent, as of the last acceptance. `None` if the service did
+    /// not say.
     #[must_use]
     pub fn rate_limit_used(&self) -> Option<f64> {
         self.0.shared.lock().rate_limit_used
     }
 
-    /// The ends of batches, as a stream from now on.
+    /// Returns a stream of the reports of batches, from now on until the end of the shutdown.
     #[must_use]
-    pub fn outcomes(&self) -> Outcomes {
-        self.0.shared.teller.listen()
+    pub fn reports(&self) -> DeliveryReports {
+        self.0.shared.reports.subscribe()
     }
 
     /// Returns why the uploader has stopped sending, if it has: the service refuses the credentials (401, 403), the base URL
@@ -197,12 +220,12 @@ impl Uploader {
         self.0.shared.lock().stopped.clone()
     }
 
-    /// Why the last request did not come through, if it is being sent again: no connection, no answer in time, a 5xx, a 429.
-    /// It ends with the next answer that is none of these. An uploader never gives up by itself.
+    /// Returns why the last request failed, if it is being retried: no connection, no response in time, a 5xx, a 429.
+    /// `None` after the next response that is none of these. An uploader never gives up by itself.
     /// [`Error::retry_after`] is the wait that the service asks for, and the source the reason of the operating system.
     #[must_use]
-    pub fn trouble(&self) -> Option<Error> {
-        self.0.shared.limiter.get().and_then(|limiter| limiter.last_error())
+    pub fn last_error(&self) -> Option<Error> {
+        self.0.shared.limiter.get()?.last_error()
     }
 
     /// Starts sending again after it has [`stopped`](Self::stopped). If the cause is still there, it stops again.
@@ -212,7 +235,7 @@ impl Uploader {
     }
 
     fn seal(&self, mut batch: impl IntoSealed) -> Result<Vec<SealedBatch>, SealError> {
-        let source = self.0.shared.settings.id_source.as_ref();
+        let source = self.0.shared.config.id_source.as_ref();
         let mut random = RandomIds::new();
         let mut new_id = || -> Uuid { source.map_or_else(|| random.next(), |source| source()) };
         batch.stamp_times(Utc::now().timestamp_millis());
@@ -227,23 +250,21 @@ impl Drop for Handle {
         let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let Some(thread) = thread else { return };
         let start = Instant::now();
-        let deadline = self.shared.settings.drop_deadline;
-        let ended = self.shared.flush(deadline, true);
-        // The worker drops what its callback holds: it cannot wait for itself.
+        let timeout = self.shared.config.drop_timeout;
+        let ended = self.shared.flush(timeout, true);
+        // The dispatcher drops what the callback holds: it cannot wait for itself.
         if thread.thread().id() != thread::current().id() {
             let _ = ended.wait();
             let _ = thread.join();
             // A disk that hangs is not waited for.
-            let store = self.shared.lock().spooling.as_ref().map(|spooling| Arc::clone(&spooling.store));
-            if let Some(store) = store {
-                store.close(deadline.saturating_sub(start.elapsed()).max(shared::GRACE));
-            }
+            let journal = Arc::clone(&self.shared.lock().queue.journal);
+            journal.close(timeout.saturating_sub(start.elapsed()).max(DISK_GRACE_PERIOD));
         }
     }
 }
 
 impl fmt::Debug for Uploader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Uploader").field("counts", &self.counts()).finish_non_exhaustive()
+        f.debug_struct("Uploader").field("stats", &self.stats()).finish_non_exhaustive()
     }
 }

@@ -1,108 +1,109 @@
-//! What those who measure are told: an event of `tracing` with the counts, and counters and gauges of the `metrics` facade, if
+//! The numbers of an uploader for those who monitor it: events of `tracing`, and counters and gauges of the `metrics` facade, if
 //! its feature is on.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ledger::Counts;
+use super::accounting::UploaderStats;
 use crate::time::saturating_add;
 
-/// At least this much lies between two events with the counts.
-const EVERY: Duration = Duration::from_secs(1);
+/// The shortest time between two events of `tracing`.
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is told with the counts.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Measures {
-    pub(super) counts: Counts,
+pub(super) struct StatsSnapshot {
+    pub(super) stats: UploaderStats,
     pub(super) queued_batches: usize,
     pub(super) held_bytes: usize,
 }
 
-/// Tells the counts to `tracing`, if somebody listens and something is new.
+/// Reports numbers that have changed. It runs code of others: no lock may be held.
 #[derive(Default)]
-pub(super) struct Narrator {
-    told: Measures,
-    told_at: Option<Instant>,
+pub(super) struct StatsReporter {
+    logged: StatsSnapshot,
+    logged_at: Option<Instant>,
+    #[cfg(feature = "metrics")]
+    recorded: UploaderStats,
 }
 
-impl Narrator {
-    /// Whether anybody listens. Asked first, so that nobody pays who does not.
-    pub(super) fn is_heard() -> bool {
+impl StatsReporter {
+    /// Returns whether the events are logged at all. Asked first, so that nobody pays for what is not.
+    pub(super) fn is_logged() -> bool {
         tracing::enabled!(target: "mparticle::uploader", tracing::Level::DEBUG)
     }
 
-    /// Tells what is new, or when that may be told.
-    pub(super) fn tell(&mut self, measures: Measures, now: Instant) -> Option<Instant> {
-        let due = self.told_at.map(|at| saturating_add(at, EVERY)).filter(|due| *due > now && measures != self.told);
-        if due.is_none() {
-            self.tell_now(measures, now);
+    /// Reports what is new, or returns when that may be logged.
+    pub(super) fn report(&mut self, snapshot: impl FnOnce() -> StatsSnapshot) -> Option<Instant> {
+        if !cfg!(feature = "metrics") && !Self::is_logged() {
+            return None;
         }
+        let (snapshot, now) = (snapshot(), Instant::now());
+        let due = self.logged_at.map(|at| saturating_add(at, LOG_INTERVAL));
+        let due = due.filter(|due| *due > now && snapshot != self.logged && Self::is_logged());
+        if due.is_none() {
+            self.log(snapshot, now);
+        }
+        self.record(snapshot);
         due
     }
 
-    /// Tells what is new, however little time has passed.
-    pub(super) fn tell_now(&mut self, measures: Measures, now: Instant) {
-        if measures == self.told {
+    /// Reports the last numbers.
+    pub(super) fn finish(&mut self, snapshot: StatsSnapshot) {
+        self.log(snapshot, Instant::now());
+        self.record(snapshot);
+    }
+
+    /// Logs what is new.
+    pub(super) fn log(&mut self, snapshot: StatsSnapshot, now: Instant) {
+        if snapshot == self.logged {
             return;
         }
-        (self.told, self.told_at) = (measures, Some(now));
-        let Measures { counts, queued_batches, held_bytes } = measures;
+        (self.logged, self.logged_at) = (snapshot, Some(now));
+        let StatsSnapshot { stats, queued_batches, held_bytes } = snapshot;
         tracing::debug!(
             target: "mparticle::uploader",
-            accepted = counts.accepted,
-            recovered = counts.recovered,
-            delivered = counts.delivered,
-            rejected = counts.rejected,
-            dropped = counts.dropped,
-            spooled = counts.spooled,
-            pending = counts.pending,
-            unread_responses = counts.unread_responses,
+            accepted = stats.accepted,
+            recovered = stats.recovered,
+            delivered = stats.delivered,
+            rejected = stats.rejected,
+            dropped = stats.dropped,
+            spooled = stats.spooled,
+            pending = stats.pending,
+            unread_responses = stats.unread_responses,
             queued_batches,
             held_bytes,
-            "counts"
+            "stats"
         );
     }
-}
 
-/// What the facade was told last.
-#[derive(Default)]
-pub(super) struct Telemetry {
+    /// Adds what is new to the counters, and sets the gauges.
     #[cfg(feature = "metrics")]
-    told: Counts,
-}
-
-impl Telemetry {
-    /// Counters grow by what is new; gauges are as they are.
-    #[cfg(feature = "metrics")]
-    pub(super) fn tell(&mut self, measures: Measures) {
-        let Measures { counts, queued_batches, held_bytes } = measures;
-        let counters = [
-            ("mparticle_uploader_accepted_total", counts.accepted, self.told.accepted),
-            ("mparticle_uploader_delivered_total", counts.delivered, self.told.delivered),
-            ("mparticle_uploader_rejected_total", counts.rejected, self.told.rejected),
-            ("mparticle_uploader_dropped_total", counts.dropped, self.told.dropped),
-            ("mparticle_uploader_unread_responses_total", counts.unread_responses, self.told.unread_responses),
-        ];
-        for (name, now, before) in counters {
-            if now > before {
-                metrics::counter!(name).increment(now - before);
+    fn record(&mut self, StatsSnapshot { stats, queued_batches, held_bytes }: StatsSnapshot) {
+        let before = std::mem::replace(&mut self.recorded, stats);
+        for (name, increase) in [
+            ("mparticle_uploader_accepted_total", stats.accepted - before.accepted),
+            ("mparticle_uploader_delivered_total", stats.delivered - before.delivered),
+            ("mparticle_uploader_rejected_total", stats.rejected - before.rejected),
+            ("mparticle_uploader_dropped_total", stats.dropped - before.dropped),
+            ("mparticle_uploader_unread_responses_total", stats.unread_responses - before.unread_responses),
+        ] {
+            if increase > 0 {
+                metrics::counter!(name).increment(increase);
             }
         }
         #[expect(clippy::cast_precision_loss, reason = "counts of what is in memory and on the disk")]
-        let gauges = [
-            ("mparticle_uploader_pending", counts.pending as f64),
-            ("mparticle_uploader_spooled", counts.spooled as f64),
+        for (name, value) in [
+            ("mparticle_uploader_pending", stats.pending as f64),
+            ("mparticle_uploader_spooled", stats.spooled as f64),
             ("mparticle_uploader_queued_batches", queued_batches as f64),
             ("mparticle_uploader_held_bytes", held_bytes as f64),
-        ];
-        for (name, value) in gauges {
+        ] {
             metrics::gauge!(name).set(value);
         }
-        self.told = counts;
     }
 
     #[cfg(not(feature = "metrics"))]
-    #[expect(clippy::unused_self, reason = "nobody measures")]
-    pub(super) fn tell(&mut self, _: Measures) {}
+    #[expect(clippy::unused_self, reason = "nothing is recorded")]
+    fn record(&mut self, _: StatsSnapshot) {}
 }

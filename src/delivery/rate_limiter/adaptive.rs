@@ -114,7 +114,7 @@ impl AdaptiveLimiter {
 
     /// Returns why the last attempt failed, if it can succeed later.
     pub(crate) fn last_error(&self) -> Option<Error> {
-        self.lock().last_error.as_ref().cloned()
+        self.lock().last_error.clone()
     }
 
     /// Returns how many of these batches may go as one new request now, or when to ask again: at this time, or with `None` at

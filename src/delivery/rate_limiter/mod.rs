@@ -15,7 +15,7 @@ mod rate;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use adaptive::{AdaptiveConfig, AdaptiveLimiter, Permit};
+pub(crate) use adaptive::{AdaptiveConfig, AdaptiveLimiter};
 pub(crate) use client::ClientLimiter;
 pub(crate) use limiter::{RateLimiter, Request};
 pub(crate) use rate::Rates;

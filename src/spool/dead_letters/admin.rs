@@ -38,7 +38,7 @@ impl Spool {
     /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if the file system fails, or the spool has no room for them.
     pub fn redrive_dead_letters(dir: impl Into<PathBuf>, settings: Settings) -> Result<Redriven, Error> {
         let dir = dir.into();
-        // Nothing else has this handle, and it is not read from: no letter comes while we look.
+        // Nothing else has this handle, and it is not read from: no dead letter is added meanwhile.
         let spool = Self::open(&dir, settings.when_full(WhenFull::Refuse))?;
         let cannot_read =
             |error: io::Error| Error::spool(format!("the dead letters cannot be read: {error}")).with_source(error);

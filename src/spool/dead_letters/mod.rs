@@ -64,15 +64,15 @@ impl fmt::Debug for DeadLetter {
 /// The number of files when the total is reached.
 const FILES: u64 = 8;
 
-/// Letters are written in portions of about this many bytes, with one fsync each.
+/// Dead letters are written in portions of about this many bytes, with one fsync each.
 const PORTION_BYTES: u64 = 1 << 20;
 
-/// Writes the files. The newest is opened with the first letter.
+/// Writes the files. The newest file is opened when the first dead letter is written.
 pub(super) struct DeadLetterFiles {
     directory: Directory,
     max_bytes: u64,
     open: Option<(Box<dyn Output>, u64)>,
-    /// Letters that were removed because there were too many.
+    /// The number of dead letters that were removed because there were too many.
     pub(super) dropped: u64,
 }
 
@@ -215,7 +215,7 @@ fn write_line(
     Ok(())
 }
 
-/// Reads all letters, those of the oldest file first.
+/// Reads all dead letters, those of the oldest file first.
 pub(super) fn read_all(directory: &Directory) -> io::Result<impl Iterator<Item = io::Result<DeadLetter>> + use<>> {
     let mut files = Vec::new();
     for path in directory.old_dead_letters()?.into_iter().chain([directory.dead_letters()]) {
@@ -228,8 +228,7 @@ pub(super) fn read_all(directory: &Directory) -> io::Result<impl Iterator<Item =
     Ok(files.into_iter().flatten())
 }
 
-/// Reads the letters of a file. A line that is none is an error, and reading goes on after it. Empty lines are passed
-/// over.
+/// Reads the dead letters of a file. Returns an error for a line that is not one, and goes on after it. Skips empty lines.
 pub(super) struct Lines<R> {
     source: R,
     line: u64,

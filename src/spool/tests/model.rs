@@ -65,7 +65,7 @@ struct Model {
     /// Done for good: these are never read again.
     gone: BTreeSet<usize>,
     /// In the dead-letter file for good.
-    buried: BTreeSet<usize>,
+    dead_lettered: BTreeSet<usize>,
     /// What this process has read or taken.
     read: BTreeSet<usize>,
     /// The last one that it has read.
@@ -89,7 +89,7 @@ impl Model {
             unsynced: BTreeSet::new(),
             done: BTreeSet::new(),
             gone: BTreeSet::new(),
-            buried: BTreeSet::new(),
+            dead_lettered: BTreeSet::new(),
             read: BTreeSet::new(),
             last_read: None,
             outstanding: Vec::new(),
@@ -210,7 +210,7 @@ impl Model {
             match outcome(Pin::new(&mut receipt)) {
                 Some(Ok(())) => {
                     self.count_as_done(id);
-                    self.buried.insert(id);
+                    self.dead_lettered.insert(id);
                 }
                 // What is not written stays, and is read again by the next process.
                 Some(Err(_)) => {}
@@ -296,9 +296,10 @@ impl Model {
     /// In the end everything that was confirmed is read again.
     fn end(mut self) {
         self.take(Step::KillProcess);
-        let letters = if self.buried.is_empty() { Vec::new() } else { self.disk.read(&path("dead-letters.ndjson")) };
+        let letters =
+            if self.dead_lettered.is_empty() { Vec::new() } else { self.disk.read(&path("dead-letters.ndjson")) };
         let letters: Vec<_> = dead_letters::Lines::new(&letters[..]).filter_map(Result::ok).collect();
-        for id in &self.buried {
+        for id in &self.dead_lettered {
             assert!(letters.iter().any(|letter| letter.batch == self.batches[*id]), "{id} is among the dead letters");
         }
         for id in self.process().read_all().iter().map(|record| self.id_of(record)).collect::<Vec<_>>() {

@@ -15,12 +15,12 @@ impl Writer {
     /// Writes dead letters, in portions, and counts their records as done. What cannot be written is tried again later; records
     /// stay in the spool until then.
     pub(in super::super) fn write_dead_letters(&mut self) {
-        let outcome = self.write_rejected().and_then(|()| self.write_expired());
+        let result = self.write_rejected().and_then(|()| self.write_expired());
         let mut state = self.shared.lock();
         state.dead_letters_dropped = self.dead_letters.dropped;
-        state.dead_letters_due = outcome.is_err().then(|| Instant::now() + RETRY_DELAY);
+        state.dead_letters_due = result.is_err().then(|| Instant::now() + RETRY_DELAY);
         drop(state);
-        match outcome {
+        match result {
             Ok(()) => self.dead_letters_failing = false,
             // The first of failures in a row is logged.
             Err(error) if !std::mem::replace(&mut self.dead_letters_failing, true) => {
@@ -38,27 +38,27 @@ impl Writer {
                 return Ok(());
             }
             let lines = portion.iter().map(|letter| (letter.endpoint, &letter.batch, letter.reason.as_str()));
-            let outcome = self.dead_letters.write(lines, (self.settings.clock)());
+            let result = self.dead_letters.write(lines, (self.settings.clock)());
             let mut state = self.shared.lock();
             let mut settled = Vec::new();
             for mut letter in portion.into_iter().rev() {
-                letter.failures += u32::from(outcome.is_err());
+                letter.failures += u32::from(result.is_err());
                 // Nobody waits for one whose completion was dropped, so it is tried for as long as the spool is open.
-                if outcome.is_err() && (letter.failures < DEAD_LETTER_ATTEMPTS || letter.confirmation.is_abandoned()) {
+                if result.is_err() && (letter.failures < DEAD_LETTER_ATTEMPTS || letter.confirmation.is_abandoned()) {
                     state.dead_letters.push_front(letter);
                     continue;
                 }
                 state.dead_letter_bytes -= letter.size();
-                if let (Ok(()), Some(number)) = (&outcome, letter.number) {
+                if let (Ok(()), Some(number)) = (&result, letter.number) {
                     state.acknowledge(number);
                 }
                 settled.push(letter.confirmation);
             }
             drop(state);
             for confirmation in settled {
-                confirmation.complete(&outcome);
+                confirmation.complete(&result);
             }
-            outcome?;
+            result?;
         }
     }
 

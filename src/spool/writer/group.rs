@@ -38,8 +38,8 @@ impl Writer {
                 self.seal();
             }
             let mut group = Group { first, bytes: 0, waited: 0, confirmations: Vec::new() };
-            let outcome = self.write_group(&mut group);
-            self.complete_group(group, &outcome);
+            let result = self.write_group(&mut group);
+            self.complete_group(group, &result);
         }
     }
 
@@ -66,8 +66,8 @@ impl Writer {
             Some(active) => active,
             None => self.create_segment(group.first)?,
         };
-        let outcome = self.write(&mut active, group).and_then(|()| self.make_durable(&active, fresh));
-        if outcome.is_ok() {
+        let result = self.write(&mut active, group).and_then(|()| self.make_durable(&active, fresh));
+        if result.is_ok() {
             self.active = Some(active);
         } else if self.shared.lock().index.failed(active.first, group.bytes) {
             self.sync_file(&active);
@@ -76,7 +76,7 @@ impl Writer {
             let removed = self.directory.remove(&self.directory.segment(active.first));
             removed.unwrap_or_else(|error| warn("remove a segment that it failed to write", &error));
         }
-        outcome
+        result
     }
 
     fn create_segment(&self, first: u64) -> io::Result<Active> {
@@ -115,20 +115,20 @@ impl Writer {
     }
 
     /// Counts a group that was written, or could not be, and completes its receipts.
-    fn complete_group(&mut self, group: Group, outcome: &io::Result<()>) {
+    fn complete_group(&mut self, group: Group, result: &io::Result<()>) {
         // All at once, so that a record is counted in one place.
         let mut state = self.shared.lock();
         let records = group.confirmations.len() as u64;
         state.waiting -= records;
         state.waiting_bytes -= group.waited;
-        if let (Ok(()), Some(active)) = (outcome, &self.active) {
+        if let (Ok(()), Some(active)) = (result, &self.active) {
             state.index.committed(active.first, self.next - 1, records, group.bytes);
         }
         let reader = state.reader.take();
         drop(state);
         // The last one first: a task that waits for one after the other is woken once, when all are complete.
         for confirmation in group.confirmations.into_iter().rev() {
-            confirmation.complete(outcome);
+            confirmation.complete(result);
         }
         if let Some(reader) = reader {
             reader.wake();

@@ -34,8 +34,8 @@ fn seeded(seed: u64) -> Random {
     })
 }
 
-fn rig_drawing(road: Memory, settings: Settings, random: Random) -> Rig {
-    rig_over(Deliverer::new(Arc::new(road), RetryPolicy::new(), random), settings, None)
+fn rig_drawing(transport: Memory, settings: Config, random: Random) -> Rig {
+    rig_over(Deliverer::new(Arc::new(transport), RetryPolicy::new(), random), settings, None)
 }
 
 /// Eight requests are in flight when an outage of 25 seconds begins, each later one of which fails after `takes`, and more
@@ -43,21 +43,21 @@ fn rig_drawing(road: Memory, settings: Settings, random: Random) -> Rig {
 async fn outage(takes: Duration, random: Random) {
     let start = Instant::now();
     let ends = start + LENGTH;
-    let road = Memory::taking(move |request| match request.number {
+    let transport = Memory::taking(move |request| match request.number {
         0..IN_FLIGHT => (SECOND / 10, refused(503)),
         _ if request.at < ends => (takes, refused(503)),
         _ => (SECOND / 20, accepted()),
     });
-    let rig = rig_drawing(road, settings(), random);
+    let rig = rig_drawing(transport, settings(), random);
     (0..IN_FLIGHT * 100).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     for n in IN_FLIGHT * 100..IN_FLIGHT * 100 + 320 {
         sleep(SECOND / 10).await;
         rig.try_send(batch(n, n)).expect("room");
     }
-    let road = Arc::clone(&rig.road);
+    let transport = Arc::clone(&rig.transport);
     assert_eq!(rig.end(60 * SECOND).await.delivered, 1_120);
 
-    let requests = road.requests();
+    let requests = transport.requests();
     let (failed, later): (Vec<_>, Vec<_>) = requests.iter().partition(|request| request.at < ends);
     assert!(failed.len() <= 20, "{} requests", failed.len());
     assert!(failed[IN_FLIGHT - 1].at < start + SECOND / 10, "they are in flight at once");
@@ -112,13 +112,13 @@ proptest! {
 async fn the_longest_wait_between_probes_is_a_setting() {
     for interval in [SECOND / 2, 20 * SECOND] {
         let start = Instant::now();
-        let road =
+        let transport =
             Memory::answering(move |request| if request.at < start + 300 * SECOND { refused(503) } else { accepted() });
-        let settings = Settings { max_probe_interval: interval, ..settings() };
-        let rig = rig_drawing(road, settings, drawing(vec![1.0]));
+        let settings = Config { max_probe_interval: interval, ..settings() };
+        let rig = rig_drawing(transport, settings, drawing(vec![1.0]));
         rig.try_send(batch(0, 0)).expect("room");
         sleep(400 * SECOND).await;
-        let times: Vec<_> = rig.road.requests().iter().map(|request| request.at).collect();
+        let times: Vec<_> = rig.transport.requests().iter().map(|request| request.at).collect();
         let longest = times.windows(2).map(|pair| pair[1] - pair[0]).max().expect("several");
         assert!(longest >= interval && longest <= interval + TICK, "{longest:?} for {interval:?}");
         assert_eq!(rig.end(SECOND).await.delivered, 1);
@@ -129,18 +129,18 @@ async fn the_longest_wait_between_probes_is_a_setting() {
 async fn a_retry_after_of_an_outage_is_never_undercut() {
     // The first of two requests in flight opens the breaker; the second one fails later and asks for more.
     let start = Instant::now();
-    let road = Memory::taking(move |request| match request.number {
+    let transport = Memory::taking(move |request| match request.number {
         0 => (SECOND / 10, refused(503)),
         1 => (SECOND / 5, refused_for(503, 12 * SECOND)),
         2 => (Duration::ZERO, refused_for(503, 7 * SECOND)),
         _ => (Duration::ZERO, accepted()),
     });
-    let rig = rig_drawing(road, settings(), drawing(vec![1.0]));
+    let rig = rig_drawing(transport, settings(), drawing(vec![1.0]));
     for n in 0..200 {
         rig.try_send(batch(n, n)).expect("room");
     }
     sleep(60 * SECOND).await;
-    let times: Vec<_> = rig.road.requests().iter().map(|request| request.at - start).collect();
+    let times: Vec<_> = rig.transport.requests().iter().map(|request| request.at - start).collect();
     let expected = [Duration::ZERO, Duration::ZERO, SECOND / 5 + 12 * SECOND, SECOND / 5 + 19 * SECOND];
     for (time, expected) in times.iter().zip(expected) {
         assert!(*time >= expected && *time <= expected + TICK, "{times:?}");
@@ -151,14 +151,14 @@ async fn a_retry_after_of_an_outage_is_never_undercut() {
 #[tokio::test(start_paused = true)]
 async fn requests_that_failed_go_before_new_ones() {
     let start = Instant::now();
-    let road =
+    let transport =
         Memory::taking(|request| (SECOND / 20, if request.number == 0 { refused(429) } else { accepted_using(90.0) }));
     // About 100 batches per second: new requests of a few batches could take each token as it comes.
-    let rig = rig(road, Settings { linger: Duration::ZERO, ..Settings::new() });
+    let rig = rig(transport, Config { linger: Duration::ZERO, ..Config::new() });
     (0..2_000).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
-    let road = Arc::clone(&rig.road);
+    let transport = Arc::clone(&rig.transport);
     assert_eq!(rig.end(120 * SECOND).await.delivered, 2_000);
-    let requests = road.requests();
+    let requests = transport.requests();
     assert_eq!(requests[0].ids.len(), 50);
     let again = requests[1..].iter().find(|request| request.ids == requests[0].ids).expect("it is sent again");
     assert!(again.at - start < 2 * SECOND, "it is sent again after {:?}", again.at - start);
@@ -169,12 +169,12 @@ async fn requests_that_failed_go_before_new_ones() {
 async fn after_a_429_nobody_goes_early_and_not_all_go_at_once() {
     for (asked, least) in [(Some(3 * SECOND), 3 * SECOND), (None, Duration::ZERO)] {
         let start = Instant::now();
-        let road = Memory::taking(move |request| {
+        let transport = Memory::taking(move |request| {
             let limited = || asked.map_or_else(|| refused(429), |wait| refused_for(429, wait));
             (SECOND / 10, if request.at < start + SECOND / 10 { limited() } else { accepted() })
         });
         // Two uploaders of one client, of which only the first is refused: the gate holds for both.
-        let deliverer = Deliverer::new(Arc::new(road), RetryPolicy::new(), seeded(7));
+        let deliverer = Deliverer::new(Arc::new(transport), RetryPolicy::new(), seeded(7));
         let (first, second) =
             (rig_over(deliverer.clone(), settings(), None), rig_over(deliverer.clone(), settings(), None));
         (0..800).for_each(|n| first.try_send(batch(n, n)).expect("room"));
@@ -198,8 +198,9 @@ async fn a_request_that_always_fails_holds_up_no_other() {
     for fails in [|| refused(500), || Err(Error::out_of_time())] {
         let start = Instant::now();
         let is_bad = |request: &Request| request.ids.contains(&"0".to_owned());
-        let road = Memory::taking(move |request| (SECOND / 20, if is_bad(request) { fails() } else { accepted() }));
-        let rig = rig_drawing(road, settings(), seeded(3));
+        let transport =
+            Memory::taking(move |request| (SECOND / 20, if is_bad(request) { fails() } else { accepted() }));
+        let rig = rig_drawing(transport, settings(), seeded(3));
         rig.try_send(batch(0, 0)).expect("room");
         let mut sent = Vec::new();
         for n in 1..=1_200 {
@@ -208,7 +209,7 @@ async fn a_request_that_always_fails_holds_up_no_other() {
             rig.try_send(batch(n, n)).expect("room");
         }
         sleep(SECOND).await;
-        let requests = rig.road.requests();
+        let requests = rig.transport.requests();
         let (bad, good): (Vec<_>, Vec<_>) = requests.iter().partition(|request| is_bad(request));
         for (id, at) in sent {
             let taken = good.iter().find(|request| request.ids.contains(&id)).expect("it is delivered").at;
@@ -228,9 +229,10 @@ async fn after_an_outage_those_that_wait_take_turns_as_the_probe() {
         let ends = Instant::now() + LENGTH;
         let is_bad = |request: &Request| request.ids.contains(&"0".to_owned());
         let fails = move |request: &Request| is_bad(request) || request.at < ends;
-        let road = Memory::taking(move |request| (SECOND / 20, if fails(request) { refused(503) } else { accepted() }));
+        let transport =
+            Memory::taking(move |request| (SECOND / 20, if fails(request) { refused(503) } else { accepted() }));
         // As many requests as may be in flight: no new one can be the probe.
-        let rig = rig_drawing(road, settings(), seeded(seed));
+        let rig = rig_drawing(transport, settings(), seeded(seed));
         (0..IN_FLIGHT * 100).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
         sleep(LENGTH + 11 * SECOND).await;
         assert_eq!(rig.now().delivered, 700, "all but the request that always fails");
@@ -241,8 +243,9 @@ async fn after_an_outage_those_that_wait_take_turns_as_the_probe() {
 #[tokio::test(start_paused = true)]
 async fn several_requests_that_always_fail_hold_up_no_other() {
     let is_bad = |request: &Request| request.ids.iter().any(|id| id.parse::<usize>().is_ok_and(|id| id < 3));
-    let road = Memory::taking(move |request| (SECOND / 20, if is_bad(request) { refused(500) } else { accepted() }));
-    let rig = rig_drawing(road, settings(), seeded(5));
+    let transport =
+        Memory::taking(move |request| (SECOND / 20, if is_bad(request) { refused(500) } else { accepted() }));
+    let rig = rig_drawing(transport, settings(), seeded(5));
     for n in 0..3 {
         rig.try_send(batch(n, n)).expect("room");
         sleep(SECOND / 100).await;
@@ -253,7 +256,7 @@ async fn several_requests_that_always_fail_hold_up_no_other() {
     }
     sleep(2 * SECOND).await;
     assert_eq!(rig.now().delivered, 597);
-    let bad = rig.road.requests().iter().filter(|request| is_bad(request)).count();
+    let bad = rig.transport.requests().iter().filter(|request| is_bad(request)).count();
     assert!((12..=45).contains(&bad), "{bad} requests");
     rig.end(SECOND).await;
 }
@@ -261,11 +264,11 @@ async fn several_requests_that_always_fail_hold_up_no_other() {
 #[tokio::test(start_paused = true)]
 async fn a_429_without_a_wait_backs_off() {
     let start = Instant::now();
-    let road = Memory::taking(|_| (Duration::ZERO, refused(429)));
-    let rig = rig(road, settings());
+    let transport = Memory::taking(|_| (Duration::ZERO, refused(429)));
+    let rig = rig(transport, settings());
     rig.try_send(batch(0, 0)).expect("room");
     sleep(120 * SECOND).await;
-    let times: Vec<_> = rig.road.requests().iter().map(|request| (request.at - start).as_millis()).collect();
+    let times: Vec<_> = rig.transport.requests().iter().map(|request| (request.at - start).as_millis()).collect();
     // The waits double from 100 ms, drawn from the middle, up to 15 s.
     assert!(times.len() < 20, "{times:?}");
     assert_eq!(rig.end(SECOND).await.pending, 1);

@@ -6,10 +6,9 @@ use std::env;
 
 use shuttle::thread;
 
-use super::super::ledger::Place;
-use super::super::queue::Content;
+use super::super::shared::Phase;
 use super::*;
-use crate::delivery::Endpoint;
+use crate::completion;
 use crate::seal::UserKey;
 
 const EACH: usize = 4;
@@ -18,36 +17,51 @@ fn orders() -> usize {
     env::var("INTERLEAVINGS").ok().map_or(300, |count| count.parse().expect("a number"))
 }
 
-/// What the worker does with a request, without a road: takes what is there, and then lets it land.
+/// Does what the dispatcher does with a request, without a transport: takes what is ready, and completes it later.
 fn deliver(shared: &Shared, arrived: &mut Vec<(UserKey, String)>) {
     let entries = {
         let mut state = shared.lock();
-        state.admit_waiters(&shared.settings, tokio::time::Instant::now());
-        let (_, entries) = state.queue.take(3, Endpoint::BulkEvents);
+        state.admit(tokio::time::Instant::now());
+        let entries = state.queue.take(3);
         shared.unlock(state);
         entries
     };
     thread::yield_now();
     let mut state = shared.lock();
-    state.queue.landed(entries.iter().map(super::super::queue::Entry::user));
+    state.queue.unblock(entries.iter().map(|entry| entry.batch.user()));
     for entry in entries {
-        state.ledger.moved(entry.ticket, Place::Memory, Place::Delivered);
-        state.queue.let_go(&entry);
-        let user = entry.user();
-        let tracked = matches!(entry.content, Content::Tracked(_));
-        let batch = entry.content.into_sealed(|| Uuid::nil());
+        let batch = entry.batch.clone();
+        state.queue.complete(entry, Ok(()));
+        // Only the ids of tracked batches are UUIDs here.
+        let tracked = Uuid::parse_str(batch.source_request_id()).is_ok();
         let json: serde_json::Value = serde_json::from_slice(batch.json()).expect("JSON");
         let names = json["events"].as_array().into_iter().flatten();
-        arrived.extend(names.map(|event| (user, event["data"]["event_name"].as_str().expect("a name").to_owned())));
+        arrived.extend(
+            names.map(|event| (batch.user(), event["data"]["event_name"].as_str().expect("a name").to_owned())),
+        );
         assert!(tracked || json["events"].as_array().map_or(0, Vec::len) == 1);
     }
-    assert!(state.ledger.counts().add_up());
+    assert!(state.queue.accounting.stats().add_up());
     shared.unlock(state);
+}
+
+/// Sends a batch, waits until it is accepted, and then also until it is delivered if `waits`.
+fn send(uploader: &Uploader, batch: Batch, waits: bool, may_drop: bool) -> Result<(), TrySendError> {
+    let handle = uploader.send(batch);
+    handle.accepted().wait()?;
+    if waits {
+        match handle.delivered().wait() {
+            Ok(()) => {}
+            Err(DeliveryError::Dropped(_)) => assert!(may_drop),
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    Ok(())
 }
 
 /// Three threads submit, each for a user of its own and for one whom all share, into a queue with room for four.
 fn scenario(when_full: WhenFull) {
-    let shared = Arc::new(Shared::new(Settings { max_batches: 4, when_full, ..settings() }, None));
+    let shared = Arc::new(Shared::new(Config { max_batches: 4, when_full, ..settings() }, Arc::new(NoJournal)));
     let uploader = Uploader::new(Arc::clone(&shared), None);
     let threads: Vec<_> = (0..3)
         .map(|thread| {
@@ -57,22 +71,25 @@ fn scenario(when_full: WhenFull) {
                 for number in 0..EACH {
                     let name = event(number);
                     let result = match number % 3 {
-                        0 => uploader.send(batch(thread, format!("{thread}-{number}")).event(name)).wait(),
+                        0 => {
+                            let batch = batch(thread, format!("{thread}-{number}")).event(name);
+                            send(&uploader, batch, number > 0, when_full == WhenFull::DropOldest)
+                        }
                         1 => uploader.track(&user(thread), name),
                         _ => uploader.try_send(batch(thread, format!("{thread}-{number}")).event(name)),
                     };
                     taken += u64::from(result.is_ok());
-                    assert!(uploader.counts().add_up());
+                    assert!(uploader.stats().add_up());
                 }
                 taken
             })
         })
         .collect();
-    let worker = {
+    let dispatcher = {
         let shared = Arc::clone(&shared);
         thread::spawn(move || {
             let mut arrived = Vec::new();
-            while shared.lock().phase == super::super::shared::Phase::Running || shared.counts().pending > 0 {
+            while shared.lock().phase == Phase::Running || shared.stats().pending > 0 {
                 deliver(&shared, &mut arrived);
                 thread::yield_now();
             }
@@ -81,9 +98,9 @@ fn scenario(when_full: WhenFull) {
     };
     let taken: u64 = threads.into_iter().map(|thread| thread.join().expect("no panic")).sum();
     drop(shared.flush(SECOND, true));
-    let arrived = worker.join().expect("no panic");
+    let arrived = dispatcher.join().expect("no panic");
 
-    let counts = shared.counts();
+    let counts = shared.stats();
     assert!(counts.add_up());
     assert_eq!((counts.accepted, counts.pending), (taken, 0), "{when_full:?}");
     assert_eq!(counts.delivered as usize, arrived.len());
@@ -103,18 +120,17 @@ fn in_any_order_everything_adds_up_and_each_user_keeps_the_order() {
     }
 }
 
-/// An answer is never missed, whoever comes first.
 #[test]
-fn an_answer_always_arrives() {
+fn a_completion_always_completes_whoever_comes_first() {
     shuttle::check_random(
         || {
-            let (kept, waiting) = completion::pair(|| 0);
-            let giver = thread::spawn(move || kept.complete(7));
-            assert_eq!(waiting.wait(), 7);
-            giver.join().expect("no panic");
-            let (dropped, waiting) = completion::pair(|| 3);
+            let (completer, completion) = completion::pair(|| 0);
+            let completer_thread = thread::spawn(move || completer.complete(7));
+            assert_eq!(completion.wait(), 7);
+            completer_thread.join().expect("no panic");
+            let (dropped, completion) = completion::pair(|| 3);
             let dropper = thread::spawn(move || drop(dropped));
-            assert_eq!(shuttle::future::block_on(waiting), 3);
+            assert_eq!(shuttle::future::block_on(completion), 3);
             dropper.join().expect("no panic");
         },
         orders(),

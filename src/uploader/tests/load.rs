@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::*;
 use crate::delivery::memory::{accepted, accepted_using, refused, refused_for};
 
-/// How a road fails.
+/// How a transport fails.
 #[derive(Clone, Copy, Debug)]
 enum Failure {
     Refusals,
@@ -35,7 +35,7 @@ async fn outage(failure: Failure) {
     const LOAD: u32 = 100; // batches a second
     let start = Instant::now();
     let (begins, ends) = (start + 60 * SECOND, start + 120 * SECOND);
-    let road = Memory::taking(move |request| {
+    let transport = Memory::taking(move |request| {
         if request.at < begins || request.at >= ends {
             return (SECOND / 20, accepted_using(30.0));
         }
@@ -48,18 +48,18 @@ async fn outage(failure: Failure) {
         }
     });
     // 10,000 batches: a minute's load, and what comes until the first attempt after it.
-    let rig = rig(road, Settings::new());
+    let rig = rig(transport, Config::new());
     let mut most_bytes = 0;
     for n in 0..240 * LOAD as usize {
         rig.try_send(batch(n, n)).expect("memory holds the outage");
         most_bytes = most_bytes.max(rig.0.shared.lock().queue.held().bytes);
         sleep_until(start + SECOND * u32::try_from(n).expect("a number") / LOAD).await;
     }
-    let road = Arc::clone(&rig.road);
+    let transport = Arc::clone(&rig.transport);
     let counts = rig.end(60 * SECOND).await;
     assert_eq!((counts.delivered, counts.accepted), (240 * u64::from(LOAD), 240 * u64::from(LOAD)), "{failure:?}");
 
-    let requests = road.requests();
+    let requests = transport.requests();
     let delivered = requests.iter().filter(|request| request.accepted).count();
     let extra = requests.len() - delivered;
     println!("{failure:?}: {extra} extra requests for {delivered}, {most_bytes} bytes at most");
@@ -71,7 +71,7 @@ async fn outage(failure: Failure) {
         seconds[(request.at - start).as_secs() as usize] += request.batches.len() as f64;
     }
     for pair in seconds.windows(2) {
-        let start_rate = Settings::new().rates.initial;
+        let start_rate = Config::new().rates.initial;
         assert!(pair[1] <= 2.0 * pair[0].max(start_rate) + 100.0, "{failure:?}: {} after {}", pair[1], pair[0]);
     }
 }
@@ -104,7 +104,7 @@ trait Limit: Send + 'static {
     fn take(&mut self, batches: f64, now: Instant) -> Result<f64, Duration>;
 }
 
-/// A bucket that holds one second's worth and fills evenly. It tells how empty it is.
+/// A bucket that holds one second's worth and fills evenly. Returns how empty it is.
 struct Bucket {
     rate: f64,
     tokens: f64,
@@ -123,7 +123,7 @@ impl Limit for Bucket {
     }
 }
 
-/// What came in the second before now. It tells how much of the limit that is.
+/// The batches of the second before now. Returns how much of the limit they are.
 struct LastSecond {
     rate: f64,
     taken: VecDeque<(Instant, f64)>,
@@ -151,7 +151,7 @@ async fn quota(uploaders: usize, rate: f64, latency: Duration, limit: impl Limit
         (latency, taken.map_or_else(|wait| refused_for(429, wait), |used| accepted_using(used.round())))
     }));
     let backlog = rate as usize * 125;
-    let settings = || Settings { max_batches: backlog, max_bytes: usize::MAX, ..Settings::new() };
+    let settings = || Config { max_batches: backlog, max_bytes: usize::MAX, ..Config::new() };
     let rigs: Vec<_> = (0..uploaders).map(|_| rig_over(deliverer.clone(), settings(), None)).collect();
     for rig in &rigs {
         (0..backlog).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
@@ -182,7 +182,7 @@ async fn the_quota_is_used_and_not_exceeded() {
     }
 }
 
-/// Each has a pace of its own, and they learn of each other by what the service tells of the quota.
+/// Each has a rate limiter of its own, and adapts to the others by the use of the quota that the service reports.
 #[tokio::test(start_paused = true)]
 async fn uploaders_of_one_client_share_the_quota() {
     // Four would start at 400 a second together, and swing longer before they settle.
@@ -209,7 +209,7 @@ async fn a_quota_of_the_last_second_is_used_and_not_exceeded() {
 async fn one_bad_batch_among_ten_thousand_delays_no_other() {
     const BATCHES: usize = 10_000;
     const BAD: &str = "4242";
-    let road = |bad: Option<&'static str>| {
+    let transport = |bad: Option<&'static str>| {
         Memory::taking(move |request| {
             let poisoned = bad.is_some_and(|bad| request.ids.iter().any(|id| id == bad));
             (SECOND / 20, if poisoned { refused(400) } else { accepted() })
@@ -217,8 +217,8 @@ async fn one_bad_batch_among_ten_thousand_delays_no_other() {
     };
     let mut took = Vec::new();
     for bad in [None, Some(BAD)] {
-        let rig = rig(road(bad), settings());
-        let mut outcomes = rig.outcomes();
+        let rig = rig(transport(bad), settings());
+        let mut outcomes = rig.reports();
         let start = Instant::now();
         (0..BATCHES).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
         let counts = rig.flush(3_600 * SECOND).await;
@@ -230,12 +230,15 @@ async fn one_bad_batch_among_ten_thousand_delays_no_other() {
             let mut found = None;
             while found.is_none() {
                 let outcome = outcomes.next().await.expect("an outcome");
-                found = outcome.reason().map(|error| {
-                    (outcome.batch().source_request_id().to_owned(), error.api_errors()[0].message.clone())
+                found = outcome.error().map(|error| {
+                    (
+                        outcome.batch().expect("the batch").source_request_id().to_owned(),
+                        error.api_errors()[0].message.clone(),
+                    )
                 });
             }
             assert_eq!(found, Some((BAD.to_owned(), "no to 400".to_owned())));
-            assert!(rig.road.requests().len() <= BATCHES / 100 + 14, "{}", rig.road.requests().len());
+            assert!(rig.transport.requests().len() <= BATCHES / 100 + 14, "{}", rig.transport.requests().len());
         }
         rig.end(SECOND).await;
     }
@@ -251,12 +254,12 @@ proptest! {
     fn memory_stays_within_its_bound(failing in 0..9_usize, bound in 10..100_usize) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.expect("a runtime").block_on(async {
-            let road = Memory::taking(move |request| {
+            let transport = Memory::taking(move |request| {
                 (SECOND / 10, if request.number % 10 < failing { refused(503) } else { accepted() })
             });
-            let rig = rig(road, Settings { max_batches: bound, ..settings() });
+            let rig = rig(transport, Config { max_batches: bound, ..settings() });
             for n in 0..1_000 {
-                rig.send(batch(n, n)).await.expect("room at last");
+                rig.send(batch(n, n)).accepted().await.expect("room at last");
                 assert!(rig.now().pending <= bound as u64);
             }
             assert_eq!(rig.end(3_600 * SECOND).await.delivered, 1_000);

@@ -1,9 +1,11 @@
-//! The uploader over a road in memory, under virtual time.
+//! The uploader over a transport in memory, under virtual time.
 #![cfg_attr(mparticle_shuttle, allow(dead_code, unused_imports, reason = "most of it is for the others"))]
 #![allow(clippy::needless_pass_by_value, reason = "names and numbers, as they come")]
 
 #[cfg(not(mparticle_shuttle))]
 mod breaker;
+#[cfg(not(mparticle_shuttle))]
+mod handles;
 #[cfg(mparticle_shuttle)]
 mod interleavings;
 #[cfg(not(mparticle_shuttle))]
@@ -12,6 +14,8 @@ mod load;
 mod order;
 #[cfg(not(mparticle_shuttle))]
 mod policies;
+#[cfg(not(mparticle_shuttle))]
+mod reports;
 #[cfg(not(mparticle_shuttle))]
 mod spooled;
 #[cfg(not(mparticle_shuttle))]
@@ -25,9 +29,9 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::settings::Settings;
+use super::config::Config;
+use super::journal::{Journal, NoJournal};
 use super::shared::Shared;
-use super::store::Store;
 use super::*;
 use crate::delivery::memory::Memory;
 use crate::delivery::{ClientLimiter, Deliverer, RetryPolicy};
@@ -35,10 +39,10 @@ use crate::{Batch, CustomEvent, CustomEventType, Environment};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// An uploader whose worker is a task of this runtime, and not a thread of its own.
+/// An uploader whose dispatcher is a task of this runtime, and not a thread of its own.
 struct Rig {
     uploader: Uploader,
-    road: Arc<Memory>,
+    transport: Arc<Memory>,
     worker: JoinHandle<()>,
 }
 
@@ -50,52 +54,52 @@ impl Deref for Rig {
     }
 }
 
-/// Settings that are not in the way: nothing lingers, and the pace lets everything pass.
-fn settings() -> Settings {
-    let mut settings = Settings::new();
+/// Returns settings under which nothing lingers and the rate limiter lets everything pass.
+fn settings() -> Config {
+    let mut settings = Config::new();
     settings.linger = Duration::ZERO;
     settings.rates.initial = 1e6;
     settings
 }
 
-fn rig(road: Memory, settings: Settings) -> Rig {
-    rig_on(road, settings, None)
+fn rig(transport: Memory, settings: Config) -> Rig {
+    rig_over(deliverer(transport), settings, None)
 }
 
-fn rig_on(road: Memory, settings: Settings, store: Option<Arc<dyn Store>>) -> Rig {
-    rig_over(deliverer(road), settings, store)
+fn rig_on(transport: Memory, settings: Config, store: Option<Arc<dyn Journal>>) -> Rig {
+    rig_over(deliverer(transport), settings, store)
 }
 
 /// What a client has, whose clones share it.
-fn deliverer(road: Memory) -> Deliverer<Arc<Memory>, ClientLimiter> {
+fn deliverer(transport: Memory) -> Deliverer<Arc<Memory>, ClientLimiter> {
     // Waits are drawn in full, from the middle.
-    Deliverer::new(Arc::new(road), RetryPolicy::new(), Arc::new(|| 0.5))
+    Deliverer::new(Arc::new(transport), RetryPolicy::new(), Arc::new(|| 0.5))
 }
 
 fn rig_over(
     deliverer: Deliverer<Arc<Memory>, ClientLimiter>,
-    settings: Settings,
-    store: Option<Arc<dyn Store>>,
+    settings: Config,
+    store: Option<Arc<dyn Journal>>,
 ) -> Rig {
-    let road = Arc::clone(&deliverer.transport);
-    let shared = Arc::new(Shared::new(settings, store));
-    let worker = tokio::spawn(worker::run(Arc::clone(&shared), deliverer));
-    Rig { uploader: Uploader::new(shared, None), road, worker }
+    let transport = Arc::clone(&deliverer.transport);
+    let shared = Arc::new(Shared::new(settings, store.unwrap_or_else(|| Arc::new(NoJournal))));
+    let worker = tokio::spawn(dispatcher::run(Arc::clone(&shared), deliverer));
+    Rig { uploader: Uploader::new(shared, None), transport, worker }
 }
 
 impl Rig {
-    /// Ends it, and looks whether everything adds up and the worker ended well.
-    async fn end(self, deadline: Duration) -> Counts {
+    /// Shuts it down, and checks that the statistics add up and the dispatcher ended without a panic.
+    async fn end(self, deadline: Duration) -> UploaderStats {
         let counts = self.uploader.shutdown(deadline).await;
         self.worker.await.expect("the worker ends");
         assert!(counts.add_up(), "{counts:?}");
-        assert_eq!(counts, self.uploader.counts(), "nothing changes after the end");
+        assert_eq!(counts, self.uploader.stats(), "nothing changes after the end");
         counts
     }
 
     /// What has been counted so far, which always adds up.
-    fn now(&self) -> Counts {
-        let counts = self.uploader.counts();
+    fn now(&self) -> UploaderStats {
+        let counts = self.uploader.stats();
         assert!(counts.add_up(), "{counts:?}");
         counts
     }

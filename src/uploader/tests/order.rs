@@ -29,9 +29,9 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// The number that each batch and each event bears, in the order in which they were accepted, by user.
-fn numbers(road: &Memory) -> HashMap<String, Vec<u64>> {
+fn numbers(transport: &Memory) -> HashMap<String, Vec<u64>> {
     let mut numbers: HashMap<String, Vec<u64>> = HashMap::new();
-    for request in road.requests().into_iter().filter(|request| request.accepted) {
+    for request in transport.requests().into_iter().filter(|request| request.accepted) {
         for batch in request.batches {
             let json: serde_json::Value = serde_json::from_slice(batch.json()).expect("JSON");
             let user = json["user_identities"]["customer_id"].as_str().expect("a user").to_owned();
@@ -57,7 +57,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.expect("a runtime").block_on(async {
-            let road = Memory::taking(move |request| match weather[request.number % weather.len()] {
+            let transport = Memory::taking(move |request| match weather[request.number % weather.len()] {
                 0 => (SECOND, refused(503)),
                 1 => (30 * SECOND, Err(Error::out_of_time())),
                 2 => (Duration::ZERO, refused_for(429, SECOND)),
@@ -65,11 +65,11 @@ proptest! {
                 _ => (SECOND / 10, accepted()),
             });
             let linger = Duration::from_millis(linger);
-            let settings = Settings { linger, max_batches, concurrency, ..settings() };
+            let settings = Config { linger, max_batches, concurrency, ..settings() };
             let rig = match spool {
-                None => rig(road, settings),
+                None => rig(transport, settings),
                 Some(when_full) => {
-                    let (rig, disk) = on_disk(road, Settings { when_full, ..settings });
+                    let (rig, disk) = on_disk(transport, Config { when_full, ..settings });
                     disk.lock().takes = SECOND / 20;
                     rig
                 }
@@ -97,11 +97,11 @@ proptest! {
                 }
                 assert_eq!(rig.now().accepted, taken);
             }
-            let road = Arc::clone(&rig.road);
+            let transport = Arc::clone(&rig.transport);
             // Weather without a fine day in it delivers nothing, and the end comes all the same.
             let counts = rig.end(1_000 * SECOND).await;
             assert_eq!(counts.accepted, counts.delivered + counts.pending + counts.spooled, "{refused} refused");
-            let numbers = numbers(&road);
+            let numbers = numbers(&transport);
             assert_eq!(numbers.values().map(Vec::len).sum::<usize>() as u64, counts.delivered);
             assert!(numbers.values().all(|of_user| of_user.is_sorted()), "{numbers:?}");
         });
@@ -113,13 +113,14 @@ proptest! {
 fn many_threads_and_users_keep_their_order() {
     const THREADS: usize = 8;
     const EACH: usize = 500;
-    let road = Arc::new(Memory::answering(|request| if request.number % 7 == 3 { refused(503) } else { accepted() }));
+    let transport =
+        Arc::new(Memory::answering(|request| if request.number % 7 == 3 { refused(503) } else { accepted() }));
     let mut settings = settings();
     settings.max_batches = 300;
-    let shared = Arc::new(Shared::new(settings, None));
+    let shared = Arc::new(Shared::new(settings, Arc::new(NoJournal)));
     let policy = RetryPolicy::new().base(Duration::from_millis(1));
-    let deliverer = Deliverer::new(Arc::clone(&road), policy, Arc::new(|| 0.5));
-    let worker = worker::run(Arc::clone(&shared), deliverer);
+    let deliverer = Deliverer::new(Arc::clone(&transport), policy, Arc::new(|| 0.5));
+    let worker = dispatcher::run(Arc::clone(&shared), deliverer);
     let thread = thread::spawn(|| {
         tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime").block_on(worker);
     });
@@ -133,6 +134,7 @@ fn many_threads_and_users_keep_their_order() {
                     if number % 2 == 0 {
                         uploader
                             .send(Batch::new(Environment::Development).customer_id(of.to_string()).event(event(number)))
+                            .accepted()
                             .wait()
                             .expect("room at last");
                     } else {
@@ -141,14 +143,14 @@ fn many_threads_and_users_keep_their_order() {
                             thread::yield_now();
                         }
                     }
-                    assert!(uploader.counts().add_up());
+                    assert!(uploader.stats().add_up());
                 }
             });
         }
     });
     let counts = uploader.shutdown(60 * SECOND).wait();
     assert_eq!((counts.delivered, counts.pending), ((THREADS * EACH) as u64, 0));
-    let numbers = numbers(&road);
+    let numbers = numbers(&transport);
     assert_eq!(numbers.len(), THREADS * 3);
     assert!(numbers.values().all(|of_user| of_user.is_sorted()));
 }

@@ -6,18 +6,19 @@ use crate::delivery::memory::accepted;
 
 use tokio::time::{Instant, sleep};
 
-/// An uploader for four batches, whose road is closed for the first ten seconds.
+/// An uploader for four batches, whose transport is closed for the first ten seconds.
 fn full(when_full: WhenFull) -> Rig {
-    let road = Memory::taking(|request| (if request.number == 0 { 10 * SECOND } else { Duration::ZERO }, accepted()));
-    let rig = rig(road, Settings { max_batches: 4, when_full, concurrency: 1, ..settings() });
+    let transport =
+        Memory::taking(|request| (if request.number == 0 { 10 * SECOND } else { Duration::ZERO }, accepted()));
+    let rig = rig(transport, Config { max_batches: 4, when_full, concurrency: 1, ..settings() });
     rig.try_send(batch(0, 0)).expect("room");
     rig
 }
 
-async fn delivered(rig: Rig) -> (Counts, Vec<String>) {
-    let road = Arc::clone(&rig.road);
+async fn delivered(rig: Rig) -> (UploaderStats, Vec<String>) {
+    let transport = Arc::clone(&rig.transport);
     let counts = rig.end(60 * SECOND).await;
-    (counts, road.accepted())
+    (counts, transport.accepted())
 }
 
 #[tokio::test(start_paused = true)]
@@ -44,14 +45,14 @@ async fn the_newest_or_the_oldest_is_dropped_and_told() {
         (WhenFull::DropOldest, ["0", "3", "4", "5"], ["1", "2"]),
     ] {
         let rig = full(policy);
-        let mut outcomes = rig.outcomes();
+        let mut outcomes = rig.reports();
         sleep(SECOND).await;
         (1..6).for_each(|n| rig.try_send(batch(n, n)).expect("taken"));
         assert_eq!((rig.now().pending, rig.now().dropped), (4, 2));
         for id in dropped {
             let outcome = outcomes.next().await.expect("an outcome");
-            assert!(matches!(outcome.fate(), Fate::Dropped(error) if error.kind() == ErrorKind::Full));
-            assert_eq!(outcome.batch().source_request_id(), id);
+            assert!(matches!(outcome.status(), DeliveryStatus::Dropped(error) if error.kind() == ErrorKind::Full));
+            assert_eq!(outcome.batch().expect("the batch").source_request_id(), id);
         }
         let (counts, arrived) = delivered(rig).await;
         assert_eq!((counts.accepted, counts.delivered, counts.dropped), (6, 4, 2), "{policy:?}");
@@ -61,8 +62,9 @@ async fn the_newest_or_the_oldest_is_dropped_and_told() {
 
 #[tokio::test(start_paused = true)]
 async fn the_oldest_is_dropped_also_behind_another_of_its_user() {
-    let road = Memory::taking(|request| (if request.number == 0 { 10 * SECOND } else { Duration::ZERO }, accepted()));
-    let rig = rig(road, Settings { max_batches: 4, when_full: WhenFull::DropOldest, ..settings() });
+    let transport =
+        Memory::taking(|request| (if request.number == 0 { 10 * SECOND } else { Duration::ZERO }, accepted()));
+    let rig = rig(transport, Config { max_batches: 4, when_full: WhenFull::DropOldest, ..settings() });
     for n in 0..6 {
         rig.try_send(batch(0, n)).expect("taken");
         sleep(SECOND).await;
@@ -88,7 +90,7 @@ async fn nobody_passes_those_who_wait() {
         }
         rig.try_send(batch(4, 5)).expect("room again");
     };
-    tokio::join!(async { waiting.await.expect("room at last") }, room);
+    tokio::join!(async { waiting.accepted().await.expect("room at last") }, room);
     let (_, arrived) = delivered(rig).await;
     assert_eq!(arrived, ["0", "1", "2", "3", "4", "5"]);
 }
@@ -97,7 +99,7 @@ async fn nobody_passes_those_who_wait() {
 async fn what_is_on_its_way_is_not_given_up() {
     let rig = rig(
         Memory::taking(|_| (10 * SECOND, accepted())),
-        Settings { max_batches: 2, when_full: WhenFull::DropOldest, ..settings() },
+        Config { max_batches: 2, when_full: WhenFull::DropOldest, ..settings() },
     );
     rig.try_send(batch(0, 0)).expect("room");
     rig.try_send(batch(1, 1)).expect("room");
@@ -119,7 +121,7 @@ async fn those_who_send_wait_for_room_in_their_order() {
     assert_eq!(rig.now().accepted, 4, "who waits is not taken so far");
     drop(abandoned);
     for waiting in waiting {
-        waiting.await.expect("room at last");
+        waiting.accepted().await.expect("room at last");
     }
     assert_eq!(start.elapsed(), 10 * SECOND);
     let (counts, arrived) = delivered(rig).await;
@@ -133,11 +135,11 @@ async fn waiting_ends_when_its_time_is_over_or_the_uploader_is() {
     sleep(SECOND).await;
     (1..4).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     let start = Instant::now();
-    let error = rig.send(batch(4, 4)).await.expect_err("full");
+    let error = rig.send(batch(4, 4)).accepted().await.expect_err("full");
     assert_eq!((error.error().kind(), error.batches().len(), start.elapsed()), (ErrorKind::Full, 1, 3 * SECOND));
     let waiting = rig.send(batch(5, 5));
     let (counts, _) = delivered(rig).await;
-    let error = waiting.await.expect_err("shut down");
+    let error = waiting.accepted().await.expect_err("shut down");
     assert_eq!((error.error().kind(), error.is_retryable(), error.batches().len()), (ErrorKind::Closed, false, 1));
     assert_eq!((counts.accepted, counts.delivered), (4, 4));
 }
@@ -145,8 +147,8 @@ async fn waiting_ends_when_its_time_is_over_or_the_uploader_is() {
 #[tokio::test(start_paused = true)]
 async fn bytes_are_bounded_as_batches_are() {
     let size = batch(0, 0).seal().expect("a batch").len();
-    let road = Memory::taking(|_| (10 * SECOND, accepted()));
-    let rig = rig(road, Settings { max_bytes: 3 * size + size / 2, ..settings() });
+    let transport = Memory::taking(|_| (10 * SECOND, accepted()));
+    let rig = rig(transport, Config { max_bytes: 3 * size + size / 2, ..settings() });
     (0..3).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     assert_eq!(rig.try_send(batch(3, 3)).expect_err("full").error().kind(), ErrorKind::Full);
     // What could never be held is another matter.
@@ -157,7 +159,7 @@ async fn bytes_are_bounded_as_batches_are() {
 
 #[tokio::test(start_paused = true)]
 async fn events_that_gather_are_bounded_too() {
-    let rig = rig(Memory::answering(|_| accepted()), Settings { max_bytes: 1_000, linger: SECOND, ..settings() });
+    let rig = rig(Memory::answering(|_| accepted()), Config { max_bytes: 1_000, linger: SECOND, ..settings() });
     let user = user(0);
     let taken = (0..100).take_while(|n| rig.track(&user, event(n)).is_ok()).count();
     assert!((2..10).contains(&taken), "{taken}");
@@ -167,7 +169,7 @@ async fn events_that_gather_are_bounded_too() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_is_split_is_one_submission() {
     let events = || (0..5).map(|_| CustomEvent { view_controller: Some("x".repeat(60_000)), ..event("e") });
-    let rig = rig(Memory::answering(|_| accepted()), Settings { max_bytes: 500_000, ..settings() });
+    let rig = rig(Memory::answering(|_| accepted()), Config { max_bytes: 500_000, ..settings() });
     rig.try_send(batch(0, "a").events(events())).expect("room");
     let error = rig.try_send(batch(0, "b").events(events())).expect_err("no room for all of its parts");
     assert_eq!(error.batches().len(), 3);

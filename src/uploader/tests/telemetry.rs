@@ -1,4 +1,4 @@
-//! What `tracing` is told of the counts.
+//! The statistics that `tracing` receives.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,14 +9,14 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use super::super::telemetry::{Measures, Narrator};
+use super::super::telemetry::{StatsReporter, StatsSnapshot};
 use super::*;
 use crate::delivery::memory::{accepted, refused};
 
 /// The numbers of an event, by their names.
 type Numbers = BTreeMap<&'static str, u64>;
 
-/// Notes the numbers of the uploader's counts, and when they came.
+/// Records the statistics of the uploader, and when they came.
 #[derive(Clone, Default)]
 struct Listener(Arc<Mutex<Vec<(Instant, Numbers)>>>);
 
@@ -30,12 +30,12 @@ impl Listener {
     /// `tracing` keeps for each place of an event whether anybody listens, as it was on the thread that came there first: with
     /// tests beside this one that may have been a thread where nobody does. So the places are come to here, and asked again.
     fn is_reached(&self) {
-        let new = Measures { queued_batches: 1, ..Measures::default() };
+        let new = StatsSnapshot { queued_batches: 1, ..StatsSnapshot::default() };
         for _ in 0..1000 {
-            Narrator::is_heard();
-            Narrator::default().tell_now(new, Instant::now());
+            StatsReporter::is_logged();
+            StatsReporter::default().log(new, Instant::now());
             tracing::callsite::rebuild_interest_cache();
-            if Narrator::is_heard() && !self.heard().is_empty() {
+            if StatsReporter::is_logged() && !self.heard().is_empty() {
                 self.0.lock().expect("what was heard").clear();
                 return;
             }
@@ -83,10 +83,10 @@ async fn the_counts_are_told_once_a_second_and_only_when_they_change() {
     let listener = Listener::default();
     let _guard = tracing::subscriber::set_default(listener.clone());
     listener.is_reached();
-    let road = Memory::taking(|request| {
+    let transport = Memory::taking(|request| {
         (SECOND / 10, if request.ids.contains(&"7".to_owned()) { refused(400) } else { accepted() })
     });
-    let rig = rig(road, settings());
+    let rig = rig(transport, settings());
     sleep(3 * SECOND).await;
     assert!(listener.heard().is_empty(), "nothing is new");
     for n in 0..100 {
@@ -114,7 +114,7 @@ async fn the_counts_are_told_once_a_second_and_only_when_they_change() {
     ];
     assert_eq!(*last, Numbers::from(expected));
 
-    // At the end what is new is told at once.
+    // At the end, changes are reported at once.
     rig.try_send(batch(100, 100)).expect("room");
     rig.end(60 * SECOND).await;
     assert_eq!(listener.heard().last().expect("an event").1["delivered"], 100);
@@ -188,14 +188,14 @@ mod facade {
         let runtime = runtime.expect("a runtime");
         metrics::with_local_recorder(&facade, || {
             runtime.block_on(async {
-                let road = Memory::taking(|request| match request.number {
+                let transport = Memory::taking(|request| match request.number {
                     0 => (SECOND, accepted()),
                     1 => (SECOND, refused(400)),
                     _ => (3_600 * SECOND, accepted()),
                 });
                 let rig = rig(
-                    road,
-                    Settings { concurrency: 1, max_batches: 3, when_full: WhenFull::DropNewest, ..settings() },
+                    transport,
+                    Config { concurrency: 1, max_batches: 3, when_full: WhenFull::DropNewest, ..settings() },
                 );
                 rig.try_send(batch(0, 0)).expect("room");
                 sleep(2 * SECOND).await;

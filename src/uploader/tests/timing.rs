@@ -5,14 +5,15 @@ use std::pin::Pin;
 
 use futures_core::Stream;
 
+use super::super::journal::Evicted;
 use super::*;
 use crate::ErrorKind;
 use crate::delivery::memory::{accepted, accepted_using, refused};
 
 use tokio::time::{Instant, sleep};
 
-fn lingering(linger: Duration) -> Settings {
-    Settings { linger, ..settings() }
+fn lingering(linger: Duration) -> Config {
+    Config { linger, ..settings() }
 }
 
 /// How many events each batch has that arrived.
@@ -21,7 +22,7 @@ fn events(rig: &Rig) -> Vec<Vec<usize>> {
         let value: serde_json::Value = serde_json::from_slice(batch.json()).expect("JSON");
         value["events"].as_array().map_or(0, Vec::len)
     };
-    rig.road.requests().iter().map(|request| request.batches.iter().map(count).collect()).collect()
+    rig.transport.requests().iter().map(|request| request.batches.iter().map(count).collect()).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,7 +62,7 @@ async fn a_batch_lingers_unless_the_request_is_full_or_somebody_flushes() {
     let rig = rig(Memory::answering(|_| accepted()), lingering(10 * SECOND));
     let start = Instant::now();
     let arrived =
-        |rig: &Rig| rig.road.requests().iter().map(|request| (request.at - start).as_secs()).collect::<Vec<_>>();
+        |rig: &Rig| rig.transport.requests().iter().map(|request| (request.at - start).as_secs()).collect::<Vec<_>>();
     rig.try_send(batch(0, 0)).expect("room");
     sleep(20 * SECOND).await;
     assert_eq!(arrived(&rig), [10]);
@@ -78,8 +79,9 @@ async fn a_batch_lingers_unless_the_request_is_full_or_somebody_flushes() {
 #[tokio::test(start_paused = true)]
 async fn a_flush_waits_for_what_came_before_and_for_nothing_else() {
     // The first request takes long, those after it do not.
-    let road = Memory::taking(|request| (if request.number == 0 { 5 * SECOND } else { Duration::ZERO }, accepted()));
-    let rig = rig(road, settings());
+    let transport =
+        Memory::taking(|request| (if request.number == 0 { 5 * SECOND } else { Duration::ZERO }, accepted()));
+    let rig = rig(transport, settings());
     rig.try_send(batch(0, 0)).expect("room");
     sleep(SECOND).await;
     let start = Instant::now();
@@ -122,7 +124,7 @@ async fn after_the_end_nothing_is_taken() {
     let (first, second) = (rig.shutdown(SECOND), rig.shutdown(SECOND));
     for error in [
         uploader.try_send(batch(0, 1)).expect_err("shut down"),
-        uploader.send(batch(0, 1)).await.expect_err("shut down"),
+        uploader.send(batch(0, 1)).accepted().await.expect_err("shut down"),
     ] {
         assert_eq!((error.error().kind(), error.is_retryable(), error.batches().len()), (ErrorKind::Closed, false, 1));
     }
@@ -135,23 +137,30 @@ async fn after_the_end_nothing_is_taken() {
 
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_panics_leaves_nobody_waiting() {
-    let ids = || -> Uuid { panic!("an id source of somebody else's") };
-    let settings = Settings { id_source: Some(Arc::new(ids)), max_batches: 1, ..settings() };
-    let rig = rig(Memory::answering(|_| accepted()), settings);
+    struct Panicking;
+
+    impl Journal for Panicking {
+        fn evicted(&self) -> Vec<Evicted> {
+            panic!("a broken journal")
+        }
+    }
+
+    let settings = Config { max_batches: 1, ..settings() };
+    let rig = rig_on(Memory::answering(|_| accepted()), settings, Some(Arc::new(Panicking)));
     let sealed = batch(0, 0).seal().expect("a batch");
     rig.track(&user(0), event("e").source_message_id("given")).expect("room");
     let (waiting, flushed) = (rig.send(sealed.clone()), rig.flush(3_600 * SECOND));
     let counts = flushed.await;
     assert_eq!((counts.accepted, counts.pending), (1, 1));
-    assert_eq!(waiting.await.expect_err("nobody sends").batches(), [sealed]);
+    assert_eq!(waiting.accepted().await.expect_err("nobody sends").batches(), [sealed]);
     assert!(rig.worker.await.expect_err("a panic").is_panic());
     assert_eq!(rig.uploader.shutdown(3_600 * SECOND).await, counts);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_credential_stops_it_and_it_goes_on_when_told() {
-    let road = Memory::answering(|request| if request.number < 2 { refused(401) } else { accepted() });
-    let rig = rig(road, settings());
+    let transport = Memory::answering(|request| if request.number < 2 { refused(401) } else { accepted() });
+    let rig = rig(transport, settings());
     for n in 0..250 {
         rig.try_send(batch(n, n)).expect("room");
     }
@@ -159,9 +168,9 @@ async fn a_refused_credential_stops_it_and_it_goes_on_when_told() {
     let counts = rig.flush(3_600 * SECOND).await;
     assert_eq!((counts.pending, counts.rejected), (250, 0), "everything is kept, and nobody waits for nothing");
     assert_eq!(rig.stopped().expect("an error").status().map(|status| status.as_u16()), Some(401));
-    let before = rig.road.requests().len();
+    let before = rig.transport.requests().len();
     sleep(3_600 * SECOND).await;
-    assert_eq!(rig.road.requests().len(), before);
+    assert_eq!(rig.transport.requests().len(), before);
     rig.resume();
     sleep(SECOND).await;
     if rig.stopped().is_some() {
@@ -176,16 +185,19 @@ async fn each_end_is_told() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let callback = Arc::clone(&told);
     let mut settings = settings();
-    settings.on_outcome = Some(Arc::new(move |outcome: &Outcome| {
-        let reason = outcome.reason().map(|error| error.api_errors()[0].message.clone());
-        callback.lock().expect("told").push((outcome.batch().source_request_id().to_owned(), reason));
-        assert_ne!(outcome.batch().source_request_id(), "1", "a panic of a callback is its own");
+    settings.on_delivery = Some(Arc::new(move |outcome: &Arc<DeliveryReport>| {
+        let reason = outcome.error().map(|error| error.api_errors()[0].message.clone());
+        callback
+            .lock()
+            .expect("told")
+            .push((outcome.batch().expect("the batch").source_request_id().to_owned(), reason));
+        assert_ne!(outcome.batch().expect("the batch").source_request_id(), "1", "a panic of a callback is its own");
     }));
     let rig = rig(
         Memory::answering(|request| if request.ids.contains(&"2".to_owned()) { refused(400) } else { accepted() }),
         settings,
     );
-    let mut outcomes = rig.outcomes();
+    let mut outcomes = rig.reports();
     for n in 0..4 {
         rig.try_send(batch(n, n)).expect("room");
     }
@@ -196,29 +208,32 @@ async fn each_end_is_told() {
     assert!(told.contains(&("2".to_owned(), Some("no to 400".to_owned()))));
     for (id, reason) in told {
         let outcome = outcomes.next().await.expect("an outcome");
-        assert_eq!((outcome.batch().source_request_id(), outcome.reason().is_some()), (id.as_str(), reason.is_some()));
+        assert_eq!(
+            (outcome.batch().expect("the batch").source_request_id(), outcome.error().is_some()),
+            (id.as_str(), reason.is_some())
+        );
     }
     assert_eq!(outcomes.missed(), 0);
     assert!(outcomes.next().await.is_none(), "the uploader is gone");
 }
 
 /// As generic code sees it, which knows nothing but streams.
-async fn ids(mut outcomes: impl Stream<Item = Arc<Outcome>> + Unpin) -> Vec<String> {
+async fn ids(mut outcomes: impl Stream<Item = Arc<DeliveryReport>> + Unpin) -> Vec<String> {
     let mut ids = Vec::new();
     while let Some(outcome) = poll_fn(|context| Pin::new(&mut outcomes).poll_next(context)).await {
-        ids.push(outcome.batch().source_request_id().to_owned());
+        ids.push(outcome.batch().expect("the batch").source_request_id().to_owned());
     }
     ids
 }
 
 #[tokio::test(start_paused = true)]
 async fn outcomes_are_a_stream_for_each_who_listens() {
-    let rig = rig(Memory::answering(|_| accepted()), Settings { max_batches: 20_000, ..settings() });
-    let (early, slow) = (tokio::spawn(ids(rig.outcomes())), rig.outcomes());
-    drop(rig.outcomes());
+    let rig = rig(Memory::answering(|_| accepted()), Config { max_batches: 20_000, ..settings() });
+    let (early, mut slow) = (tokio::spawn(ids(rig.reports())), rig.reports());
+    drop(rig.reports());
     rig.try_send(batch(0, 0)).expect("room");
     rig.flush(SECOND).await;
-    let late = tokio::spawn(ids(rig.outcomes()));
+    let late = tokio::spawn(ids(rig.reports()));
     for n in 1..5_000 {
         rig.try_send(batch(n, n)).expect("room");
     }
@@ -226,19 +241,21 @@ async fn outcomes_are_a_stream_for_each_who_listens() {
     let all: Vec<_> = (0..5_000).map(|n| n.to_string()).collect();
     assert_eq!(early.await.expect("a reader"), all);
     assert_eq!(late.await.expect("a reader"), all[1..]);
-    assert_eq!(slow.missed(), 5_000 - 4_096, "who does not read misses the oldest");
-    assert_eq!(ids(slow).await, all[5_000 - 4_096..]);
+    let first = slow.next().await.expect("a report");
+    assert_eq!(slow.missed(), 5_000 - 4_096, "a slow reader misses the oldest");
+    assert_eq!(first.batch().expect("the batch").source_request_id(), all[5_000 - 4_096]);
+    assert_eq!(ids(slow).await, all[5_000 - 4_095..]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_rate_limit_is_what_the_last_acceptance_told() {
-    let road = Memory::answering(|request| match request.number {
+    let transport = Memory::answering(|request| match request.number {
         0 => accepted_using(12.5),
         1 => refused(400),
         2 => accepted_using(40.0),
         _ => accepted(),
     });
-    let rig = rig(road, settings());
+    let rig = rig(transport, settings());
     assert_eq!(rig.rate_limit_used(), None, "nothing was told so far");
     let mut told = Vec::new();
     for n in 0..4 {
@@ -252,20 +269,20 @@ async fn the_rate_limit_is_what_the_last_acceptance_told() {
 
 #[tokio::test(start_paused = true)]
 async fn trouble_is_told_while_it_lasts() {
-    let road = Memory::answering(|request| match request.number {
+    let transport = Memory::answering(|request| match request.number {
         0 | 3 => accepted(),
         _ => refused(503),
     });
-    let rig = rig(road, settings());
+    let rig = rig(transport, settings());
     rig.try_send(batch(1, 1)).expect("room");
     rig.flush(SECOND).await;
-    assert!(rig.trouble().is_none(), "all is well");
+    assert!(rig.last_error().is_none(), "all is well");
     rig.try_send(batch(2, 2)).expect("room");
-    while rig.trouble().is_none() {
+    while rig.last_error().is_none() {
         sleep(SECOND / 100).await;
     }
-    assert_eq!(rig.trouble().and_then(|error| error.status()).map(|status| status.as_u16()), Some(503));
+    assert_eq!(rig.last_error().and_then(|error| error.status()).map(|status| status.as_u16()), Some(503));
     let counts = rig.flush(60 * SECOND).await;
-    assert_eq!((counts.delivered, rig.trouble().is_none()), (2, true));
+    assert_eq!((counts.delivered, rig.last_error().is_none()), (2, true));
     rig.end(SECOND).await;
 }

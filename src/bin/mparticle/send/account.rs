@@ -3,8 +3,7 @@
 //! Batches end in any order. What is told to the outside, the mark and the rejects file, is in the order of the file: so
 //! a run that goes on from a mark writes neither too much nor too little.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -45,8 +44,6 @@ struct State {
     open: VecDeque<(Read, Option<End>)>,
     /// The number of the first one.
     first: u64,
-    /// The numbers of the batches that were sent under an id.
-    sent: HashMap<Box<str>, Numbers>,
     waiting_bytes: usize,
     under_way: u64,
     /// `None` if nothing is to be written.
@@ -60,12 +57,6 @@ struct State {
     warnings: u64,
     /// The rejects file could not be written: from then on the mark stays.
     failure: Option<io::Error>,
-}
-
-/// A file can have an id twice, and mostly has not.
-struct Numbers {
-    first: u64,
-    more: VecDeque<u64>,
 }
 
 /// The numbers so far, those of earlier runs that were gone on with included.
@@ -94,7 +85,6 @@ impl Account {
         let state = State {
             open: VecDeque::new(),
             first: 0,
-            sent: HashMap::new(),
             waiting_bytes: 0,
             under_way: 0,
             rejects,
@@ -112,28 +102,20 @@ impl Account {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A batch is about to be sent under this id. Waits as long as too much of the file has no end yet.
-    pub fn sending(&self, read: Read, id: &str) {
+    /// Adds a batch that is about to be sent, and returns the tag to send it with. Waits as long as too much of the file has no
+    /// end yet.
+    pub fn sending(&self, read: Read) -> u64 {
         let mut state = self.wait_for_room(self.lock());
         state.under_way += 1;
-        let number = state.first + state.open.len() as u64;
+        let tag = state.first + state.open.len() as u64;
         state.open.push_back((read, None));
-        match state.sent.entry(id.into()) {
-            Entry::Vacant(place) => _ = place.insert(Numbers { first: number, more: VecDeque::new() }),
-            Entry::Occupied(mut numbers) => numbers.get_mut().more.push_back(number),
-        }
+        tag
     }
 
-    /// A batch that was sent has its end; the line of the rejects file is made from where it begins.
-    pub fn ended(&self, id: &str, end: impl FnOnce(Place) -> End) {
+    /// Ends the batch with this tag; the line of the rejects file is made from where it begins.
+    pub fn ended(&self, tag: u64, end: impl FnOnce(Place) -> End) {
         let mut state = self.lock();
-        let Some(numbers) = state.sent.get_mut(id) else { return };
-        let number = numbers.first;
-        match numbers.more.pop_front() {
-            Some(next) => numbers.first = next,
-            None => _ = state.sent.remove(id),
-        }
-        let Ok(place) = usize::try_from(number - state.first) else { return };
+        let Some(place) = tag.checked_sub(state.first).and_then(|place| usize::try_from(place).ok()) else { return };
         let end = end(state.open[place].0.start);
         state.under_way -= 1;
         state.end(place, end);
@@ -239,22 +221,21 @@ mod tests {
         /// before the mark, in their order.
         #[test]
         fn the_mark_is_never_ahead(
-            ends in prop::collection::vec((any::<bool>(), any::<bool>(), 0..3_u8), 1..40),
+            ends in prop::collection::vec((any::<bool>(), any::<bool>()), 1..40),
             order in prop::collection::vec(any::<Index>(), 40),
         ) {
             let dir = tempfile::tempdir()?;
             let path = dir.path().join("rejects");
             let account = Account::new(Mark::default(), Some(Rejects::new(path.clone(), None, |_| {})));
             let mut ended = vec![false; ends.len()];
-            for (number, &(delivered, at_once, id)) in ends.iter().enumerate() {
+            for (number, &(delivered, at_once)) in ends.iter().enumerate() {
                 let offset = number as u64;
                 let read = Read { start: place(offset), next: Some(place(offset + 1)), events: 1 };
                 if at_once && !delivered {
                     account.rejected(read, format!("{number}\n").into_bytes());
                     ended[number] = true;
                 } else {
-                    // Few ids, so that some are there several times; the first one sent ends first.
-                    account.sending(read, &id.to_string());
+                    prop_assert_eq!(account.sending(read), offset);
                 }
             }
             for pick in order {
@@ -274,13 +255,12 @@ mod tests {
                 if open.is_empty() {
                     break;
                 }
-                let id = ends[open[pick.index(open.len())]].2;
-                let first = open.iter().copied().find(|&number| ends[number].2 == id).expect("one that is open");
-                account.ended(&id.to_string(), |start| {
-                    assert_eq!(start.offset, first as u64);
-                    if ends[first].0 { End::Delivered } else { End::Rejected(format!("{first}\n").into_bytes()) }
+                let number = open[pick.index(open.len())];
+                account.ended(number as u64, |start| {
+                    assert_eq!(start.offset, number as u64);
+                    if ends[number].0 { End::Delivered } else { End::Rejected(format!("{number}\n").into_bytes()) }
                 });
-                ended[first] = true;
+                ended[number] = true;
             }
         }
     }

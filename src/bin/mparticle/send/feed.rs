@@ -80,14 +80,13 @@ impl Feed {
                 return None;
             }
         };
-        self.account.sending(read, sealed.source_request_id());
+        let tag = self.account.sending(read);
         match &self.uploader {
             None => {
-                let id = sealed.source_request_id();
-                self.account.ended(id, |_| super::account::End::Delivered);
+                self.account.ended(tag, |_| super::account::End::Delivered);
                 None
             }
-            Some(uploader) => uploader.send(sealed).wait().is_err().then_some(Ended::Closed),
+            Some(uploader) => uploader.send_tagged(sealed, tag).accepted().wait().is_err().then_some(Ended::Closed),
         }
     }
 

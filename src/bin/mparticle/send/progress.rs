@@ -35,11 +35,11 @@ impl Progress {
     }
 
     /// Shows how far it is: how much of what was read has its end.
-    pub fn show(&self, read: u64, totals: &Totals, rate_limit_used: Option<f64>, trouble: Option<&str>) {
+    pub fn show(&self, read: u64, totals: &Totals, rate_limit_used: Option<f64>, last_error: Option<&str>) {
         // An estimate, which a bar that never goes back hides best.
         let done = totals.ended_of(read).max(self.bar.position());
         self.bar.set_position(done);
-        self.bar.set_message(line(done, self.per_second(totals), totals, rate_limit_used, trouble));
+        self.bar.set_message(line(done, self.per_second(totals), totals, rate_limit_used, last_error));
     }
 
     /// Words above the bar.
@@ -123,9 +123,9 @@ fn style(template: &str) -> ProgressStyle {
         .map_or_else(|_| ProgressStyle::default_bar(), |style| style.progress_chars("=> "))
 }
 
-fn line(done: u64, per_second: u64, totals: &Totals, rate_limit_used: Option<f64>, trouble: Option<&str>) -> String {
+fn line(done: u64, per_second: u64, totals: &Totals, rate_limit_used: Option<f64>, last_error: Option<&str>) -> String {
     // First, since the line may be longer than the terminal is wide.
-    let mut line = trouble.map_or_else(String::new, |trouble| format!("{trouble}; "));
+    let mut line = last_error.map_or_else(String::new, |last_error| format!("{last_error}; "));
     line.push_str(&format!(
         "{} events, {}/s, {}",
         HumanCount(totals.delivered.events),

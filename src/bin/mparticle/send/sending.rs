@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use mparticle::{Client, Error, ErrorKind as Kind, Fate, Outcome, Uploader};
+use mparticle::{Client, DeliveryReport, DeliveryStatus, Error, ErrorKind as Kind, Uploader};
 
 use super::account::{Account, End};
 use super::arguments::Arguments;
@@ -31,14 +31,14 @@ const TICK: Duration = Duration::from_millis(100);
 /// How often the journal is written.
 const JOURNAL: Duration = Duration::from_secs(1);
 
-/// How long what is under way may take when somebody asks to end.
+/// The time that batches in flight get when the user asks to end.
 const LAST: Duration = Duration::from_secs(2);
 
-/// The same when nothing comes through.
+/// The same time when no request succeeds.
 const LAST_WHEN_GIVEN_UP: Duration = Duration::from_millis(200);
 
-/// Trouble that lasts this long is told.
-const TROUBLE: Duration = Duration::from_secs(2);
+/// Failures that last this long are reported.
+const FAILING_NOTICE: Duration = Duration::from_secs(2);
 
 /// Memory for batches that are read and not sent: 8 MiB.
 const QUEUE_BYTES: usize = 8 << 20;
@@ -95,7 +95,7 @@ impl Sending<'_> {
         self.start(batches, &account, uploader.clone(), faults)?;
         let stop = self.watch(&account, uploader.as_ref(), &read, &progress, journal.as_mut());
 
-        let trouble = uploader.as_ref().and_then(Uploader::trouble);
+        let last_error = uploader.as_ref().and_then(Uploader::last_error);
         if let (Stop::Signal(_) | Stop::GaveUp(_) | Stop::Failed(_), Some(uploader)) = (&stop, &uploader) {
             let given_up = matches!(stop, Stop::GaveUp(_)) && uploader.stopped().is_none();
             uploader.shutdown(if given_up { LAST_WHEN_GIVEN_UP } else { LAST }).wait();
@@ -111,8 +111,8 @@ impl Sending<'_> {
             }
             Err(failure) => Stop::Failed(failure),
         };
-        let exit = self.tell(stop, trouble.as_ref(), &account, &progress)?;
-        let unread = uploader.map_or(0, |uploader| uploader.counts().unread_responses);
+        let exit = self.tell(stop, last_error.as_ref(), &account, &progress)?;
+        let unread = uploader.map_or(0, |uploader| uploader.stats().unread_responses);
         if unread > 0 {
             tell(format_args!(
                 "{}: warning: {unread} responses could not be read to their end; what was sent with them counts as delivered by \
@@ -197,7 +197,7 @@ impl Sending<'_> {
             .linger(Duration::from_millis(100))
             .max_bytes(QUEUE_BYTES)
             .concurrency(self.arguments.concurrency.into())
-            .on_outcome(move |outcome| end(&told, faults.as_deref(), outcome));
+            .on_delivery(move |report| end(&told, faults.as_deref(), report));
         if self.arguments.historical {
             builder = builder.historical();
         }
@@ -251,10 +251,10 @@ impl Sending<'_> {
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
             let totals = account.totals();
-            let trouble = uploader.and_then(Uploader::trouble);
-            let words = trouble.as_ref().map(exit::reason_words);
+            let last_error = uploader.and_then(Uploader::last_error);
+            let words = last_error.as_ref().map(exit::reason_words);
             let used = uploader.and_then(Uploader::rate_limit_used);
-            let shown = trouble.as_ref().zip(words.as_ref()).map(|(error, words)| match exit::asked_wait(error) {
+            let shown = last_error.as_ref().zip(words.as_ref()).map(|(error, words)| match exit::asked_wait(error) {
                 Some(wait) => format!("the service asks to wait {}", text::wait(wait)),
                 None => format!("trying again: {words}"),
             });
@@ -266,11 +266,11 @@ impl Sending<'_> {
             if ended != delivered || totals.under_way == 0 {
                 (moved, delivered, told) = (Instant::now(), ended, false);
             }
-            if let (Some(words), false) = (&words, told || self.arguments.quiet || moved.elapsed() < TROUBLE) {
+            if let (Some(words), false) = (&words, told || self.arguments.quiet || moved.elapsed() < FAILING_NOTICE) {
                 progress.say(&format!("{}: {words}; trying again", self.name()));
                 told = true;
             }
-            if let Some(error) = trouble.filter(|_| moved.elapsed() >= patience) {
+            if let Some(error) = last_error.filter(|_| moved.elapsed() >= patience) {
                 return Stop::GaveUp(error);
             }
             if journal.is_some() && written.elapsed() >= JOURNAL {
@@ -292,7 +292,7 @@ impl Sending<'_> {
     }
 
     /// Says what was done, and gives the exit code.
-    fn tell(&self, stop: Stop, trouble: Option<&Error>, account: &Account, progress: &Progress) -> exit::Result {
+    fn tell(&self, stop: Stop, last_error: Option<&Error>, account: &Account, progress: &Progress) -> exit::Result {
         let (arguments, name, totals) = (self.arguments, self.name(), account.totals());
         let (exit, ended) = match &stop {
             Stop::Ended(Ended::AtTheEnd) if totals.rejected.batches > 0 => (Exit::Findings, "complete"),
@@ -303,7 +303,7 @@ impl Sending<'_> {
             Stop::Signal(signal) => (Exit::Interrupted(*signal), "interrupted"),
             Stop::Failed(_) => (Exit::Unreadable, "unwritten"),
         };
-        let unanswered = unanswered(&stop, trouble);
+        let unanswered = unanswered(&stop, last_error);
         if arguments.json {
             let mut line = progress::summary_json(self.file, &totals, ended, arguments.dry_run);
             if let Stop::GaveUp(error) = &stop {
@@ -367,8 +367,8 @@ fn write_journal(journal: &mut Journal, mark: Mark) -> exit::Result<()> {
     journal.write(mark).map_err(|error| Failure::file("write", journal.path(), &error))
 }
 
-/// What is known of the batches under way when it stopped like this, while there was this trouble.
-fn unanswered(stop: &Stop, trouble: Option<&Error>) -> Unanswered {
+/// Returns what is known of the batches that were in flight when it stopped, after this last error of a request.
+fn unanswered(stop: &Stop, last_error: Option<&Error>) -> Unanswered {
     let error = match stop {
         Stop::GaveUp(error) => Some(error),
         _ => None,
@@ -378,22 +378,24 @@ fn unanswered(stop: &Stop, trouble: Option<&Error>) -> Unanswered {
         Some(error) if error.status().is_some() => Unsent::NotAccepted,
         _ => Unsent::Unknown,
     };
-    Unanswered { outcome, wait: error.or(trouble).and_then(exit::asked_wait) }
+    Unanswered { outcome, wait: error.or(last_error).and_then(exit::asked_wait) }
 }
 
-/// The uploader tells the end of a batch.
-fn end(account: &Account, faults: Option<&Faults>, outcome: &Outcome) {
-    let batch = outcome.batch();
-    let mut refused = None;
-    account.ended(batch.source_request_id(), |start| match outcome.fate() {
-        Fate::Delivered => End::Delivered,
-        Fate::Rejected(error) | Fate::Dropped(error) => {
-            refused = Some((start, error));
-            End::Rejected(rejects::refused(start, batch.json(), error))
+/// Ends the batch of a report. One that is left at the end of the uploader has no end.
+fn end(account: &Account, faults: Option<&Faults>, report: &DeliveryReport) {
+    let (Some(tag), Some(batch)) = (report.tag(), report.batch()) else { return };
+    match report.status() {
+        DeliveryStatus::Delivered => account.ended(tag, |_| End::Delivered),
+        DeliveryStatus::Rejected(error) | DeliveryStatus::Dropped(error) => {
+            let mut place = None;
+            account.ended(tag, |start| {
+                place = Some(start);
+                End::Rejected(rejects::refused(start, batch.json(), error))
+            });
+            if let (Some(faults), Some(place)) = (faults, place) {
+                faults.refused(place, error);
+            }
         }
-        _ => End::Rejected(Vec::new()),
-    });
-    if let (Some(faults), Some((start, error))) = (faults, refused) {
-        faults.refused(start, error);
+        _ => {}
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use mparticle::spool::{Inspector, Settings, Spool};
-use mparticle::{Fate, Outcome, Uploader};
+use mparticle::{DeliveryReport, Uploader};
 use serde_json::json;
 
 use super::arguments::{Purge, Retry};
@@ -33,23 +33,24 @@ pub fn retry(retry: &Retry) -> exit::Result {
     }
     let uploader = Uploader::builder(client)
         .linger(Duration::ZERO)
-        .on_outcome(tell_reason)
+        .on_delivery(|report| tell_reason(report))
         .spool_with(&retry.dir, settings)
         .start()?;
-    let counts = uploader.shutdown(Duration::from_secs(retry.wait)).wait();
-    let left = counts.spooled + counts.pending;
+    let stats = uploader.shutdown(Duration::from_secs(retry.wait)).wait();
+    let left = stats.spooled + stats.pending;
     match uploader.stopped() {
         Some(error) => {
             exit::tell_said(&error);
             tell(format_args!("error: {}", exit::words(&error)));
         }
         None if left > 0 => {
-            let why = uploader.trouble().map_or_else(String::new, |error| format!(": {}", exit::reason_words(&error)));
+            let why =
+                uploader.last_error().map_or_else(String::new, |error| format!(": {}", exit::reason_words(&error)));
             tell(format_args!("the service did not accept all of it within {} seconds{why}", retry.wait));
         }
         None => {}
     }
-    let (delivered, rejected, dropped) = (counts.delivered, counts.rejected, counts.dropped);
+    let (delivered, rejected, dropped) = (stats.delivered, stats.rejected, stats.dropped);
     if retry.json {
         let told = json!({ "delivered": delivered, "rejected": rejected, "too_old": dropped, "left": left });
         if let Err(error) = text::line(told.to_string()) {
@@ -66,9 +67,9 @@ pub fn retry(retry: &Retry) -> exit::Result {
 }
 
 /// Tells why a batch was not taken, in the words of whoever did not take it. They stay in the dead letters.
-fn tell_reason(outcome: &Outcome) {
-    let (Fate::Rejected(error) | Fate::Dropped(error)) = outcome.fate() else { return };
-    tell(format_args!("batch {}: {}", printable(outcome.batch().source_request_id()), printable(&exit::said(error))));
+fn tell_reason(report: &DeliveryReport) {
+    let (Some(error), Some(batch)) = (report.error(), report.batch()) else { return };
+    tell(format_args!("batch {}: {}", printable(batch.source_request_id()), printable(&exit::said(error))));
 }
 
 /// Removes dead letters, or everything, once that is certain to be wanted.

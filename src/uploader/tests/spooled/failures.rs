@@ -13,17 +13,14 @@ async fn a_broken_disk_leaves_the_memory_road() {
         disk.lock().fails = fails;
         disk.lock().full = full;
         rig.try_send(batch(0, 0)).expect("memory has room");
-        let sent = rig.send(batch(1, 1)).await;
-        assert!(
-            matches!(sent, Err(TrySendError::NotSpooled(_))),
-            "it would not survive the end of the program: {sent:?}"
-        );
+        let sent = rig.send(batch(1, 1)).accepted().await;
+        assert_eq!(sent.expect_err("it would not survive the end of the program").batches(), []);
         let counts = rig.end(10 * SECOND).await;
         assert_eq!((counts.accepted, counts.delivered, counts.spooled), (2, 2, 0));
     }
     // With both full, it is the caller's.
     let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
-    let (rig, disk) = on_disk(stalling, Settings { max_batches: 1, when_full: WhenFull::Spill, ..settings() });
+    let (rig, disk) = on_disk(stalling, Config { max_batches: 1, when_full: WhenFull::Spill, ..settings() });
     disk.lock().full = true;
     rig.try_send(batch(0, 0)).expect("memory has room");
     assert_eq!(rig.try_send(batch(1, 1)).expect_err("full").error().kind(), ErrorKind::Full);
@@ -39,10 +36,10 @@ fn large(size: usize) -> CustomEvent {
 async fn a_split_batch_is_on_the_disk_when_all_of_its_parts_are() {
     let (rig, disk) = on_disk(Memory::taking(|_| (3_600 * SECOND, accepted())), settings());
     disk.lock().breaks = vec![1];
-    let sent = rig.send(batch(0, "a").events((0..5).map(|_| large(60_000)))).await;
+    let sent = rig.send(batch(0, "a").events((0..5).map(|_| large(60_000)))).accepted().await;
     assert_eq!(disk.ids().len(), 2, "one of the three parts is in memory alone");
     sent.expect_err("it would not survive the end of the program");
-    rig.send(batch(1, "b")).await.expect("another one has nothing to do with it");
+    rig.send(batch(1, "b")).accepted().await.expect("another one has nothing to do with it");
     rig.end(SECOND).await;
 }
 
@@ -50,7 +47,7 @@ async fn a_split_batch_is_on_the_disk_when_all_of_its_parts_are() {
 async fn memory_is_bounded_while_the_disk_fails() {
     for when_full in [WhenFull::Refuse, WhenFull::Spill] {
         let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
-        let (rig, disk) = on_disk(stalling, Settings { max_batches: 20, when_full, ..settings() });
+        let (rig, disk) = on_disk(stalling, Config { max_batches: 20, when_full, ..settings() });
         disk.lock().fails = true;
         disk.lock().takes = SECOND / 100;
         for n in 0..500 {
@@ -73,7 +70,7 @@ async fn a_record_that_no_request_can_carry_is_rejected_and_holds_up_nobody() {
     let large = format!(r#"{{"source_request_id":"large","a":"{}"}}"#, "x".repeat(500_000));
     disk.lock().write(SealedBatch::from_json(large).expect("a batch"));
     disk.lock().write(batch(1, 1).seal().expect("a batch"));
-    let rig = rig_on(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Store>));
+    let rig = rig_on(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
     let counts = rig.end(60 * SECOND).await;
     assert_eq!((counts.recovered, counts.delivered, counts.rejected), (2, 1, 1));
     assert_eq!(disk.lock().dead.len(), 1);
@@ -81,9 +78,10 @@ async fn a_record_that_no_request_can_carry_is_rejected_and_holds_up_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn a_spool_that_cannot_be_read_is_read_again() {
-    let (rig, disk) = on_disk(Memory::answering(|_| accepted()), settings());
+    let disk = Arc::new(Disk::default());
+    (0..20).for_each(|n| _ = disk.lock().write(batch(n, n).seal().expect("a batch")));
     disk.lock().unreadable = 3;
-    (0..20).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
+    let rig = rig_on(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
     let start = Instant::now();
     assert_eq!(rig.flush(60 * SECOND).await.delivered, 20);
     assert_eq!(start.elapsed(), 3 * SECOND);
@@ -92,8 +90,9 @@ async fn a_spool_that_cannot_be_read_is_read_again() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_rejected_is_buried_and_what_is_given_up_is_told() {
-    let road = Memory::answering(|request| if request.ids.contains(&"7".into()) { refused(400) } else { accepted() });
-    let (rig, disk) = on_disk(road, settings());
+    let transport =
+        Memory::answering(|request| if request.ids.contains(&"7".into()) { refused(400) } else { accepted() });
+    let (rig, disk) = on_disk(transport, settings());
     (0..20).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     let counts = rig.flush(60 * SECOND).await;
     assert_eq!((counts.delivered, counts.rejected, counts.spooled), (19, 1, 0));
@@ -106,22 +105,22 @@ async fn what_is_rejected_is_buried_and_what_is_given_up_is_told() {
     let lost = batch(9, 9).seal().expect("a batch");
     disk.lock().records.push((1_000, lost.clone()));
     let disk = disk.restarted();
-    let rig = rig_on(Memory::taking(|_| (SECOND, accepted())), settings(), Some(Arc::clone(&disk) as Arc<dyn Store>));
-    let mut outcomes = rig.outcomes();
+    let rig = rig_on(Memory::taking(|_| (SECOND, accepted())), settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
+    let mut outcomes = rig.reports();
     {
         let mut inner = disk.lock();
         inner.unread.clear();
-        inner.given_up.push((Gone::Batch(lost), Error::config("too old")));
+        inner.evicted.push(Evicted { number: Some(1_000), batch: Some(lost), error: Error::config("too old") });
     }
     let counts = rig.end(SECOND).await;
     assert_eq!((counts.recovered, counts.dropped, counts.spooled), (1, 1, 0));
-    assert!(matches!(outcomes.next().await.expect("an outcome").fate(), Fate::Dropped(_)));
+    assert!(matches!(outcomes.next().await.expect("an outcome").status(), DeliveryStatus::Dropped(_)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_waits_behind_unread_records_is_bounded() {
     let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
-    let (rig, disk) = on_disk(stalling, Settings { max_batches: 10, ..settings() });
+    let (rig, disk) = on_disk(stalling, Config { max_batches: 10, ..settings() });
     send_with_failures(&rig, &disk, 0..30, &[]).await;
     disk.lock().fails = true;
     let mut taken = 0_usize;

@@ -2,6 +2,7 @@
 
 mod delivery;
 mod failures;
+mod hot_cold;
 mod order;
 mod shutdown;
 
@@ -12,9 +13,11 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::super::store::{GivenUp, Gone, Record, Store, Written};
+use super::super::entry::RecordId;
+use super::super::journal::{Append, Evicted, Journal, Record};
 use super::*;
 use crate::delivery::Endpoint;
+use crate::seal::UserKey;
 
 /// The disk of a spool.
 #[derive(Default)]
@@ -29,7 +32,7 @@ pub(super) struct Inner {
     unread: VecDeque<u64>,
     next_number: u64,
     dead: Vec<(SealedBatch, String)>,
-    given_up: Vec<GivenUp>,
+    evicted: Vec<Evicted>,
     /// How long a write takes, and whether it fails.
     pub(super) takes: Duration,
     pub(super) fails: bool,
@@ -51,6 +54,9 @@ pub(super) struct Inner {
     vanishes: Vec<u64>,
     /// The endpoint of all records, if it is not that of the uploader.
     endpoint: Option<Endpoint>,
+    /// How many records were read, and how many were sent from memory while others were unread.
+    reads: u64,
+    hot_beside_cold: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,12 +66,22 @@ enum Back {
 }
 
 impl Inner {
+    /// From now on a write takes so long, and those with these numbers, counted from 0, fail.
+    pub(super) fn break_writes(&mut self, takes: Duration, breaks: Vec<u64>) {
+        (self.takes, self.breaks, self.writes) = (takes, breaks, 0);
+    }
+
+    /// Writes a record of an earlier process.
     fn write(&mut self, batch: SealedBatch) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
+        self.commit(number, batch);
+        number
+    }
+
+    fn commit(&mut self, number: u64, batch: SealedBatch) {
         self.records.push((number, batch));
         self.unread.push_back(number);
-        number
     }
 }
 
@@ -75,7 +91,7 @@ impl Disk {
     }
 
     /// The same disk after a restart.
-    fn restarted(&self) -> Arc<Self> {
+    pub(super) fn restarted(&self) -> Arc<Self> {
         let mut inner = self.lock();
         inner.unread = inner.records.iter().map(|(number, _)| *number).collect();
         drop(inner);
@@ -87,44 +103,60 @@ impl Disk {
     }
 }
 
-impl Store for Disk {
-    fn append(&self, _: Endpoint, batch: &SealedBatch) -> Result<Written, Error> {
+impl Journal for Disk {
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    fn append(&self, _: Endpoint, batch: &SealedBatch) -> Result<Append, Error> {
         let (inner, batch) = (Arc::clone(&self.inner), batch.clone());
-        if self.lock().full {
+        let mut state = self.lock();
+        if state.full {
             return Err(Error::config("the disk is full"));
         }
-        let due = Instant::now() + self.lock().takes;
-        let breaks = {
-            let mut inner = self.lock();
-            inner.writes += 1;
-            inner.breaks.contains(&(inner.writes - 1))
-        };
-        let comes_back = self.lock().comes_back;
-        let early = match comes_back {
-            None => None,
-            Some(Back::Read) => Some(self.lock().write(batch.clone())),
+        let due = Instant::now() + state.takes;
+        state.writes += 1;
+        let breaks = state.breaks.contains(&(state.writes - 1));
+        let number = state.next_number;
+        state.next_number += 1;
+        let committed_early = state.comes_back.is_some();
+        match state.comes_back {
+            None => {}
+            Some(Back::Read) => state.commit(number, batch.clone()),
             Some(Back::GivenUp) => {
-                self.lock().given_up.push((Gone::Batch(batch.clone()), Error::config("the disk is full")));
-                Some(0)
+                let error = Error::config("the disk is full");
+                state.evicted.push(Evicted { number: Some(number), batch: Some(batch.clone()), error });
             }
-        };
-        Ok(Box::pin(async move {
+        }
+        let written = Box::pin(async move {
             sleep_until(due).await;
             let mut inner = inner.lock().expect("the disk");
             if inner.fails || breaks {
                 return Err(Error::config("the disk is broken"));
             }
-            Ok(early.unwrap_or_else(|| inner.write(batch)))
-        }))
+            if !committed_early {
+                inner.commit(number, batch);
+            }
+            Ok(())
+        });
+        Ok(Append { id: RecordId { number, appended: DateTime::UNIX_EPOCH }, written })
     }
 
-    fn append_again(&self, record: &Record) -> Result<Written, Error> {
-        self.lock().again.push((record.endpoint, record.appended));
+    fn append_again(&self, record: &Record) -> Result<Append, Error> {
+        self.lock().again.push((record.endpoint, record.id.appended));
         self.append(record.endpoint, &record.batch)
     }
 
     fn has_room(&self, _: &SealedBatch) -> bool {
         !self.lock().no_room
+    }
+
+    fn take_written(&self, number: u64) -> bool {
+        let mut inner = self.lock();
+        let index = inner.unread.iter().position(|unread| *unread == number);
+        let is_there = index.and_then(|index| inner.unread.remove(index)).is_some();
+        inner.hot_beside_cold += u64::from(is_there && !inner.unread.is_empty());
+        is_there
     }
 
     fn find_vanished(&self) {
@@ -133,20 +165,25 @@ impl Store for Disk {
         inner.records.retain(|(number, _)| !vanishes.contains(number));
     }
 
-    fn next(&self) -> Result<Option<Record>, Error> {
+    fn next(&self, limit: u64) -> Result<Option<Record>, Error> {
         let mut inner = self.lock();
         if inner.unreadable > 0 {
             inner.unreadable -= 1;
             return Err(Error::config("the disk is unreadable"));
         }
+        if inner.unread.front().is_none_or(|number| *number >= limit) {
+            return Ok(None);
+        }
         let Some(number) = inner.unread.pop_front() else { return Ok(None) };
+        inner.reads += 1;
         let record = inner.records.iter().find(|(of, _)| *of == number).map(|(_, batch)| batch.clone());
         let endpoint = inner.endpoint.unwrap_or(Endpoint::BulkEvents);
-        Ok(record.map(|batch| Record { number, appended: DateTime::UNIX_EPOCH, endpoint, batch }))
+        let id = RecordId { number, appended: DateTime::UNIX_EPOCH };
+        Ok(record.map(|batch| Record { id, endpoint, batch }))
     }
 
     fn last(&self) -> Option<u64> {
-        self.lock().next_number.checked_sub(1)
+        self.lock().records.iter().map(|(number, _)| *number).max()
     }
 
     fn unread(&self) -> u64 {
@@ -157,29 +194,30 @@ impl Store for Disk {
         self.lock().records.retain(|(of, _)| *of != number);
     }
 
-    fn bury(&self, _: Endpoint, batch: &SealedBatch, reason: &str, number: Option<u64>) {
+    fn dead_letter(&self, _: Endpoint, batch: &SealedBatch, reason: &str, number: Option<u64>) -> Result<(), Error> {
         self.lock().dead.push((batch.clone(), reason.to_owned()));
         if let Some(number) = number {
             self.acknowledge(number);
         }
+        Ok(())
     }
 
-    fn keeps(&self, number: u64) -> bool {
+    fn contains(&self, number: u64) -> bool {
         self.lock().records.iter().any(|(of, _)| *of == number)
     }
 
-    fn given_up(&self) -> Vec<GivenUp> {
-        std::mem::take(&mut self.lock().given_up)
+    fn evicted(&self) -> Vec<Evicted> {
+        std::mem::take(&mut self.lock().evicted)
     }
 
-    fn watch(&self, watcher: Arc<Notify>) {
-        self.lock().watcher = Some(watcher);
+    fn notify(&self, evicted: Arc<Notify>) {
+        self.lock().watcher = Some(evicted);
     }
 }
 
-pub(super) fn on_disk(road: Memory, settings: Settings) -> (Rig, Arc<Disk>) {
+pub(super) fn on_disk(transport: Memory, settings: Config) -> (Rig, Arc<Disk>) {
     let disk = Arc::new(Disk::default());
-    (rig_on(road, settings, Some(Arc::clone(&disk) as Arc<dyn Store>)), disk)
+    (rig_on(transport, settings, Some(Arc::clone(&disk) as Arc<dyn Journal>)), disk)
 }
 
 /// Sends these batches of one user, of which the disk fails to write those that are named, and waits until it has settled all.
@@ -190,6 +228,6 @@ async fn send_with_failures(rig: &Rig, disk: &Disk, ids: std::ops::Range<usize>,
         inner.breaks = failing.iter().map(|id| (id - ids.start) as u64).collect();
     }
     for id in ids {
-        assert_eq!(rig.send(batch(0, id)).await.is_err(), failing.contains(&id), "{id}");
+        assert_eq!(rig.send(batch(0, id)).accepted().await.is_err(), failing.contains(&id), "{id}");
     }
 }

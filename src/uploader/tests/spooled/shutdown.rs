@@ -7,7 +7,7 @@ use crate::delivery::memory::accepted;
 
 #[tokio::test(start_paused = true)]
 async fn at_the_end_memory_goes_to_the_disk_first() {
-    let spilling = Settings { when_full: WhenFull::Spill, linger: 60 * SECOND, ..settings() };
+    let spilling = Config { when_full: WhenFull::Spill, linger: 60 * SECOND, ..settings() };
     let (rig, disk) = on_disk(Memory::taking(|_| (3_600 * SECOND, accepted())), spilling);
     (0..120).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     sleep(SECOND).await;
@@ -19,7 +19,7 @@ async fn at_the_end_memory_goes_to_the_disk_first() {
     let counts = rig.end(10 * SECOND).await;
     assert!(start.elapsed() <= 10 * SECOND);
     assert_eq!((counts.spooled, counts.pending, disk.ids().len()), (121, 0, 121));
-    assert_eq!(uploader.0.shared.lock().measures().held_bytes, 0);
+    assert_eq!(uploader.0.shared.lock().snapshot().held_bytes, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -27,13 +27,13 @@ async fn what_the_spool_gave_up_at_the_last_moment_ends_a_flush_at_once() {
     let disk = Arc::new(Disk::default());
     let lost = batch(9, 9).seal().expect("a batch");
     disk.lock().write(lost.clone());
-    let rig = rig_on(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Store>));
+    let rig = rig_on(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
     disk.lock().unread.clear();
     let ended = rig.shutdown(60 * SECOND);
     sleep(SECOND).await;
     let watcher = {
         let mut inner = disk.lock();
-        inner.given_up.extend([(Gone::Batch(lost), Error::config("too old"))]);
+        inner.evicted.push(Evicted { number: Some(0), batch: Some(lost), error: Error::config("too old") });
         inner.watcher.clone().expect("somebody watches")
     };
     let start = Instant::now();
@@ -46,7 +46,7 @@ async fn what_the_spool_gave_up_at_the_last_moment_ends_a_flush_at_once() {
 async fn what_a_full_spool_gave_up_after_it_was_read_is_written_again_at_the_end() {
     let (rig, disk) = on_disk(Memory::taking(|_| (3_600 * SECOND, accepted())), settings());
     for n in 0..10 {
-        rig.send(batch(n, n)).await.expect("on the disk");
+        rig.send(batch(n, n)).accepted().await.expect("on the disk");
     }
     sleep(SECOND).await;
     let uploader = rig.uploader.clone();
@@ -55,7 +55,7 @@ async fn what_a_full_spool_gave_up_after_it_was_read_is_written_again_at_the_end
     let counts = rig.end(10 * SECOND).await;
     assert_eq!((counts.spooled, counts.pending), (10, 0));
     assert_eq!(disk.ids().len(), 10);
-    assert_eq!(uploader.0.shared.lock().measures().held_bytes, 0, "memory holds nothing that the disk has");
+    assert_eq!(uploader.0.shared.lock().snapshot().held_bytes, 0, "memory holds nothing that the disk has");
 }
 
 #[tokio::test(start_paused = true)]
@@ -74,18 +74,22 @@ async fn a_slow_disk_does_not_stretch_a_short_deadline_and_keeps_nothing_back() 
 #[tokio::test(start_paused = true)]
 async fn at_the_end_a_failed_write_goes_to_the_disk_in_its_order() {
     for limit in [4, 10_000] {
-        let road = Memory::taking(|_| (3_600 * SECOND, accepted()));
-        let (rig, disk) = on_disk(road, Settings { max_batches: limit, ..settings() });
+        let transport = Memory::taking(|_| (3_600 * SECOND, accepted()));
+        let (rig, disk) = on_disk(transport, Config { max_batches: limit, ..settings() });
         send_with_failures(&rig, &disk, 0..30, &[8, 20]).await;
         let counts = rig.end(60 * SECOND).await;
         assert_eq!((counts.spooled, counts.pending), (30, 0));
 
         let disk = disk.restarted();
-        let road = Memory::answering(|_| accepted());
-        let rig = rig_on(road, settings(), Some(Arc::clone(&disk) as Arc<dyn Store>));
-        let road = Arc::clone(&rig.road);
+        let transport = Memory::answering(|_| accepted());
+        let rig = rig_on(transport, settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
+        let transport = Arc::clone(&rig.transport);
         assert_eq!(rig.end(60 * SECOND).await.delivered, 30);
-        assert_eq!(road.accepted(), (0..30).map(|id| id.to_string()).collect::<Vec<_>>(), "{limit} batches in memory");
+        assert_eq!(
+            transport.accepted(),
+            (0..30).map(|id| id.to_string()).collect::<Vec<_>>(),
+            "{limit} batches in memory"
+        );
     }
 }
 
@@ -93,19 +97,19 @@ async fn at_the_end_a_failed_write_goes_to_the_disk_in_its_order() {
 async fn delivered_next(disk: &Disk) -> Vec<usize> {
     let disk = disk.restarted();
     disk.lock().fails = false;
-    let rig = rig_on(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Store>));
-    let road = Arc::clone(&rig.road);
+    let rig = rig_on(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
+    let transport = Arc::clone(&rig.transport);
     let counts = rig.end(600 * SECOND).await;
     assert_eq!((counts.pending, counts.spooled), (0, 0));
     let mut seen = BTreeSet::new();
-    let ids = road.accepted().into_iter().map(|id| id.parse().expect("a number"));
+    let ids = transport.accepted().into_iter().map(|id| id.parse().expect("a number"));
     ids.filter(|id| seen.insert(*id)).collect()
 }
 
 /// An uploader of which memory alone has the first batch of a user, in flight, and the disk the other 29.
 async fn one_in_memory_and_newer_ones_on_the_disk() -> (Rig, Arc<Disk>) {
     let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
-    let (rig, disk) = on_disk(stalling, Settings { max_batches: 2, when_full: WhenFull::Spill, ..settings() });
+    let (rig, disk) = on_disk(stalling, Config { max_batches: 2, when_full: WhenFull::Spill, ..settings() });
     rig.try_send(batch(0, 0)).expect("room");
     sleep(SECOND).await;
     (1..30).for_each(|id| rig.try_send(batch(0, id)).expect("room on the disk"));
@@ -141,10 +145,10 @@ async fn records_that_cannot_all_be_rewritten_stay_in_their_order() {
 #[tokio::test(start_paused = true)]
 async fn what_a_full_spool_gave_up_is_spooled_before_newer_records_of_its_user() {
     let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
-    let (rig, disk) = on_disk(stalling, Settings { max_batches: 4, ..settings() });
+    let (rig, disk) = on_disk(stalling, Config { max_batches: 4, endpoint: Endpoint::HistoricalEvents, ..settings() });
     disk.lock().endpoint = Some(Endpoint::HistoricalEvents);
     for id in 0..30 {
-        rig.send(batch(0, id)).await.expect("on the disk");
+        rig.send(batch(0, id)).accepted().await.expect("on the disk");
     }
     sleep(SECOND).await;
     assert_eq!(disk.lock().unread.len(), 25, "one is in flight, and four are read ahead");
@@ -162,7 +166,7 @@ async fn records_whose_file_vanished_after_they_were_read_are_written_again_at_t
         let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
         let (rig, disk) = on_disk(stalling, settings());
         for id in 0..10 {
-            rig.send(batch(id, id)).await.expect("on the disk");
+            rig.send(batch(id, id)).accepted().await.expect("on the disk");
         }
         sleep(SECOND).await;
         assert_eq!(disk.lock().unread.len(), 0, "all are read");

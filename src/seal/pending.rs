@@ -1,16 +1,19 @@
-//! A user whose events are tracked one by one: what all of their batches have in common, written once.
+//! Batches of a user whose events come one by one: what they have in common is written once, each event when it comes, and
+//! the pieces are joined when the batch is sealed.
 
 use std::fmt;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::sealed::SealedBatch;
+use super::user::{Names, UserKey};
+use super::{SealError, finite, ids};
 use crate::error::Error;
-use crate::generated::types::{Batch, Event};
+use crate::generated::types::{Batch, Environment, Event};
 use crate::limits::MAX_BATCH_BYTES;
-use crate::seal::{SealError, SealedBatch, UserKey, event_json, user_json};
 
-/// A user, for [`Uploader::track`](super::Uploader::track): a batch without events and without a request id.
+/// A user, for [`Uploader::track`](crate::Uploader::track): a batch without events and without a request id.
 ///
 /// The events of one user that come within the linger window go as one batch. Two users are the same if all is equal,
 /// attributes and device as well. Cloning is cheap.
@@ -51,13 +54,14 @@ impl User {
         Ok(Self(Arc::new(Shell { json, key })))
     }
 
-    pub(super) fn key(&self) -> UserKey {
+    pub(crate) fn key(&self) -> UserKey {
         self.0.key
     }
 
-    /// Returns the batch that the user was created from.
-    fn to_batch(&self) -> Batch {
-        serde_json::from_str(&self.0.json).expect("it was written from a batch")
+    /// Returns the batch without events that it was created from.
+    fn batch(&self) -> Batch {
+        // Its own JSON always is one.
+        serde_json::from_str(&self.0.json).unwrap_or_else(|_| Batch::new(Environment::Development))
     }
 
     fn is(&self, other: &Self) -> bool {
@@ -80,88 +84,96 @@ impl fmt::Debug for User {
 }
 
 /// Events of one user that will be a batch. Their JSON is written when they are tracked, so that the size is exact.
-pub(super) struct Tracked {
+pub(crate) struct PendingBatch {
     user: User,
+    id: Uuid,
     /// The events, joined by `,`.
     events: Vec<u8>,
     count: usize,
 }
 
 /// The JSON of one event, its id and its time set.
-pub(super) struct TrackedEvent(Vec<u8>);
+pub(crate) struct EncodedEvent(Vec<u8>);
 
-impl TrackedEvent {
-    /// Writes an event of this user.
+impl EncodedEvent {
+    /// Encodes an event.
     ///
     /// # Errors
-    /// If it has no JSON form. The error has a batch of this event.
-    pub(super) fn new(
+    /// With a batch of this user and event if the event has no JSON form.
+    pub(crate) fn new(
         user: &User,
         mut event: Event,
         id: impl FnOnce() -> Uuid,
         now_ms: i64,
     ) -> Result<Self, SealError> {
         event.timestamp_unixtime_ms_mut().get_or_insert(now_ms);
-        match event_json(&mut event, id) {
-            Ok(json) => Ok(Self(json)),
-            Err(error) => Err(SealError::new(error, Batch { events: vec![event], ..user.to_batch() })),
-        }
+        ids::fill(event.source_message_id_mut(), id);
+        let json = finite::to_json(&event).map(|json| Self(Vec::from(json)));
+        json.map_err(|error| SealError::new(error, user.batch().event(event)))
     }
 }
 
-impl Tracked {
+impl PendingBatch {
     /// The service's guide names 100 events for one request.
     const MOST_EVENTS: usize = 100;
 
     /// What the list of events and the id add to the user's JSON.
     const FRAME_BYTES: usize = r#""events":[],"source_request_id":"","#.len() + 36;
 
-    /// A batch of one event.
-    ///
-    /// # Errors
-    /// If the event is too large for a batch of this user: the batch that is too large.
-    pub(super) fn new(user: &User, event: TrackedEvent) -> Result<Self, Self> {
-        let tracked = Self { user: user.clone(), events: event.0, count: 1 };
-        if tracked.len() > MAX_BATCH_BYTES { Err(tracked) } else { Ok(tracked) }
+    /// Creates a batch of one event, which may be too large for a batch.
+    pub(crate) fn new(user: &User, id: Uuid, event: EncodedEvent) -> Self {
+        Self { user: user.clone(), id, events: event.0, count: 1 }
     }
 
     /// Whether the event can go with the others. All of the user has to be equal.
-    pub(super) fn takes(&self, user: &User, event: &TrackedEvent) -> bool {
+    pub(crate) fn takes(&self, user: &User, event: &EncodedEvent) -> bool {
         self.count < Self::MOST_EVENTS && self.len() + Self::growth(event) <= MAX_BATCH_BYTES && self.user.is(user)
     }
 
     /// By how much the batch grows with this event.
-    pub(super) fn growth(event: &TrackedEvent) -> usize {
+    pub(crate) fn growth(event: &EncodedEvent) -> usize {
         event.0.len() + 1
     }
 
-    pub(super) fn add(&mut self, event: &TrackedEvent) {
+    pub(crate) fn add(&mut self, event: &EncodedEvent) {
         self.events.push(b',');
         self.events.extend_from_slice(&event.0);
         self.count += 1;
     }
 
     /// The size that the batch will have.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.user.0.json.len() + Self::FRAME_BYTES + self.events.len()
     }
 
-    pub(super) fn key(&self) -> UserKey {
+    pub(crate) fn key(&self) -> UserKey {
         self.user.key()
     }
 
-    /// The batch, with this id.
-    pub(super) fn seal(&self, id: Uuid) -> SealedBatch {
+    pub(crate) fn seal(&self) -> SealedBatch {
         let mut json = Vec::with_capacity(self.len());
         json.extend_from_slice(br#"{"events":["#);
         json.extend_from_slice(&self.events);
         json.extend_from_slice(br#"],"source_request_id":""#);
-        json.extend_from_slice(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+        json.extend_from_slice(self.id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
         json.extend_from_slice(br#"","#);
         // After the brace; a user has an environment at least.
         json.extend_from_slice(&self.user.0.json.as_bytes()[1..]);
-        SealedBatch::joined(json, id, self.user.key())
+        SealedBatch {
+            json: json.into_boxed_slice().into(),
+            source_request_id: ids::text(self.id).into(),
+            user: self.user.key(),
+        }
     }
+}
+
+/// Returns the JSON of a batch that has neither events nor an id, and the key of its user.
+fn user_json(batch: &Batch) -> Result<(Box<str>, UserKey), Error> {
+    let json = finite::to_json(batch)?;
+    let json = Box::from(str::from_utf8(&json).map_err(|error| Error::invalid("not UTF-8").with_source(error))?);
+    // Nothing may name the user. All that is known of it stands for it then.
+    let key = Names::of(batch).key(&json);
+    Ok((json, key))
 }
 
 #[cfg(test)]
@@ -175,19 +187,19 @@ mod tests {
         Batch::new(Environment::Development).customer_id("1").user_attribute("plan", "pro")
     }
 
-    fn event(name: &str) -> TrackedEvent {
+    fn event(name: &str) -> EncodedEvent {
         let user = User::new(batch()).expect("a user");
         let event = CustomEvent::new(name, CustomEventType::Other).into();
-        TrackedEvent::new(&user, event, || Uuid::from_u128(7), 99).expect("JSON")
+        EncodedEvent::new(&user, event, || Uuid::from_u128(7), 99).expect("JSON")
     }
 
     #[test]
     fn a_tracked_batch_is_the_batch_that_its_user_and_events_make() {
         let user = User::new(batch()).expect("a user");
-        let mut tracked = Tracked::new(&user, event("a")).ok().expect("it fits");
+        let mut tracked = PendingBatch::new(&user, Uuid::from_u128(1), event("a"));
         assert!(tracked.takes(&user, &event("b")));
         tracked.add(&event("b"));
-        let sealed = tracked.seal(Uuid::from_u128(1));
+        let sealed = tracked.seal();
         assert_eq!(sealed.len(), tracked.len());
         let at = chrono::DateTime::from_timestamp_millis(99).expect("a time");
         let events = ["a", "b"]
@@ -200,7 +212,7 @@ mod tests {
 
     #[test]
     fn two_are_the_same_only_if_all_is_equal() {
-        let tracked = Tracked::new(&User::new(batch()).expect("a user"), event("a")).ok().expect("it fits");
+        let tracked = PendingBatch::new(&User::new(batch()).expect("a user"), Uuid::from_u128(1), event("a"));
         for (other, same) in [
             (batch(), true),
             (batch().email("a@b.c"), false),
@@ -214,16 +226,16 @@ mod tests {
     #[test]
     fn a_batch_takes_100_events_and_128000_bytes() {
         let user = User::new(batch()).expect("a user");
-        let mut tracked = Tracked::new(&user, event("a")).ok().expect("it fits");
+        let mut tracked = PendingBatch::new(&user, Uuid::from_u128(1), event("a"));
         while tracked.takes(&user, &event("a")) {
             tracked.add(&event("a"));
         }
         assert_eq!(tracked.count, 100);
-        let large = |bytes: usize| TrackedEvent(vec![b'x'; bytes]);
-        let room = MAX_BATCH_BYTES - tracked.user.0.json.len() - Tracked::FRAME_BYTES;
-        assert_eq!(Tracked::new(&user, large(room)).ok().expect("it fits").len(), MAX_BATCH_BYTES);
-        assert_eq!(Tracked::new(&user, large(room + 1)).err().map(|tracked| tracked.len()), Some(MAX_BATCH_BYTES + 1));
-        let mut tracked = Tracked::new(&user, large(room - 11)).ok().expect("it fits");
+        let large = |bytes: usize| EncodedEvent(vec![b'x'; bytes]);
+        let room = MAX_BATCH_BYTES - tracked.user.0.json.len() - PendingBatch::FRAME_BYTES;
+        assert_eq!(PendingBatch::new(&user, Uuid::from_u128(1), large(room)).len(), MAX_BATCH_BYTES);
+        assert_eq!(PendingBatch::new(&user, Uuid::from_u128(1), large(room + 1)).len(), MAX_BATCH_BYTES + 1);
+        let mut tracked = PendingBatch::new(&user, Uuid::from_u128(1), large(room - 11));
         assert!(!tracked.takes(&user, &large(11)) && tracked.takes(&user, &large(10)));
         tracked.add(&large(10));
         assert_eq!(tracked.len(), MAX_BATCH_BYTES);
@@ -233,7 +245,7 @@ mod tests {
     fn an_event_without_a_json_form_comes_back_as_a_batch_of_its_user() {
         let user = User::new(batch()).expect("a user");
         let bad = CustomEvent::new("a", CustomEventType::Other).attribute("score", f64::NAN);
-        let error = TrackedEvent::new(&user, bad.into(), || Uuid::from_u128(7), 99).err().expect("NaN");
+        let error = EncodedEvent::new(&user, bad.into(), || Uuid::from_u128(7), 99).err().expect("NaN");
         assert_eq!(error.kind(), ErrorKind::Invalid);
         let back = error.into_batch();
         assert_eq!(back.events.len(), 1);

@@ -1,0 +1,284 @@
+//! The account of every submission: each is in exactly one place, and all numbers are of one moment.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::delivery_error::DeliveryError;
+use super::entry::{Amount, Entry, Place, Stage, Token};
+use super::report::DeliveryStatus;
+use crate::completion::Completer;
+use crate::error::Error;
+
+/// The numbers of submissions by their state, all of one moment. A submission is one batch that was sent, or one event that
+/// was tracked.
+///
+/// Always `accepted + recovered == delivered + rejected + dropped + spooled + pending`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UploaderStats {
+    /// Accepted by the uploader since it was started.
+    pub accepted: u64,
+    /// Found in the spool when the uploader was started: batches, however many events were tracked for each.
+    pub recovered: u64,
+    /// Accepted by the service.
+    pub delivered: u64,
+    /// Rejected: they will never be accepted as they are.
+    pub rejected: u64,
+    /// Dropped: the queue or the spool was full, and the policy is to drop; or they had been in the spool for too long, or were
+    /// no batch, and are among the dead letters; or their record vanished from the disk, which the log reports.
+    pub dropped: u64,
+    /// On the disk, not delivered so far. The next uploader on the same spool sends them.
+    pub spooled: u64,
+    /// In memory alone, not delivered so far, those in flight included.
+    pub pending: u64,
+    /// Requests (not submissions) that count as accepted by their status alone: the response body was cut off, also when the
+    /// request was repeated, or longer than 64 KiB, before it was known whether it lists errors. 0 as a rule.
+    pub unread_responses: u64,
+}
+
+impl UploaderStats {
+    /// Returns whether every submission is in one place. It always is.
+    #[must_use]
+    pub fn add_up(&self) -> bool {
+        self.accepted + self.recovered == self.delivered + self.rejected + self.dropped + self.spooled + self.pending
+    }
+
+    fn at(&mut self, place: Place) -> &mut u64 {
+        match place {
+            Place::Memory => &mut self.pending,
+            Place::Spool => &mut self.spooled,
+            Place::Delivered => &mut self.delivered,
+            Place::Dropped => &mut self.dropped,
+            Place::Rejected => &mut self.rejected,
+        }
+    }
+}
+
+/// A submission that is split, has a tag, or is awaited.
+struct Tracked {
+    /// The number of its parts by their places.
+    parts: [u32; 5],
+    tag: Option<u64>,
+    delivered: Option<Completer<Result<(), DeliveryError>>>,
+    /// Why a part of it was not delivered: a rejection rather than a drop.
+    failure: Option<DeliveryError>,
+}
+
+impl Tracked {
+    fn place(&self) -> Place {
+        let first = Place::ALL.into_iter().find(|place| self.parts[*place as usize] > 0);
+        first.unwrap_or(Place::Delivered)
+    }
+
+    fn result(self) -> Option<DeliveryResult> {
+        let undelivered = match self.place() {
+            Place::Memory => Some(DeliveryError::Pending),
+            Place::Spool => Some(DeliveryError::Spooled),
+            Place::Rejected | Place::Dropped | Place::Delivered => None,
+        };
+        let result = self.failure.or(undelivered).map_or(Ok(()), Err);
+        self.delivered.map(|delivered| (delivered, result))
+    }
+}
+
+/// A result, and who awaits it.
+pub(super) type DeliveryResult = (Completer<Result<(), DeliveryError>>, Result<(), DeliveryError>);
+
+#[derive(Default)]
+pub(super) struct Accounting {
+    stats: UploaderStats,
+    /// The numbers of submissions that have not ended, by epoch, from the oldest epoch that has any.
+    open: VecDeque<u64>,
+    oldest_epoch: u32,
+    tracked: HashMap<u64, Tracked>,
+    last_id: u64,
+    /// The batches in memory, by stage: writing, deferred, queued, blocked, in flight.
+    amounts: [Amount; 5],
+    /// The batches that memory alone holds, but for those that the journal writes.
+    held: Amount,
+    /// Results to hand out when no lock is held.
+    pub(super) results: Vec<DeliveryResult>,
+}
+
+impl Accounting {
+    pub(super) fn stats(&self) -> UploaderStats {
+        self.stats
+    }
+
+    pub(super) fn amount(&self, stage: Stage) -> Amount {
+        stage.slot().map_or(Amount::default(), |slot| self.amounts[slot])
+    }
+
+    /// Returns the batches that memory alone holds, but for those that the journal writes.
+    pub(super) fn held(&self) -> Amount {
+        self.held
+    }
+
+    /// Moves an entry to another stage, with its bytes and its counts. Nothing else does. The entry's `record` has to
+    /// say already whether it is on the disk.
+    pub(super) fn set_stage(&mut self, entry: &mut Entry, stage: Stage) {
+        let amount = entry.amount();
+        if let Some(slot) = entry.stage.slot() {
+            self.amounts[slot] = self.amounts[slot].minus(amount);
+        }
+        if entry.is_held() {
+            self.held = self.held.minus(amount);
+        }
+        let place = match stage {
+            Stage::Ended(place) => place,
+            _ if entry.record.is_some() => Place::Spool,
+            _ => Place::Memory,
+        };
+        if place != entry.place {
+            self.count(entry.token, entry.place, place);
+        }
+        (entry.stage, entry.place) = (stage, place);
+        if let Some(slot) = stage.slot() {
+            self.amounts[slot] = self.amounts[slot].plus(amount);
+        }
+        if entry.is_held() {
+            self.held = self.held.plus(amount);
+        }
+    }
+
+    /// Counts requests whose response bodies could not be read.
+    pub(super) fn add_unread_responses(&mut self, responses: u32) {
+        self.stats.unread_responses += u64::from(responses);
+    }
+
+    /// Counts a submission of this many parts. Each of them has this token, and is in memory.
+    pub(super) fn accept(
+        &mut self,
+        parts: usize,
+        tag: Option<u64>,
+        delivered: Option<Completer<Result<(), DeliveryError>>>,
+    ) -> Token {
+        self.stats.accepted += 1;
+        self.stats.pending += 1;
+        let epoch = self.epoch();
+        *self.open_in(epoch) += 1;
+        let mut token = Token { submissions: 1, epoch, id: 0 };
+        if parts > 1 || tag.is_some() || delivered.is_some() {
+            self.last_id += 1;
+            token.id = self.last_id;
+            let parts = [u32::try_from(parts).unwrap_or(u32::MAX), 0, 0, 0, 0];
+            self.tracked.insert(token.id, Tracked { parts, tag, delivered, failure: None });
+        }
+        token
+    }
+
+    /// Counts a submission that joins those of a token, which is in memory and of this epoch.
+    pub(super) fn join(&mut self, token: &mut Token) {
+        self.stats.accepted += 1;
+        self.stats.pending += 1;
+        token.submissions += 1;
+        *self.open_in(token.epoch) += 1;
+    }
+
+    /// Counts records that were found in the spool. Each of them has the token [`RECOVERED`](Token::RECOVERED).
+    pub(super) fn recover(&mut self, records: u64) {
+        self.stats.recovered += records;
+        self.stats.spooled += records;
+        *self.open_in(self.oldest_epoch) += records;
+    }
+
+    /// Returns the tag of a submission that has not ended.
+    pub(super) fn tag(&self, token: Token) -> Option<u64> {
+        if token.id == 0 { None } else { self.tracked.get(&token.id)?.tag }
+    }
+
+    /// Returns the token as it is once nobody awaits its submission any more, for one that is whole and has no tag.
+    pub(super) fn forget_unawaited(&mut self, token: Token) -> Token {
+        let is_unawaited = |tracked: &Tracked| {
+            let is_awaited = tracked.delivered.as_ref().is_some_and(|delivered| !delivered.is_abandoned());
+            tracked.tag.is_none() && !is_awaited && tracked.parts.iter().sum::<u32>() == 1
+        };
+        if token.id != 0 && self.tracked.get(&token.id).is_some_and(is_unawaited) {
+            self.tracked.remove(&token.id);
+            return Token { id: 0, ..token };
+        }
+        token
+    }
+
+    /// Notes why a part that ends now is not delivered.
+    pub(super) fn fail(&mut self, token: Token, status: &DeliveryStatus) {
+        let Some(tracked) = self.tracked.get_mut(&token.id) else { return };
+        match status {
+            DeliveryStatus::Rejected(error) if !matches!(tracked.failure, Some(DeliveryError::Rejected(_))) => {
+                tracked.failure = Some(DeliveryError::Rejected(Error::clone(error)));
+            }
+            DeliveryStatus::Dropped(error) if tracked.failure.is_none() => {
+                tracked.failure = Some(DeliveryError::Dropped(Error::clone(error)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Counts a part of the token's submissions in another place.
+    pub(super) fn count(&mut self, token: Token, from: Place, to: Place) {
+        let (mut from, mut to) = (from, to);
+        if token.id != 0
+            && let Some(tracked) = self.tracked.get_mut(&token.id)
+        {
+            let before = tracked.place();
+            tracked.parts[from as usize] -= 1;
+            tracked.parts[to as usize] += 1;
+            (from, to) = (before, tracked.place());
+            if !to.is_open() {
+                let ended = self.tracked.remove(&token.id);
+                self.results.extend(ended.and_then(Tracked::result));
+            }
+        }
+        let submissions = u64::from(token.submissions);
+        *self.stats.at(from) -= submissions;
+        *self.stats.at(to) += submissions;
+        if from.is_open() && !to.is_open() {
+            *self.open_in(token.epoch) -= submissions;
+            self.forget_ended();
+        }
+    }
+
+    /// At the end: gives their results to all submissions that have not ended.
+    pub(super) fn close(&mut self) {
+        let tracked = self.tracked.drain().filter_map(|(_, tracked)| tracked.result());
+        self.results.extend(tracked);
+    }
+
+    /// Ends the epoch, and returns it: what is submitted from now on belongs to the next one.
+    pub(super) fn end_epoch(&mut self) -> u32 {
+        let ended = self.epoch();
+        self.open.push_back(0);
+        self.forget_ended();
+        ended
+    }
+
+    /// Forgets epochs of which nothing is open any more, from the oldest.
+    fn forget_ended(&mut self) {
+        while self.open.len() > 1 && self.open[0] == 0 {
+            self.open.pop_front();
+            self.oldest_epoch += 1;
+        }
+    }
+
+    /// Returns whether everything of this epoch and of those before has ended.
+    pub(super) fn is_over(&self, epoch: u32) -> bool {
+        let epochs = epoch.checked_sub(self.oldest_epoch).map_or(0, |ahead| ahead as usize + 1);
+        self.open.iter().take(epochs).all(|open| *open == 0)
+    }
+
+    fn epoch(&mut self) -> u32 {
+        if self.open.is_empty() {
+            self.open.push_back(0);
+        }
+        self.oldest_epoch + u32::try_from(self.open.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    fn open_in(&mut self, epoch: u32) -> &mut u64 {
+        self.epoch();
+        // A recovered record belongs to the oldest epoch, whichever that is by now.
+        let place = epoch.saturating_sub(self.oldest_epoch) as usize;
+        &mut self.open[place]
+    }
+}
+
+#[cfg(all(test, not(mparticle_shuttle)))]
+mod tests;

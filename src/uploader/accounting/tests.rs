@@ -1,0 +1,185 @@
+use chrono::DateTime;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use tokio::time::Instant;
+
+use super::*;
+use crate::completion;
+use crate::delivery::Endpoint;
+use crate::seal::SealedBatch;
+use crate::uploader::entry::RecordId;
+
+const STAGES: [Stage; 7] =
+    [Stage::Moving, Stage::Writing, Stage::Deferred, Stage::Queued, Stage::Blocked, Stage::InFlight, Stage::Stored];
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// A submission of this many parts, with a tag or without.
+    Accept(usize, bool),
+    Join(Index),
+    /// To another stage, on the disk or not.
+    Move(Index, Stage, bool),
+    Flush,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let ends = Place::ALL[2..].iter().map(|place| Stage::Ended(*place));
+    let stage = prop::sample::select(STAGES.into_iter().chain(ends).collect::<Vec<_>>());
+    prop_oneof![
+        1 => (1..4_usize, any::<bool>()).prop_map(|(parts, is_tagged)| Step::Accept(parts, is_tagged)),
+        1 => any::<Index>().prop_map(Step::Join),
+        4 => (any::<Index>(), stage, any::<bool>()).prop_map(|(index, to, is_stored)| Step::Move(index, to, is_stored)),
+        1 => Just(Step::Flush),
+    ]
+}
+
+const ID: RecordId = RecordId { number: 0, appended: DateTime::UNIX_EPOCH };
+
+/// A batch whose size depends on the number.
+fn batch(number: usize) -> SealedBatch {
+    let json = format!(r#"{{"source_request_id":"{number}","mpid":1,"padding":"{}"}}"#, "x".repeat(number % 50));
+    SealedBatch::from_json(json).expect("a batch")
+}
+
+fn entry(number: usize, token: Token) -> Entry {
+    Entry::new(batch(number), Endpoint::BulkEvents, token, Instant::now())
+}
+
+/// Returns the place of each submission: the first of the places of its parts.
+fn expected_stats(entries: &[Entry]) -> UploaderStats {
+    let mut stats = UploaderStats::default();
+    let mut counted: Vec<u64> = Vec::new();
+    for entry in entries {
+        let id = entry.token.id;
+        if id != 0 && counted.contains(&id) {
+            continue;
+        }
+        counted.push(id);
+        let is_part = |other: &&Entry| if id == 0 { std::ptr::eq(*other, entry) } else { other.token.id == id };
+        let places: Vec<Place> = entries.iter().filter(is_part).map(|part| part.place).collect();
+        let place = Place::ALL.into_iter().find(|place| places.contains(place)).expect("it has a part");
+        *stats.at(place) += u64::from(entry.token.submissions);
+    }
+    stats
+}
+
+fn sum<'a>(entries: impl Iterator<Item = &'a Entry>) -> Amount {
+    entries.map(Entry::amount).fold(Amount::default(), Amount::plus)
+}
+
+proptest! {
+    #[test]
+    fn every_submission_is_in_one_place_and_every_batch_in_one_stage(
+        steps in vec(step(), 0..200),
+        recovered in 0..5_usize,
+    ) {
+        let mut accounting = Accounting::default();
+        accounting.recover(recovered as u64);
+        let stored = |number| Entry::stored(batch(number), Endpoint::BulkEvents, Token::RECOVERED, ID);
+        let mut entries: Vec<Entry> = (0..recovered).map(stored).collect();
+        let mut accepted = 0;
+        let mut flushes: Vec<(u32, usize)> = Vec::new();
+        for step in steps {
+            match step {
+                Step::Accept(parts, is_tagged) => {
+                    accepted += 1;
+                    let token = accounting.accept(parts, is_tagged.then_some(7), None);
+                    let first = entries.len();
+                    entries.extend((first..first + parts).map(|number| entry(number, token)));
+                }
+                Step::Join(index) if entries.len() > recovered => {
+                    let entry = index.get_mut(&mut entries[recovered..]);
+                    let is_current = entry.token.epoch == accounting.epoch();
+                    if entry.token.id == 0 && entry.place == Place::Memory && is_current {
+                        accepted += 1;
+                        accounting.join(&mut entry.token);
+                    }
+                }
+                Step::Move(index, to, is_stored) if !entries.is_empty() => {
+                    let entry = index.get_mut(&mut entries);
+                    if entry.place.is_open() {
+                        entry.record = is_stored.then_some(ID);
+                        accounting.set_stage(entry, to);
+                        prop_assert_eq!(entry.stage, to);
+                    }
+                }
+                Step::Flush => flushes.push((accounting.end_epoch(), entries.len())),
+                Step::Join(_) | Step::Move(..) => {}
+            }
+            let stats = accounting.stats();
+            prop_assert!(stats.add_up(), "{stats:?}");
+            let expected = UploaderStats { accepted, recovered: recovered as u64, ..expected_stats(&entries) };
+            prop_assert_eq!(stats, expected);
+            for (epoch, before) in &flushes {
+                let is_over = entries[..*before].iter().all(|entry| !entry.place.is_open());
+                prop_assert_eq!(accounting.is_over(*epoch), is_over);
+            }
+            for stage in STAGES.into_iter().filter(|stage| stage.slot().is_some()) {
+                let of_stage = sum(entries.iter().filter(|entry| entry.stage == stage));
+                prop_assert_eq!(accounting.amount(stage), of_stage);
+            }
+            let in_memory = entries.iter().filter(|entry| {
+                let is_queued = matches!(entry.stage, Stage::Deferred | Stage::Queued | Stage::Blocked | Stage::InFlight);
+                is_queued && entry.place == Place::Memory
+            });
+            prop_assert_eq!(accounting.held(), sum(in_memory));
+        }
+        let open = entries.iter().filter(|entry| entry.place.is_open() && entry.token.id != 0);
+        let open: std::collections::HashSet<u64> = open.map(|entry| entry.token.id).collect();
+        prop_assert_eq!(accounting.tracked.len(), open.len(), "nothing is kept of what has ended");
+    }
+}
+
+#[test]
+fn a_split_submission_ends_when_all_its_parts_do() {
+    let mut accounting = Accounting::default();
+    let token = accounting.accept(3, None, None);
+    accounting.count(token, Place::Memory, Place::Delivered);
+    accounting.count(token, Place::Memory, Place::Rejected);
+    assert_eq!((accounting.stats().pending, accounting.stats().rejected), (1, 0));
+    accounting.count(token, Place::Memory, Place::Delivered);
+    let stats = accounting.stats();
+    assert_eq!((stats.pending, stats.rejected, stats.delivered), (0, 1, 0));
+    assert!(accounting.tracked.is_empty());
+}
+
+#[test]
+fn a_rejection_of_one_part_outweighs_a_drop_of_another() {
+    let error = || Error::full();
+    let statuses = [DeliveryStatus::Dropped(error()), DeliveryStatus::Rejected(Error::config("rejected"))];
+    for order in [[0, 1], [1, 0]] {
+        let mut accounting = Accounting::default();
+        let (completer, completion) = completion::pair(|| Ok(()));
+        let token = accounting.accept(3, None, Some(completer));
+        for status in order.map(|index: usize| &statuses[index]) {
+            accounting.fail(token, status);
+            let place = if matches!(status, DeliveryStatus::Dropped(_)) { Place::Dropped } else { Place::Rejected };
+            accounting.count(token, Place::Memory, place);
+            assert!(accounting.results.is_empty());
+        }
+        accounting.count(token, Place::Memory, Place::Delivered);
+        for (completer, result) in accounting.results.drain(..) {
+            completer.complete(result);
+        }
+        assert!(matches!(completion.wait(), Err(DeliveryError::Rejected(_))), "{order:?}");
+    }
+}
+
+#[test]
+fn a_submission_is_forgotten_only_when_nobody_awaits_it() {
+    let mut accounting = Accounting::default();
+    let (completer, completion) = completion::pair(|| Ok(()));
+    let awaited = accounting.accept(1, None, Some(completer));
+    let tagged = accounting.accept(1, Some(7), None);
+    let split = accounting.accept(2, None, None);
+    for token in [awaited, tagged, split] {
+        assert_eq!(accounting.forget_unawaited(token), token);
+    }
+    drop(completion);
+    let forgotten = accounting.forget_unawaited(awaited);
+    assert_eq!((forgotten.id, accounting.tracked.len()), (0, 2));
+    accounting.count(forgotten, Place::Memory, Place::Delivered);
+    assert_eq!((accounting.stats().delivered, accounting.stats().pending), (1, 2));
+    assert_eq!((accounting.tag(tagged), accounting.tag(split), accounting.tag(forgotten)), (Some(7), None, None));
+}

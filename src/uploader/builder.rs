@@ -1,0 +1,205 @@
+//! The builder of an uploader, and its start: a thread with a runtime of its own, so that it works beside any runtime and
+//! without one, and never waits for a caller's.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use super::config::{Config, WhenFull};
+use super::disk_journal::DiskJournal;
+use super::journal::{Journal, NoJournal};
+use super::report::DeliveryReport;
+use super::shared::Shared;
+use super::{Uploader, dispatcher};
+use crate::client::Client;
+use crate::delivery::Endpoint;
+use crate::error::Error;
+use crate::spool;
+
+/// The settings of an [`Uploader`]; see [`Uploader::builder`].
+pub struct UploaderBuilder {
+    client: Client,
+    config: Config,
+    spool: Option<(PathBuf, spool::Settings)>,
+}
+
+impl Uploader {
+    /// Creates the builder of an uploader. It shares with the client its credentials and the wait that the service asks
+    /// for; of its [`RetryPolicy`](crate::RetryPolicy) it uses the waits alone, since it never gives up.
+    #[must_use]
+    pub fn builder(client: Client) -> UploaderBuilder {
+        UploaderBuilder::new(client)
+    }
+}
+
+impl UploaderBuilder {
+    pub(super) fn new(client: Client) -> Self {
+        let config = Config { id_source: client.id_source.clone(), ..Config::new() };
+        Self { client, config, spool: None }
+    }
+
+    /// Sends to `/bulkevents/historical`, for data older than 30 days; see
+    /// [`Client::upload_historical`](crate::Client::upload_historical).
+    #[must_use]
+    pub fn historical(mut self) -> Self {
+        self.config.endpoint = Endpoint::HistoricalEvents;
+        self
+    }
+
+    /// Sets how long a batch waits for others before a request that is not full is sent, and how long the events of one user
+    /// are gathered at least. 1 second by default. The service counts batches: a longer time means fewer of them.
+    #[must_use]
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.config.linger = linger;
+        self
+    }
+
+    /// Sets how many batches memory may hold, those in flight included. 10,000 by default.
+    ///
+    /// With a spool, batches may wait for the disk as well, up to [`spool::Settings::max_waiting_bytes`]. As many as this stay in
+    /// memory to be sent once they are on the disk. Of the others, at most 1,000 (or 4 MiB) are read ahead.
+    #[must_use]
+    pub fn max_batches(mut self, batches: usize) -> Self {
+        self.config.max_batches = batches;
+        self
+    }
+
+    /// Sets how many bytes of sealed batches memory may hold, those in flight included. 32 MiB by default.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.config.max_bytes = bytes;
+        self
+    }
+
+    /// Sets what happens when memory is full. [`WhenFull::Refuse`] by default.
+    #[must_use]
+    pub fn when_full(mut self, policy: WhenFull) -> Self {
+        self.config.when_full = policy;
+        self
+    }
+
+    /// Sets how many requests may be in flight at once. 8 by default, and at least 1. A user's batches are in flight in one
+    /// request at a time, whatever is set.
+    #[must_use]
+    pub fn concurrency(mut self, requests: usize) -> Self {
+        self.config.concurrency = requests.max(1);
+        self
+    }
+
+    /// Sets how many batches per second are sent at first, and after a time of silence or an outage. From there the rate
+    /// rises as the service allows, and at most doubles in about 1.5 seconds. 100 by default, and at least 1.
+    #[must_use]
+    pub fn start_rate(mut self, batches_per_second: u32) -> Self {
+        self.config.rates.initial = f64::from(batches_per_second.max(1));
+        self
+    }
+
+    /// Sets how many batches per second are sent at most, whatever the service allows; at least 1. No limit by default: each response
+    /// of the service reports how much of its limit is used.
+    #[must_use]
+    pub fn max_rate(mut self, batches_per_second: u32) -> Self {
+        self.config.rates.max = f64::from(batches_per_second.max(1));
+        self
+    }
+
+    /// Sets the longest wait between the end of a failed request and the next one while the service is unavailable. 5 seconds
+    /// by default, and at least 1 millisecond.
+    ///
+    /// After a failure that can be retried, one request at a time probes the service. The wait before each probe doubles, from
+    /// [`RetryPolicy::base`](crate::RetryPolicy::base) up to this interval or to
+    /// [`RetryPolicy::cap`](crate::RetryPolicy::cap), whichever is shorter, and up to a quarter less at random. A longer
+    /// `Retry-After` of the service is waited for. The first probe that is accepted ends the wait for everything that is queued.
+    #[must_use]
+    pub fn max_probe_interval(mut self, interval: Duration) -> Self {
+        self.config.max_probe_interval = interval;
+        self
+    }
+
+    /// Sets how long dropping the last handle blocks the thread to deliver what is left. 5 seconds by default. The disk of a
+    /// spool gets half a second of its own. [`Uploader::shutdown`] is better: it returns what is left.
+    #[must_use]
+    pub fn drop_timeout(mut self, timeout: Duration) -> Self {
+        self.config.drop_timeout = timeout;
+        self
+    }
+
+    /// Sets a callback for the report of each batch. It is called on the uploader's thread, or, for a batch that
+    /// [`WhenFull::DropNewest`] or [`WhenFull::DropOldest`] drops, inside the `try_send` or `track` that did so: take no lock in it
+    /// that is held there. The report may come before the call that submitted the batch returns.
+    ///
+    /// It should be quick: requests wait for it. It must not wait for the uploader itself, for example for a `flush`. A handle that
+    /// it holds keeps the uploader from ever being dropped. A panic in it is caught and logged.
+    #[must_use]
+    pub fn on_delivery(mut self, callback: impl Fn(&Arc<DeliveryReport>) + Send + Sync + 'static) -> Self {
+        self.config.on_delivery = Some(Arc::new(callback));
+        self
+    }
+
+    /// Keeps batches in a [`spool`] in this directory, which [`start`](Self::start) opens, or creates: every batch is written to
+    /// the disk, and batches that an earlier program left there are delivered too. With [`WhenFull::Spill`] only batches that
+    /// memory has no room for are written there, and those that are left at the shutdown.
+    ///
+    /// A batch that the disk takes and then fails to write stays in memory and is sent from there, in its order. At the end it
+    /// is handed to the disk once more.
+    ///
+    /// A batch that the service rejects goes to the spool's dead-letter file, with the service's words. One program at a time
+    /// can have a spool open; the uploader closes it when its last handle is dropped.
+    #[must_use]
+    pub fn spool(self, dir: impl Into<PathBuf>) -> Self {
+        self.spool_with(dir, spool::Settings::new())
+    }
+
+    /// As [`spool`](Self::spool), with settings of your own.
+    #[must_use]
+    pub fn spool_with(mut self, dir: impl Into<PathBuf>, settings: spool::Settings) -> Self {
+        self.spool = Some((dir.into(), settings));
+        self
+    }
+
+    /// Starts the uploader, with a thread, a runtime and an HTTP client of its own.
+    ///
+    /// With a [`spool`](Self::spool) it reads what is in there. It blocks the calling thread for that, and for
+    /// [`lock_wait`](spool::Settings::lock_wait) at most while another process has the spool open.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the system gives no thread, or the HTTP client cannot be made; for
+    /// the spool as [`Spool::open`](spool::Spool::open).
+    pub fn start(self) -> Result<Uploader, Error> {
+        let journal: Arc<dyn Journal> = match self.spool {
+            Some((dir, settings)) => Arc::new(DiskJournal::open(dir, settings)?),
+            None => Arc::new(NoJournal),
+        };
+        let failed = |error| Error::config("failed to spawn the background thread").with_source(error);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let deliverer = self.client.deliverer;
+        {
+            // The HTTP client of this runtime is created now, so that an error is returned from here.
+            let _inside = runtime.enter();
+            deliverer.transport.prepare()?;
+        }
+        let shared = Arc::new(Shared::new(self.config, journal));
+        let dispatcher = dispatcher::run(Arc::clone(&shared), deliverer);
+        let run = move || {
+            runtime.block_on(dispatcher);
+            // Does not wait for the name lookup of an aborted request.
+            runtime.shutdown_background();
+        };
+        let thread = thread::Builder::new().name("mparticle-uploader".into()).spawn(run).map_err(failed)?;
+        Ok(Uploader::new(shared, Some(thread)))
+    }
+}
+
+impl fmt::Debug for UploaderBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UploaderBuilder")
+            .field("client", &self.client)
+            .field("linger", &self.config.linger)
+            .field("max_batches", &self.config.max_batches)
+            .field("max_bytes", &self.config.max_bytes)
+            .field("when_full", &self.config.when_full)
+            .field("concurrency", &self.config.concurrency)
+            .finish_non_exhaustive()
+    }
+}

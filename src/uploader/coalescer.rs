@@ -1,0 +1,86 @@
+//! Coalesces the events of one user into one batch, as long as that waits: the service counts batches.
+
+use std::collections::{HashMap, VecDeque};
+
+use tokio::time::Instant;
+
+use super::entry::{Amount, Token};
+use crate::seal::{EncodedEvent, PendingBatch, User, UserKey};
+
+/// A batch that still takes events.
+pub(super) struct OpenBatch {
+    pub(super) batch: PendingBatch,
+    pub(super) token: Token,
+    pub(super) since: Instant,
+    number: u64,
+}
+
+/// The open batches, one of a user, in the order of their first events.
+#[derive(Default)]
+pub(super) struct Coalescer {
+    open: HashMap<UserKey, OpenBatch>,
+    /// Keys with the numbers of their batches. One that was taken out of its order leaves its key behind.
+    order: VecDeque<(UserKey, u64)>,
+    next_number: u64,
+    bytes: usize,
+}
+
+impl Coalescer {
+    pub(super) fn amount(&self) -> Amount {
+        Amount { batches: self.open.len(), bytes: self.bytes }
+    }
+
+    /// Returns whether the user's open batch takes this event.
+    pub(super) fn takes(&self, user: &User, event: &EncodedEvent) -> bool {
+        self.open.get(&user.key()).is_some_and(|open| open.batch.takes(user, event))
+    }
+
+    /// Adds an event to the user's open batch, and returns the token of that.
+    pub(super) fn add(&mut self, user: UserKey, event: &EncodedEvent) -> Option<&mut Token> {
+        let open = self.open.get_mut(&user)?;
+        open.batch.add(event);
+        self.bytes += PendingBatch::growth(event);
+        Some(&mut open.token)
+    }
+
+    /// Opens a batch. The user must have none that is open.
+    pub(super) fn open(&mut self, batch: PendingBatch, token: Token) {
+        let (user, number) = (batch.key(), self.next_number);
+        self.next_number += 1;
+        self.bytes += batch.len();
+        self.order.push_back((user, number));
+        self.open.insert(user, OpenBatch { batch, token, since: Instant::now(), number });
+    }
+
+    /// Takes the open batch of a user.
+    pub(super) fn take(&mut self, user: UserKey) -> Option<OpenBatch> {
+        let open = self.open.remove(&user)?;
+        self.bytes -= open.batch.len();
+        // Without a batch every key is one that was left behind.
+        if self.open.is_empty() {
+            self.order.clear();
+        }
+        Some(open)
+    }
+
+    /// Returns when the oldest open batch was opened.
+    pub(super) fn oldest(&mut self) -> Option<Instant> {
+        while let Some((user, number)) = self.order.front() {
+            match self.open.get(user).filter(|open| open.number == *number) {
+                Some(open) => return Some(open.since),
+                None => _ = self.order.pop_front(),
+            }
+        }
+        None
+    }
+
+    /// Takes the oldest open batch.
+    pub(super) fn pop_oldest(&mut self) -> Option<OpenBatch> {
+        self.oldest()?;
+        let (user, _) = self.order.pop_front()?;
+        self.take(user)
+    }
+}
+
+#[cfg(all(test, not(mparticle_shuttle)))]
+mod tests;

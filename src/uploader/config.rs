@@ -1,0 +1,72 @@
+//! The settings of an uploader, as data.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::entry::Amount;
+use super::report::OnDelivery;
+use crate::client::IdSource;
+use crate::delivery::{Endpoint, Rates};
+
+/// The policy for a submission when the memory of an [`Uploader`](super::Uploader) is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// Refuses it: `try_send` and `track` return an error with the batch, `send` waits for room.
+    Refuse,
+    /// As `Refuse`, but `send` waits this long at most.
+    Wait(Duration),
+    /// Drops the new batch, and counts it as dropped. `send` waits for room.
+    DropNewest,
+    /// Drops the batches that have waited longest, and counts them as dropped. `send` waits for room.
+    DropOldest,
+    /// Writes the batch to the spool, and also all that come after it until the spool is empty again, so that the order
+    /// holds. What is queued in memory is sent before it. Without a spool, or if the spool is full too, as `Refuse`.
+    ///
+    /// Batches that are in flight at a [`shutdown`](super::Uploader::shutdown) and not delivered within its timeout are written
+    /// to the spool behind those that it holds by then.
+    Spill,
+}
+
+pub(super) struct Config {
+    pub(super) endpoint: Endpoint,
+    pub(super) linger: Duration,
+    pub(super) max_batches: usize,
+    pub(super) max_bytes: usize,
+    pub(super) when_full: WhenFull,
+    pub(super) concurrency: usize,
+    pub(super) rates: Rates,
+    pub(super) max_probe_interval: Duration,
+    pub(super) drop_timeout: Duration,
+    pub(super) on_delivery: Option<OnDelivery>,
+    pub(super) id_source: Option<IdSource>,
+}
+
+impl Config {
+    pub(super) fn new() -> Self {
+        Self {
+            endpoint: Endpoint::BulkEvents,
+            linger: Duration::from_secs(1),
+            max_batches: 10_000,
+            max_bytes: 32 << 20,
+            when_full: WhenFull::Refuse,
+            concurrency: 8,
+            rates: Rates { initial: 100.0, max: f64::INFINITY },
+            max_probe_interval: Duration::from_secs(5),
+            drop_timeout: Duration::from_secs(5),
+            on_delivery: None,
+            id_source: None,
+        }
+    }
+
+    /// Returns the limit of the batches in memory.
+    pub(super) fn limit(&self) -> Amount {
+        Amount { batches: self.max_batches, bytes: self.max_bytes }
+    }
+
+    /// Returns the id of a batch of tracked events, or of one of them.
+    pub(super) fn new_id(&self) -> Uuid {
+        self.id_source.as_ref().map_or_else(Uuid::new_v4, |source| source())
+    }
+}

@@ -1,0 +1,178 @@
+//! The spool as the journal of an uploader.
+
+use std::mem;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::entry::RecordId;
+use super::journal::{Append, Evicted, Journal, Record, WriteFuture};
+use crate::delivery::Endpoint;
+use crate::error::Error;
+use crate::seal::SealedBatch;
+use crate::spool::{self, EvictionReason, Receipt, Spool};
+
+pub(super) struct DiskJournal {
+    spool: Spool,
+    evictions: Arc<Evictions>,
+}
+
+/// The evicted records that nobody has accounted for yet.
+#[derive(Default)]
+struct Evictions {
+    evicted: Mutex<Vec<Evicted>>,
+    notify: OnceLock<Arc<Notify>>,
+}
+
+impl Evictions {
+    fn extend(&self, evicted: impl IntoIterator<Item = Evicted>) {
+        self.lock().extend(evicted);
+        if let Some(notify) = self.notify.get() {
+            notify.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Evicted>> {
+        self.evicted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl DiskJournal {
+    pub(super) fn open(dir: PathBuf, settings: spool::Settings) -> Result<Self, Error> {
+        let evictions = Arc::<Evictions>::default();
+        let (evicting, losing) = (Arc::clone(&evictions), Arc::clone(&evictions));
+        let settings = settings
+            .also_on_evict(move |record, reason| {
+                let text = match reason {
+                    EvictionReason::Capacity => "the spool was full, and this was among the oldest",
+                    EvictionReason::Expired => "it was too old to be sent, and is in the dead-letter file",
+                };
+                let (number, batch) = (Some(record.number), record.sealed().ok());
+                evicting.extend([Evicted { number, batch, error: Error::spool(text) }]);
+            })
+            .on_lost(move |lost| {
+                let others = (0..lost.others).map(|_| None);
+                losing.extend(lost.numbers.into_iter().map(Some).chain(others).map(|number| {
+                    let text = "the record vanished: its segment was removed, shortened or damaged from outside";
+                    Evicted { number, batch: None, error: Error::spool(text) }
+                }));
+            });
+        Ok(Self { spool: Spool::open(dir, settings)?, evictions })
+    }
+}
+
+impl Journal for DiskJournal {
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    fn append(&self, endpoint: Endpoint, batch: &SealedBatch) -> Result<Append, Error> {
+        self.spool.append(endpoint.into(), batch.json().clone()).map(Append::from)
+    }
+
+    fn append_again(&self, Record { id, endpoint, batch }: &Record) -> Result<Append, Error> {
+        self.spool.append_at((*endpoint).into(), batch.json().clone(), Some(id.appended)).map(Append::from)
+    }
+
+    fn has_room(&self, batch: &SealedBatch) -> bool {
+        self.spool.has_room(batch.json())
+    }
+
+    fn take_written(&self, number: u64) -> bool {
+        self.spool.take_committed(number)
+    }
+
+    fn next(&self, limit: u64) -> Result<Option<Record>, Error> {
+        while let Some(record) = self.spool.next_record_before(Some(limit))? {
+            let id = RecordId { number: record.number, appended: record.appended };
+            match record.sealed() {
+                Ok(batch) => return Ok(Some(Record { id, endpoint: record.endpoint.into(), batch })),
+                // Its checksum is right, so somebody else than an uploader wrote it.
+                Err(error) => {
+                    let (reason, number) = (error.to_string(), Some(id.number));
+                    let letter = self.spool.enqueue_dead_letter(record.endpoint, record.batch, &reason, number);
+                    if let Err(error) = letter {
+                        tracing::warn!(%error, "a record that is no batch is not among the dead letters");
+                    }
+                    self.evictions.extend([Evicted { number: Some(id.number), batch: None, error }]);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn last(&self) -> Option<u64> {
+        self.spool.last_number()
+    }
+
+    fn unread(&self) -> u64 {
+        self.spool.unread()
+    }
+
+    fn acknowledge(&self, number: u64) {
+        self.spool.acknowledge(number);
+    }
+
+    fn dead_letter(
+        &self,
+        endpoint: Endpoint,
+        batch: &SealedBatch,
+        reason: &str,
+        number: Option<u64>,
+    ) -> Result<(), Error> {
+        // Nothing waits for it: until it is written its record stays, and the next process finds that.
+        self.spool.enqueue_dead_letter(endpoint.into(), batch.json().clone(), reason, number).map(drop)
+    }
+
+    fn contains(&self, number: u64) -> bool {
+        self.spool.contains(number)
+    }
+
+    fn find_vanished(&self) {
+        self.spool.find_vanished();
+    }
+
+    fn checkpoint(&self) -> WriteFuture {
+        Box::pin(self.spool.checkpoint())
+    }
+
+    fn close(&self, timeout: Duration) {
+        self.spool.close(timeout);
+    }
+
+    fn evicted(&self) -> Vec<Evicted> {
+        mem::take(&mut self.evictions.lock())
+    }
+
+    fn notify(&self, evicted: Arc<Notify>) {
+        // There is one uploader to a spool.
+        let _ = self.evictions.notify.set(evicted);
+    }
+}
+
+impl From<Receipt> for Append {
+    fn from(receipt: Receipt) -> Self {
+        let id = RecordId { number: receipt.record_number(), appended: receipt.appended() };
+        Self { id, written: Box::pin(receipt) }
+    }
+}
+
+impl From<Endpoint> for spool::Endpoint {
+    fn from(endpoint: Endpoint) -> Self {
+        match endpoint {
+            Endpoint::Events | Endpoint::BulkEvents => Self::Events,
+            Endpoint::HistoricalEvents => Self::Historical,
+        }
+    }
+}
+
+impl From<spool::Endpoint> for Endpoint {
+    fn from(endpoint: spool::Endpoint) -> Self {
+        match endpoint {
+            spool::Endpoint::Events => Self::BulkEvents,
+            spool::Endpoint::Historical => Self::HistoricalEvents,
+        }
+    }
+}

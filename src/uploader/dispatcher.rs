@@ -1,0 +1,254 @@
+//! The dispatcher: sends what is ready, and accounts for the results.
+//!
+//! [`run`] is an async function over a transport, a journal, tokio's clock and a source of random numbers.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use super::config::Config;
+use super::entry::Entry;
+use super::journal::Journal;
+use super::shared::{Flush, Phase, Shared, WakePolicy};
+use super::telemetry::StatsReporter;
+use crate::delivery::{
+    AdaptiveConfig, AdaptiveLimiter, ClientLimiter, Deliverer, Fate, Outcome, RetryPolicy, Transport,
+};
+use crate::error::Error;
+use crate::limits::MAX_BATCHES_PER_REQUEST;
+use crate::seal::SealedBatch;
+use crate::time::saturating_add;
+
+/// How long to wait before reading from a journal again that could not be read.
+const READ_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// The longest sleep, when nothing is expected.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// Ends the uploader, however the dispatcher ends.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// Delivers until the uploader is shut down.
+pub(super) async fn run<T: Transport + Clone + 'static>(shared: Arc<Shared>, client: Deliverer<T, ClientLimiter>) {
+    let _end = End(Arc::clone(&shared));
+    let journal = Arc::clone(&shared.lock().queue.journal);
+    let Config { rates, max_probe_interval, .. } = *shared.config;
+    let limiter = AdaptiveLimiter::new(AdaptiveConfig { rates, max_probe_interval }, &client.limiter);
+    let limiter = Arc::clone(shared.limiter.get_or_init(|| Arc::new(limiter)));
+    // What can succeed later is retried without end: the limiter keeps an outage from being made worse.
+    let Deliverer { transport, observer, .. } = client;
+    let deliverer = Deliverer { transport, limiter, policy: RetryPolicy::unlimited(), observer };
+    let (requests, in_flight, reporter) = (JoinSet::new(), HashMap::new(), StatsReporter::default());
+    let mut dispatcher = Dispatcher { shared, journal, deliverer, requests, in_flight, read_again: None, reporter };
+    dispatcher.work().await;
+    dispatcher.end().await;
+}
+
+pub(super) struct Dispatcher<T> {
+    pub(super) shared: Arc<Shared>,
+    pub(super) journal: Arc<dyn Journal>,
+    deliverer: Deliverer<T, Arc<AdaptiveLimiter>>,
+    pub(super) requests: JoinSet<Outcome>,
+    pub(super) in_flight: HashMap<Id, Vec<Entry>>,
+    /// When to read from the journal again, after that failed.
+    read_again: Option<Instant>,
+    pub(super) reporter: StatsReporter,
+}
+
+impl<T: Transport + Clone + 'static> Dispatcher<T> {
+    async fn work(&mut self) {
+        let (shared, limiter) = (Arc::clone(&self.shared), Arc::clone(&self.deliverer.limiter));
+        loop {
+            // Created before the state is read, so that no change is missed.
+            let (work, changed) = (shared.work.notified(), limiter.changed.notified());
+            self.read_ahead();
+            let due = self.dispatch();
+            let due = self.reporter.report(|| shared.lock().snapshot()).map_or(due, |report| due.min(report));
+            if self.is_over() {
+                return;
+            }
+            tokio::select! {
+                Some(result) = self.requests.join_next_with_id() => self.complete(result),
+                () = written(&shared) => {}
+                () = work => {}
+                () = changed => {}
+                () = sleep_until(due) => {}
+            }
+        }
+    }
+
+    /// Sends what can be sent now, and returns when to look again at the latest.
+    fn dispatch(&mut self) -> Instant {
+        let now = Instant::now();
+        let never = saturating_add(now, IDLE);
+        let shared = Arc::clone(&self.shared);
+        let mut guard = shared.lock();
+        let state = &mut *guard;
+        let is_hurried = !state.flushes.is_empty() || state.phase != Phase::Running;
+        let linger = if is_hurried { Duration::ZERO } else { shared.config.linger };
+        let waits = [state.admit(now), self.read_again, state.queue.spool_lingered(now, linger)];
+        let deadlines = state.flushes.iter().map(|flush| flush.deadline);
+        let mut due = waits.into_iter().flatten().chain(deadlines).fold(never, Instant::min);
+        state.wake = WakePolicy::Never;
+        while state.stopped.is_none() && self.requests.len() < shared.config.concurrency {
+            let sendable = match state.queue.sendable(now, linger) {
+                Ok(sendable) => sendable,
+                Err(lingered) => {
+                    state.wake = lingered.map_or(WakePolicy::Immediate, |_| WakePolicy::OnFullRequest);
+                    due = due.min(lingered.unwrap_or(never));
+                    break;
+                }
+            };
+            match self.deliverer.limiter.poll_ready(sendable) {
+                Ok(room) => {
+                    let entries = state.queue.take(room.min(MAX_BATCHES_PER_REQUEST));
+                    if entries.is_empty() {
+                        // Everything was blocked behind batches in flight. Whatever comes next is new.
+                        state.wake = WakePolicy::Immediate;
+                        break;
+                    }
+                    self.send(entries);
+                }
+                Err(until) => {
+                    due = due.min(until.unwrap_or(never));
+                    break;
+                }
+            }
+        }
+        shared.unlock(guard);
+        due
+    }
+
+    /// Sends the entries of one request, which are of one endpoint.
+    fn send(&mut self, entries: Vec<Entry>) {
+        let Some(endpoint) = entries.first().map(|entry| entry.endpoint) else { return };
+        let batches: Vec<SealedBatch> = entries.iter().map(|entry| entry.batch.clone()).collect();
+        let (deliverer, permit) = (self.deliverer.clone(), self.deliverer.limiter.begin(entries.len()));
+        let request =
+            self.requests.spawn(async move { deliverer.deliver_with(endpoint, &batches, Some(permit)).await });
+        self.in_flight.insert(request.id(), entries);
+    }
+
+    /// Accounts for the results of a request that is over.
+    fn complete(&mut self, result: Result<(Id, Outcome), JoinError>) {
+        let id = result.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some(entries) = self.in_flight.remove(&id) else { return };
+        let outcome = match result {
+            Ok((_, outcome)) => outcome,
+            // A transport should not panic. If one does, the state of its batches is unknown; sending them again is safe
+            // because their ids are fixed.
+            Err(error) => Outcome {
+                fates: entries.iter().map(|_| None).collect(),
+                stopped: Some(Error::config("the sending broke off").with_source(error)),
+                ..Outcome::default()
+            },
+        };
+        let mut guard = self.shared.lock();
+        let state = &mut *guard;
+        if let Some(accepted) = &outcome.accepted {
+            state.rate_limit_used = accepted.rate_limit_used();
+        }
+        state.queue.accounting.add_unread_responses(outcome.unread_responses);
+        state.queue.unblock(entries.iter().map(|entry| entry.batch.user()));
+        let mut unsent = Vec::new();
+        for (entry, fate) in entries.into_iter().zip(outcome.fates) {
+            match fate {
+                None => unsent.push(entry),
+                Some(Fate::Delivered) => state.queue.complete(entry, Ok(())),
+                Some(Fate::Rejected(error)) => state.queue.complete(entry, Err(error)),
+            }
+        }
+        state.queue.requeue(unsent);
+        // Those who wait for the room that there is now come before whoever asks for it next.
+        state.admit(Instant::now());
+        state.stopped = outcome.stopped.clone().or(state.stopped.take());
+        self.shared.unlock(guard);
+        if let Some(error) = outcome.stopped {
+            tracing::error!(%error, "the uploader has stopped sending and keeps everything: check the key and the base URL, then call resume(), or, with a spool, restart");
+        }
+    }
+
+    /// Reads from the journal what can soon be sent, and accounts for what was evicted there.
+    fn read_ahead(&mut self) {
+        self.drop_evicted();
+        if self.read_again.is_some_and(|at| Instant::now() < at) || self.shared.lock().stopped.is_some() {
+            return;
+        }
+        self.read_again = None;
+        loop {
+            let Some(limit) = self.shared.lock().queue.begin_read() else { return };
+            // Without the lock: this reads from the disk.
+            let record = self.journal.next(limit);
+            let mut state = self.shared.lock();
+            match record {
+                Ok(record) => {
+                    let is_last = record.is_none();
+                    state.queue.end_read(record);
+                    if is_last {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    state.queue.end_read(None);
+                    drop(state);
+                    tracing::warn!(%error, "the spool could not be read");
+                    self.read_again = Some(saturating_add(Instant::now(), READ_RETRY_DELAY));
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn drop_evicted(&self) {
+        let evicted = self.journal.evicted();
+        if !evicted.is_empty() {
+            let mut state = self.shared.lock();
+            state.queue.drop_evicted(evicted);
+            self.shared.unlock(state);
+        }
+    }
+
+    /// Completes the flushes that are over, and returns whether one of them ends the uploader: that one completes at the end.
+    fn is_over(&self) -> bool {
+        let now = Instant::now();
+        let mut guard = self.shared.lock();
+        let state = &mut *guard;
+        let is_stuck = state.stopped.is_some() && self.requests.is_empty();
+        let (accounting, flushes) = (&state.queue.accounting, mem::take(&mut state.flushes));
+        let is_over = |flush: &Flush| is_stuck || flush.deadline <= now || accounting.is_over(flush.epoch);
+        let (over, open) = flushes.into_iter().partition::<Vec<_>, _>(is_over);
+        let (closing, over) = over.into_iter().partition::<Vec<_>, _>(|flush| flush.closes);
+        let is_ending = !closing.is_empty();
+        state.flushes = open.into_iter().chain(closing).collect();
+        let numbers = accounting.stats();
+        drop(guard);
+        for flush in over {
+            flush.completer.complete(numbers);
+        }
+        is_ending
+    }
+}
+
+/// Waits until the journal has confirmed something, or failed to write it.
+pub(super) async fn written(shared: &Shared) {
+    poll_fn(|context| {
+        let mut state = shared.lock();
+        let progress = state.queue.poll_written(context);
+        if progress.is_ready() {
+            shared.unlock(state);
+        }
+        progress
+    })
+    .await;
+}

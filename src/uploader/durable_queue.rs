@@ -1,0 +1,374 @@
+//! Every accepted batch that has not ended: coalescing, written by the journal, ready to be sent, in flight, or on the disk
+//! alone. Pure but for the journal, whose calls here do not wait.
+//!
+//! A batch that the journal has confirmed is sent from memory. It is left to the disk, and read from there later, only if
+//! memory holds enough already, or if an older batch of its user may lie there unread: each user's order holds.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::accounting::Accounting;
+use super::backlog::Backlog;
+use super::coalescer::{Coalescer, OpenBatch};
+use super::config::{Config, WhenFull};
+use super::delivery_error::DeliveryError;
+use super::entry::{Amount, Entry, Place, Stage};
+use super::error::TrySendError;
+use super::journal::Journal;
+use super::queue::{SendQueue, is_full_request};
+use super::report::{DeliveryReport, DeliveryStatus};
+use super::submission::{Acceptance, Submission};
+use super::writing::{JournalHealth, Writing};
+use crate::error::Error;
+use crate::limits::MAX_BATCH_BYTES;
+use crate::seal::{EncodedEvent, PendingBatch, SealedBatch, User, UserKey};
+use crate::time::saturating_add;
+
+/// The most that is read ahead of what is on the disk alone, if the limits of the uploader allow as much.
+pub(super) const READ_AHEAD: Amount = Amount { batches: 1_000, bytes: 4 << 20 };
+
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub(super) struct DurableQueue {
+    pub(super) accounting: Accounting,
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) health: JournalHealth,
+    pub(super) effects: Effects,
+    pub(super) config: Arc<Config>,
+    pub(super) coalescer: Coalescer,
+    pub(super) ready: SendQueue,
+    /// Handed to the journal and not confirmed, by rising numbers.
+    pub(super) writing: VecDeque<Writing>,
+    /// Why a part of the submission at the front of `writing` was not written.
+    pub(super) write_error: Option<Error>,
+    /// Batches that the journal failed to write, behind older unread records, with the numbers of their records.
+    pub(super) deferred: VecDeque<(u64, Entry)>,
+    pub(super) backlog: Backlog,
+    pub(super) is_reading: bool,
+    /// The highest number of a record so far.
+    pub(super) newest: Option<u64>,
+    /// Whether every batch goes through the journal, and not only what memory has no room for.
+    pub(super) spools_all: bool,
+    /// Whether confirmed batches may be sent from memory.
+    pub(super) sends_confirmed: bool,
+    /// At the end: records that were written again, behind others that are older in truth.
+    pub(super) rewritten: HashSet<u64>,
+    pub(super) rewriting_failed: bool,
+}
+
+/// What is to be done when no lock is held: it runs code of others.
+#[derive(Default)]
+pub(super) struct Effects {
+    pub(super) reports: Vec<DeliveryReport>,
+    pub(super) acceptances: Vec<(Acceptance, Result<(), TrySendError>)>,
+    pub(super) warning: Option<(&'static str, Error)>,
+    /// Whether the dispatcher has to poll the journal.
+    pub(super) needs_poll: bool,
+}
+
+impl DurableQueue {
+    pub(super) fn new(config: Arc<Config>, journal: Arc<dyn Journal>) -> Self {
+        let mut accounting = Accounting::default();
+        accounting.recover(journal.unread());
+        Self {
+            accounting,
+            health: JournalHealth::default(),
+            effects: Effects { needs_poll: true, ..Effects::default() },
+            coalescer: Coalescer::default(),
+            ready: SendQueue::default(),
+            writing: VecDeque::new(),
+            write_error: None,
+            deferred: VecDeque::new(),
+            backlog: Backlog::new(journal.unread()),
+            is_reading: false,
+            newest: journal.last(),
+            spools_all: journal.is_durable() && config.when_full != WhenFull::Spill,
+            sends_confirmed: true,
+            rewritten: HashSet::new(),
+            rewriting_failed: false,
+            journal,
+            config,
+        }
+    }
+
+    /// Returns whether memory alone may hold this much more.
+    pub(super) fn has_room(&self, amount: Amount) -> bool {
+        let (sum, limit) = (self.held().plus(amount), self.config.limit());
+        sum.batches <= limit.batches && sum.bytes <= limit.bytes
+    }
+
+    /// Returns the batches that memory alone holds, but for those that the journal writes.
+    pub(super) fn held(&self) -> Amount {
+        self.accounting.held().plus(self.coalescer.amount())
+    }
+
+    /// Returns the batches that wait to be sent, also those behind others of their user that are in flight.
+    pub(super) fn waiting(&self) -> Amount {
+        let ready = self.accounting.amount(Stage::Queued).plus(self.accounting.amount(Stage::Blocked));
+        if self.must_spool() { ready } else { ready.plus(self.coalescer.amount()) }
+    }
+
+    /// Returns whether memory could keep this much if the journal fails to write it, as it lately did.
+    pub(super) fn can_keep(&self, amount: Amount) -> bool {
+        let is_at_risk = self.health.is_failing || !self.deferred.is_empty();
+        !is_at_risk || self.has_room(amount.plus(self.accounting.amount(Stage::Writing)))
+    }
+
+    /// Returns whether a new batch has to go through the journal.
+    pub(super) fn must_spool(&self) -> bool {
+        self.spools_all || self.has_backlog()
+    }
+
+    /// Returns whether the journal has batches that are older than a new one, and are not queued.
+    pub(super) fn has_backlog(&self) -> bool {
+        let is_pending = self.is_reading || !self.writing.is_empty() || !self.deferred.is_empty();
+        is_pending || !self.backlog.is_empty()
+    }
+
+    /// Accepts a submission to where it has room, in memory or on the disk, or gives it back.
+    pub(super) fn submit(&mut self, mut submission: Submission) -> Result<(), Submission> {
+        let amount = submission.amount();
+        let (fits, must_spool) = (self.has_room(amount), self.must_spool());
+        let spills = !must_spool && !fits && self.config.when_full == WhenFull::Spill && self.journal.is_durable();
+        let mut not_spooled = None;
+        if must_spool || spills {
+            if !self.can_keep(amount) {
+                return Err(submission);
+            }
+            if spills {
+                // What waits goes first, so that the log has it in order.
+                self.spool_newest();
+            }
+            match self.append_submission(submission) {
+                Ok(()) => return Ok(()),
+                // The older batches in the journal are not to be overtaken.
+                Err((refused, _)) if self.has_backlog() => return Err(refused),
+                // A full disk is no reason to lose what memory has room for.
+                Err((refused, error)) => (submission, not_spooled) = (refused, Some(error)),
+            }
+        }
+        if !fits {
+            return Err(submission);
+        }
+        if let Some(first) = submission.parts.first() {
+            self.release(first.user());
+        }
+        let token = self.accounting.accept(submission.parts.len(), submission.tag, submission.delivered);
+        let since = Instant::now();
+        for batch in submission.parts {
+            self.ready.push_back(Entry::new(batch, self.config.endpoint, token, since), &mut self.accounting);
+        }
+        self.accepted(submission.accepted, not_spooled);
+        Ok(())
+    }
+
+    pub(super) fn accepted(&mut self, acceptance: Option<Acceptance>, not_spooled: Option<Error>) {
+        let result = not_spooled.map_or(Ok(()), |error| Err(TrySendError::NotSpooled(error)));
+        self.effects.acceptances.extend(acceptance.map(|acceptance| (acceptance, result)));
+    }
+
+    /// Adds an event to its user's open batch, if that takes it and there is room.
+    pub(super) fn coalesce(&mut self, user: &User, event: &EncodedEvent) -> bool {
+        let growth = Amount { batches: 0, bytes: PendingBatch::growth(event) };
+        let takes = self.coalescer.takes(user, event) && self.has_room(growth) && self.can_keep(growth);
+        if takes && let Some(token) = self.coalescer.add(user.key(), event) {
+            self.accounting.join(token);
+        }
+        takes
+    }
+
+    /// Opens a batch, which takes the next events of its user, or gives it back if it has no room.
+    pub(super) fn open(&mut self, batch: PendingBatch) -> Option<PendingBatch> {
+        let amount = Amount { batches: 1, bytes: batch.len() };
+        if batch.len() > MAX_BATCH_BYTES || !self.has_room(amount) || !self.can_keep(amount) {
+            return Some(batch);
+        }
+        self.release(batch.key());
+        let token = self.accounting.accept(1, None, None);
+        self.coalescer.open(batch, token);
+        let open = self.coalescer.amount();
+        self.effects.needs_poll |= self.must_spool() && (open.batches == 1 || is_full_request(open));
+        None
+    }
+
+    /// Closes the open batch of a user: what comes now goes behind it.
+    pub(super) fn release(&mut self, user: UserKey) {
+        if let Some(open) = self.coalescer.take(user) {
+            self.enqueue(&open);
+        }
+    }
+
+    fn enqueue(&mut self, open: &OpenBatch) {
+        let entry = seal(open, &self.config);
+        if self.must_spool() {
+            self.append(entry);
+        } else {
+            self.ready.push_back(entry, &mut self.accounting);
+        }
+    }
+
+    /// Closes all open batches.
+    pub(super) fn release_all(&mut self) {
+        while let Some(open) = self.coalescer.pop_oldest() {
+            self.enqueue(&open);
+        }
+    }
+
+    /// Ends the epoch, and returns it: no event that is tracked from now on joins a batch of before.
+    pub(super) fn end_epoch(&mut self) -> u32 {
+        self.release_all();
+        self.accounting.end_epoch()
+    }
+
+    /// Closes the open batches that go through the journal, if the oldest has lingered, or returns when it will have.
+    pub(super) fn spool_lingered(&mut self, now: Instant, linger: Duration) -> Option<Instant> {
+        if !self.must_spool() {
+            return None;
+        }
+        let due = saturating_add(self.coalescer.oldest()?, linger);
+        if due > now && !is_full_request(self.coalescer.amount()) {
+            return Some(due);
+        }
+        self.release_all();
+        None
+    }
+
+    /// Returns the number of batches that can be sent, or when there will be some. They can at once if they fill a request,
+    /// and otherwise when the oldest has lingered.
+    pub(super) fn sendable(&mut self, now: Instant, linger: Duration) -> Result<usize, Option<Instant>> {
+        let unblocked = self.unblocked();
+        let queued = self.ready.front().map(|entry| entry.since);
+        let open = if self.must_spool() { None } else { self.coalescer.oldest() };
+        let Some(oldest) = queued.into_iter().chain(open).min() else { return Err(None) };
+        let due = saturating_add(oldest, linger);
+        if is_full_request(unblocked) || due <= now { Ok(unblocked.batches) } else { Err(Some(due)) }
+    }
+
+    /// Returns the batches that wait for nothing but a request.
+    pub(super) fn unblocked(&self) -> Amount {
+        let queued = self.accounting.amount(Stage::Queued);
+        if self.must_spool() { queued } else { queued.plus(self.coalescer.amount()) }
+    }
+
+    /// Takes the entries of the next request, at most `max`. An open batch is closed only now, so that it takes events as long
+    /// as it waits.
+    pub(super) fn take(&mut self, max: usize) -> Vec<Entry> {
+        let must_spool = self.must_spool();
+        let (coalescer, config) = (&mut self.coalescer, &self.config);
+        self.ready.take(max, &mut self.accounting, |ready, accounting| {
+            let oldest = if must_spool { None } else { coalescer.oldest() };
+            let comes_first = |since| ready.front().is_none_or(|first| since < first.since);
+            if oldest.is_some_and(comes_first)
+                && let Some(open) = coalescer.pop_oldest()
+            {
+                ready.put_first([seal(&open, config)].into_iter(), accounting);
+            }
+        })
+    }
+
+    /// Ends the batch of a request that is over: it is delivered, or rejected with an error.
+    pub(super) fn complete(&mut self, entry: Entry, result: Result<(), Error>) {
+        let number = entry.record.map(|record| record.number);
+        match (&result, number) {
+            (Ok(()), Some(number)) => self.journal.acknowledge(number),
+            (Ok(()), None) => {}
+            (Err(rejected), _) => {
+                let letter = self.journal.dead_letter(entry.endpoint, &entry.batch, &reason(rejected), number);
+                let warning = letter.err().map(|error| ("a rejected batch is not among the dead letters", error));
+                self.effects.warning = warning.or(self.effects.warning.take());
+            }
+        }
+        self.end(entry, result.map_or_else(DeliveryStatus::Rejected, |()| DeliveryStatus::Delivered));
+    }
+
+    /// Ends an entry, and reports that.
+    pub(super) fn end(&mut self, mut entry: Entry, status: DeliveryStatus) {
+        let tag = self.accounting.tag(entry.token);
+        self.accounting.fail(entry.token, &status);
+        let place = match status {
+            DeliveryStatus::Delivered => Place::Delivered,
+            DeliveryStatus::Rejected(_) => Place::Rejected,
+            _ => Place::Dropped,
+        };
+        self.accounting.set_stage(&mut entry, Stage::Ended(place));
+        self.effects.reports.push(DeliveryReport::new(Some(entry.batch), entry.token.submissions, tag, status));
+    }
+
+    /// Puts entries of a request that was not sent back to the front.
+    pub(super) fn requeue(&mut self, entries: Vec<Entry>) {
+        self.ready.put_first(entries.into_iter(), &mut self.accounting);
+    }
+
+    /// Unblocks the batches behind those of a request that is over.
+    pub(super) fn unblock(&mut self, users: impl Iterator<Item = UserKey>) {
+        self.ready.unblock(users, &mut self.accounting);
+    }
+
+    /// Accepts and drops a submission for which there is no room.
+    pub(super) fn drop_newest(&mut self, submission: Submission) {
+        let token = self.accounting.accept(submission.parts.len(), submission.tag, submission.delivered);
+        for batch in submission.parts {
+            let entry = Entry::new(batch, self.config.endpoint, token, Instant::now());
+            self.end(entry, DeliveryStatus::Dropped(Error::dropped()));
+        }
+    }
+
+    /// Refuses a submission that waited for room.
+    pub(super) fn refuse(&mut self, submission: Submission, error: impl FnOnce(Vec<SealedBatch>) -> TrySendError) {
+        let error = error(submission.parts);
+        let delivered = submission.delivered.into_iter();
+        self.accounting.results.extend(delivered.map(|it| (it, Err(DeliveryError::NotAccepted(error.clone())))));
+        self.effects.acceptances.extend(submission.accepted.map(|acceptance| (acceptance, Err(error))));
+    }
+
+    /// Drops the batches that have waited longest in memory alone until this much has room, or no such batch is left.
+    pub(super) fn drop_oldest(&mut self, amount: Amount) {
+        while !self.has_room(amount) {
+            let open = self.coalescer.oldest();
+            let is_open = open.is_some_and(|open| self.ready.oldest_in_memory().is_none_or(|queued| open < queued));
+            let oldest = if is_open {
+                self.coalescer.pop_oldest().map(|open| seal(&open, &self.config))
+            } else {
+                self.ready.pop_oldest_in_memory()
+            };
+            let Some(oldest) = oldest else { return };
+            self.end(oldest, DeliveryStatus::Dropped(Error::dropped()));
+        }
+    }
+
+    /// Hands what memory alone holds to the journal, if that is newer than all that the journal has: behind newer batches of
+    /// its user an older one would be out of order.
+    pub(super) fn spool_newest(&mut self) {
+        if self.journal.is_durable() && !self.has_backlog() {
+            for entry in self.ready.take_newest_in_memory(&mut self.accounting) {
+                self.append(entry);
+            }
+            while let Some(open) = self.coalescer.pop_oldest() {
+                let entry = seal(&open, &self.config);
+                self.append(entry);
+            }
+        }
+    }
+
+    /// From the shutdown on every batch goes through the journal.
+    pub(super) fn spool_all_from_now(&mut self) {
+        self.spool_newest();
+        self.spools_all = self.journal.is_durable();
+    }
+}
+
+fn seal(open: &OpenBatch, config: &Config) -> Entry {
+    Entry::new(open.batch.seal(), config.endpoint, open.token, open.since)
+}
+
+/// Returns the reason of a dead letter, for a person.
+fn reason(error: &Error) -> String {
+    let listed = error.api_errors().iter().map(|error| match (error.code.as_str(), error.message.as_str()) {
+        ("", "") => String::new(),
+        (text, "") | ("", text) => format!("; {text}"),
+        (code, message) => format!("; {code}: {message}"),
+    });
+    std::iter::once(error.message().to_owned()).chain(listed).collect()
+}

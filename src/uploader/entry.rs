@@ -1,0 +1,133 @@
+//! An accepted batch, its stage, and the submissions that it stands for.
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use crate::delivery::Endpoint;
+use crate::seal::SealedBatch;
+
+/// An accepted batch that has not ended.
+pub(super) struct Entry {
+    pub(super) batch: SealedBatch,
+    pub(super) endpoint: Endpoint,
+    pub(super) token: Token,
+    pub(super) since: Instant,
+    /// Its record, once the journal has confirmed it.
+    pub(super) record: Option<RecordId>,
+    /// Set by [`Accounting::set_stage`] alone, as the next.
+    pub(super) stage: Stage,
+    pub(super) place: Place,
+}
+
+/// A record of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RecordId {
+    pub(crate) number: u64,
+    /// When the batch was appended first, by which it becomes too old.
+    pub(crate) appended: DateTime<Utc>,
+}
+
+impl Entry {
+    /// Creates the entry of a batch in memory.
+    pub(super) fn new(batch: SealedBatch, endpoint: Endpoint, token: Token, since: Instant) -> Self {
+        Self { batch, endpoint, token, since, record: None, stage: Stage::Moving, place: Place::Memory }
+    }
+
+    /// Creates the entry of a record that was read.
+    pub(super) fn stored(batch: SealedBatch, endpoint: Endpoint, token: Token, record: RecordId) -> Self {
+        let entry = Self::new(batch, endpoint, token, Instant::now());
+        Self { record: Some(record), stage: Stage::Stored, place: Place::Spool, ..entry }
+    }
+
+    pub(super) fn amount(&self) -> Amount {
+        Amount { batches: 1, bytes: self.batch.len() }
+    }
+
+    /// Returns whether memory alone holds it, and the journal does not write it.
+    pub(super) fn is_held(&self) -> bool {
+        self.place == Place::Memory && self.stage != Stage::Writing && self.stage.slot().is_some()
+    }
+}
+
+/// Where a part of a submission counts. A submission counts in the first of these that any of its parts is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Memory,
+    Spool,
+    Rejected,
+    Dropped,
+    Delivered,
+}
+
+impl Place {
+    pub(super) const ALL: [Self; 5] = [Self::Memory, Self::Spool, Self::Rejected, Self::Dropped, Self::Delivered];
+
+    pub(super) fn is_open(self) -> bool {
+        matches!(self, Self::Memory | Self::Spool)
+    }
+}
+
+/// The stage of an entry of the queue: what it waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// In no list: nothing counts it as held.
+    Moving,
+    /// The journal writes it.
+    Writing,
+    /// The journal failed to write it, and it waits until the older records of its user are read.
+    Deferred,
+    /// It is ready to be sent.
+    Queued,
+    /// It waits behind batches of its user that are in flight.
+    Blocked,
+    InFlight,
+    /// Memory holds it no longer: it lies on the disk.
+    Stored,
+    Ended(Place),
+}
+
+impl Stage {
+    /// Returns the index of a stage in which memory holds the batch.
+    pub(super) fn slot(self) -> Option<usize> {
+        match self {
+            Self::Writing => Some(0),
+            Self::Deferred => Some(1),
+            Self::Queued => Some(2),
+            Self::Blocked => Some(3),
+            Self::InFlight => Some(4),
+            Self::Moving | Self::Stored | Self::Ended(_) => None,
+        }
+    }
+}
+
+/// A number of batches, and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Amount {
+    pub(super) batches: usize,
+    pub(super) bytes: usize,
+}
+
+impl Amount {
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self { batches: self.batches + other.batches, bytes: self.bytes + other.bytes }
+    }
+
+    pub(super) fn minus(self, other: Self) -> Self {
+        Self { batches: self.batches - other.batches, bytes: self.bytes - other.bytes }
+    }
+}
+
+/// Stands for the submissions that a batch carries: one, or the events that were tracked together, or a part of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Token {
+    pub(super) submissions: u32,
+    /// What was submitted before a flush belongs to an earlier epoch.
+    pub(super) epoch: u32,
+    /// The key of its tracked submission; 0 for one that is whole, has no tag, and that nobody awaits.
+    pub(super) id: u64,
+}
+
+impl Token {
+    /// The token of a record that was found in the spool.
+    pub(super) const RECOVERED: Self = Self { submissions: 1, epoch: 0, id: 0 };
+}

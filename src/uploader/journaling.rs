@@ -1,0 +1,255 @@
+//! The way through the journal: handed over, written, confirmed, and sent from memory or read again.
+
+use std::mem;
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+
+use super::durable_queue::{DurableQueue, READ_AHEAD};
+use super::entry::{Amount, Entry, Place, Stage};
+use super::journal::{Append, Evicted, Record};
+use super::report::{DeliveryReport, DeliveryStatus};
+use super::submission::{Acceptance, Submission};
+use super::writing::{Content, Writing};
+use crate::error::Error;
+use crate::seal::{SealedBatch, UserKey};
+
+impl DurableQueue {
+    /// Hands a submission to the journal, or gives it back if the journal does not take the first part.
+    pub(super) fn append_submission(&mut self, submission: Submission) -> Result<(), (Submission, Error)> {
+        let endpoint = self.config.endpoint;
+        let Some(first) = submission.parts.first() else { return Ok(()) };
+        // Coalesced events of this user came before.
+        self.release(first.user());
+        let mut append = match self.journal.append(endpoint, first) {
+            Ok(append) => Some(append),
+            Err(error) => {
+                self.refused(&error);
+                return Err((submission, error));
+            }
+        };
+        self.health.is_refusing = false;
+        let count = submission.parts.len();
+        let token = self.accounting.accept(count, submission.tag, submission.delivered);
+        let (mut accepted, since) = (submission.accepted, Instant::now());
+        for (index, batch) in submission.parts.into_iter().enumerate() {
+            let is_last = index + 1 == count;
+            let append = append.take().map_or_else(|| self.journal.append(endpoint, &batch), Ok);
+            let accepted = if is_last { accepted.take() } else { None };
+            self.write(append, Content::Batch(Entry::new(batch, endpoint, token, since)), is_last, accepted);
+        }
+        Ok(())
+    }
+
+    /// Hands an accepted batch to the journal.
+    pub(super) fn append(&mut self, entry: Entry) {
+        let append = match entry.record {
+            None => self.journal.append(entry.endpoint, &entry.batch),
+            Some(id) => self.journal.append_again(&Record { id, endpoint: entry.endpoint, batch: entry.batch.clone() }),
+        };
+        self.write(append, Content::Batch(Entry { record: None, ..entry }), true, None);
+    }
+
+    /// Hands a copy of a record to the journal.
+    pub(super) fn append_copy(&mut self, record: &Record) {
+        let append = self.journal.append_again(record);
+        self.write(append, Content::Rewrite(record.id.number, record.batch.len()), true, None);
+    }
+
+    fn write(
+        &mut self,
+        append: Result<Append, Error>,
+        mut content: Content,
+        is_last: bool,
+        accepted: Option<Acceptance>,
+    ) {
+        let is_taken = append.is_ok();
+        let append = append.unwrap_or_else(|error| Append::failed(self.newest.unwrap_or(0), error));
+        self.newest = self.newest.max(Some(append.id.number));
+        if let Content::Batch(entry) = &mut content {
+            self.accounting.set_stage(entry, Stage::Writing);
+        }
+        self.effects.needs_poll |= self.writing.is_empty();
+        let Append { id, written } = append;
+        self.writing.push_back(Writing { id, is_taken, written, content, is_last, accepted });
+    }
+
+    /// Processes the writes that have ended.
+    pub(super) fn poll_written(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut progress = Poll::Pending;
+        while let Some(first) = self.writing.front_mut() {
+            let Poll::Ready(result) = first.written.as_mut().poll(context) else { break };
+            progress = Poll::Ready(());
+            let Some(Writing { id, content, is_last, accepted, .. }) = self.writing.pop_front() else { break };
+            match &result {
+                Ok(()) => self.health.is_failing = false,
+                Err(error) => self.failed(error),
+            }
+            match (content, result) {
+                (Content::Batch(entry), Ok(())) => self.confirm(Entry { record: Some(id), ..entry }, id.number),
+                (Content::Batch(entry), Err(error)) => {
+                    self.write_error.get_or_insert(error);
+                    self.defer(entry, id.number);
+                }
+                (Content::Rewrite(original, _), Ok(())) => _ = self.rewritten.insert(original),
+                (Content::Rewrite(..), Err(_)) => self.rewriting_failed = true,
+                (Content::Evicted, Ok(())) => {}
+                (Content::Evicted, Err(error)) => _ = self.write_error.get_or_insert(error),
+            }
+            if is_last {
+                let error = self.write_error.take();
+                self.accepted(accepted, error);
+            }
+        }
+        if progress.is_ready() {
+            self.settle_backlog();
+        }
+        progress
+    }
+
+    /// Queues a batch that is on the disk now, or leaves it there alone.
+    fn confirm(&mut self, mut entry: Entry, number: u64) {
+        let (user, waiting, mut limit) = (entry.batch.user(), self.waiting(), self.config.limit());
+        if !self.backlog.is_empty() {
+            // The other half is for what is read, so that new batches do not keep the backlog waiting for ever.
+            let Amount { batches, bytes } = self.read_ahead();
+            limit = Amount { batches: batches.div_ceil(2), bytes: bytes / 2 };
+        }
+        let has_room = waiting.batches < limit.batches && waiting.bytes < limit.bytes;
+        if self.sends_confirmed && has_room && !self.may_have_older(user) {
+            // A record that was evicted in this moment is still in memory.
+            entry.record = entry.record.filter(|_| self.journal.take_written(number));
+            self.ready.push_back(entry, &mut self.accounting);
+        } else {
+            self.accounting.set_stage(&mut entry, Stage::Stored);
+            let token = self.accounting.forget_unawaited(entry.token);
+            let accounting = &mut self.accounting;
+            self.backlog.add_user(user);
+            self.backlog.insert(number, token, |token| accounting.forget_unawaited(token));
+        }
+    }
+
+    /// Queues a batch that the journal failed to write, behind the older records of its user.
+    fn defer(&mut self, mut entry: Entry, number: u64) {
+        if self.may_have_older(entry.batch.user()) {
+            self.backlog.add_user(entry.batch.user());
+            self.accounting.set_stage(&mut entry, Stage::Deferred);
+            self.deferred.push_back((number, entry));
+        } else {
+            self.ready.push_back(entry, &mut self.accounting);
+        }
+    }
+
+    pub(super) fn may_have_older(&self, user: UserKey) -> bool {
+        let is_empty = self.backlog.is_empty() && self.deferred.is_empty();
+        !is_empty && self.backlog.may_have_older(user)
+    }
+
+    fn queue_deferred(&mut self, before: u64) {
+        while let Some(entry) = self.pop_deferred(before) {
+            self.ready.push_back(entry, &mut self.accounting);
+        }
+    }
+
+    /// Takes the first batch that the journal failed to write, if its number is below `before`.
+    pub(super) fn pop_deferred(&mut self, before: u64) -> Option<Entry> {
+        self.deferred.front().filter(|(number, _)| *number < before)?;
+        let (_, mut entry) = self.deferred.pop_front()?;
+        self.accounting.set_stage(&mut entry, Stage::Moving);
+        self.backlog.remove_user(entry.batch.user());
+        Some(entry)
+    }
+
+    /// Queues what waited for older records, once all of them are read.
+    pub(super) fn settle_backlog(&mut self) {
+        if !self.is_reading && (self.backlog.is_empty() || self.journal.unread() == 0) {
+            self.queue_deferred(u64::MAX);
+            self.backlog.forget_users();
+        }
+    }
+
+    pub(super) fn read_ahead(&self) -> Amount {
+        let limit = self.config.limit();
+        Amount { batches: READ_AHEAD.batches.min(limit.batches), bytes: READ_AHEAD.bytes.min(limit.bytes) }
+    }
+
+    /// Begins to read a record if one is wanted, and returns the number that it has to be below: newer ones may be confirmed
+    /// at any moment, and are not read before that is seen here.
+    pub(super) fn begin_read(&mut self) -> Option<u64> {
+        let (waiting, limit) = (self.waiting(), self.read_ahead());
+        let has_room = waiting.batches < limit.batches && waiting.bytes < limit.bytes;
+        self.is_reading = has_room && !self.backlog.is_empty();
+        self.is_reading.then(|| self.read_limit())
+    }
+
+    pub(super) fn read_limit(&self) -> u64 {
+        let unconfirmed = self.writing.front().map(|writing| writing.id.number);
+        unconfirmed.unwrap_or_else(|| self.newest.map_or(0, |newest| newest + 1))
+    }
+
+    /// Ends the reading of a record, and queues it if there is one.
+    pub(super) fn end_read(&mut self, record: Option<Record>) {
+        self.is_reading = false;
+        if let Some(Record { id, endpoint, batch }) = record {
+            self.queue_deferred(id.number);
+            // A record that counts as lost is left to the next process.
+            if let Some(token) = self.backlog.remove(Some(id.number), Some(batch.user())) {
+                self.ready.push_back(Entry::stored(batch, endpoint, token, id), &mut self.accounting);
+            }
+        }
+        self.settle_backlog();
+    }
+
+    /// Ends the records that the journal has evicted.
+    pub(super) fn drop_evicted(&mut self, evicted: Vec<Evicted>) {
+        for Evicted { number, batch, error } in evicted {
+            let status = DeliveryStatus::Dropped(error);
+            if let Some(entry) = number.and_then(|number| self.take_writing(number)) {
+                self.end(entry, status);
+            } else if let Some(token) = self.backlog.remove(number, batch.as_ref().map(SealedBatch::user)) {
+                let tag = self.accounting.tag(token);
+                self.accounting.fail(token, &status);
+                self.accounting.count(token, Place::Spool, Place::Dropped);
+                self.effects.reports.push(DeliveryReport::new(batch, token.submissions, tag, status));
+            }
+        }
+        self.settle_backlog();
+    }
+
+    /// Takes a batch whose record is gone before its confirmation was seen.
+    fn take_writing(&mut self, number: u64) -> Option<Entry> {
+        let first = self.writing.partition_point(|writing| writing.id.number < number);
+        let mut same = self.writing.range_mut(first..).take_while(|writing| writing.id.number == number);
+        let writing = same.find(|writing| writing.is_taken && matches!(writing.content, Content::Batch(_)))?;
+        match mem::replace(&mut writing.content, Content::Evicted) {
+            Content::Batch(entry) => Some(entry),
+            Content::Rewrite(..) | Content::Evicted => None,
+        }
+    }
+
+    /// Returns the number of bytes that the journal has not confirmed.
+    pub(super) fn unconfirmed_bytes(&self) -> usize {
+        let copies = self.writing.iter().map(|writing| match writing.content {
+            Content::Rewrite(_, bytes) => bytes,
+            Content::Batch(_) | Content::Evicted => 0,
+        });
+        self.accounting.amount(Stage::Writing).bytes + copies.sum::<usize>()
+    }
+
+    /// Returns whether records are being written again.
+    pub(super) fn is_rewriting(&self) -> bool {
+        self.writing.iter().any(|writing| matches!(writing.content, Content::Rewrite(..)))
+    }
+
+    fn refused(&mut self, error: &Error) {
+        if !mem::replace(&mut self.health.is_refusing, true) {
+            self.effects.warning = Some(("the spool takes nothing", error.clone()));
+        }
+    }
+
+    fn failed(&mut self, error: &Error) {
+        if !mem::replace(&mut self.health.is_failing, true) {
+            self.effects.warning = Some(("the spool failed to write: memory keeps the batch", error.clone()));
+        }
+    }
+}

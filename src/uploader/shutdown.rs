@@ -1,0 +1,225 @@
+//! The end of a dispatcher: what memory alone holds goes to the disk, each user's batches in their order.
+
+use std::collections::HashSet;
+
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout_at};
+
+use super::dispatcher::{Dispatcher, written};
+use super::durable_queue::DurableQueue;
+use super::entry::{Entry, Token};
+use super::journal::Record;
+use super::report::{DeliveryReport, DeliveryStatus};
+use super::shared::Shared;
+use super::writing::Content;
+use crate::delivery::Transport;
+use crate::seal::{SealedBatch, UserKey};
+use crate::time::saturating_add;
+
+/// How many bytes are written again before it waits until the disk has confirmed them.
+const REWRITE_BYTES: usize = 1 << 20;
+
+impl<T: Transport + Clone + 'static> Dispatcher<T> {
+    /// The time is over, or everything is delivered. Requests are aborted, and their batches stay where they can be found.
+    pub(super) async fn end(&mut self) {
+        self.requests.abort_all();
+        {
+            let mut state = self.shared.lock();
+            for (_, entries) in self.in_flight.drain() {
+                state.queue.unblock(entries.iter().map(|entry| entry.batch.user()));
+                state.queue.requeue(entries);
+            }
+            state.queue.stop_sending();
+        }
+        if self.journal.is_durable() {
+            self.spool_left().await;
+        }
+        let snapshot = self.shared.lock().snapshot();
+        self.reporter.finish(snapshot);
+    }
+
+    async fn spool_left(&self) {
+        // A disk that takes longer gets no more time: what it has not confirmed counts as pending.
+        let deadline = saturating_add(Instant::now(), self.shared.lock().grace);
+        let journal = self.journal.clone();
+        // On a thread of its own: a disk that hangs is not waited for.
+        let _ = timeout_at(deadline, spawn_blocking(move || journal.find_vanished())).await;
+        self.drop_evicted();
+        if self.shared.lock().queue.holds_unspooled() {
+            // What was handed to the disk before may be newer, and comes before what follows.
+            let _ = timeout_at(deadline, all_written(&self.shared)).await;
+        }
+        let limit = self.journal.last().map_or(0, |last| last + 1);
+        loop {
+            self.spool_in_order(limit, deadline).await;
+            let is_confirmed = timeout_at(deadline, all_written(&self.shared)).await.is_ok();
+            // A full spool may have evicted others for these.
+            self.drop_evicted();
+            if !is_confirmed || !self.shared.lock().queue.has_evicted() {
+                break;
+            }
+        }
+        self.shared.lock().queue.finish_spooling();
+        // The program may end without dropping the uploader.
+        let _ = timeout_at(deadline, self.journal.checkpoint()).await;
+    }
+
+    /// Appends what memory alone holds. Newer records of the same users, up to the limit, are written again behind it, as far
+    /// as the time suffices.
+    async fn spool_in_order(&self, limit: u64, deadline: Instant) {
+        let mut users = self.shared.lock().queue.spool_queued();
+        while self.shared.lock().queue.has_deferred() || !users.is_empty() {
+            // Without the lock: this reads from the disk.
+            let record = self.journal.next(limit);
+            let unconfirmed_bytes = {
+                let queue = &mut self.shared.lock().queue;
+                let is_late = Instant::now() >= deadline;
+                match record {
+                    Ok(Some(record)) if !is_late => queue.spool_read(&record, &mut users),
+                    Ok(None) => break,
+                    _ => {
+                        queue.rewriting_failed = true;
+                        break;
+                    }
+                }
+                queue.unconfirmed_bytes()
+            };
+            if unconfirmed_bytes > REWRITE_BYTES {
+                let _ = timeout_at(deadline, all_written(&self.shared)).await;
+            }
+        }
+        self.shared.lock().queue.spool_deferred(u64::MAX, &mut users);
+    }
+}
+
+/// Waits until the journal has confirmed, or failed to write, everything that it was handed.
+async fn all_written(shared: &Shared) {
+    while !shared.lock().queue.writing.is_empty() {
+        written(shared).await;
+    }
+}
+
+impl DurableQueue {
+    /// Returns whether memory alone holds batches that may be older than what is in the journal.
+    fn holds_unspooled(&self) -> bool {
+        !self.deferred.is_empty() || self.held().batches > 0 || self.has_evicted()
+    }
+
+    fn has_deferred(&self) -> bool {
+        !self.deferred.is_empty()
+    }
+
+    /// Returns whether the journal evicted batches after they were read.
+    fn has_evicted(&self) -> bool {
+        self.ready.iter().any(|entry| entry.record.is_some_and(|record| !self.is_stored(record.number)))
+    }
+
+    /// Returns whether a record that was read will be found by the next process.
+    fn is_stored(&self, number: u64) -> bool {
+        self.journal.contains(number) || self.rewritten.contains(&number)
+    }
+
+    /// Appends the queued batches that memory alone holds, and returns their users.
+    fn spool_queued(&mut self) -> HashSet<UserKey> {
+        self.release_all();
+        let (mut users, mut stored) = (HashSet::new(), Vec::new());
+        for entry in self.ready.take_all(&mut self.accounting) {
+            let user = entry.batch.user();
+            if let Some(id) = entry.record.filter(|record| self.is_stored(record.number)) {
+                if users.contains(&user) {
+                    self.rewrite(&Record { id, endpoint: entry.endpoint, batch: entry.batch.clone() });
+                }
+                stored.push(entry);
+            } else {
+                users.insert(user);
+                self.append(entry);
+            }
+        }
+        self.requeue(stored);
+        users
+    }
+
+    /// Appends what the journal failed to write before this record, and writes the record again if it is newer than a batch of
+    /// its user that was appended here.
+    fn spool_read(&mut self, record: &Record, users: &mut HashSet<UserKey>) {
+        self.spool_deferred(record.id.number, users);
+        if users.contains(&record.batch.user()) {
+            self.rewrite(record);
+        }
+    }
+
+    fn spool_deferred(&mut self, before: u64, users: &mut HashSet<UserKey>) {
+        while let Some(entry) = self.pop_deferred(before) {
+            users.insert(entry.batch.user());
+            self.append(entry);
+        }
+    }
+
+    /// Writes a record once more, behind an older batch of its user. It counts as spooled all the while.
+    fn rewrite(&mut self, record: &Record) {
+        // No other record is to be lost for the order of this one.
+        self.rewriting_failed |= !self.journal.has_room(&record.batch);
+        if !self.rewriting_failed {
+            self.append_copy(record);
+        }
+    }
+
+    /// Counts the records that were written again as done where they were first. If some could not be, all stay there as well:
+    /// sent twice, they are dropped by the service, and half of them in another place would be out of order. What the journal
+    /// evicted, and could not be appended again, is in memory alone.
+    fn finish_spooling(&mut self) {
+        let entries = self.ready.take_all(&mut self.accounting).into_iter().map(|mut entry| {
+            entry.record = entry.record.filter(|record| self.is_stored(record.number));
+            entry
+        });
+        let entries = entries.collect();
+        self.requeue(entries);
+        let is_complete = !self.rewriting_failed && !self.is_rewriting();
+        for number in self.rewritten.drain().filter(|_| is_complete) {
+            self.journal.acknowledge(number);
+        }
+    }
+
+    /// At the end: what the journal confirms from now on is not queued.
+    pub(super) fn stop_sending(&mut self) {
+        self.sends_confirmed = false;
+    }
+
+    /// After the end: returns the batches that memory holds.
+    fn left(&self) -> impl Iterator<Item = &Entry> {
+        let writing = self.writing.iter().filter_map(|writing| match &writing.content {
+            Content::Batch(entry) => Some(entry),
+            Content::Rewrite(..) | Content::Evicted => None,
+        });
+        self.ready.iter().chain(self.deferred.iter().map(|(_, entry)| entry)).chain(writing)
+    }
+
+    /// After the end: takes the batches that memory alone holds. The disk may have those that are being written, and their ids
+    /// make sending them twice safe.
+    pub(super) fn take_unsent(&mut self) -> Vec<SealedBatch> {
+        let unsent = self.left().filter(|entry| entry.record.is_none()).map(|entry| entry.batch.clone()).collect();
+        self.ready.take_all(&mut self.accounting);
+        self.deferred.clear();
+        self.writing.clear();
+        unsent
+    }
+
+    /// After the end: reports everything that has not ended. Of what lies on the disk alone, returns a report for each kind of
+    /// submission, with the number of batches that it is for.
+    pub(super) fn report_left(&mut self) -> Vec<(DeliveryReport, u64)> {
+        let report = |batch, token: Token, status| {
+            DeliveryReport::new(batch, token.submissions, self.accounting.tag(token), status)
+        };
+        let left = self.left().map(|entry| {
+            let status = if entry.record.is_some() { DeliveryStatus::Spooled } else { DeliveryStatus::Pending };
+            report(Some(entry.batch.clone()), entry.token, status)
+        });
+        let left: Vec<_> = left.collect();
+        let stored =
+            self.backlog.tokens().map(|(token, batches)| (report(None, token, DeliveryStatus::Spooled), batches));
+        let stored = stored.collect();
+        self.effects.reports.extend(left);
+        self.accounting.close();
+        stored
+    }
+}
