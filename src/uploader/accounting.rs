@@ -188,6 +188,7 @@ impl Accounting {
 
     /// Returns the token as it is once nobody awaits its submission any more, for one that is whole and has no tag.
     pub(super) fn forget_unawaited(&mut self, token: Token) -> Token {
+        let token = Token { epoch: token.epoch.max(self.oldest_epoch), ..token };
         let is_unawaited = |tracked: &Tracked| {
             let is_awaited = tracked.delivered.as_ref().is_some_and(|delivered| !delivered.is_abandoned());
             tracked.tag.is_none() && !is_awaited && tracked.parts.iter().sum::<u32>() == 1
@@ -263,6 +264,12 @@ impl Accounting {
     pub(super) fn is_over(&self, epoch: u32) -> bool {
         let epochs = epoch.checked_sub(self.oldest_epoch).map_or(0, |ahead| ahead as usize + 1);
         self.open.iter().take(epochs).all(|open| *open == 0)
+    }
+
+    /// Joins all epochs to one, when no flush waits for an earlier one: their number does not grow with that of flushes.
+    pub(super) fn join_epochs(&mut self) {
+        let (newest, open) = (self.epoch(), self.open.drain(..).sum());
+        (self.oldest_epoch, self.open) = (newest, VecDeque::from([open]));
     }
 
     fn epoch(&mut self) -> u32 {

@@ -58,7 +58,8 @@ impl UploaderBuilder {
 
     /// Sets how many batches memory may hold, those in flight included. 10,000 by default.
     ///
-    /// With a spool, batches may wait for the disk as well, up to [`spool::Settings::max_waiting_bytes`]. As many as this stay in
+    /// With a spool, batches may wait for the disk as well, up to [`spool::Settings::max_waiting_bytes`] and
+    /// [`max_bytes`](Self::max_bytes). As many as this stay in
     /// memory to be sent once they are on the disk. Of the others, at most 1,000 (or 4 MiB) are read ahead.
     #[must_use]
     pub fn max_batches(mut self, batches: usize) -> Self {

@@ -225,12 +225,15 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
         let mut guard = self.shared.lock();
         let state = &mut *guard;
         let is_stuck = state.stopped.is_some() && self.requests.is_empty();
-        let (accounting, flushes) = (&state.queue.accounting, mem::take(&mut state.flushes));
+        let (accounting, flushes) = (&mut state.queue.accounting, mem::take(&mut state.flushes));
         let is_over = |flush: &Flush| is_stuck || flush.deadline <= now || accounting.is_over(flush.epoch);
         let (over, open) = flushes.into_iter().partition::<Vec<_>, _>(is_over);
         let (closing, over) = over.into_iter().partition::<Vec<_>, _>(|flush| flush.closes);
         let is_ending = !closing.is_empty();
         state.flushes = open.into_iter().chain(closing).collect();
+        if state.flushes.is_empty() {
+            accounting.join_epochs();
+        }
         let numbers = accounting.stats();
         drop(guard);
         for flush in over {

@@ -53,6 +53,8 @@ pub(super) struct DurableQueue {
     pub(super) spools_all: bool,
     /// Whether confirmed batches may be sent from memory.
     pub(super) sends_confirmed: bool,
+    /// Records that were evicted before they were taken: memory holds their batches, and their evictions are still to come.
+    pub(super) untaken: HashSet<u64>,
     /// At the end: records that were written again, behind others that are older in truth.
     pub(super) rewritten: HashSet<u64>,
     pub(super) rewriting_failed: bool,
@@ -86,6 +88,7 @@ impl DurableQueue {
             newest: journal.last(),
             spools_all: journal.is_durable() && config.when_full != WhenFull::Spill,
             sends_confirmed: true,
+            untaken: HashSet::new(),
             rewritten: HashSet::new(),
             rewriting_failed: false,
             journal,
@@ -113,7 +116,10 @@ impl DurableQueue {
     /// Returns whether memory could keep this much if the journal fails to write it, as it lately did.
     pub(super) fn can_keep(&self, amount: Amount) -> bool {
         let is_at_risk = self.health.is_failing || !self.deferred.is_empty();
-        !is_at_risk || self.has_room(amount.plus(self.accounting.amount(Stage::Writing)))
+        let writing = self.accounting.amount(Stage::Writing);
+        // What the disk has written waits here until the dispatcher looks, which a slow callback can hold up.
+        let is_bounded = writing.bytes == 0 || writing.bytes + amount.bytes <= self.config.max_bytes;
+        is_bounded && !is_at_risk || self.has_room(amount.plus(writing))
     }
 
     /// Returns whether a new batch has to go through the journal.

@@ -118,7 +118,10 @@ impl DurableQueue {
         let has_room = waiting.batches < limit.batches && waiting.bytes < limit.bytes;
         if self.sends_confirmed && has_room && !self.may_have_older(user) {
             // A record that was evicted in this moment is still in memory.
-            entry.record = entry.record.filter(|_| self.journal.take_written(number));
+            if !self.journal.take_written(number) {
+                entry.record = None;
+                self.untaken.insert(number);
+            }
             self.ready.push_back(entry, &mut self.accounting);
         } else {
             self.accounting.set_stage(&mut entry, Stage::Stored);
@@ -164,7 +167,13 @@ impl DurableQueue {
     pub(super) fn settle_backlog(&mut self) {
         if !self.is_reading && (self.backlog.is_empty() || self.journal.unread() == 0) {
             self.queue_deferred(u64::MAX);
-            self.backlog.forget_users();
+            if self.backlog.is_empty() {
+                self.backlog.forget_users();
+            }
+        }
+        // An open batch may be older than what is queued, and newer than a batch of its user that was read just now.
+        if !self.must_spool() {
+            self.release_all();
         }
     }
 
@@ -203,6 +212,9 @@ impl DurableQueue {
     /// Ends the records that the journal has evicted.
     pub(super) fn drop_evicted(&mut self, evicted: Vec<Evicted>) {
         for Evicted { number, batch, error } in evicted {
+            if number.is_some_and(|number| self.untaken.remove(&number)) {
+                continue;
+            }
             let status = DeliveryStatus::Dropped(error);
             if let Some(entry) = number.and_then(|number| self.take_writing(number)) {
                 self.end(entry, status);

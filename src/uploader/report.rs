@@ -119,16 +119,20 @@ impl ReportBroadcaster {
         self.channel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn sender(&self) -> Option<Sender<Arc<DeliveryReport>>> {
+    pub(super) fn sender(&self) -> Option<Sender<Arc<DeliveryReport>>> {
         match &*self.lock() {
             Channel::Open(sender) => Some(sender.clone()),
             Channel::Unused | Channel::Closed => None,
         }
     }
 
-    /// Hands out reports. No lock may be held: the callback may call the uploader.
-    pub(super) fn publish(&self, reports: impl IntoIterator<Item = DeliveryReport>) {
-        let sender = self.sender();
+    /// Hands out reports, to the streams of a sender that was taken before. No lock may be held: the callback may call the
+    /// uploader.
+    pub(super) fn publish(
+        &self,
+        sender: Option<&Sender<Arc<DeliveryReport>>>,
+        reports: impl IntoIterator<Item = DeliveryReport>,
+    ) {
         if self.callback.is_none() && sender.is_none() {
             return;
         }
@@ -138,7 +142,7 @@ impl ReportBroadcaster {
             {
                 tracing::error!("the callback for delivery reports panicked");
             }
-            if let Some(sender) = &sender {
+            if let Some(sender) = sender {
                 // Without any stream the report goes nowhere.
                 let _ = sender.send(report);
             }

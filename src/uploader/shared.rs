@@ -108,14 +108,18 @@ impl Shared {
         let wakes = state.wakes_dispatcher();
         let effects = mem::take(&mut state.queue.effects);
         let results = mem::take(&mut state.queue.accounting.results);
+        let withdrawn = mem::take(&mut state.admission.withdrawn);
+        // Taken under the lock, so that no stream ends before these reports are in it.
+        let sender = if effects.reports.is_empty() { None } else { self.reports.sender() };
         drop(state);
+        drop(withdrawn);
         if wakes {
             self.work.notify_one();
         }
         if let Some((message, error)) = effects.warning {
             tracing::warn!(%error, "{message}");
         }
-        self.reports.publish(effects.reports);
+        self.reports.publish(sender.as_ref(), effects.reports);
         for (acceptance, result) in effects.acceptances {
             acceptance.complete(result);
         }
@@ -250,8 +254,9 @@ impl Shared {
         let stored = state.queue.report_left();
         let flushes = mem::take(&mut state.flushes);
         self.unlock(state);
+        let sender = self.reports.sender();
         for (report, batches) in stored {
-            self.reports.publish((0..batches).map(|_| report.clone()));
+            self.reports.publish(sender.as_ref(), (0..batches).map(|_| report.clone()));
         }
         self.reports.close();
         // Each completes when it is dropped, and takes the lock for that.
@@ -276,7 +281,9 @@ impl State {
         for submission in expired {
             self.queue.refuse(submission, TrySendError::Full);
         }
-        self.admission.deadline()
+        // Withdrawing the first one wakes nobody, and those behind it may have room.
+        let look_again = (self.admission.len() > 1).then(|| saturating_add(now, Duration::from_secs(1)));
+        self.admission.deadline().into_iter().chain(look_again).min()
     }
 
     /// Accepts nothing any more.

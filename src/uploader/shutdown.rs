@@ -8,11 +8,13 @@ use tokio::time::{Instant, timeout_at};
 use super::dispatcher::{Dispatcher, written};
 use super::durable_queue::DurableQueue;
 use super::entry::{Entry, Token};
+use super::error::TrySendError;
 use super::journal::Record;
 use super::report::{DeliveryReport, DeliveryStatus};
 use super::shared::Shared;
 use super::writing::Content;
 use crate::delivery::Transport;
+use crate::error::Error;
 use crate::seal::{SealedBatch, UserKey};
 use crate::time::saturating_add;
 
@@ -219,6 +221,10 @@ impl DurableQueue {
             self.backlog.tokens().map(|(token, batches)| (report(None, token, DeliveryStatus::Spooled), batches));
         let stored = stored.collect();
         self.effects.reports.extend(left);
+        for acceptance in self.writing.iter_mut().filter_map(|writing| writing.accepted.take()) {
+            let error = Error::spool("the disk had not confirmed the batch by the end of the shutdown");
+            self.effects.acceptances.push((acceptance, Err(TrySendError::NotSpooled(error))));
+        }
         self.accounting.close();
         stored
     }

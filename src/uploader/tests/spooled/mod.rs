@@ -2,6 +2,7 @@
 
 mod delivery;
 mod failures;
+mod hazards;
 mod hot_cold;
 mod order;
 mod shutdown;
