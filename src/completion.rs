@@ -28,7 +28,7 @@ struct Slot<T> {
 
 struct State<T> {
     value: Option<T>,
-    /// Whether a thread is blocked on it: waking nobody is still a system call.
+    /// Set while a thread is blocked on it: waking nobody is still a system call.
     has_waiter: bool,
     /// Those of all clones.
     wakers: Vec<Waker>,

@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::generated::types::{ApiError, RateLimit};
+use crate::limits::MAX_BATCH_BYTES;
 
 /// The reason why something was not sent or not accepted.
 ///
@@ -137,6 +138,11 @@ impl Error {
 
     pub(crate) fn limit(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Limit, message)
+    }
+
+    /// Creates the error of a batch of this many bytes, which is more than a batch may have.
+    pub(crate) fn batch_too_large(bytes: usize) -> Self {
+        Self::limit(format!("the batch has {bytes} bytes, more than the {MAX_BATCH_BYTES} that it may have"))
     }
 
     /// Creates the error of an attempt that the deadline of all attempts ended.

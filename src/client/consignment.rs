@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::upload_error::UploadError;
-use crate::delivery::{Fate, Outcome, Rejected, Report};
+use crate::delivery::{Outcome, Rejected, Report};
 use crate::seal::{IntoSealed, SealedBatch};
 
 /// The batches of a call, sealed where they could be.
@@ -53,7 +53,7 @@ impl Consignment {
     pub(super) fn report(self, outcome: Outcome) -> Result<Report, UploadError> {
         let rate_limit_used = outcome.accepted.and_then(|accepted| accepted.rate_limit_used());
         let mut rejected = self.unsealed;
-        if rejected.is_empty() && outcome.fates.iter().all(|fate| matches!(fate, Some(Fate::Delivered))) {
+        if rejected.is_empty() && outcome.results.iter().all(|result| matches!(result, Some(Ok(())))) {
             return Ok(Report {
                 delivered: self.batches,
                 rejected,
@@ -63,10 +63,10 @@ impl Consignment {
             });
         }
         let mut unsent: Vec<(usize, SealedBatch)> = Vec::new();
-        for ((part, owner), fate) in self.parts.into_iter().zip(self.owners).zip(outcome.fates) {
-            match fate {
-                Some(Fate::Delivered) => {}
-                Some(Fate::Rejected(error)) => rejected.push(Rejected::refused(owner, error, vec![part])),
+        for ((part, owner), result) in self.parts.into_iter().zip(self.owners).zip(outcome.results) {
+            match result {
+                Some(Ok(())) => {}
+                Some(Err(error)) => rejected.push(Rejected::refused(owner, error, vec![part])),
                 None => unsent.push((owner, part)),
             }
         }

@@ -208,11 +208,7 @@ impl Client {
     async fn deliver(&self, endpoint: Endpoint, batches: &[SealedBatch]) -> Outcome {
         if Handle::try_current().is_err() {
             let stopped = Error::config("the client has to be used within a tokio runtime; `blocking` brings its own");
-            return Outcome {
-                fates: batches.iter().map(|_| None).collect(),
-                stopped: Some(stopped),
-                ..Outcome::default()
-            };
+            return Outcome::unsent(batches.len(), stopped);
         }
         self.deliverer.deliver(endpoint, batches).await
     }

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
     use crate::{Batch, Client, Credentials, Environment, ErrorKind, RetryPolicy, Uploader};
 
-    /// How long the resolver of these tests takes.
+    /// The time that the resolver of these tests takes.
     const LOOKUP: Duration = Duration::from_secs(60);
 
     /// A client whose resolver takes a minute, with its connect timeout, and the connect timeout that its resolver knows of.

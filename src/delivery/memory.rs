@@ -1,4 +1,4 @@
-//! A transport in memory, for tests under virtual time: it answers as it is told, and remembers what came.
+//! A transport in memory, for tests under virtual time: it responds as configured, and records the requests.
 
 #![cfg_attr(mparticle_shuttle, allow(dead_code, reason = "most of it is for the tests under virtual time"))]
 

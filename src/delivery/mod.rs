@@ -61,25 +61,28 @@ pub(crate) struct Deliverer<T, L> {
     pub(crate) observer: RetryObserver,
 }
 
-/// The result of a batch.
-#[derive(Debug)]
-pub(crate) enum Fate {
-    Delivered,
-    /// It will never be accepted.
-    Rejected(Error),
-}
+/// The result of a batch: it is delivered, or will never be accepted.
+pub(crate) type BatchResult = Result<(), Error>;
 
 /// The results of the batches of one call.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     /// One for each batch, in their order. `None` for a batch that was not sent, or not accepted so far.
-    pub(crate) fates: Vec<Option<Fate>>,
+    pub(crate) results: Vec<Option<BatchResult>>,
     /// The reason why some batches have no result.
     pub(crate) stopped: Option<Error>,
     pub(crate) requests: u32,
     /// Accepted requests whose errors, if there were any, could not be read.
     pub(crate) unread_responses: u32,
     pub(crate) accepted: Option<Accepted>,
+}
+
+impl Outcome {
+    /// Creates the outcome of a call that sent none of its batches, for this reason.
+    pub(crate) fn unsent(batches: usize, stopped: Error) -> Self {
+        let results = std::iter::repeat_with(|| None).take(batches).collect();
+        Self { results, stopped: Some(stopped), ..Self::default() }
+    }
 }
 
 /// One call, of one or several requests.
@@ -165,8 +168,8 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
     ) -> Outcome {
         let deadline = saturating_add(Instant::now(), self.policy.call_deadline);
         let mut call = Call { endpoint, deadline, consecutive_refusals: 0, permit };
-        let mut outcome = Outcome { fates: batches.iter().map(too_large).collect(), ..Outcome::default() };
-        let fitting = batches.iter().enumerate().filter(|(place, _)| outcome.fates[*place].is_none());
+        let mut outcome = Outcome { results: batches.iter().map(too_large).collect(), ..Outcome::default() };
+        let fitting = batches.iter().enumerate().filter(|(place, _)| outcome.results[*place].is_none());
         let bodies = match endpoint {
             Endpoint::Events => fitting.map(|(place, _)| vec![place]).collect(),
             Endpoint::BulkEvents | Endpoint::HistoricalEvents => pack(fitting),
@@ -206,7 +209,7 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
                         &sent,
                         accepted.status(),
                         errors,
-                        &mut outcome.fates,
+                        &mut outcome.results,
                     );
                     outcome.accepted = Some(accepted);
                     match unnamed {
@@ -216,7 +219,7 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
                 }
                 Disposition::Rejected(error) => {
                     call.consecutive_refusals += 1;
-                    group.places.iter().for_each(|place| outcome.fates[*place] = Some(Fate::Rejected(error.clone())));
+                    group.places.iter().for_each(|place| outcome.results[*place] = Some(Err(error.clone())));
                 }
                 Disposition::Refused(action) => {
                     call.consecutive_refusals += u32::from(action == RetryAction::Bisect);
@@ -314,7 +317,7 @@ fn settle_accepted(
     sent: &[&SealedBatch],
     status: StatusCode,
     errors: Vec<ApiError>,
-    fates: &mut [Option<Fate>],
+    results: &mut [Option<BatchResult>],
 ) -> Option<Group> {
     let (mut named, all_located) = assign(errors, sent);
     let mut others = Group { places: Vec::new(), attempts: group.attempts };
@@ -322,7 +325,7 @@ fn settle_accepted(
         match named.remove(&index) {
             Some(errors) => {
                 let error = group.attempts.attach_to(Error::refused_by_body(status, errors));
-                fates[place] = Some(Fate::Rejected(error));
+                results[place] = Some(Err(error));
             }
             None => others.places.push(place),
         }
@@ -333,7 +336,7 @@ fn settle_accepted(
     }
     if !others.places.is_empty() {
         *consecutive_refusals = 0;
-        others.places.iter().for_each(|place| fates[*place] = Some(Fate::Delivered));
+        others.places.iter().for_each(|place| results[*place] = Some(Ok(())));
     }
     None
 }
@@ -361,11 +364,6 @@ fn assign(errors: Vec<ApiError>, sent: &[&SealedBatch]) -> (BTreeMap<usize, Vec<
 }
 
 /// A batch that no request can carry, as only one that came as JSON can be.
-fn too_large(batch: &SealedBatch) -> Option<Fate> {
-    let size = batch.len();
-    (size > MAX_BATCH_BYTES).then(|| {
-        let error =
-            Error::limit(format!("the batch has {size} bytes, more than the {MAX_BATCH_BYTES} that it may have"));
-        Fate::Rejected(error)
-    })
+fn too_large(batch: &SealedBatch) -> Option<BatchResult> {
+    (batch.len() > MAX_BATCH_BYTES).then(|| Err(Error::batch_too_large(batch.len())))
 }

@@ -23,19 +23,19 @@ fn deliverer(transport: &Memory, policy: RetryPolicy) -> Deliverer<&Memory, Clie
 }
 
 fn delivered(outcome: &Outcome) -> Vec<usize> {
-    places(outcome, |fate| matches!(fate, Some(Fate::Delivered)))
+    places(outcome, |result| matches!(result, Some(Ok(()))))
 }
 
 fn rejected(outcome: &Outcome) -> Vec<usize> {
-    places(outcome, |fate| matches!(fate, Some(Fate::Rejected(_))))
+    places(outcome, |result| matches!(result, Some(Err(_))))
 }
 
 fn unsent(outcome: &Outcome) -> Vec<usize> {
     places(outcome, Option::is_none)
 }
 
-fn places(outcome: &Outcome, of: impl Fn(&Option<Fate>) -> bool) -> Vec<usize> {
-    (0..outcome.fates.len()).filter(|place| of(&outcome.fates[*place])).collect()
+fn places(outcome: &Outcome, of: impl Fn(&Option<BatchResult>) -> bool) -> Vec<usize> {
+    (0..outcome.results.len()).filter(|place| of(&outcome.results[*place])).collect()
 }
 
 /// Refuses each request that holds one of these ids.
@@ -63,7 +63,7 @@ async fn one_bad_batch_of_a_hundred_is_found_and_delays_no_other() {
         assert_eq!(delivered(&outcome).len(), 99);
         // Two requests for each of seven halvings, at most.
         assert!(outcome.requests <= 15, "{} requests", outcome.requests);
-        let Some(Fate::Rejected(error)) = &outcome.fates[bad] else { unreachable!() };
+        let Some(Err(error)) = &outcome.results[bad] else { unreachable!() };
         assert_eq!(error.api_errors()[0].message, "no to 400");
         assert!(transport.accepted().is_sorted_by_key(|id| id.parse::<usize>().expect("a place")), "the order holds");
     }
@@ -122,7 +122,7 @@ async fn a_batch_that_no_request_can_carry_is_rejected_unsent() {
     let transport = Memory::answering(|_| accepted());
     let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches).await;
     assert_eq!((delivered(&outcome), rejected(&outcome)), (vec![0, 2], vec![1]));
-    let Some(Fate::Rejected(error)) = &outcome.fates[1] else { unreachable!() };
+    let Some(Err(error)) = &outcome.results[1] else { unreachable!() };
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Limit, 0));
     assert_eq!(transport.accepted(), ["0", "1"]);
 }
@@ -316,7 +316,7 @@ proptest! {
         for place in rejected(&outcome) {
             prop_assert!(bad.contains(&place.to_string()));
         }
-        prop_assert_eq!(outcome.fates.len(), count);
+        prop_assert_eq!(outcome.results.len(), count);
         prop_assert_eq!(outcome.stopped.is_some(), !unsent(&outcome).is_empty());
     }
 }

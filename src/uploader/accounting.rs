@@ -6,7 +6,6 @@ use super::delivery_error::DeliveryError;
 use super::entry::{Amount, Entry, Place, Stage, Token};
 use super::report::DeliveryStatus;
 use crate::completion::Completer;
-use crate::error::Error;
 
 /// The numbers of submissions by their state, all of one moment. A submission is one batch that was sent, or one event that
 /// was tracked.
@@ -200,18 +199,19 @@ impl Accounting {
         token
     }
 
-    /// Notes why a part that ends now is not delivered.
-    pub(super) fn fail(&mut self, token: Token, status: &DeliveryStatus) {
-        let Some(tracked) = self.tracked.get_mut(&token.id) else { return };
+    /// Notes why a part that ends now is not delivered, and returns the tag of its submission.
+    pub(super) fn note_end(&mut self, token: Token, status: &DeliveryStatus) -> Option<u64> {
+        let tracked = if token.id == 0 { None } else { self.tracked.get_mut(&token.id) }?;
         match status {
             DeliveryStatus::Rejected(error) if !matches!(tracked.failure, Some(DeliveryError::Rejected(_))) => {
-                tracked.failure = Some(DeliveryError::Rejected(Error::clone(error)));
+                tracked.failure = Some(DeliveryError::Rejected(error.clone()));
             }
             DeliveryStatus::Dropped(error) if tracked.failure.is_none() => {
-                tracked.failure = Some(DeliveryError::Dropped(Error::clone(error)));
+                tracked.failure = Some(DeliveryError::Dropped(error.clone()));
             }
             _ => {}
         }
+        tracked.tag
     }
 
     /// Counts a part of the token's submissions in another place.

@@ -16,9 +16,7 @@ use super::entry::Entry;
 use super::journal::Journal;
 use super::shared::{Flush, Phase, Shared, WakePolicy};
 use super::telemetry::StatsReporter;
-use crate::delivery::{
-    AdaptiveConfig, AdaptiveLimiter, ClientLimiter, Deliverer, Fate, Outcome, RetryPolicy, Transport,
-};
+use crate::delivery::{AdaptiveConfig, AdaptiveLimiter, ClientLimiter, Deliverer, Outcome, RetryPolicy, Transport};
 use crate::error::Error;
 use crate::limits::MAX_BATCHES_PER_REQUEST;
 use crate::seal::SealedBatch;
@@ -148,11 +146,7 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
             Ok((_, outcome)) => outcome,
             // A transport should not panic. If one does, the state of its batches is unknown; sending them again is safe
             // because their ids are fixed.
-            Err(error) => Outcome {
-                fates: entries.iter().map(|_| None).collect(),
-                stopped: Some(Error::config("the sending broke off").with_source(error)),
-                ..Outcome::default()
-            },
+            Err(error) => Outcome::unsent(entries.len(), Error::config("the sending broke off").with_source(error)),
         };
         let mut guard = self.shared.lock();
         let state = &mut *guard;
@@ -162,11 +156,10 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
         state.queue.accounting.add_unread_responses(outcome.unread_responses);
         state.queue.unblock(entries.iter().map(|entry| entry.batch.user()));
         let mut unsent = Vec::new();
-        for (entry, fate) in entries.into_iter().zip(outcome.fates) {
-            match fate {
+        for (entry, result) in entries.into_iter().zip(outcome.results) {
+            match result {
                 None => unsent.push(entry),
-                Some(Fate::Delivered) => state.queue.complete(entry, Ok(())),
-                Some(Fate::Rejected(error)) => state.queue.complete(entry, Err(error)),
+                Some(result) => state.queue.complete(entry, result),
             }
         }
         state.queue.requeue(unsent);

@@ -27,9 +27,6 @@ use crate::limits::MAX_BATCH_BYTES;
 use crate::seal::{EncodedEvent, PendingBatch, SealedBatch, User, UserKey};
 use crate::time::saturating_add;
 
-/// The most that is read ahead of what is on the disk alone, if the limits of the uploader allow as much.
-pub(super) const READ_AHEAD: Amount = Amount { batches: 1_000, bytes: 4 << 20 };
-
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct DurableQueue {
     pub(super) accounting: Accounting,
@@ -98,8 +95,7 @@ impl DurableQueue {
 
     /// Returns whether memory alone may hold this much more.
     pub(super) fn has_room(&self, amount: Amount) -> bool {
-        let (sum, limit) = (self.held().plus(amount), self.config.limit());
-        sum.batches <= limit.batches && sum.bytes <= limit.bytes
+        self.held().plus(amount).fits(self.config.limit())
     }
 
     /// Returns the batches that memory alone holds, but for those that the journal writes.
@@ -109,8 +105,7 @@ impl DurableQueue {
 
     /// Returns the batches that wait to be sent, also those behind others of their user that are in flight.
     pub(super) fn waiting(&self) -> Amount {
-        let ready = self.accounting.amount(Stage::Queued).plus(self.accounting.amount(Stage::Blocked));
-        if self.must_spool() { ready } else { ready.plus(self.coalescer.amount()) }
+        self.unblocked().plus(self.accounting.amount(Stage::Blocked))
     }
 
     /// Returns whether memory could keep this much if the journal fails to write it, as it lately did.
@@ -291,8 +286,7 @@ impl DurableQueue {
 
     /// Ends an entry, and reports that.
     pub(super) fn end(&mut self, mut entry: Entry, status: DeliveryStatus) {
-        let tag = self.accounting.tag(entry.token);
-        self.accounting.fail(entry.token, &status);
+        let tag = self.accounting.note_end(entry.token, &status);
         let place = match status {
             DeliveryStatus::Delivered => Place::Delivered,
             DeliveryStatus::Rejected(_) => Place::Rejected,

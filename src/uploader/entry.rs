@@ -112,6 +112,16 @@ impl Amount {
         Self { batches: self.batches + other.batches, bytes: self.bytes + other.bytes }
     }
 
+    /// Returns whether neither number is above that of the limit.
+    pub(super) fn fits(self, limit: Self) -> bool {
+        self.batches <= limit.batches && self.bytes <= limit.bytes
+    }
+
+    /// Returns whether both numbers are below those of the limit.
+    pub(super) fn is_below(self, limit: Self) -> bool {
+        self.batches < limit.batches && self.bytes < limit.bytes
+    }
+
     pub(super) fn minus(self, other: Self) -> Self {
         Self { batches: self.batches - other.batches, bytes: self.bytes - other.bytes }
     }

@@ -48,9 +48,7 @@ impl TrySendError {
             Self::Full(_) => Error::full(),
             Self::Closed(_) => Error::closed(),
             Self::TooLarge(batches) => match batches.iter().map(SealedBatch::len).max() {
-                Some(bytes) if bytes > MAX_BATCH_BYTES => Error::limit(format!(
-                    "the batch has {bytes} bytes, more than the {MAX_BATCH_BYTES} that it may have"
-                )),
+                Some(bytes) if bytes > MAX_BATCH_BYTES => Error::batch_too_large(bytes),
                 _ => Error::limit("the batch is larger than the queue of the uploader may be"),
             },
             Self::Invalid(error) => error.error().clone(),

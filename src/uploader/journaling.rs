@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
-use super::durable_queue::{DurableQueue, READ_AHEAD};
+use super::durable_queue::DurableQueue;
 use super::entry::{Amount, Entry, Place, Stage};
 use super::journal::{Append, Evicted, Record};
 use super::report::{DeliveryReport, DeliveryStatus};
@@ -13,6 +13,9 @@ use super::submission::{Acceptance, Submission};
 use super::writing::{Content, Writing};
 use crate::error::Error;
 use crate::seal::{SealedBatch, UserKey};
+
+/// The most that is read ahead of what is on the disk alone, if the limits of the uploader allow as much.
+const READ_AHEAD: Amount = Amount { batches: 1_000, bytes: 4 << 20 };
 
 impl DurableQueue {
     /// Hands a submission to the journal, or gives it back if the journal does not take the first part.
@@ -109,13 +112,13 @@ impl DurableQueue {
 
     /// Queues a batch that is on the disk now, or leaves it there alone.
     fn confirm(&mut self, mut entry: Entry, number: u64) {
-        let (user, waiting, mut limit) = (entry.batch.user(), self.waiting(), self.config.limit());
+        let (user, mut limit) = (entry.batch.user(), self.config.limit());
         if !self.backlog.is_empty() {
             // The other half is for what is read, so that new batches do not keep the backlog waiting for ever.
             let Amount { batches, bytes } = self.read_ahead();
             limit = Amount { batches: batches.div_ceil(2), bytes: bytes / 2 };
         }
-        let has_room = waiting.batches < limit.batches && waiting.bytes < limit.bytes;
+        let has_room = self.waiting().is_below(limit);
         if self.sends_confirmed && has_room && !self.may_have_older(user) {
             // A record that was evicted in this moment is still in memory.
             if !self.journal.take_written(number) {
@@ -185,9 +188,7 @@ impl DurableQueue {
     /// Begins to read a record if one is wanted, and returns the number that it has to be below: newer ones may be confirmed
     /// at any moment, and are not read before that is seen here.
     pub(super) fn begin_read(&mut self) -> Option<u64> {
-        let (waiting, limit) = (self.waiting(), self.read_ahead());
-        let has_room = waiting.batches < limit.batches && waiting.bytes < limit.bytes;
-        self.is_reading = has_room && !self.backlog.is_empty();
+        self.is_reading = self.waiting().is_below(self.read_ahead()) && !self.backlog.is_empty();
         self.is_reading.then(|| self.read_limit())
     }
 
@@ -219,8 +220,7 @@ impl DurableQueue {
             if let Some(entry) = number.and_then(|number| self.take_writing(number)) {
                 self.end(entry, status);
             } else if let Some(token) = self.backlog.remove(number, batch.as_ref().map(SealedBatch::user)) {
-                let tag = self.accounting.tag(token);
-                self.accounting.fail(token, &status);
+                let tag = self.accounting.note_end(token, &status);
                 self.accounting.count(token, Place::Spool, Place::Dropped);
                 self.effects.reports.push(DeliveryReport::new(batch, token.submissions, tag, status));
             }

@@ -207,9 +207,7 @@ impl Shared {
     /// Refuses what would not fit into an empty queue.
     fn check(&self, submission: Submission) -> Result<Submission, TrySendError> {
         let largest = submission.parts.iter().map(SealedBatch::len).max().unwrap_or(0);
-        let amount = submission.amount();
-        if largest > MAX_BATCH_BYTES || amount.batches > self.config.max_batches || amount.bytes > self.config.max_bytes
-        {
+        if largest > MAX_BATCH_BYTES || !submission.amount().fits(self.config.limit()) {
             return Err(TrySendError::TooLarge(submission.parts));
         }
         Ok(submission)

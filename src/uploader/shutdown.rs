@@ -104,7 +104,7 @@ async fn all_written(shared: &Shared) {
 impl DurableQueue {
     /// Returns whether memory alone holds batches that may be older than what is in the journal.
     fn holds_unspooled(&self) -> bool {
-        !self.deferred.is_empty() || self.held().batches > 0 || self.has_evicted()
+        self.has_deferred() || self.held().batches > 0 || self.has_evicted()
     }
 
     fn has_deferred(&self) -> bool {

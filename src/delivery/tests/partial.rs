@@ -61,7 +61,7 @@ fn batches_with(texts: &[String], users: usize) -> Vec<SealedBatch> {
 }
 
 fn words(outcome: &Outcome, place: usize) -> Vec<&str> {
-    let Some(Fate::Rejected(error)) = &outcome.fates[place] else { unreachable!("{place} is rejected") };
+    let Some(Err(error)) = &outcome.results[place] else { unreachable!("{place} is rejected") };
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Refused, false));
     error.api_errors().iter().map(|error| error.message.as_str()).collect()
 }
@@ -79,7 +79,7 @@ async fn a_named_batch_is_rejected_with_the_words_of_all_errors_that_name_it() {
     let outcome = deliver(&transport, &batches(5, 5)).await;
     assert_eq!((rejected(&outcome), delivered(&outcome), outcome.requests), (vec![1, 3], vec![0, 2, 4], 1));
     assert_eq!((words(&outcome, 1).len(), words(&outcome, 3).len()), (2, 1));
-    let Some(Fate::Rejected(error)) = &outcome.fates[1] else { unreachable!() };
+    let Some(Err(error)) = &outcome.results[1] else { unreachable!() };
     assert_eq!((error.status(), error.attempts()), (Some(StatusCode::ACCEPTED), 1));
 }
 

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::completion;
 use crate::delivery::Endpoint;
+use crate::error::Error;
 use crate::seal::SealedBatch;
 use crate::uploader::entry::RecordId;
 
@@ -146,14 +147,14 @@ fn a_split_submission_ends_when_all_its_parts_do() {
 
 #[test]
 fn a_rejection_of_one_part_outweighs_a_drop_of_another() {
-    let error = || Error::full();
+    let error = Error::full;
     let statuses = [DeliveryStatus::Dropped(error()), DeliveryStatus::Rejected(Error::config("rejected"))];
     for order in [[0, 1], [1, 0]] {
         let mut accounting = Accounting::default();
         let (completer, completion) = completion::pair(|| Ok(()));
         let token = accounting.accept(3, None, Some(completer));
         for status in order.map(|index: usize| &statuses[index]) {
-            accounting.fail(token, status);
+            accounting.note_end(token, status);
             let place = if matches!(status, DeliveryStatus::Dropped(_)) { Place::Dropped } else { Place::Rejected };
             accounting.count(token, Place::Memory, place);
             assert!(accounting.results.is_empty());
