@@ -1,9 +1,11 @@
-//! Generates `events.rs` (types and endpoints) from `openapi/events.yaml`, and `events.json` (the same document) for the mock.
+//! Generates `events.rs` (types and endpoints) from the OpenAPI document, and writes the document itself beside it: `events.json`
+//! for the mock and the contract, `events.yaml` as it was written.
 //!
-//! progenitor does the work. `tests/generation.rs` includes this file and breaks the document in every way caught here.
+//! The document is `openapi/events.yaml`, or the one that `MPARTICLE_OPENAPI` names. progenitor does the work.
+//! `tests/generation.rs` includes this file and breaks the document in every way caught here.
 
 use std::panic::{self, AssertUnwindSafe};
-use std::{env, fs, path::Path, process};
+use std::{env, ffi::OsString, fs, path::Path, process};
 
 use progenitor::{GenerationSettings, Generator, HooksMode, TypePatch};
 use serde_json::Value;
@@ -11,10 +13,15 @@ use serde_json::Value;
 #[path = "build/places.rs"]
 mod places;
 
-const SPEC: &str = "openapi/events.yaml";
+/// The document of this crate.
+const OWN: &str = "openapi/events.yaml";
+/// Names a document of the user's, a superset of ours.
+const VARIABLE: &str = "MPARTICLE_OPENAPI";
 
 fn main() {
-    for input in [SPEC, "build.rs", "build/places.rs"] {
+    println!("cargo::rerun-if-env-changed={VARIABLE}");
+    println!("cargo::rustc-check-cfg=cfg(mparticle_custom_document)");
+    for input in [OWN, "build.rs", "build/places.rs"] {
         println!("cargo::rerun-if-changed={input}");
     }
     if let Err(error) = run() {
@@ -24,23 +31,48 @@ fn main() {
 }
 
 fn run() -> Result<(), String> {
-    let yaml = fs::read_to_string(SPEC).map_err(|error| format!("{SPEC}: {error}"))?;
+    let path = document_path(env::var_os(VARIABLE))?;
+    println!("cargo::rerun-if-changed={path}");
+    let yaml = read(&path)?;
+    if path != OWN && yaml != read(OWN)? {
+        println!("cargo::rustc-cfg=mparticle_custom_document");
+    }
     let out = env::var_os("OUT_DIR").ok_or("OUT_DIR is not set: run this through cargo")?;
-    let (code, document) = generate(&yaml)?;
-    for (name, text) in [("events.rs", code), ("events.json", document)] {
+    let (code, json) = generate(&path, &yaml)?;
+    for (name, text) in [("events.rs", code), ("events.json", json), ("events.yaml", yaml)] {
         fs::write(Path::new(&out).join(name), text).map_err(|error| format!("{name}: {error}"))?;
     }
     Ok(())
 }
 
-/// Gives the Rust code, and the whole document as JSON.
+fn read(path: &str) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))
+}
+
+/// Returns the path of the document: that in the variable, if it is set.
+///
+/// # Errors
+/// If the path is relative: it would be looked up in the directory of this crate, wherever cargo unpacked that.
+pub fn document_path(variable: Option<OsString>) -> Result<String, String> {
+    let Some(path) = variable.filter(|path| !path.is_empty()) else { return Ok(OWN.to_owned()) };
+    let path = path.into_string().map_err(|path| format!("{VARIABLE} is not UTF-8: {}", path.display()))?;
+    if Path::new(&path).is_relative() {
+        return Err(format!(
+            "{VARIABLE} has to be an absolute path, which cargo makes of a relative one in .cargo/config.toml: \
+             [env] {VARIABLE} = {{ value = {path:?}, relative = true }}"
+        ));
+    }
+    Ok(path)
+}
+
+/// Generates the Rust code, and the whole document as JSON, from a document with this path.
 ///
 /// # Errors
 /// One line that names the place: the YAML line, and the component or path if the YAML as such is right.
-pub fn generate(yaml: &str) -> Result<(String, String), String> {
+pub fn generate(path: &str, yaml: &str) -> Result<(String, String), String> {
     let published: Value = serde_saphyr::from_str(yaml).map_err(|error| {
         let place = error.location().map(|at| format!(":{}:{}", at.line(), at.column())).unwrap_or_default();
-        format!("{SPEC}{place}: {}", first_line(&error.without_snippet().to_string()))
+        format!("{path}{place}: {}", first_line(&error.without_snippet().to_string()))
     })?;
     let mut view = published.clone();
     take_generation_view(&mut view);
@@ -50,7 +82,7 @@ pub fn generate(yaml: &str) -> Result<(String, String), String> {
         .and_then(|()| rust(&view).map_err(|error| (places::culprit(&view, |part| rust(part).is_ok()), error)));
     code.map(|code| (code, published.to_string())).map_err(|(place, error)| {
         let place = place.map(|place| place.within(yaml)).unwrap_or_default();
-        format!("{SPEC}{place}: {}", first_line(&error))
+        format!("{path}{place}: {}", first_line(&error))
     })
 }
 

@@ -6,12 +6,13 @@ use serde_json::Value;
 #[path = "../build.rs"]
 mod build;
 
+const PATH: &str = "openapi/events.yaml";
 const YAML: &str = include_str!("../openapi/events.yaml");
 
 /// The one line that the build would end with, after this edit.
 fn broken(from: &str, to: &str) -> String {
     assert!(YAML.contains(from), "the document holds no {from:?}");
-    let error = build::generate(&YAML.replacen(from, to, 1)).expect_err("a broken document");
+    let error = build::generate(PATH, &YAML.replacen(from, to, 1)).expect_err("a broken document");
     assert_eq!(error.lines().count(), 1, "{error}");
     error
 }
@@ -89,14 +90,14 @@ fn a_broken_path_is_named() {
 fn what_is_wrong_with_the_whole_is_said_of_the_whole() {
     assert!(broken("openapi: 3.0.3", "openapi: 3.1.0").starts_with("openapi/events.yaml: "));
     for nothing in ["", "[]", "{}", "openapi: 3.0.3"] {
-        let error = build::generate(nothing).expect_err("not a document");
+        let error = build::generate(PATH, nothing).expect_err("not a document");
         assert!(error.starts_with("openapi/events.yaml"), "{error}");
     }
 }
 
 #[test]
 fn text_stays_text_and_limits_stay_in_the_document() {
-    let (code, document) = build::generate(YAML).expect("the document");
+    let (code, document) = build::generate(PATH, YAML).expect("the document");
     assert!(code.contains("pub session_uuid: ::std::option::Option<::std::string::String>"));
     assert!(code.contains("pub event_name: ::std::string::String"));
     for absent in ["uuid::", "regress", "chrono", "HashMap"] {
@@ -114,7 +115,7 @@ fn text_stays_text_and_limits_stay_in_the_document() {
 /// The raw endpoints return no body for a 2xx, wherever the document describes it: an empty one would be an error.
 #[test]
 fn the_body_of_a_success_is_described_and_not_generated() {
-    let (code, document) = build::generate(YAML).expect("the document");
+    let (code, document) = build::generate(PATH, YAML).expect("the document");
     let document: Value = serde_json::from_str(&document).expect("JSON");
     let accepted = &document["components"]["responses"]["Accepted"];
     assert!(accepted["content"]["application/json"]["examples"].is_object());
@@ -124,18 +125,18 @@ fn the_body_of_a_success_is_described_and_not_generated() {
         "'202': {description: Accepted., content: {application/json: {schema: {type: string, description: x}}}}";
     let from = "'202': {$ref: '#/components/responses/Accepted'}";
     assert!(YAML.contains(from));
-    let (code, _) = build::generate(&YAML.replacen(from, inline, 1)).expect("a document");
+    let (code, _) = build::generate(PATH, &YAML.replacen(from, inline, 1)).expect("a document");
     assert_eq!(code.matches("Result<ResponseValue<()>, Error<()>>").count(), 3);
 }
 
 #[test]
 fn the_same_document_gives_the_same_code() {
-    assert_eq!(build::generate(YAML).expect("once"), build::generate(YAML).expect("twice"));
+    assert_eq!(build::generate(PATH, YAML).expect("once"), build::generate(PATH, YAML).expect("twice"));
 }
 
 #[test]
 fn every_enum_can_grow() {
-    let (code, _) = build::generate(YAML).expect("the document");
+    let (code, _) = build::generate(PATH, YAML).expect("the document");
     let file = syn::parse_file(&code).expect("Rust");
     let types = file.items.iter().find_map(|item| match item {
         syn::Item::Mod(module) if module.ident == "types" => module.content.as_ref(),
@@ -150,4 +151,21 @@ fn every_enum_can_grow() {
         }
     }
     assert_eq!(enums, 24);
+}
+
+#[test]
+fn a_document_of_the_user_has_an_absolute_path() {
+    let path_of = |variable: &str| build::document_path(Some(variable.into()));
+    assert_eq!(build::document_path(None).as_deref(), Ok(PATH));
+    assert_eq!(path_of("").as_deref(), Ok(PATH));
+    assert_eq!(path_of("/shop/events.yaml").as_deref(), Ok("/shop/events.yaml"));
+    let refused = path_of("openapi/events.yaml").expect_err("a relative path");
+    let line = r#"[env] MPARTICLE_OPENAPI = { value = "openapi/events.yaml", relative = true }"#;
+    assert!(refused.contains(line) && refused.lines().count() == 1, "{refused}");
+}
+
+#[test]
+fn an_error_in_a_document_of_the_user_names_its_path() {
+    let error = build::generate("/shop/events.yaml", "openapi: 3.0.3").expect_err("not a document");
+    assert!(error.starts_with("/shop/events.yaml"), "{error}");
 }
