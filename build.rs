@@ -9,9 +9,22 @@ use std::{env, ffi::OsString, fs, path::Path, process};
 
 use progenitor::{GenerationSettings, Generator, HooksMode, TypePatch};
 use serde_json::Value;
+use syn::{File, Item};
 
+#[path = "build/events.rs"]
+mod events;
+#[path = "build/glue.rs"]
+mod glue;
+#[path = "build/model.rs"]
+mod model;
 #[path = "build/places.rs"]
 mod places;
+#[path = "build/types.rs"]
+mod types;
+
+use events::Events;
+use places::Place;
+use types::Types;
 
 /// The document of this crate.
 const OWN: &str = "openapi/events.yaml";
@@ -21,7 +34,7 @@ const VARIABLE: &str = "MPARTICLE_OPENAPI";
 fn main() {
     println!("cargo::rerun-if-env-changed={VARIABLE}");
     println!("cargo::rustc-check-cfg=cfg(mparticle_custom_document)");
-    for input in [OWN, "build.rs", "build/places.rs"] {
+    for input in [OWN, "build.rs", "build"] {
         println!("cargo::rerun-if-changed={input}");
     }
     if let Err(error) = run() {
@@ -76,14 +89,43 @@ pub fn generate(path: &str, yaml: &str) -> Result<(String, String), String> {
     })?;
     let mut view = published.clone();
     take_generation_view(&mut view);
-    drop_response_bodies(&mut view);
+    drop_accepted_bodies(&mut view);
     let code = places::check(&published)
         .map_err(|(place, error)| (Some(place), error))
-        .and_then(|()| rust(&view).map_err(|error| (places::culprit(&view, |part| rust(part).is_ok()), error)));
+        .and_then(|()| rust(&view).map_err(|error| (places::culprit(&view, |part| rust(part).is_ok()), error)))
+        .and_then(|file| with_glue(file, &view));
     code.map(|code| (code, published.to_string())).map_err(|(place, error)| {
         let place = place.map(|place| place.within(yaml)).unwrap_or_default();
         format!("{path}{place}: {}", first_line(&error))
     })
+}
+
+/// Adds what the hand-written code builds on, after a look whether the document has all that this code names.
+fn with_glue(mut file: File, view: &Value) -> Result<String, (Option<Place>, String)> {
+    let modules = file.items.iter_mut().filter_map(|item| match item {
+        Item::Mod(module) if module.ident == "types" => module.content.as_mut(),
+        _ => None,
+    });
+    let (_, items) = modules.last().ok_or((None, "the generator made no types".to_owned()))?;
+    let (types, model) = (Types::of(items), model::read().map_err(|error| (None, error))?);
+    let events = Events::of(view, &types).map_err(|(place, error)| (Some(place), error))?;
+    model::check(&model, &types, &events).map_err(|(place, error)| (Some(place), error))?;
+    describe_newtypes(items, view);
+    items.extend(glue::items(view, &types, &events, &model));
+    Ok(prettyplease::unparse(&file))
+}
+
+/// The generator documents a newtype by its name alone.
+fn describe_newtypes(items: &mut [Item], view: &Value) {
+    for item in items {
+        if let Item::Struct(newtype) = item
+            && newtype.fields.iter().all(|field| field.ident.is_none())
+            && let Some(text) = view["components"]["schemas"][newtype.ident.to_string()]["description"].as_str()
+        {
+            newtype.attrs.retain(|attribute| !attribute.path().is_ident("doc"));
+            newtype.attrs.push(syn::parse_quote!(#[doc = #text]));
+        }
+    }
 }
 
 /// Keeps what types and endpoints are made of: answers of 2xx, so that every other answer reaches our own error whole;
@@ -109,21 +151,24 @@ fn take_generation_view(node: &mut Value) {
     }
 }
 
-/// Drops the bodies of the responses that the view keeps, those of 2xx. They are optional, which the generator does not know: it
-/// would read an empty one as an error.
-fn drop_response_bodies(view: &mut Value) {
+/// Drops the body of each 202. It is optional, which OpenAPI 3.0 cannot say: the generator would read an empty one as an error.
+fn drop_accepted_bodies(view: &mut Value) {
     let paths = view.get_mut("paths").and_then(Value::as_object_mut).into_iter().flat_map(|paths| paths.values_mut());
     let operations = paths.filter_map(Value::as_object_mut).flat_map(|path| path.values_mut());
-    let inline = operations.filter_map(|operation| operation.get_mut("responses"));
-    let drop_from = |responses: &mut Value| {
-        let responses = responses.as_object_mut().into_iter().flat_map(|responses| responses.values_mut());
-        responses.filter_map(Value::as_object_mut).for_each(|response| drop(response.remove("content")));
-    };
-    inline.for_each(drop_from);
-    view.pointer_mut("/components/responses").into_iter().for_each(drop_from);
+    let accepted = operations.filter_map(|operation| operation.pointer_mut("/responses/202"));
+    let mut shared = Vec::new();
+    for response in accepted.filter_map(Value::as_object_mut) {
+        response.remove("content");
+        shared.extend(
+            response.get("$ref").and_then(Value::as_str).map(|target| target.trim_start_matches('#').to_owned()),
+        );
+    }
+    for response in shared {
+        view.pointer_mut(&response).and_then(Value::as_object_mut).and_then(|response| response.remove("content"));
+    }
 }
 
-fn rust(view: &Value) -> Result<String, String> {
+fn rust(view: &Value) -> Result<File, String> {
     let mut settings = GenerationSettings::new();
     settings
         .with_derive("PartialEq")
@@ -139,8 +184,7 @@ fn rust(view: &Value) -> Result<String, String> {
     quietly(|| {
         let spec = serde_json::from_value(view.clone()).map_err(|error| error.to_string())?;
         let tokens = Generator::new(&settings).generate_tokens(&spec).map_err(|error| error.to_string())?;
-        let file = syn::parse2(tokens).map_err(|error| error.to_string())?;
-        Ok(prettyplease::unparse(&file))
+        syn::parse2(tokens).map_err(|error| error.to_string())
     })
 }
 

@@ -6,29 +6,43 @@ use openapiv3::{Header, PathItem, ReferenceOr, Response, Schema};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// A place in the document: a name to look for, and how to say it.
+/// A place in the document: a name to look for, a property within it, and how to say it.
 pub struct Place {
     name: String,
+    property: Option<String>,
     said: String,
 }
 
 impl Place {
-    fn component(name: &str) -> Self {
-        Self { name: name.into(), said: format!("components.schemas.{name}") }
+    pub fn component(name: &str) -> Self {
+        Self { name: name.into(), property: None, said: format!("components.schemas.{name}") }
+    }
+
+    pub fn property(component: &str, property: &str) -> Self {
+        let said = format!("components.schemas.{component}.{property}");
+        Self { name: component.into(), property: Some(property.into()), said }
     }
 
     fn shared(kind: &str, name: &str) -> Self {
-        Self { name: name.into(), said: format!("components.{kind}.{name}") }
+        Self { name: name.into(), property: None, said: format!("components.{kind}.{name}") }
     }
 
     fn path(name: &str) -> Self {
-        Self { name: name.into(), said: format!("paths.{name}") }
+        Self { name: name.into(), property: None, said: format!("paths.{name}") }
     }
 
-    /// `:LINE: components.schemas.Batch`, with the line at which the part begins.
+    /// `:LINE: components.schemas.Batch`, with the line at which the part begins, or the property if it has a line there.
     pub fn within(&self, yaml: &str) -> String {
-        let line = yaml.lines().position(|line| line.trim().strip_suffix(':') == Some(&self.name));
-        let line = line.map(|index| format!(":{}", index + 1)).unwrap_or_default();
+        let of_part = yaml.lines().position(|line| line.trim().strip_suffix(':') == Some(&self.name));
+        let of_property = of_part.zip(self.property.as_deref()).and_then(|(part, property)| {
+            let indent = |line: &str| line.len() - line.trim_start().len();
+            let depth = yaml.lines().nth(part).map(indent)?;
+            let mut lines = yaml.lines().enumerate().skip(part + 1);
+            let within = lines.by_ref().take_while(|(_, line)| line.trim().is_empty() || indent(line) > depth);
+            let is_property = |line: &str| line.trim().strip_prefix(property).is_some_and(|rest| rest.starts_with(':'));
+            within.into_iter().find(|(_, line)| is_property(line)).map(|(index, _)| index)
+        });
+        let line = of_property.or(of_part).map(|index| format!(":{}", index + 1)).unwrap_or_default();
         format!("{line}: {}", self.said)
     }
 }

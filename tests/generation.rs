@@ -87,6 +87,96 @@ fn a_broken_path_is_named() {
 }
 
 #[test]
+fn what_the_hand_written_code_needs_is_missed_in_one_line() {
+    let table = [
+        (
+            "required: [event_name, custom_event_type]",
+            "required: [event_name, custom_event_type, custom_flags]",
+            "CustomEvent.custom_flags: required, and build/model.yaml names it as optional",
+        ),
+        (
+            "          required: [label]\n          properties:\n",
+            "          required: [label, depth]\n          properties:\n            depth: {type: boolean, description: x}\n",
+            "Breadcrumb.depth: required, and no hand-written constructor of `Breadcrumb` gives it (build/model.yaml)",
+        ),
+        (
+            "      description: What every event can tell.\n      type: object\n",
+            "      description: What every event can tell.\n      type: object\n      required: [event_num]\n",
+            "AppState.event_num: required, and no hand-written constructor",
+        ),
+        ("            label: {type: string", "            mark: {type: string", "Breadcrumb.label: not there"),
+        (
+            "required: [label]",
+            "minProperties: 0",
+            "Breadcrumb.label: optional, and build/model.yaml names it as required",
+        ),
+        ("label: {type: string", "label: {type: boolean", "Breadcrumb.label: `bool` in Rust"),
+        ("timezone_offset: {type: integer", "time_zone: {type: integer", "DeviceInfo.timezone_offset: not there"),
+        ("[view, click]", "[view]", "PromotionActionType: no value that is `Click` in Rust"),
+        (
+            "        - phone_number_3\n",
+            "        - phone_number_3\n        - loyalty_id\n",
+            "IdentityType: its value `loyalty_id` is no property of `UserIdentities`",
+        ),
+        (
+            "alias: {type: string",
+            "alias: {type: boolean",
+            "UserIdentities.alias: `Option<bool>` in Rust, and an identity is optional text",
+        ),
+        ("enum: [uninstall]", "enum: [removal]", "Event: no event type `uninstall` with the payload `Uninstall`"),
+        (
+            "data: {$ref: '#/components/schemas/Uninstall'}",
+            "data: {$ref: '#/components/schemas/Product'}",
+            "Product: the payload of the event type `uninstall` does not take in `CommonEventData`",
+        ),
+        (
+            "data: {$ref: '#/components/schemas/Uninstall'}",
+            "data: {type: object, description: x}",
+            "Event: the event type `uninstall` needs a `data` that refers to a component",
+        ),
+    ];
+    for (from, to, said) in table {
+        let error = broken(from, to);
+        let (place, reason) = error.split_once(": components.schemas.").expect("a component");
+        assert!(reason.starts_with(said), "{error}");
+        let line = place.strip_prefix("openapi/events.yaml:").map(str::parse::<usize>);
+        assert!(matches!(line, Some(Ok(1..))), "{error}");
+    }
+}
+
+/// An event type of which nobody wrote a line by hand.
+#[test]
+fn a_new_event_type_has_all_that_the_others_share() {
+    let event = "    CommonEventData:\n";
+    let branch = |name: &str, payload: &str| {
+        format!(
+            "        - description: x\n          type: object\n          additionalProperties: false\n          required: \
+             [event_type, data]\n          properties:\n            event_type: {{type: string, enum: [{name}], description: \
+             x}}\n            data: {{$ref: '#/components/schemas/{payload}'}}\n"
+        )
+    };
+    let level = "    LevelUp:\n      description: x\n      allOf:\n        - $ref: '#/components/schemas/CommonEventData'\n        - \
+                 type: object\n          required: [level, game, of]\n          properties:\n            game: {type: string, \
+                 description: x}\n            level: {type: integer, format: int32, description: The level reached.}\n            \
+                 of: {enum: [null], description: x}\n";
+    let branches = branch("level_up", "LevelUp") + &branch("app_removed", "Uninstall");
+    let yaml = YAML.replacen(event, &(branches + event), 1).replacen(event, &(level.to_owned() + event), 1);
+    let (code, _) = build::generate(PATH, &yaml).expect("a superset");
+    let code = code.split_whitespace().collect::<Vec<_>>().join(" ");
+    for expected in [
+        "pub fn with_required(level: i32, game: impl Into<String>, of:",
+        "impl ::std::convert::From<LevelUp> for Event",
+        "Self::LevelUp(_) => \"level_up\"",
+        "LevelUp(), AppRemoved(.0),",
+        // The generator makes no conversion of a payload that two event types share.
+        "impl From<Uninstall> for Event { fn from(payload: Uninstall) -> Self { Self::Uninstall(payload) }",
+    ] {
+        assert!(code.contains(expected), "{expected}");
+    }
+    assert!(code.contains("impl LevelUp { /// Sets `canonical_name`. The canonical name of the event. #[must_use]"));
+}
+
+#[test]
 fn what_is_wrong_with_the_whole_is_said_of_the_whole() {
     assert!(broken("openapi: 3.0.3", "openapi: 3.1.0").starts_with("openapi/events.yaml: "));
     for nothing in ["", "[]", "{}", "openapi: 3.0.3"] {

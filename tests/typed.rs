@@ -128,7 +128,7 @@ macro_rules! with_common {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let product_action = (select(product_actions()), vec(product(), 0..3), number(), text());
+    let product_action = (select(ProductActionType::ALL), vec(product(), 0..3), number(), text());
     let promotions = vec((text(), text()), 0..3).prop_map(|promotions| {
         promotions.into_iter().map(|(id, name)| Promotion::new(id).name(name)).collect::<Vec<_>>()
     });
@@ -142,7 +142,7 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(list, products)| CommerceEvent::impressions([ProductImpression::new(list, products)])),
     ];
     prop_oneof![
-        (text(), select(custom_event_types()), value(), common())
+        (text(), select(CustomEventType::ALL), value(), common())
             .prop_map(|(name, kind, flag, common)| with_common!(CustomEvent::new(name, kind).flag("f", flag), common)),
         (commerce, "[A-Z]{3}", vec(product(), 0..2), common()).prop_map(|(event, currency, cart, common)| {
             with_common!(event.currency_code(currency).shopping_cart(cart), common)
@@ -179,16 +179,6 @@ fn event() -> impl Strategy<Value = Event> {
         common().prop_map(|common| with_common!(FirstRun::new(), common)),
         common().prop_map(|common| with_common!(Uninstall::new(), common)),
     ]
-}
-
-fn custom_event_types() -> Vec<CustomEventType> {
-    vec![CustomEventType::Navigation, CustomEventType::Media, CustomEventType::Attribution, CustomEventType::Other]
-}
-
-fn product_actions() -> Vec<ProductActionType> {
-    [ProductAction::purchase(), ProductAction::refund(), ProductAction::remove_from_wishlist(), ProductAction::click()]
-        .map(|action| action.action)
-        .to_vec()
 }
 
 fn app_states() -> Vec<AppState> {

@@ -62,7 +62,7 @@ impl ErrorList {
             }
         }
         if reader.unfinished {
-            reader.errors.push(ApiError { code: String::new(), message: String::new() });
+            reader.errors.push(ApiError::with_required("", ""));
         }
         let may_follow = form == Form::CutOff && is_object && !reader.seen;
         Self { form, is_object, errors: reader.errors, may_follow }
@@ -158,7 +158,7 @@ impl<'de> Visitor<'de> for Errors<'_> {
 fn api_error(entry: &Value) -> ApiError {
     let text = |value: &Value| value.as_str().map(decode_entities).unwrap_or_default();
     let message = if entry.is_string() { entry } else { &entry["message"] };
-    ApiError { code: text(&entry["code"]), message: text(message) }
+    ApiError::with_required(text(&entry["code"]), text(message))
 }
 
 /// Replaces each escaped half of a surrogate pair that stands alone by the replacement character. A text that is cut off in the

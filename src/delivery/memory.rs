@@ -93,7 +93,7 @@ pub(crate) fn accepted_using(percent: f64) -> Answer {
 /// A 202 with these messages in its body.
 #[expect(clippy::unnecessary_wraps, reason = "an answer as the others")]
 pub(crate) fn accepted_but(messages: impl IntoIterator<Item = String>) -> Answer {
-    let errors = messages.into_iter().map(|message| ApiError { code: "BAD_REQUEST".into(), message }).collect();
+    let errors = messages.into_iter().map(|message| ApiError::with_required("BAD_REQUEST", message)).collect();
     Ok(Accepted::new(StatusCode::ACCEPTED, None).with_body(errors, ResponseBody::Read))
 }
 
@@ -112,7 +112,7 @@ pub(crate) fn refused_for(status: u16, wait: Duration) -> Answer {
 }
 
 fn refusal(status: u16, retry_after: Option<Duration>) -> Answer {
-    let errors = vec![ApiError { code: "SAID".into(), message: format!("no to {status}") }];
+    let errors = vec![ApiError::with_required("SAID", format!("no to {status}"))];
     let status = StatusCode::from_u16(status).expect("a status");
     Err(Error::refused(ErrorResponse { status, retry_after, rate_limit: None, errors }))
 }

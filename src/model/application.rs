@@ -1,22 +1,6 @@
 //! The application that a user used, and what its install is owed to.
 
-use super::setters;
-use crate::generated::types::{ApplicationInfo, ApplicationOs, AttributionInfo};
-
-setters!(ApplicationInfo {
-    /// The name of the application.
-    application_name: String,
-    /// The version of the application.
-    application_version: String,
-    /// The build of the application.
-    application_build_number: String,
-    /// What the install came from.
-    install_referrer: String,
-    /// The package or bundle name of the application.
-    package: String,
-    /// The operating system that the application is built for.
-    os: ApplicationOs,
-});
+use crate::generated::types::{ApplicationInfo, AttributionInfo};
 
 impl ApplicationInfo {
     /// An attribute given by Apple Search Ads, under the version of its format.
@@ -36,6 +20,6 @@ impl AttributionInfo {
     /// What an install is owed to; the service needs all three.
     #[must_use]
     pub fn new(service_provider: impl Into<String>, publisher: impl Into<String>, campaign: impl Into<String>) -> Self {
-        Self { service_provider: service_provider.into(), publisher: publisher.into(), campaign: campaign.into() }
+        Self::with_required(service_provider, publisher, campaign)
     }
 }

@@ -1,45 +1,14 @@
 //! A batch: one user's identities, attributes, device, consent and events.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::setters;
-use crate::generated::types::{
-    ApplicationInfo, AttributionInfo, Batch, Context, DataPlan, DeviceInfo, Environment, Event, Location,
-    UserAttributeValue,
-};
+use crate::generated::types::{Batch, Context, DataPlan, Environment, Event, Location, UserAttributeValue};
 
 impl Batch {
     /// An empty batch. Production and development data are kept apart by the service, so this has to be said.
     #[must_use]
     pub fn new(environment: Environment) -> Self {
-        Self {
-            environment,
-            api_key: None,
-            api_keys: Vec::new(),
-            application_info: None,
-            attribution_info: None,
-            batch_id: None,
-            consent_state: None,
-            context: None,
-            deleted_user_attributes: Vec::new(),
-            device_info: None,
-            events: Vec::new(),
-            integration_attributes: BTreeMap::new(),
-            ip: None,
-            job_id: None,
-            mp_deviceid: None,
-            mpid: None,
-            origin_mpid: None,
-            partner_identities: BTreeMap::new(),
-            partner_identity: None,
-            sdk_version: None,
-            source_info: None,
-            source_request_id: None,
-            timestamp_unixtime_ms: None,
-            user_attributes: BTreeMap::new(),
-            user_identities: None,
-        }
+        Self::with_required(environment)
     }
 
     /// What is known of the user, under a name of at most 256 characters; a batch takes 100 of them.
@@ -111,6 +80,15 @@ impl Batch {
         self
     }
 
+    /// Sets the id of this batch, any string. Without one, sealing stamps a random UUID.
+    ///
+    /// The service drops a second batch with the same id under the same key for 30 to 60 days.
+    #[must_use]
+    pub fn source_request_id(mut self, id: impl Into<String>) -> Self {
+        self.source_request_id = Some(id.into());
+        self
+    }
+
     /// Adds an event of this user.
     #[must_use]
     pub fn event(mut self, event: impl Into<Event>) -> Self {
@@ -129,25 +107,6 @@ impl Batch {
         self.context.get_or_insert_default()
     }
 }
-
-setters!(Batch {
-    /// The user's mParticle ID, if it is known. It can be negative.
-    mpid: i64,
-    /// mParticle's own id of the device, a UUID in the spelling in which it was given.
-    mp_deviceid: String,
-    /// Any string that names this batch. Without one, sealing stamps a random UUID.
-    ///
-    /// The service drops a second batch with the same id under the same key for 30 to 60 days.
-    source_request_id: String,
-    /// The device of the user.
-    device_info: DeviceInfo,
-    /// The application that the user used.
-    application_info: ApplicationInfo,
-    /// What the install is owed to.
-    attribution_info: AttributionInfo,
-    /// The identity of the user at the partner that sends the batch.
-    partner_identity: String,
-});
 
 impl Batch {
     /// The age of the user, in years: the attribute `$age`.
@@ -195,12 +154,12 @@ reserved_attributes! {
 
 impl From<&str> for DataPlan {
     fn from(plan_id: &str) -> Self {
-        Self { plan_id: plan_id.to_owned(), plan_version: None }
+        Self::with_required(plan_id)
     }
 }
 
 impl From<(&str, i64)> for DataPlan {
     fn from((plan_id, version): (&str, i64)) -> Self {
-        Self { plan_id: plan_id.to_owned(), plan_version: Some(version) }
+        Self { plan_version: Some(version), ..Self::with_required(plan_id) }
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{setters, unixtime_ms};
+use super::unixtime_ms;
 use crate::generated::types::{
     Product, ProductAction, ProductActionType, ProductImpression, Promotion, PromotionAction, PromotionActionType,
 };
@@ -28,25 +28,6 @@ impl Product {
         self
     }
 }
-
-setters!(Product {
-    /// The brand.
-    brand: String,
-    /// The category.
-    category: String,
-    /// The variant: a size, a colour.
-    variant: String,
-    /// The place within a list.
-    position: i32,
-    /// The price of one piece.
-    price: f64,
-    /// How many.
-    quantity: f64,
-    /// The price of all pieces.
-    total_product_amount: f64,
-    /// The coupon used for this product.
-    coupon_code: String,
-});
 
 /// One constructor for each action.
 macro_rules! actions {
@@ -90,20 +71,7 @@ impl ProductAction {
     /// An action that is known only at run time. Each action also has a constructor of its own.
     #[must_use]
     pub fn new(action: ProductActionType) -> Self {
-        Self {
-            action,
-            affiliation: None,
-            checkout_options: None,
-            checkout_step: None,
-            coupon_code: None,
-            product_action_list: None,
-            product_list_source: None,
-            products: Vec::new(),
-            shipping_amount: None,
-            tax_amount: None,
-            total_amount: None,
-            transaction_id: None,
-        }
+        Self::with_required(action)
     }
 
     /// Adds a product that it was done with.
@@ -142,28 +110,11 @@ impl ProductAction {
     }
 }
 
-setters!(ProductAction {
-    /// Your id of the purchase or refund.
-    transaction_id: String,
-    /// The shop or partner that sold.
-    affiliation: String,
-    /// The coupon used for the whole transaction.
-    coupon_code: String,
-    /// The step of the checkout.
-    checkout_step: i32,
-    /// What was chosen at the step.
-    checkout_options: String,
-    /// The list that the products were in.
-    product_action_list: String,
-    /// Where that list was shown.
-    product_list_source: String,
-});
-
 impl ProductImpression {
     /// Products that were shown together, in the list of this name.
     #[must_use]
     pub fn new(product_impression_list: impl Into<String>, products: impl IntoIterator<Item = Product>) -> Self {
-        Self { product_impression_list: product_impression_list.into(), products: products.into_iter().collect() }
+        Self::with_required(product_impression_list, products.into_iter().collect())
     }
 }
 
@@ -175,25 +126,16 @@ impl Promotion {
     }
 }
 
-setters!(Promotion {
-    /// The name.
-    name: String,
-    /// The creative that was shown.
-    creative: String,
-    /// Where it was shown.
-    position: String,
-});
-
 impl PromotionAction {
     /// Promotions were seen.
     #[must_use]
     pub fn view(promotions: impl IntoIterator<Item = Promotion>) -> Self {
-        Self { action: PromotionActionType::View, promotions: promotions.into_iter().collect() }
+        Self { promotions: promotions.into_iter().collect(), ..Self::with_required(PromotionActionType::View) }
     }
 
     /// Promotions were clicked.
     #[must_use]
     pub fn click(promotions: impl IntoIterator<Item = Promotion>) -> Self {
-        Self { action: PromotionActionType::Click, promotions: promotions.into_iter().collect() }
+        Self { promotions: promotions.into_iter().collect(), ..Self::with_required(PromotionActionType::Click) }
     }
 }

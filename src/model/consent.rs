@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{setters, unixtime_ms};
+use super::unixtime_ms;
 use crate::generated::types::{Batch, CcpaConsent, Consent, ConsentState};
 
 impl Consent {
@@ -33,35 +33,33 @@ impl Consent {
     /// agreement to the opting out.
     #[must_use]
     pub fn data_sale_opted_out(at: DateTime<Utc>) -> CcpaConsent {
-        CcpaConsent { data_sale_opt_out: Some(Self::answered(true, at)) }
+        CcpaConsent::of(Self::answered(true, at))
     }
 
     /// The user did not opt out of the sale of data under the CCPA, as of this time.
     #[must_use]
     pub fn data_sale_not_opted_out(at: DateTime<Utc>) -> CcpaConsent {
-        CcpaConsent { data_sale_opt_out: Some(Self::answered(false, at)) }
+        CcpaConsent::of(Self::answered(false, at))
     }
 
     fn answered(consented: bool, at: DateTime<Utc>) -> Self {
-        Self {
-            consented,
-            timestamp_unixtime_ms: unixtime_ms(at),
-            document: None,
-            location: None,
-            hardware_id: None,
-            regulation: None,
-        }
+        Self::with_required(consented, unixtime_ms(at))
     }
 }
 
-/// The details of an answer, on a consent and on the consent within that of the CCPA.
-macro_rules! details {
-    ($($(#[$words:meta])* $field:ident,)*) => {
-        setters!(Consent { $($(#[$words])* $field: String,)* });
+impl CcpaConsent {
+    fn of(data_sale_opt_out: Consent) -> Self {
+        #[allow(clippy::needless_update, reason = "a later document may know more purposes")]
+        Self { data_sale_opt_out: Some(data_sale_opt_out), ..Self::default() }
+    }
+}
 
+/// The details of an answer, on the consent within that of the CCPA.
+macro_rules! details {
+    ($($field:ident),*) => {
         impl CcpaConsent {
             $(
-                $(#[$words])*
+                #[doc = concat!("Sets [`", stringify!($field), "`](Consent::", stringify!($field), ") of the answer.")]
                 #[must_use]
                 pub fn $field(mut self, $field: impl Into<String>) -> Self {
                     self.data_sale_opt_out = self.data_sale_opt_out.map(|consent| consent.$field($field));
@@ -72,16 +70,7 @@ macro_rules! details {
     };
 }
 
-details! {
-    /// The document, or its version, that the user was shown.
-    document,
-    /// Where the user answered: a page, a screen, a place.
-    location,
-    /// The device that the user answered on.
-    hardware_id,
-    /// The regulation that the answer falls under.
-    regulation,
-}
+details!(document, location, hardware_id, regulation);
 
 impl Batch {
     /// What the user answered under the GDPR to a purpose, which has to be one that the workspace defines.

@@ -60,30 +60,8 @@ impl<'a> Names<'a> {
 }
 
 /// The first identity that is there, with its place in the list as its name.
-fn identity(ids: &UserIdentities) -> Option<(usize, &str)> {
-    first([
-        &ids.email,
-        &ids.mobile_number,
-        &ids.other,
-        &ids.other_id_2,
-        &ids.other_id_3,
-        &ids.other_id_4,
-        &ids.other_id_5,
-        &ids.other_id_6,
-        &ids.other_id_7,
-        &ids.other_id_8,
-        &ids.other_id_9,
-        &ids.other_id_10,
-        &ids.phone_number_2,
-        &ids.phone_number_3,
-        &ids.facebook,
-        &ids.twitter,
-        &ids.google,
-        &ids.microsoft,
-        &ids.yahoo,
-        &ids.facebook_custom_audience_id,
-        &ids.alias,
-    ])
+fn identity(identities: &UserIdentities) -> Option<(usize, &str)> {
+    first(identities.all())
 }
 
 /// The first id of the device that advertisers know, with its place in the list as its name.
@@ -102,7 +80,7 @@ fn advertising_id(device: &DeviceInfo) -> Option<(usize, &str)> {
     ])
 }
 
-fn first<const N: usize>(ids: [&Option<String>; N]) -> Option<(usize, &str)> {
+fn first<'a>(ids: impl IntoIterator<Item = &'a Option<String>>) -> Option<(usize, &'a str)> {
     ids.into_iter().enumerate().find_map(|(place, id)| Some((place, id.as_deref()?)))
 }
 

@@ -1,8 +1,6 @@
 //! What an application does: it is installed, upgraded, shown, hidden, left, removed.
 
-use super::common::payload;
-use crate::generated::types::{AppState, AppTransition, CommonEventData, FirstRun, Uninstall};
-use crate::model::setters;
+use crate::generated::types::{AppState, AppTransition, FirstRun, Uninstall};
 
 impl AppState {
     /// The application ran for the first time after it was installed.
@@ -39,32 +37,16 @@ impl AppState {
     /// initialisation was.
     #[must_use]
     pub fn new(application_transition_type: AppTransition) -> Self {
-        payload!(AppState {
-            application_transition_type,
-            is_first_run: None,
-            is_upgrade: None,
-            launch_referral: None,
-            push_notification_payload: None,
-            successfully_closed: None,
-        })
+        Self::with_required(application_transition_type)
     }
 }
-
-setters!(AppState {
-    /// Whether the run before ended as it should.
-    successfully_closed: bool,
-    /// The push message that started the application, as JSON in text.
-    push_notification_payload: String,
-    /// What started the application.
-    launch_referral: String,
-});
 
 impl FirstRun {
     /// The application ran for the first time.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "an event is made on purpose")]
     pub fn new() -> Self {
-        Self(CommonEventData::default())
+        Self::with_required()
     }
 }
 
@@ -73,6 +55,6 @@ impl Uninstall {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "an event is made on purpose")]
     pub fn new() -> Self {
-        Self(CommonEventData::default())
+        Self::with_required()
     }
 }

@@ -4,7 +4,6 @@ use super::flags;
 use crate::generated::types::{
     CommerceEvent, Event, Product, ProductAction, ProductImpression, PromotionAction, ShoppingCart,
 };
-use crate::model::setters;
 
 impl CommerceEvent {
     /// Something was done with products.
@@ -39,21 +38,10 @@ impl CommerceEvent {
     /// What is in the cart.
     #[must_use]
     pub fn shopping_cart(mut self, products: impl IntoIterator<Item = Product>) -> Self {
-        self.shopping_cart = Some(ShoppingCart { products: products.into_iter().collect() });
+        self.shopping_cart = Some(ShoppingCart::with_required(products.into_iter().collect()));
         self
     }
 }
-
-setters!(CommerceEvent {
-    /// The currency of all amounts, as three capital letters (ISO 4217).
-    currency_code: String,
-    /// The screen that it happened on.
-    screen_name: String,
-    /// Whether it happened without the user doing anything.
-    is_non_interactive: bool,
-    /// A name, at most 256 characters.
-    event_name: String,
-});
 
 flags!(CommerceEvent);
 

@@ -1,8 +1,5 @@
 //! Custom events: something of your own, with a name that you choose; attribution is made of them.
 
-use std::collections::BTreeMap;
-
-use super::common::payload;
 use super::flags;
 use crate::generated::types::{CustomEvent, CustomEventType};
 
@@ -21,7 +18,7 @@ impl CustomEvent {
     /// ```
     #[must_use]
     pub fn new(event_name: impl Into<String>, custom_event_type: CustomEventType) -> Self {
-        payload!(CustomEvent { event_name: event_name.into(), custom_event_type, custom_flags: BTreeMap::new() })
+        Self::with_required(event_name, custom_event_type)
     }
 
     /// An install is owed to this campaign of this publisher; the service needs both.

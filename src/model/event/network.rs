@@ -2,23 +2,14 @@
 
 use std::time::Duration;
 
-use super::common::payload;
 use crate::generated::types::NetworkPerformance;
-use crate::model::{milliseconds, setters};
+use crate::model::milliseconds;
 
 impl NetworkPerformance {
     /// A request to this URL was answered with this status.
     #[must_use]
     pub fn new(url: impl Into<String>, response_code: u16) -> Self {
-        payload!(NetworkPerformance {
-            url: url.into(),
-            response_code: response_code.into(),
-            bytes_in: None,
-            bytes_out: None,
-            data: None,
-            http_verb: None,
-            time_elapsed: None,
-        })
+        Self::with_required(url, response_code.into())
     }
 
     /// How long it took.
@@ -28,14 +19,3 @@ impl NetworkPerformance {
         self
     }
 }
-
-setters!(NetworkPerformance {
-    /// The method of the request.
-    http_verb: String,
-    /// What was sent.
-    data: String,
-    /// Bytes received.
-    bytes_in: i64,
-    /// Bytes sent.
-    bytes_out: i64,
-});

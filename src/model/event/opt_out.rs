@@ -1,12 +1,11 @@
 //! Opting out of tracking, and in again.
 
-use super::common::payload;
 use crate::generated::types::OptOut;
 
 impl OptOut {
     /// The user opted out of tracking (true), or in again (false).
     #[must_use]
     pub fn new(is_opted_out: bool) -> Self {
-        payload!(OptOut { is_opted_out })
+        Self::with_required(is_opted_out)
     }
 }

@@ -1,6 +1,5 @@
 //! What happens to a user: signing up, logging in, a changed attribute, a changed identity.
 
-use super::common::payload;
 use crate::generated::types::{
     ChangedValue, Profile, ProfileEventType, UserAttributeChange, UserAttributeValue, UserIdentity, UserIdentityChange,
 };
@@ -9,7 +8,7 @@ impl Profile {
     /// A user signed up, logged in or out, changed, or was deleted, and went from the one mParticle ID to the other.
     #[must_use]
     pub fn new(profile_event_type: ProfileEventType, previous_mpid: i64, current_mpid: i64) -> Self {
-        payload!(Profile { profile_event_type, previous_mpid, current_mpid })
+        Self::with_required(profile_event_type, previous_mpid, current_mpid)
     }
 }
 
@@ -23,13 +22,7 @@ impl UserAttributeChange {
     /// ```
     #[must_use]
     pub fn new(user_attribute_name: impl Into<String>) -> Self {
-        payload!(UserAttributeChange {
-            user_attribute_name: user_attribute_name.into(),
-            new: None,
-            old: None,
-            deleted: None,
-            is_new_attribute: None,
-        })
+        Self::with_required(user_attribute_name)
     }
 
     /// The value after the change. A null is the same as none.
@@ -45,23 +38,10 @@ impl UserAttributeChange {
         self.old = changed(value.into());
         self
     }
-
-    /// Whether the attribute was removed.
-    #[must_use]
-    pub fn deleted(mut self, deleted: bool) -> Self {
-        self.deleted = Some(deleted);
-        self
-    }
-
-    /// Whether the attribute was not there before.
-    #[must_use]
-    pub fn is_new_attribute(mut self, is_new_attribute: bool) -> Self {
-        self.is_new_attribute = Some(is_new_attribute);
-        self
-    }
 }
 
 fn changed(value: UserAttributeValue) -> Option<ChangedValue> {
+    #[allow(unreachable_patterns, reason = "all kinds of today's document are named")]
     Some(match value {
         UserAttributeValue::String(text) => ChangedValue::String(text),
         UserAttributeValue::Integer(number) => ChangedValue::Integer(number),
@@ -69,6 +49,11 @@ fn changed(value: UserAttributeValue) -> Option<ChangedValue> {
         UserAttributeValue::Boolean(truth) => ChangedValue::Boolean(truth),
         UserAttributeValue::List(list) => ChangedValue::List(list),
         UserAttributeValue::Null => return None,
+        // A kind that a later document adds: the same kind of `ChangedValue` if it has it, else its JSON as text.
+        other => {
+            let json = serde_json::to_value(other).unwrap_or_default();
+            serde_json::from_value(json.clone()).unwrap_or_else(|_| ChangedValue::String(json.to_string()))
+        }
     })
 }
 
@@ -76,7 +61,7 @@ impl UserIdentityChange {
     /// The user has this identity now, as a first one of its type unless [`old_value`](Self::old_value) is set.
     #[must_use]
     pub fn new(new: UserIdentity) -> Self {
-        payload!(UserIdentityChange { new, old: None })
+        Self::with_required(new, None)
     }
 
     /// The identity before the change.

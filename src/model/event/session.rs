@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::common::payload;
-use crate::generated::types::{CommonEventData, SessionEnd, SessionStart};
+use crate::generated::types::{SessionEnd, SessionStart};
 use crate::model::milliseconds;
 
 impl SessionStart {
@@ -11,7 +10,7 @@ impl SessionStart {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "an event is made on purpose")]
     pub fn new() -> Self {
-        Self(CommonEventData::default())
+        Self::with_required()
     }
 }
 
@@ -19,6 +18,6 @@ impl SessionEnd {
     /// A session of this length ended. [`Session::end_event`](crate::Session::end_event) computes the length.
     #[must_use]
     pub fn new(duration: Duration) -> Self {
-        payload!(SessionEnd { session_duration_ms: milliseconds(duration) })
+        Self::with_required(milliseconds(duration))
     }
 }

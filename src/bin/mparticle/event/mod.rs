@@ -3,8 +3,6 @@
 mod families;
 mod values;
 
-pub use values::CUSTOM_EVENT_TYPES;
-
 use std::time::Duration;
 
 use clap::{Args, Subcommand};

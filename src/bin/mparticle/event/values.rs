@@ -16,21 +16,9 @@ pub enum Answer {
     Denied,
 }
 
-pub const CUSTOM_EVENT_TYPES: [&str; 10] = [
-    "navigation",
-    "location",
-    "search",
-    "transaction",
-    "user_content",
-    "user_preference",
-    "social",
-    "other",
-    "media",
-    "attribution",
-];
-
 pub fn custom_event_type() -> impl TypedValueParser<Value = CustomEventType> {
-    PossibleValuesParser::new(CUSTOM_EVENT_TYPES).try_map(|name| name.parse::<CustomEventType>())
+    let names = CustomEventType::ALL.iter().map(CustomEventType::as_str);
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<CustomEventType>())
 }
 
 /// An attribute of an event.
@@ -145,6 +133,9 @@ mod tests {
     fn every_type_of_the_document_can_be_chosen() {
         let document: serde_json::Value = serde_json::from_str(mparticle::contract::DOCUMENT).expect("JSON");
         let types = document["components"]["schemas"]["CustomEventType"]["enum"].as_array().expect("a list");
-        assert_eq!(types, &CUSTOM_EVENT_TYPES);
+        let parser = custom_event_type();
+        let possible: Vec<_> =
+            parser.possible_values().expect("a list").map(|value| value.get_name().to_owned()).collect();
+        assert_eq!(types, &possible);
     }
 }

@@ -329,26 +329,8 @@ fn identities(section: Section<'_>) -> Result<Vec<(Identity, Column)>, Wrong> {
     Ok(identities)
 }
 
-fn identity_names() -> Vec<String> {
-    let numbered = (2..=10).map(|number| format!("other_id_{number}"));
-    let named = [
-        "customer_id",
-        "email",
-        "mpid",
-        "mp_deviceid",
-        "mobile_number",
-        "phone_number_2",
-        "phone_number_3",
-        "other",
-        "facebook",
-        "twitter",
-        "google",
-        "microsoft",
-        "yahoo",
-        "alias",
-        "facebook_custom_audience_id",
-    ];
-    named.map(str::to_owned).into_iter().chain(numbered).collect()
+fn identity_names() -> Vec<&'static str> {
+    IdentityType::ALL.iter().map(IdentityType::as_str).chain(["mpid", "mp_deviceid"]).collect()
 }
 
 fn attributes(section: Section<'_>, of_user: bool) -> Result<Vec<Attribute>, Wrong> {
@@ -394,6 +376,6 @@ fn kind(section: &mut Section<'_>, of_user: bool) -> Result<Kind, Wrong> {
 }
 
 pub fn custom_event_type(text: &str) -> Result<CustomEventType, String> {
-    let known = crate::event::CUSTOM_EVENT_TYPES;
+    let known: Vec<_> = CustomEventType::ALL.iter().map(CustomEventType::as_str).collect();
     text.parse().map_err(|_| format!("there is no custom_event_type {}: {}", quoted(text), choice(text, &known)))
 }

@@ -1,0 +1,201 @@
+//! What the hand-written code builds on, derived from the generated types, so that it lists none of what the document lists.
+
+use serde_json::Value;
+use syn::{Expr, FnArg, Ident, ImplItem, Item, Type, Visibility, parse_quote};
+
+use super::events::{COMMON, EventType, Events};
+use super::model::Model;
+use super::types::{Field, Struct, Types, Variant, arguments};
+
+/// Generates the items, for the module of the types.
+pub fn items(document: &Value, types: &Types, events: &Events, model: &Model) -> Vec<Item> {
+    let constructors = types.structs.iter().filter_map(|(name, of_struct)| {
+        let is_payload = events.all.iter().any(|event| event.payload == *name);
+        let is_public = model.get(name).is_none_or(|used| used.new.is_none());
+        let is_wanted = is_payload || !(of_struct.has_default || of_struct.wraps.is_some());
+        is_wanted.then(|| constructor(name, of_struct, is_public, document))
+    });
+    let setters = model.iter().filter(|(name, _)| *name != COMMON).filter_map(|(name, used)| {
+        let fields = types.structs.get(name)?.fields.iter().filter(|field| used.setters.contains_key(&field.property));
+        Some(setters(name, fields, &parse_quote!(self)))
+    });
+    let values = types.enums.iter().filter(|(_, variants)| variants.iter().all(|variant| variant.payload.is_none()));
+    let values = values.map(|(name, variants)| values_of(name, variants));
+    let shared = event(types, events).chain(common(types, events, model)).chain(identities(types));
+    constructors.chain(setters).chain(values).chain(shared).collect()
+}
+
+/// The constructor that the hand-written ones build on: it takes the required properties, in the order of the document.
+fn constructor(name: &str, of_struct: &Struct, is_public: bool, document: &Value) -> Item {
+    let order = required(document, &document["components"]["schemas"][name]);
+    let (mut required, optional): (Vec<_>, Vec<_>) = of_struct.fields.iter().partition(|field| field.is_required);
+    required.sort_by_key(|field| order.iter().position(|property| *property == field.property));
+    let (arguments, given): (Vec<_>, Vec<_>) = required.iter().map(|field| argument(field, &field.ty)).unzip();
+    let (required, optional) = (required.iter().map(|field| &field.name), optional.iter().map(|field| &field.name));
+    let body: Expr = match of_struct.wraps {
+        Some(_) => parse_quote!(Self(Default::default())),
+        None => parse_quote!(Self { #(#required: #given,)* #(#optional: Default::default(),)* }),
+    };
+    let visibility: Visibility = if is_public { parse_quote!(pub) } else { parse_quote!(pub(crate)) };
+    let doc = format!(" Creates a `{name}` of the properties that the document requires. All others are absent.");
+    let name = ident(name);
+    parse_quote! {
+        impl #name {
+            #[doc = #doc]
+            #[must_use]
+            #visibility fn with_required(#(#arguments),*) -> Self { #body }
+        }
+    }
+}
+
+/// The names of the properties that a schema requires, with those of its `allOf`.
+fn required<'a>(document: &'a Value, schema: &'a Value) -> Vec<&'a str> {
+    let own = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let merged = schema["allOf"].as_array().into_iter().flatten().flat_map(|branch| {
+        let target = branch["$ref"].as_str().and_then(|target| document.pointer(target.strip_prefix('#')?));
+        required(document, target.unwrap_or(branch))
+    });
+    own.chain(merged).collect()
+}
+
+/// Setters that consume and return `self`, for optional fields. `place` is where they are: `self`, or `self.0`.
+fn setters<'a>(of_type: &str, fields: impl Iterator<Item = &'a Field>, place: &Expr) -> Item {
+    let setters = fields.filter_map(|field| {
+        let Type::Path(option) = &field.ty else { return None };
+        let (argument, value) = argument(field, arguments(option.path.segments.last()?).next()?);
+        let (name, doc) = (&field.name, doc("Sets", field));
+        Some::<ImplItem>(parse_quote! {
+            #[doc = #doc]
+            #[must_use]
+            pub fn #name(mut self, #argument) -> Self {
+                #place.#name = Some(#value);
+                self
+            }
+        })
+    });
+    let of_type = ident(of_type);
+    parse_quote!(impl #of_type { #(#setters)* })
+}
+
+/// How a value of this type is taken, and what is stored: text is whatever becomes a `String`. A number is taken as the type that
+/// it has: an integer literal would not find it through `Into`.
+fn argument(field: &Field, ty: &Type) -> (FnArg, Expr) {
+    let name = &field.name;
+    let is_text = matches!(ty, Type::Path(ty) if ty.path.segments.last().is_some_and(|last| last.ident == "String"));
+    if is_text {
+        (parse_quote!(#name: impl Into<String>), parse_quote!(#name.into()))
+    } else {
+        (parse_quote!(#name: #ty), parse_quote!(#name))
+    }
+}
+
+fn values_of(name: &str, variants: &[Variant]) -> Item {
+    let (names, values): (Vec<_>, Vec<_>) = variants.iter().map(|variant| (&variant.name, &variant.value)).unzip();
+    let name = ident(name);
+    parse_quote! {
+        impl #name {
+            /// Every value, in the order of the document.
+            pub const ALL: &'static [Self] = &[#(Self::#names),*];
+
+            /// Returns the value as the service spells it.
+            #[must_use]
+            pub const fn as_str(&self) -> &'static str {
+                match self { #(Self::#names => #values,)* }
+            }
+        }
+    }
+}
+
+/// The name of an event, and the conversions into one that the generator leaves out: of a payload that two event types share.
+fn event(types: &Types, events: &Events) -> impl Iterator<Item = Item> {
+    let (variants, names): (Vec<_>, Vec<_>) = events.all.iter().map(|event| (&event.variant, &event.name)).unzip();
+    let event_type = parse_quote! {
+        impl Event {
+            /// Returns the type of the event as the service names it, like `custom_event`.
+            #[must_use]
+            pub fn event_type(&self) -> &'static str {
+                match self { #(Self::#variants(_) => #names,)* }
+            }
+        }
+    };
+    let shared = events.payloads().filter(|event| !types.into_event.contains(&event.payload));
+    let conversions = shared.map(|event| {
+        let (payload, variant) = (ident(&event.payload), &event.variant);
+        parse_quote! {
+            /// The first of the event types with this payload.
+            impl From<#payload> for Event {
+                fn from(payload: #payload) -> Self {
+                    Self::#variant(payload)
+                }
+            }
+        }
+    });
+    [event_type].into_iter().chain(conversions)
+}
+
+/// What all events share: their plain setters, and `each_event!`, which hands the variants of `Event` and the payloads, each with
+/// the path to its common fields, to the macro that it is given.
+fn common(types: &Types, events: &Events, model: &Model) -> impl Iterator<Item = Item> {
+    let setters = events.payloads().map(|event| {
+        let plain = &model[COMMON].setters;
+        let fields = types.structs[COMMON].fields.iter().filter(|field| plain.contains_key(&field.property));
+        let place = if event.is_newtype { parse_quote!(self.0) } else { parse_quote!(self) };
+        setters(&event.payload, fields, &place)
+    });
+    let entry = |name: &str, event: &EventType| format!("{name}({}),", if event.is_newtype { ".0" } else { "" });
+    let variants: Vec<_> = events.all.iter().map(|event| entry(&event.variant.to_string(), event)).collect();
+    let payloads: Vec<_> = events.payloads().map(|event| entry(&event.payload, event)).collect();
+    let lists = format!("variants {{ {} }} payloads {{ {} }}", variants.concat(), payloads.concat());
+    let each_event = format!("macro_rules! each_event {{ ($then:ident) => {{ $then! {{ {lists} }} }}; }}");
+    let each_event = [
+        syn::parse_str(&each_event).expect("a macro"),
+        parse_quote!(
+            pub(crate) use each_event;
+        ),
+    ];
+    setters.collect::<Vec<_>>().into_iter().chain(each_event)
+}
+
+/// The identities of a user: by type, all in the order of their types, and as setters of a batch.
+fn identities(types: &Types) -> [Item; 2] {
+    let all = &types.structs["UserIdentities"].fields;
+    let field_of =
+        |variant: &Variant| all.iter().find(|field| field.property == variant.value).map(|field| &field.name);
+    let (of_type, variants): (Vec<_>, Vec<_>) =
+        types.enums["IdentityType"].iter().filter_map(|variant| Some((field_of(variant)?, &variant.name))).unzip();
+    let without_type = all.iter().map(|field| &field.name).filter(|name| !of_type.contains(name));
+    // A property of the batch itself keeps its name.
+    let is_taken = |field: &Field| types.structs["Batch"].fields.iter().any(|other| other.name == field.name);
+    let setters = all.iter().filter(|field| !is_taken(field)).map(|field| -> ImplItem {
+        let (name, doc) = (&field.name, doc("Sets the user identity", field));
+        parse_quote! {
+            #[doc = #doc]
+            #[must_use]
+            pub fn #name(mut self, #name: impl Into<String>) -> Self {
+                self.user_identities.get_or_insert_default().#name = Some(#name.into());
+                self
+            }
+        }
+    });
+    let of_identities = parse_quote! {
+        impl UserIdentities {
+            pub(crate) fn get_mut(&mut self, identity_type: IdentityType) -> &mut Option<String> {
+                match identity_type { #(IdentityType::#variants => &mut self.#of_type,)* }
+            }
+
+            /// Every identity, in the order of their types in the document; those without a type come last.
+            pub(crate) fn all(&self) -> impl Iterator<Item = &Option<String>> {
+                [#(&self.#of_type,)* #(&self.#without_type),*].into_iter()
+            }
+        }
+    };
+    [of_identities, parse_quote!(impl Batch { #(#setters)* })]
+}
+
+fn doc(sets: &str, field: &Field) -> String {
+    format!(" {sets} `{}`. {}", field.property, field.description.trim())
+}
+
+fn ident(name: &str) -> Ident {
+    syn::parse_str(name).expect("the name of a generated type")
+}

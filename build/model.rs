@@ -1,0 +1,99 @@
+//! What the hand-written code names of the document (`build/model.yaml`), held against what was generated from it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::events::Events;
+use super::places::Place;
+use super::types::{Field, Struct, Types};
+
+const FILE: &str = "build/model.yaml";
+
+/// By component, what the hand-written code names of it.
+pub type Model = BTreeMap<String, Used>;
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Used {
+    pub event: Option<String>,
+    pub new: Option<BTreeMap<String, String>>,
+    pub setters: BTreeMap<String, String>,
+    pub fields: BTreeMap<String, String>,
+    pub values: Vec<String>,
+}
+
+pub fn read() -> Result<Model, String> {
+    serde_saphyr::from_str(include_str!("model.yaml")).map_err(|error| format!("{FILE}: {}", error.without_snippet()))
+}
+
+/// Finds the first thing that the hand-written code needs and that was not generated.
+pub fn check(model: &Model, types: &Types, events: &Events) -> Result<(), (Place, String)> {
+    for (component, used) in model {
+        let at = || Place::component(component);
+        if !types.structs.contains_key(component) && !types.enums.contains_key(component) {
+            return Err((at(), format!("not there, and {FILE} names it")));
+        }
+        let of_struct = types.structs.get(component);
+        used.check_properties(component, of_struct.map_or(&[], |of_struct| &of_struct.fields))?;
+        if let Some(event) = &used.event
+            && !events.all.iter().any(|one| one.name == *event && one.payload == *component)
+        {
+            return Err((
+                Place::component("Event"),
+                format!("no event type `{event}` with the payload `{component}`, which {FILE} names"),
+            ));
+        }
+        let variants = types.enums.get(component).map_or(&[][..], Vec::as_slice);
+        if let Some(value) = used.values.iter().find(|value| !variants.iter().any(|variant| variant.name == value)) {
+            return Err((at(), format!("no value that is `{value}` in Rust, which {FILE} names")));
+        }
+    }
+    identities(types)
+}
+
+impl Used {
+    fn check_properties(&self, component: &str, fields: &[Field]) -> Result<(), (Place, String)> {
+        let required = self.new.iter().flatten().map(|(name, kind)| (name, kind.clone(), true));
+        let setters = self.setters.iter().map(|(name, kind)| (name, format!("Option<{kind}>"), false));
+        let others = self.fields.iter().map(|(name, kind)| (name, kind.clone(), false));
+        for (property, kind, is_required) in required.chain(setters).chain(others) {
+            let at = || Place::property(component, property);
+            let Some(field) = fields.iter().find(|field| field.property == *property) else {
+                return Err((at(), format!("not there, and {FILE} names it")));
+            };
+            if field.is_required != is_required {
+                let (is, needed) = if is_required { ("optional", "required") } else { ("required", "optional") };
+                return Err((at(), format!("{is}, and {FILE} names it as {needed}")));
+            }
+            if field.kind != kind {
+                return Err((at(), format!("`{}` in Rust, and {FILE} names it as `{kind}`", field.kind)));
+            }
+        }
+        let Some(given) = &self.new else { return Ok(()) };
+        match fields.iter().find(|field| field.is_required && !given.contains_key(&field.property)) {
+            Some(field) => {
+                let why = format!("required, and no hand-written constructor of `{component}` gives it ({FILE})");
+                Err((Place::property(component, &field.property), why))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Each type of identity is the name of an identity.
+fn identities(types: &Types) -> Result<(), (Place, String)> {
+    let identities: &[Field] =
+        types.structs.get("UserIdentities").map_or(&[], |identities: &Struct| &identities.fields);
+    if let Some(other) = identities.iter().find(|field| field.kind != "Option<String>") {
+        let why = format!("`{}` in Rust, and an identity is optional text", other.kind);
+        return Err((Place::property("UserIdentities", &other.property), why));
+    }
+    for identity_type in &types.enums["IdentityType"] {
+        if !identities.iter().any(|field| field.property == identity_type.value) {
+            let why = format!("its value `{}` is no property of `UserIdentities`", identity_type.value);
+            return Err((Place::component("IdentityType"), why));
+        }
+    }
+    Ok(())
+}
