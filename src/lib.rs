@@ -9,6 +9,7 @@ mod client;
 mod completion;
 mod delivery;
 pub mod diagnostics;
+mod endpoint;
 mod error;
 mod generated;
 pub mod limits;

@@ -28,7 +28,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::upload_error::UploadError;
 use crate::Client as AsyncClient;
-use crate::delivery::{Accepted, Endpoint, Report};
+use crate::delivery::{Accepted, Report};
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::seal::{IntoSealed, SealedBatch};
 

@@ -25,7 +25,8 @@ pub use pod::Pod;
 pub use transport::HttpTransport;
 pub use upload_error::UploadError;
 
-use crate::delivery::{Accepted, ClientLimiter, Deliverer, Endpoint, Outcome, Report};
+use crate::delivery::{Accepted, ClientLimiter, Deliverer, Outcome, Report};
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::generated;
 use crate::seal::{IntoSealed, RandomIds, SealError, SealedBatch};

@@ -13,7 +13,8 @@ use tokio::runtime::{Handle, Id};
 use tracing::{Instrument, Span, field};
 
 use super::{http_error, response};
-use crate::delivery::{Accepted, Endpoint, Transport, join};
+use crate::delivery::{Accepted, Transport, join};
+use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
 use crate::generated;
 use crate::seal::SealedBatch;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use tokio::time::{Instant, sleep};
 
-use super::{Accepted, Endpoint, ResponseBody, Transport};
+use super::{Accepted, ResponseBody, Transport};
+use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorResponse};
 use crate::generated::types::ApiError;
 use crate::seal::SealedBatch;

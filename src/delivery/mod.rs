@@ -36,8 +36,9 @@ pub(crate) use rate_limiter::{AdaptiveConfig, AdaptiveLimiter, ClientLimiter, Ra
 pub use report::{Rejected, Report};
 use retry::{RetryAction, decide};
 pub use transport::Accepted;
-pub(crate) use transport::{Endpoint, ResponseBody, Transport};
+pub(crate) use transport::{ResponseBody, Transport};
 
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::generated::types::ApiError;
 use crate::limits::MAX_BATCH_BYTES;

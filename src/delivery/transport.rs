@@ -2,39 +2,10 @@
 
 use reqwest::StatusCode;
 
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::generated::types::ApiError;
 use crate::seal::SealedBatch;
-
-/// The endpoints of the service, as in `openapi/events.yaml`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Endpoint {
-    Events,
-    BulkEvents,
-    HistoricalEvents,
-}
-
-impl Endpoint {
-    /// In the order of their declaration.
-    pub(crate) const ALL: [Self; 3] = [Self::Events, Self::BulkEvents, Self::HistoricalEvents];
-
-    pub(crate) fn path(self) -> &'static str {
-        match self {
-            Self::Events => "/events",
-            Self::BulkEvents => "/bulkevents",
-            Self::HistoricalEvents => "/bulkevents/historical",
-        }
-    }
-
-    /// The name of the operation, as the generated endpoints give it to their hooks.
-    pub(crate) fn operation(self) -> &'static str {
-        match self {
-            Self::Events => "upload_events",
-            Self::BulkEvents => "bulk_upload_events",
-            Self::HistoricalEvents => "bulk_upload_historical_events",
-        }
-    }
-}
 
 /// Takes batches to the service, once. The client does it over HTTP, and tests in memory.
 pub(crate) trait Transport: Send + Sync {

@@ -19,9 +19,10 @@ use super::partial::Refusals;
 use super::plan::FaultPlan;
 use super::quota::Quota;
 use super::received::{Received, into_batches};
-use super::reply::{self, Answer, Auth, Endpoint};
+use super::reply::{self, Answer, Auth};
 use super::store::Store;
 use crate::diagnostics::{Diagnostic, Severity, rules};
+use crate::endpoint::Endpoint;
 
 /// The most live pages that listen at a time.
 const MAX_LISTENERS: usize = 32;
@@ -158,7 +159,7 @@ impl Engine {
         received.accepted = true;
         received.refused = refusals.indices();
         let batches = into_batches(body);
-        if endpoint == Endpoint::Historical {
+        if endpoint == Endpoint::HistoricalEvents {
             let is_ignored = |index: &usize, batch| {
                 !received.refused.contains(index) && !rules::historical(batch, received.time).is_empty()
             };

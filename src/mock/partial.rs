@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::fault::{Fault, Kind, Naming};
-use super::reply::{Endpoint, MOST_ERRORS, raw_batches};
+use super::reply::{MOST_ERRORS, raw_batches};
 use crate::contract;
 use crate::diagnostics::{Code, Diagnostic};
+use crate::endpoint::Endpoint;
 
 /// The most bytes of the words of one message, and of the path within it, as JSON: what names a batch must not be cut off where
 /// a client stops reading.
@@ -137,7 +138,7 @@ fn ends(endpoint: Endpoint, bytes: &[u8]) -> Vec<usize> {
 fn batch_of(endpoint: Endpoint, pointer: &str) -> Option<usize> {
     match endpoint {
         Endpoint::Events => Some(0),
-        Endpoint::BulkEvents | Endpoint::Historical => pointer.split('/').nth(1)?.parse().ok(),
+        Endpoint::BulkEvents | Endpoint::HistoricalEvents => pointer.split('/').nth(1)?.parse().ok(),
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::contract;
 use crate::diagnostics::{Code, Diagnostic, Severity};
+use crate::endpoint::Endpoint;
 
 /// From this size on a body is refused: the service documents "under 256 KB", and one KB is taken as 1,024 bytes here.
 pub(super) const REFUSED_BODY_BYTES: usize = 262_144;
@@ -15,26 +16,6 @@ const MAX_BATCH_BYTES: usize = 131_072;
 
 /// At most this many errors are listed, so that an answer stays small enough to be read whole.
 pub(super) const MOST_ERRORS: usize = 100;
-
-/// The endpoints of the service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Endpoint {
-    Events,
-    BulkEvents,
-    Historical,
-}
-
-impl Endpoint {
-    /// By the path, with or without the `/v2` of the service's own base URL.
-    pub(super) fn of(path: &str) -> Option<Self> {
-        match path.strip_prefix("/v2").unwrap_or(path) {
-            "/events" => Some(Self::Events),
-            "/bulkevents" => Some(Self::BulkEvents),
-            "/bulkevents/historical" => Some(Self::Historical),
-            _ => None,
-        }
-    }
-}
 
 /// How the credentials of a request look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,10 +74,15 @@ impl Answer {
     }
 }
 
+/// Returns the endpoint with this path, which may begin with the `/v2` of the service's own base URL.
+pub(super) fn endpoint(path: &str) -> Option<Endpoint> {
+    Endpoint::at(path.strip_prefix("/v2").unwrap_or(path))
+}
+
 /// Reads a request as far as being JSON for an endpoint, in the order in which a server can know: where to, who, how, how
 /// much, what. Whatever fails is the answer.
 pub(super) fn read(request: Request<'_>) -> Result<(Endpoint, Value), Answer> {
-    let endpoint = Endpoint::of(request.path).ok_or_else(|| Answer::bare(404))?;
+    let endpoint = endpoint(request.path).ok_or_else(|| Answer::bare(404))?;
     if request.method != "POST" {
         return Err(Answer::bare(405).header("allow", "POST"));
     }
@@ -123,7 +109,7 @@ pub(super) fn check(endpoint: Endpoint, body: &Value, bytes: &[u8], now: DateTim
     let mut violations = match endpoint {
         Endpoint::Events => contract::check_batch(body),
         Endpoint::BulkEvents => contract::check_batches(body),
-        Endpoint::Historical => contract::check_historical(body, now),
+        Endpoint::HistoricalEvents => contract::check_historical(body, now),
     };
     // A body that is small enough for one batch has none that is too large.
     if bytes.len() > MAX_BATCH_BYTES {

@@ -14,7 +14,7 @@ use super::report::DeliveryReport;
 use super::shared::Shared;
 use super::{Uploader, dispatcher};
 use crate::client::Client;
-use crate::delivery::Endpoint;
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::spool;
 

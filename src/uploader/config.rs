@@ -7,7 +7,8 @@ use uuid::Uuid;
 use super::entry::Amount;
 use super::report::OnDelivery;
 use crate::client::IdSource;
-use crate::delivery::{Endpoint, Rates};
+use crate::delivery::Rates;
+use crate::endpoint::Endpoint;
 
 /// The policy for a submission when the memory of an [`Uploader`](super::Uploader) is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

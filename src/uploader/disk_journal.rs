@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::entry::RecordId;
 use super::journal::{Append, Evicted, Journal, Record, WriteFuture};
-use crate::delivery::Endpoint;
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::seal::SealedBatch;
 use crate::spool::{self, EvictionReason, Receipt, Spool};

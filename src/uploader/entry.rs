@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use crate::delivery::Endpoint;
+use crate::endpoint::Endpoint;
 use crate::seal::SealedBatch;
 
 /// An accepted batch that has not ended.

@@ -10,7 +10,7 @@ use chrono::DateTime;
 use tokio::sync::Notify;
 
 use super::entry::RecordId;
-use crate::delivery::Endpoint;
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::seal::SealedBatch;
 

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::completion;
-use crate::delivery::Endpoint;
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::seal::SealedBatch;
 use crate::uploader::entry::RecordId;

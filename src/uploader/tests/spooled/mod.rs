@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use super::super::entry::RecordId;
 use super::super::journal::{Append, Evicted, Journal, Record};
 use super::*;
-use crate::delivery::Endpoint;
+use crate::endpoint::Endpoint;
 use crate::seal::UserKey;
 
 /// The disk of a spool.

@@ -1,0 +1,41 @@
+//! The three endpoints of delivery. Written by hand, once: what each means for batches is not in the document.
+
+/// An endpoint that takes batches, by `POST`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// One batch.
+    Events,
+    /// A list of batches.
+    BulkEvents,
+    /// A list of batches of old data.
+    HistoricalEvents,
+}
+
+impl Endpoint {
+    /// In the order of their declaration.
+    pub(crate) const ALL: [Self; 3] = [Self::Events, Self::BulkEvents, Self::HistoricalEvents];
+
+    /// Returns the path below the base URL.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Events => "/events",
+            Self::BulkEvents => "/bulkevents",
+            Self::HistoricalEvents => "/bulkevents/historical",
+        }
+    }
+
+    /// Returns the name of the operation, as the generated endpoints give it to their hooks.
+    pub(crate) fn operation(self) -> &'static str {
+        match self {
+            Self::Events => "upload_events",
+            Self::BulkEvents => "bulk_upload_events",
+            Self::HistoricalEvents => "bulk_upload_historical_events",
+        }
+    }
+
+    /// Returns the endpoint with this path.
+    #[cfg(feature = "mock")]
+    pub(crate) fn at(path: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|endpoint| endpoint.path() == path)
+    }
+}
