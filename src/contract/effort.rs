@@ -11,6 +11,9 @@ const MOST: usize = 16 << 20;
 /// What one place costs besides its pointer.
 const PLACE: usize = 128;
 
+/// What is said of a value that is more than that.
+pub(super) const TOO_MUCH: &str = "too much to look at: very many values, or long names over many values";
+
 /// Whether everything in a value could be wrong and still be told.
 pub(super) fn is_bounded(value: &Value) -> bool {
     spend(value, 0, MOST).is_some()

@@ -1,9 +1,9 @@
 //! From a validator's errors to what a person needs: where, what was expected, what came, what may have been meant.
 
 use jsonschema::{Keyword, ValidationError, Validator, error::ValidationErrorKind as Kind};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::view;
+use super::parts::NOT_ROUNDED;
 use super::words::{expected, fits, found, misspelt, nearest, quoted, takes_text};
 use crate::diagnostics::{Code, Diagnostic, Fix};
 use crate::pointer::escaped;
@@ -12,7 +12,8 @@ use crate::pointer::escaped;
 #[derive(Debug)]
 pub(super) struct Explained {
     schema: Value,
-    validator: Validator,
+    /// Why there is none, if the document has a schema that is not one: a pattern that cannot be read, for example.
+    validator: Result<Validator, String>,
 }
 
 impl Explained {
@@ -22,9 +23,9 @@ impl Explained {
             .should_validate_formats(true)
             .with_format("ip", |text: &str| text.parse::<std::net::IpAddr>().is_ok())
             .with_format("uuid", |text: &str| text.len() == 36 && text.parse::<uuid::Uuid>().is_ok())
-            .with_keyword(view::NOT_ROUNDED, |_, _, _| Ok(Box::new(NotRounded)))
+            .with_keyword(NOT_ROUNDED, |_, _, _| Ok(Box::new(NotRounded)))
             .build(&schema)
-            .expect("tests/spec.rs holds the document to being a schema");
+            .map_err(|error| format!("{}: {error}", error.instance_path()));
         Self { schema, validator }
     }
 
@@ -32,9 +33,13 @@ impl Explained {
     /// whether they are.
     pub(super) fn check(&self, value: &Value) -> Vec<Diagnostic> {
         let mut found = Vec::new();
-        if !self.validator.is_valid(value) {
-            for error in self.validator.iter_errors(value) {
-                self.explain(&error, &mut found);
+        match &self.validator {
+            Ok(validator) if validator.is_valid(value) => {}
+            Ok(validator) => validator.iter_errors(value).for_each(|error| self.explain(&error, &mut found)),
+            Err(error) => {
+                let message =
+                    format!("nothing can be checked: the schema in the OpenAPI document is not valid at {error}");
+                found.push(Diagnostic::new(Code::Value, "", message));
             }
         }
         found
@@ -110,8 +115,29 @@ impl Explained {
             found.push(one_kind(at, &kinds, "none"));
             return;
         }
-        let branches = schema["anyOf"].as_array().or(schema["oneOf"].as_array()).into_iter().flatten();
-        let mut fitting = branches.zip(context).filter(|(branch, _)| fits(branch, value));
+        let branches = schema["anyOf"].as_array().or(schema["oneOf"].as_array()).map_or(&[][..], Vec::as_slice);
+        match tagged(branches, value) {
+            Tagged::Branch(index) => {
+                context[index].iter().for_each(|error| self.explain(error, found));
+                return;
+            }
+            Tagged::None(name, tags) => {
+                let tags = json!({ "enum": tags });
+                found.push(match value.get(name) {
+                    Some(tag) => {
+                        let nearest = nearest(
+                            tag.as_str().unwrap_or_default(),
+                            tags["enum"].as_array().into_iter().flatten().filter_map(Value::as_str),
+                        );
+                        suggest(instead(Code::Value, &format!("{at}/{}", escaped(name)), &tags, tag), nearest)
+                    }
+                    None => missing(at, &format!("{} is missing", quoted(name)), &tags),
+                });
+                return;
+            }
+            Tagged::Not => {}
+        }
+        let mut fitting = branches.iter().zip(context).filter(|(branch, _)| fits(branch, value));
         match (fitting.next(), fitting.next()) {
             (Some((_, errors)), None) => errors.iter().for_each(|error| self.explain(error, found)),
             (Some(_), Some(_)) => found.push(instead(Code::Value, at, schema, value)),
@@ -178,6 +204,34 @@ fn quote(schema: &Value, value: &Value) -> Option<Fix> {
 fn is_entry(error: &ValidationError<'_>) -> bool {
     let place = error.schema_path().as_str();
     place.rsplit('/').nth(1).is_some_and(|part| ["items", "additionalProperties"].contains(&part))
+}
+
+/// How the branches of a schema are told apart, if each has a property with one value of its own, as `event_type`.
+enum Tagged<'a> {
+    /// The value has the tag of the branch with this index.
+    Branch(usize),
+    /// The value has no tag of any branch: the property, and its values.
+    None(&'a str, Vec<&'a Value>),
+    /// They are not told apart so, or the value is not an object.
+    Not,
+}
+
+fn tagged<'a>(branches: &'a [Value], value: &Value) -> Tagged<'a> {
+    let tag = |branch: &'a Value, name: &str| match branch["properties"][name]["enum"].as_array().map(Vec::as_slice) {
+        Some([tag] | [tag, Value::Null]) if tag.is_string() => Some(tag),
+        _ => None,
+    };
+    let names = branches.first().and_then(|branch| branch["properties"].as_object()).filter(|_| value.is_object());
+    for name in names.into_iter().flatten().map(|(name, _)| name) {
+        let tags: Option<Vec<_>> =
+            branches.iter().filter(|b| b["type"] != "null").map(|branch| tag(branch, name)).collect();
+        if let Some(tags) = tags {
+            let index =
+                branches.iter().position(|branch| value.get(name).is_some() && tag(branch, name) == value.get(name));
+            return index.map_or(Tagged::None(name, tags), Tagged::Branch);
+        }
+    }
+    Tagged::Not
 }
 
 /// The properties of which exactly one is asked for, if a schema does so.

@@ -26,23 +26,33 @@
 //! );
 //! ```
 
+mod bounded;
 mod effort;
 mod explain;
+mod operation;
+mod parts;
+mod payload;
+mod reference;
+#[cfg(test)]
+mod tests;
 mod view;
 mod words;
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::diagnostics::{Code, Diagnostic, EventPlace, Severity, rules};
+use crate::diagnostics::{Code, Diagnostic, Severity, rules};
+use crate::endpoint::Endpoint;
+use bounded::Bounded;
+pub use bounded::MAX_DIAGNOSTICS;
 use explain::Explained;
-pub use view::DOCUMENT;
-
-/// The maximum number of diagnostics listed for one body. One more then says how many were left out.
-pub const MAX_DIAGNOSTICS: usize = 1000;
+pub(crate) use operation::{Operation, Operations};
+use parts::Parts;
+use reference::resolved;
+pub use view::{DOCUMENT, DOCUMENT_YAML, IS_CUSTOM_DOCUMENT};
 
 /// Returns the strict view of the document, as JSON: payloads as one closed object each, exactly one kind of commerce
 /// event, integer ranges written out. It is an OpenAPI document too, for tools that serve a document or draw requests from
@@ -88,7 +98,8 @@ impl Component {
     /// The component of this name, as `Product`. `None` if there is none.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        view::inlined(&view::PUBLISHED, name).map(|schema| Self(Explained::new(schema)))
+        let component = view::PUBLISHED["components"]["schemas"].get(name)?;
+        Some(Self(Explained::new(reference::inlined(&view::PUBLISHED, component))))
     }
 
     /// Reports everything that is wrong with this value. Empty if it is right.
@@ -98,7 +109,20 @@ impl Component {
     }
 }
 
-static CONTRACT: LazyLock<Contract> = LazyLock::new(Contract::new);
+static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::of(&view::PUBLISHED, &view::STRICT));
+
+static OPERATIONS: LazyLock<Arc<Operations>> = LazyLock::new(|| Operations::of(&view::PUBLISHED).into());
+
+/// Returns the operations of the document besides those of delivery.
+pub(crate) fn operations() -> Arc<Operations> {
+    Arc::clone(&OPERATIONS)
+}
+
+/// Returns the field by which an event of each type is called.
+pub(crate) fn event_names() -> &'static BTreeMap<String, String> {
+    static NAMES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| payload::names(&view::STRICT));
+    &NAMES
+}
 
 struct Contract {
     /// A batch, with events of any kind.
@@ -109,10 +133,10 @@ struct Contract {
 }
 
 impl Contract {
-    fn new() -> Self {
-        let parts = view::Parts::new();
-        let bulk =
-            &view::PUBLISHED["paths"]["/bulkevents"]["post"]["requestBody"]["content"]["application/json"]["schema"];
+    fn of(published: &Value, strict: &Value) -> Self {
+        let parts = Parts::of(strict);
+        let bulk = &published["paths"][Endpoint::BulkEvents.path()]["post"]["requestBody"];
+        let bulk = resolved(published, &resolved(published, bulk)["content"]["application/json"]["schema"]);
         Self {
             batch: Explained::new(parts.batch),
             payloads: parts.payloads.into_iter().map(|(name, schema)| (name, Explained::new(schema))).collect(),
@@ -144,8 +168,7 @@ impl Contract {
 
     fn check_batch(&self, batch: &Value, at: &str, historical: Option<DateTime<Utc>>, found: &mut Bounded) {
         if !effort::is_bounded(batch) {
-            let message = "too much to look at: very many values, or long names over many values";
-            found.extend(at, None, [Diagnostic::new(Code::Limit, "", message)]);
+            found.extend(at, None, [Diagnostic::new(Code::Limit, "", effort::TOO_MUCH)]);
             return;
         }
         let events = || batch["events"].as_array().into_iter().flatten().enumerate();
@@ -185,43 +208,4 @@ fn tolerate_schema_version(diagnostics: &mut [Diagnostic]) {
             diagnostic.suggestion = None;
         }
     }
-}
-
-/// The diagnostics of a body, bounded: a small body can be wrong in a hundred thousand places.
-#[derive(Default)]
-struct Bounded {
-    listed: Vec<Diagnostic>,
-    more: usize,
-}
-
-impl Bounded {
-    /// Adds what was found in a batch at this place of the body.
-    fn extend(&mut self, at: &str, batch: Option<&Value>, found: impl IntoIterator<Item = Diagnostic>) {
-        for mut diagnostic in found {
-            if self.listed.len() == MAX_DIAGNOSTICS {
-                self.more += 1;
-                continue;
-            }
-            diagnostic.event = batch.and_then(|batch| event_place(batch, &diagnostic.pointer));
-            diagnostic.pointer.insert_str(0, at);
-            self.listed.push(diagnostic);
-        }
-    }
-
-    fn into_listed(mut self) -> Vec<Diagnostic> {
-        if self.more > 0 {
-            let message = format!("{} more violations are not listed", self.more);
-            let severity = self.listed.iter().map(|listed| listed.severity).max().unwrap_or(Severity::Warning);
-            self.listed.push(Diagnostic { severity, ..Diagnostic::new(Code::More, "", message) });
-        }
-        self.listed
-    }
-}
-
-/// The event of a batch that a pointer leads into.
-fn event_place(batch: &Value, pointer: &str) -> Option<EventPlace> {
-    let index = pointer.strip_prefix("/events/")?.split('/').next()?.parse().ok()?;
-    let event_type = batch["events"][index]["event_type"].as_str();
-    let event_type = event_type.map(|name| name.chars().take(60).collect());
-    Some(EventPlace { index, event_type })
 }

@@ -14,6 +14,7 @@ use super::quota::Quota;
 use super::server::Running;
 use super::store::{Kept, Store};
 use super::{KEPT_BYTES, KEPT_REQUESTS, KEY, MockServer, SECRET};
+use crate::contract::{self, Operations};
 
 /// The settings of a [`MockServer`].
 pub struct MockServerBuilder {
@@ -26,6 +27,7 @@ pub struct MockServerBuilder {
     faults: FaultPlan,
     seed: u64,
     kept: Kept,
+    operations: Arc<Operations>,
     clock: Box<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }
 
@@ -66,6 +68,7 @@ impl MockServerBuilder {
             faults: FaultPlan::default(),
             seed: 0,
             kept: Kept { requests: KEPT_REQUESTS, bytes: KEPT_BYTES },
+            operations: contract::operations(),
             clock: Box::new(Utc::now),
         }
     }
@@ -186,6 +189,13 @@ impl MockServerBuilder {
         self
     }
 
+    /// Takes the operations of this document in place of those of the one that the crate was built from.
+    #[cfg(test)]
+    pub(super) fn operations_of(mut self, document: &serde_json::Value) -> Self {
+        self.operations = Operations::of(document).into();
+        self
+    }
+
     /// Starts the mock, in a thread of its own. It blocks for no longer than it takes to bind a port.
     ///
     /// # Errors
@@ -203,6 +213,7 @@ impl MockServerBuilder {
             lenient: self.lenient,
             partial_responses: self.partial_responses,
             rate: self.rate,
+            operations: self.operations,
             clock: self.clock,
         };
         let engine = Arc::new(Engine::new(settings, Store::new(self.kept), self.faults, self.seed, quota));

@@ -19,8 +19,9 @@ use super::partial::Refusals;
 use super::plan::FaultPlan;
 use super::quota::Quota;
 use super::received::{Received, into_batches};
-use super::reply::{self, Answer, Auth};
+use super::reply::{self, Answer, Auth, Target, Understood};
 use super::store::Store;
+use crate::contract::Operations;
 use crate::diagnostics::{Diagnostic, Severity, rules};
 use crate::endpoint::Endpoint;
 
@@ -34,6 +35,8 @@ pub(super) struct Settings {
     pub(super) lenient: bool,
     pub(super) partial_responses: bool,
     pub(super) rate: Option<u32>,
+    /// The operations of the document, besides those that take batches.
+    pub(super) operations: Arc<Operations>,
     pub(super) clock: Box<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }
 
@@ -102,8 +105,17 @@ impl Engine {
             body: bytes,
         };
         let mut received = self.received(head, body, fault);
-        let (answer, batches) = match reply::read(request) {
-            Ok((endpoint, body)) => self.judge(endpoint, body, bytes.unwrap_or_default(), fault, &mut received),
+        let (answer, batches) = match reply::read(&self.settings.operations, request) {
+            Ok(Understood::Batches(endpoint, body)) => {
+                self.judge(endpoint, body, bytes.unwrap_or_default(), fault, &mut received)
+            }
+            Ok(Understood::Other(operation, violations)) => {
+                received.violations = violations;
+                let errors = self.refused(&received.violations);
+                received.accepted = errors.is_empty();
+                let accepted = || Answer { body: operation.example.clone(), ..Answer::bare(operation.status) };
+                (if received.accepted { accepted() } else { Answer::bad_request(errors) }, Vec::new())
+            }
             Err(answer) => (answer, Vec::new()),
         };
         received.status = Some(answer.status);
@@ -140,18 +152,14 @@ impl Engine {
             }
         };
         received.violations = reply::check(endpoint, &body, bytes, received.time);
-        let is_refused = |violation: &Diagnostic| {
-            violation.severity == Severity::Error
-                && (!self.settings.lenient || reply::is_refused_by_the_service(violation))
-        };
-        let errors: Vec<_> = received.violations.iter().filter(|v| is_refused(v)).map(ToString::to_string).collect();
+        let errors = self.refused(&received.violations);
         let mut refusals = Refusals::of_fault(fault, endpoint, bytes);
         let is_named_by_fault = !refusals.is_empty();
         if !errors.is_empty() {
             let is_partial = is_named_by_fault || (self.settings.partial_responses && endpoint != Endpoint::Events);
             let violations = &received.violations;
-            let is_located =
-                is_partial && refusals.add_violations(endpoint, &body, bytes, violations, is_refused).is_some();
+            let is_located = is_partial
+                && refusals.add_violations(endpoint, &body, bytes, violations, |v| self.is_refused(v)).is_some();
             if !is_located || (!is_named_by_fault && refusals.indices().len() == count) {
                 return (Answer::bad_request(errors), into_batches(body));
             }
@@ -172,6 +180,21 @@ impl Engine {
         (answer.header("x-mp-rate-limit-percentage-used", format!("{used:.0}")), batches)
     }
 
+    fn is_refused(&self, violation: &Diagnostic) -> bool {
+        violation.severity == Severity::Error && (!self.settings.lenient || reply::is_refused_by_the_service(violation))
+    }
+
+    /// Returns the errors for which a request is refused, in words.
+    fn refused(&self, violations: &[Diagnostic]) -> Vec<String> {
+        violations.iter().filter(|violation| self.is_refused(violation)).map(ToString::to_string).collect()
+    }
+
+    /// Whether the document has an operation at the path of a request.
+    pub(super) fn is_known(&self, head: &Parts) -> bool {
+        let found = reply::find(&self.settings.operations, head.method.as_str(), head.uri.path());
+        found.map_or_else(|methods| !methods.is_empty(), |_| true)
+    }
+
     fn received(&self, head: &Parts, body: &Body, fault: Option<&Fault>) -> Received {
         Received {
             number: 0,
@@ -187,6 +210,10 @@ impl Engine {
             duplicates: Vec::new(),
             ignored: Vec::new(),
             refused: Vec::new(),
+            has_batches: !matches!(
+                reply::find(&self.settings.operations, head.method.as_str(), head.uri.path()),
+                Ok(Target::Operation(_))
+            ),
         }
     }
 

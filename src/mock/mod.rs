@@ -62,6 +62,8 @@ mod received;
 mod reply;
 mod server;
 mod store;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod wire;
 

@@ -162,6 +162,7 @@ async fn tell(engine: &Arc<Engine>, mut sender: Sender<Bytes>, seen: u64) -> Res
         "kept_requests": kept.requests,
         "kept_bytes": kept.bytes,
         "session": engine.session.to_string(),
+        "names": contract::event_names(),
     });
     sender.send_data(event("hello", None, &hello.to_string())).await?;
     let mut requests = Watch::after(engine, seen);
@@ -206,16 +207,18 @@ fn counts(engine: &Engine) -> Value {
 
 /// A request as the page takes it. The batches stand in it as they came: numbers of 64 bits stay exact.
 fn shown(request: &Received) -> String {
-    const SHOWN_OF_NO_JSON: usize = 2000;
+    const SHOWN_OF_OTHERS: usize = 2000;
     let body = serde_json::from_slice::<&RawValue>(&request.body).ok().map(RawValue::get);
-    let batches = match body {
+    let batches = match body.filter(|_| request.has_batches) {
         Some(body) if body.starts_with('[') => body.to_owned(),
         Some(body) => format!("[{body}]"),
         None => "null".to_owned(),
     };
+    // What has no batches is shown as it came.
     let text = match body {
-        Some(_) => None,
-        None => Some(String::from_utf8_lossy(&request.body[..request.body.len().min(SHOWN_OF_NO_JSON)])),
+        Some(_) if request.has_batches => None,
+        None if request.body.is_empty() && !request.has_batches => None,
+        _ => Some(String::from_utf8_lossy(&request.body[..request.body.len().min(SHOWN_OF_OTHERS)])),
     };
     let mut shown = request.to_json();
     shown["text"] = json!(text);

@@ -26,7 +26,7 @@ pub struct Received {
     pub body: Bytes,
     /// The status that was answered. `None` if a fault kept the answer back.
     pub status: Option<u16>,
-    /// Whether its batches were taken, all but those that are [`refused`](Self::refused). They can be while the client never hears of it: see
+    /// Whether it was accepted. Then its batches were taken, all but those that are [`refused`](Self::refused). They can be while the client never hears of it: see
     /// [`Fault::lost_answer`](super::Fault::lost_answer).
     pub accepted: bool,
     /// The fault that it met, as text.
@@ -40,6 +40,8 @@ pub struct Received {
     /// The indices of its batches that were refused while the others were accepted: a partial response named them; see
     /// [`partial_responses`](super::MockServerBuilder::partial_responses). Empty if the request was refused as a whole.
     pub refused: Vec<usize>,
+    /// Whether its body holds batches: not if it is for another operation of the document.
+    pub(super) has_batches: bool,
 }
 
 impl Received {
@@ -66,8 +68,11 @@ impl Received {
         self.accepted && !lists.into_iter().any(|dropped| dropped.contains(&index))
     }
 
-    /// Whatever its body holds, as far as it is JSON: the entries of a list, or the one value.
+    /// Whatever its body holds, as far as it is JSON and batches are expected: the entries of a list, or the one value.
     pub(super) fn all_batches(&self) -> Vec<Value> {
+        if !self.has_batches {
+            return Vec::new();
+        }
         serde_json::from_slice(&self.body).map(into_batches).unwrap_or_default()
     }
 

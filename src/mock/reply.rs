@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::contract;
+use crate::contract::{self, Operation, Operations};
 use crate::diagnostics::{Code, Diagnostic, Severity};
 use crate::endpoint::Endpoint;
 
@@ -74,34 +74,94 @@ impl Answer {
     }
 }
 
-/// Returns the endpoint with this path, which may begin with the `/v2` of the service's own base URL.
-pub(super) fn endpoint(path: &str) -> Option<Endpoint> {
-    Endpoint::at(path.strip_prefix("/v2").unwrap_or(path))
+/// An operation that a request is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Target<'a> {
+    /// One that takes batches.
+    Delivery(Endpoint),
+    /// Another one of the document.
+    Operation(&'a Operation),
 }
 
-/// Reads a request as far as being JSON for an endpoint, in the order in which a server can know: where to, who, how, how
-/// much, what. Whatever fails is the answer.
-pub(super) fn read(request: Request<'_>) -> Result<(Endpoint, Value), Answer> {
-    let endpoint = endpoint(request.path).ok_or_else(|| Answer::bare(404))?;
-    if request.method != "POST" {
-        return Err(Answer::bare(405).header("allow", "POST"));
+/// Returns the operation that a request is for, or the methods that its path has. The path may begin with the `/v2` of the
+/// service's own base URL.
+pub(super) fn find<'a>(operations: &'a Operations, method: &str, path: &str) -> Result<Target<'a>, Vec<&'a str>> {
+    let below_base = path.strip_prefix("/v2").unwrap_or(path);
+    let endpoint = Endpoint::at(below_base);
+    let others = [below_base, path].map(|path| operations.at(path)).into_iter().find(|others| !others.is_empty());
+    let others = others.unwrap_or_default();
+    match (endpoint, others.iter().find(|other| other.method == method)) {
+        (Some(endpoint), _) if method == "POST" => Ok(Target::Delivery(endpoint)),
+        (_, Some(other)) => Ok(Target::Operation(other)),
+        _ => Err(endpoint.map(|_| "POST").into_iter().chain(others.iter().map(|other| &*other.method)).collect()),
     }
+}
+
+/// A request that can be understood.
+#[derive(Debug)]
+pub(super) enum Understood<'a> {
+    /// A batch, or several.
+    Batches(Endpoint, Value),
+    /// A request for another operation, with what is wrong with its body.
+    Other(&'a Operation, Vec<Diagnostic>),
+}
+
+/// Reads a request as far as being JSON for an operation, in the order in which a server can know: where to, who, how, how
+/// much, what. Whatever fails is the answer.
+pub(super) fn read<'a>(operations: &'a Operations, request: Request<'_>) -> Result<Understood<'a>, Answer> {
+    let target = find(operations, request.method, request.path).map_err(|methods| match methods.is_empty() {
+        true => Answer::bare(404),
+        false => Answer::bare(405).header("allow", methods.join(", ")),
+    })?;
     match request.auth {
         Auth::Missing => return Err(Answer::bare(401).header("www-authenticate", "Basic realm=\"mparticle\"")),
         Auth::Wrong => return Err(Answer::bare(403)),
         Auth::Right(_) => {}
     }
-    let media_type = request.content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    if !media_type.eq_ignore_ascii_case("application/json") {
-        return Err(Answer::bad_request(["the content type has to be application/json".to_owned()]));
+    match target {
+        Target::Delivery(endpoint) => {
+            let media_type = media_type(request);
+            let body = body(request, media_type.eq_ignore_ascii_case(JSON), JSON)?;
+            Ok(Understood::Batches(endpoint, json(body)?))
+        }
+        Target::Operation(operation) => Ok(Understood::Other(operation, check_operation(operation, request)?)),
+    }
+}
+
+const JSON: &str = "application/json";
+
+/// Reports everything that is wrong with the body of a request for an operation, as far as the document knows: an optional one can
+/// be absent, and of one that is not JSON only the media type is known.
+fn check_operation(operation: &Operation, request: Request<'_>) -> Result<Vec<Diagnostic>, Answer> {
+    let Some(expected) = &operation.body else {
+        return request.body.map(|_| Vec::new()).ok_or_else(|| Answer::bare(413));
+    };
+    if !expected.is_required && request.body.is_some_and(<[u8]>::is_empty) {
+        return Ok(Vec::new());
+    }
+    let media_type = media_type(request);
+    let bytes = body(request, expected.takes(media_type), &expected.media_types())?;
+    let is_json = media_type.eq_ignore_ascii_case(JSON) || media_type.to_ascii_lowercase().ends_with("+json");
+    Ok(if is_json { expected.check(media_type, &json(bytes)?) } else { Vec::new() })
+}
+
+fn media_type(request: Request<'_>) -> &str {
+    request.content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim()
+}
+
+/// The body of a request of a media type that is taken or not.
+fn body<'a>(request: Request<'a>, is_taken: bool, media_types: &str) -> Result<&'a [u8], Answer> {
+    if !is_taken {
+        return Err(Answer::bad_request([format!("the content type has to be {media_types}")]));
     }
     if request.content_encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
         return Err(Answer::bad_request(["the service documents no content encoding".to_owned()]));
     }
-    let body = request.body.ok_or_else(|| Answer::bare(413))?;
-    let body = serde_json::from_slice(body)
-        .map_err(|error| Answer::bad_request([format!("the body is not JSON: {error}")]))?;
-    Ok((endpoint, body))
+    request.body.ok_or_else(|| Answer::bare(413))
+}
+
+fn json(body: &[u8]) -> Result<Value, Answer> {
+    serde_json::from_slice(body).map_err(|error| Answer::bad_request([format!("the body is not JSON: {error}")]))
 }
 
 /// Everything that is wrong with a body, and everything to be warned of.
@@ -141,7 +201,7 @@ pub(super) fn is_refused_by_the_service(violation: &Diagnostic) -> bool {
 mod tests {
     use super::*;
 
-    const JSON: Option<&str> = Some("application/json");
+    const JSON: Option<&str> = Some(super::JSON);
     const KEY: Auth<'_> = Auth::Right("key");
 
     #[test]
@@ -166,7 +226,8 @@ mod tests {
         ];
         for (method, path, auth, content_type, body, status) in table {
             let request = Request { method, path, auth, content_type, content_encoding: None, body };
-            let refused = read(request).err().map_or(0, |answer| answer.status);
+            let operations = contract::operations();
+            let refused = read(&operations, request).err().map_or(0, |answer| answer.status);
             assert_eq!(refused, status, "{request:?}");
         }
     }

@@ -24,7 +24,7 @@ use super::body::{Body, ResponseBody};
 use super::engine::Engine;
 use super::fault::Kind;
 use super::page;
-use super::reply::{self, Answer};
+use super::reply::Answer;
 use super::wire::{Stream, Wire};
 
 /// How long a client may take over the head of a request, and how long over its body.
@@ -137,7 +137,7 @@ async fn answer(
     if let Some(answer) = page::answer(engine, &head) {
         return Ok(answer);
     }
-    let fault = reply::endpoint(head.uri.path()).and_then(|_| engine.next_fault());
+    let fault = if engine.is_known(&head) { engine.next_fault() } else { None };
     let kind = fault.as_ref().map(|fault| &fault.0);
     let stall = async |body: &Body| {
         if let Some(fault) = &fault {

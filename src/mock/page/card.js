@@ -14,7 +14,9 @@ const JSON_LINES = 2000;
 
 const STATUS = {
   200: 'OK',
+  201: 'Created',
   202: 'Accepted',
+  204: 'No content',
   400: 'Refused',
   401: 'Not authorised',
   403: 'Forbidden',
@@ -177,13 +179,18 @@ function eventPart(request, batch, event) {
     element(
       'summary',
       {},
-      element('span', { class: `type family-${FAMILIES[event.type] ?? 'none'}` }, element('bdi', {}, event.type)),
+      element('span', { class: `type family-${familyOf(event.type)}` }, element('bdi', {}, event.type)),
       element('span', { class: 'name' }, element('bdi', {}, event.name)),
       severity === null ? null : element('span', { class: `flag ${severity}` }, severity),
     ),
   );
   opensTo(details, event.json, pointer, event.violations);
   return element('li', {}, details, violationList(event.violations));
+}
+
+/** A type that the page does not know, as one of another document, has no colour. */
+function familyOf(type) {
+  return Object.hasOwn(FAMILIES, type) ? FAMILIES[type] : 'none';
 }
 
 /** The batch without its events, to be opened. */

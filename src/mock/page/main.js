@@ -29,6 +29,7 @@ let paused = false;
 let came = 0;
 let cleared = false;
 let ready = false;
+let names = {};
 let counts = null;
 let scheduled = false;
 
@@ -56,7 +57,7 @@ function take(message) {
   const entry = { request: null, missed: message.missed ?? 0, selection: null, card: null };
   if (message.text !== undefined) {
     try {
-      entry.request = read(message.text);
+      entry.request = read(message.text, names);
       arrived(entry.request);
       offerTypes(entry.request);
     } catch {
@@ -222,6 +223,7 @@ open({
   },
   hello(data) {
     ready = true;
+    names = data.names;
     showHello(data);
     schedule();
   },

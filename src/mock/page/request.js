@@ -19,10 +19,15 @@ const NAMES = [
 /** The identities by which a person is called, best first. */
 const CALLED = ['customer_id', 'email', 'mobile_number', 'alias'];
 
-/** Reads the data of one `request` message. Throws if it is not JSON. */
-export function read(text) {
+/**
+ * Reads the data of one `request` message. Throws if it is not JSON. An event type without one of `NAMES` is called by the
+ * field that `names`, which come from the document, have for it.
+ */
+export function read(text, names) {
   const message = parse(text);
-  const batches = Array.isArray(message.batches) ? message.batches.map(readBatch) : [];
+  const batches = Array.isArray(message.batches)
+    ? message.batches.map((batch, index) => readBatch(batch, index, names))
+    : [];
   for (const index of message.duplicates ?? []) if (batches[index]) batches[index].duplicate = true;
   for (const index of message.ignored ?? []) if (batches[index]) batches[index].ignored = true;
   for (const index of message.refused ?? []) if (batches[index]) batches[index].refused = true;
@@ -61,7 +66,7 @@ function itemOf(items, step) {
   return /^\d+$/.test(step ?? '') ? items?.[step] : undefined;
 }
 
-function readBatch(json, index) {
+function readBatch(json, index, names) {
   const fields = isObject(json) ? json : {};
   const identities = identitiesOf(fields);
   const events = Array.isArray(fields.events) ? fields.events : [];
@@ -75,21 +80,22 @@ function readBatch(json, index) {
     ignored: false,
     refused: false,
     violations: [],
-    events: events.map(readEvent),
+    events: events.map((event, place) => readEvent(event, place, names)),
   };
 }
 
-function readEvent(json, index) {
+function readEvent(json, index, names) {
   const fields = isObject(json) ? json : {};
   const data = isObject(fields.data) ? fields.data : {};
   const type = fields.event_type === undefined ? 'no event_type' : plain(fields.event_type);
-  return { index, json, type, name: nameOf(data), violations: [] };
+  return { index, json, type, name: nameOf(data, names[type]), violations: [] };
 }
 
-function nameOf(data) {
+function nameOf(data, field) {
   const action = data.product_action?.action ?? data.promotion_action?.action;
-  const name = NAMES.map((key) => data[key]).find((value) => value !== undefined && value !== null) ?? action;
-  if (name !== undefined) return plain(name);
+  const isThere = (value) => value !== undefined && value !== null;
+  const name = NAMES.map((key) => data[key]).find(isThere) ?? action ?? data[field];
+  if (isThere(name)) return plain(name);
   return data.product_impressions === undefined ? '' : 'impressions';
 }
 

@@ -1,0 +1,117 @@
+//! The schemas that validators are made of.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::payload;
+use super::reference::inlined;
+use super::view::change_each;
+
+/// The words of the document for a limit. A body that breaks one is taken by the service, so a validator does not hold it:
+/// `crate::diagnostics` reports what the service does then.
+const LIMITS: [&str; 3] = ["maxLength", "maxItems", "maxProperties"];
+
+/// A word of our own: see `explain::NotRounded`.
+pub(super) const NOT_ROUNDED: &str = "x-not-rounded";
+
+/// The schema of a batch whose events may hold anything, and the schema of each event type's payload: of a `oneOf` with
+/// many branches a validator can only say that none of them fits.
+pub(super) struct Parts {
+    pub(super) batch: Value,
+    pub(super) payloads: BTreeMap<String, Value>,
+}
+
+impl Parts {
+    /// Takes a strict view apart.
+    pub(super) fn of(strict: &Value) -> Self {
+        let mut batch = inlined(strict, &strict["components"]["schemas"]["Batch"]);
+        let payloads = payload::schemas(strict);
+        if let Some(event) = batch.pointer_mut("/properties/events/items") {
+            *event = json!({
+                "type": "object",
+                "required": ["event_type", "data"],
+                "properties": {
+                    "event_type": { "type": "string", "enum": payloads.keys().collect::<Vec<_>>() },
+                    "data": { "type": "object" },
+                },
+                "additionalProperties": false,
+            });
+        }
+        let payloads = payloads.into_iter().map(|(name, schema)| (name, without_limits(schema))).collect();
+        Self { batch: without_limits(batch), payloads }
+    }
+}
+
+/// Returns a schema as a validator takes it, without limits.
+fn without_limits(mut schema: Value) -> Value {
+    change_each(&mut schema, |schema| schema.retain(|key, value| !(LIMITS.contains(&key.as_str()) && value.is_u64())));
+    for_validator(schema)
+}
+
+/// Returns a schema with null allowed wherever it means absent (at every declared property that may be absent) or is allowed by
+/// the document, and with the edge of 64 bits held.
+pub(super) fn for_validator(mut schema: Value) -> Value {
+    for change in [with_nulls, with_nullable, with_edge] {
+        change_each(&mut schema, change);
+    }
+    schema
+}
+
+fn with_edge(schema: &mut Map<String, Value>) {
+    if schema.get("minimum").and_then(Value::as_i64) == Some(i64::MIN) {
+        schema.insert(NOT_ROUNDED.into(), true.into());
+    }
+}
+
+/// Of a property that is not required this has been done.
+fn with_nullable(schema: &mut Map<String, Value>) {
+    if schema.get("nullable") == Some(&Value::Bool(true)) {
+        schema.remove("nullable");
+        allow_null(schema);
+    }
+}
+
+fn with_nulls(schema: &mut Map<String, Value>) {
+    let required = schema.get("required").cloned().unwrap_or_default();
+    let is_required = |name: &str| required.as_array().is_some_and(|names| names.iter().any(|n| n == name));
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        for (name, property) in properties {
+            if let (false, Value::Object(property)) = (is_required(name), property) {
+                property.remove("nullable");
+                allow_null(property);
+            }
+        }
+    }
+    if let Some(Value::Array(kinds)) = schema.get_mut("oneOf") {
+        kinds.iter_mut().for_each(require_more_than_null);
+    }
+}
+
+fn allow_null(property: &mut Map<String, Value>) {
+    if property.contains_key("$ref") {
+        // A validator ignores what stands beside a reference.
+        *property = Map::from_iter([("anyOf".into(), json!([property, { "type": "null" }]))]);
+        return;
+    }
+    if let Some(values) = property.get_mut("enum").and_then(Value::as_array_mut)
+        && !values.contains(&Value::Null)
+    {
+        values.push(Value::Null);
+    }
+    if let Some(name @ Value::String(_)) = property.get_mut("type") {
+        *name = json!([name.take(), "null"]);
+    }
+    for branches in ["anyOf", "oneOf"] {
+        if let Some(Value::Array(branches)) = property.get_mut(branches) {
+            branches.push(json!({ "type": "null" }));
+        }
+    }
+}
+
+/// `required` is content with a null; a kind of commerce event that is null is absent.
+fn require_more_than_null(kind: &mut Value) {
+    if let (Some([Value::String(name)]), None) = (kind["required"].as_array().map(Vec::as_slice), kind.get("type")) {
+        kind["properties"] = json!({ name: { "not": { "enum": [null] } } });
+    }
+}

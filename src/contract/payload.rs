@@ -1,0 +1,106 @@
+//! The payloads of events: found through the branches of `Event`, so that nothing here lists event types.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::reference::{followed, inlined, target};
+
+const EVENT: &str = "/components/schemas/Event";
+const COMMON: &str = "/components/schemas/CommonEventData";
+
+/// Returns each event type with the pointer of its payload's schema.
+pub(super) fn payloads(document: &Value) -> BTreeMap<String, String> {
+    let event = followed(document, EVENT);
+    let branches = document.pointer(event).and_then(|event| event["oneOf"].as_array());
+    let branches = branches.into_iter().flatten().enumerate().flat_map(|(index, _)| {
+        let branch = format!("{event}/oneOf/{index}");
+        let branch = followed(document, &branch);
+        let data = format!("{branch}/properties/data");
+        let data = followed(document, &data).to_owned();
+        let event_type = document.pointer(branch).map(|branch| inlined(document, &branch["properties"]["event_type"]));
+        let names = event_type.iter().flat_map(|event_type| event_type["enum"].as_array().into_iter().flatten());
+        names.filter_map(|name| Some((name.as_str()?.to_owned(), data.clone()))).collect::<Vec<_>>()
+    });
+    branches.collect()
+}
+
+/// Returns the schema at this pointer as one closed object, with its own properties and those of all that its `allOf` refers to:
+/// no branch can be closed alone. `None` if it is not an object with properties.
+pub(super) fn closed(document: &Value, pointer: &str) -> Option<Value> {
+    let schema = document.pointer(pointer)?;
+    let (mut merged, mut seen) = (Map::new(), vec![pointer]);
+    merge(document, schema, &mut merged, &mut seen);
+    if !merged.contains_key("properties") {
+        return None;
+    }
+    merged.insert("type".into(), "object".into());
+    merged.entry("additionalProperties").or_insert(false.into());
+    Some(merged.into())
+}
+
+/// Adds the keywords of a schema and of its branches, those of the schema first. A branch that was seen adds nothing.
+fn merge<'a>(document: &'a Value, schema: &'a Value, merged: &mut Map<String, Value>, seen: &mut Vec<&'a str>) {
+    if let Some(pointer) = target(schema) {
+        if !seen.contains(&pointer) {
+            seen.push(pointer);
+            let mut branch = Map::new();
+            merge(document, document.pointer(pointer).unwrap_or(&Value::Null), &mut branch, seen);
+            // These are about the component alone.
+            branch.remove("description");
+            branch.remove("example");
+            add(branch, merged);
+        }
+        return;
+    }
+    let own = schema.as_object().into_iter().flatten().filter(|(key, _)| *key != "allOf");
+    add(own.map(|(key, value)| (key.clone(), value.clone())).collect(), merged);
+    for branch in schema["allOf"].as_array().into_iter().flatten() {
+        merge(document, branch, merged, seen);
+    }
+}
+
+fn add(keywords: Map<String, Value>, merged: &mut Map<String, Value>) {
+    for (key, value) in keywords {
+        match (key.as_str(), value, merged.get_mut(&key)) {
+            ("properties", Value::Object(added), Some(Value::Object(properties))) => {
+                added.into_iter().for_each(|(name, property)| _ = properties.entry(name).or_insert(property));
+            }
+            ("required", Value::Array(added), Some(Value::Array(names))) => {
+                added.into_iter().for_each(|name| {
+                    if !names.contains(&name) {
+                        names.push(name)
+                    }
+                });
+            }
+            // A branch that is closed says nothing of the whole.
+            ("additionalProperties", Value::Bool(false), _) => {}
+            (_, value, None) => _ = merged.insert(key, value),
+            _ => {}
+        }
+    }
+}
+
+/// Returns the field by which an event of each type is called, for types that have one: of its own fields, the first required one that
+/// holds text, or else the first one.
+pub(super) fn names(document: &Value) -> BTreeMap<String, String> {
+    let common = document.pointer(followed(document, COMMON)).map_or(&Value::Null, |common| &common["properties"]);
+    let name = |pointer: &str| {
+        let payload = closed(document, pointer)?;
+        let properties = payload["properties"].as_object()?;
+        let is_own_text = |name: &&String| {
+            let property = inlined(document, &properties[*name]);
+            common.get(name).is_none() && property["type"] == "string"
+        };
+        let required = payload["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let required = required.filter_map(|name| properties.get_key_value(name)).map(|(name, _)| name);
+        required.chain(properties.keys()).find(is_own_text).cloned()
+    };
+    payloads(document).into_iter().filter_map(|(event_type, pointer)| Some((event_type, name(&pointer)?))).collect()
+}
+
+/// Returns the schema of each event type's payload.
+pub(super) fn schemas(document: &Value) -> BTreeMap<String, Value> {
+    let schema = |pointer: String| inlined(document, document.pointer(&pointer).unwrap_or(&Value::Null));
+    payloads(document).into_iter().map(|(event_type, pointer)| (event_type, schema(pointer))).collect()
+}

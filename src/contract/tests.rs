@@ -1,0 +1,202 @@
+//! The contract of documents with more in them than this crate's.
+
+use serde_json::{Value, json};
+
+use super::reference::inlined;
+use super::{Contract, Explained, payload, view};
+use crate::diagnostics::{Diagnostic, Severity};
+
+/// This crate's document with these schemas in it, and events of each type with its payload.
+fn extended(schemas: Value, events: &[(&str, Value)]) -> Value {
+    let mut document = view::PUBLISHED.clone();
+    for (name, schema) in schemas.as_object().expect("schemas") {
+        document["components"]["schemas"][name] = schema.clone();
+    }
+    for (event_type, data) in events {
+        let branch = json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["event_type", "data"],
+            "properties": { "event_type": { "type": "string", "enum": [event_type] }, "data": data },
+        });
+        document["components"]["schemas"]["Event"]["oneOf"].as_array_mut().expect("branches").push(branch);
+    }
+    document
+}
+
+fn refers_to(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+fn contract_of(document: &Value) -> Contract {
+    Contract::of(document, &view::strict(document))
+}
+
+/// The errors of an event in a batch, by this contract.
+fn errors(contract: &Contract, event_type: &str, data: &Value) -> Vec<String> {
+    let event = json!({ "event_type": event_type, "data": data });
+    let batch = json!({ "environment": "development", "mpid": 1, "events": [event] });
+    let found = contract.check_one(&batch, None).into_iter();
+    found.filter(|found| found.severity == Severity::Error).map(|error| error.to_string()).collect()
+}
+
+#[test]
+fn a_new_event_type_is_checked_in_each_form_of_its_payload() {
+    let own = |name: &str, required: bool| {
+        let mut own = json!({ "type": "object", "properties": { name: { "type": "string" } } });
+        if required {
+            own["required"] = json!([name]);
+        }
+        own
+    };
+    let common = refers_to("CommonEventData");
+    let document = extended(
+        json!({
+            "Own": { "allOf": [common, own("coupon", true)] },
+            "Bare": { "allOf": [common] },
+            "Many": { "allOf": [refers_to("Own"), own("shop", true), refers_to("Third")] },
+            "Third": own("colour", false),
+            "Alias": refers_to("Own"),
+            "Flat": { "type": "object", "properties": { "coupon": { "type": "string" } }, "required": ["coupon"] },
+        }),
+        &[
+            ("own", refers_to("Own")),
+            ("bare", refers_to("Bare")),
+            ("many", refers_to("Many")),
+            ("alias", refers_to("Alias")),
+            ("direct", common.clone()),
+            ("inline", json!({ "description": "Inline.", "allOf": [common, own("coupon", true)] })),
+            ("through", json!({ "description": "Described.", "allOf": [refers_to("Own")] })),
+            ("flat", refers_to("Flat")),
+        ],
+    );
+    let contract = contract_of(&document);
+    let none: [&str; 0] = [];
+    let table: [(&str, Value, &[&str]); 8] = [
+        ("own", json!({ "coupon": "A", "session_id": 1 }), &["coupon"]),
+        ("bare", json!({ "session_id": 1 }), &[]),
+        ("many", json!({ "coupon": "A", "shop": "B", "colour": "C", "session_id": 1 }), &["coupon", "shop"]),
+        ("alias", json!({ "coupon": "A", "session_id": 1 }), &["coupon"]),
+        ("direct", json!({ "session_id": 1 }), &[]),
+        ("inline", json!({ "coupon": "A", "session_id": 1 }), &["coupon"]),
+        ("through", json!({ "coupon": "A", "session_id": 1 }), &["coupon"]),
+        ("flat", json!({ "coupon": "A" }), &["coupon"]),
+    ];
+    for (event_type, right, required) in table {
+        assert_eq!(errors(&contract, event_type, &right), none, "{event_type}");
+        let mut wrong = right.clone();
+        wrong["cuopon"] = json!(1);
+        let found = errors(&contract, event_type, &wrong);
+        assert!(found.len() == 1 && found[0].starts_with("/events/0/data/cuopon: unknown field"), "{found:?}");
+        let missing = errors(&contract, event_type, &json!({}));
+        let expected = required
+            .iter()
+            .map(|name| format!("/events/0/data: \"{name}\" is missing, expected text (event 0, {event_type})"));
+        let mut expected: Vec<_> = expected.collect();
+        expected.sort();
+        let mut sorted = missing;
+        sorted.sort();
+        assert_eq!(sorted, expected, "{event_type}");
+    }
+    let unknown = errors(&contract, "owm", &json!({}));
+    assert!(unknown[0].contains(r#"did you mean "own"?"#), "{unknown:?}");
+    // The seventeen types are what they were.
+    assert_eq!(errors(&contract, "opt_out", &json!({ "is_opted_out": true })), none);
+    assert_eq!(errors(&contract, "opt_out", &json!({ "is_opted_out": true, "x": 1 })).len(), 1);
+}
+
+#[test]
+fn an_event_is_called_by_its_first_own_required_text() {
+    let own = json!({ "type": "object", "required": ["worth", "coupon"], "properties": {
+        "amount": { "type": "string" }, "coupon": { "type": "string" }, "worth": { "type": "number" } } });
+    let optional =
+        json!({ "type": "object", "properties": { "n": { "type": "integer" }, "shop": { "type": "string" } } });
+    let document = extended(
+        json!({
+            "Redeemed": { "allOf": [refers_to("CommonEventData"), own] },
+            "Visited": { "allOf": [refers_to("CommonEventData"), optional] },
+        }),
+        &[
+            ("redeemed", refers_to("Redeemed")),
+            ("visited", refers_to("Visited")),
+            ("bare", refers_to("CommonEventData")),
+        ],
+    );
+    let names = payload::names(&view::strict(&document));
+    let name = |event_type: &str| names.get(event_type).map(String::as_str);
+    assert_eq!([name("redeemed"), name("visited"), name("bare")], [Some("coupon"), Some("shop"), None]);
+    assert_eq!([name("custom_event"), name("screen_view")], [Some("event_name"), Some("screen_name")]);
+}
+
+#[test]
+fn a_schema_that_refers_to_itself_is_checked_at_any_depth() {
+    let tree = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["name"],
+        "properties": {
+            "name": { "type": "string" },
+            "children": { "type": "array", "items": refers_to("Tree") },
+            "parent": { "allOf": [refers_to("Tree")], "description": "The parent." },
+        },
+    });
+    let document = extended(json!({ "Tree": tree }), &[]);
+    let schema = inlined(&document, &document["components"]["schemas"]["Tree"]);
+    let explained = Explained::new(super::parts::for_validator(schema));
+    let found = |value: &Value| explained.check(value).iter().map(Diagnostic::to_string).collect::<Vec<_>>();
+    let leaf = json!({ "name": "leaf", "parent": null });
+    assert!(found(&json!({ "name": "root", "children": [{ "name": "node", "children": [leaf] }] })).is_empty());
+    let wrong = json!({ "name": "root", "children": [{ "name": "node", "children": [{ "nmae": "leaf" }, 7] }] });
+    let mut found = found(&wrong);
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            r#"/children/0/children/0/nmae: unknown field, did you mean "name"?"#,
+            r#"/children/0/children/0: "name" is missing, expected text"#,
+            "/children/0/children/1: expected an object, found 7",
+        ]
+    );
+}
+
+#[test]
+fn branches_with_a_tag_are_explained_by_the_branch_of_the_tag() {
+    let schema = inlined(&view::STRICT, &view::STRICT["components"]["schemas"]["Event"]);
+    let explained = Explained::new(super::parts::for_validator(schema));
+    let found = |value: Value| explained.check(&value).iter().map(Diagnostic::to_string).collect::<Vec<_>>();
+    assert!(found(json!({ "event_type": "opt_out", "data": { "is_opted_out": true } })).is_empty());
+    assert_eq!(
+        found(json!({ "event_type": "opt_out", "data": { "is_opted_out": "yes" } })),
+        [r#"/data/is_opted_out: expected true or false, found "yes""#]
+    );
+    let unknown = found(json!({ "event_type": "otp_out", "data": {} }));
+    assert!(unknown.len() == 1 && unknown[0].starts_with("/event_type: expected \"custom_event\", "), "{unknown:?}");
+    assert!(unknown[0].ends_with(r#"found "otp_out", did you mean "opt_out"?"#), "{unknown:?}");
+    let missing = found(json!({ "data": {} }));
+    assert!(missing.len() == 1 && missing[0].starts_with("(batch): \"event_type\" is missing"), "{missing:?}");
+}
+
+#[test]
+fn a_schema_that_is_not_valid_is_an_error_and_no_panic() {
+    let broken = json!({ "type": "object", "properties": { "code": { "type": "string", "pattern": "(" } } });
+    let found = Explained::new(broken).check(&json!({ "code": "x" }));
+    assert_eq!(found.len(), 1);
+    assert!(found[0].message.starts_with("nothing can be checked: the schema in the OpenAPI document is not valid"));
+}
+
+#[test]
+fn nulls_and_ranges_of_a_document_are_held() {
+    let own = json!({ "type": "object", "required": ["state", "count"], "properties": {
+        "state": { "type": "string", "nullable": true },
+        "count": { "type": "integer", "format": "int64", "minimum": 0 } } });
+    let document = extended(
+        json!({ "Counted": { "allOf": [refers_to("CommonEventData"), own] } }),
+        &[("counted", refers_to("Counted"))],
+    );
+    let contract = contract_of(&document);
+    let none: [&str; 0] = [];
+    assert_eq!(errors(&contract, "counted", &json!({ "state": null, "count": 0 })), none);
+    let found = errors(&contract, "counted", &json!({ "state": 1, "count": -1 }));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().any(|error| error.starts_with("/events/0/data/count: expected a whole number from 0")));
+}
