@@ -1,9 +1,11 @@
-//! Validates request bodies against `openapi/events.yaml`, independently of this crate's types.
+//! Validates request bodies against the OpenAPI document that this crate was built from, independently of this crate's types.
 //!
 //! A body is held against the document's strict view, in which every object is closed; see [`strict_document`]. Each event
 //! is validated on its own, under the schema that its `event_type` calls for. Null at a declared property counts as absent,
 //! as the service takes it. What breaks the document is an [error](Severity::Error); what the service accepts, and then
 //! truncates, drops or ignores silently, is a [warning](Severity::Warning).
+//!
+//! The document is `openapi/events.yaml`, or [one of yours](IS_CUSTOM_DOCUMENT); [`DOCUMENT`] and [`DOCUMENT_YAML`] hold it.
 //!
 //! ```
 //! use mparticle::contract::check_batch;

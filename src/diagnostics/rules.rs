@@ -143,7 +143,14 @@ pub(crate) fn has_identity(batch: &Value) -> bool {
     any("user_identities")
         || any("partner_identities")
         || ["mpid", "mp_deviceid", "partner_identity"].iter().any(|field| !batch[field].is_null())
-        || DEVICE_IDENTITIES.iter().any(|field| !batch["device_info"][field].is_null())
+        || batch["device_info"]
+            .as_object()
+            .is_some_and(|device| device.iter().any(|(field, value)| !value.is_null() && names_one_device(field)))
+}
+
+/// A field that is not listed may come from a document of a user's. It names a device if it is called as these are.
+fn names_one_device(field: &str) -> bool {
+    DEVICE_IDENTITIES.contains(&field) || field.ends_with("_id") || field.ends_with("_uuid")
 }
 
 /// Returns the code and the message for a time that cannot be one of today in milliseconds.
@@ -249,6 +256,24 @@ impl Diagnostics {
                 }
             }
             _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_device_is_named_by_its_ids_and_by_nothing_else() {
+        for name in DEVICE_IDENTITIES.into_iter().chain(["vision_advertising_id", "meta_uuid"]) {
+            assert!(has_identity(&json!({ "device_info": { name: "1" } })), "{name}");
+            assert!(!has_identity(&json!({ "device_info": { name: null } })), "{name}");
+        }
+        for name in ["brand", "build_identifier", "os_version", "push_token"] {
+            assert!(!has_identity(&json!({ "device_info": { name: "1" } })), "{name}");
         }
     }
 }

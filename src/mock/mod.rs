@@ -1,4 +1,5 @@
-//! A service to test against: a server on loopback that holds every request against `openapi/events.yaml`.
+//! A service to test against: a server on loopback that holds every request against the OpenAPI document that this crate was
+//! built from.
 //!
 //! It answers with the statuses, headers and bodies of the service, and is stricter: what breaks the document is refused
 //! with a 400 that lists everything, in words that help; see [`contract`](crate::contract). What the service would take and
@@ -7,7 +8,8 @@
 //! [partial responses](MockServerBuilder::partial_responses) it refuses the bad batches of a bulk request alone.
 //!
 //! It is for tests and for trying things out: it knows the document and nothing of this crate's client or types, so any
-//! HTTP client can talk to it. It has a thread and a runtime of its own, and a [live page](MockServer::url) at `/`.
+//! HTTP client can talk to it. It has a thread and a runtime of its own, and a [live page](MockServer::url) at `/`, and gives the
+//! document at `/openapi.json` and its [strict view](crate::contract::strict_document) at `/openapi.strict.json`.
 //!
 //! # In a test
 //!
@@ -48,6 +50,14 @@
 //!     .rate(270)
 //!     .start_blocking();
 //! ```
+
+//! # A document of yours
+//!
+//! Built from a document of yours ([`IS_CUSTOM_DOCUMENT`](crate::contract::IS_CUSTOM_DOCUMENT)), it knows your event types, fields and
+//! values, and it answers your operations. It checks the method, the credentials, the content type, the size and the body
+//! against the document, limits among them, but no parameters. It responds with the lowest 2xx status of the document, and with
+//! the first example, by name, of its `application/json` body. Such requests meet faults and are kept as others are; they hold no
+//! batches, and no rate limit counts them.
 
 mod body;
 mod builder;

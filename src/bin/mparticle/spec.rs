@@ -8,15 +8,15 @@ use mparticle::contract;
 use crate::exit;
 use crate::text;
 
-/// As it is edited, with its comments.
-const YAML: &str = include_str!("../../../openapi/events.yaml");
-
 const EXAMPLES: &str = "\
 Examples:
   mparticle spec > events.json                the document, as JSON
   mparticle spec --format yaml                as it was written, byte for byte
   mparticle spec --strict > strict.json       what `check` and `mock` hold data against: every object is closed
-  mparticle spec --version                    the version of the document";
+  mparticle spec --version                    the version of the document
+
+The document is the one of this program, unless MPARTICLE_OPENAPI named another one when it was built. Then a line on stderr
+says so, and --version too.";
 
 /// Print the OpenAPI document that this program was built from
 #[derive(Args)]
@@ -42,15 +42,43 @@ enum Format {
 }
 
 pub fn run(arguments: &Arguments) -> exit::Result {
+    if let Some(words) = origin(contract::IS_CUSTOM_DOCUMENT).filter(|_| !arguments.version) {
+        text::tell(words);
+    }
     exit::written(match arguments {
-        Arguments { version: true, .. } => version().and_then(text::line),
+        Arguments { version: true, .. } => {
+            stated_version().and_then(|stated| text::line(version(&stated, contract::IS_CUSTOM_DOCUMENT)))
+        }
         Arguments { strict: true, .. } => text::line(contract::strict_document()),
         Arguments { format: Format::Json, .. } => text::line(contract::DOCUMENT),
-        Arguments { format: Format::Yaml, .. } => text::print(YAML.as_bytes()),
+        Arguments { format: Format::Yaml, .. } => text::print(contract::DOCUMENT_YAML.as_bytes()),
     })
 }
 
-fn version() -> io::Result<String> {
+fn stated_version() -> io::Result<String> {
     let document: serde_json::Value = serde_json::from_str(contract::DOCUMENT)?;
     Ok(document["info"]["version"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Returns the version of the document, and that it is not that of this program if it is not.
+fn version(version: &str, is_custom: bool) -> String {
+    if is_custom { format!("{version} (custom document)") } else { version.to_owned() }
+}
+
+/// Returns the line for stderr that says where the document comes from, if it is not that of this program.
+fn origin(is_custom: bool) -> Option<&'static str> {
+    is_custom.then_some("built from a custom document, which MPARTICLE_OPENAPI named")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_custom_document_is_named_beside_its_version_and_on_stderr() {
+        assert_eq!((version("2.0", false).as_str(), origin(false)), ("2.0", None));
+        let words = origin(true).expect("a line");
+        assert!(words.contains("custom document") && !words.contains('\n'), "{words}");
+        assert_eq!(version("2.0", true), "2.0 (custom document)");
+    }
 }

@@ -94,9 +94,9 @@ function readEvent(json, index, names) {
 function nameOf(data, field) {
   const action = data.product_action?.action ?? data.promotion_action?.action;
   const isThere = (value) => value !== undefined && value !== null;
-  const name = NAMES.map((key) => data[key]).find(isThere) ?? action ?? data[field];
-  if (isThere(name)) return plain(name);
-  return data.product_impressions === undefined ? '' : 'impressions';
+  const impressions = isThere(data.product_impressions) ? 'impressions' : undefined;
+  const name = NAMES.map((key) => data[key]).find(isThere) ?? action ?? impressions ?? data[field];
+  return isThere(name) ? plain(name) : '';
 }
 
 /** Who a batch is about, as pairs of kind and value, the best first. */
