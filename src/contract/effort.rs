@@ -11,7 +11,7 @@ const MOST: usize = 16 << 20;
 /// What one place costs besides its pointer.
 const PLACE: usize = 128;
 
-/// What is said of a value that is more than that.
+/// The message for a value that is not looked at.
 pub(super) const TOO_MUCH: &str = "too much to look at: very many values, or long names over many values";
 
 /// Whether everything in a value could be wrong and still be told.

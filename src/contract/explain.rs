@@ -12,7 +12,7 @@ use crate::pointer::escaped;
 #[derive(Debug)]
 pub(super) struct Explained {
     schema: Value,
-    /// Why there is none, if the document has a schema that is not one: a pattern that cannot be read, for example.
+    /// An error if the schema is not valid, for example because a pattern cannot be read.
     validator: Result<Validator, String>,
 }
 
@@ -206,13 +206,13 @@ fn is_entry(error: &ValidationError<'_>) -> bool {
     place.rsplit('/').nth(1).is_some_and(|part| ["items", "additionalProperties"].contains(&part))
 }
 
-/// How the branches of a schema are told apart, if each has a property with one value of its own, as `event_type`.
+/// The branch that a tag selects, if each branch has a property with one value of its own, such as `event_type`.
 enum Tagged<'a> {
     /// The value has the tag of the branch with this index.
     Branch(usize),
     /// The value has no tag of any branch: the property, and its values.
     None(&'a str, Vec<&'a Value>),
-    /// They are not told apart so, or the value is not an object.
+    /// The branches have no tags, or the value is not an object.
     Not,
 }
 

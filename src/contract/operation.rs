@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::bounded::Bounded;
 use super::explain::Explained;
@@ -79,7 +79,7 @@ impl Operations {
     }
 }
 
-/// Whether a segment of a path matches that of a template, in which `{name}` stands for at least one character.
+/// Returns whether a segment of a path matches that of a template, in which `{name}` stands for at least one character.
 fn matches(template: &str, segment: &str) -> bool {
     let Some((literal, rest)) = template.split_once('{') else { return template == segment };
     let Some((parameter, rest)) =
@@ -112,8 +112,9 @@ impl Operation {
 impl Body {
     fn of(document: &Value, body: &Value) -> Self {
         let contents = body["content"].as_object().into_iter().flatten().map(|(media_type, content)| {
-            let schema = for_validator(inlined(document, &content["schema"]));
-            (media_type.clone(), Schema { schema, explained: OnceLock::new() })
+            // Without a schema anything is taken.
+            let schema = content.get("schema").map_or_else(|| json!({}), |schema| inlined(document, schema));
+            (media_type.clone(), Schema { schema: for_validator(schema), explained: OnceLock::new() })
         });
         Self { is_required: body["required"] == true, contents: contents.collect() }
     }
@@ -123,7 +124,7 @@ impl Body {
         self.contents.iter().map(|(media_type, _)| media_type.as_str()).collect::<Vec<_>>().join(" or ")
     }
 
-    /// Whether it may be of this media type. One of the document can end in `*`.
+    /// Returns whether a body can be of this media type. One of the document can end in `*`.
     pub(crate) fn takes(&self, media_type: &str) -> bool {
         self.content(media_type).is_some()
     }

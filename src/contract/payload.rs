@@ -67,11 +67,11 @@ fn add(keywords: Map<String, Value>, merged: &mut Map<String, Value>) {
                 added.into_iter().for_each(|(name, property)| _ = properties.entry(name).or_insert(property));
             }
             ("required", Value::Array(added), Some(Value::Array(names))) => {
-                added.into_iter().for_each(|name| {
+                for name in added {
                     if !names.contains(&name) {
-                        names.push(name)
+                        names.push(name);
                     }
-                });
+                }
             }
             // A branch that is closed says nothing of the whole.
             ("additionalProperties", Value::Bool(false), _) => {}

@@ -33,7 +33,7 @@ pub(super) fn target(part: &Value) -> Option<&str> {
 /// the schema.
 pub(super) fn inlined(document: &Value, schema: &Value) -> Value {
     let mut inliner = Inliner { document, within: Vec::new(), recursive: Vec::new() };
-    let mut inlined = inliner.inline(schema);
+    let mut whole = inliner.inline(schema);
     let mut definitions = Map::new();
     while let Some(pointer) = inliner.recursive.get(definitions.len()).copied() {
         inliner.within = vec![pointer];
@@ -41,16 +41,16 @@ pub(super) fn inlined(document: &Value, schema: &Value) -> Value {
         definitions.insert(definitions.len().to_string(), definition);
     }
     if !definitions.is_empty() {
-        inlined["definitions"] = definitions.into();
+        whole["definitions"] = definitions.into();
     }
-    inlined
+    whole
 }
 
 struct Inliner<'a> {
     document: &'a Value,
-    /// What is being inlined, from the outside to the inside.
+    /// The pointers that are being inlined, the outer ones first.
     within: Vec<&'a str>,
-    /// What refers to itself, and so remains a definition.
+    /// The pointers of schemas that refer to themselves, and so remain definitions.
     recursive: Vec<&'a str>,
 }
 

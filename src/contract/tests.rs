@@ -7,11 +7,10 @@ use super::{Contract, Explained, payload, view};
 use crate::diagnostics::{Diagnostic, Severity};
 
 /// This crate's document with these schemas in it, and events of each type with its payload.
-fn extended(schemas: Value, events: &[(&str, Value)]) -> Value {
+fn extended(mut schemas: Value, events: &[(&str, Value)]) -> Value {
     let mut document = view::PUBLISHED.clone();
-    for (name, schema) in schemas.as_object().expect("schemas") {
-        document["components"]["schemas"][name] = schema.clone();
-    }
+    let all = document["components"]["schemas"].as_object_mut().expect("schemas");
+    all.append(schemas.as_object_mut().expect("schemas"));
     for (event_type, data) in events {
         let branch = json!({
             "type": "object",

@@ -22,7 +22,7 @@ pub const DOCUMENT: &str = include_str!(concat!(env!("OUT_DIR"), "/events.json")
 /// The document that this crate was built from, as YAML, byte for byte.
 pub const DOCUMENT_YAML: &str = include_str!(concat!(env!("OUT_DIR"), "/events.yaml"));
 
-/// Whether this crate was built from a document of yours, which `MPARTICLE_OPENAPI` named in the build's environment, and not from
+/// True if this crate was built from a document of yours, which `MPARTICLE_OPENAPI` named in the build's environment, and not from
 /// its own.
 pub const IS_CUSTOM_DOCUMENT: bool = cfg!(mparticle_custom_document);
 

@@ -189,7 +189,7 @@ impl Engine {
         violations.iter().filter(|violation| self.is_refused(violation)).map(ToString::to_string).collect()
     }
 
-    /// Whether the document has an operation at the path of a request.
+    /// Returns whether there is an operation at the path of a request.
     pub(super) fn is_known(&self, head: &Parts) -> bool {
         let found = reply::find(&self.settings.operations, head.method.as_str(), head.uri.path());
         found.map_or_else(|methods| !methods.is_empty(), |_| true)

@@ -26,7 +26,7 @@ pub struct Received {
     pub body: Bytes,
     /// The status that was answered. `None` if a fault kept the answer back.
     pub status: Option<u16>,
-    /// Whether it was accepted. Then its batches were taken, all but those that are [`refused`](Self::refused). They can be while the client never hears of it: see
+    /// True if it was accepted. Then its batches were taken, all but those that are [`refused`](Self::refused). They can be while the client never hears of it: see
     /// [`Fault::lost_answer`](super::Fault::lost_answer).
     pub accepted: bool,
     /// The fault that it met, as text.
@@ -40,7 +40,7 @@ pub struct Received {
     /// The indices of its batches that were refused while the others were accepted: a partial response named them; see
     /// [`partial_responses`](super::MockServerBuilder::partial_responses). Empty if the request was refused as a whole.
     pub refused: Vec<usize>,
-    /// Whether its body holds batches: not if it is for another operation of the document.
+    /// False if it is for an operation that takes no batches.
     pub(super) has_batches: bool,
 }
 

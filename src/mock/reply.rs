@@ -109,9 +109,8 @@ pub(super) enum Understood<'a> {
 /// Reads a request as far as being JSON for an operation, in the order in which a server can know: where to, who, how, how
 /// much, what. Whatever fails is the answer.
 pub(super) fn read<'a>(operations: &'a Operations, request: Request<'_>) -> Result<Understood<'a>, Answer> {
-    let target = find(operations, request.method, request.path).map_err(|methods| match methods.is_empty() {
-        true => Answer::bare(404),
-        false => Answer::bare(405).header("allow", methods.join(", ")),
+    let target = find(operations, request.method, request.path).map_err(|methods| {
+        if methods.is_empty() { Answer::bare(404) } else { Answer::bare(405).header("allow", methods.join(", ")) }
     })?;
     match request.auth {
         Auth::Missing => return Err(Answer::bare(401).header("www-authenticate", "Basic realm=\"mparticle\"")),

@@ -43,6 +43,8 @@ fn document() -> Value {
     } });
     let optional = json!({ "content": { "text/csv": {}, "application/json": { "schema": schema("Batch") } } });
     document["paths"]["/import"] = json!({ "put": { "requestBody": optional, "responses": { "202": none } } });
+    let any = json!({ "content": { "application/*": {} } });
+    document["paths"]["/raw"] = json!({ "patch": { "requestBody": any, "responses": { "202": none } } });
     document["paths"]["/events"]["get"] = json!({ "responses": { "default": none } });
     document
 }
@@ -135,6 +137,14 @@ async fn an_optional_body_can_be_absent_and_one_that_is_not_json_is_not_looked_a
     let put = |body: &'static str| request(&server, "PUT", "/import").body(body);
     assert_eq!(send(put("")).await.0, 202);
     assert_eq!(send(put("a,b").header("content-type", "text/csv")).await.0, 202);
+    let patch = |body: &'static str, kind: &str| {
+        request(&server, "PATCH", "/raw").header("content-type", format!("application/{kind}")).body(body)
+    };
+    for (body, kind, status) in [("<a/>", "xml", 202), ("[1]", "json", 202), ("[1", "json", 400), ("[1", "a+json", 400)]
+    {
+        assert_eq!(send(patch(body, kind)).await.0, status, "{body}");
+    }
+    assert_eq!(send(request(&server, "PATCH", "/raw").header("content-type", "text/xml").body("<a/>")).await.0, 400);
     let (status, body) = send(put("a,b").header("content-type", "text/html")).await;
     assert!(status == 400 && body.contains("application/json or text/csv"), "{body}");
     let (status, body) = send(

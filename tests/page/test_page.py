@@ -44,6 +44,16 @@ class Arrivals(PageTest):
         for name, count in {"requests": "1", "batches": "3", "events": "3", "refused": "0"}.items():
             self.eventually(lambda: self.text(f"#count-{name}") == count, f"the count of {name}")
 
+    def test_a_type_that_the_page_does_not_list_is_called_by_its_first_required_text(self):
+        registration = {"event_type": "push_registration", "data": {"register": True, "registration_token": "T-1"}}
+        self.assertEqual(self.mock.post("/events", batch(registration)), 202)
+        self.eventually(lambda: self.names() == ["T-1"], "the name, by the document")
+
+    def test_an_unknown_type_is_shown_by_its_type(self):
+        self.assertEqual(self.mock.post("/events", batch({"event_type": "constructor", "data": {"x": "TEA"}})), 400)
+        self.eventually(lambda: self.texts("#requests .type") == ["constructor"], "the type")
+        self.assertEqual(self.names(), [""])
+
     def test_what_came_before_the_page_is_shown_too(self):
         self.mock.post("/events", batch(event("Early")))
         self.open()

@@ -60,12 +60,12 @@ fn stated_version() -> io::Result<String> {
     Ok(document["info"]["version"].as_str().unwrap_or_default().to_owned())
 }
 
-/// Returns the version of the document, and that it is not that of this program if it is not.
+/// Returns the version of the document, marked if the document is a custom one.
 fn version(version: &str, is_custom: bool) -> String {
     if is_custom { format!("{version} (custom document)") } else { version.to_owned() }
 }
 
-/// Returns the line for stderr that says where the document comes from, if it is not that of this program.
+/// Returns the line for stderr that says where a custom document comes from.
 fn origin(is_custom: bool) -> Option<&'static str> {
     is_custom.then_some("built from a custom document, which MPARTICLE_OPENAPI named")
 }
