@@ -33,11 +33,11 @@ pub use model::{Session, SessionId};
 pub use seal::{IntoSealed, SealError, SealedBatch, User};
 #[doc(no_inline)]
 pub use types::{
-    AppState, ApplicationInfo, AttributionInfo, Batch, Breadcrumb, CommerceEvent, Consent, CrashReport, CustomEvent,
-    CustomEventType, DeviceCurrentState, DeviceInfo, Environment, Event, FirstRun, IdentityType, Location,
+    AppState, ApplicationInfo, AttributeValue, AttributionInfo, Batch, Breadcrumb, CommerceEvent, Consent, CrashReport,
+    CustomEvent, CustomEventType, DeviceCurrentState, DeviceInfo, Environment, Event, FirstRun, IdentityType, Location,
     NetworkPerformance, OptOut, Platform, Product, ProductAction, ProductImpression, Profile, ProfileEventType,
     Promotion, PromotionAction, PushMessage, PushMessageType, PushRegistration, ScreenView, SessionEnd, SessionStart,
-    Uninstall, UserAttributeChange, UserIdentity, UserIdentityChange,
+    Uninstall, UserAttributeChange, UserAttributeValue, UserIdentity, UserIdentityChange,
 };
 pub use uploader::{
     DeliveryError, DeliveryReport, DeliveryReports, DeliveryStatus, SendHandle, TrySendError, Uploader,
