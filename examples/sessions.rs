@@ -2,9 +2,7 @@
 
 use chrono::{TimeDelta, Utc};
 use mparticle::mock::{self, MockServer};
-use mparticle::{
-    AppState, Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, ScreenView, Session, SessionId,
-};
+use mparticle::{AppState, Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, ScreenView, Session};
 
 #[tokio::main]
 async fn main() -> Result<(), mparticle::Error> {
@@ -20,9 +18,9 @@ async fn main() -> Result<(), mparticle::Error> {
         .event(ScreenView::new("Home").at(begin).session(&session));
     client.upload(first).await?;
 
-    // What a service stores between two requests, and resumes from.
-    let (SessionId::Uuid(id), start) = (session.id().clone(), session.started_at()) else { return Ok(()) };
-    let session = Session::resume(id, start);
+    // A service stores the session as text between two requests, for example in a cookie.
+    let stored = session.to_string();
+    let session: Session = stored.parse()?;
     let end = begin + TimeDelta::minutes(5);
     let second = user()
         .event(CustomEvent::new("Added Note", CustomEventType::UserContent).at(end).session(&session))

@@ -19,6 +19,7 @@ mod random;
 mod seal;
 pub mod spool;
 mod sync;
+mod text;
 mod time;
 mod uploader;
 
