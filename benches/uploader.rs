@@ -48,7 +48,7 @@ fn client(url: &str) -> Client {
 fn uploader() -> Uploader {
     Uploader::builder(client(&peer::answering("202 Accepted")))
         .when_full(WhenFull::DropOldest)
-        .start_rate(1_000_000)
+        .initial_rate(1_000_000)
         .start()
         .expect("a thread")
 }

@@ -79,7 +79,7 @@ fn sealed() -> Vec<SealedBatch> {
 /// The settings of an uploader that sends as fast as the peer accepts.
 fn builder(url: &str) -> UploaderBuilder {
     let client = Client::builder(Credentials::new("key", "secret")).base_url(url).build().expect("a client");
-    Uploader::builder(client).start_rate(1_000_000)
+    Uploader::builder(client).initial_rate(1_000_000)
 }
 
 /// Returns the CPU seconds of this process per batch, from the first submission to the last delivery.

@@ -61,7 +61,7 @@ async fn run() -> Result<(), Error> {
     let accepted = client.upload(batch).await?;
 
     println!("answered: {}", accepted.status());
-    println!("rate limit used: {} %", accepted.rate_limit_used().unwrap_or_default());
+    println!("rate limit used: {} %", accepted.rate_limit_used_percent().unwrap_or_default());
     if let Some(mock) = mock {
         println!("the mock received: {:#}", mock.batches()[0]);
     }

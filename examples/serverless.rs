@@ -23,7 +23,7 @@ async fn main() -> Result<(), Error> {
     let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET))
         .base_url(server.url())
         .timeout(Duration::from_secs(2))
-        .retry(RetryPolicy::new().deadline(Duration::from_secs(5)))
+        .retry_policy(RetryPolicy::new().request_timeout(Duration::from_secs(5)))
         .build()?;
 
     for customer in ["customer-1", "customer-2"] {

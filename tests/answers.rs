@@ -37,7 +37,7 @@ async fn accepted_tells_how_much_of_the_rate_limit_is_used() {
         for status in ["202 Accepted", "200 OK"] {
             let peer = Peer::answering(answer(status, header, ""));
             let accepted = builder(peer.url()).build().expect("a client").upload(batch()).await.expect(status);
-            assert_eq!(accepted.rate_limit_used(), used, "{header}");
+            assert_eq!(accepted.rate_limit_used_percent(), used, "{header}");
             assert!(status.starts_with(accepted.status().as_str()));
         }
     }

@@ -72,7 +72,7 @@ fn neither_a_call_nor_the_end_waits_for_a_name_lookup() {
     let client = builder("http://host.invalid")
         .dangerously_send_secrets_over_plain_http()
         .http_client(|| reqwest::Client::builder().no_proxy().dns_resolver(Silent).build())
-        .retry(RetryPolicy::new().deadline(Duration::from_millis(300)));
+        .retry_policy(RetryPolicy::new().request_timeout(Duration::from_millis(300)));
     let client = blocking::Client::new(client.build().expect("a client")).expect("a thread");
     let started = Instant::now();
     let error = client.upload(batch()).expect_err("no address");

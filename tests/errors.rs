@@ -17,7 +17,7 @@ const EMAIL: &str = "mira@shop.example";
 
 /// A client whose service is not there.
 fn client() -> Client {
-    builder("http://127.0.0.1:1").retry(RetryPolicy::never()).build().expect("a client")
+    builder("http://127.0.0.1:1").retry_policy(RetryPolicy::never()).build().expect("a client")
 }
 
 fn batch(id: &str) -> Batch {

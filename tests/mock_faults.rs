@@ -117,7 +117,7 @@ fn chance_hits_its_share_and_repeats_with_its_seed() {
 #[tokio::test]
 async fn a_client_that_sends_again_after_a_lost_answer_is_not_counted_twice() {
     let server = MockServer::builder().script([Fault::lost_answer()]).start().await;
-    let client = support::builder(server.url()).retry(RetryPolicy::default()).build().expect("a client");
+    let client = support::builder(server.url()).retry_policy(RetryPolicy::default()).build().expect("a client");
     client.upload(support::batch()).await.expect("accepted at the second attempt");
     assert_eq!((server.counts().batches, server.counts().duplicates), (1, 1));
 }

@@ -10,7 +10,7 @@ use support::builder;
 use support::responses::{Result, Row, batches, table};
 
 fn client(url: String) -> Client {
-    builder(url).retry(RetryPolicy::new().base(Duration::from_millis(1))).build().expect("a client")
+    builder(url).retry_policy(RetryPolicy::new().initial_backoff(Duration::from_millis(1))).build().expect("a client")
 }
 
 /// Runs a check for each row, all at once: some take their time.

@@ -21,11 +21,11 @@ fn busy(status: &str, headers: &str) -> String {
 
 /// A client as it is by default, but for the length of its waits.
 fn retrying(url: impl Into<String>) -> Client {
-    let policy = RetryPolicy::new().base(Duration::from_millis(2)).cap(Duration::from_millis(10));
+    let policy = RetryPolicy::new().initial_backoff(Duration::from_millis(2)).max_backoff(Duration::from_millis(10));
     Client::builder(Credentials::new(mock::KEY, mock::SECRET))
         .base_url(url)
         .timeout(Duration::from_millis(300))
-        .retry(policy)
+        .retry_policy(policy)
         .build()
         .expect("a client")
 }
@@ -128,8 +128,8 @@ async fn each_retry_is_reported_though_the_callback_panics() {
     let peer = peer(vec![busy("503 Busy", ""), busy("429 Slow", "retry-after: 1\r\n"), String::new()]);
     let told = Arc::new(Mutex::new(Vec::new()));
     let callback = Arc::clone(&told);
-    let policy = RetryPolicy::new().base(Duration::from_millis(2)).cap(Duration::from_millis(10));
-    let client = support::builder(peer.url()).retry(policy).on_retry(move |retry| {
+    let policy = RetryPolicy::new().initial_backoff(Duration::from_millis(2)).max_backoff(Duration::from_millis(10));
+    let client = support::builder(peer.url()).retry_policy(policy).on_retry(move |retry| {
         let status = retry.error().status().map(|status| status.as_u16());
         callback.lock().expect("told").push((retry.attempt(), status, retry.error().kind(), retry.wait()));
         panic!("a callback of somebody else's");
@@ -147,8 +147,8 @@ async fn each_retry_is_reported_though_the_callback_panics() {
 #[tokio::test]
 async fn what_is_not_sent_again_is_not_reported() {
     let peer = peer(vec![busy("404 Not Found", ""), ACCEPTED.to_owned(), busy("429 Slow", "retry-after: 86400\r\n")]);
-    let policy = RetryPolicy::new().deadline(Duration::from_secs(30));
-    let client = support::builder(peer.url()).retry(policy).on_retry(|retry| panic!("{retry:?}"));
+    let policy = RetryPolicy::new().request_timeout(Duration::from_secs(30));
+    let client = support::builder(peer.url()).retry_policy(policy).on_retry(|retry| panic!("{retry:?}"));
     let client = client.build().expect("a client");
     client.upload(batch()).await.expect_err("404");
     client.upload(batch()).await.expect("accepted");

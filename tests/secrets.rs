@@ -62,8 +62,8 @@ fn nothing_private_is_shown() {
     for url in [server.url(), rude.url(), garbage.url(), dead] {
         for (key, secret) in [(KEY, SECRET), (SECRET, KEY)] {
             // Twice, so that what is said of sending again is in the log as well.
-            let retry = RetryPolicy::new().max_attempts(2).base(Duration::from_millis(1));
-            let builder = Client::builder(Credentials::new(key, secret)).base_url(&url).retry(retry);
+            let retry = RetryPolicy::new().max_attempts(2).initial_backoff(Duration::from_millis(1));
+            let builder = Client::builder(Credentials::new(key, secret)).base_url(&url).retry_policy(retry);
             texts += &format!("{builder:?} {:?}", Credentials::new(key, secret));
             let client = builder.build().expect("a client");
             let raw = client.raw().expect("the raw client");

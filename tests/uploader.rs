@@ -23,12 +23,12 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// A client whose waits are short.
 fn client(url: impl Into<String>) -> Client {
-    let policy = RetryPolicy::new().base(Duration::from_millis(5)).cap(Duration::from_millis(50));
-    builder(url).timeout(Duration::from_millis(500)).retry(policy).build().expect("a client")
+    let policy = RetryPolicy::new().initial_backoff(Duration::from_millis(5)).max_backoff(Duration::from_millis(50));
+    builder(url).timeout(Duration::from_millis(500)).retry_policy(policy).build().expect("a client")
 }
 
 fn start(client: Client) -> Uploader {
-    Uploader::builder(client).linger(Duration::from_millis(20)).start_rate(10_000).start().expect("a thread")
+    Uploader::builder(client).linger(Duration::from_millis(20)).initial_rate(10_000).start().expect("a thread")
 }
 
 fn user(name: &str) -> User {
@@ -150,7 +150,7 @@ fn delivery_starts_within_5_seconds_of_the_return_of_a_server_that_refused_conne
     port.set_reuseaddr(true).expect("an option");
     port.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
     let address = port.local_addr().expect("an address");
-    let client = || builder(format!("http://{address}")).retry(RetryPolicy::new()).build().expect("a client");
+    let client = || builder(format!("http://{address}")).retry_policy(RetryPolicy::new()).build().expect("a client");
     let builder = || Uploader::builder(client()).linger(Duration::ZERO);
     let default = builder().start().expect("a thread");
     let eager = builder().max_probe_interval(Duration::from_millis(200)).start().expect("a thread");
@@ -179,7 +179,7 @@ fn one_bad_batch_is_told_with_the_words_of_the_service() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let callback = Arc::clone(&told);
     let uploader = Uploader::builder(client(server.url()))
-        .start_rate(10_000)
+        .initial_rate(10_000)
         .on_delivery(move |report: &Arc<DeliveryReport>| {
             if let DeliveryStatus::Rejected(error) = report.status() {
                 callback.lock().expect("told").push(error.api_errors()[0].message.clone());
@@ -263,8 +263,8 @@ fn an_http_client_that_cannot_be_made_is_found_at_the_start() {
 fn each_retry_is_reported_to_the_callback_of_the_client() {
     let server = MockServer::builder().script([Fault::status(503), Fault::status(500)]).start_blocking();
     let (tell, told) = std::sync::mpsc::channel();
-    let policy = RetryPolicy::new().base(Duration::from_millis(5)).cap(Duration::from_millis(50));
-    let reporting = builder(server.url()).retry(policy).on_retry(move |retry| {
+    let policy = RetryPolicy::new().initial_backoff(Duration::from_millis(5)).max_backoff(Duration::from_millis(50));
+    let reporting = builder(server.url()).retry_policy(policy).on_retry(move |retry| {
         let status = retry.error().status().map(|status| status.as_u16());
         tell.send((status, retry.attempt())).expect("somebody listens");
     });

@@ -26,7 +26,7 @@ pub struct ClientBuilder {
     allow_plain_http: bool,
     timeout: Duration,
     connect_timeout: Duration,
-    retry: RetryPolicy,
+    retry_policy: RetryPolicy,
     http_client: Option<HttpFactory>,
     id_source: Option<IdSource>,
     observer: RetryObserver,
@@ -68,7 +68,7 @@ impl ClientBuilder {
             allow_plain_http: false,
             timeout: DEFAULT_TIMEOUT,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
-            retry: RetryPolicy::new(),
+            retry_policy: RetryPolicy::new(),
             http_client: None,
             id_source: None,
             observer: RetryObserver::default(),
@@ -140,8 +140,8 @@ impl ClientBuilder {
 
     /// How what fails is tried again. [`RetryPolicy::new`] by default; [`RetryPolicy::never`] sends everything once.
     #[must_use]
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.retry = policy;
+    pub fn retry_policy(mut self, policy: RetryPolicy) -> Self {
+        self.retry_policy = policy;
         self
     }
 
@@ -242,7 +242,8 @@ impl ClientBuilder {
             }
         };
         let transport = HttpTransport::new(&url, authorization, self.timeout, factory, unused);
-        let deliverer = Deliverer::new(transport, self.retry, crate::random::system()).observed_by(self.observer);
+        let deliverer =
+            Deliverer::new(transport, self.retry_policy, crate::random::system()).observed_by(self.observer);
         Ok(Client { deliverer, id_source: self.id_source })
     }
 }
@@ -296,7 +297,7 @@ impl fmt::Debug for ClientBuilder {
             .field("pod", &self.pod)
             .field("timeout", &self.timeout)
             .field("connect_timeout", &self.connect_timeout)
-            .field("retry", &self.retry)
+            .field("retry_policy", &self.retry_policy)
             .finish_non_exhaustive()
     }
 }

@@ -51,7 +51,7 @@ impl Consignment {
 
     /// Reports on whole batches what the outcome reports on parts. An error has what was not sent.
     pub(super) fn report(self, outcome: Outcome) -> Result<Report, UploadError> {
-        let rate_limit_used = outcome.accepted.and_then(|accepted| accepted.rate_limit_used());
+        let rate_limit_used_percent = outcome.accepted.and_then(|accepted| accepted.rate_limit_used_percent());
         let mut rejected = self.unsealed;
         if rejected.is_empty() && outcome.results.iter().all(|result| matches!(result, Some(Ok(())))) {
             return Ok(Report {
@@ -59,7 +59,7 @@ impl Consignment {
                 rejected,
                 requests: outcome.requests,
                 unread_responses: outcome.unread_responses,
-                rate_limit_used,
+                rate_limit_used_percent,
             });
         }
         let mut unsent: Vec<(usize, SealedBatch)> = Vec::new();
@@ -87,7 +87,7 @@ impl Consignment {
             rejected,
             requests: outcome.requests,
             unread_responses: outcome.unread_responses,
-            rate_limit_used,
+            rate_limit_used_percent,
         };
         match outcome.stopped {
             None => Ok(report),

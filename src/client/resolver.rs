@@ -83,7 +83,12 @@ mod tests {
             reqwest::Client::builder().no_proxy().connect_timeout(connect_timeout).dns_resolver(resolver).build()
         };
         let builder = Client::builder(Credentials::new("key", "secret")).base_url("http://host.invalid");
-        builder.dangerously_send_secrets_over_plain_http().http_client(http).retry(retry).build().expect("a client")
+        builder
+            .dangerously_send_secrets_over_plain_http()
+            .http_client(http)
+            .retry_policy(retry)
+            .build()
+            .expect("a client")
     }
 
     fn upload(client: &Client) -> crate::UploadError {
@@ -110,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_deadline_that_passes_during_a_retry_keeps_the_cause_of_the_last_failure() {
-        let retry = RetryPolicy::new().base(Duration::ZERO).deadline(Duration::from_millis(1_700));
+        let retry = RetryPolicy::new().initial_backoff(Duration::ZERO).request_timeout(Duration::from_millis(1_700));
         let error = upload(&client(LOOKUP, Duration::from_secs(1), retry));
         assert_eq!((error.kind(), error.attempts()), (ErrorKind::Timeout, 2));
         assert_eq!(root_cause(&error), "the lookup of host.invalid took longer than 900ms");

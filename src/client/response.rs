@@ -61,7 +61,7 @@ async fn read_accepted(mut response: Response) -> Result<Accepted, Error> {
     if is_html(&content_type(response.headers())) {
         return Err(unexpected(&response));
     }
-    let rate_limit_used = header(response.headers(), "x-mp-rate-limit-percentage-used")
+    let rate_limit_used_percent = header(response.headers(), "x-mp-rate-limit-percentage-used")
         .and_then(|text| text.parse().ok())
         .filter(|used: &f64| used.is_finite());
     // Any text that comes with a 202 is accepted. That of another 2xx has to be JSON, which its end alone shows.
@@ -83,7 +83,7 @@ async fn read_accepted(mut response: Response) -> Result<Accepted, Error> {
         End::Interrupted | End::Complete => ResponseBody::Interrupted,
         End::TooLong => ResponseBody::TooLong,
     };
-    Ok(Accepted::new(status, rate_limit_used).with_body(list.errors, body))
+    Ok(Accepted::new(status, rate_limit_used_percent).with_body(list.errors, body))
 }
 
 /// The body, or as much of it as comes in time and fits. `is_needed` sees the first byte that is not blank, and can end the

@@ -167,7 +167,7 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
         batches: &[SealedBatch],
         permit: Option<L::Permit>,
     ) -> Outcome {
-        let deadline = saturating_add(Instant::now(), self.policy.call_deadline);
+        let deadline = saturating_add(Instant::now(), self.policy.call_timeout);
         let mut call = Call { endpoint, deadline, consecutive_refusals: 0, permit };
         let mut outcome = Outcome { results: batches.iter().map(too_large).collect(), ..Outcome::default() };
         let fitting = batches.iter().enumerate().filter(|(place, _)| outcome.results[*place].is_none());
@@ -240,7 +240,7 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
         attempts: &mut Attempts,
         outcome: &mut Outcome,
     ) -> Disposition {
-        let deadline = saturating_add(Instant::now(), self.policy.deadline).min(call.deadline);
+        let deadline = saturating_add(Instant::now(), self.policy.request_timeout).min(call.deadline);
         let mut request = Request::new(batches.len(), call.permit.take());
         let (mut attempt, mut unread) = (0, 0);
         let mut failed: Option<Error> = None;

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// How a [`Client`](crate::Client) tries again. Every default for one request is finite.
 ///
 /// It retries when there is no connection or no response, and after the statuses 408, 425, 429 and 5xx. The wait before a retry is
-/// drawn at random between zero and a bound that doubles from [`base`](Self::base) up to [`cap`](Self::cap), so that many senders
+/// drawn at random between zero and a bound that doubles from [`initial_backoff`](Self::initial_backoff) up to [`max_backoff`](Self::max_backoff), so that many senders
 /// do not come back at once. A `Retry-After` of the service is never undercut, and after a 429 it holds for everything that
 /// is sent with the same client.
 ///
@@ -16,18 +16,18 @@ use std::time::Duration;
 /// use mparticle::{Client, Credentials, RetryPolicy};
 ///
 /// let client = Client::builder(Credentials::new("key", "secret"))
-///     .retry(RetryPolicy::new().deadline(Duration::from_secs(20)))
+///     .retry_policy(RetryPolicy::new().request_timeout(Duration::from_secs(20)))
 ///     .build()?;
 /// # Ok::<(), mparticle::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    pub(crate) base: Duration,
-    pub(crate) cap: Duration,
+    pub(crate) initial_backoff: Duration,
+    pub(crate) max_backoff: Duration,
     pub(crate) max_attempts: u32,
-    pub(crate) deadline: Duration,
-    pub(crate) call_deadline: Duration,
-    pub(crate) budget: u32,
+    pub(crate) request_timeout: Duration,
+    pub(crate) call_timeout: Duration,
+    pub(crate) retry_budget: u32,
 }
 
 impl RetryPolicy {
@@ -35,12 +35,12 @@ impl RetryPolicy {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            base: Duration::from_millis(200),
-            cap: Duration::from_secs(30),
+            initial_backoff: Duration::from_millis(200),
+            max_backoff: Duration::from_secs(30),
             max_attempts: 10,
-            deadline: Duration::from_secs(120),
-            call_deadline: Duration::MAX,
-            budget: 100,
+            request_timeout: Duration::from_secs(120),
+            call_timeout: Duration::MAX,
+            retry_budget: 100,
         }
     }
 
@@ -52,20 +52,20 @@ impl RetryPolicy {
 
     /// Returns a policy that never gives up what can succeed later. The rate limiter has to keep the extra load small.
     pub(crate) fn unlimited() -> Self {
-        Self { max_attempts: u32::MAX, deadline: Duration::MAX, call_deadline: Duration::MAX, ..Self::new() }
+        Self { max_attempts: u32::MAX, request_timeout: Duration::MAX, call_timeout: Duration::MAX, ..Self::new() }
     }
 
     /// The longest wait after the first failure. It doubles with each further one.
     #[must_use]
-    pub fn base(mut self, base: Duration) -> Self {
-        self.base = base;
+    pub fn initial_backoff(mut self, wait: Duration) -> Self {
+        self.initial_backoff = wait;
         self
     }
 
     /// The longest wait after any failure.
     #[must_use]
-    pub fn cap(mut self, cap: Duration) -> Self {
-        self.cap = cap;
+    pub fn max_backoff(mut self, wait: Duration) -> Self {
+        self.max_backoff = wait;
         self
     }
 
@@ -78,10 +78,10 @@ impl RetryPolicy {
 
     /// Sets how long one request may take with all its attempts and waits. An attempt that is in flight then is aborted; the
     /// ids make sending it again safe. A call may need several requests, one after the other: see
-    /// [`call_deadline`](Self::call_deadline).
+    /// [`call_timeout`](Self::call_timeout).
     #[must_use]
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
         self
     }
 
@@ -89,10 +89,10 @@ impl RetryPolicy {
     /// parts of a large batch. No limit is set by default. What is not sent by then comes back in the error, sealed; a call
     /// that is dropped, as a timeout around it would do, hands nothing back.
     ///
-    /// The [`Uploader`](crate::Uploader) goes by the deadlines of its own calls.
+    /// The [`Uploader`](crate::Uploader) goes by the timeouts of its own calls.
     #[must_use]
-    pub fn call_deadline(mut self, deadline: Duration) -> Self {
-        self.call_deadline = deadline;
+    pub fn call_timeout(mut self, timeout: Duration) -> Self {
+        self.call_timeout = timeout;
         self
     }
 
@@ -100,8 +100,8 @@ impl RetryPolicy {
     /// back, so that an outage is not made worse by more than 20 % of extra requests in the long run. Shared by all
     /// clones of a client.
     #[must_use]
-    pub fn budget(mut self, retries: u32) -> Self {
-        self.budget = retries;
+    pub fn retry_budget(mut self, retries: u32) -> Self {
+        self.retry_budget = retries;
         self
     }
 }

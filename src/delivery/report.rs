@@ -16,7 +16,7 @@ pub struct Report {
     pub(crate) rejected: Vec<Rejected>,
     pub(crate) requests: u32,
     pub(crate) unread_responses: u32,
-    pub(crate) rate_limit_used: Option<f64>,
+    pub(crate) rate_limit_used_percent: Option<f64>,
 }
 
 impl Report {
@@ -55,8 +55,8 @@ impl Report {
 
     /// Returns how much of the tightest rate limit is in use, in percent, by the last response that has it.
     #[must_use]
-    pub fn rate_limit_used(&self) -> Option<f64> {
-        self.rate_limit_used
+    pub fn rate_limit_used_percent(&self) -> Option<f64> {
+        self.rate_limit_used_percent
     }
 }
 

@@ -228,28 +228,29 @@ async fn attempts_and_the_deadline_end_it() {
     assert_eq!(outcome.requests, 1);
 
     let start = Instant::now();
-    let outcome =
-        deliverer(&transport, RetryPolicy::new().deadline(SECOND)).deliver(Endpoint::Events, &batches(1, 1)).await;
+    let outcome = deliverer(&transport, RetryPolicy::new().request_timeout(SECOND))
+        .deliver(Endpoint::Events, &batches(1, 1))
+        .await;
     // At 0, 200 and 600 ms; the next would be at 1400.
     assert_eq!((outcome.requests, start.elapsed()), (3, Duration::from_millis(600)));
     assert_eq!(outcome.stopped.expect("500").kind(), ErrorKind::Refused);
 
     // A call ends by its own deadline, whichever request it has come to, and keeps what it has.
     let slow = Memory::taking(|_| (SECOND, accepted()));
-    let policy = RetryPolicy::new().call_deadline(Duration::from_millis(2_500));
+    let policy = RetryPolicy::new().call_timeout(Duration::from_millis(2_500));
     let start = Instant::now();
     let outcome = deliverer(&slow, policy.clone()).deliver(Endpoint::BulkEvents, &batches(500, 500)).await;
     assert_eq!((delivered(&outcome).len(), unsent(&outcome).len()), (200, 300));
     assert_eq!((outcome.stopped.expect("no time").kind(), start.elapsed().as_millis()), (ErrorKind::Timeout, 2_500));
-    let outcome =
-        deliverer(&slow, policy.call_deadline(SECOND)).deliver(Endpoint::BulkEvents, &batches(101, 101)).await;
+    let outcome = deliverer(&slow, policy.call_timeout(SECOND)).deliver(Endpoint::BulkEvents, &batches(101, 101)).await;
     let error = outcome.stopped.as_ref().expect("no time");
     assert_eq!((delivered(&outcome).len(), error.kind(), error.attempts()), (100, ErrorKind::Timeout, 0));
 
     let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
     let start = Instant::now();
-    let outcome =
-        deliverer(&stalling, RetryPolicy::new().deadline(SECOND)).deliver(Endpoint::Events, &batches(1, 1)).await;
+    let outcome = deliverer(&stalling, RetryPolicy::new().request_timeout(SECOND))
+        .deliver(Endpoint::Events, &batches(1, 1))
+        .await;
     let error = outcome.stopped.expect("no answer");
     assert_eq!((error.kind(), error.attempts(), start.elapsed()), (ErrorKind::Timeout, 1, SECOND));
 }
@@ -257,7 +258,7 @@ async fn attempts_and_the_deadline_end_it() {
 #[tokio::test(start_paused = true)]
 async fn a_spent_budget_ends_the_retries_of_all_clones() {
     let transport = Memory::answering(|_| refused(503));
-    let deliverer = deliverer(&transport, RetryPolicy::new().budget(4));
+    let deliverer = deliverer(&transport, RetryPolicy::new().retry_budget(4));
     for requests in [5, 1, 1] {
         let outcome = deliverer.clone().deliver(Endpoint::Events, &batches(1, 1)).await;
         assert_eq!(outcome.requests, requests);

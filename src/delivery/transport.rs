@@ -36,15 +36,15 @@ pub(crate) enum ResponseBody {
 #[non_exhaustive]
 pub struct Accepted {
     status: StatusCode,
-    rate_limit_used: Option<f64>,
+    rate_limit_used_percent: Option<f64>,
     /// The errors in the body, about some batches of the request. Delivery takes them out.
     pub(crate) errors: Vec<ApiError>,
     pub(crate) body: ResponseBody,
 }
 
 impl Accepted {
-    pub(crate) fn new(status: StatusCode, rate_limit_used: Option<f64>) -> Self {
-        Self { status, rate_limit_used, errors: Vec::new(), body: ResponseBody::Read }
+    pub(crate) fn new(status: StatusCode, rate_limit_used_percent: Option<f64>) -> Self {
+        Self { status, rate_limit_used_percent, errors: Vec::new(), body: ResponseBody::Read }
     }
 
     pub(crate) fn with_body(self, errors: Vec<ApiError>, body: ResponseBody) -> Self {
@@ -60,7 +60,7 @@ impl Accepted {
     /// How much of the tightest rate limit is in use, in percent, if the service told. A sender that slows down while this
     /// nears 100 is never told to.
     #[must_use]
-    pub fn rate_limit_used(&self) -> Option<f64> {
-        self.rate_limit_used
+    pub fn rate_limit_used_percent(&self) -> Option<f64> {
+        self.rate_limit_used_percent
     }
 }

@@ -84,15 +84,15 @@ impl UploaderBuilder {
     /// Sets how many requests may be in flight at once. 8 by default, and at least 1. A user's batches are in flight in one
     /// request at a time, whatever is set.
     #[must_use]
-    pub fn concurrency(mut self, requests: usize) -> Self {
-        self.config.concurrency = requests.max(1);
+    pub fn max_in_flight(mut self, requests: usize) -> Self {
+        self.config.max_in_flight = requests.max(1);
         self
     }
 
     /// Sets how many batches per second are sent at first, and after a time of silence or an outage. From there the rate
     /// rises as the service allows, and at most doubles in about 1.5 seconds. 100 by default, and at least 1.
     #[must_use]
-    pub fn start_rate(mut self, batches_per_second: u32) -> Self {
+    pub fn initial_rate(mut self, batches_per_second: u32) -> Self {
         self.config.rates.initial = f64::from(batches_per_second.max(1));
         self
     }
@@ -109,8 +109,8 @@ impl UploaderBuilder {
     /// by default, and at least 1 millisecond.
     ///
     /// After a failure that can be retried, one request at a time probes the service. The wait before each probe doubles, from
-    /// [`RetryPolicy::base`](crate::RetryPolicy::base) up to this interval or to
-    /// [`RetryPolicy::cap`](crate::RetryPolicy::cap), whichever is shorter, and up to a quarter less at random. A longer
+    /// [`RetryPolicy::initial_backoff`](crate::RetryPolicy::initial_backoff) up to this interval or to
+    /// [`RetryPolicy::max_backoff`](crate::RetryPolicy::max_backoff), whichever is shorter, and up to a quarter less at random. A longer
     /// `Retry-After` of the service is waited for. The first probe that is accepted ends the wait for everything that is queued.
     #[must_use]
     pub fn max_probe_interval(mut self, interval: Duration) -> Self {
@@ -200,7 +200,7 @@ impl fmt::Debug for UploaderBuilder {
             .field("max_batches", &self.config.max_batches)
             .field("max_bytes", &self.config.max_bytes)
             .field("when_full", &self.config.when_full)
-            .field("concurrency", &self.config.concurrency)
+            .field("max_in_flight", &self.config.max_in_flight)
             .finish_non_exhaustive()
     }
 }

@@ -99,7 +99,7 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
         let deadlines = state.flushes.iter().map(|flush| flush.deadline);
         let mut due = waits.into_iter().flatten().chain(deadlines).fold(never, Instant::min);
         state.wake = WakePolicy::Never;
-        while state.stopped.is_none() && self.requests.len() < shared.config.concurrency {
+        while state.stopped.is_none() && self.requests.len() < shared.config.max_in_flight {
             let sendable = match state.queue.sendable(now, linger) {
                 Ok(sendable) => sendable,
                 Err(lingered) => {
@@ -151,7 +151,7 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
         let mut guard = self.shared.lock();
         let state = &mut *guard;
         if let Some(accepted) = &outcome.accepted {
-            state.rate_limit_used = accepted.rate_limit_used();
+            state.rate_limit_used_percent = accepted.rate_limit_used_percent();
         }
         state.queue.accounting.add_unread_responses(outcome.unread_responses);
         state.queue.unblock(entries.iter().map(|entry| entry.batch.user()));

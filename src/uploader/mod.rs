@@ -199,8 +199,8 @@ impl Uploader {
     /// Returns how much of the tightest rate limit is in use, in percent, as of the last acceptance. `None` if the service did
     /// not say.
     #[must_use]
-    pub fn rate_limit_used(&self) -> Option<f64> {
-        self.0.shared.lock().rate_limit_used
+    pub fn rate_limit_used_percent(&self) -> Option<f64> {
+        self.0.shared.lock().rate_limit_used_percent
     }
 
     /// Returns a stream of the reports of batches, from now on until the end of the shutdown.

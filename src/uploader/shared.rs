@@ -45,7 +45,7 @@ pub(super) struct State {
     /// Why nothing is sent any more.
     pub(super) stopped: Option<Error>,
     /// In percent, as of the last acceptance.
-    pub(super) rate_limit_used: Option<f64>,
+    pub(super) rate_limit_used_percent: Option<f64>,
     admission: Admission,
     pub(super) flushes: Vec<Flush>,
     pub(super) wake: WakePolicy,
@@ -88,7 +88,7 @@ impl Shared {
             queue: DurableQueue::new(Arc::clone(&config), journal),
             phase: Phase::Running,
             stopped: None,
-            rate_limit_used: None,
+            rate_limit_used_percent: None,
             admission: Admission::default(),
             flushes: Vec::new(),
             wake: WakePolicy::Immediate,

@@ -17,7 +17,7 @@ use mparticle::{Batch, Client, ClientBuilder, Credentials, CustomEvent, CustomEv
 /// The settings of a client that sends to this base URL with the mock's credentials, once: what a test is about is told
 /// by the first answer, unless it is about retries.
 pub fn builder(url: impl Into<String>) -> ClientBuilder {
-    Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(url).retry(RetryPolicy::never())
+    Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(url).retry_policy(RetryPolicy::never())
 }
 
 /// A client of this mock.

@@ -175,7 +175,7 @@ impl RateLimiter for Arc<AdaptiveLimiter> {
         state.last_error = result.as_ref().err().filter(|error| error.is_retryable()).cloned();
         match result {
             Ok(accepted) => {
-                state.rate.accepted(now, request.batches, accepted.rate_limit_used());
+                state.rate.accepted(now, request.batches, accepted.rate_limit_used_percent());
                 state.succeeded(attempt, now);
             }
             Err(error) if is_rate_limited(error) => {

@@ -23,8 +23,8 @@ pub(crate) struct ClientLimiter {
 
 impl ClientLimiter {
     pub(crate) fn new(policy: &RetryPolicy, random: Random) -> Self {
-        let backoff = Backoff::new(policy.base, policy.cap, random);
-        Self { backoff, gate: Arc::default(), budget: Arc::new(RetryBudget::new(policy.budget)) }
+        let backoff = Backoff::new(policy.initial_backoff, policy.max_backoff, random);
+        Self { backoff, gate: Arc::default(), budget: Arc::new(RetryBudget::new(policy.retry_budget)) }
     }
 }
 

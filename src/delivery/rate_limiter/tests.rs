@@ -133,7 +133,7 @@ async fn a_wait_past_the_deadline_is_an_error_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn only_an_accepted_request_that_is_not_repeated_refills_the_budget() {
-    let limiter = ClientLimiter::new(&RetryPolicy::new().budget(1), Arc::new(|| 0.0));
+    let limiter = ClientLimiter::new(&RetryPolicy::new().retry_budget(1), Arc::new(|| 0.0));
     assert!(limiter.withdraw_retry() && !limiter.withdraw_retry());
     let mut request = Request::new(1, None);
     for _ in 0..10 {

@@ -230,7 +230,7 @@ proptest! {
             }
         });
         // Every second request can fail here: what the retry budget is for is not the question.
-        let policy = RetryPolicy::new().budget(u32::MAX).deadline(Duration::MAX).call_deadline(Duration::MAX);
+        let policy = RetryPolicy::new().retry_budget(u32::MAX).request_timeout(Duration::MAX).call_timeout(Duration::MAX);
         let deliverer = deliverer(&transport, policy);
         let outcome = runtime.expect("a runtime").block_on(deliverer.deliver(Endpoint::BulkEvents, &sent));
 

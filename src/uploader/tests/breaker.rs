@@ -12,7 +12,7 @@ use super::*;
 use crate::delivery::memory::{Request, accepted, accepted_using, refused, refused_for};
 use crate::random::Random;
 
-/// The default concurrency, all of which is in flight when the outage begins.
+/// The default number of requests, all of which is in flight when the outage begins.
 const IN_FLIGHT: usize = 8;
 const LENGTH: Duration = Duration::from_secs(25);
 /// Timers of tokio have a resolution of a millisecond.

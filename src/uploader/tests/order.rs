@@ -51,7 +51,7 @@ proptest! {
         steps in vec(step(), 1..150),
         weather in vec(0..6_u8, 1..20),
         linger in 0..2_000_u64,
-        concurrency in 1..5_usize,
+        max_in_flight in 1..5_usize,
         max_batches in 5..200_usize,
         spool in prop_oneof![Just(None), Just(Some(WhenFull::Refuse)), Just(Some(WhenFull::Spill))],
     ) {
@@ -65,7 +65,7 @@ proptest! {
                 _ => (SECOND / 10, accepted()),
             });
             let linger = Duration::from_millis(linger);
-            let settings = Config { linger, max_batches, concurrency, ..settings() };
+            let settings = Config { linger, max_batches, max_in_flight, ..settings() };
             let rig = match spool {
                 None => rig(transport, settings),
                 Some(when_full) => {
@@ -118,7 +118,7 @@ fn many_threads_and_users_keep_their_order() {
     let mut settings = settings();
     settings.max_batches = 300;
     let shared = Arc::new(Shared::new(settings, Arc::new(NoJournal)));
-    let policy = RetryPolicy::new().base(Duration::from_millis(1));
+    let policy = RetryPolicy::new().initial_backoff(Duration::from_millis(1));
     let deliverer = Deliverer::new(Arc::clone(&transport), policy, Arc::new(|| 0.5));
     let worker = dispatcher::run(Arc::clone(&shared), deliverer);
     let thread = thread::spawn(|| {

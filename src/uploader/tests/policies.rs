@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 fn full(when_full: WhenFull) -> Rig {
     let transport =
         Memory::taking(|request| (if request.number == 0 { 10 * SECOND } else { Duration::ZERO }, accepted()));
-    let rig = rig(transport, Config { max_batches: 4, when_full, concurrency: 1, ..settings() });
+    let rig = rig(transport, Config { max_batches: 4, when_full, max_in_flight: 1, ..settings() });
     rig.try_send(batch(0, 0)).expect("room");
     rig
 }

@@ -195,7 +195,7 @@ mod facade {
                 });
                 let rig = rig(
                     transport,
-                    Config { concurrency: 1, max_batches: 3, when_full: WhenFull::DropNewest, ..settings() },
+                    Config { max_in_flight: 1, max_batches: 3, when_full: WhenFull::DropNewest, ..settings() },
                 );
                 rig.try_send(batch(0, 0)).expect("room");
                 sleep(2 * SECOND).await;

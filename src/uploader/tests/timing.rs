@@ -256,12 +256,12 @@ async fn the_rate_limit_is_what_the_last_acceptance_told() {
         _ => accepted(),
     });
     let rig = rig(transport, settings());
-    assert_eq!(rig.rate_limit_used(), None, "nothing was told so far");
+    assert_eq!(rig.rate_limit_used_percent(), None, "nothing was told so far");
     let mut told = Vec::new();
     for n in 0..4 {
         rig.try_send(batch(n, n)).expect("room");
         rig.flush(SECOND).await;
-        told.push(rig.rate_limit_used());
+        told.push(rig.rate_limit_used_percent());
     }
     assert_eq!(told, [Some(12.5), Some(12.5), Some(40.0), None]);
     rig.end(SECOND).await;

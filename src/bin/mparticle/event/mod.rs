@@ -194,19 +194,20 @@ fn check(batch: &SealedBatch) -> exit::Result<bool> {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn send(batch: SealedBatch, connection: &Connection, json: bool) -> exit::Result {
-    let retry = RetryPolicy::new().deadline(PATIENCE);
+    let retry = RetryPolicy::new().request_timeout(PATIENCE);
     let on_retry = |retry: &Retry<'_>| {
         tell(format_args!("{}; trying again in {}", exit::reason_words(retry.error()), text::wait(retry.wait())));
     };
-    let client = connection.client_builder()?.retry(retry).on_retry(on_retry).build()?;
+    let client = connection.client_builder()?.retry_policy(retry).on_retry(on_retry).build()?;
     let id = batch.source_request_id().to_owned();
     let accepted = connect::wait_for(client.upload(batch))?.map_err(|error| {
         exit::tell_said(&error);
         Failure::unsent(error, client.base_url())
     })?;
-    let used = accepted.rate_limit_used();
+    let used = accepted.rate_limit_used_percent();
     if json {
-        let told = json!({ "source_request_id": id, "status": accepted.status().as_u16(), "rate_limit_used": used });
+        let told =
+            json!({ "source_request_id": id, "status": accepted.status().as_u16(), "rate_limit_used_percent": used });
         return exit::written(text::line(told.to_string()));
     }
     let used = used.map_or_else(String::new, |used| format!(", {used} % of the rate limit used"));

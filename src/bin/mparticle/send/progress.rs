@@ -35,11 +35,11 @@ impl Progress {
     }
 
     /// Shows how far it is: how much of what was read has its end.
-    pub fn show(&self, read: u64, totals: &Totals, rate_limit_used: Option<f64>, last_error: Option<&str>) {
+    pub fn show(&self, read: u64, totals: &Totals, rate_limit_used_percent: Option<f64>, last_error: Option<&str>) {
         // An estimate, which a bar that never goes back hides best.
         let done = totals.ended_of(read).max(self.bar.position());
         self.bar.set_position(done);
-        self.bar.set_message(line(done, self.per_second(totals), totals, rate_limit_used, last_error));
+        self.bar.set_message(line(done, self.per_second(totals), totals, rate_limit_used_percent, last_error));
     }
 
     /// Words above the bar.
@@ -123,7 +123,13 @@ fn style(template: &str) -> ProgressStyle {
         .map_or_else(|_| ProgressStyle::default_bar(), |style| style.progress_chars("=> "))
 }
 
-fn line(done: u64, per_second: u64, totals: &Totals, rate_limit_used: Option<f64>, last_error: Option<&str>) -> String {
+fn line(
+    done: u64,
+    per_second: u64,
+    totals: &Totals,
+    rate_limit_used_percent: Option<f64>,
+    last_error: Option<&str>,
+) -> String {
     // First, since the line may be longer than the terminal is wide.
     let mut line = last_error.map_or_else(String::new, |last_error| format!("{last_error}; "));
     line.push_str(&format!(
@@ -132,7 +138,7 @@ fn line(done: u64, per_second: u64, totals: &Totals, rate_limit_used: Option<f64
         HumanCount(per_second),
         HumanBytes(done)
     ));
-    if let Some(used) = rate_limit_used {
+    if let Some(used) = rate_limit_used_percent {
         line.push_str(&format!(", {used:.0} % of the quota"));
     }
     line.push_str(&format!(", {} rejected", HumanCount(totals.rejected.batches)));

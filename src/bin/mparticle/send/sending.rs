@@ -196,7 +196,7 @@ impl Sending<'_> {
         let mut builder = Uploader::builder(client)
             .linger(Duration::from_millis(100))
             .max_bytes(QUEUE_BYTES)
-            .concurrency(self.arguments.concurrency.into())
+            .max_in_flight(self.arguments.concurrency.into())
             .on_delivery(move |report| end(&told, faults.as_deref(), report));
         if self.arguments.historical {
             builder = builder.historical();
@@ -253,7 +253,7 @@ impl Sending<'_> {
             let totals = account.totals();
             let last_error = uploader.and_then(Uploader::last_error);
             let words = last_error.as_ref().map(exit::reason_words);
-            let used = uploader.and_then(Uploader::rate_limit_used);
+            let used = uploader.and_then(Uploader::rate_limit_used_percent);
             let shown = last_error.as_ref().zip(words.as_ref()).map(|(error, words)| match exit::asked_wait(error) {
                 Some(wait) => format!("the service asks to wait {}", text::wait(wait)),
                 None => format!("trying again: {words}"),

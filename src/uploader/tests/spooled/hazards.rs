@@ -241,7 +241,7 @@ async fn memory_is_bounded_while_a_callback_blocks() {
 #[tokio::test(start_paused = true)]
 async fn an_open_batch_does_not_overtake_a_batch_of_its_user_that_was_read() {
     let linger = Duration::from_millis(51);
-    let config = Config { linger, concurrency: 2, max_batches: 15, when_full: WhenFull::Spill, ..settings() };
+    let config = Config { linger, max_in_flight: 2, max_batches: 15, when_full: WhenFull::Spill, ..settings() };
     let (rig, disk) = on_disk(Memory::taking(|_| (3 * SECOND, accepted())), config);
     disk.lock().takes = SECOND / 20;
     rig.try_send(batch(0, 0)).expect("taken");

@@ -60,7 +60,7 @@ proptest! {
         breaks in vec(0..150_u64, 0..10),
         takes in prop_oneof![Just(0), 0..800_u64],
         max_batches in 2..12_usize,
-        concurrency in 1..4_usize,
+        max_in_flight in 1..4_usize,
         when_full in prop_oneof![Just(WhenFull::Refuse), Just(WhenFull::Spill)],
     ) {
         let users = users();
@@ -80,7 +80,7 @@ proptest! {
                 let mut inner = disk.lock();
                 (inner.takes, inner.breaks) = (Duration::from_millis(takes), breaks);
             }
-            let settings = Config { max_batches, when_full, concurrency, ..settings() };
+            let settings = Config { max_batches, when_full, max_in_flight, ..settings() };
             let rig = rig_on(transport, settings, Some(Arc::clone(&disk) as Arc<dyn Journal>));
             let mut taken = 0;
             for (step, number) in steps.into_iter().zip((1..).map(|step| step * 100)) {
@@ -112,7 +112,7 @@ async fn hot_batches_are_sent_while_cold_ones_lie_on_the_disk() {
     let users = users();
     let (rig, disk) = on_disk(
         Memory::taking(|request| (SECOND / 10 * u32::from(request.number % 40 < 20), accepted())),
-        Config { max_batches: 16, concurrency: 2, ..settings() },
+        Config { max_batches: 16, max_in_flight: 2, ..settings() },
     );
     for number in 0..2_000 {
         // One user sends in bursts that memory has no room for, the others now and then.
