@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use bytes::Bytes;
-use mparticle::spool::{Endpoint, Fsync, Receipt, Settings, Spool};
+use mparticle::spool::{Endpoint, Fsync, Receipt, Spool, SpoolOptions};
 use tempfile::TempDir;
 
 const RECORD_BYTES: usize = 1024;
@@ -64,7 +64,7 @@ fn append(spool: &Spool, group: usize, unconfirmed: usize) {
 /// Prints the median of the rounds' ratios of what both sides wrote in the same time; whether it keeps the limit.
 fn compare(what: &str, limit: Option<f64>, group: usize, unconfirmed: usize) -> bool {
     let dir = TempDir::new().expect("a directory");
-    let settings = Settings::new().segment_bytes(64 << 20).max_bytes(2 << 30);
+    let settings = SpoolOptions::new().segment_bytes(64 << 20).max_bytes(2 << 30);
     let spool = Spool::open(dir.path().join("spool"), settings).expect("a spool");
     let mut bare = File::create(dir.path().join("bare")).expect("a file");
     let bytes = vec![b'x'; group * (RECORD_BYTES + HEAD_BYTES)];
@@ -133,7 +133,7 @@ fn memory() -> bool {
 
 /// Fills a spool and opens it again, each in a process of its own, and prints the memory of both.
 fn backlog(records: u64) {
-    let settings = || Settings::new().fsync(Fsync::Never).max_bytes(2 << 30);
+    let settings = || SpoolOptions::new().fsync(Fsync::Never).max_bytes(2 << 30);
     if let Ok(dir) = std::env::var(BACKLOG_DIR) {
         let spool = Spool::open(dir, settings()).expect("a spool");
         assert_eq!(spool.stats().unread, records);

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use cpu_time::ThreadTime;
 use mparticle::mock::{self, MockServer};
-use mparticle::spool::{Fsync, Settings};
+use mparticle::spool::{Fsync, SpoolOptions};
 use mparticle::{Batch, Client, Credentials, Environment, SealedBatch, Uploader, WhenFull};
 use reqwest::header::CONTENT_TYPE;
 use support::{batches, compare, hold, peak_bytes, peer, resident_bytes};
@@ -215,7 +215,7 @@ fn measure_backlog(records: u64) {
     let found = env::var_os(BACKLOG_DIR);
     let dir = TempDir::new().expect("a directory");
     let dir = found.as_deref().map_or(dir.path(), Path::new);
-    let settings = Settings::new().fsync(Fsync::Never).max_bytes(2 << 30);
+    let settings = SpoolOptions::new().fsync(Fsync::Never).max_bytes(2 << 30);
     let client = client(&peer::answering("503 Service Unavailable"));
     let uploader = Uploader::builder(client).max_batches(1_000).spool_with(dir, settings).start().expect("a spool");
     if found.is_none() {

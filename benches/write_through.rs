@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use cpu_time::ProcessTime;
-use mparticle::spool::Settings;
+use mparticle::spool::SpoolOptions;
 use mparticle::{Client, Credentials, SealedBatch, Uploader, UploaderBuilder};
 use support::{batches, compare_seconds, peer};
 use tempfile::TempDir;
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     println!("{BATCHES} batches of {} bytes each, {USERS} users; CPU time per batch", bytes / batches.len());
     let with_spool = || {
         let dir = TempDir::new().expect("a directory");
-        let settings = Settings::new().max_waiting_bytes(64 << 20);
+        let settings = SpoolOptions::new().max_waiting_bytes(64 << 20);
         per_batch(builder(&peer.url).spool_with(dir.path().join("spool"), settings), &batches, |_| {})
     };
     let without_spool = || per_batch(builder(&peer.url), &batches, |_| {});

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use mparticle::spool::{Endpoint, Inspector, Receipt, Settings, Spool};
+use mparticle::spool::{Endpoint, Inspector, Receipt, Spool, SpoolOptions};
 use support::killed::kill_after;
 
 const NAME: &str = "what_was_confirmed_survives_sigkill";
@@ -36,8 +36,8 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// Small segments, so that they come and go within a round.
-fn settings() -> Settings {
-    Settings::new().segment_bytes(4_000)
+fn settings() -> SpoolOptions {
+    SpoolOptions::new().segment_bytes(4_000)
 }
 
 /// Appends in groups, and acknowledges four of five records that it reads.

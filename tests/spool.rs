@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mparticle::spool::{Endpoint, Fsync, Inspector, MAX_RECORD_BYTES, Records, Settings, Spool};
+use mparticle::spool::{Endpoint, Fsync, Inspector, MAX_RECORD_BYTES, Records, Spool, SpoolOptions};
 use mparticle::{Error, ErrorKind};
 use serde_json::json;
 use tempfile::TempDir;
@@ -16,7 +16,7 @@ fn dir() -> TempDir {
 }
 
 fn open(dir: &Path) -> Spool {
-    Spool::open(dir, Settings::new()).expect("a spool")
+    Spool::open(dir, SpoolOptions::new()).expect("a spool")
 }
 
 fn locked(dir: &Path) -> String {
@@ -104,7 +104,7 @@ async fn receipts_and_readiness_can_be_awaited() {
 fn with_each_setting_of_fsync_a_restart_finds_everything() {
     for fsync in [Fsync::EachCommit, Fsync::Interval(Duration::from_millis(1)), Fsync::Never] {
         let dir = dir();
-        let settings = Settings::new().fsync(fsync).segment_bytes(200);
+        let settings = SpoolOptions::new().fsync(fsync).segment_bytes(200);
         let spool = Spool::open(dir.path(), settings.clone()).expect("a spool");
         for place in 0..20 {
             append(&spool, &format!("[{place}]"));
@@ -130,7 +130,7 @@ fn dropping_the_spool_writes_what_waits() {
 #[test]
 fn space_comes_back_when_records_are_done() {
     let dir = dir();
-    let spool = Spool::open(dir.path(), Settings::new().segment_bytes(1_000)).expect("a spool");
+    let spool = Spool::open(dir.path(), SpoolOptions::new().segment_bytes(1_000)).expect("a spool");
     for _ in 0..100 {
         append(&spool, r#"{"some":"batch"}"#);
     }
@@ -152,7 +152,7 @@ fn space_comes_back_when_records_are_done() {
 fn a_second_process_is_locked_out_and_can_look() {
     let dir = dir();
     let spool = open(dir.path());
-    let error = Spool::open(dir.path(), Settings::new()).expect_err("it is locked");
+    let error = Spool::open(dir.path(), SpoolOptions::new()).expect_err("it is locked");
     assert!(error.kind() == ErrorKind::SpoolLocked && error.is_retryable());
     assert_eq!(error.to_string(), locked(dir.path()));
 
@@ -216,7 +216,7 @@ fn dead_letters_become_records_again() {
         let text = line.to_string().replace("\"[", "[").replace("]\"", "]") + "\n";
         fs::write(dir.path().join(format!("dead-letters.{name}.ndjson")), text).expect("written");
     }
-    let redriven = Spool::redrive_dead_letters(dir.path(), Settings::new()).expect("redriven");
+    let redriven = Spool::redrive_dead_letters(dir.path(), SpoolOptions::new()).expect("redriven");
     assert_eq!((redriven.records, redriven.skipped), (7, 0));
     assert_eq!(
         (pending(dir.path()), letters(dir.path())),
@@ -226,7 +226,7 @@ fn dead_letters_become_records_again() {
     let endpoints = std::iter::from_fn(|| spool.next_record().expect("the disk works")).map(|record| record.endpoint);
     assert_eq!(endpoints.filter(|endpoint| *endpoint == Endpoint::Historical).count(), 1);
     drop(spool);
-    let redriven = Spool::redrive_dead_letters(dir.path(), Settings::new()).expect("nothing to redrive");
+    let redriven = Spool::redrive_dead_letters(dir.path(), SpoolOptions::new()).expect("nothing to redrive");
     assert_eq!((redriven.records, redriven.skipped), (0, 0));
 }
 
@@ -234,7 +234,7 @@ fn dead_letters_become_records_again() {
 fn dead_letters_stay_when_they_cannot_all_be_redriven() {
     let dir = dir();
     with_letters(dir.path());
-    let full = Settings::new().segment_bytes(64).max_bytes(192);
+    let full = SpoolOptions::new().segment_bytes(64).max_bytes(192);
     let error = Spool::redrive_dead_letters(dir.path(), full).expect_err("there is room for some of them");
     assert_eq!((error.to_string().as_str(), letters(dir.path())), ("the spool is full", 3));
 
@@ -250,7 +250,7 @@ fn a_line_that_was_cut_off_is_skipped_and_counted_and_the_others_become_records(
     let path = dir.path().join("dead-letters.ndjson");
     let text = fs::read_to_string(&path).expect("a text");
     fs::write(&path, text.replacen("[2]}\n", "[2\n", 1) + "{\"time\":").expect("written");
-    let redriven = Spool::redrive_dead_letters(dir.path(), Settings::new()).expect("redriven");
+    let redriven = Spool::redrive_dead_letters(dir.path(), SpoolOptions::new()).expect("redriven");
     assert_eq!((redriven.records, redriven.skipped), (2, 2));
     assert_eq!((pending(dir.path()), letters(dir.path())), (["[0]", "[1]", "[3]"].map(String::from).to_vec(), 0));
 }
@@ -261,7 +261,7 @@ fn dead_letters_of_a_spool_in_use_are_left_alone() {
     with_letters(dir.path());
     let _open = open(dir.path());
     for error in [
-        Spool::redrive_dead_letters(dir.path(), Settings::new()).expect_err("it is open"),
+        Spool::redrive_dead_letters(dir.path(), SpoolOptions::new()).expect_err("it is open"),
         Spool::remove_dead_letters(dir.path()).expect_err("it is open"),
     ] {
         assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::SpoolLocked, locked(dir.path()).as_str()));
@@ -309,7 +309,7 @@ fn files_that_others_can_write_to_are_refused_by_name() {
         spool.dead_letter(Endpoint::Events, "{}", "bad").expect("there is room").wait().expect("written");
         drop(spool);
         let file = dir.path().join(name);
-        let refused = || Spool::open(dir.path(), Settings::new()).expect_err("others can write to it").to_string();
+        let refused = || Spool::open(dir.path(), SpoolOptions::new()).expect_err("others can write to it").to_string();
         chmod(&file, 0o666);
         assert!(refused().contains(&format!("{} can be written by every user", file.display())), "{}", refused());
         chmod(&file, 0o660);
@@ -356,7 +356,8 @@ fn a_link_of_another_user_is_refused_and_one_of_this_user_is_followed() {
             }
             if file.symlink_metadata().is_ok_and(|link| link.is_symlink()) && lchown(&file, Some(12_345), None).is_ok()
             {
-                let error = Spool::open(dir.path(), Settings::new()).expect_err("a link of somebody else").to_string();
+                let error =
+                    Spool::open(dir.path(), SpoolOptions::new()).expect_err("a link of somebody else").to_string();
                 assert!(error.contains(&format!("{} belongs to user 12345", file.display())), "{error}");
             }
         }
@@ -366,7 +367,7 @@ fn a_link_of_another_user_is_refused_and_one_of_this_user_is_followed() {
 #[cfg(unix)]
 #[test]
 fn a_directory_that_others_can_write_to_is_refused_if_a_private_one_is_required() {
-    let private = || Settings::new().require_private_dir(true);
+    let private = || SpoolOptions::new().require_private_dir(true);
     for (mode, is_private) in [(0o700, true), (0o755, true), (0o770, false), (0o777, false), (0o1777, false)] {
         let dir = dir();
         chmod(dir.path(), mode);
@@ -388,12 +389,12 @@ fn opening_waits_for_another_process_as_long_as_it_is_set_to() {
     append(&first, "{}");
     let start = Instant::now();
     let error =
-        Spool::open(dir.path(), Settings::new().lock_wait(Duration::from_millis(120))).expect_err("it is locked");
+        Spool::open(dir.path(), SpoolOptions::new().lock_wait(Duration::from_millis(120))).expect_err("it is locked");
     assert!(start.elapsed() >= Duration::from_millis(120));
     assert!(error.kind() == ErrorKind::SpoolLocked && error.is_retryable(), "{error:?}");
     let second = {
         let dir = dir.path().to_owned();
-        thread::spawn(move || Spool::open(dir, Settings::new().lock_wait(Duration::from_secs(60))))
+        thread::spawn(move || Spool::open(dir, SpoolOptions::new().lock_wait(Duration::from_secs(60))))
     };
     thread::sleep(Duration::from_millis(100));
     assert!(!second.is_finished(), "it waits");
@@ -407,7 +408,7 @@ fn where_no_directory_can_be_the_spool_says_so() {
     let file = dir.path().join("file");
     fs::write(&file, "").expect("a file");
     for path in [file.join("spool"), file.clone()] {
-        let error = Spool::open(path, Settings::new()).expect_err("a file is no directory");
+        let error = Spool::open(path, SpoolOptions::new()).expect_err("a file is no directory");
         assert_eq!(error.kind(), ErrorKind::Spool);
         assert!(error.to_string().starts_with("the spool cannot be opened: "), "{error}");
     }
@@ -418,7 +419,7 @@ fn where_no_directory_can_be_the_spool_says_so() {
 fn a_directory_that_goes_away_is_an_error_and_no_more() {
     let dir = dir();
     let path = dir.path().join("spool");
-    let spool = Spool::open(&path, Settings::new().segment_bytes(200)).expect("a spool");
+    let spool = Spool::open(&path, SpoolOptions::new().segment_bytes(200)).expect("a spool");
     append(&spool, "[1]");
     // The spool may write its cursor while the directory is being emptied.
     assert!((0..100).any(|_| fs::remove_dir_all(&path).is_ok()), "removed");

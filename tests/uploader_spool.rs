@@ -164,6 +164,21 @@ fn records_whose_file_vanished_after_they_were_read_are_on_the_disk_after_a_shut
 }
 
 #[test]
+fn a_builder_touches_no_disk_before_its_start() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let server = MockServer::start_blocking();
+    let dir = parent.path().join("spool");
+    let builder = Uploader::builder(support::client(&server)).spool(&dir).linger(Duration::ZERO);
+    assert!(!dir.exists(), "the directory was created by the builder");
+    drop(builder.start().expect("an uploader"));
+    assert!(dir.exists());
+
+    fs::write(parent.path().join("file"), "").expect("written");
+    let builder = Uploader::builder(support::client(&server)).spool(parent.path().join("file"));
+    assert_eq!(builder.start().expect_err("no directory").kind(), mparticle::ErrorKind::Spool);
+}
+
+#[test]
 fn a_second_program_is_locked_out() {
     let dir = tempfile::tempdir().expect("a directory");
     let server = MockServer::start_blocking();

@@ -71,7 +71,7 @@
 //! is harmless where it is.
 //!
 //! **Read.** [`Spool::next_record`] gives the oldest committed record that was neither read nor taken. One that is older
-//! than [`Settings::max_age`] goes to the dead-letter file instead.
+//! than [`SpoolOptions::max_age`] goes to the dead-letter file instead.
 //!
 //! **Take.** The uploader sends a confirmed batch from memory and has its record counted as outstanding, without a read
 //! (write-through). Older records stay unread, and are read later: the reader passes over those that were taken. What was
@@ -85,11 +85,11 @@
 //! segment from end to end. Numbers go on above all that the segments and the cursor show. A newer version is refused by
 //! name.
 //!
-//! **Full.** Above [`Settings::max_bytes`] the oldest segments that are kept because of damage are removed. When there are
+//! **Full.** Above [`SpoolOptions::max_bytes`] the oldest segments that are kept because of damage are removed. When there are
 //! none, an append is refused, or the oldest segment is given up, as [`WhenFull`] says.
 //!
 //! **Dead letters.** They are written in portions, durably whatever [`Fsync`] says. A file that grew to an eighth of
-//! [`Settings::max_dead_letter_bytes`] becomes the first of the older ones, whose numbers rise by one, and the oldest is removed
+//! [`SpoolOptions::max_dead_letter_bytes`] becomes the first of the older ones, whose numbers rise by one, and the oldest is removed
 //! when there are too many. What cannot be written is tried again each second.
 
 mod append;
@@ -101,13 +101,13 @@ mod format;
 mod index;
 mod inspect;
 mod open;
+mod options;
 mod range_set;
 mod reader;
 mod receipt;
 mod records;
 mod recovery;
 mod segment;
-mod settings;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -126,9 +126,9 @@ use bytes::Bytes;
 pub use dead_letters::{DeadLetter, Redriven};
 pub use format::{Endpoint, MAX_RECORD_BYTES, Record};
 pub use inspect::Inspector;
+pub use options::{EvictionReason, Fsync, SpoolOptions, WhenFull};
 pub use receipt::Receipt;
 pub use records::{Damage, Records};
-pub use settings::{EvictionReason, Fsync, Settings, WhenFull};
 
 use crate::completion::Completion;
 use crate::error::Error;
@@ -143,10 +143,10 @@ use shared::{PendingDeadLetter, Shared, too_large};
 /// [`stats`](Self::stats) touch no file and wait for none. Dropping it writes what was appended, and ends its thread.
 ///
 /// ```
-/// use mparticle::spool::{Endpoint, Settings, Spool};
+/// use mparticle::spool::{Endpoint, SpoolOptions, Spool};
 ///
 /// # let dir = std::env::temp_dir().join(format!("mparticle-spool-{}", std::process::id()));
-/// let spool = Spool::open(&dir, Settings::new())?;
+/// let spool = Spool::open(&dir, SpoolOptions::new())?;
 /// spool.append(Endpoint::Events, r#"{"environment":"development"}"#)?.wait()?; // now it is on the disk
 ///
 /// while let Some(record) = spool.next_record()? {
@@ -159,7 +159,7 @@ use shared::{PendingDeadLetter, Shared, too_large};
 /// ```
 pub struct Spool {
     shared: Arc<Shared>,
-    settings: Settings,
+    settings: SpoolOptions,
     directory: Directory,
     reader: Mutex<Reader>,
     damage: Damage,
@@ -167,7 +167,7 @@ pub struct Spool {
 }
 
 /// The state of a spool at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Stats {
     /// Batches that were appended and are not written yet.
@@ -183,7 +183,7 @@ pub struct Stats {
     /// Records that this process found too old, and put into the dead-letter file.
     pub expired: u64,
     /// Dead letters that this process removed, the oldest first, because there were too many; see
-    /// [`Settings::max_dead_letter_bytes`].
+    /// [`SpoolOptions::max_dead_letter_bytes`].
     pub dead_letters_dropped: u64,
     /// Records that vanished from the disk while this process had the spool open: somebody removed, shortened or damaged
     /// their segment.
@@ -271,7 +271,7 @@ impl Spool {
     }
 
     /// Puts a batch that is not in the spool into the dead-letter file. The completion is complete when it is durable, whatever
-    /// [`Settings::fsync`] says.
+    /// [`SpoolOptions::fsync`] says.
     ///
     /// A dead letter that cannot be written is tried again each second: five times, and then the completion is an error; without
     /// end if the completion was dropped. What is not written when the spool is closed is lost, unless it is a record, which stays.

@@ -12,7 +12,7 @@ use super::reader::Reader;
 use super::recovery::recover;
 use super::shared::Shared;
 use super::writer::Writer;
-use super::{Settings, Spool};
+use super::{Spool, SpoolOptions};
 use crate::error::Error;
 
 /// How long to wait before trying again to lock the spool.
@@ -20,7 +20,7 @@ const LOCK_POLL: Duration = Duration::from_millis(50);
 
 impl Spool {
     /// Opens the spool in this directory, which is made if it is not there. Reads all that is in it, and blocks the calling
-    /// thread for that, and for [`Settings::lock_wait`] while another process has it open.
+    /// thread for that, and for [`SpoolOptions::lock_wait`] while another process has it open.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the settings contradict each other;
@@ -28,7 +28,7 @@ impl Spool {
     /// handle of this one, still has it open;
     /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if it is of a newer version, if a file of it belongs to another user or
     /// can be written by every user, if the file system has no locks, or if it fails.
-    pub fn open(dir: impl Into<PathBuf>, settings: Settings) -> Result<Self, Error> {
+    pub fn open(dir: impl Into<PathBuf>, settings: SpoolOptions) -> Result<Self, Error> {
         Self::start(Self::open_on(Arc::new(Disk), dir.into(), settings)?)
     }
 
@@ -48,7 +48,7 @@ impl Spool {
     pub(super) fn open_on(
         files: Arc<dyn FileSystem>,
         path: PathBuf,
-        settings: Settings,
+        settings: SpoolOptions,
     ) -> Result<(Self, Writer), Error> {
         settings.check()?;
         let directory = Directory::new(files, path);
@@ -74,7 +74,7 @@ impl Drop for End {
     }
 }
 
-/// Writes what was appended before, and saves what was acknowledged, within [`Settings::drop_timeout`].
+/// Writes what was appended before, and saves what was acknowledged, within [`SpoolOptions::drop_timeout`].
 impl Drop for Spool {
     fn drop(&mut self) {
         let Some(thread) = self.thread.take() else { return };

@@ -6,9 +6,9 @@ use super::directory::Directory;
 use super::file_system::Input;
 use super::format::Record;
 
+use super::options::SpoolOptions;
 use super::records::Records;
 use super::segment::Position;
-use super::settings::Settings;
 use super::shared::Shared;
 
 /// The segment that is read.
@@ -59,7 +59,7 @@ impl Reader {
         &mut self,
         limit: Option<u64>,
         shared: &Shared,
-        settings: &Settings,
+        settings: &SpoolOptions,
     ) -> io::Result<Option<Record>> {
         let is_beyond = |number| limit.is_some_and(|limit| number >= limit);
         loop {
@@ -96,7 +96,7 @@ impl Reader {
 }
 
 /// Counts a record as taken, or as expired if it is too old. Returns it if the caller is to have it.
-fn take(first: u64, record: Record, shared: &Shared, settings: &Settings) -> Option<Record> {
+fn take(first: u64, record: Record, shared: &Shared, settings: &SpoolOptions) -> Option<Record> {
     let age = (settings.clock)() - record.appended;
     let mut state = shared.lock();
     // A clock that was set back makes no record old.

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use crate::completion::{self, Completer, Completion};
 use crate::error::Error;
 
-/// The result of writing a record: whether it is as durable as [`Settings::fsync`](super::Settings::fsync) says.
+/// The result of writing a record: whether it is as durable as [`SpoolOptions::fsync`](super::SpoolOptions::fsync) says.
 ///
 /// Await it, or [`wait`](Self::wait) for it: both work in any thread, inside and outside of any runtime. Dropping it
 /// does not withdraw the record.

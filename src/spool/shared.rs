@@ -12,9 +12,9 @@ use chrono::{DateTime, Utc};
 
 use super::format::{Endpoint, RECORD_HEAD_BYTES, SEGMENT_HEAD_BYTES};
 use super::index::Index;
+use super::options::SpoolOptions;
 use super::receipt::Confirmation;
 use super::segment::Lost;
-use super::settings::Settings;
 use crate::error::Error;
 
 /// The longest time that done records are known in memory alone. A crash sends those again, and the service drops the repeats.
@@ -208,7 +208,7 @@ impl Shared {
 
 impl Shared {
     /// Counts records that vanished, and reports them.
-    pub(super) fn report_lost(&self, lost: Lost, segment: &Path, settings: &Settings) {
+    pub(super) fn report_lost(&self, lost: Lost, segment: &Path, settings: &SpoolOptions) {
         if lost.count() == 0 {
             return;
         }

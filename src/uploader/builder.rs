@@ -22,7 +22,7 @@ use crate::spool;
 pub struct UploaderBuilder {
     client: Client,
     config: Config,
-    spool: Option<(PathBuf, spool::Settings)>,
+    spool: Option<(PathBuf, spool::SpoolOptions)>,
 }
 
 impl Uploader {
@@ -58,7 +58,7 @@ impl UploaderBuilder {
 
     /// Sets how many batches memory may hold, those in flight included. 10,000 by default.
     ///
-    /// With a spool, batches may wait for the disk as well, up to [`spool::Settings::max_waiting_bytes`] and
+    /// With a spool, batches may wait for the disk as well, up to [`spool::SpoolOptions::max_waiting_bytes`] and
     /// [`max_bytes`](Self::max_bytes). As many as this stay in
     /// memory to be sent once they are on the disk. Of the others, at most 1,000 (or 4 MiB) are read ahead.
     #[must_use]
@@ -138,8 +138,8 @@ impl UploaderBuilder {
         self
     }
 
-    /// Keeps batches in a [`spool`] in this directory, which [`start`](Self::start) opens, or creates: every batch is written to
-    /// the disk, and batches that an earlier program left there are delivered too. With [`WhenFull::Spill`] only batches that
+    /// Keeps batches in a [`spool`] in this directory. Nothing is opened here: [`start`](Self::start) opens the directory, or
+    /// creates it, and returns the errors of that. Every batch is written to the disk, and batches that an earlier program left there are delivered too. With [`WhenFull::Spill`] only batches that
     /// memory has no room for are written there, and those that are left at the shutdown.
     ///
     /// A batch that the disk takes and then fails to write stays in memory and is sent from there, in its order. At the end it
@@ -149,20 +149,20 @@ impl UploaderBuilder {
     /// can have a spool open; the uploader closes it when its last handle is dropped.
     #[must_use]
     pub fn spool(self, dir: impl Into<PathBuf>) -> Self {
-        self.spool_with(dir, spool::Settings::new())
+        self.spool_with(dir, spool::SpoolOptions::new())
     }
 
-    /// As [`spool`](Self::spool), with settings of your own.
+    /// As [`spool`](Self::spool), with options of your own.
     #[must_use]
-    pub fn spool_with(mut self, dir: impl Into<PathBuf>, settings: spool::Settings) -> Self {
-        self.spool = Some((dir.into(), settings));
+    pub fn spool_with(mut self, dir: impl Into<PathBuf>, options: spool::SpoolOptions) -> Self {
+        self.spool = Some((dir.into(), options));
         self
     }
 
     /// Starts the uploader, with a thread, a runtime and an HTTP client of its own.
     ///
     /// With a [`spool`](Self::spool) it reads what is in there. It blocks the calling thread for that, and for
-    /// [`lock_wait`](spool::Settings::lock_wait) at most while another process has the spool open.
+    /// [`lock_wait`](spool::SpoolOptions::lock_wait) at most while another process has the spool open.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the system gives no thread, or the HTTP client cannot be made; for

@@ -40,7 +40,7 @@ impl Evictions {
 }
 
 impl DiskJournal {
-    pub(super) fn open(dir: PathBuf, settings: spool::Settings) -> Result<Self, Error> {
+    pub(super) fn open(dir: PathBuf, settings: spool::SpoolOptions) -> Result<Self, Error> {
         let evictions = Arc::<Evictions>::default();
         let (evicting, losing) = (Arc::clone(&evictions), Arc::clone(&evictions));
         let settings = settings

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::super::directory::Directory;
 use super::super::file_system::Disk;
-use super::super::{Receipt, Settings, Spool, WhenFull};
+use super::super::{Receipt, Spool, SpoolOptions, WhenFull};
 use super::read_all;
 use crate::error::Error;
 
@@ -27,7 +27,7 @@ impl Spool {
     /// Makes records of all dead letters again, to be delivered by whoever opens the spool next, and removes the
     /// dead-letter files. Lines that are no dead letters are skipped, counted, and removed with the files.
     ///
-    /// They count as appended now, so [`Settings::max_age`] does not hold them back: one that the service may have
+    /// They count as appended now, so [`SpoolOptions::max_age`] does not hold them back: one that the service may have
     /// accepted more than 30 days ago can be counted twice. A record that is rejected again becomes a dead letter again.
     ///
     /// The files are removed when all records are confirmed. If it breaks off before, by an error or a crash, some are
@@ -36,7 +36,7 @@ impl Spool {
     /// # Errors
     /// [`ErrorKind::SpoolLocked`](crate::ErrorKind::SpoolLocked) if the spool is open;
     /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if the file system fails, or the spool has no room for them.
-    pub fn redrive_dead_letters(dir: impl Into<PathBuf>, settings: Settings) -> Result<Redriven, Error> {
+    pub fn redrive_dead_letters(dir: impl Into<PathBuf>, settings: SpoolOptions) -> Result<Redriven, Error> {
         let dir = dir.into();
         // Nothing else has this handle, and it is not read from: no dead letter is added meanwhile.
         let spool = Self::open(&dir, settings.when_full(WhenFull::Refuse))?;
@@ -72,7 +72,7 @@ impl Spool {
     /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if the file system fails.
     pub fn remove_dead_letters(dir: impl Into<PathBuf>) -> Result<(), Error> {
         let dir = dir.into();
-        let _locked = Self::open(&dir, Settings::new())?;
+        let _locked = Self::open(&dir, SpoolOptions::new())?;
         remove(&dir)
     }
 }
@@ -85,7 +85,7 @@ impl Spool {
     /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if the file system fails.
     pub fn remove_damaged_segments(dir: impl Into<PathBuf>) -> Result<(), Error> {
         let dir = dir.into();
-        let _locked = Self::open(&dir, Settings::new())?;
+        let _locked = Self::open(&dir, SpoolOptions::new())?;
         let directory = on_disk(&dir);
         let removed = directory.damaged_segments().and_then(|segments| {
             segments.into_iter().try_for_each(|first| directory.remove(&directory.damaged_segment(first)))?;

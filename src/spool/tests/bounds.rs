@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_full_spool_refuses_and_takes_again_when_records_are_done() {
     let disk = Simulated::default();
-    let settings = Settings::new().segment_bytes(500).max_bytes(2_000);
+    let settings = SpoolOptions::new().segment_bytes(500).max_bytes(2_000);
     let mut process = Process::start(&disk, settings).expect("a spool");
     for round in 0..3 {
         let mut taken = 0;
@@ -30,7 +30,7 @@ fn a_full_spool_refuses_and_takes_again_when_records_are_done() {
 #[test]
 fn what_waits_for_the_disk_counts_as_well() {
     let disk = Simulated::default();
-    let settings = Settings::new().segment_bytes(500).max_bytes(1_000).max_waiting_bytes(250);
+    let settings = SpoolOptions::new().segment_bytes(500).max_bytes(1_000).max_waiting_bytes(250);
     let mut process = Process::start(&disk, settings).expect("a spool");
     let receipts = [(); 2].map(|()| process.spool.append(Endpoint::Events, BATCH).expect("there is room"));
     let error = process.spool.append(Endpoint::Events, BATCH).expect_err("two wait");
@@ -46,7 +46,7 @@ fn what_waits_for_the_disk_counts_as_well() {
 #[test]
 fn no_segment_grows_too_large_however_much_waits() {
     let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new().segment_bytes(500).max_bytes(10_000)).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new().segment_bytes(500).max_bytes(10_000)).expect("a spool");
     let receipts: Vec<_> =
         (0..50).map(|_| process.spool.append(Endpoint::Events, BATCH).expect("there is room")).collect();
     process.commit();
@@ -61,7 +61,8 @@ fn no_segment_grows_too_large_however_much_waits() {
 #[test]
 fn the_oldest_give_way_if_so_set_and_each_is_told_of() {
     let disk = Simulated::default();
-    let (settings, told) = telling(Settings::new().segment_bytes(500).max_bytes(1_000).when_full(WhenFull::DropOldest));
+    let (settings, told) =
+        telling(SpoolOptions::new().segment_bytes(500).max_bytes(1_000).when_full(WhenFull::DropOldest));
     let mut process = Process::start(&disk, settings).expect("a spool");
     process.append(BATCH).expect("confirmed");
     let first = process.read_all().remove(0);
@@ -84,13 +85,13 @@ fn the_oldest_give_way_if_so_set_and_each_is_told_of() {
 #[test]
 fn a_batch_that_no_segment_takes_is_refused() {
     let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new().segment_bytes(100).max_bytes(200)).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new().segment_bytes(100).max_bytes(200)).expect("a spool");
     process.append(&"x".repeat(40)).expect("it fits");
     let error = process.append(&"x".repeat(41)).expect_err("it does not");
     assert_eq!(error.to_string(), "the batch is too large for the spool");
 
     let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     process.append(&"x".repeat(MAX_RECORD_BYTES)).expect("it fits");
     process.append(&"x".repeat(MAX_RECORD_BYTES + 1)).expect_err("it does not");
     assert_eq!(process.read_all()[0].batch.len(), MAX_RECORD_BYTES);
@@ -98,7 +99,7 @@ fn a_batch_that_no_segment_takes_is_refused() {
 
 #[test]
 fn settings_that_contradict_each_other_are_refused() {
-    for settings in [Settings::new().segment_bytes(60), Settings::new().max_bytes(15 << 20)] {
+    for settings in [SpoolOptions::new().segment_bytes(60), SpoolOptions::new().max_bytes(15 << 20)] {
         let error = Process::start(&Simulated::default(), settings).err().expect("refused");
         assert_eq!(error.kind(), crate::ErrorKind::Config);
     }
@@ -107,7 +108,7 @@ fn settings_that_contradict_each_other_are_refused() {
 #[test]
 fn there_is_room_for_another_record_as_long_as_none_has_to_give_way() {
     let disk = Simulated::default();
-    let settings = Settings::new().segment_bytes(500).max_bytes(1_000).when_full(WhenFull::DropOldest);
+    let settings = SpoolOptions::new().segment_bytes(500).max_bytes(1_000).when_full(WhenFull::DropOldest);
     let mut process = Process::start(&disk, settings).expect("a spool");
     let mut appended = 0;
     while process.spool.has_room(&BATCH.into()) {
@@ -121,7 +122,7 @@ fn there_is_room_for_another_record_as_long_as_none_has_to_give_way() {
 #[test]
 fn under_steady_load_everything_else_has_its_turn() {
     let disk = Simulated::default();
-    let Process { spool, mut writer } = Process::start(&disk, Settings::new()).expect("a spool");
+    let Process { spool, mut writer } = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     let spool = Arc::new(spool);
     let append = {
         let spool = Arc::downgrade(&spool);
@@ -147,7 +148,7 @@ fn under_steady_load_everything_else_has_its_turn() {
 #[test]
 fn a_panic_in_the_callback_does_not_end_the_spool() {
     let disk = Simulated::default();
-    let settings = Settings::new().segment_bytes(500).max_bytes(1_000).when_full(WhenFull::DropOldest);
+    let settings = SpoolOptions::new().segment_bytes(500).max_bytes(1_000).when_full(WhenFull::DropOldest);
     let told = Told::default();
     let also = Arc::clone(&told);
     let settings = settings

@@ -10,7 +10,7 @@ const BATCHES: [&str; 6] = [r#"{"a":1}"#, "{}", r#"{"b":"two words"}"#, "", r#"{
 /// A spool with these batches, the second and fifth of them done, and the name of its one segment.
 fn spool() -> (Simulated, std::path::PathBuf) {
     let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     for batch in BATCHES {
         process.append(batch).expect("confirmed");
     }
@@ -24,7 +24,7 @@ fn spool() -> (Simulated, std::path::PathBuf) {
 }
 
 fn reopened(disk: &Simulated) -> Vec<Record> {
-    let process = Process::start(disk, Settings::new()).expect("it opens");
+    let process = Process::start(disk, SpoolOptions::new()).expect("it opens");
     let records = process.read_all();
     drop(process);
     disk.kill_process();
@@ -102,7 +102,7 @@ fn a_newer_version_is_refused_by_its_name() {
         let checksum = crc32fast::hash(&newer[..checksum_from]).to_le_bytes();
         newer[checksum_from..checksum_from + 4].copy_from_slice(&checksum);
         disk.put(&file, newer.clone());
-        let error = Process::start(&disk, Settings::new()).err().expect("refused");
+        let error = Process::start(&disk, SpoolOptions::new()).err().expect("refused");
         let text = format!("{what} has format version 7, and this program knows none above 1");
         assert!(error.to_string().ends_with(&text), "{error}");
         assert_eq!(disk.read(&file), newer, "it is left as it is");
@@ -117,7 +117,7 @@ fn numbers_go_on_after_damage_and_after_the_segments_are_gone() {
     let (disk, segment) = spool();
     disk.put(&segment, b"nothing of ours".to_vec());
     for batch in ["{}", "[]"] {
-        let mut process = Process::start(&disk, Settings::new()).expect("it opens");
+        let mut process = Process::start(&disk, SpoolOptions::new()).expect("it opens");
         process.append(batch).expect("confirmed");
         let numbers: Vec<_> = process.read_all().iter().map(|record| record.number).collect();
         assert!(numbers.iter().all(|number| *number > 6), "{numbers:?} stood for other records");
@@ -142,7 +142,7 @@ fn a_damaged_segment_is_kept_aside_when_its_readable_records_are_done() {
     // Two beside each other and one alone; the second and fifth are done.
     damaged_in(&disk, &segment, &[0, 2, 3]);
     let bytes = disk.read(&segment);
-    let mut process = Process::start(&disk, Settings::new()).expect("it opens");
+    let mut process = Process::start(&disk, SpoolOptions::new()).expect("it opens");
     let (size, stats) =
         (|place: usize| (format::RECORD_HEAD_BYTES + BATCHES[place].len()) as u64, process.spool.stats());
     assert_eq!((stats.damaged_bytes, stats.damaged_places), (size(0) + size(2) + size(3), 2));
@@ -157,7 +157,7 @@ fn a_damaged_segment_is_kept_aside_when_its_readable_records_are_done() {
     assert_eq!(process.spool.stats().bytes, disk.read(&aside).len() as u64, "it counts");
     process.close();
 
-    let process = Process::start(&disk, Settings::new()).expect("it opens");
+    let process = Process::start(&disk, SpoolOptions::new()).expect("it opens");
     let again = process.spool.stats();
     assert_eq!((again.damaged_bytes, again.damaged_places), (stats.damaged_bytes, stats.damaged_places));
     assert_eq!((process.read_all(), again.bytes), (vec![], disk.read(&aside).len() as u64));
@@ -167,7 +167,7 @@ fn a_damaged_segment_is_kept_aside_when_its_readable_records_are_done() {
 fn a_segment_without_a_readable_record_is_kept_aside() {
     let (disk, segment) = spool();
     disk.put(&segment, vec![b'x'; 500]);
-    let mut process = Process::start(&disk, Settings::new()).expect("it opens");
+    let mut process = Process::start(&disk, SpoolOptions::new()).expect("it opens");
     process.writer.compact();
     assert_eq!(disk.read(&path("00000000000000000001.log.damaged")), vec![b'x'; 500]);
     assert_eq!((process.spool.stats().damaged_bytes, process.spool.stats().damaged_places), (500, 1));
@@ -182,7 +182,7 @@ fn what_a_crash_leaves_at_the_end_is_no_damage() {
     let cuts = (0..=bytes.len()).map(|length| bytes[..length].to_vec());
     for contents in cuts.chain([zeros, half, bytes[..SEGMENT_HEAD_BYTES].to_vec()]) {
         disk.put(&segment, contents);
-        let mut process = Process::start(&disk, Settings::new()).expect("it opens");
+        let mut process = Process::start(&disk, SpoolOptions::new()).expect("it opens");
         assert_eq!((process.spool.stats().damaged_bytes, process.spool.stats().damaged_places), (0, 0));
         for record in process.read_all() {
             assert!(process.spool.acknowledge(record.number));
@@ -200,7 +200,7 @@ fn damaged_segments_give_way_to_new_records_the_oldest_first() {
         let (disk, _) = spool();
         disk.put(&path("00000000000000000001.log"), vec![b'x'; 400]);
         disk.put(&path("00000000000000000002.log.damaged"), vec![b'x'; 400]);
-        let settings = Settings::new().segment_bytes(500).max_bytes(1_600).when_full(when_full);
+        let settings = SpoolOptions::new().segment_bytes(500).max_bytes(1_600).when_full(when_full);
         let mut process = Process::start(&disk, settings).expect("it opens");
         process.writer.compact();
         let aside = || disk.names().into_iter().filter(|name| name.ends_with("damaged")).collect::<Vec<_>>();

@@ -8,7 +8,7 @@ fn dead_letter_files_stay_within_their_total_and_the_oldest_are_removed_and_coun
     // From an earlier version, which had one older file: it counts as the oldest.
     let line = br#"{"time":"1970-01-01T00:00:00.000Z","reason":"old","endpoint":"events","batch":{}}"#;
     disk.put(&path("dead-letters.old.ndjson"), [&line[..], b"\n"].concat());
-    let mut process = Process::start(&disk, Settings::new().max_dead_letter_bytes(1_000)).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new().max_dead_letter_bytes(1_000)).expect("a spool");
     for place in 0..20 {
         let receipt = process.spool.dead_letter(Endpoint::Historical, BATCH, place.to_string()).expect("there is room");
         process.commit();
@@ -40,7 +40,7 @@ fn files_are_moved_on_from_where_a_crash_left_them() {
     {
         disk.put(&path(name), line(reason).into_bytes());
     }
-    let mut process = Process::start(&disk, Settings::new().max_dead_letter_bytes(1_000)).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new().max_dead_letter_bytes(1_000)).expect("a spool");
     let receipt = process.spool.dead_letter(Endpoint::Events, BATCH, "d").expect("there is room");
     process.commit();
     settled(receipt).expect("written");
@@ -51,7 +51,7 @@ fn files_are_moved_on_from_where_a_crash_left_them() {
 #[test]
 fn the_reasons_of_dead_letters_that_wait_are_bounded_as_well() {
     let disk = Simulated::default();
-    let process = Process::start(&disk, Settings::new().max_waiting_bytes(100_000)).expect("a spool");
+    let process = Process::start(&disk, SpoolOptions::new().max_waiting_bytes(100_000)).expect("a spool");
     let reason = "x".repeat(1 << 20);
     let taken = (0..100).filter(|_| process.spool.dead_letter(Endpoint::Events, "{}", reason.clone()).is_ok()).count();
     assert_eq!(taken, 24, "4,096 characters of each are kept");
@@ -62,10 +62,10 @@ fn the_reasons_of_dead_letters_that_wait_are_bounded_as_well() {
 #[test]
 fn a_record_that_is_larger_than_a_segment_is_now_can_be_rejected() {
     let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     process.append(&format!(r#"{{"padding":"{}"}}"#, "x".repeat(1_000))).expect("confirmed");
     process.close();
-    let mut process = Process::start(&disk, Settings::new().segment_bytes(500)).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new().segment_bytes(500)).expect("a spool");
     let record = process.read_all().remove(0);
     let receipt = process.spool.reject(&record, "bad").expect("there is room");
     process.commit();
@@ -77,7 +77,7 @@ fn a_record_that_is_larger_than_a_segment_is_now_can_be_rejected() {
 fn a_line_that_a_crash_cut_off_spoils_no_other() {
     let disk = Simulated::default();
     disk.put(&path("dead-letters.ndjson"), br#"{"time":"1970-01-"#.to_vec());
-    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     let receipt = process.spool.dead_letter(Endpoint::Events, "{\n \"a\" : 1 }", "why").expect("there is room");
     process.commit();
     settled(receipt).expect("written");
@@ -92,7 +92,7 @@ fn a_line_that_a_crash_cut_off_spoils_no_other() {
 #[test]
 fn a_dead_letter_that_cannot_be_written_is_tried_again() {
     let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     process.append("{}").expect("confirmed");
     let record = process.read_all().remove(0);
     let mut receipt = std::pin::pin!(process.spool.reject(&record, "bad").expect("there is room"));
@@ -114,7 +114,7 @@ fn a_dead_letter_that_cannot_be_written_is_tried_again() {
 #[test]
 fn who_waits_for_a_dead_letter_waits_for_five_tries_and_the_record_stays() {
     let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     process.append("{}").expect("confirmed");
     let record = process.read_all().remove(0);
     let receipt = process.spool.reject(&record, "bad").expect("there is room");
@@ -127,13 +127,13 @@ fn who_waits_for_a_dead_letter_waits_for_five_tries_and_the_record_stays() {
     process.commit();
     assert_eq!(reasons(&disk), ["from memory"]);
     process.close();
-    assert_eq!(texts(&Process::start(&disk, Settings::new()).expect("a spool").read_all()), ["{}"]);
+    assert_eq!(texts(&Process::start(&disk, SpoolOptions::new()).expect("a spool").read_all()), ["{}"]);
 }
 
 #[test]
 fn an_expired_record_whose_dead_letter_cannot_be_written_is_tried_again() {
     let disk = Simulated::default();
-    let settings = Settings::new().max_age(std::time::Duration::ZERO);
+    let settings = SpoolOptions::new().max_age(std::time::Duration::ZERO);
     let mut process = Process::start(&disk, settings.clone().clock(|| chrono::DateTime::UNIX_EPOCH)).expect("a spool");
     process.append("{}").expect("confirmed");
     process.close();
@@ -151,7 +151,7 @@ fn an_expired_record_whose_dead_letter_cannot_be_written_is_tried_again() {
 #[test]
 fn dead_letters_that_wait_are_bounded_and_leave_room_for_appends() {
     let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new().max_waiting_bytes(260)).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new().max_waiting_bytes(260)).expect("a spool");
     for _ in 0..4 {
         drop(process.spool.dead_letter(Endpoint::Events, "[]", "bad").expect("there is room"));
     }
@@ -165,7 +165,7 @@ fn dead_letters_that_wait_are_bounded_and_leave_room_for_appends() {
 #[test]
 fn a_failed_write_leaves_nothing_of_a_dead_letter_behind() {
     let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     for reason in ["first", "second", "third"] {
         let receipt = process.spool.dead_letter(Endpoint::Events, "{}", reason).expect("there is room");
         // The write, then the fsync.

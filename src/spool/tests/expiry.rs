@@ -12,7 +12,7 @@ fn what_is_too_old_goes_to_the_dead_letters_with_the_reason() {
     let hours = Arc::new(AtomicI64::new(0));
     let clock = Arc::clone(&hours);
     let settings =
-        Settings::new().clock(move || DateTime::UNIX_EPOCH + TimeDelta::hours(clock.load(Ordering::Relaxed)));
+        SpoolOptions::new().clock(move || DateTime::UNIX_EPOCH + TimeDelta::hours(clock.load(Ordering::Relaxed)));
     let (settings, told) = telling(settings);
     let mut process = Process::start(&disk, settings.clone()).expect("a spool");
     process.append(r#"{"old":true}"#).expect("confirmed");
@@ -50,7 +50,7 @@ fn a_large_backlog_that_is_too_old_goes_to_the_dead_letters_in_portions() {
     let hours = Arc::new(AtomicI64::new(0));
     let clock = Arc::clone(&hours);
     let settings =
-        Settings::new().clock(move || DateTime::UNIX_EPOCH + TimeDelta::hours(clock.load(Ordering::Relaxed)));
+        SpoolOptions::new().clock(move || DateTime::UNIX_EPOCH + TimeDelta::hours(clock.load(Ordering::Relaxed)));
     let (settings, told) = telling(settings.segment_bytes(1 << 20));
     let mut process = Process::start(&disk, settings).expect("a spool");
     let batch = |place: usize| format!(r#"{{"place":{place},"padding":"{}"}}"#, "x".repeat(100_000));
@@ -78,7 +78,7 @@ fn a_large_backlog_that_is_too_old_goes_to_the_dead_letters_in_portions() {
 }
 
 /// A spool with 60 records of 100 kB in one segment that were read and are too old.
-fn expired_backlog(settings: Settings) -> (Simulated, Process) {
+fn expired_backlog(settings: SpoolOptions) -> (Simulated, Process) {
     let disk = Simulated::default();
     let hours = Arc::new(AtomicI64::new(0));
     let clock = Arc::clone(&hours);
@@ -94,7 +94,7 @@ fn expired_backlog(settings: Settings) -> (Simulated, Process) {
 #[test]
 fn expired_records_are_written_however_few_dead_letters_are_kept() {
     for max in [0, 1, 7, 100] {
-        let (_disk, mut process) = expired_backlog(Settings::new().max_dead_letter_bytes(max));
+        let (_disk, mut process) = expired_backlog(SpoolOptions::new().max_dead_letter_bytes(max));
         for expired in 1..=60 {
             process.writer.write_dead_letters();
             assert_eq!(process.spool.stats().expired, expired, "{max} bytes");
@@ -105,7 +105,7 @@ fn expired_records_are_written_however_few_dead_letters_are_kept() {
 
 #[test]
 fn a_segment_is_read_once_for_all_its_portions_of_dead_letters() {
-    let (disk, mut process) = expired_backlog(Settings::new().max_dead_letter_bytes(800_000));
+    let (disk, mut process) = expired_backlog(SpoolOptions::new().max_dead_letter_bytes(800_000));
     let before = disk.bytes_read();
     (0..60).for_each(|_| process.writer.write_dead_letters());
     assert_eq!(process.spool.stats().expired, 60);
@@ -116,7 +116,7 @@ fn a_segment_is_read_once_for_all_its_portions_of_dead_letters() {
 
 #[test]
 fn a_failure_in_the_middle_of_a_segment_loses_no_expired_record() {
-    let (disk, mut process) = expired_backlog(Settings::new().max_dead_letter_bytes(64 << 20));
+    let (disk, mut process) = expired_backlog(SpoolOptions::new().max_dead_letter_bytes(64 << 20));
     process.writer.write_dead_letters();
     let first = process.spool.stats().expired;
     assert!((1..60).contains(&first));
@@ -133,13 +133,13 @@ fn a_failure_in_the_middle_of_a_segment_loses_no_expired_record() {
 #[test]
 fn a_record_that_is_appended_again_keeps_its_age() {
     let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     let appended = DateTime::UNIX_EPOCH + TimeDelta::days(1);
     let receipt = process.spool.append_at(Endpoint::Historical, "{}".into(), Some(appended)).expect("there is room");
     process.append("[]").expect("confirmed");
     settled(receipt).expect("confirmed");
     process.close();
-    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     assert_eq!(texts(&process.read_all()), ["[]"]);
     process.commit();
     assert_eq!(dead_letters_of(&disk)[0].endpoint, Endpoint::Historical);
@@ -150,7 +150,7 @@ fn a_full_spool_that_drops_what_is_too_old_counts_it_once() {
     let disk = Simulated::default();
     let hours = Arc::new(AtomicI64::new(0));
     let clock = Arc::clone(&hours);
-    let settings = Settings::new().segment_bytes(500).max_bytes(1_000).when_full(WhenFull::DropOldest);
+    let settings = SpoolOptions::new().segment_bytes(500).max_bytes(1_000).when_full(WhenFull::DropOldest);
     let settings = settings.clock(move || DateTime::UNIX_EPOCH + TimeDelta::hours(clock.load(Ordering::Relaxed)));
     let (settings, told) = telling(settings);
     let mut process = Process::start(&disk, settings).expect("a spool");

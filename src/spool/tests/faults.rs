@@ -24,8 +24,8 @@ fn life(process: &mut Process) -> Vec<String> {
     pending
 }
 
-fn settings() -> Settings {
-    Settings::new().segment_bytes(200).max_bytes(100_000)
+fn settings() -> SpoolOptions {
+    SpoolOptions::new().segment_bytes(200).max_bytes(100_000)
 }
 
 fn calls_of_a_life() -> u64 {
@@ -137,7 +137,7 @@ fn a_read_only_disk_is_an_error_at_opening_and_later() {
 #[test]
 fn after_a_failed_fsync_the_next_records_go_to_a_new_segment() {
     let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     process.append("{}").expect("confirmed");
     // The write, then the fsync.
     disk.fail_after(1);
@@ -146,14 +146,14 @@ fn after_a_failed_fsync_the_next_records_go_to_a_new_segment() {
     assert_eq!(disk.segments().len(), 2);
     disk.stop_machine(1);
     drop(process);
-    let records = Process::start(&disk, Settings::new()).expect("a spool").read_all();
+    let records = Process::start(&disk, SpoolOptions::new()).expect("a spool").read_all();
     assert_eq!(texts(&records), ["{}", r#"{"next":true}"#]);
 }
 
 #[test]
 fn a_write_that_is_under_way_does_not_confuse_the_reader() {
     let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     process.append("[1]").expect("confirmed");
     let segment = disk.segments().remove(0);
     let length = disk.read(&segment).len();
@@ -167,12 +167,12 @@ fn a_write_that_is_under_way_does_not_confuse_the_reader() {
 #[test]
 fn a_second_process_is_locked_out() {
     let disk = Simulated::default();
-    let first = Process::start(&disk, Settings::new()).expect("a spool");
-    let error = Process::start(&disk, Settings::new()).err().expect("it is locked");
+    let first = Process::start(&disk, SpoolOptions::new()).expect("a spool");
+    let error = Process::start(&disk, SpoolOptions::new()).err().expect("it is locked");
     assert_eq!(error.to_string(), "failed to open the spool in /spool: it is open already");
     assert!(error.kind() == crate::ErrorKind::SpoolLocked && error.is_retryable());
     first.close();
-    Process::start(&disk, Settings::new()).expect("it is free");
+    Process::start(&disk, SpoolOptions::new()).expect("it is free");
 }
 
 #[test]
@@ -331,7 +331,7 @@ fn through_restarts_on_a_full_disk_nothing_is_lost_and_nothing_grows() {
 #[test]
 fn the_cursor_is_saved_at_once_when_asked() {
     let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     process.append("{}").expect("confirmed");
     process.append("[]").expect("confirmed");
     let records = process.read_all();
@@ -341,13 +341,13 @@ fn the_cursor_is_saved_at_once_when_asked() {
     settled(receipt).expect("saved");
     drop(process);
     disk.stop_machine(1);
-    assert_eq!(texts(&Process::start(&disk, Settings::new()).expect("a spool").read_all()), ["[]"]);
+    assert_eq!(texts(&Process::start(&disk, SpoolOptions::new()).expect("a spool").read_all()), ["[]"]);
 }
 
 #[test]
 fn a_record_without_an_id_gets_the_same_one_at_each_reading() {
     let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     process.append(r#"{"a":1}"#).expect("confirmed");
     process.append(r#"{"a":1}"#).expect("confirmed");
     process.append(r#"{"source_request_id":"mine"}"#).expect("confirmed");
@@ -359,14 +359,14 @@ fn a_record_without_an_id_gets_the_same_one_at_each_reading() {
     assert!(first[0] != first[1] && first[2] == "mine", "{first:?}");
     drop(process);
     disk.kill_process();
-    assert_eq!(ids(&Process::start(&disk, Settings::new()).expect("a spool")), first);
+    assert_eq!(ids(&Process::start(&disk, SpoolOptions::new()).expect("a spool")), first);
 }
 
 #[test]
 fn dropping_does_not_wait_for_an_fsync_that_hangs() {
     let disk = Simulated::default();
     let files = Arc::new(disk.clone());
-    let settings = Settings::new().drop_timeout(Duration::from_millis(50));
+    let settings = SpoolOptions::new().drop_timeout(Duration::from_millis(50));
     let spool = Spool::start(Spool::open_on(files, DIR.into(), settings).expect("a spool")).expect("a thread");
     let (hanging, released) = (std::sync::mpsc::channel::<()>(), std::sync::Mutex::new(None));
     let (started, began) = std::sync::mpsc::channel();
@@ -381,7 +381,7 @@ fn dropping_does_not_wait_for_an_fsync_that_hangs() {
     began.recv().expect("the fsync began");
     drop(spool);
     // It came here while the fsync hangs: the spool is locked until that is over.
-    assert!(Process::start(&disk, Settings::new()).is_err());
+    assert!(Process::start(&disk, SpoolOptions::new()).is_err());
     drop(hanging.0);
     receipt.wait().expect("the thread went on");
 }

@@ -30,7 +30,7 @@ struct Process {
 }
 
 impl Process {
-    fn start(disk: &Simulated, settings: Settings) -> Result<Self, Error> {
+    fn start(disk: &Simulated, settings: SpoolOptions) -> Result<Self, Error> {
         let (spool, writer) = Spool::open_on(Arc::new(disk.clone()), DIR.into(), settings)?;
         Ok(Self { spool, writer })
     }
@@ -82,7 +82,7 @@ const BATCH: &str = r#"{"some":"batch of the size that batches have here"}"#;
 
 type Told = Arc<Mutex<Vec<(u64, EvictionReason)>>>;
 
-fn telling(settings: Settings) -> (Settings, Told) {
+fn telling(settings: SpoolOptions) -> (SpoolOptions, Told) {
     let told = Told::default();
     let teller = Arc::clone(&told);
     let settings = settings.on_evict(move |record, why| teller.lock().expect("no panic").push((record.number, why)));

@@ -100,7 +100,7 @@ impl Model {
     }
 
     fn start(&mut self) {
-        let settings = Settings::new().fsync(self.fsync).segment_bytes(600).max_bytes(1 << 20);
+        let settings = SpoolOptions::new().fsync(self.fsync).segment_bytes(600).max_bytes(1 << 20);
         let fired = self.disk.fired();
         let process = Process::start(&self.disk, settings.clone()).or_else(|error| {
             assert!(self.disk.fired() > fired, "no spool fails to open: {error:?}");

@@ -29,7 +29,7 @@ fn numbers(records: &[Record]) -> Vec<u64> {
 #[test]
 fn a_taken_record_is_not_read_and_older_ones_are_read_later() {
     let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new().segment_bytes(180)).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new().segment_bytes(180)).expect("a spool");
     assert_eq!(append_all(&mut process, &["[1]", "[2]", "[3]", "[4]", "[5]", "[6]", "[7]"]), [1, 2, 3, 4, 5, 6, 7]);
     assert!(disk.segments().len() > 1);
     for taken in [6, 2, 3] {
@@ -43,7 +43,7 @@ fn a_taken_record_is_not_read_and_older_ones_are_read_later() {
     assert_eq!((process.spool.unread(), process.spool.stats().outstanding), (0, 6));
     process.close();
 
-    let process = Process::start(&disk, Settings::new()).expect("it opens");
+    let process = Process::start(&disk, SpoolOptions::new()).expect("it opens");
     assert!(!process.spool.take_committed(1), "an earlier process appended it");
     assert_eq!(numbers(&process.read_all()), [1, 2, 4, 5, 6, 7], "what is not acknowledged comes again");
 }
@@ -51,7 +51,7 @@ fn a_taken_record_is_not_read_and_older_ones_are_read_later() {
 #[test]
 fn only_a_confirmed_record_can_be_taken() {
     let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     assert!(!process.spool.take_committed(1), "there is none");
     let receipt = process.spool.append(Endpoint::Events, "[1]").expect("there is room");
     assert_eq!(receipt.record_number(), 1);
@@ -65,7 +65,7 @@ fn only_a_confirmed_record_can_be_taken() {
 #[test]
 fn a_record_at_the_limit_stays_unread() {
     let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     append_all(&mut process, &["[1]", "[2]", "[3]", "[4]"]);
     assert_eq!((read_before(&process, 1), read_before(&process, 2)), (None, Some(1)));
     assert_eq!((read_before(&process, 2), process.spool.unread()), (None, 3));
@@ -78,7 +78,7 @@ fn a_record_at_the_limit_stays_unread() {
 #[test]
 fn taking_all_in_order_reads_nothing_from_the_disk() {
     let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new().segment_bytes(500)).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new().segment_bytes(500)).expect("a spool");
     let before = disk.bytes_read();
     for _ in 0..100 {
         for number in append_all(&mut process, &["{}", "[]", "{}"]) {
@@ -94,7 +94,7 @@ fn taking_all_in_order_reads_nothing_from_the_disk() {
 
 /// A spool with three segments of three records each, of which the middle one of each was taken, and the numbers that it
 /// reports as evicted and as lost.
-fn taken_in_each_segment(settings: Settings) -> (Simulated, Process, Numbers, Numbers) {
+fn taken_in_each_segment(settings: SpoolOptions) -> (Simulated, Process, Numbers, Numbers) {
     let (evicted, lost) = (Numbers::default(), Numbers::default());
     let (evictions, losses) = (Arc::clone(&evicted), Arc::clone(&lost));
     let settings = settings
@@ -110,7 +110,7 @@ fn taken_in_each_segment(settings: Settings) -> (Simulated, Process, Numbers, Nu
 
 #[test]
 fn a_full_spool_reports_the_unread_records_that_it_evicts_and_not_the_taken_ones() {
-    let settings = Settings::new().max_bytes(500).when_full(WhenFull::DropOldest);
+    let settings = SpoolOptions::new().max_bytes(500).when_full(WhenFull::DropOldest);
     let (_disk, mut process, evicted, lost) = taken_in_each_segment(settings);
     append_all(&mut process, &[r#"{"a":1}"#]);
     assert_eq!((evicted.lock().expect("no panic").clone(), process.spool.stats().dropped), (vec![1, 3], 2));
@@ -122,7 +122,7 @@ fn a_full_spool_reports_the_unread_records_that_it_evicts_and_not_the_taken_ones
 
 #[test]
 fn segments_that_vanish_lose_the_unread_records_and_not_the_taken_ones() {
-    let (disk, process, evicted, lost) = taken_in_each_segment(Settings::new());
+    let (disk, process, evicted, lost) = taken_in_each_segment(SpoolOptions::new());
     let segments = disk.segments();
     disk.forget(&segments[0]);
     // Its first two records are left.
@@ -141,7 +141,7 @@ fn a_failed_group_leaves_a_gap_and_no_number_stands_for_two_records() {
     // The failed call is the write, which leaves a half of it behind, or the fsync.
     for (calls, restart_forgets) in [(0, false), (0, true), (1, false), (1, true)] {
         let disk = Simulated::default();
-        let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+        let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
         assert_eq!(append_all(&mut process, &["[1]", "[2]"]), [1, 2]);
         disk.fail_after(calls);
         let receipts =
@@ -164,7 +164,7 @@ fn a_failed_group_leaves_a_gap_and_no_number_stands_for_two_records() {
             disk.stop_machine(calls);
         }
 
-        let mut process = Process::start(&disk, Settings::new()).expect("it opens");
+        let mut process = Process::start(&disk, SpoolOptions::new()).expect("it opens");
         let next = append_all(&mut process, &["[6]"])[0];
         assert!(next > 5, "{next} stood for another record");
         for record in process.read_all() {

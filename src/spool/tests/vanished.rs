@@ -6,7 +6,7 @@ use super::*;
 /// A spool with six records in two segments that this process wrote.
 fn two_segments() -> (Simulated, Process) {
     let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new().segment_bytes(180).max_bytes(10_000)).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new().segment_bytes(180).max_bytes(10_000)).expect("a spool");
     for _ in 0..6 {
         process.append(r#"{"a":1}"#).expect("confirmed");
     }
@@ -26,7 +26,7 @@ fn records_whose_file_vanishes_are_counted_as_lost() {
         assert_eq!(texts(&process.read_all()), ["{}"]);
         drop(process);
         disk.stop_machine(1);
-        assert_eq!(Process::start(&disk, Settings::new()).expect("it opens").read_all().len(), 4);
+        assert_eq!(Process::start(&disk, SpoolOptions::new()).expect("it opens").read_all().len(), 4);
     }
 }
 
@@ -48,7 +48,7 @@ fn records_that_are_cut_off_or_damaged_while_it_is_open_are_counted_as_lost() {
 fn records_that_vanish_before_they_become_dead_letters_are_counted_as_lost() {
     for whole_file in [true, false] {
         let disk = Simulated::default();
-        let settings = Settings::new().max_age(Duration::ZERO);
+        let settings = SpoolOptions::new().max_age(Duration::ZERO);
         let mut process =
             Process::start(&disk, settings.clone().clock(|| chrono::DateTime::UNIX_EPOCH)).expect("a spool");
         (0..3).for_each(|_| process.append("{}").expect("confirmed"));
@@ -71,7 +71,7 @@ fn records_that_vanish_before_they_become_dead_letters_are_counted_as_lost() {
 #[test]
 fn a_lost_record_is_counted_once_even_if_its_file_vanishes_later() {
     let disk = Simulated::default();
-    let mut process = Process::start(&disk, Settings::new()).expect("a spool");
+    let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     (0..3).for_each(|_| process.append("{}").expect("confirmed"));
     let segment = disk.segments().remove(0);
     disk.edit(&segment, |bytes| bytes[SEGMENT_HEAD_BYTES + 2..].fill(0));
@@ -87,7 +87,7 @@ fn records_that_are_dropped_and_cannot_be_read_are_counted_as_lost() {
     for damage in ["none", "a byte", "no file"] {
         let disk = Simulated::default();
         let (told, lost) = (Arc::new(std::sync::Mutex::new(Vec::new())), Arc::new(std::sync::Mutex::new(Vec::new())));
-        let settings = Settings::new().segment_bytes(180).max_bytes(360).when_full(WhenFull::DropOldest);
+        let settings = SpoolOptions::new().segment_bytes(180).max_bytes(360).when_full(WhenFull::DropOldest);
         let settings = {
             let (told, lost) = (Arc::clone(&told), Arc::clone(&lost));
             settings
@@ -122,7 +122,7 @@ fn what_vanished_is_found_without_reading_and_read_records_are_no_longer_contain
             let (disk, mut process) = two_segments();
             if restarted {
                 process.close();
-                process = Process::start(&disk, Settings::new()).expect("it opens");
+                process = Process::start(&disk, SpoolOptions::new()).expect("it opens");
             }
             let read: Vec<_> = (0..2).map(|_| process.spool.next_record().expect("readable").expect("one")).collect();
             assert!(process.spool.acknowledge(read[0].number));

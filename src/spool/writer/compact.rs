@@ -2,10 +2,10 @@
 
 use std::io;
 
+use super::super::options::{EvictionReason, WhenFull};
 use super::super::range_set::RangeSet;
 use super::super::records::Records;
 use super::super::segment::Dropped;
-use super::super::settings::{EvictionReason, WhenFull};
 use super::super::shared::warn;
 use super::{RETRY_DELAY, Writer};
 

@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Instant;
 
+use super::super::options::EvictionReason;
 use super::super::reader::Open;
-use super::super::settings::EvictionReason;
 use super::super::shared::{PendingDeadLetter, warn};
 use super::{RETRY_DELAY, Writer};
 

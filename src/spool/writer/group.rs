@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use super::super::format::{write_record, write_segment_head};
+use super::super::options::Fsync;
 use super::super::receipt::Confirmation;
-use super::super::settings::Fsync;
 use super::super::shared::{Append, size_on_disk, warn};
 use super::Writer;
 use super::active::Active;

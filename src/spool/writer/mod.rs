@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use super::dead_letters::DeadLetterFiles;
 use super::directory::Directory;
+use super::options::{Fsync, SpoolOptions};
 use super::reader::Open;
-use super::settings::{Fsync, Settings};
 use super::shared::{Append, Shared};
 use active::Active;
 
@@ -22,7 +22,7 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 pub(super) struct Writer {
     directory: Directory,
-    settings: Settings,
+    settings: SpoolOptions,
     shared: Arc<Shared>,
     /// A number above those of all records that it tried to write, for the cursor.
     next: u64,
@@ -59,7 +59,7 @@ impl Drop for Writer {
 impl Writer {
     pub(super) fn new(
         directory: Directory,
-        settings: Settings,
+        settings: SpoolOptions,
         shared: Arc<Shared>,
         next: u64,
         lock: Box<dyn Send + Sync>,

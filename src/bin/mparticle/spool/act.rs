@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use mparticle::spool::{Inspector, Settings, Spool};
+use mparticle::spool::{Inspector, Spool, SpoolOptions};
 use mparticle::{DeliveryReport, Uploader};
 use serde_json::json;
 
@@ -18,7 +18,7 @@ pub fn retry(retry: &Retry) -> exit::Result {
     // The key first: it may be missing, and then nothing is to change.
     let client = retry.connection.client()?;
     let mut findings = look::report_damage(&retry.dir, Exit::Done)? == Exit::Findings;
-    let settings = Settings::new().max_bytes(u64::MAX).lock_wait(Duration::from_secs(retry.lock_wait));
+    let settings = SpoolOptions::new().max_bytes(u64::MAX).lock_wait(Duration::from_secs(retry.lock_wait));
     if retry.dead {
         // Room for all of them: they are on this disk already.
         let redriven = Spool::redrive_dead_letters(&retry.dir, settings.clone())?;
@@ -106,7 +106,7 @@ fn is_sure(question: &str) -> exit::Result<bool> {
 /// Counts all records as done. Their numbers are not given again, so no record to come is taken for one of them.
 fn give_up_records(dir: &Path) -> exit::Result<()> {
     // None is too old to be given up.
-    let spool = Spool::open(dir, Settings::new().max_age(Duration::MAX).max_bytes(u64::MAX))?;
+    let spool = Spool::open(dir, SpoolOptions::new().max_age(Duration::MAX).max_bytes(u64::MAX))?;
     while let Some(record) = spool.next_record()? {
         spool.acknowledge(record.number);
     }

@@ -212,7 +212,7 @@ async fn evicted_records_do_not_let_new_batches_overtake() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_is_bounded_while_a_callback_blocks() {
     let dir = std::env::temp_dir().join(format!("mparticle-adversary-{}", std::process::id()));
-    let journal = DiskJournal::open(dir.clone(), crate::spool::Settings::new()).expect("a spool");
+    let journal = DiskJournal::open(dir.clone(), crate::spool::SpoolOptions::new()).expect("a spool");
     let gate = Arc::new(Mutex::new(()));
     let held = gate.lock().expect("the gate");
     let waits = Arc::clone(&gate);

@@ -1,4 +1,4 @@
-//! The settings of a spool.
+//! The options of a spool.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,7 +35,7 @@ pub enum Fsync {
 pub enum WhenFull {
     /// Refuses the new batch: [`append`](super::Spool::append) returns an error.
     Refuse,
-    /// Evicts the oldest batches, a whole segment at once. [`Settings::on_evict`] is called with each.
+    /// Evicts the oldest batches, a whole segment at once. [`SpoolOptions::on_evict`] is called with each.
     DropOldest,
 }
 
@@ -45,7 +45,7 @@ pub enum WhenFull {
 pub enum EvictionReason {
     /// It was among the oldest, and the spool was full. Its batch is lost.
     Capacity,
-    /// It was older than [`Settings::max_age`]. Its batch is in the dead-letter file.
+    /// It was older than [`SpoolOptions::max_age`]. Its batch is in the dead-letter file.
     Expired,
 }
 
@@ -53,9 +53,9 @@ type OnEvict = dyn Fn(&Record, EvictionReason) + Send + Sync;
 type OnLost = dyn Fn(Lost) + Send + Sync;
 type Clock = dyn Fn() -> DateTime<Utc> + Send + Sync;
 
-/// How a spool works. The defaults lose nothing that was confirmed, in 256 MiB.
+/// The options of a spool. The defaults lose nothing that was confirmed, in 256 MiB.
 #[derive(Clone)]
-pub struct Settings {
+pub struct SpoolOptions {
     pub(super) fsync: Fsync,
     pub(super) segment_bytes: u64,
     pub(super) max_bytes: u64,
@@ -71,7 +71,7 @@ pub struct Settings {
     pub(super) clock: Arc<Clock>,
 }
 
-impl Default for Settings {
+impl Default for SpoolOptions {
     fn default() -> Self {
         Self {
             fsync: Fsync::EachCommit,
@@ -91,7 +91,7 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl SpoolOptions {
     /// The defaults.
     #[must_use]
     pub fn new() -> Self {
@@ -239,9 +239,9 @@ impl Settings {
     }
 }
 
-impl fmt::Debug for Settings {
+impl fmt::Debug for SpoolOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
+        f.debug_struct("SpoolOptions")
             .field("fsync", &self.fsync)
             .field("segment_bytes", &self.segment_bytes)
             .field("max_bytes", &self.max_bytes)
