@@ -9,6 +9,7 @@ mod client;
 mod completion;
 mod delivery;
 pub mod diagnostics;
+mod duration;
 mod endpoint;
 mod error;
 mod generated;

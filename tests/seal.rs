@@ -261,3 +261,24 @@ fn debug_shows_no_data() {
     let sealed = support::batch().email("user@example.com").seal().expect("a batch");
     assert!(!format!("{sealed:?}").contains("example.com"));
 }
+
+#[test]
+fn serde_json_writes_a_sealed_batch_as_its_own_bytes_and_reads_it_back() {
+    #[derive(serde::Deserialize)]
+    struct Stored {
+        left: Vec<SealedBatch>,
+    }
+
+    let sealed =
+        SealedBatch::from_json(r#"{"source_request_id":"a", "big": 123456789012345678901234567890}"#).expect("JSON");
+    let stored = serde_json::to_string(&json!({"left": [0]})).expect("JSON").replace('0', text(&sealed));
+    assert_eq!(serde_json::to_string(&[&sealed]).expect("JSON"), format!("[{}]", text(&sealed)));
+    let restored: Stored = serde_json::from_str(&stored).expect("JSON");
+    assert_eq!(restored.left, [sealed.clone()]);
+    assert_eq!(restored.left[0].as_ref(), &sealed.json()[..]);
+    assert_eq!(std::collections::HashSet::from([sealed.clone()]).len(), 1);
+    assert_eq!(sealed.clone().into_json(), *sealed.json());
+
+    let error = serde_json::from_str::<SealedBatch>(r#"["user@example.com"]"#).expect_err("a list").to_string();
+    assert!(error.starts_with("the batch is not a JSON object"), "{error}");
+}

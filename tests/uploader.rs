@@ -49,7 +49,6 @@ fn it_works_without_any_runtime() {
     uploader.send(batch()).accepted().wait().expect("room");
     let stats = uploader.shutdown(MINUTE).wait();
     assert_eq!((stats.accepted, stats.delivered), (51, 51));
-    assert!(stats.add_up());
     let events: Vec<_> = server.batches().iter().map(|batch| batch["events"].as_array().map_or(0, Vec::len)).collect();
     assert_eq!(events.iter().sum::<usize>(), 51);
     assert!(events.len() < 51, "they gathered: {events:?}");

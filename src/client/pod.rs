@@ -4,8 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Error;
+use crate::text::serde_as_text;
 
 /// The data centre that a workspace lives in. It is a part of the account.
+///
+/// Its text, also in files that serde reads, is `us1`, `us2`, `eu1` or `au1`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Pod {
@@ -44,6 +47,8 @@ impl fmt::Display for Pod {
     }
 }
 
+serde_as_text!(Pod, "a pod: us1, us2, eu1 or au1");
+
 impl FromStr for Pod {
     type Err = Error;
 
@@ -53,5 +58,23 @@ impl FromStr for Pod {
             .into_iter()
             .find(|pod| text.eq_ignore_ascii_case(&pod.to_string()))
             .ok_or_else(|| Error::config("there is no such pod: us1, us2, eu1 and au1 are known"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serde_reads_and_writes_its_text() {
+        for pod in [Pod::Us1, Pod::Us2, Pod::Eu1, Pod::Au1] {
+            let json = serde_json::to_string(&pod).unwrap();
+            assert_eq!(json, format!("\"{pod}\""));
+            assert_eq!(serde_json::from_str::<Pod>(&json.to_uppercase()).unwrap(), pod);
+        }
+        let error = serde_json::from_str::<Pod>("\"moon\"").expect_err("no pod").to_string();
+        assert!(error.starts_with("there is no such pod: us1, us2, eu1 and au1 are known"), "{error}");
+        let error = serde_json::from_str::<Pod>("1").expect_err("no text").to_string();
+        assert!(error.ends_with("expected a pod: us1, us2, eu1 or au1 at line 1 column 1"), "{error}");
     }
 }

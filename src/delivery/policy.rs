@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// How a [`Client`](crate::Client) tries again. Every default for one request is finite.
 ///
 /// It retries when there is no connection or no response, and after the statuses 408, 425, 429 and 5xx. The wait before a retry is
@@ -20,12 +22,28 @@ use std::time::Duration;
 ///     .build()?;
 /// # Ok::<(), mparticle::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// serde reads and writes it under the names of its setters. Every one can be absent, and is its default then. Durations are
+/// text with a unit, such as `"250ms"`, `"30s"` or `"5m"`, or `"unlimited"`:
+///
+/// ```
+/// use std::time::Duration;
+/// use mparticle::RetryPolicy;
+///
+/// let policy: RetryPolicy = serde_json::from_str(r#"{"max_attempts": 4, "request_timeout": "30s"}"#)?;
+/// assert_eq!(policy, RetryPolicy::new().max_attempts(4).request_timeout(Duration::from_secs(30)));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct RetryPolicy {
+    #[serde(with = "crate::duration")]
     pub(crate) initial_backoff: Duration,
+    #[serde(with = "crate::duration")]
     pub(crate) max_backoff: Duration,
     pub(crate) max_attempts: u32,
+    #[serde(with = "crate::duration")]
     pub(crate) request_timeout: Duration,
+    #[serde(with = "crate::duration")]
     pub(crate) call_timeout: Duration,
     pub(crate) retry_budget: u32,
 }
@@ -109,5 +127,31 @@ impl RetryPolicy {
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serde_gives_back_what_was_set() {
+        let policy = RetryPolicy::new()
+            .initial_backoff(Duration::from_millis(1))
+            .max_backoff(Duration::from_secs(90))
+            .max_attempts(4)
+            .request_timeout(Duration::MAX)
+            .call_timeout(Duration::from_secs(300))
+            .retry_budget(7);
+        let json = serde_json::to_string(&policy).unwrap();
+        assert_eq!(
+            json,
+            r#"{"initial_backoff":"1ms","max_backoff":"90s","max_attempts":4,"request_timeout":"unlimited","call_timeout":"5m","retry_budget":7}"#
+        );
+        assert_eq!(serde_json::from_str::<RetryPolicy>(&json).unwrap(), policy);
+        assert_eq!(serde_json::from_str::<RetryPolicy>("{}").unwrap(), RetryPolicy::new());
+        let error =
+            serde_json::from_str::<RetryPolicy>(r#"{"max_retries":4}"#).expect_err("a misspelt key").to_string();
+        assert!(error.starts_with("unknown field `max_retries`, expected one of `initial_backoff`"), "{error}");
     }
 }

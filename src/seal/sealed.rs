@@ -4,6 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::de::Error as _;
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use super::finite;
 use super::user::{Names, UserKey};
@@ -13,7 +17,20 @@ use crate::generated::types::Batch;
 /// A batch as the very bytes that will be sent, with the id that makes sending them again safe.
 ///
 /// Cloning is cheap: the bytes are shared.
-#[derive(Clone, PartialEq, Eq)]
+///
+/// serde_json writes it as the JSON object that it is, and reads it as [`from_json`](Self::from_json) does. Other formats
+/// than JSON should store [`json`](Self::json).
+///
+/// ```
+/// use mparticle::{Batch, Environment, SealedBatch};
+///
+/// let sealed = Batch::new(Environment::Development).customer_id("123456").seal()?;
+/// let stored = serde_json::to_string(&vec![&sealed])?;
+/// let restored: Vec<SealedBatch> = serde_json::from_str(&stored)?;
+/// assert_eq!(restored, [sealed]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SealedBatch {
     pub(super) json: Bytes,
     pub(super) source_request_id: Arc<str>,
@@ -35,6 +52,12 @@ impl SealedBatch {
         &self.json
     }
 
+    /// Returns the JSON of the batch, and drops the rest.
+    #[must_use]
+    pub fn into_json(self) -> Bytes {
+        self.json
+    }
+
     /// Returns the size of the JSON, in bytes.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a batch is never empty: the smallest is `{}`")]
@@ -51,6 +74,26 @@ impl SealedBatch {
     /// Returns the key of the user whose batch it is.
     pub(crate) fn user(&self) -> UserKey {
         self.user
+    }
+}
+
+impl AsRef<[u8]> for SealedBatch {
+    fn as_ref(&self) -> &[u8] {
+        &self.json
+    }
+}
+
+impl Serialize for SealedBatch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let json: &RawValue = serde_json::from_slice(&self.json).map_err(S::Error::custom)?;
+        json.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for SealedBatch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = Box::<RawValue>::deserialize(deserializer)?;
+        Self::from_json(Box::<str>::from(json).into_string()).map_err(D::Error::custom)
     }
 }
 

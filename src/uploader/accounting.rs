@@ -1,6 +1,9 @@
 //! The account of every submission: each is in exactly one place, and all numbers are of one moment.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
+
+use serde::Serialize;
 
 use super::delivery_error::DeliveryError;
 use super::entry::{Amount, Entry, Place, Stage, Token};
@@ -11,7 +14,19 @@ use crate::completion::Completer;
 /// was tracked.
 ///
 /// Always `accepted + recovered == delivered + rejected + dropped + spooled + pending`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+///
+/// ```
+/// # let server = mparticle::mock::MockServer::builder().credentials("key", "secret").start_blocking();
+/// # let client = mparticle::Client::builder(mparticle::Credentials::new("key", "secret")).base_url(server.url()).build()?;
+/// # let uploader = mparticle::Uploader::builder(client).start()?;
+/// let stats = uploader.shutdown(std::time::Duration::from_secs(10)).wait();
+/// if !stats.is_drained() || stats.lost() > 0 {
+///     eprintln!("not everything was delivered: {stats}");
+/// }
+/// # assert_eq!(serde_json::to_value(stats).unwrap()["delivered"], 0);
+/// # Ok::<(), mparticle::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct UploaderStats {
     /// Accepted by the uploader since it was started.
@@ -35,10 +50,22 @@ pub struct UploaderStats {
 }
 
 impl UploaderStats {
-    /// Returns whether every submission is in one place. It always is.
+    /// Returns whether nothing is left to be delivered, in memory or in the spool.
     #[must_use]
-    pub fn add_up(&self) -> bool {
-        self.accepted + self.recovered == self.delivered + self.rejected + self.dropped + self.spooled + self.pending
+    pub fn is_drained(&self) -> bool {
+        self.spooled == 0 && self.pending == 0
+    }
+
+    /// Returns the number of submissions that will never be delivered: those that were rejected and those that were dropped.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.rejected + self.dropped
+    }
+
+    /// Returns whether every submission is in one place.
+    #[cfg(test)]
+    pub(super) fn add_up(&self) -> bool {
+        self.accepted + self.recovered == self.delivered + self.lost() + self.spooled + self.pending
     }
 
     fn at(&mut self, place: Place) -> &mut u64 {
@@ -49,6 +76,15 @@ impl UploaderStats {
             Place::Dropped => &mut self.dropped,
             Place::Rejected => &mut self.rejected,
         }
+    }
+}
+
+/// One line for a log, of the numbers alone.
+impl fmt::Display for UploaderStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { accepted, recovered, delivered, rejected, dropped, spooled, pending, unread_responses } = self;
+        write!(f, "{accepted} accepted, {recovered} recovered, {delivered} delivered, {rejected} rejected, ")?;
+        write!(f, "{dropped} dropped, {spooled} spooled, {pending} pending, {unread_responses} responses unread")
     }
 }
 

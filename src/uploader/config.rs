@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::entry::Amount;
@@ -11,13 +12,16 @@ use crate::delivery::Rates;
 use crate::endpoint::Endpoint;
 
 /// The policy for a submission when the memory of an [`Uploader`](super::Uploader) is full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// In files that serde reads it is `refuse`, `drop_newest`, `drop_oldest`, `spill`, or a table: `{ wait = "5s" }` in TOML.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WhenFull {
     /// Refuses it: `try_send` and `track` return an error with the batch, `send` waits for room.
     Refuse,
     /// As `Refuse`, but `send` waits this long at most.
-    Wait(Duration),
+    Wait(#[serde(with = "crate::duration")] Duration),
     /// Drops the new batch, and counts it as dropped. `send` waits for room.
     DropNewest,
     /// Drops the batches that have waited longest, and counts them as dropped. `send` waits for room.
@@ -69,5 +73,25 @@ impl Config {
     /// Returns the id of a batch of tracked events, or of one of them.
     pub(super) fn new_id(&self) -> Uuid {
         self.id_source.as_ref().map_or_else(Uuid::new_v4, |source| source())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serde_names_each_policy() {
+        let cases = [
+            (WhenFull::Refuse, r#""refuse""#),
+            (WhenFull::Wait(Duration::from_secs(5)), r#"{"wait":"5s"}"#),
+            (WhenFull::DropNewest, r#""drop_newest""#),
+            (WhenFull::DropOldest, r#""drop_oldest""#),
+            (WhenFull::Spill, r#""spill""#),
+        ];
+        for (policy, json) in cases {
+            assert_eq!(serde_json::to_string(&policy).unwrap(), json);
+            assert_eq!(serde_json::from_str::<WhenFull>(json).unwrap(), policy);
+        }
     }
 }

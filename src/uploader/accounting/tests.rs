@@ -184,3 +184,21 @@ fn a_submission_is_forgotten_only_when_nobody_awaits_it() {
     assert_eq!((accounting.stats().delivered, accounting.stats().pending), (1, 2));
     assert_eq!((accounting.tag(tagged), accounting.tag(split), accounting.tag(forgotten)), (Some(7), None, None));
 }
+
+#[test]
+fn the_statistics_are_one_line_and_say_whether_anything_is_left() {
+    let mut stats =
+        UploaderStats { accepted: 9, recovered: 1, delivered: 3, rejected: 2, dropped: 1, ..Default::default() };
+    assert_eq!((stats.lost(), stats.is_drained()), (3, true));
+    stats.spooled = 3;
+    assert!(!stats.is_drained());
+    (stats.spooled, stats.pending) = (3, 1);
+    assert_eq!(
+        stats.to_string(),
+        "9 accepted, 1 recovered, 3 delivered, 2 rejected, 1 dropped, 3 spooled, 1 pending, 0 responses unread"
+    );
+    let json = serde_json::to_value(stats).unwrap();
+    assert_eq!((&json["delivered"], &json["pending"]), (&3.into(), &1.into()));
+    (stats.spooled, stats.pending) = (0, 4);
+    assert!(!stats.is_drained());
+}
