@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use mparticle::mock::{self, Fault, MockServer};
-use mparticle::spool::{Endpoint, Inspector, Settings, Spool};
+use mparticle::spool::{Endpoint, Inspector, Spool, SpoolOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -307,7 +307,7 @@ mod spool {
     }
 
     fn fill(path: &Path) {
-        let spool = Spool::open(path, Settings::new()).expect("a spool");
+        let spool = Spool::open(path, SpoolOptions::new()).expect("a spool");
         let batch = |id: &str, email: &str| {
             let event = r#"{"event_type":"screen_view","data":{"screen_name":"Home"}}"#;
             format!(
@@ -375,7 +375,7 @@ mod spool {
     #[test]
     fn it_is_looked_into_while_a_program_has_it_open() {
         let (_dir, path) = filled();
-        let _open = Spool::open(&path, Settings::new()).expect("a spool");
+        let _open = Spool::open(&path, SpoolOptions::new()).expect("a spool");
         let nowhere = Path::new("/nowhere");
         let (code, lines, words) = run(mparticle(nowhere).args(["spool", "list", "--json"]).arg(&path));
         assert_eq!((code, words.as_str()), (0, "2 records, 351 bytes; 2 dead letters\n"));
