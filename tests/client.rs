@@ -153,11 +153,22 @@ async fn a_retry_by_the_caller_keeps_the_ids() {
     let peer = Peer::answering("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n");
     let error = builder(peer.url()).build().expect("a client").upload_bulk([batch(), batch()]).await.expect_err("503");
     assert!(error.is_retryable());
-    let unsent = error.into_unsent();
     let server = MockServer::start().await;
-    assert_eq!(client(&server).upload_bulk(unsent.clone()).await.expect("accepted").delivered(), 2);
+    assert_eq!(client(&server).upload_bulk(error.unsent()).await.expect("accepted").delivered(), 2);
+    client(&server).upload(&error.unsent()[0]).await.expect("accepted");
     let arrived: Vec<_> = server.batches().iter().map(|batch| batch["source_request_id"].clone()).collect();
-    assert_eq!(arrived, ids(&unsent));
+    assert_eq!(arrived, ids(error.unsent()));
+    assert_eq!(server.counts().duplicates, 1);
+}
+
+#[tokio::test]
+async fn a_batch_is_uploaded_by_reference_and_stays_as_it_was() {
+    let server = MockServer::start().await;
+    let (kept, many) = (batch(), [batch(), batch()]);
+    client(&server).upload(&kept).await.expect("accepted");
+    assert_eq!(client(&server).upload_bulk(&many).await.expect("accepted").delivered(), 2);
+    assert_eq!(kept, batch());
+    assert_eq!(server.counts().batches, 3);
 }
 
 #[tokio::test]

@@ -1,10 +1,8 @@
 //! What one call gives to be sent: the sealed parts of its batches, and which batch each part belongs to.
 
-use uuid::Uuid;
-
 use super::upload_error::UploadError;
 use crate::delivery::{Outcome, Rejected, Report};
-use crate::seal::{IntoSealed, SealedBatch};
+use crate::seal::{IntoSealed, SealedBatch, Sealing};
 
 /// The batches of a call, sealed where they could be.
 pub(super) struct Consignment {
@@ -16,10 +14,7 @@ pub(super) struct Consignment {
 }
 
 impl Consignment {
-    pub(super) fn sealed<B: IntoSealed>(
-        batches: impl IntoIterator<Item = B>,
-        new_id: &mut dyn FnMut() -> Uuid,
-    ) -> Self {
+    pub(super) fn sealed<B: IntoSealed>(batches: impl IntoIterator<Item = B>, sealing: &mut Sealing<'_>) -> Self {
         // A batch is large and is not moved more than it must be: collecting a `Vec` moves none, and each is sealed in place.
         let mut batches = match B::already_sealed(batches.into_iter().collect()) {
             Ok(parts) => {
@@ -32,7 +27,7 @@ impl Consignment {
         let mut owners = Vec::with_capacity(batches.len());
         let mut unsealed = Vec::new();
         for (index, batch) in batches.iter_mut().enumerate() {
-            match batch.seal_in_place(new_id, &mut parts) {
+            match batch.seal_in_place(sealing, &mut parts) {
                 Ok(()) => owners.resize(parts.len(), index),
                 Err(error) => unsealed.push(Rejected::unsealable(index, error)),
             }

@@ -29,7 +29,7 @@ use crate::delivery::{Accepted, ClientLimiter, Deliverer, Outcome, Report};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::generated;
-use crate::seal::{IntoSealed, RandomIds, SealError, SealedBatch};
+use crate::seal::{IntoSealed, RandomIds, SealError, SealedBatch, Sealing};
 use consignment::Consignment;
 
 /// Sends batches to the mParticle Events API.
@@ -181,12 +181,12 @@ impl Client {
 
     fn seal(&self, mut batch: impl IntoSealed) -> Result<Consignment, SealError> {
         let mut parts = Vec::with_capacity(1);
-        batch.seal_in_place(&mut self.ids(), &mut parts)?;
+        batch.seal_in_place(&mut Sealing { new_id: &mut self.ids(), event_time_ms: None }, &mut parts)?;
         Ok(Consignment::of_one(parts))
     }
 
     fn seal_all<B: IntoSealed>(&self, batches: impl IntoIterator<Item = B>) -> Consignment {
-        Consignment::sealed(batches, &mut self.ids())
+        Consignment::sealed(batches, &mut Sealing { new_id: &mut self.ids(), event_time_ms: None })
     }
 
     /// Sends one batch.

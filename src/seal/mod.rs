@@ -82,7 +82,7 @@ impl Batch {
     /// As [`seal_parts`](Self::seal_parts).
     pub fn seal_parts_with(mut self, mut new_id: impl FnMut() -> Uuid) -> Result<Vec<SealedBatch>, SealError> {
         let mut parts = Vec::with_capacity(1);
-        self.seal_in_place(&mut new_id, &mut parts)?;
+        self.seal_in_place(&mut Sealing { new_id: &mut new_id, event_time_ms: None }, &mut parts)?;
         Ok(parts)
     }
 
@@ -95,27 +95,39 @@ impl Batch {
     }
 }
 
-/// A batch that can be sent: a [`Batch`], which is sealed first, or a [`SealedBatch`], which is sent as it is.
+/// A batch that can be sent: a [`Batch`], which is sealed first, or a [`SealedBatch`], which is sent as it is. A reference to one
+/// is copied, which is cheap for a [`SealedBatch`].
+///
+/// ```
+/// # async fn run(client: mparticle::Client, batches: Vec<mparticle::Batch>) -> Result<(), mparticle::Error> {
+/// if let Err(error) = client.upload_bulk(batches).await {
+///     client.upload_bulk(error.unsent()).await?; // their ids are set, so that nothing counts twice
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub trait IntoSealed: private::Sealed {}
 
 impl IntoSealed for Batch {}
 impl IntoSealed for SealedBatch {}
+impl IntoSealed for &Batch {}
+impl IntoSealed for &SealedBatch {}
+
+/// The rules by which a client or an uploader seals batches.
+pub(crate) struct Sealing<'a> {
+    pub(crate) new_id: &'a mut dyn FnMut() -> Uuid,
+    /// The time for events that have none: without one the service would take that of receipt, which may be much later.
+    pub(crate) event_time_ms: Option<i64>,
+}
 
 mod private {
     use std::mem;
 
-    use super::{Batch, SealError, SealedBatch, Uuid, split};
+    use super::{Batch, SealError, SealedBatch, Sealing, split};
 
     pub trait Sealed {
-        /// Notes the time of events that have none: the service would take that of receipt, which may be much later.
-        fn stamp_times(&mut self, now_ms: i64);
-
         /// Seals where it lies, into as many parts as it takes. An error takes the batch with it.
-        fn seal_in_place(
-            &mut self,
-            new_id: &mut dyn FnMut() -> Uuid,
-            parts: &mut Vec<SealedBatch>,
-        ) -> Result<(), SealError>;
+        fn seal_in_place(&mut self, sealing: &mut Sealing<'_>, parts: &mut Vec<SealedBatch>) -> Result<(), SealError>;
 
         /// Batches that are sealed already, as they are; others come back.
         fn already_sealed(batches: Vec<Self>) -> Result<Vec<SealedBatch>, Vec<Self>>
@@ -127,18 +139,13 @@ mod private {
     }
 
     impl Sealed for Batch {
-        fn stamp_times(&mut self, now_ms: i64) {
-            for event in &mut self.events {
-                event.timestamp_unixtime_ms_mut().get_or_insert(now_ms);
+        fn seal_in_place(&mut self, sealing: &mut Sealing<'_>, parts: &mut Vec<SealedBatch>) -> Result<(), SealError> {
+            if let Some(time_ms) = sealing.event_time_ms {
+                for event in &mut self.events {
+                    event.timestamp_unixtime_ms_mut().get_or_insert(time_ms);
+                }
             }
-        }
-
-        fn seal_in_place(
-            &mut self,
-            new_id: &mut dyn FnMut() -> Uuid,
-            parts: &mut Vec<SealedBatch>,
-        ) -> Result<(), SealError> {
-            self.stamp(new_id);
+            self.stamp(sealing.new_id);
             split::serialize(self, parts).map_err(|error| {
                 let emptied = Batch::new(self.environment);
                 SealError::new(error, mem::replace(self, emptied))
@@ -146,20 +153,31 @@ mod private {
         }
     }
 
-    impl Sealed for SealedBatch {
-        fn stamp_times(&mut self, _: i64) {}
+    impl Sealed for &Batch {
+        fn seal_in_place(&mut self, sealing: &mut Sealing<'_>, parts: &mut Vec<SealedBatch>) -> Result<(), SealError> {
+            self.clone().seal_in_place(sealing, parts)
+        }
+    }
 
-        fn seal_in_place(
-            &mut self,
-            _: &mut dyn FnMut() -> Uuid,
-            parts: &mut Vec<SealedBatch>,
-        ) -> Result<(), SealError> {
+    impl Sealed for SealedBatch {
+        fn seal_in_place(&mut self, _: &mut Sealing<'_>, parts: &mut Vec<SealedBatch>) -> Result<(), SealError> {
             parts.push(self.clone());
             Ok(())
         }
 
         fn already_sealed(batches: Vec<Self>) -> Result<Vec<SealedBatch>, Vec<Self>> {
             Ok(batches)
+        }
+    }
+
+    impl Sealed for &SealedBatch {
+        fn seal_in_place(&mut self, _: &mut Sealing<'_>, parts: &mut Vec<SealedBatch>) -> Result<(), SealError> {
+            parts.push(self.clone());
+            Ok(())
+        }
+
+        fn already_sealed(batches: Vec<Self>) -> Result<Vec<SealedBatch>, Vec<Self>> {
+            Ok(batches.into_iter().cloned().collect())
         }
     }
 }

@@ -53,7 +53,7 @@ pub use submission::SendHandle;
 use crate::completion::Completion;
 use crate::error::Error;
 use crate::generated::types::Event;
-use crate::seal::{EncodedEvent, IntoSealed, RandomIds, SealError, SealedBatch, User};
+use crate::seal::{EncodedEvent, IntoSealed, RandomIds, SealError, SealedBatch, Sealing, User};
 use shared::{DISK_GRACE_PERIOD, Shared};
 use submission::Submission;
 
@@ -238,9 +238,9 @@ impl Uploader {
         let source = self.0.shared.config.id_source.as_ref();
         let mut random = RandomIds::new();
         let mut new_id = || -> Uuid { source.map_or_else(|| random.next(), |source| source()) };
-        batch.stamp_times(Utc::now().timestamp_millis());
+        let mut sealing = Sealing { new_id: &mut new_id, event_time_ms: Some(Utc::now().timestamp_millis()) };
         let mut parts = Vec::with_capacity(1);
-        batch.seal_in_place(&mut new_id, &mut parts)?;
+        batch.seal_in_place(&mut sealing, &mut parts)?;
         Ok(parts)
     }
 }
