@@ -111,6 +111,7 @@ fn with_glue(mut file: File, view: &Value) -> Result<String, (Option<Place>, Str
     let events = Events::of(view, &types).map_err(|(place, error)| (Some(place), error))?;
     model::check(&model, &types, &events).map_err(|(place, error)| (Some(place), error))?;
     describe_newtypes(items, view);
+    items.retain(|item| !glue::replaces(item, &types));
     items.extend(glue::items(view, &types, &events, &model));
     Ok(prettyplease::unparse(&file))
 }

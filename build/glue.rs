@@ -5,7 +5,7 @@ use syn::{Expr, FnArg, Ident, ImplItem, Item, Type, Visibility, parse_quote};
 
 use super::events::{COMMON, EventType, Events};
 use super::model::Model;
-use super::types::{Field, Struct, Types, Variant, arguments};
+use super::types::{Field, Struct, Types, Variant, arguments, kind};
 
 /// Generates the items, for the module of the types.
 pub fn items(document: &Value, types: &Types, events: &Events, model: &Model) -> Vec<Item> {
@@ -19,10 +19,14 @@ pub fn items(document: &Value, types: &Types, events: &Events, model: &Model) ->
         let fields = types.structs.get(name)?.fields.iter().filter(|field| used.setters.contains_key(&field.property));
         Some(setters(name, fields, &parse_quote!(self)))
     });
-    let values = types.enums.iter().filter(|(_, variants)| variants.iter().all(|variant| variant.payload.is_none()));
-    let values = values.map(|(name, variants)| values_of(name, variants));
+    let values = units(types).flat_map(|(name, variants)| [values_of(name, variants), parsing(name, variants)]);
+    let is_built = |name: &&String| {
+        let has_setters = model.get(*name).is_some_and(|used| !used.setters.is_empty() && *name != COMMON);
+        has_setters || events.all.iter().any(|event| event.payload == **name)
+    };
+    let when_some = types.structs.keys().filter(is_built).map(|name| when_some(name));
     let shared = event(types, events).chain(common(types, events, model)).chain(identities(types));
-    constructors.chain(setters).chain(values).chain(shared).collect()
+    constructors.chain(setters).chain(when_some).chain(values).chain(shared).collect()
 }
 
 /// The constructor that the hand-written ones build on: it takes the required properties, in the order of the document.
@@ -77,13 +81,14 @@ fn setters<'a>(of_type: &str, fields: impl Iterator<Item = &'a Field>, place: &E
     parse_quote!(impl #of_type { #(#setters)* })
 }
 
-/// How a value of this type is taken, and what is stored: text is whatever becomes a `String`. A number is taken as the type that
-/// it has: an integer literal would not find it through `Into`.
+/// How a value of this type is taken, and what is stored: texts and floats are whatever becomes one. An integer is taken as the
+/// type that it has: a literal beyond 32 bits would not find that through `Into`.
 fn argument(field: &Field, ty: &Type) -> (FnArg, Expr) {
     let name = &field.name;
-    let is_text = matches!(ty, Type::Path(ty) if ty.path.segments.last().is_some_and(|last| last.ident == "String"));
-    if is_text {
-        (parse_quote!(#name: impl Into<String>), parse_quote!(#name.into()))
+    let is =
+        |name: &str| matches!(ty, Type::Path(ty) if ty.path.segments.last().is_some_and(|last| last.ident == name));
+    if is("String") || is("f64") {
+        (parse_quote!(#name: impl Into<#ty>), parse_quote!(#name.into()))
     } else {
         (parse_quote!(#name: #ty), parse_quote!(#name))
     }
@@ -101,6 +106,51 @@ fn values_of(name: &str, variants: &[Variant]) -> Item {
             #[must_use]
             pub const fn as_str(&self) -> &'static str {
                 match self { #(Self::#names => #values,)* }
+            }
+        }
+    }
+}
+
+/// Parsing with an error that lists the values, in place of the generator's "invalid value".
+fn parsing(name: &str, variants: &[Variant]) -> Item {
+    let values: Vec<_> = variants.iter().map(|variant| variant.value.as_str()).collect();
+    let expected = format!("unknown {name}, expected one of: {}", values.join(", "));
+    let name = ident(name);
+    parse_quote! {
+        impl ::std::str::FromStr for #name {
+            type Err = self::error::ConversionError;
+
+            fn from_str(text: &str) -> ::std::result::Result<Self, Self::Err> {
+                Self::ALL.iter().find(|value| value.as_str() == text).copied().ok_or_else(|| #expected.into())
+            }
+        }
+    }
+}
+
+/// Whether [`items`] replaces this item of the generator.
+pub fn replaces(item: &Item, types: &Types) -> bool {
+    let Item::Impl(item) = item else { return false };
+    let of_trait = item.trait_.as_ref().and_then(|(path, _)| path.segments.last());
+    of_trait.is_some_and(|last| last.ident == "FromStr") && units(types).any(|(name, _)| *name == kind(&item.self_ty))
+}
+
+/// The enums that are enumerations of the document.
+fn units(types: &Types) -> impl Iterator<Item = (&String, &Vec<Variant>)> {
+    types.enums.iter().filter(|(_, variants)| variants.iter().all(|variant| variant.payload.is_none()))
+}
+
+/// `when_some` for a type with setters.
+fn when_some(name: &str) -> Item {
+    let name = ident(name);
+    parse_quote! {
+        impl #name {
+            /// Calls the setter with the value if there is one, for values that are optional: `.when_some(coupon, Self::coupon_code)`.
+            #[must_use]
+            pub fn when_some<T>(self, value: Option<T>, set: impl FnOnce(Self, T) -> Self) -> Self {
+                match value {
+                    Some(value) => set(self, value),
+                    None => self,
+                }
             }
         }
     }

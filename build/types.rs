@@ -116,7 +116,7 @@ fn text(meta: &Meta) -> Option<String> {
     }
 }
 
-fn kind(ty: &Type) -> String {
+pub fn kind(ty: &Type) -> String {
     if let Type::Path(ty) = ty { kind_at(&ty.path) } else { "another type".to_owned() }
 }
 

@@ -32,8 +32,8 @@ async fn main() -> Result<(), mparticle::Error> {
         // An action becomes an event by itself; what belongs to the event is set on the event.
         .event(seen)
         .event(CommerceEvent::impressions([shown]).screen_name("Search"))
-        .event(CommerceEvent::product(ProductAction::add_to_cart().product(tea.added_to_cart_at(now))))
-        .event(CommerceEvent::product(purchase).at(now).currency_code("EUR"));
+        .event(CommerceEvent::product_action(ProductAction::add_to_cart().product(tea.added_to_cart_at(now))))
+        .event(CommerceEvent::product_action(purchase).timestamp(now).currency_code("EUR"));
     client.upload(batch).await?;
 
     println!("the mock received: {:#}", server.batches()[0]);

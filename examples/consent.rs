@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 use mparticle::mock::{self, MockServer};
-use mparticle::{Batch, Client, Consent, Credentials, Environment};
+use mparticle::{Batch, CcpaConsent, Client, Consent, Credentials, Environment};
 
 #[tokio::main]
 async fn main() -> Result<(), mparticle::Error> {
@@ -16,7 +16,7 @@ async fn main() -> Result<(), mparticle::Error> {
         .gdpr_consent("analytics", Consent::granted(now).document("terms.v3").location("shop.example/signup"))
         .gdpr_consent("personalisation", Consent::denied(now))
         // The wire says `consented: true` for opting out; the name says what it means.
-        .ccpa_consent(Consent::data_sale_opted_out(now).document("ccpa.v1"));
+        .ccpa_consent(CcpaConsent::opted_out(now).document("ccpa.v1"));
     client.upload(batch).await?;
 
     println!("the mock received: {:#}", server.batches()[0]);

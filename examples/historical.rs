@@ -10,7 +10,7 @@ async fn main() -> Result<(), mparticle::Error> {
     let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
 
     let now = Utc::now();
-    let bought = |days| CustomEvent::new("Bought", CustomEventType::Transaction).at(now - TimeDelta::days(days));
+    let bought = |days| CustomEvent::new("Bought", CustomEventType::Transaction).timestamp(now - TimeDelta::days(days));
     let archive = [
         Batch::new(Environment::Development).customer_id("1").event(bought(400)).event(bought(90)),
         Batch::new(Environment::Development).customer_id("2").event(bought(1)),

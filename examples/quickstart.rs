@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use chrono::{TimeDelta, Utc};
 use mparticle::mock::{self, MockServer};
 use mparticle::{
-    AppState, Batch, Client, CommerceEvent, Consent, Credentials, CustomEvent, CustomEventType, DeviceInfo,
-    Environment, Error, ErrorKind, Platform, Product, ProductAction, ScreenView, Session,
+    AppState, Batch, CcpaConsent, Client, CommerceEvent, Consent, Credentials, CustomEvent, CustomEventType,
+    DeviceInfo, Environment, Error, ErrorKind, Platform, Product, ProductAction, ScreenView, Session,
 };
 
 #[tokio::main]
@@ -41,19 +41,23 @@ async fn run() -> Result<(), Error> {
         .user_attribute("plans", ["free", "pro"])
         .device_info(DeviceInfo::default().platform(Platform::IOS).os_version("18.1").timezone_offset(1))
         .gdpr_consent("analytics", Consent::granted(morning).document("terms.v3"))
-        .ccpa_consent(Consent::data_sale_not_opted_out(morning))
+        .ccpa_consent(CcpaConsent::opted_in(morning))
         .event(session.start_event())
-        .event(AppState::install().at(morning).session(&session))
-        .event(ScreenView::new("Home").at(minutes(1)).session(&session))
+        .event(AppState::install().timestamp(morning).session(&session))
+        .event(ScreenView::new("Home").timestamp(minutes(1)).session(&session))
         .event(
             CustomEvent::new("Searched", CustomEventType::Search)
-                .at(minutes(2))
+                .timestamp(minutes(2))
                 .session(&session)
                 .attribute("words", "assam")
                 .attribute("results", 12),
         )
-        .event(CommerceEvent::product(ProductAction::add_to_cart().product(tea)).at(minutes(3)).session(&session))
-        .event(CommerceEvent::product(purchase).at(minutes(9)).session(&session).currency_code("EUR"))
+        .event(
+            CommerceEvent::product_action(ProductAction::add_to_cart().product(tea))
+                .timestamp(minutes(3))
+                .session(&session),
+        )
+        .event(CommerceEvent::product_action(purchase).timestamp(minutes(9)).session(&session).currency_code("EUR"))
         .event(session.end_event(minutes(12)));
     for finding in batch.check() {
         println!("note: {finding}");

@@ -14,8 +14,8 @@ async fn main() -> Result<(), mparticle::Error> {
     let session = Session::start(begin);
     let first = user()
         .event(session.start_event())
-        .event(AppState::install().at(begin).session(&session))
-        .event(ScreenView::new("Home").at(begin).session(&session));
+        .event(AppState::install().timestamp(begin).session(&session))
+        .event(ScreenView::new("Home").timestamp(begin).session(&session));
     client.upload(first).await?;
 
     // A service stores the session as text between two requests, for example in a cookie.
@@ -23,8 +23,8 @@ async fn main() -> Result<(), mparticle::Error> {
     let session: Session = stored.parse()?;
     let end = begin + TimeDelta::minutes(5);
     let second = user()
-        .event(CustomEvent::new("Added Note", CustomEventType::UserContent).at(end).session(&session))
-        .event(AppState::background().at(end).session(&session))
+        .event(CustomEvent::new("Added Note", CustomEventType::UserContent).timestamp(end).session(&session))
+        .event(AppState::background().timestamp(end).session(&session))
         .event(session.end_event(end));
     client.upload(second).await?;
 

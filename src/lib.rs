@@ -13,6 +13,7 @@ mod duration;
 mod endpoint;
 mod error;
 mod generated;
+mod json;
 pub mod limits;
 mod model;
 mod pointer;
@@ -35,11 +36,11 @@ pub use model::{Session, SessionId};
 pub use seal::{IntoSealed, SealError, SealedBatch, User};
 #[doc(no_inline)]
 pub use types::{
-    AppState, ApplicationInfo, AttributeValue, AttributionInfo, Batch, Breadcrumb, CommerceEvent, Consent, CrashReport,
-    CustomEvent, CustomEventType, DeviceCurrentState, DeviceInfo, Environment, Event, FirstRun, IdentityType, Location,
-    NetworkPerformance, OptOut, Platform, Product, ProductAction, ProductImpression, Profile, ProfileEventType,
-    Promotion, PromotionAction, PushMessage, PushMessageType, PushRegistration, ScreenView, SessionEnd, SessionStart,
-    Uninstall, UserAttributeChange, UserAttributeValue, UserIdentity, UserIdentityChange,
+    AppState, ApplicationInfo, AttributeValue, AttributionInfo, Batch, Breadcrumb, CcpaConsent, CommerceEvent, Consent,
+    CrashReport, CustomEvent, CustomEventType, DeviceCurrentState, DeviceInfo, Environment, Event, FirstRun,
+    IdentityType, Location, NetworkPerformance, OptOut, Platform, Product, ProductAction, ProductImpression, Profile,
+    ProfileEventType, Promotion, PromotionAction, PushMessage, PushMessageType, PushRegistration, ScreenView,
+    SessionEnd, SessionStart, Uninstall, UserAttributeChange, UserAttributeValue, UserIdentity, UserIdentityChange,
 };
 pub use uploader::{
     DeliveryError, DeliveryReport, DeliveryReports, DeliveryStatus, SendHandle, TrySendError, Uploader,

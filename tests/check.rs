@@ -109,7 +109,7 @@ fn times_that_look_like_seconds_are_named_wherever_they_stand() {
     let seconds = DateTime::from_timestamp_millis(1_523_039_002).expect("a time");
     let batch = batch()
         .gdpr_consent("p", Consent::granted(seconds))
-        .event(ScreenView::new("s").at(seconds))
+        .event(ScreenView::new("s").timestamp(seconds))
         .event(event("e").attribute("timestamp_unixtime_ms", 1_523_039_002));
     let code = Code::LooksLikeSeconds;
     assert_eq!(
@@ -119,7 +119,7 @@ fn times_that_look_like_seconds_are_named_wherever_they_stand() {
             ("/events/1/data/timestamp_unixtime_ms", code, None, None),
         ]
     );
-    let right = support::batch().event(FirstRun::new().at(Utc::now()));
+    let right = support::batch().event(FirstRun::new().timestamp(Utc::now()));
     assert_eq!(right.check(), []);
 }
 
@@ -128,7 +128,7 @@ fn times_that_no_clock_of_today_gives_are_named() {
     let now = DateTime::from_timestamp_millis(1_767_225_600_000).expect("a time");
     let at = |time: i64| {
         let time = DateTime::from_timestamp_millis(time).expect("a time");
-        let found = batch().event(ScreenView::new("s").at(time)).check_historical(now);
+        let found = batch().event(ScreenView::new("s").timestamp(time)).check_historical(now);
         let historical = [Code::HistoricalTooYoung, Code::HistoricalWithoutTime];
         found.iter().map(|diagnostic| diagnostic.code).filter(|code| !historical.contains(code)).collect::<Vec<_>>()
     };
@@ -151,7 +151,7 @@ fn times_that_no_clock_of_today_gives_are_named() {
         assert_eq!(at(time), expected.into_iter().collect::<Vec<_>>(), "{time}");
     }
     let tomorrow = Utc::now() + TimeDelta::hours(30);
-    let found = batch().event(ScreenView::new("s").at(tomorrow)).check();
+    let found = batch().event(ScreenView::new("s").timestamp(tomorrow)).check();
     assert_eq!(said(&found), [("/events/1/data/timestamp_unixtime_ms", Code::InTheFuture, None, None)]);
 }
 
@@ -170,7 +170,7 @@ fn an_identity_of_a_user_or_a_device_is_needed() {
         bare.clone().mpid(0),
         bare.clone().mp_deviceid("d"),
         bare.clone().partner_identity("x"),
-        bare.clone().partner_identity_at("P_Id", "x"),
+        bare.clone().partner_identity_for("P_Id", "x"),
         bare.clone().device_info(DeviceInfo::default().ios_idfv("x")),
     ] {
         assert_eq!(named.check(), []);
@@ -192,7 +192,7 @@ fn a_historical_batch_that_would_be_ignored_says_why() {
 }
 
 fn batch_with(time: DateTime<Utc>) -> Batch {
-    Batch::new(Environment::Production).customer_id("1").event(event("e").at(time))
+    Batch::new(Environment::Production).customer_id("1").event(event("e").timestamp(time))
 }
 
 #[test]

@@ -164,7 +164,7 @@ fn a_new_event_type_has_all_that_the_others_share() {
     let (code, _) = build::generate(PATH, &yaml).expect("a superset");
     let code = code.split_whitespace().collect::<Vec<_>>().join(" ");
     for expected in [
-        "pub fn with_required(level: i32, game: impl Into<String>, of:",
+        "pub fn with_required( level: i32, game: impl Into<::std::string::String>, of:",
         "impl ::std::convert::From<LevelUp> for Event",
         "Self::LevelUp(_) => \"level_up\"",
         "LevelUp(), AppRemoved(.0),",

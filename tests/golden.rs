@@ -32,8 +32,8 @@ fn session() -> Session {
 macro_rules! full {
     ($event:expr) => {
         $event
-            .at(now())
-            .began_at(now() - Duration::from_secs(1))
+            .timestamp(now())
+            .start_timestamp(now() - Duration::from_secs(1))
             .attribute("text", "é")
             .attribute("whole", 9_007_199_254_740_993_i64)
             .attribute("part", 0.5)
@@ -126,7 +126,7 @@ fn events() -> [(&'static str, Event, Event); 17] {
         (
             "commerce_event",
             ProductAction::add_to_cart().into(),
-            full!(CommerceEvent::product(purchase))
+            full!(CommerceEvent::product_action(purchase))
                 .shopping_cart([product()])
                 .currency_code("EUR")
                 .screen_name("Checkout")
@@ -186,11 +186,11 @@ fn events() -> [(&'static str, Event, Event); 17] {
                 .bytes_out(310)
                 .into(),
         ),
-        ("opt_out", OptOut::new(false).into(), full!(OptOut::new(true)).into()),
+        ("opt_out", OptOut::opted_in().into(), full!(OptOut::opted_out()).into()),
         (
             "push_registration",
-            PushRegistration::new(false, "token").into(),
-            full!(PushRegistration::new(true, "token")).into(),
+            PushRegistration::unregistered("token").into(),
+            full!(PushRegistration::registered("token")).into(),
         ),
         (
             "push_message",
@@ -258,7 +258,7 @@ fn each_event_type_is_as_its_golden_file() {
 
 fn promotion() -> CommerceEvent {
     let promotion = Promotion::new("P-1").name("Winter").creative("snow").position("top");
-    CommerceEvent::promotion(PromotionAction::view([promotion]))
+    CommerceEvent::promotion_action(PromotionAction::view([promotion]))
 }
 
 fn impressions() -> CommerceEvent {

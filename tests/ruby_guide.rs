@@ -7,8 +7,8 @@ mod support;
 use chrono::{DateTime, TimeDelta, Utc};
 use mparticle::mock::MockServer;
 use mparticle::{
-    AppState, Batch, Consent, CustomEvent, CustomEventType, DeviceInfo, Environment, Event, Product, ProductAction,
-    Session, blocking, contract,
+    AppState, Batch, CcpaConsent, Consent, CustomEvent, CustomEventType, DeviceInfo, Environment, Event, Product,
+    ProductAction, Session, blocking, contract,
 };
 use serde_json::{Value, json};
 
@@ -72,7 +72,7 @@ fn user_attributes() {
 
 #[test]
 fn app_event() {
-    let app_event = CustomEvent::new("Example", CustomEventType::Navigation).at(start());
+    let app_event = CustomEvent::new("Example", CustomEventType::Navigation).timestamp(start());
     let data = json!({ "event_name": "Example", "custom_event_type": "navigation", "timestamp_unixtime_ms": START_MS });
     assert_eq!(event(app_event), json!({ "event_type": "custom_event", "data": data }));
 }
@@ -159,7 +159,7 @@ fn attribution() {
 
 #[test]
 fn ccpa() {
-    let consent = Consent::data_sale_opted_out(start())
+    let consent = CcpaConsent::opted_out(start())
         .document("document_agreement.v2")
         .location("dtmgbank.com/signup")
         .hardware_id("IDFA:a5d934n0-232f-4afc-2e9a-3832d95zc702");
@@ -173,7 +173,7 @@ fn ccpa() {
     let state = json!({ "ccpa": { "data_sale_opt_out": expected } });
     assert_eq!(json_of(&development().ccpa_consent(consent))["consent_state"], state);
 
-    let not = json_of(&development().ccpa_consent(Consent::data_sale_not_opted_out(start())));
+    let not = json_of(&development().ccpa_consent(CcpaConsent::opted_in(start())));
     assert_eq!(not["consent_state"]["ccpa"]["data_sale_opt_out"]["consented"], false);
 }
 

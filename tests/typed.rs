@@ -10,10 +10,10 @@ use mparticle::types::{
     AttributeValue, CustomEventType, IdentityType, ProductActionType, PushMessageType, UserAttributeValue,
 };
 use mparticle::{
-    AppState, Batch, Breadcrumb, CommerceEvent, Consent, CrashReport, CustomEvent, DeviceInfo, Environment, Event,
-    FirstRun, Location, NetworkPerformance, OptOut, Platform, Product, ProductAction, ProductImpression, Profile,
-    ProfileEventType, Promotion, PromotionAction, PushMessage, PushRegistration, ScreenView, Session, SessionId,
-    Uninstall, UserAttributeChange, UserIdentity, UserIdentityChange, contract,
+    AppState, Batch, Breadcrumb, CcpaConsent, CommerceEvent, Consent, CrashReport, CustomEvent, DeviceInfo,
+    Environment, Event, FirstRun, Location, NetworkPerformance, OptOut, Platform, Product, ProductAction,
+    ProductImpression, Profile, ProfileEventType, Promotion, PromotionAction, PushMessage, PushRegistration,
+    ScreenView, Session, SessionId, Uninstall, UserAttributeChange, UserIdentity, UserIdentityChange, contract,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -112,7 +112,7 @@ macro_rules! with_common {
         let Common { at, attributes, session, location, lifetime } = $common;
         let mut event = $event.lifetime_value(lifetime, "ltv");
         if let Some(at) = at {
-            event = event.at(at).began_at(at);
+            event = event.timestamp(at).start_timestamp(at);
         }
         for (name, value) in attributes {
             event = event.attribute(name, value);
@@ -134,10 +134,12 @@ fn event() -> impl Strategy<Value = Event> {
     });
     let commerce = prop_oneof![
         product_action.prop_map(|(action, products, amount, id)| {
-            CommerceEvent::product(ProductAction::new(action).products(products).total(amount).transaction_id(id))
+            CommerceEvent::product_action(
+                ProductAction::new(action).products(products).total(amount).transaction_id(id),
+            )
         }),
-        promotions.clone().prop_map(|promotions| CommerceEvent::promotion(PromotionAction::view(promotions))),
-        promotions.prop_map(|promotions| CommerceEvent::promotion(PromotionAction::click(promotions))),
+        promotions.clone().prop_map(|promotions| CommerceEvent::promotion_action(PromotionAction::view(promotions))),
+        promotions.prop_map(|promotions| CommerceEvent::promotion_action(PromotionAction::click(promotions))),
         (text(), vec(product(), 0..3))
             .prop_map(|(list, products)| CommerceEvent::impressions([ProductImpression::new(list, products)])),
     ];
@@ -160,9 +162,12 @@ fn event() -> impl Strategy<Value = Event> {
         (text(), any::<u16>(), any::<Duration>(), common()).prop_map(|(url, code, elapsed, common)| {
             with_common!(NetworkPerformance::new(url, code).time_elapsed(elapsed), common)
         }),
-        (any::<bool>(), common()).prop_map(|(out, common)| with_common!(OptOut::new(out), common)),
-        (any::<bool>(), text(), common())
-            .prop_map(|(register, token, common)| with_common!(PushRegistration::new(register, token), common)),
+        (any::<bool>(), common())
+            .prop_map(|(out, common)| with_common!(if out { OptOut::opted_out() } else { OptOut::opted_in() }, common)),
+        (any::<bool>(), text(), common()).prop_map(|(register, token, common)| with_common!(
+            if register { PushRegistration::registered(token) } else { PushRegistration::unregistered(token) },
+            common
+        )),
         (text(), text(), common()).prop_map(|(token, json, common)| with_common!(
             PushMessage::new(token, PushMessageType::Sent, json),
             common
@@ -215,12 +220,12 @@ prop_compose! {
             .ip(ip)
             .mpid(mpid)
             .gdpr_consent(purpose, consent)
-            .ccpa_consent(Consent::data_sale_not_opted_out(at))
+            .ccpa_consent(CcpaConsent::opted_in(at))
             .data_plan((&*plan.0, plan.1))
             .location(location)
             .device_info(device)
             .integration_attribute(module, &*plan.0, "v")
-            .partner_identity_at("Partner_Id", plan.0)
+            .partner_identity_for("Partner_Id", plan.0)
             .events(events);
         identities.into_iter().fold(batch, |batch, (kind, identity)| batch.identity(kind, identity))
     }

@@ -24,7 +24,7 @@ pub fn batches() -> Vec<Batch> {
         .map(|user| {
             Batch::new(Environment::Production).customer_id(customer_id(user)).events((0..EVENTS).map(|n| {
                 CustomEvent::new(name(n), CustomEventType::Navigation)
-                    .at(DateTime::from_timestamp_millis(time(user, n)).expect("a time"))
+                    .timestamp(DateTime::from_timestamp_millis(time(user, n)).expect("a time"))
                     .attribute("screen", screen(user))
                     .attribute("button", button(n))
                     .attribute("position", n)

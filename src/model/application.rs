@@ -1,9 +1,9 @@
-//! The application that a user used, and what its install is owed to.
+//! The application of a user, and the attribution of its install.
 
 use crate::generated::types::{ApplicationInfo, AttributionInfo};
 
 impl ApplicationInfo {
-    /// An attribute given by Apple Search Ads, under the version of its format.
+    /// Sets an attribute from Apple Search Ads, under the version of its format.
     #[must_use]
     pub fn apple_search_ads_attribute(
         mut self,
@@ -17,7 +17,7 @@ impl ApplicationInfo {
 }
 
 impl AttributionInfo {
-    /// What an install is owed to; the service needs all three.
+    /// Attributes an install to a provider, publisher and campaign, all of which the service requires.
     #[must_use]
     pub fn new(service_provider: impl Into<String>, publisher: impl Into<String>, campaign: impl Into<String>) -> Self {
         Self::with_required(service_provider, publisher, campaign)

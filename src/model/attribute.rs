@@ -6,11 +6,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeZone, Utc};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Number, Value};
 use uuid::Uuid;
 
 use crate::error::Error;
 use crate::generated::types::{AttributeValue, UserAttributeValue};
+use crate::json;
 
 /// `From` for types that are copied, and for references to them.
 macro_rules! from_copies {
@@ -169,13 +172,38 @@ conversions!(UserAttributeValue: |list: Vec<Value>| {
 
 impl From<AttributeValue> for UserAttributeValue {
     fn from(value: AttributeValue) -> Self {
+        #[allow(unreachable_patterns, reason = "a later document may have more kinds of values")]
         match value {
             AttributeValue::String(text) => Self::String(text),
             AttributeValue::Integer(number) => Self::Integer(number),
             AttributeValue::Number(number) => Self::Number(number),
             AttributeValue::Boolean(truth) => Self::Boolean(truth),
             AttributeValue::Null => Self::Null,
+            other => by_json(&other, Self::String),
         }
+    }
+}
+
+/// Converts a value of a kind that this file does not know, because a later document added it: by its JSON if the other type can
+/// hold that, otherwise as the text of its JSON.
+pub(super) fn by_json<T: DeserializeOwned>(value: &impl Serialize, text: impl FnOnce(String) -> T) -> T {
+    let json = serde_json::to_value(value).unwrap_or_default();
+    T::deserialize(&json).unwrap_or_else(|_| text(json.to_string()))
+}
+
+/// Returns the fields of a struct, or the entries of a map, as attributes.
+pub(super) fn attributes_of<V: TryFrom<Value, Error = Error>>(
+    value: &impl Serialize,
+) -> Result<Vec<(String, V)>, Error> {
+    match serde_json::from_slice(&json::to_json(value)?) {
+        Ok(Value::Object(fields)) => {
+            let attribute = |(name, value): (String, Value)| match V::try_from(value) {
+                Ok(value) => Ok((name, value)),
+                Err(error) => Err(Error::invalid(format!("attribute {name:?}: {error}"))),
+            };
+            fields.into_iter().map(attribute).collect()
+        }
+        _ => Err(Error::invalid("attributes are made of the fields of a struct or the entries of a map")),
     }
 }
 

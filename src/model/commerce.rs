@@ -1,27 +1,28 @@
-//! What commerce events are made of: products, actions with them, promotions, impressions.
+//! The parts of commerce events: products, product actions, promotions, impressions.
 
 use chrono::{DateTime, Utc};
 
 use super::unixtime_ms;
 use crate::generated::types::{
-    Product, ProductAction, ProductActionType, ProductImpression, Promotion, PromotionAction, PromotionActionType,
+    CommerceEvent, Product, ProductAction, ProductActionType, ProductImpression, Promotion, PromotionAction,
+    PromotionActionType,
 };
 
 impl Product {
-    /// A product, by your id of it (its SKU) and its name.
+    /// Creates a product with your id of it (its SKU) and its name.
     #[must_use]
     pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
         Self { id: Some(id.into()), name: Some(name.into()), ..Self::default() }
     }
 
-    /// When it was put into the cart.
+    /// Sets the time at which it was added to the cart.
     #[must_use]
-    pub fn added_to_cart_at(mut self, time: DateTime<Utc>) -> Self {
+    pub fn added_to_cart_at(mut self, time: impl Into<DateTime<Utc>>) -> Self {
         self.added_to_cart_time_ms = Some(unixtime_ms(time));
         self
     }
 
-    /// What else you tell of the product.
+    /// Sets a custom attribute of the product, which is text.
     #[must_use]
     pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.custom_attributes.insert(name.into(), value.into());
@@ -31,10 +32,10 @@ impl Product {
 
 /// One constructor for each action.
 macro_rules! actions {
-    ($($(#[$words:meta])* $name:ident = $action:ident,)*) => {
+    ($($name:ident = $action:ident: $what:literal,)*) => {
         impl ProductAction {
             $(
-                $(#[$words])*
+                #[doc = concat!("Creates the action of ", $what, ".")]
                 #[must_use]
                 pub fn $name() -> Self {
                     Self::new(ProductActionType::$action)
@@ -45,73 +46,78 @@ macro_rules! actions {
 }
 
 actions! {
-    /// Products were put into the cart.
-    add_to_cart = AddToCart,
-    /// Products were taken out of the cart.
-    remove_from_cart = RemoveFromCart,
-    /// The checkout began, or went a step on.
-    checkout = Checkout,
-    /// Something was chosen in the checkout.
-    checkout_option = CheckoutOption,
-    /// Products were clicked.
-    click = Click,
-    /// The details of products were seen.
-    view_detail = ViewDetail,
-    /// Products were bought.
-    purchase = Purchase,
-    /// A purchase was paid back.
-    refund = Refund,
-    /// Products were put on the wish list.
-    add_to_wishlist = AddToWishlist,
-    /// Products were taken off the wish list.
-    remove_from_wishlist = RemoveFromWishList,
+    add_to_cart = AddToCart: "adding products to the cart",
+    remove_from_cart = RemoveFromCart: "removing products from the cart",
+    checkout = Checkout: "beginning the checkout, or going on to its next step",
+    checkout_option = CheckoutOption: "choosing an option in the checkout",
+    click = Click: "clicking products",
+    view_detail = ViewDetail: "viewing the details of products",
+    purchase = Purchase: "purchasing products",
+    refund = Refund: "refunding a purchase",
+    add_to_wishlist = AddToWishlist: "adding products to the wish list",
+    remove_from_wishlist = RemoveFromWishList: "removing products from the wish list",
 }
 
 impl ProductAction {
-    /// An action that is known only at run time. Each action also has a constructor of its own.
+    /// Creates an action whose type is known only at run time. Each type also has a constructor of its own.
     #[must_use]
     pub fn new(action: ProductActionType) -> Self {
         Self::with_required(action)
     }
 
-    /// Adds a product that it was done with.
+    /// Adds a product of the action.
     #[must_use]
     pub fn product(mut self, product: Product) -> Self {
         self.products.push(product);
         self
     }
 
-    /// Adds many products that it was done with.
+    /// Adds several products of the action.
     #[must_use]
     pub fn products(mut self, products: impl IntoIterator<Item = Product>) -> Self {
         self.products.extend(products);
         self
     }
 
-    /// The whole amount, with tax and shipping.
+    /// Sets the total amount, including tax and shipping, in units of the event's currency: 30.13 for 30 euros and 13 cents.
     #[must_use]
-    pub fn total(mut self, total_amount: f64) -> Self {
-        self.total_amount = Some(total_amount);
+    pub fn total(mut self, total_amount: impl Into<f64>) -> Self {
+        self.total_amount = Some(total_amount.into());
         self
     }
 
-    /// The tax within the total.
+    /// Sets the tax included in the total.
     #[must_use]
-    pub fn tax(mut self, tax_amount: f64) -> Self {
-        self.tax_amount = Some(tax_amount);
+    pub fn tax(mut self, tax_amount: impl Into<f64>) -> Self {
+        self.tax_amount = Some(tax_amount.into());
         self
     }
 
-    /// The shipping within the total.
+    /// Sets the shipping included in the total.
     #[must_use]
-    pub fn shipping(mut self, shipping_amount: f64) -> Self {
-        self.shipping_amount = Some(shipping_amount);
+    pub fn shipping(mut self, shipping_amount: impl Into<f64>) -> Self {
+        self.shipping_amount = Some(shipping_amount.into());
         self
+    }
+
+    /// Returns the commerce event of this action, which has a time, a session, a currency and attributes.
+    ///
+    /// An action without them is taken as an event as it is.
+    ///
+    /// ```
+    /// use mparticle::{Product, ProductAction};
+    ///
+    /// let tea = Product::new("TEA-12", "Assam 250 g").price(12.99).quantity(2);
+    /// let event = ProductAction::purchase().product(tea).total(25.98).into_event().currency_code("EUR");
+    /// ```
+    #[must_use]
+    pub fn into_event(self) -> CommerceEvent {
+        CommerceEvent::product_action(self)
     }
 }
 
 impl ProductImpression {
-    /// Products that were shown together, in the list of this name.
+    /// Creates an impression of products that were shown together, in a list with this name.
     #[must_use]
     pub fn new(product_impression_list: impl Into<String>, products: impl IntoIterator<Item = Product>) -> Self {
         Self::with_required(product_impression_list, products.into_iter().collect())
@@ -119,7 +125,7 @@ impl ProductImpression {
 }
 
 impl Promotion {
-    /// A promotion, by your id of it.
+    /// Creates a promotion with your id of it.
     #[must_use]
     pub fn new(id: impl Into<String>) -> Self {
         Self { id: Some(id.into()), ..Self::default() }
@@ -127,13 +133,13 @@ impl Promotion {
 }
 
 impl PromotionAction {
-    /// Promotions were seen.
+    /// Creates the action of promotions that were viewed.
     #[must_use]
     pub fn view(promotions: impl IntoIterator<Item = Promotion>) -> Self {
         Self { promotions: promotions.into_iter().collect(), ..Self::with_required(PromotionActionType::View) }
     }
 
-    /// Promotions were clicked.
+    /// Creates the action of promotions that were clicked.
     #[must_use]
     pub fn click(promotions: impl IntoIterator<Item = Promotion>) -> Self {
         Self { promotions: promotions.into_iter().collect(), ..Self::with_required(PromotionActionType::Click) }

@@ -1,4 +1,4 @@
-//! Consent: what a user answered, when, to what.
+//! Consent under the GDPR and the CCPA.
 
 use chrono::{DateTime, Utc};
 
@@ -6,60 +6,62 @@ use super::unixtime_ms;
 use crate::generated::types::{Batch, CcpaConsent, Consent, ConsentState};
 
 impl Consent {
-    /// The user agreed, at this time.
+    /// Creates a consent that was granted at this time.
     ///
     /// ```
-    /// use mparticle::{Batch, Consent, Environment};
+    /// use mparticle::{Batch, CcpaConsent, Consent, Environment};
     ///
     /// let now = chrono::Utc::now();
     /// let batch = Batch::new(Environment::Production)
     ///     .customer_id("123456")
     ///     .gdpr_consent("analytics", Consent::granted(now).document("terms.v3"))
-    ///     .ccpa_consent(Consent::data_sale_opted_out(now));
+    ///     .ccpa_consent(CcpaConsent::opted_out(now));
     /// # assert_eq!(mparticle::contract::check_batch(&serde_json::to_value(&batch).unwrap()), []);
     /// ```
     #[must_use]
-    pub fn granted(at: DateTime<Utc>) -> Self {
+    pub fn granted(at: impl Into<DateTime<Utc>>) -> Self {
         Self::answered(true, at)
     }
 
-    /// The user declined, at this time.
+    /// Creates a consent that was denied at this time.
     #[must_use]
-    pub fn denied(at: DateTime<Utc>) -> Self {
+    pub fn denied(at: impl Into<DateTime<Utc>>) -> Self {
         Self::answered(false, at)
     }
 
-    /// The user opted out of the sale of data under the CCPA, at this time. On the wire this is `consented: true`, an
-    /// agreement to the opting out.
+    /// Creates a consent that was granted (true) or denied (false) at this time, for example from a checkbox.
     #[must_use]
-    pub fn data_sale_opted_out(at: DateTime<Utc>) -> CcpaConsent {
-        CcpaConsent::of(Self::answered(true, at))
-    }
-
-    /// The user did not opt out of the sale of data under the CCPA, as of this time.
-    #[must_use]
-    pub fn data_sale_not_opted_out(at: DateTime<Utc>) -> CcpaConsent {
-        CcpaConsent::of(Self::answered(false, at))
-    }
-
-    fn answered(consented: bool, at: DateTime<Utc>) -> Self {
-        Self::with_required(consented, unixtime_ms(at))
+    pub fn answered(granted: bool, at: impl Into<DateTime<Utc>>) -> Self {
+        Self::with_required(granted, unixtime_ms(at))
     }
 }
 
 impl CcpaConsent {
-    fn of(data_sale_opt_out: Consent) -> Self {
-        #[allow(clippy::needless_update, reason = "a later document may know more purposes")]
+    /// Creates the consent of a user who opted out of the sale of data at this time. On the wire this is `consented: true`: the
+    /// user agreed to the opt-out.
+    #[must_use]
+    pub fn opted_out(at: impl Into<DateTime<Utc>>) -> Self {
+        Self::from_answer(Consent::answered(true, at))
+    }
+
+    /// Creates the consent of a user who, as of this time, has not opted out of the sale of data.
+    #[must_use]
+    pub fn opted_in(at: impl Into<DateTime<Utc>>) -> Self {
+        Self::from_answer(Consent::answered(false, at))
+    }
+
+    fn from_answer(data_sale_opt_out: Consent) -> Self {
+        #[allow(clippy::needless_update, reason = "a later document may have more purposes")]
         Self { data_sale_opt_out: Some(data_sale_opt_out), ..Self::default() }
     }
 }
 
-/// The details of an answer, on the consent within that of the CCPA.
+/// The details of a consent, on that within the consent of the CCPA.
 macro_rules! details {
     ($($field:ident),*) => {
         impl CcpaConsent {
             $(
-                #[doc = concat!("Sets [`", stringify!($field), "`](Consent::", stringify!($field), ") of the answer.")]
+                #[doc = concat!("Sets [`", stringify!($field), "`](Consent::", stringify!($field), ").")]
                 #[must_use]
                 pub fn $field(mut self, $field: impl Into<String>) -> Self {
                     self.data_sale_opt_out = self.data_sale_opt_out.map(|consent| consent.$field($field));
@@ -73,23 +75,23 @@ macro_rules! details {
 details!(document, location, hardware_id, regulation);
 
 impl Batch {
-    /// What the user answered under the GDPR to a purpose, which has to be one that the workspace defines.
+    /// Records GDPR consent for a purpose, which must be defined in the workspace.
     ///
-    /// Consent is taken only with the key of a platform or a custom feed, not of a partner feed.
+    /// The service takes consent only with the key of a platform or a custom feed, not with that of a partner feed.
     #[must_use]
     pub fn gdpr_consent(mut self, purpose: impl Into<String>, consent: Consent) -> Self {
-        self.consent().gdpr.insert(purpose.into(), consent);
+        self.consent_state_mut().gdpr.insert(purpose.into(), consent);
         self
     }
 
-    /// What the user answered under the CCPA, which knows one purpose: the sale of data.
+    /// Records CCPA consent, which has one purpose: the sale of data.
     #[must_use]
     pub fn ccpa_consent(mut self, consent: CcpaConsent) -> Self {
-        self.consent().ccpa = Some(consent);
+        self.consent_state_mut().ccpa = Some(consent);
         self
     }
 
-    fn consent(&mut self) -> &mut ConsentState {
+    fn consent_state_mut(&mut self) -> &mut ConsentState {
         self.consent_state.get_or_insert_default()
     }
 }

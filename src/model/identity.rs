@@ -1,4 +1,4 @@
-//! Who a user is: identities by name and by type, on a batch and on their own.
+//! User identities, by name and by type.
 
 use chrono::{DateTime, Utc};
 
@@ -15,7 +15,7 @@ impl UserIdentities {
 }
 
 impl Batch {
-    /// Who the user is, by a type of identity that is known only at run time. Each type also has a setter of its own.
+    /// Sets the identity of a type that is known only at run time. Each type also has a setter of its own.
     #[must_use]
     pub fn identity(mut self, identity_type: IdentityType, identity: impl Into<String>) -> Self {
         *self.user_identities.get_or_insert_default().get_mut(identity_type) = Some(identity.into());
@@ -24,9 +24,9 @@ impl Batch {
 }
 
 impl UserIdentity {
-    /// An identity as it was set at this time.
+    /// Creates an identity that was set at this time.
     #[must_use]
-    pub fn new(identity_type: IdentityType, identity: impl Into<String>, at: DateTime<Utc>) -> Self {
+    pub fn new(identity_type: IdentityType, identity: impl Into<String>, at: impl Into<DateTime<Utc>>) -> Self {
         Self::with_required(identity_type, identity, unixtime_ms(at))
     }
 }

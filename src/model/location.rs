@@ -1,9 +1,9 @@
-//! Where something happened.
+//! Locations.
 
 use crate::generated::types::Location;
 
 impl Location {
-    /// A place, in degrees north and east.
+    /// Creates a location at this latitude (degrees north) and longitude (degrees east).
     #[must_use]
     pub fn new(latitude: f64, longitude: f64) -> Self {
         Self::with_required(latitude, longitude)

@@ -1,4 +1,4 @@
-//! Constructors and setters on the generated types. There is no second set of types: what is made here goes anywhere.
+//! Constructors and setters, as inherent methods of the generated types: there is no second set of types.
 
 mod application;
 mod attribute;
@@ -11,15 +11,16 @@ mod identity;
 mod location;
 mod session;
 
+use attribute::attributes_of;
 pub use session::{Session, SessionId};
 
-/// A time as the wire says it, in milliseconds since the Unix epoch. Whoever writes a time goes through here, so that no
-/// seconds can slip in.
-fn unixtime_ms(time: chrono::DateTime<chrono::Utc>) -> i64 {
-    time.timestamp_millis()
+/// Converts a time to the milliseconds since the Unix epoch that are sent. Every time is converted here, so that no seconds can
+/// slip in.
+fn unixtime_ms(time: impl Into<chrono::DateTime<chrono::Utc>>) -> i64 {
+    time.into().timestamp_millis()
 }
 
-/// A span as the wire says it, in milliseconds.
+/// Converts a duration to the milliseconds that are sent.
 fn milliseconds(span: std::time::Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! A session: one value from which its start, its end and its events are made, so that they always match.
+//! A session: one value that its start, its end and its events are made from, so that they always match.
 
 use std::fmt;
 use std::str::FromStr;
@@ -165,7 +165,7 @@ impl Session {
     /// Returns the event of its start. As in the service's own SDKs its `source_message_id` is the session's UUID.
     #[must_use]
     pub fn start_event(&self) -> SessionStart {
-        let event = SessionStart::new().at(self.start).session(self);
+        let event = SessionStart::new().timestamp(self.start).session(self);
         match &self.id {
             SessionId::Uuid(uuid) => event.source_message_id(uuid),
             SessionId::Number(_) => event,
@@ -178,11 +178,11 @@ impl Session {
     pub fn end_event(&self, at: impl Into<DateTime<Utc>>) -> SessionEnd {
         let at = at.into();
         let milliseconds = unixtime_ms(at).saturating_sub(unixtime_ms(self.start));
-        SessionEnd::new(Duration::from_millis(milliseconds.try_into().unwrap_or(0))).at(at).session(self)
+        SessionEnd::new(Duration::from_millis(milliseconds.try_into().unwrap_or(0))).timestamp(at).session(self)
     }
 
-    /// Writes the session into an event's fields.
-    pub(super) fn mark(&self, uuid: &mut Option<String>, number: &mut Option<i64>, start_ms: &mut Option<i64>) {
+    /// Writes the session into the fields of an event.
+    pub(super) fn write(&self, uuid: &mut Option<String>, number: &mut Option<i64>, start_ms: &mut Option<i64>) {
         match &self.id {
             SessionId::Uuid(text) => *uuid = Some(text.clone()),
             SessionId::Number(value) => *number = Some(*value),

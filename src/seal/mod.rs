@@ -1,9 +1,8 @@
 //! Batch to bytes: the ids stamped, the JSON written once. From here on nothing knows an event type.
 
 mod error;
-mod finite;
+mod from_json;
 mod ids;
-mod json;
 mod pending;
 mod sealed;
 mod split;

@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use super::sealed::SealedBatch;
 use super::user::{Names, UserKey};
-use super::{SealError, finite, ids};
+use super::{SealError, ids};
 use crate::error::Error;
 use crate::generated::types::{Batch, Environment, Event};
+use crate::json;
 use crate::limits::MAX_BATCH_BYTES;
 
 /// A user, for [`Uploader::track`](crate::Uploader::track): a batch without events and without a request id.
@@ -108,7 +109,7 @@ impl EncodedEvent {
     ) -> Result<Self, SealError> {
         event.timestamp_unixtime_ms_mut().get_or_insert(now_ms);
         ids::fill(event.source_message_id_mut(), id);
-        let json = finite::to_json(&event).map(|json| Self(Vec::from(json)));
+        let json = json::to_json(&event).map(|json| Self(Vec::from(json)));
         json.map_err(|error| SealError::new(error, user.batch().event(event)))
     }
 }
@@ -169,7 +170,7 @@ impl PendingBatch {
 
 /// Returns the JSON of a batch that has neither events nor an id, and the key of its user.
 fn user_json(batch: &Batch) -> Result<(Box<str>, UserKey), Error> {
-    let json = finite::to_json(batch)?;
+    let json = json::to_json(batch)?;
     let json = Box::from(str::from_utf8(&json).map_err(|error| Error::invalid("not UTF-8").with_source(error))?);
     // Nothing may name the user. All that is known of it stands for it then.
     let key = Names::of(batch).key(&json);
@@ -202,8 +203,9 @@ mod tests {
         let sealed = tracked.seal();
         assert_eq!(sealed.len(), tracked.len());
         let at = chrono::DateTime::from_timestamp_millis(99).expect("a time");
-        let events = ["a", "b"]
-            .map(|name| CustomEvent::new(name, CustomEventType::Other).at(at).source_message_id(Uuid::from_u128(7)));
+        let events = ["a", "b"].map(|name| {
+            CustomEvent::new(name, CustomEventType::Other).timestamp(at).source_message_id(Uuid::from_u128(7))
+        });
         let whole = batch().events(events).source_request_id(Uuid::from_u128(1).to_string()).seal().expect("a batch");
         let value = |sealed: &SealedBatch| serde_json::from_slice::<Value>(sealed.json()).expect("JSON");
         assert_eq!(value(&sealed), value(&whole));

@@ -9,10 +9,10 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::finite;
 use super::user::{Names, UserKey};
 use crate::error::Error;
 use crate::generated::types::Batch;
+use crate::json;
 
 /// A batch as the very bytes that will be sent, with the id that makes sending them again safe.
 ///
@@ -40,7 +40,7 @@ pub struct SealedBatch {
 impl SealedBatch {
     /// Serializes a batch whose ids are set.
     pub(super) fn serialize(batch: &Batch) -> Result<Self, Error> {
-        let json = finite::to_json(batch)?;
+        let json = json::to_json(batch)?;
         let source_request_id = Arc::from(batch.source_request_id.as_deref().unwrap_or_default());
         let user = Names::of(batch).key(&source_request_id);
         Ok(Self { json, source_request_id, user })

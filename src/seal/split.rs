@@ -7,10 +7,11 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::ids;
 use super::sealed::SealedBatch;
-use super::{finite, ids};
 use crate::error::Error;
 use crate::generated::types::Batch;
+use crate::json;
 use crate::limits::MAX_BATCH_BYTES;
 use crate::pointer::escaped;
 
@@ -52,7 +53,7 @@ fn ranges(batch: &mut Batch) -> Result<Vec<Range<usize>>, Error> {
     let empty = user_data? + EVENTS_BYTES;
     let (mut ranges, mut start, mut size) = (Vec::new(), 0, empty);
     for (index, event) in batch.events.iter().enumerate() {
-        let event = finite::to_json(event)?.len();
+        let event = json::to_json(event)?.len();
         if empty + event > MAX_BATCH_BYTES {
             return Err(Error::limit(format!(
                 "/events/{index} has {event} bytes, with the {empty} of the user data more than the {MAX_BATCH_BYTES} \
@@ -75,7 +76,7 @@ fn ranges(batch: &mut Batch) -> Result<Vec<Range<usize>>, Error> {
 fn user_data(batch: &mut Batch) -> Result<usize, Error> {
     // The parts' ids are as long as this one.
     let id = batch.source_request_id.replace(ids::text(Uuid::nil()));
-    let size = finite::to_json(batch)?.len();
+    let size = json::to_json(batch)?.len();
     batch.source_request_id = id;
     if size > MAX_BATCH_BYTES { Err(too_large(batch, size)) } else { Ok(size) }
 }

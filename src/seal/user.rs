@@ -140,7 +140,7 @@ mod tests {
             key(&batch().email("1")),
             key(&batch().facebook("1")),
             key(&batch().mp_deviceid("1")),
-            key(&batch().partner_identity_at("P", "1")),
+            key(&batch().partner_identity_for("P", "1")),
             key(&batch()),
             key(&batch()),
         ]
@@ -178,7 +178,7 @@ mod tests {
             batch().email("a@b.c"),
             batch().mp_deviceid("d"),
             batch().device_info(device),
-            batch().partner_identity_at("P", "1"),
+            batch().partner_identity_for("P", "1"),
         ] {
             let sealed = batch.seal().expect("a batch");
             let read = SealedBatch::from_json(sealed.json().clone()).expect("JSON");

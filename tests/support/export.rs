@@ -61,34 +61,45 @@ impl Export {
         self.written += 1;
         // One of each type in turn.
         match self.written % 19 {
-            0 => ScreenView::new(place).at(at).attribute("from", "Home").session(&session).into(),
-            1 => AppState::install().at(at).into(),
-            2 => AppState::background().at(at).session(&session).into(),
-            3 => SessionStart::new().at(at).into(),
-            4 => SessionEnd::new(Duration::from_secs(self.rng.u64(1..9000))).at(at).into(),
-            5 => CommerceEvent::product(ProductAction::purchase().product(self.product()).total(21.49).tax(1.5))
-                .at(at)
+            0 => ScreenView::new(place).timestamp(at).attribute("from", "Home").session(&session).into(),
+            1 => AppState::install().timestamp(at).into(),
+            2 => AppState::background().timestamp(at).session(&session).into(),
+            3 => SessionStart::new().timestamp(at).into(),
+            4 => SessionEnd::new(Duration::from_secs(self.rng.u64(1..9000))).timestamp(at).into(),
+            5 => CommerceEvent::product_action(ProductAction::purchase().product(self.product()).total(21.49).tax(1.5))
+                .timestamp(at)
                 .into(),
-            6 => CommerceEvent::product(ProductAction::add_to_cart().product(self.product()))
-                .at(at)
+            6 => CommerceEvent::product_action(ProductAction::add_to_cart().product(self.product()))
+                .timestamp(at)
                 .currency_code("EUR")
                 .into(),
-            7 => CommerceEvent::promotion(PromotionAction::view([Promotion::new("summer").name("Лето")])).at(at).into(),
-            8 => CommerceEvent::impressions([ProductImpression::new("Search", [self.product()])]).at(at).into(),
-            9 => CrashReport::new("error", "index out of bounds").breadcrumb(Breadcrumb::new(place)).at(at).into(),
-            10 => PushRegistration::new(true, "token").at(at).into(),
-            11 => PushMessage::new("token", PushMessageType::Received, "{\"aps\":{\"alert\":\"Olá\"}}").at(at).into(),
+            7 => CommerceEvent::promotion_action(PromotionAction::view([Promotion::new("summer").name("Лето")]))
+                .timestamp(at)
+                .into(),
+            8 => CommerceEvent::impressions([ProductImpression::new("Search", [self.product()])]).timestamp(at).into(),
+            9 => {
+                CrashReport::new("error", "index out of bounds").breadcrumb(Breadcrumb::new(place)).timestamp(at).into()
+            }
+            10 => PushRegistration::registered("token").timestamp(at).into(),
+            11 => PushMessage::new("token", PushMessageType::Received, "{\"aps\":{\"alert\":\"Olá\"}}")
+                .timestamp(at)
+                .into(),
             12 => NetworkPerformance::new("https://example.com/api?q=1", 200)
                 .time_elapsed(Duration::from_millis(87))
-                .at(at)
+                .timestamp(at)
                 .into(),
-            13 => OptOut::new(self.rng.bool()).at(at).into(),
-            14 => Profile::new(ProfileEventType::Login, 1, 2).at(at).into(),
-            15 => UserAttributeChange::new("$lastname").new_value(name).is_new_attribute(true).at(at).into(),
-            16 => UserIdentityChange::new(UserIdentity::new(IdentityType::Email, "a@example.com", at)).at(at).into(),
-            17 => Uninstall::new().at(at).into(),
+            13 => {
+                let event = if self.rng.bool() { OptOut::opted_out() } else { OptOut::opted_in() };
+                event.timestamp(at).into()
+            }
+            14 => Profile::new(ProfileEventType::Login, 1, 2).timestamp(at).into(),
+            15 => UserAttributeChange::new("$lastname").new_value(name).is_new_attribute(true).timestamp(at).into(),
+            16 => UserIdentityChange::new(UserIdentity::new(IdentityType::Email, "a@example.com", at))
+                .timestamp(at)
+                .into(),
+            17 => Uninstall::new().timestamp(at).into(),
             _ => CustomEvent::new(format!("Added Note {}", self.rng.u8(..)), CustomEventType::UserContent)
-                .at(at)
+                .timestamp(at)
                 .attribute("title", format!("{name}: {place}"))
                 .attribute("length", self.rng.i64(..))
                 .attribute("shared", self.rng.bool())

@@ -1,4 +1,4 @@
-//! Commerce events: exactly one of an action with products, one with promotions, and impressions.
+//! Commerce events, each of exactly one kind: a product action, a promotion action, or impressions.
 
 use super::flags;
 use crate::generated::types::{
@@ -6,36 +6,36 @@ use crate::generated::types::{
 };
 
 impl CommerceEvent {
-    /// Something was done with products.
+    /// Creates the event of a product action.
     ///
     /// ```
     /// use mparticle::{CommerceEvent, Product, ProductAction};
     ///
     /// let action = ProductAction::purchase()
     ///     .transaction_id("T-117")
-    ///     .product(Product::new("TEA-12", "Assam 250 g").price(12.99).quantity(2.0))
+    ///     .product(Product::new("TEA-12", "Assam 250 g").price(12.99).quantity(2))
     ///     .tax(4.15)
     ///     .total(30.13);
-    /// let event = CommerceEvent::product(action).currency_code("EUR");
+    /// let event = CommerceEvent::product_action(action).currency_code("EUR");
     /// ```
     #[must_use]
-    pub fn product(action: ProductAction) -> Self {
+    pub fn product_action(action: ProductAction) -> Self {
         Self { product_action: Some(action), ..Self::default() }
     }
 
-    /// Something was done with promotions.
+    /// Creates the event of a promotion action.
     #[must_use]
-    pub fn promotion(action: PromotionAction) -> Self {
+    pub fn promotion_action(action: PromotionAction) -> Self {
         Self { promotion_action: Some(action), ..Self::default() }
     }
 
-    /// Products were shown; it takes at least one list of them.
+    /// Creates the event of products that were shown. The service requires at least one impression.
     #[must_use]
     pub fn impressions(impressions: impl IntoIterator<Item = ProductImpression>) -> Self {
         Self { product_impressions: impressions.into_iter().collect(), ..Self::default() }
     }
 
-    /// What is in the cart.
+    /// Sets the products in the shopping cart.
     #[must_use]
     pub fn shopping_cart(mut self, products: impl IntoIterator<Item = Product>) -> Self {
         self.shopping_cart = Some(ShoppingCart::with_required(products.into_iter().collect()));
@@ -47,13 +47,13 @@ flags!(CommerceEvent);
 
 impl From<ProductAction> for CommerceEvent {
     fn from(action: ProductAction) -> Self {
-        Self::product(action)
+        Self::product_action(action)
     }
 }
 
 impl From<PromotionAction> for CommerceEvent {
     fn from(action: PromotionAction) -> Self {
-        Self::promotion(action)
+        Self::promotion_action(action)
     }
 }
 

@@ -1,15 +1,15 @@
-//! Crash reports, and the breadcrumbs that lead up to them.
+//! Crash reports, and the breadcrumbs before them.
 
 use crate::generated::types::{Breadcrumb, BreadcrumbEvent, BreadcrumbEventType, CrashReport};
 
 impl CrashReport {
-    /// The application crashed: how bad it is, and what went wrong.
+    /// Creates the event of a crash with this severity and message.
     #[must_use]
     pub fn new(severity: impl Into<String>, message: impl Into<String>) -> Self {
         Self::with_required(severity, message)
     }
 
-    /// Adds a step of the user's way up to the crash.
+    /// Adds a breadcrumb that was left before the crash.
     #[must_use]
     pub fn breadcrumb(mut self, breadcrumb: Breadcrumb) -> Self {
         self.breadcrumbs.push(breadcrumb.into());
@@ -18,7 +18,7 @@ impl CrashReport {
 }
 
 impl Breadcrumb {
-    /// A mark on the way of a user.
+    /// Creates a breadcrumb: a step of the user, which helps to understand a later crash.
     #[must_use]
     pub fn new(label: impl Into<String>) -> Self {
         Self::with_required(label)

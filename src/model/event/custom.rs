@@ -1,17 +1,17 @@
-//! Custom events: something of your own, with a name that you choose; attribution is made of them.
+//! Custom events, with a name of your own, and the attribution events that are custom events.
 
 use super::flags;
 use crate::generated::types::{CustomEvent, CustomEventType};
 
 impl CustomEvent {
-    /// An event with a name of your own; the service truncates names of more than 256 characters, and a workspace takes
-    /// 1000 distinct ones.
+    /// Creates an event with a name of your own. The service truncates names of more than 256 characters, and a workspace takes
+    /// 1,000 distinct names.
     ///
     /// ```
     /// use mparticle::{CustomEvent, CustomEventType};
     ///
     /// let event = CustomEvent::new("Added Note", CustomEventType::UserContent)
-    ///     .at(chrono::Utc::now())
+    ///     .timestamp(chrono::Utc::now())
     ///     .attribute("length", 512)
     ///     .attribute("pinned", true)
     ///     .flag("Google.Category", "notes");
@@ -21,7 +21,7 @@ impl CustomEvent {
         Self::with_required(event_name, custom_event_type)
     }
 
-    /// An install is owed to this campaign of this publisher; the service needs both.
+    /// Attributes an install to a publisher and a campaign, both of which the service requires.
     #[must_use]
     pub fn install_attribution(publisher: impl Into<String>, campaign: impl Into<String>) -> Self {
         Self::new("attribution", CustomEventType::Attribution)
@@ -29,13 +29,13 @@ impl CustomEvent {
             .attribute("campaign", campaign.into())
     }
 
-    /// A user who had the application before came back through a campaign.
+    /// Creates the event of a former user who came back through a campaign.
     #[must_use]
     pub fn re_engagement() -> Self {
         Self::new("re-engagement", CustomEventType::Attribution)
     }
 
-    /// A user did something that a campaign led to, under a name of your own.
+    /// Creates the event of an engagement that a campaign led to, with a name of your own.
     #[must_use]
     pub fn engagement(event_name: impl Into<String>) -> Self {
         Self::new(event_name, CustomEventType::Attribution)

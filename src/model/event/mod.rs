@@ -1,4 +1,4 @@
-//! Events: a constructor for each type, which takes what the service requires, and what all types share.
+//! Events: a constructor for each type that takes what the service requires, and the setters of all types.
 
 mod app_state;
 mod commerce;
@@ -12,11 +12,11 @@ mod push;
 mod screen;
 mod session;
 
-/// What integrations are told: on the three types on which the service allows it.
+/// The setter of flags, for the three types on which the service allows them.
 macro_rules! flags {
     ($type:ident) => {
         impl $crate::generated::types::$type {
-            /// What you tell integrations of the event. Flags are not kept as attributes.
+            /// Sets a flag for integrations. Flags are not kept as attributes.
             #[must_use]
             pub fn flag(
                 mut self,

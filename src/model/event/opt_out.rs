@@ -3,9 +3,15 @@
 use crate::generated::types::OptOut;
 
 impl OptOut {
-    /// The user opted out of tracking (true), or in again (false).
+    /// Creates the event of a user who opted out of tracking.
     #[must_use]
-    pub fn new(is_opted_out: bool) -> Self {
-        Self::with_required(is_opted_out)
+    pub fn opted_out() -> Self {
+        Self::with_required(true)
+    }
+
+    /// Creates the event of a user who opted in again.
+    #[must_use]
+    pub fn opted_in() -> Self {
+        Self::with_required(false)
     }
 }

@@ -1,11 +1,12 @@
-//! What happens to a user: signing up, logging in, a changed attribute, a changed identity.
+//! Changes of a user: sign-up, log-in, a changed attribute, a changed identity.
 
 use crate::generated::types::{
     ChangedValue, Profile, ProfileEventType, UserAttributeChange, UserAttributeValue, UserIdentity, UserIdentityChange,
 };
+use crate::model::attribute::by_json;
 
 impl Profile {
-    /// A user signed up, logged in or out, changed, or was deleted, and went from the one mParticle ID to the other.
+    /// Creates the event of a user who signed up, logged in or out, changed or was deleted, with the mParticle ID before and after.
     #[must_use]
     pub fn new(profile_event_type: ProfileEventType, previous_mpid: i64, current_mpid: i64) -> Self {
         Self::with_required(profile_event_type, previous_mpid, current_mpid)
@@ -13,7 +14,11 @@ impl Profile {
 }
 
 impl UserAttributeChange {
-    /// The attribute of this name changed.
+    /// Creates the event of a change of the user attribute with this name.
+    ///
+    /// The event reports a change. To make it, set the attribute on the batch
+    /// ([`Batch::user_attribute`](crate::Batch::user_attribute)) or delete it there
+    /// ([`Batch::deleted_user_attribute`](crate::Batch::deleted_user_attribute)).
     ///
     /// ```
     /// use mparticle::UserAttributeChange;
@@ -25,14 +30,14 @@ impl UserAttributeChange {
         Self::with_required(user_attribute_name)
     }
 
-    /// The value after the change. A null is the same as none.
+    /// Sets the value after the change. Null means that there is none.
     #[must_use]
     pub fn new_value(mut self, value: impl Into<UserAttributeValue>) -> Self {
         self.new = changed(value.into());
         self
     }
 
-    /// The value before the change. A null is the same as none.
+    /// Sets the value before the change. Null means that there was none.
     #[must_use]
     pub fn old_value(mut self, value: impl Into<UserAttributeValue>) -> Self {
         self.old = changed(value.into());
@@ -41,7 +46,7 @@ impl UserAttributeChange {
 }
 
 fn changed(value: UserAttributeValue) -> Option<ChangedValue> {
-    #[allow(unreachable_patterns, reason = "all kinds of today's document are named")]
+    #[allow(unreachable_patterns, reason = "a later document may have more kinds of values")]
     Some(match value {
         UserAttributeValue::String(text) => ChangedValue::String(text),
         UserAttributeValue::Integer(number) => ChangedValue::Integer(number),
@@ -49,22 +54,18 @@ fn changed(value: UserAttributeValue) -> Option<ChangedValue> {
         UserAttributeValue::Boolean(truth) => ChangedValue::Boolean(truth),
         UserAttributeValue::List(list) => ChangedValue::List(list),
         UserAttributeValue::Null => return None,
-        // A kind that a later document adds: the same kind of `ChangedValue` if it has it, else its JSON as text.
-        other => {
-            let json = serde_json::to_value(other).unwrap_or_default();
-            serde_json::from_value(json.clone()).unwrap_or_else(|_| ChangedValue::String(json.to_string()))
-        }
+        other => by_json(&other, ChangedValue::String),
     })
 }
 
 impl UserIdentityChange {
-    /// The user has this identity now, as a first one of its type unless [`old_value`](Self::old_value) is set.
+    /// Creates the event of a new identity, the first of its type unless [`old_value`](Self::old_value) is set.
     #[must_use]
     pub fn new(new: UserIdentity) -> Self {
         Self::with_required(new, None)
     }
 
-    /// The identity before the change.
+    /// Sets the identity before the change.
     #[must_use]
     pub fn old_value(mut self, old: UserIdentity) -> Self {
         self.old = Some(old);

@@ -3,16 +3,22 @@
 use crate::generated::types::{PushMessage, PushMessageType, PushRegistration};
 
 impl PushRegistration {
-    /// The device with this token was registered for push messages (true), or its registration ended (false).
+    /// Creates the event of a device with this token that was registered for push messages.
     #[must_use]
-    pub fn new(register: bool, registration_token: impl Into<String>) -> Self {
-        Self::with_required(register, registration_token)
+    pub fn registered(registration_token: impl Into<String>) -> Self {
+        Self::with_required(true, registration_token)
+    }
+
+    /// Creates the event of a device with this token whose registration for push messages ended.
+    #[must_use]
+    pub fn unregistered(registration_token: impl Into<String>) -> Self {
+        Self::with_required(false, registration_token)
     }
 }
 
 impl PushMessage {
-    /// What happened to a message to the device with this token; the payload is the message as it was sent, as JSON in
-    /// text.
+    /// Creates the event of a push message that was sent to, received by or acted upon on the device with this token. The payload
+    /// is the message as it was sent: JSON, as text.
     #[must_use]
     pub fn new(
         push_message_token: impl Into<String>,

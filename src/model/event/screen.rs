@@ -4,7 +4,7 @@ use super::flags;
 use crate::generated::types::ScreenView;
 
 impl ScreenView {
-    /// A screen or page of this name was seen; a workspace takes 1000 distinct names.
+    /// Creates the event of a view of the screen or page with this name. A workspace takes 1,000 distinct names.
     #[must_use]
     pub fn new(screen_name: impl Into<String>) -> Self {
         Self::with_required(screen_name)

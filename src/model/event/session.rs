@@ -1,4 +1,4 @@
-//! The start and the end of a session. Best made from a [`Session`](crate::Session), which keeps the two in step.
+//! The start and the end of a session. A [`Session`](crate::Session) makes both, so that they match.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::generated::types::{SessionEnd, SessionStart};
 use crate::model::milliseconds;
 
 impl SessionStart {
-    /// A session began. [`Session::start_event`](crate::Session::start_event) also says which.
+    /// Creates the event of a session start. [`Session::start_event`](crate::Session::start_event) also sets the session.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "an event is made on purpose")]
     pub fn new() -> Self {
@@ -15,7 +15,7 @@ impl SessionStart {
 }
 
 impl SessionEnd {
-    /// A session of this length ended. [`Session::end_event`](crate::Session::end_event) computes the length.
+    /// Creates the event of the end of a session with this duration. [`Session::end_event`](crate::Session::end_event) computes it.
     #[must_use]
     pub fn new(duration: Duration) -> Self {
         Self::with_required(milliseconds(duration))

@@ -32,7 +32,7 @@ impl Details {
 macro_rules! with_event {
     ($batch:expr, $event:expr, $details:expr) => {{
         let details: Details = $details;
-        let event = $event.at(details.time());
+        let event = $event.timestamp(details.time());
         let attributes = details.attributes.into_iter();
         $batch.event(attributes.fold(event, |event, (name, value)| event.attribute(name, value)))
     }};
@@ -185,7 +185,7 @@ impl Purchase {
         if let Some(code) = self.coupon {
             action = action.coupon_code(code);
         }
-        let mut event = CommerceEvent::product(action);
+        let mut event = CommerceEvent::product_action(action);
         if let Some(code) = self.currency {
             event = event.currency_code(code);
         }
@@ -205,7 +205,8 @@ pub struct OptOut {
 
 impl OptOut {
     pub fn add_to(self, batch: Batch) -> Batch {
-        with_event!(batch, mparticle::OptOut::new(!self.undo), self.details)
+        let event = if self.undo { mparticle::OptOut::opted_in() } else { mparticle::OptOut::opted_out() };
+        with_event!(batch, event, self.details)
     }
 }
 
@@ -250,8 +251,8 @@ impl Consent {
         }
         let Some(answer) = self.ccpa else { return batch };
         let mut consent = match answer {
-            Ccpa::OptedOut => mparticle::Consent::data_sale_opted_out(at),
-            Ccpa::NotOptedOut => mparticle::Consent::data_sale_not_opted_out(at),
+            Ccpa::OptedOut => mparticle::CcpaConsent::opted_out(at),
+            Ccpa::NotOptedOut => mparticle::CcpaConsent::opted_in(at),
         };
         if let Some(document) = self.document {
             consent = consent.document(document);

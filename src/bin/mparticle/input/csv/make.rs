@@ -132,7 +132,7 @@ impl<'r> Cells<'r> {
             ($payload:expr) => {{
                 let mut payload = $payload;
                 if let Some(time) = time {
-                    payload = payload.at(time);
+                    payload = payload.timestamp(time);
                 }
                 if let Some(id) = id {
                     payload = payload.source_message_id(id);
@@ -154,7 +154,7 @@ impl<'r> Cells<'r> {
             }
             Family::OptOut { opted_out } => {
                 let opted_out = self.needed(opted_out, cells::boolean);
-                with_details!(OptOut::new(opted_out?))
+                with_details!(if opted_out? { OptOut::opted_out() } else { OptOut::opted_in() })
             }
             Family::Purchase(purchase) => {
                 let payload = self.purchase(purchase);
@@ -179,7 +179,7 @@ impl<'r> Cells<'r> {
         if let Some(total) = self.optional(purchase.total.as_ref(), cells::decimal) {
             action = action.total(total);
         }
-        let event = CommerceEvent::product(action);
+        let event = CommerceEvent::product_action(action);
         Some(match self.optional(purchase.currency_code.as_ref(), owned) {
             Some(code) => event.currency_code(code),
             None => event,

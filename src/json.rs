@@ -1,7 +1,7 @@
-//! JSON without the silent `null` that serde_json writes for NaN and infinities.
+//! Writes JSON, and refuses NaN and infinities, for which serde_json would write `null`.
 //!
-//! The fast path is serde_json with a formatter that counts the nulls it is asked to write: without any there was no NaN.
-//! Only otherwise a second walk looks whether one of them was a number, and where.
+//! Fast path: serialize once with a formatter that counts the nulls. No nulls means no NaN. Otherwise a second pass finds out
+//! whether one of them was a number, and which.
 
 use std::fmt;
 use std::io;
@@ -14,15 +14,18 @@ use serde_json::ser::Formatter;
 use crate::error::Error;
 use crate::pointer::escaped;
 
-/// Writes compact JSON, or names the first number that has no JSON form.
-pub(super) fn to_json<T: Serialize>(value: &T) -> Result<Bytes, Error> {
+/// Writes a value as compact JSON.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) with the JSON pointer of the first number that is NaN or infinite.
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<Bytes, Error> {
     let mut json = Vec::with_capacity(2048);
     let mut formatter = CountNulls(0);
     value
         .serialize(&mut serde_json::Serializer::with_formatter(&mut json, &mut formatter))
-        .map_err(|error| Error::invalid("the batch cannot be written as JSON").with_source(error))?;
+        .map_err(|error| Error::invalid("the value cannot be written as JSON").with_source(error))?;
     if formatter.0 > 0 {
-        value.serialize(Walk).map_err(|NotFinite(pointer)| {
+        value.serialize(NonFiniteFinder).map_err(|NotFinite(pointer)| {
             Error::invalid(format!("{pointer} is NaN or infinite, which JSON cannot say"))
         })?;
     }
@@ -65,41 +68,41 @@ impl ser::Error for NotFinite {
 }
 
 /// Serialises to nothing, and fails at the first number that is not finite.
-struct Walk;
+struct NonFiniteFinder;
 
-/// The inside of a list, a map or a struct, and where the walk is in it.
+/// The inside of a list, a map or a struct, and the position in it.
 #[derive(Default)]
-struct Inside {
+struct Compound {
     index: usize,
     key: String,
 }
 
-impl Inside {
+impl Compound {
     fn next<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), NotFinite> {
         let index = self.index;
         self.index += 1;
-        value.serialize(Walk).map_err(|found| found.within(index))
+        value.serialize(NonFiniteFinder).map_err(|found| found.within(index))
     }
 }
 
-macro_rules! nothing_to_find {
+macro_rules! no_op {
     ($($method:ident: $type:ty,)*) => {
         $(fn $method(self, _: $type) -> Result<(), NotFinite> { Ok(()) })*
     };
 }
 
-impl Serializer for Walk {
+impl Serializer for NonFiniteFinder {
     type Ok = ();
     type Error = NotFinite;
-    type SerializeSeq = Inside;
-    type SerializeTuple = Inside;
-    type SerializeTupleStruct = Inside;
+    type SerializeSeq = Compound;
+    type SerializeTuple = Compound;
+    type SerializeTupleStruct = Compound;
     type SerializeTupleVariant = Impossible<(), NotFinite>;
-    type SerializeMap = Inside;
-    type SerializeStruct = Inside;
+    type SerializeMap = Compound;
+    type SerializeStruct = Compound;
     type SerializeStructVariant = Impossible<(), NotFinite>;
 
-    nothing_to_find! {
+    no_op! {
         serialize_bool: bool,
         serialize_i8: i8,
         serialize_i16: i16,
@@ -153,24 +156,24 @@ impl Serializer for Walk {
         value.serialize(self).map_err(|found| found.within(variant))
     }
 
-    fn serialize_seq(self, _: Option<usize>) -> Result<Inside, NotFinite> {
-        Ok(Inside::default())
+    fn serialize_seq(self, _: Option<usize>) -> Result<Compound, NotFinite> {
+        Ok(Compound::default())
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<Inside, NotFinite> {
-        Ok(Inside::default())
+    fn serialize_tuple(self, _: usize) -> Result<Compound, NotFinite> {
+        Ok(Compound::default())
     }
 
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Inside, NotFinite> {
-        Ok(Inside::default())
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Compound, NotFinite> {
+        Ok(Compound::default())
     }
 
-    fn serialize_map(self, _: Option<usize>) -> Result<Inside, NotFinite> {
-        Ok(Inside::default())
+    fn serialize_map(self, _: Option<usize>) -> Result<Compound, NotFinite> {
+        Ok(Compound::default())
     }
 
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Inside, NotFinite> {
-        Ok(Inside::default())
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Compound, NotFinite> {
+        Ok(Compound::default())
     }
 
     // The generated types have no variants of these two kinds: the document cannot say them.
@@ -197,7 +200,7 @@ impl Serializer for Walk {
 
 macro_rules! walk_elements {
     ($($kind:ident::$method:ident,)*) => {$(
-        impl ser::$kind for Inside {
+        impl ser::$kind for Compound {
             type Ok = ();
             type Error = NotFinite;
 
@@ -218,7 +221,7 @@ walk_elements! {
     SerializeTupleStruct::serialize_field,
 }
 
-impl ser::SerializeMap for Inside {
+impl ser::SerializeMap for Compound {
     type Ok = ();
     type Error = NotFinite;
 
@@ -229,7 +232,7 @@ impl ser::SerializeMap for Inside {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), NotFinite> {
-        value.serialize(Walk).map_err(|found| found.within(&self.key))
+        value.serialize(NonFiniteFinder).map_err(|found| found.within(&self.key))
     }
 
     fn end(self) -> Result<(), NotFinite> {
@@ -237,12 +240,12 @@ impl ser::SerializeMap for Inside {
     }
 }
 
-impl ser::SerializeStruct for Inside {
+impl ser::SerializeStruct for Compound {
     type Ok = ();
     type Error = NotFinite;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), NotFinite> {
-        value.serialize(Walk).map_err(|found| found.within(key))
+        value.serialize(NonFiniteFinder).map_err(|found| found.within(key))
     }
 
     fn end(self) -> Result<(), NotFinite> {
