@@ -1,36 +1,58 @@
-//! Holds `openapi/events.yaml` to its house rules, and to the facts of the service.
+//! Holds the document to its house rules, which are true of any document: `openapi/events.yaml` and one of the user's.
+//!
+//! `tests/service.rs` holds the facts of today's service.
 
-use mparticle::Pod;
+use std::collections::BTreeSet;
+
 use mparticle::contract::{self, Component};
 use serde_json::{Map, Value};
 
-/// Each event type with its payload and the fields that it requires.
-const EVENT_TYPES: [(&str, &str, &[&str]); 17] = [
-    ("custom_event", "CustomEvent", &["custom_event_type", "event_name"]),
-    ("commerce_event", "CommerceEvent", &[]),
-    ("session_start", "SessionStart", &[]),
-    ("session_end", "SessionEnd", &["session_duration_ms"]),
-    ("screen_view", "ScreenView", &["screen_name"]),
-    ("application_state_transition", "AppState", &["application_transition_type"]),
-    ("crash_report", "CrashReport", &["message", "severity"]),
-    ("breadcrumb", "Breadcrumb", &["label"]),
-    ("network_performance", "NetworkPerformance", &["response_code", "url"]),
-    ("opt_out", "OptOut", &["is_opted_out"]),
-    ("push_registration", "PushRegistration", &["register", "registration_token"]),
-    ("push_message", "PushMessage", &["push_message_token", "push_message_type", "push_notification_payload"]),
-    ("profile", "Profile", &["current_mpid", "previous_mpid", "profile_event_type"]),
-    ("user_attribute_change", "UserAttributeChange", &["user_attribute_name"]),
-    ("user_identity_change", "UserIdentityChange", &["new", "old"]),
-    ("first_run", "FirstRun", &[]),
-    ("uninstall", "Uninstall", &[]),
-];
+const NONE: [&str; 0] = [];
+
+/// The payload of an event that says nothing of its own, and what every other payload is merged from.
+const COMMON: &str = "#/components/schemas/CommonEventData";
 
 fn document() -> Value {
     serde_json::from_str(contract::DOCUMENT).expect("the document is JSON")
 }
 
+fn object(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flatten()
+}
+
+fn array(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
 fn schemas(document: &Value) -> &Map<String, Value> {
     document["components"]["schemas"].as_object().expect("components")
+}
+
+/// The component that a `$ref` names.
+fn component(target: &Value) -> Option<&str> {
+    target.as_str()?.strip_prefix("#/components/schemas/")
+}
+
+/// Every operation, as `POST /events`.
+fn operations(document: &Value) -> Vec<(String, &Value)> {
+    let mut found = Vec::new();
+    for (path, item) in object(&document["paths"]) {
+        for (method, operation) in object(item).filter(|(_, operation)| operation.get("responses").is_some()) {
+            found.push((format!("{} {path}", method.to_uppercase()), operation));
+        }
+    }
+    assert!(!found.is_empty());
+    found
+}
+
+/// Every response with its place: those that are shared, and those that stand in an operation.
+fn responses(document: &Value) -> Vec<(String, &Value)> {
+    let mut found: Vec<_> = object(&document["components"]["responses"]).map(|(n, r)| (n.clone(), r)).collect();
+    for (place, operation) in operations(document) {
+        let inline = object(&operation["responses"]).filter(|(_, response)| response.get("$ref").is_none());
+        found.extend(inline.map(|(status, response)| (format!("{place} {status}"), response)));
+    }
+    found
 }
 
 /// What a schema is within: the rules differ.
@@ -46,11 +68,11 @@ enum Role {
 fn walk(at: &str, schema: &Value, role: Role, visit: &mut dyn FnMut(&str, &Value, Role)) {
     visit(at, schema, role);
     for (keyword, role) in [("allOf", Role::AllOfBranch), ("oneOf", Role::Branch), ("anyOf", Role::Branch)] {
-        for (index, branch) in schema[keyword].as_array().into_iter().flatten().enumerate() {
+        for (index, branch) in array(&schema[keyword]).enumerate() {
             walk(&format!("{at}/{keyword}/{index}"), branch, role, visit);
         }
     }
-    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+    for (name, property) in object(&schema["properties"]) {
         walk(&format!("{at}/{name}"), property, Role::Property, visit);
     }
     for keyword in ["items", "additionalProperties"] {
@@ -60,21 +82,33 @@ fn walk(at: &str, schema: &Value, role: Role, visit: &mut dyn FnMut(&str, &Value
     }
 }
 
-/// Every schema of the document with what is wrong with it.
-fn offences(offence: impl Fn(&str, &Value, Role) -> bool) -> Vec<String> {
-    let document = document();
-    let mut found = Vec::new();
-    for (name, schema) in schemas(&document) {
-        walk(name, schema, Role::Component, &mut |at, schema, role| {
-            if offence(at, schema, role) {
-                found.push(at.to_owned());
-            }
-        });
+/// Calls `visit` with every schema of the document: of components, of request bodies and of responses.
+fn walk_document(document: &Value, visit: &mut dyn FnMut(&str, &Value, Role)) {
+    for (name, schema) in schemas(document) {
+        walk(name, schema, Role::Component, visit);
     }
-    found
+    for (place, operation) in operations(document) {
+        for (_, content) in object(&operation["requestBody"]["content"]) {
+            walk(&place, &content["schema"], Role::Branch, visit);
+        }
+    }
+    for (place, response) in responses(document) {
+        for (_, content) in object(&response["content"]) {
+            walk(&place, &content["schema"], Role::Branch, visit);
+        }
+    }
 }
 
-const NONE: [&str; 0] = [];
+/// The places of the schemas with which something is wrong.
+fn offences(offence: impl Fn(&str, &Value, Role) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    walk_document(&document(), &mut |at, schema, role| {
+        if offence(at, schema, role) {
+            found.push(at.to_owned());
+        }
+    });
+    found
+}
 
 #[test]
 fn everything_is_described() {
@@ -91,17 +125,29 @@ fn everything_is_described() {
 #[test]
 fn operations_responses_and_parameters_are_described() {
     let document = document();
-    for (path, item) in document["paths"].as_object().expect("paths") {
-        let operation = &item["post"];
+    for (place, operation) in operations(&document) {
         for key in ["operationId", "summary", "description"] {
-            assert!(operation[key].is_string(), "{path} {key}");
+            assert!(operation[key].is_string(), "{place} {key}");
         }
-        assert!(operation["requestBody"]["description"].is_string(), "{path}");
+        for described in operation.get("requestBody").into_iter().chain(array(&operation["parameters"])) {
+            assert!(described["description"].is_string(), "{place} {described}");
+        }
     }
-    for part in ["responses", "headers", "securitySchemes"] {
+    for (place, response) in responses(&document) {
+        assert!(response["description"].is_string(), "{place}");
+    }
+    for part in ["headers", "securitySchemes"] {
         for (name, value) in document["components"][part].as_object().expect("a part") {
             assert!(value["description"].is_string(), "{part}/{name}");
         }
+    }
+}
+
+#[test]
+fn each_operation_has_one_success() {
+    for (place, operation) in operations(&document()) {
+        let successes = object(&operation["responses"]).filter(|(status, _)| status.starts_with('2')).count();
+        assert_eq!(successes, 1, "{place}");
     }
 }
 
@@ -118,13 +164,34 @@ fn objects_are_closed_except_where_closing_would_drop_fields() {
     });
     assert_eq!(closed_branches, NONE);
 
-    // Answers of the service stay open (it may say more), and what payloads are merged from.
-    let open = ["ApiErrorResponse", "ApiError", "CommonEventData"];
+    let open = may_be_open(&document());
     let left_open = offences(|at, schema, role| {
-        let merged = role == Role::AllOfBranch || open.contains(&at);
-        !merged && schema["type"] == "object" && schema.get("additionalProperties").is_none()
+        let exempt = role == Role::AllOfBranch || open.contains(at);
+        !exempt && schema["type"] == "object" && schema.get("additionalProperties").is_none()
     });
     assert_eq!(left_open, NONE);
+}
+
+/// What responses are made of stays open, because the service may say more, and so does what payloads are merged from.
+fn may_be_open(document: &Value) -> BTreeSet<String> {
+    let mut open = BTreeSet::new();
+    let mut next: Vec<&Value> = Vec::new();
+    for (place, response) in responses(document) {
+        next.extend(object(&response["content"]).map(|(_, content)| &content["schema"]));
+        open.insert(place);
+    }
+    while let Some(schema) = next.pop() {
+        walk("", schema, Role::Branch, &mut |_, schema, _| {
+            let name = component(&schema["$ref"]).filter(|name| open.insert((*name).to_owned()));
+            next.extend(name.and_then(|name| schemas(document).get(name)));
+        });
+    }
+    walk_document(document, &mut |_, schema, _| {
+        let branches = schema["allOf"].as_array().filter(|branches| branches.len() > 1);
+        let merged = branches.into_iter().flatten().filter_map(|branch| component(&branch["$ref"]));
+        open.extend(merged.map(str::to_owned));
+    });
+    open
 }
 
 #[test]
@@ -137,162 +204,55 @@ fn limits_lie_only_where_the_generation_view_takes_them_off() {
     }
 }
 
+/// The payload of each event type, by name.
+fn payloads(document: &Value) -> Vec<&str> {
+    let branches = array(&schemas(document)["Event"]["oneOf"]);
+    branches.map(|branch| component(&branch["properties"]["data"]["$ref"]).expect("a component")).collect()
+}
+
+#[test]
+fn each_event_type_has_one_name_and_a_payload_that_takes_in_the_common_data() {
+    let document = document();
+    let mut names = BTreeSet::new();
+    for branch in array(&schemas(&document)["Event"]["oneOf"]) {
+        assert_eq!(branch["required"], serde_json::json!(["event_type", "data"]));
+        let values = branch["properties"]["event_type"]["enum"].as_array().expect("values");
+        let [Value::String(name)] = values.as_slice() else { panic!("one value: {branch}") };
+        assert!(names.insert(name.clone()), "{name} stands twice");
+    }
+    assert!(!names.is_empty());
+    for payload in payloads(&document) {
+        let takes_in = array(&schemas(&document)[payload]["allOf"]).any(|branch| branch["$ref"] == COMMON);
+        assert!(takes_in || COMMON.ends_with(&format!("/{payload}")), "{payload}");
+    }
+}
+
 #[test]
 fn every_example_validates() {
     let document = document();
-    let mut examples = Vec::new();
+    let mut examples = BTreeSet::new();
     for (name, schema) in schemas(&document) {
         if let Some(example) = schema.get("example") {
             assert_eq!(Component::named(name).expect("a component").check(example), [], "{name}");
-            examples.push(name.as_str());
+            examples.insert(name.as_str());
         }
     }
-    for (_, payload, _) in EVENT_TYPES {
-        assert!(examples.contains(&payload), "{payload} has no example");
-    }
-    assert!(examples.contains(&"Batch"));
-    for (name, response) in document["components"]["responses"].as_object().expect("responses") {
-        let content = &response["content"]["application/json"];
-        let component = content["schema"]["$ref"].as_str().and_then(|target| target.rsplit('/').next());
-        for (example, stated) in content["examples"].as_object().into_iter().flatten() {
-            let component = Component::named(component.expect("a component")).expect("a component");
-            assert_eq!(component.check(&stated["value"]), [], "{name} {example}");
-        }
+    for name in payloads(&document).into_iter().chain(["Batch"]) {
+        assert!(examples.contains(name), "{name} has no example");
     }
     assert_eq!(contract::check_batch(&schemas(&document)["Batch"]["example"]), []);
-}
 
-#[test]
-fn each_operation_has_one_success_and_every_documented_refusal() {
-    let document = document();
-    let operations = [
-        ("/events", "uploadEvents"),
-        ("/bulkevents", "bulkUploadEvents"),
-        ("/bulkevents/historical", "bulkUploadHistoricalEvents"),
-    ];
-    assert_eq!(document["paths"].as_object().expect("paths").len(), operations.len());
-    for (path, id) in operations {
-        let operation = &document["paths"][path]["post"];
-        assert_eq!(operation["operationId"], id);
-        let statuses: Vec<_> = operation["responses"].as_object().expect("responses").keys().collect();
-        assert_eq!(statuses, ["202", "400", "401", "403", "413", "429", "503", "5XX"], "{path}");
+    let mut checked = 0;
+    let bodies = operations(&document).into_iter().map(|(place, operation)| (place, &operation["requestBody"]));
+    for (place, holder) in bodies.chain(responses(&document)) {
+        for (_, content) in object(&holder["content"]) {
+            let several = object(&content["examples"]).map(|(_, example)| &example["value"]);
+            for example in several.chain(content.get("example")) {
+                let name = component(&content["schema"]["$ref"]).expect("an example is of a component");
+                assert_eq!(Component::named(name).expect("a component").check(example), [], "{place}");
+                checked += 1;
+            }
+        }
     }
-    let headers = |response: &str| {
-        let headers = document["components"]["responses"][response]["headers"].as_object().expect("headers");
-        headers.keys().map(String::as_str).collect::<Vec<_>>()
-    };
-    assert_eq!(headers("Accepted"), ["X-mp-rate-limit-percentage-used"]);
-    assert_eq!(headers("TooManyRequests"), ["Retry-After", "X-mp-rate-limit-exceeded"]);
-}
-
-/// Mock servers answer with the first example, and a client must not take it for a refusal.
-#[test]
-fn the_body_of_a_202_is_optional_and_its_first_example_lists_no_error() {
-    let document = document();
-    let accepted = &document["components"]["responses"]["Accepted"];
-    assert!(accepted["description"].as_str().expect("text").contains("The body is optional"));
-    let content = accepted["content"].as_object().expect("content");
-    assert_eq!(content.keys().collect::<Vec<_>>(), ["application/json"]);
-    let content = &content["application/json"];
-    assert_eq!(content["schema"]["$ref"], "#/components/schemas/ApiErrorResponse");
-    // `DOCUMENT` has its keys sorted, so the order of the published text is looked for in that text.
-    let published = include_str!("../openapi/events.yaml");
-    let (_, published) =
-        published.split_once("          examples:\n            accepted:\n").expect("the first example");
-    assert!(published.contains("\n            accepted_in_part:\n"));
-    let examples: Vec<_> = content["examples"].as_object().expect("examples").iter().collect();
-    assert_eq!((examples[0].0.as_str(), &examples[0].1["value"]), ("accepted", &serde_json::json!({ "errors": [] })));
-    let partial = examples[1].1["value"]["errors"][0]["message"].as_str().expect("text");
-    assert!(examples[1].0 == "accepted_in_part" && partial.ends_with("Path '[1].mp_deviceid', line 1, position 153."));
-    let component = Component::named("ApiErrorResponse").expect("a component");
-    for value in [serde_json::json!({}), serde_json::json!({ "errors": [] })] {
-        assert_eq!(component.check(&value), []);
-    }
-}
-
-#[test]
-fn servers_are_the_pods() {
-    let document = document();
-    let servers: Vec<_> = document["servers"].as_array().expect("servers").iter().map(|s| &s["url"]).collect();
-    assert_eq!(servers[0], Pod::default().base_url());
-    for pod in [Pod::Us1, Pod::Us2, Pod::Eu1, Pod::Au1] {
-        assert!(servers.iter().any(|url| **url == pod.base_url()), "{pod}");
-        assert_eq!(pod.to_string().parse::<Pod>().expect("a pod"), pod);
-    }
-}
-
-#[test]
-fn the_seventeen_event_types_require_what_the_service_requires() {
-    let document = document();
-    let schemas = schemas(&document);
-    let branches = schemas["Event"]["oneOf"].as_array().expect("branches");
-    assert_eq!(branches.len(), EVENT_TYPES.len());
-    for (branch, (event_type, payload, required)) in branches.iter().zip(EVENT_TYPES) {
-        assert_eq!(branch["properties"]["event_type"]["enum"], serde_json::json!([event_type]));
-        assert_eq!(branch["properties"]["data"]["$ref"], format!("#/components/schemas/{payload}"));
-        assert_eq!(schemas[payload]["allOf"][0]["$ref"], "#/components/schemas/CommonEventData");
-        let own = &schemas[payload]["allOf"][1];
-        let mut stated: Vec<_> = own["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        stated.sort_unstable();
-        assert_eq!(stated, required, "{payload}");
-        // Custom flags are allowed on three types only.
-        let flags = own["properties"].get("custom_flags").is_some();
-        assert_eq!(flags, ["CustomEvent", "CommerceEvent", "ScreenView"].contains(&payload), "{payload}");
-    }
-}
-
-/// Each enumeration with its values, as the service spells them.
-const ENUMERATIONS: [(&str, &str); 18] = [
-    ("AppTransition", "application_initialized application_exit application_background application_foreground"),
-    (
-        "ApplicationOs",
-        "Unknown IOS Android WindowsPhone MobileWeb UnityIOS UnityAndroid Desktop TVOS Roku OutOfBand Alexa SmartTV \
-         FireTV Xbox",
-    ),
-    ("AttAuthorizationStatus", "authorized denied not_determined restricted"),
-    ("BreadcrumbEventType", "breadcrumb"),
-    (
-        "CommerceEventType",
-        "navigation location search transaction user_content user_preference social other media attribution \
-         add_to_cart remove_from_cart checkout checkout_option click view_detail purchase refund promotion_view \
-         promotion_click add_to_wishlist remove_from_wishlist impression consent_granted consent_denied",
-    ),
-    (
-        "CustomEventType",
-        "navigation location search transaction user_content user_preference social other media attribution",
-    ),
-    ("Environment", "production development"),
-    ("LocationSource", "unknown ip_lookup lat_long"),
-    ("Orientation", "portrait portrait_upside_down landscape LandscapeLeft LandscapeRight FaceUp FaceDown Square"),
-    ("Platform", "iOS Android web tvOS roku out_of_band alexa smart_tv fire_tv xbox desktop"),
-    (
-        "ProductActionType",
-        "add_to_cart remove_from_cart checkout checkout_option click view_detail purchase refund add_to_wishlist \
-         remove_from_wish_list",
-    ),
-    ("ProfileEventType", "signup login logout update delete"),
-    ("PromotionActionType", "view click"),
-    ("PushApplicationState", "not_running background foreground"),
-    ("PushMessageBehavior", "Received DirectOpen Read InfluencedOpen Displayed"),
-    ("PushMessageType", "sent received action"),
-    ("RateLimit", "org account app feed workspace system acceleration"),
-    ("SourceChannel", "native javascript pixel desktop partner server_to_server"),
-];
-
-#[test]
-fn enumerations_and_identities_are_complete() {
-    let document = document();
-    let schemas = schemas(&document);
-    for (name, values) in ENUMERATIONS {
-        let stated: Vec<_> = schemas[name]["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        assert_eq!(stated, values.split_whitespace().collect::<Vec<_>>(), "{name}");
-    }
-    let stated = schemas.values().filter(|schema| schema["enum"].is_array()).count();
-    // All but the identities, below, and the one kind of notification.
-    assert_eq!(stated, ENUMERATIONS.len() + 2);
-    assert_eq!(schemas["IdentityType"]["enum"].as_array().map(Vec::len), Some(22));
-    let mut identities: Vec<_> = schemas["IdentityType"]["enum"].as_array().expect("identities").clone();
-    identities.sort_by_key(|name| name.as_str().map(str::to_owned));
-    let keys: Vec<_> = schemas["UserIdentities"]["properties"].as_object().expect("keys").keys().collect();
-    assert_eq!(identities, keys.into_iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(checked > 0);
 }

@@ -28,7 +28,11 @@ pub fn of(document: &Value, schema: &Value) -> BoxedStrategy<Value> {
         Some("array") => vec(of(document, &schema["items"]), 0..4).prop_map(Value::from).boxed(),
         Some("string") => string(schema),
         Some("integer") => integer(schema),
-        Some("number") => any::<f64>().prop_filter("finite", |number| number.is_finite()).prop_map(Value::from).boxed(),
+        Some("number") => {
+            let minimum = schema["minimum"].as_f64().unwrap_or(f64::NEG_INFINITY);
+            let number = any::<f64>().prop_map(move |number| if number < minimum { -number } else { number });
+            number.prop_filter("in range", move |n| n.is_finite() && *n >= minimum).prop_map(Value::from).boxed()
+        }
         Some("boolean") => any::<bool>().prop_map(Value::from).boxed(),
         other => panic!("a schema of type {other:?}: {schema}"),
     }
@@ -84,6 +88,17 @@ fn string(schema: &Value) -> BoxedStrategy<Value> {
                 .boxed()
         }
         (Some("ip"), _) => any::<std::net::IpAddr>().prop_map(|address| address.to_string()).boxed(),
+        (Some("date"), _) => proptest::string::string_regex("20[0-9]{2}-0[1-9]-1[0-9]").expect("a regex").boxed(),
+        (Some("date-time"), _) => {
+            let time = "20[0-9]{2}-0[1-9]-1[0-9]T1[0-9]:[0-5][0-9]:[0-5][0-9](Z|\\+02:00)";
+            proptest::string::string_regex(time).expect("a regex").boxed()
+        }
+        (Some("uri"), _) => {
+            proptest::string::string_regex("https://[a-z]{1,9}\\.example/[a-z]*").expect("a regex").boxed()
+        }
+        (Some("email"), _) => {
+            proptest::string::string_regex("[a-z]{1,9}@[a-z]{1,9}\\.example").expect("a regex").boxed()
+        }
         (Some(format), _) => panic!("a string of format {format}"),
         (None, Some(pattern)) => {
             proptest::string::string_regex(pattern.trim_matches(['^', '$'])).expect("a regex").boxed()
@@ -99,10 +114,14 @@ fn text(longest: usize) -> impl Strategy<Value = String> + Clone {
 }
 
 fn integer(schema: &Value) -> BoxedStrategy<Value> {
-    match (schema["format"].as_str(), schema["minimum"].as_i64()) {
-        (Some("int32"), None) => any::<i32>().prop_map(Value::from).boxed(),
-        (Some("int64"), None) => any::<i64>().prop_map(Value::from).boxed(),
+    let minimum = schema["minimum"].as_i64();
+    match (schema["format"].as_str(), minimum) {
+        // The one case in which the generator takes numbers without a sign.
         (None, Some(0)) => any::<u64>().prop_map(Value::from).boxed(),
+        (Some("int32"), None) => any::<i32>().prop_map(Value::from).boxed(),
+        (Some("int64") | None, None) => any::<i64>().prop_map(Value::from).boxed(),
+        (Some("int32"), Some(minimum)) => (minimum..=i32::MAX.into()).prop_map(Value::from).boxed(),
+        (Some("int64") | None, Some(minimum)) => (minimum..=i64::MAX).prop_map(Value::from).boxed(),
         other => panic!("an integer of {other:?}"),
     }
 }
