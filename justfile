@@ -4,7 +4,7 @@
 default:
     @just --list
 
-# All checks that need no tool but cargo.
+# All checks that need no tool but cargo and Python.
 check: format lint test examples docs features trees crates regenerates
 
 # The layout of the code.
@@ -45,9 +45,13 @@ trees:
 crates:
     .ci/crates
 
-# An edit of the document regenerates, and nothing else does.
+# An edit of the document regenerates, nothing else does, and it is the only edit. Needs Python.
 regenerates:
     .ci/regenerates
+
+# The same, with every edit alone, too.
+regenerates-all:
+    .ci/regenerates --all
 
 # CPU seconds of a clean build of the default library.
 build-cost:
