@@ -295,10 +295,6 @@ EDITS = [
     Edit("first own property of a payload that had none", [
         add_property("FirstRun", "store_name: {type: string, description: 'The store that it came from.'}"),
     ]),
-    Edit("first own property, required, of a payload that had none", [
-        add_property("Uninstall", "reason: {type: string, description: 'Why.'}"),
-        require("Uninstall", "reason"),
-    ]),
     Edit("operation with a body", DOWNSTREAM[3:5]),
     Edit("operation without a body", [add_path(STATUS_PATH), add_component("ServiceStatus", SERVICE_STATUS)]),
     Edit("status of a response", [
@@ -333,6 +329,9 @@ REFUSED = [
         add_property("Product", "rating: {type: number, description: 'A rating.'}"), require("Product", "rating"),
     ], "Product", ["rating"]),
     Refused("required property of a batch", [require("Batch", "ip")], "Batch", ["ip"]),
+    Refused("first own property, required, of a payload that had none", [
+        add_property("Uninstall", "reason: {type: string, description: 'Why.'}"), require("Uninstall", "reason"),
+    ], "Uninstall", ["reason"]),
     Refused("required property of the common data", [
         add_property("CommonEventData", "region: {type: string, description: 'A region.'}"), require("CommonEventData", "region"),
     ], "CommonEventData", ["region"]),
@@ -357,7 +356,7 @@ REFUSED = [
             "SessionEnd", ["session_duration_ms"]),
     Refused("dangling reference", [substitute("Batch", "schemas/DeviceInfo", "schemas/DeviceInfos")], "Batch", ["DeviceInfos"]),
     Refused("removed value of an enumeration", [substitute("ProductActionType", r"^ *- purchase\n", "")],
-            "ProductActionType", ["purchase"]),
+            "ProductActionType", ["Purchase"]),
     Refused("type of identity without a property", [add_value("IdentityType", "household")], "IdentityType", ["household"]),
     Refused("removed identity", [remove_property("UserIdentities", "email")], "IdentityType", ["email"]),
     Refused("event type without the common data", [
