@@ -371,6 +371,8 @@ REFUSED = [
     Refused("removed event type", [remove_event("session_start")], "Event", ["session_start"]),
     Refused("removed operation of delivery", [
         lambda text: re.sub(r"^  /bulkevents/historical:\n(?:    .*\n)*", "", text, count=1, flags=re.M),
-    ], "/bulkevents/historical", []),
+    ], "paths./bulkevents/historical", ["bulkUploadHistoricalEvents"]),
+    Refused("renamed operation of delivery", [replace(None, "operationId: uploadEvents", "operationId: uploadBatch")],
+            "paths./events", ["uploadEvents"]),
     Refused("misspelt keyword", [replace("Breadcrumb", "required: [label]", "required: label")], "Breadcrumb", []),
 ]

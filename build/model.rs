@@ -3,12 +3,20 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::events::Events;
+use super::events::{COMMON, Events};
 use super::places::Place;
 use super::types::{Field, Struct, Types};
 
 const FILE: &str = "build/model.yaml";
+
+/// The operations of delivery, which is written by hand.
+const OPERATIONS: [(&str, &str); 3] = [
+    ("/events", "uploadEvents"),
+    ("/bulkevents", "bulkUploadEvents"),
+    ("/bulkevents/historical", "bulkUploadHistoricalEvents"),
+];
 
 /// By component, what the hand-written code names of it.
 pub type Model = BTreeMap<String, Used>;
@@ -28,8 +36,9 @@ pub fn read() -> Result<Model, String> {
 }
 
 /// Finds the first thing that the hand-written code needs and that was not generated.
-pub fn check(model: &Model, types: &Types, events: &Events) -> Result<(), (Place, String)> {
-    for (component, used) in model {
+pub fn check(document: &Value, model: &Model, types: &Types, events: &Events) -> Result<(), (Place, String)> {
+    // What is wrong with the common data is wrong with each payload.
+    for (component, used) in model.get_key_value(COMMON).into_iter().chain(model) {
         let at = || Place::component(component);
         if !types.structs.contains_key(component) && !types.enums.contains_key(component) {
             return Err((at(), format!("not there, and {FILE} names it")));
@@ -49,7 +58,8 @@ pub fn check(model: &Model, types: &Types, events: &Events) -> Result<(), (Place
             return Err((at(), format!("no value that is `{value}` in Rust, which {FILE} names")));
         }
     }
-    identities(types)
+    identities(types)?;
+    operations(document)
 }
 
 impl Used {
@@ -59,8 +69,10 @@ impl Used {
         let others = self.fields.iter().map(|(name, kind)| (name, kind.clone(), false));
         for (property, kind, is_required) in required.chain(setters).chain(others) {
             let at = || Place::property(component, property);
-            let Some(field) = fields.iter().find(|field| field.property == *property) else {
-                return Err((at(), format!("not there, and {FILE} names it")));
+            // A required name without a property is any JSON to the generator.
+            let is_there = |field: &&Field| field.property == *property && field.kind != "Value";
+            let Some(field) = fields.iter().find(is_there) else {
+                return Err((Place::missing_property(component, property), format!("not there, and {FILE} names it")));
             };
             if field.is_required != is_required {
                 let (is, needed) = if is_required { ("optional", "required") } else { ("required", "optional") };
@@ -96,4 +108,14 @@ fn identities(types: &Types) -> Result<(), (Place, String)> {
         }
     }
     Ok(())
+}
+
+fn operations(document: &Value) -> Result<(), (Place, String)> {
+    let is_missing = |(path, id): &(&str, &str)| document["paths"][*path]["post"]["operationId"] != *id;
+    match OPERATIONS.into_iter().find(is_missing) {
+        Some((path, id)) => {
+            Err((Place::path(path), format!("no POST operation `{id}`, which delivery is written for")))
+        }
+        None => Ok(()),
+    }
 }

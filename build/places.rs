@@ -23,11 +23,16 @@ impl Place {
         Self { name: component.into(), property: Some(property.into()), said }
     }
 
+    /// A property that is not there: its name in an example is not its place.
+    pub fn missing_property(component: &str, property: &str) -> Self {
+        Self { property: None, ..Self::property(component, property) }
+    }
+
     fn shared(kind: &str, name: &str) -> Self {
         Self { name: name.into(), property: None, said: format!("components.{kind}.{name}") }
     }
 
-    fn path(name: &str) -> Self {
+    pub fn path(name: &str) -> Self {
         Self { name: name.into(), property: None, said: format!("paths.{name}") }
     }
 

@@ -102,7 +102,7 @@ fn what_the_hand_written_code_needs_is_missed_in_one_line() {
         (
             "      description: What every event can tell.\n      type: object\n",
             "      description: What every event can tell.\n      type: object\n      required: [event_num]\n",
-            "AppState.event_num: required, and no hand-written constructor",
+            "CommonEventData.event_num: required, and build/model.yaml names it as optional",
         ),
         ("            label: {type: string", "            mark: {type: string", "Breadcrumb.label: not there"),
         (
