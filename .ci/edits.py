@@ -263,6 +263,10 @@ EDITS = [
         replace("AttributeValue", "      anyOf:\n", "      anyOf:\n        - {title: Flags, type: array, description: 'Flags.', "
                 "items: {type: boolean, description: 'One.'}}\n"),
     ]),
+    Edit("kind of user attribute value", [
+        replace("UserAttributeValue", "      anyOf:\n", "      anyOf:\n        - {title: Numbers, type: array, description: 'Numbers.', "
+                "items: {type: number, description: 'One.'}}\n"),
+    ]),
     Edit("identity", [
         add_property("UserIdentities", "household: {type: string, description: 'The household of the user.'}"),
         add_value("IdentityType", "household"),
