@@ -1,4 +1,4 @@
-"""Edits of the document, as text: those that need no hand edit, and those that the build has to refuse."""
+"""Edits of the document, as text: those that need no other edit, and those that the build has to refuse."""
 
 import re
 from typing import Callable, NamedTuple
@@ -14,7 +14,7 @@ class Edit(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """An edit that the build has to refuse in one line: `place` names the component, `said` is what else the line holds."""
+    """An edit that the build has to refuse in one line, which names the place and holds these words."""
 
     name: str
     changes: list[Change]
@@ -195,8 +195,8 @@ SERVICE_STATUS = """      description: How the service is.
         healthy: {type: boolean, description: 'Whether all is well.'}
 """
 
-# What one new event type with fields of its own takes, a new operation, a new property of a batch, and a new identity: the
-# document of tests/downstream.
+# The document of tests/downstream: a new event type with fields of its own, a new operation, a new property of a batch, and a new
+# identity.
 DOWNSTREAM: list[Change] = [
     add_event("loyalty_event", "LoyaltyEvent"),
     add_component("LoyaltyEvent", LOYALTY_EVENT),
@@ -264,8 +264,8 @@ EDITS = [
                 "items: {type: boolean, description: 'One.'}}\n"),
     ]),
     Edit("kind of user attribute value", [
-        replace("UserAttributeValue", "      anyOf:\n", "      anyOf:\n        - {title: Numbers, type: array, description: 'Numbers.', "
-                "items: {type: number, description: 'One.'}}\n"),
+        replace("UserAttributeValue", "      anyOf:\n", "      anyOf:\n        - {title: Numbers, type: array, "
+                "description: 'Numbers.', items: {type: number, description: 'One.'}}\n"),
     ]),
     Edit("identity", [
         add_property("UserIdentities", "household: {type: string, description: 'The household of the user.'}"),
@@ -302,7 +302,8 @@ EDITS = [
     Edit("operation with a body", DOWNSTREAM[3:5]),
     Edit("operation without a body", [add_path(STATUS_PATH), add_component("ServiceStatus", SERVICE_STATUS)]),
     Edit("status of a response", [
-        replace(None, "        '413': {$ref", "        '409': {description: A batch with this id is being processed.}\n        '413': {$ref"),
+        replace(None, "        '413': {$ref",
+                "        '409': {description: A batch with this id is being processed.}\n        '413': {$ref"),
     ]),
     Edit("header of a response", [
         replace("TooManyRequests", "      headers:\n", "      headers:\n        X-mp-quota: {description: A quota., schema: "
@@ -354,10 +355,12 @@ REFUSED = [
     ], "AttributionInfo", ["publisher"]),
     Refused("type of a property of a setter", [substitute("Product", "price: {type: number", "price: {type: string")],
             "Product", ["price"]),
-    Refused("width of an integer", [substitute("Product", "position: {type: integer, format: int32", "position: {type: integer, format: int64")],
-            "Product", ["position"]),
-    Refused("property of a constructor that becomes optional", [replace("SessionEnd", "required: [session_duration_ms]", "required: []")],
-            "SessionEnd", ["session_duration_ms"]),
+    Refused("width of an integer", [
+        substitute("Product", "position: {type: integer, format: int32", "position: {type: integer, format: int64"),
+    ], "Product", ["position"]),
+    Refused("property of a constructor that becomes optional", [
+        replace("SessionEnd", "required: [session_duration_ms]", "required: []"),
+    ], "SessionEnd", ["session_duration_ms"]),
     Refused("dangling reference", [substitute("Batch", "schemas/DeviceInfo", "schemas/DeviceInfos")], "Batch", ["DeviceInfos"]),
     Refused("removed value of an enumeration", [substitute("ProductActionType", r"^ *- purchase\n", "")],
             "ProductActionType", ["Purchase"]),

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 const NONE: [&str; 0] = [];
 
-/// The payload of an event that says nothing of its own, and what every other payload is merged from.
+/// The schema that every payload is merged from.
 const COMMON: &str = "#/components/schemas/CommonEventData";
 
 fn document() -> Value {
@@ -28,12 +28,12 @@ fn schemas(document: &Value) -> &Map<String, Value> {
     document["components"]["schemas"].as_object().expect("components")
 }
 
-/// The component that a `$ref` names.
+/// Returns the component that a `$ref` names.
 fn component(target: &Value) -> Option<&str> {
     target.as_str()?.strip_prefix("#/components/schemas/")
 }
 
-/// Every operation, as `POST /events`.
+/// Returns every operation with its place, like `POST /events`.
 fn operations(document: &Value) -> Vec<(String, &Value)> {
     let mut found = Vec::new();
     for (path, item) in object(&document["paths"]) {
@@ -45,7 +45,7 @@ fn operations(document: &Value) -> Vec<(String, &Value)> {
     found
 }
 
-/// Every response with its place: those that are shared, and those that stand in an operation.
+/// Returns every response with its place: the shared ones, and those within an operation.
 fn responses(document: &Value) -> Vec<(String, &Value)> {
     let mut found: Vec<_> = object(&document["components"]["responses"]).map(|(n, r)| (n.clone(), r)).collect();
     for (place, operation) in operations(document) {
@@ -55,7 +55,7 @@ fn responses(document: &Value) -> Vec<(String, &Value)> {
     found
 }
 
-/// What a schema is within: the rules differ.
+/// The position of a schema, on which the rules depend.
 #[derive(Clone, Copy, PartialEq)]
 enum Role {
     Component,
@@ -99,7 +99,7 @@ fn walk_document(document: &Value, visit: &mut dyn FnMut(&str, &Value, Role)) {
     }
 }
 
-/// The places of the schemas with which something is wrong.
+/// Returns the places of the schemas that break a rule.
 fn offences(offence: impl Fn(&str, &Value, Role) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     walk_document(&document(), &mut |at, schema, role| {
@@ -172,7 +172,8 @@ fn objects_are_closed_except_where_closing_would_drop_fields() {
     assert_eq!(left_open, NONE);
 }
 
-/// What responses are made of stays open, because the service may say more, and so does what payloads are merged from.
+/// Returns the schemas that may be open: those of responses, because the service may say more, and those that payloads are merged
+/// from.
 fn may_be_open(document: &Value) -> BTreeSet<String> {
     let mut open = BTreeSet::new();
     let mut next: Vec<&Value> = Vec::new();
@@ -204,7 +205,7 @@ fn limits_lie_only_where_the_generation_view_takes_them_off() {
     }
 }
 
-/// The payload of each event type, by name.
+/// Returns the component that is the payload of each event type.
 fn payloads(document: &Value) -> Vec<&str> {
     let branches = array(&schemas(document)["Event"]["oneOf"]);
     branches.map(|branch| component(&branch["properties"]["data"]["$ref"]).expect("a component")).collect()

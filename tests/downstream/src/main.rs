@@ -1,6 +1,5 @@
-//! A user of `mparticle` whose document has a new event type, a new operation, a new property of a batch, and a new identity.
-//!
-//! The crate has no line by hand about any of them.
+//! A program that uses `mparticle` with a document of its own, which adds an event type, an operation, a property of a batch, and an
+//! identity. The crate has no hand-written line about any of them.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -33,7 +32,7 @@ fn user() -> Batch {
     batch
 }
 
-/// An event has the common setters, and is sealed and uploaded as any other.
+/// Uploads an event, which has the common setters and is sealed like any other.
 async fn uploads(server: &MockServer, client: &Client) -> Result<(), Box<dyn Error>> {
     let start = chrono::Utc::now();
     let mut event = earned(120).at(start).session(&Session::resume(4711, start)).attribute("till", 3);
@@ -61,7 +60,7 @@ async fn uploads(server: &MockServer, client: &Client) -> Result<(), Box<dyn Err
     Ok(())
 }
 
-/// Events of one user become one batch, with ids and times.
+/// Tracks events of one user, which become one batch, with ids and times.
 async fn coalesces(server: &MockServer, client: &Client) -> Result<(), Box<dyn Error>> {
     let uploader = Uploader::builder(client.clone()).linger(Duration::from_secs(60)).start()?;
     let user = User::new(user())?;
@@ -81,7 +80,7 @@ async fn coalesces(server: &MockServer, client: &Client) -> Result<(), Box<dyn E
     Ok(())
 }
 
-/// The mock knows which fields the event has, and of which type.
+/// Sends an event with wrong fields, which the mock refuses with a pointer to each.
 fn refuses(server: &MockServer) -> Result<(), Box<dyn Error>> {
     let data = json!({ "programme": "Leaf Club", "points": "many", "kind": "lost", "color": "red" });
     let event = json!({ "event_type": "loyalty_event", "data": data });
@@ -98,7 +97,7 @@ fn refuses(server: &MockServer) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The operation is called by the name that the document gives it, and its body is checked.
+/// Calls the operation by the name that the document gives it. The mock checks its body.
 async fn calls_the_operation(server: &MockServer, client: &Client) -> Result<(), Box<dyn Error>> {
     let audience = AudienceRequest { audience_id: 7, name: Some("Tea drinkers".to_owned()) };
     let response = client.raw()?.request_audience(&audience).await?;
@@ -114,7 +113,7 @@ async fn calls_the_operation(server: &MockServer, client: &Client) -> Result<(),
     Ok(())
 }
 
-/// The stream that the live page listens to has the events as they came, and its document is this one.
+/// Reads the stream that the live page listens to: it has the events as they came.
 fn shows_on_the_page(server: &MockServer) -> Result<(), Box<dyn Error>> {
     let stream = open(server, "GET", "/page/stream", "")?;
     let requests = BufReader::new(stream).lines().map_while(Result::ok).filter_map(|line| {
@@ -134,7 +133,7 @@ fn shows_on_the_page(server: &MockServer) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Sends a request as any program would, and returns the whole response.
+/// Sends a request without the client, and returns the whole response.
 fn request(server: &MockServer, method: &str, path: &str, body: &str) -> std::io::Result<String> {
     let mut response = String::new();
     open(server, method, path, body)?.read_to_string(&mut response)?;
