@@ -53,6 +53,13 @@ regenerates:
 regenerates-all:
     .ci/regenerates --all
 
+# Prints the change of the document since a git revision, in words of the Rust API, with its semver class. Also if the library does not build.
+spec-diff revision="HEAD":
+    mkdir -p target
+    git show "{{revision}}:openapi/events.yaml" > target/spec-diff.yaml
+    cargo run --quiet --locked --manifest-path tests/spec_diff/Cargo.toml --target-dir target/spec-diff -- \
+        target/spec-diff.yaml openapi/events.yaml
+
 # CPU seconds of a clean build of the default library.
 build-cost:
     .ci/build-cost

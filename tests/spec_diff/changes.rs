@@ -44,7 +44,7 @@ struct Change {
 /// The change of a document. Its `Display` form is the text for the change log; the last line sums up.
 #[derive(Default)]
 pub struct Changes {
-    changes: Vec<Change>,
+    list: Vec<Change>,
     documentation: BTreeSet<String>,
     /// How many differences were noted, also those that share a line.
     noted: usize,
@@ -63,9 +63,9 @@ impl Changes {
 
     /// Returns the semver class of the whole.
     pub fn class(&self) -> Class {
-        if self.changes.iter().any(|change| change.heading == Heading::Breaking) {
+        if self.list.iter().any(|change| change.heading == Heading::Breaking) {
             Class::Major
-        } else if !self.changes.is_empty() {
+        } else if !self.list.is_empty() {
             Class::Minor
         } else if self.documentation.is_empty() {
             Class::None
@@ -134,7 +134,7 @@ impl Changes {
 
     fn push(&mut self, heading: Heading, text: impl Into<String>) {
         self.noted += 1;
-        self.changes.push(Change { heading, text: text.into(), operations: Vec::new() });
+        self.list.push(Change { heading, text: text.into(), operations: Vec::new() });
     }
 
     /// Adds a change of an operation, to that of the others that changed alike if there are any.
@@ -143,9 +143,9 @@ impl Changes {
         let (text, operation) = (text.into(), format!("`{operation}`"));
         let alike =
             |change: &&mut Change| change.heading == heading && change.text == text && !change.operations.is_empty();
-        match self.changes.iter_mut().find(alike) {
+        match self.list.iter_mut().find(alike) {
             Some(change) => change.operations.push(operation),
-            None => self.changes.push(Change { heading, text, operations: vec![operation] }),
+            None => self.list.push(Change { heading, text, operations: vec![operation] }),
         }
     }
 
@@ -190,7 +190,7 @@ impl fmt::Display for Changes {
             (Heading::Removed, "Removed"),
         ];
         for (heading, title) in titles {
-            let changes: Vec<_> = self.changes.iter().filter(|change| change.heading == heading).collect();
+            let changes: Vec<_> = self.list.iter().filter(|change| change.heading == heading).collect();
             let documentation = if heading == Heading::Changed { &self.documentation } else { &BTreeSet::new() };
             if changes.is_empty() && documentation.is_empty() {
                 continue;

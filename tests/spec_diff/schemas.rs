@@ -208,7 +208,7 @@ impl Changes {
         }
     }
 
-    fn fields(&mut self, at: &At, old: &Value, new: &Value) {
+    fn fields<'a>(&mut self, at: &At, old: &'a Value, new: &'a Value) {
         let (was, is) = (Members::of(old), Members::of(new));
         if was.rest != is.rest {
             if without_documentation(&json!(was.rest)) == without_documentation(&json!(is.rest)) {
@@ -252,7 +252,11 @@ impl Changes {
             self.push(Heading::Breaking, text);
         }
         let names: BTreeSet<_> = [&was, &is].iter().flat_map(|m| m.own.keys().chain(&m.required)).copied().collect();
-        for name in names {
+        let same = |name: &&str| {
+            let schema = |members: &Members<'a>| members.own.get(name).map(|(_, schema)| *schema);
+            schema(&was) == schema(&is) && was.required.contains(name) == is.required.contains(name)
+        };
+        for name in names.into_iter().filter(|name| !same(name)) {
             self.field(at, name, &was, &is);
         }
         if order(&was.required, &is.required) != order(&is.required, &was.required) {
