@@ -73,6 +73,12 @@ fn members_named<'a>(lines: &[&'a str]) -> Vec<(&'a str, &'a str)> {
         .collect()
 }
 
+fn derives_default(code: &str, name: &str) -> bool {
+    let (before, _) = code.split_once(&format!("pub struct {name} {{")).expect("the struct");
+    let (_, derived) = before.rsplit_once("#[derive(").expect("what it derives");
+    derived.contains("Default")
+}
+
 #[test]
 fn breaking_changes_agree_with_the_generated_code() {
     agree_with_the_generated_code(|class| class == Class::Major);
@@ -98,6 +104,13 @@ fn agree_with_the_generated_code(of: impl Fn(Class) -> bool) {
                     && code.contains(&format!(" {member}"))
             };
             assert!(all.filter(declared).count() > 0, "{kind}: no {name}::{member} in the code");
+        }
+        for line in lines.iter().filter(|line| line.contains("`Default`")) {
+            let name = line.split('`').nth(1).expect("a name");
+            let gains = !line.contains("not");
+            let has = [Some(&was), is.as_ref()].map(|code| code.map(|code| derives_default(code, name)));
+            assert_eq!(has[0], Some(!gains), "{kind}: {line}");
+            assert!(has[1].is_none_or(|has| has == gains), "{kind}: {line}");
         }
         assert_eq!(is.as_ref() != Some(&was), *changes_code, "{kind}");
         assert!(is.is_some() || *class == Class::Major, "{kind}: the build refuses it");

@@ -54,6 +54,7 @@ const LOYALTY: &str = "      oneOf:\n        - type: object\n          additiona
 const DATE: &str = "{title: Boolean, type: boolean, description: 'True or false.'}\n        - {title: Date, type: object, \
                     additionalProperties: {type: string}}";
 const BOOLEAN: &str = "{title: Boolean, type: boolean, description: 'True or false.'}";
+const PRODUCT: &str = "A product of a shop. Every field is optional.\n";
 const PROMOTION: &str = "A promotion, as a banner.\n      type: object\n      additionalProperties: false\n";
 const SERVERS: &str = "\nservers:\n";
 
@@ -159,6 +160,24 @@ pub const CASES: &[Case] = &[
         "a required field that is optional",
         &[("required: [latitude, longitude]", "required: [latitude]")],
         &["- The field `Location::longitude` is optional: its type is `Option<f64>`, was `f64`."],
+    ),
+    breaking(
+        "the first required field of a struct",
+        &[(PRODUCT, "A product of a shop. Every field is optional.\n      required: [id]\n")],
+        &[
+            "- The field `Product::id` is required: its type is `String`, was `Option<String>`; JSON without it is not valid any more.",
+            "- `Product` does not implement `Default` any more.",
+        ],
+    ),
+    breaking(
+        "lists that are required and optional, and a struct that requires nothing",
+        &[("required: [products]\n", "required: []\n"), ("required: [action]\n", "required: [action, products]\n")],
+        &[
+            "- The field `ProductAction::products` is required: an empty `Vec<Product>` is written to JSON; JSON without it is not \
+             valid any more.",
+            "- The field `ShoppingCart::products` is optional: an empty `Vec<Product>` is left out of JSON.",
+            "- `ShoppingCart` implements `Default`.",
+        ],
     ),
     breaking(
         "a field of the common data that one payload requires",

@@ -259,6 +259,15 @@ impl Changes {
         for name in names.into_iter().filter(|name| !same(name)) {
             self.field(at, name, &was, &is);
         }
+        if was.shared == is.shared {
+            match (was.required.is_empty(), is.required.is_empty()) {
+                (true, false) => {
+                    self.push(Heading::Breaking, format!("{} does not implement `Default` any more", at.label))
+                }
+                (false, true) => self.push(Heading::Added, format!("{} implements `Default`", at.label)),
+                _ => {}
+            }
+        }
         if order(&was.required, &is.required) != order(&is.required, &was.required) {
             let text = format!("The order of the required fields of {}, in which a constructor takes them", at.label);
             self.push(Heading::Breaking, text);
@@ -301,14 +310,14 @@ impl Changes {
                 let ((pointer, old), (_, new)) = (&is.own[name], &is.own[name]);
                 let old = was.own.get(name).map_or(old, |(_, schema)| schema);
                 if was.required.contains(&name) != required {
-                    let (is_now, effect) = if required {
-                        ("required", "; JSON without it is not valid any more")
-                    } else {
-                        ("optional", "")
+                    let is_now = if required { "required" } else { "optional" };
+                    let types = match (before == now, required) {
+                        (false, _) => format!("its type is `{now}`, was `{before}`"),
+                        (true, true) => format!("an empty `{now}` is written to JSON"),
+                        (true, false) => format!("an empty `{now}` is left out of JSON"),
                     };
-                    let text = format!(
-                        "The field `{path}`{wire}{shared} is {is_now}: its type is `{now}`, was `{before}`{effect}"
-                    );
+                    let effect = if required { "; JSON without it is not valid any more" } else { "" };
+                    let text = format!("The field `{path}`{wire}{shared} is {is_now}: {types}{effect}");
                     self.push(Heading::Breaking, text);
                 } else if before != now {
                     let text = format!("Changed the type of `{path}`{wire}{shared} from `{before}` to `{now}`");
