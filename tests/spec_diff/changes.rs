@@ -11,6 +11,8 @@ pub mod names;
 mod operations;
 #[path = "schemas.rs"]
 mod schemas;
+#[path = "shapes.rs"]
+mod shapes;
 
 /// The semver class of a change, by what it does to users of the Rust API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

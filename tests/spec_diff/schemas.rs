@@ -2,12 +2,13 @@
 //! `#[non_exhaustive]`.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::names::{has_fields, is_null, optional, pascal, reference, rust_type, snake};
+use super::names::{has_fields, pascal, reference, rust_type, snake};
 use super::operations::{without, without_documentation};
+use super::shapes::{Branches, Members, tag};
 use super::{Changes, Heading, keys};
 
 /// Keywords that change what the contract, the mock and `check` accept, and no type. `minimum` and `format` are compared as part of
@@ -81,58 +82,6 @@ impl Kind {
             Self::Map => ("a map", &["additionalProperties"]),
             Self::Plain => ("a plain type", &["$ref"]),
         }
-    }
-}
-
-/// The parts of a schema that become one struct.
-#[derive(Default)]
-struct Members<'a> {
-    /// The components whose fields it takes in.
-    shared: BTreeSet<&'a str>,
-    /// Its own fields, with the place of each.
-    own: BTreeMap<&'a str, (String, &'a Value)>,
-    required: Vec<&'a str>,
-    /// What else its branches say.
-    rest: Vec<Value>,
-}
-
-impl<'a> Members<'a> {
-    fn of(schema: &'a Value) -> Self {
-        let mut members = Self::default();
-        members.take("", schema);
-        for (index, branch) in schema["allOf"].as_array().into_iter().flatten().enumerate() {
-            if let Some(component) = reference(branch) {
-                members.shared.insert(component);
-            } else {
-                members.take(&format!("allOf/{index}/"), branch);
-                let mut rest = branch.clone();
-                rest.as_object_mut()
-                    .into_iter()
-                    .for_each(|rest| rest.retain(|key, _| key != "properties" && key != "required"));
-                members.rest.push(rest);
-            }
-        }
-        members
-    }
-
-    fn take(&mut self, path: &str, schema: &'a Value) {
-        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-            self.own.insert(name, (format!("{path}properties/{name}"), property));
-        }
-        self.required.extend(schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str));
-    }
-
-    /// Returns the type of a field, as far as it is the schema's own.
-    fn field_type(&self, owner: &str, name: &str) -> Option<String> {
-        let (_, schema) = self.own.get(name)?;
-        let kind = rust_type(schema, &format!("{owner}{}", pascal(name)));
-        Some(if self.required.contains(&name) { kind } else { optional(&kind) })
-    }
-
-    /// Returns the one component that it consists of, for which a newtype is generated.
-    fn newtype(&self) -> Option<&'a str> {
-        let alone = self.shared.len() == 1 && self.own.is_empty() && self.required.is_empty();
-        self.shared.first().copied().filter(|_| alone)
     }
 }
 
@@ -262,7 +211,7 @@ impl Changes {
         if was.shared == is.shared {
             match (was.required.is_empty(), is.required.is_empty()) {
                 (true, false) => {
-                    self.push(Heading::Breaking, format!("{} does not implement `Default` any more", at.label))
+                    self.push(Heading::Breaking, format!("{} does not implement `Default` any more", at.label));
                 }
                 (false, true) => self.push(Heading::Added, format!("{} implements `Default`", at.label)),
                 _ => {}
@@ -434,51 +383,6 @@ impl Changes {
         }
         self.keywords(at, old, new, &["properties"]);
     }
-}
-
-/// The branches of a `oneOf` or an `anyOf`, each by the name that makes it a variant.
-struct Branches<'a> {
-    names: Vec<String>,
-    schemas: Vec<&'a Value>,
-}
-
-impl<'a> Branches<'a> {
-    /// Returns nothing if a branch has no name, or two have the same.
-    fn of(branches: &'a Value) -> Option<Self> {
-        let schemas: Vec<_> = branches.as_array().into_iter().flatten().collect();
-        let names: Vec<String> = schemas.iter().map(|branch| branch_name(branch)).collect::<Option<_>>()?;
-        let distinct: BTreeSet<_> = names.iter().collect();
-        (distinct.len() == names.len()).then_some(Self { names, schemas })
-    }
-
-    fn get(&self, name: &str) -> Option<&'a Value> {
-        self.names.iter().position(|known| known == name).map(|index| self.schemas[index])
-    }
-
-    fn is_tagged(&self) -> bool {
-        self.schemas.iter().all(|branch| tag(branch).is_some())
-    }
-
-    fn content_type(&self, owner: &str, name: &str) -> String {
-        let branch = self.get(name).unwrap_or(&Value::Null);
-        let content = tag(branch).and_then(|(tag, _)| {
-            branch["properties"].as_object()?.iter().find(|(name, _)| *name != tag).map(|(_, schema)| schema)
-        });
-        rust_type(content.unwrap_or(branch), &format!("{owner}{}", pascal(name)))
-    }
-}
-
-fn branch_name(branch: &Value) -> Option<String> {
-    let named = tag(branch).map(|(_, value)| value).or(branch["title"].as_str()).or(reference(branch));
-    named.map(str::to_owned).or(is_null(branch).then(|| "Null".to_owned()))
-}
-
-/// Returns the property of a branch that names the variant, with its one value.
-fn tag(branch: &Value) -> Option<(&str, &str)> {
-    branch["properties"].as_object()?.iter().find_map(|(name, schema)| match schema["enum"].as_array()?.as_slice() {
-        [Value::String(value)] => Some((name.as_str(), value.as_str())),
-        _ => None,
-    })
 }
 
 /// Returns the names of the first that the second has as well, in the order of the first.
