@@ -158,7 +158,7 @@ fn memory() {
         .expect("a thread");
     // What the thread and its HTTP client take is there when they have made a request.
     uploader.try_send(Batch::new(Environment::Production)).expect("room");
-    while uploader.stopped().is_none() {
+    while uploader.status().into_stopped().is_none() {
         thread::sleep(Duration::from_millis(10));
     }
     let Some(before) = resident_bytes() else {
@@ -229,7 +229,7 @@ fn measure_backlog(records: u64) {
             }
         }
     }
-    while uploader.last_error().is_none() {
+    while uploader.status().error().is_none() {
         thread::sleep(Duration::from_millis(10));
     }
     // As much is read ahead as will be.

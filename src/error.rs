@@ -55,6 +55,11 @@ pub enum ErrorKind {
     /// proxy, a sign-in page or a wrong base URL responds like this. Nothing counts as accepted, and the same request would get
     /// the same response. [`Error::status`] returns the status of the response.
     UnexpectedResponse,
+    /// The caller stopped the call: [`Client::upload_bulk_until`](crate::Client::upload_bulk_until). The service may have accepted
+    /// a request that was in flight; the ids make sending again safe.
+    Cancelled,
+    /// The callback [`before_send`](crate::ClientBuilder::before_send) discarded the batch. Nothing was sent.
+    Filtered,
     /// The service asks all users of this client to wait for longer than the deadline of the call. Nothing was sent.
     Paused,
     /// The [`Uploader`](crate::Uploader) has no room: it refuses a batch, or drops one if that is the policy.
@@ -79,6 +84,8 @@ impl fmt::Display for ErrorKind {
             Self::Interrupted => "connection broken",
             Self::Refused => "refused by the service",
             Self::UnexpectedResponse => "unexpected response",
+            Self::Cancelled => "cancelled by the caller",
+            Self::Filtered => "discarded by before_send",
             Self::Paused => "paused by the service",
             Self::Full => "uploader full",
             Self::Closed => "uploader shut down",
@@ -158,6 +165,14 @@ impl Error {
     /// Creates the error of a request that the 429 of another one holds back.
     pub(crate) fn paused() -> Self {
         Self::new(ErrorKind::Paused, "the service asks to wait longer than the deadline allows")
+    }
+
+    pub(crate) fn cancelled() -> Self {
+        Self::new(ErrorKind::Cancelled, "the caller stopped the upload before everything was sent")
+    }
+
+    pub(crate) fn filtered() -> Self {
+        Self::new(ErrorKind::Filtered, "the callback before_send discarded the batch")
     }
 
     pub(crate) fn full() -> Self {
@@ -294,7 +309,8 @@ impl Error {
     }
 
     /// Returns whether sending the same again later can succeed: after a failed or broken connection, a timeout, a status of
-    /// 408, 425, 429 or 5xx, while the service asks to wait, while there is no room, or while the spool is open elsewhere.
+    /// 408, 425, 429 or 5xx, after the caller stopped the call, while the service asks to wait, while there is no room, or while the
+    /// spool is open elsewhere.
     ///
     /// If it is false because of the credentials or an [`UnexpectedResponse`](ErrorKind::UnexpectedResponse), the batches are
     /// good all the same: send them once the cause is fixed.
@@ -304,6 +320,7 @@ impl Error {
             ErrorKind::Connect
             | ErrorKind::Timeout
             | ErrorKind::Interrupted
+            | ErrorKind::Cancelled
             | ErrorKind::Paused
             | ErrorKind::Full
             | ErrorKind::SpoolLocked => true,
@@ -314,6 +331,7 @@ impl Error {
             | ErrorKind::Invalid
             | ErrorKind::Limit
             | ErrorKind::UnexpectedResponse
+            | ErrorKind::Filtered
             | ErrorKind::Closed
             | ErrorKind::Spool => false,
         }
@@ -326,7 +344,7 @@ impl Error {
     }
 
     /// Returns the time from the first attempt to the failure, waits included. Zero if there was no attempt, and for the
-    /// error of a single attempt in [`Retry`](crate::Retry) or [`Uploader::last_error`](crate::Uploader::last_error).
+    /// error of a single attempt in [`Retry`](crate::Retry) or [`UploaderStatus`](crate::UploaderStatus).
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed
@@ -383,9 +401,13 @@ impl From<Error> for io::Error {
             // Not `Interrupted`: std retries a call that returns it.
             ErrorKind::Interrupted => io::ErrorKind::ConnectionAborted,
             ErrorKind::SpoolLocked => io::ErrorKind::ResourceBusy,
-            ErrorKind::Refused | ErrorKind::Paused | ErrorKind::Full | ErrorKind::Closed | ErrorKind::Spool => {
-                io::ErrorKind::Other
-            }
+            ErrorKind::Refused
+            | ErrorKind::Cancelled
+            | ErrorKind::Filtered
+            | ErrorKind::Paused
+            | ErrorKind::Full
+            | ErrorKind::Closed
+            | ErrorKind::Spool => io::ErrorKind::Other,
         };
         Self::new(kind, error)
     }

@@ -19,6 +19,7 @@ mod model;
 mod pointer;
 mod random;
 mod seal;
+mod settings;
 pub mod spool;
 mod sync;
 mod text;
@@ -34,6 +35,7 @@ pub use error::{Error, ErrorKind};
 pub use generated::types;
 pub use model::{Session, SessionId};
 pub use seal::{IntoSealed, SealError, SealedBatch, User};
+pub use settings::Settings;
 #[doc(no_inline)]
 pub use types::{
     AppState, ApplicationInfo, AttributeValue, AttributionInfo, Batch, Breadcrumb, CcpaConsent, CommerceEvent, Consent,
@@ -44,7 +46,7 @@ pub use types::{
 };
 pub use uploader::{
     DeliveryError, DeliveryReport, DeliveryReports, DeliveryStatus, SendHandle, TrySendError, Uploader,
-    UploaderBuilder, UploaderStats, WhenFull,
+    UploaderBuilder, UploaderStats, UploaderStatus, WhenFull,
 };
 
 pub mod raw {

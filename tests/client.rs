@@ -162,6 +162,22 @@ async fn a_retry_by_the_caller_keeps_the_ids() {
 }
 
 #[tokio::test]
+async fn a_stopped_upload_hands_back_the_rest() {
+    let silent = Peer::answering("");
+    let stop = || tokio::time::sleep(Duration::from_millis(50));
+    let client = builder(silent.url()).build().expect("a client");
+    let error = client.upload_bulk_until([batch(), batch()], stop()).await.expect_err("no response");
+    assert_eq!((error.kind(), error.is_retryable(), error.unsent().len()), (ErrorKind::Cancelled, true, 2));
+    assert_eq!(error.to_string(), "the caller stopped the upload before everything was sent");
+    let error = client.upload_historical_until(error.unsent(), stop()).await.expect_err("no response");
+    assert_eq!(error.unsent().len(), 2);
+
+    let server = MockServer::start().await;
+    let report = support::client(&server).upload_bulk_until(error.unsent(), std::future::pending()).await;
+    assert_eq!(report.expect("accepted").delivered(), 2);
+}
+
+#[tokio::test]
 async fn a_batch_is_uploaded_by_reference_and_stays_as_it_was() {
     let server = MockServer::start().await;
     let (kept, many) = (batch(), [batch(), batch()]);
@@ -364,4 +380,80 @@ fn errors_keep_results_small() {
     assert_eq!(size_of::<SealError>(), 2 * WORD);
     assert!(size_of::<Result<(), TrySendError>>() <= 4 * WORD);
     assert!(size_of::<Rejected>() <= 6 * WORD);
+}
+
+/// Takes the address of the device out, adds a tag, and keeps what is of a customer.
+fn scrub(batch: &mut Batch) -> bool {
+    batch.ip = None;
+    batch.user_attributes.insert("tag".into(), "shop".into());
+    batch.user_identities.is_some()
+}
+
+#[tokio::test]
+async fn before_send_changes_and_discards_batches() {
+    let server = MockServer::start().await;
+    let client = builder(server.url()).before_send(scrub).build().expect("a client");
+    let address = std::net::Ipv4Addr::LOCALHOST;
+    client.upload(batch().ip(address)).await.expect("accepted");
+
+    let nobody = Batch::new(Environment::Development).ip(address).source_request_id("nobody");
+    let error = client.upload(nobody.clone()).await.expect_err("discarded");
+    assert_eq!((error.kind(), error.is_retryable(), error.attempts()), (ErrorKind::Filtered, false, 0));
+    assert_eq!(error.unsealed().and_then(|batch| batch.source_request_id.as_deref()), Some("nobody"));
+
+    let report =
+        client.upload_bulk([batch().ip(address), nobody.clone(), batch().ip(address)]).await.expect("accepted");
+    assert_eq!((report.delivered(), report.filtered(), report.rejected().len()), (2, 1, 0));
+    let report = client.upload_historical([nobody.clone(), nobody.clone()]).await.expect("nothing to send");
+    assert_eq!((report.delivered(), report.filtered(), report.requests()), (0, 2, 0));
+
+    let arrived = server.batches();
+    assert_eq!(arrived.len(), 3);
+    for batch in &arrived {
+        assert_eq!((batch.get("ip"), &batch["user_attributes"]["tag"]), (None, &"shop".into()));
+    }
+
+    // What is sealed is bytes, and stays as it is.
+    client.upload(nobody.seal().expect("a batch")).await.expect("accepted");
+    assert_eq!(server.batches()[3]["ip"], "127.0.0.1");
+}
+
+#[tokio::test]
+async fn before_send_leaves_the_positions_of_the_others() {
+    let refusing = builder("http://127.0.0.1:1").before_send(scrub).build().expect("a client");
+    let nobody = Batch::new(Environment::Development);
+    let unsealable = batch().user_attribute("score", f64::NAN);
+    let error = refusing.upload_bulk([nobody, unsealable, batch(), batch()]).await.expect_err("nobody listens");
+    let report = error.report();
+    assert_eq!((report.delivered(), report.filtered(), report.rejected()[0].index()), (0, 1, 1));
+    assert_eq!((error.unsent().len(), error.unsent_indices()), (2, &[2, 3][..]));
+}
+
+#[tokio::test]
+async fn a_disabled_client_validates_and_sends_nothing() {
+    let server = MockServer::start().await;
+    let client = builder(server.url()).disabled(true).build().expect("a client");
+    assert!(client.is_disabled());
+    assert_eq!(client.upload(batch()).await.expect("reported as accepted").status(), 202);
+    let report = client.upload_bulk([batch(), batch().user_attribute("score", f64::NAN)]).await.expect("a report");
+    assert_eq!((report.delivered(), report.rejected().len()), (1, 1));
+    let large = support::batch_of(MAX_BATCH_BYTES + 1).seal().expect("a batch");
+    assert_eq!(client.upload(large).await.expect_err("too large").kind(), ErrorKind::Limit);
+    assert_eq!(client.raw().err().expect("it would send").kind(), ErrorKind::Config);
+    assert_eq!(server.counts().requests, 0);
+
+    // Settings that make no sense are found all the same, and credentials are not needed.
+    let missing = || Client::builder(Credentials::new("", ""));
+    assert!(missing().build().is_err());
+    assert!(missing().disabled(true).build().is_ok());
+    assert!(missing().disabled(true).timeout(Duration::ZERO).build().is_err());
+    assert!(Client::disabled().expect("a client").upload(batch()).await.is_ok());
+    assert!(!support::client(&server).is_disabled());
+}
+
+#[tokio::test]
+async fn a_client_of_a_mock_has_its_address_and_credentials() {
+    let server = MockServer::start().await;
+    Client::for_mock(&server).expect("a client").upload(batch()).await.expect("accepted");
+    assert_eq!((server.counts().batches, server.counts().refused), (1, 0));
 }

@@ -104,7 +104,7 @@ async fn the_uploader_tells_the_end_of_each_batch_or_keeps_everything() {
             Result::Stopped(named) => {
                 assert_eq!((stats.delivered, stats.pending), (0, 3), "{}", row.name);
                 assert_eq!(ends, (0..3).map(|n| (format!("id-{n}"), None)).collect::<Vec<_>>(), "{}", row.name);
-                let error = uploader.stopped().expect(row.name);
+                let error = uploader.status().into_stopped().expect(row.name);
                 assert_eq!(error.kind(), ErrorKind::UnexpectedResponse, "{}", row.name);
                 assert!(error.to_string().contains(named), "{}: {error}", row.name);
                 assert_eq!(uploader.take_unsent(), batches(), "{}", row.name);

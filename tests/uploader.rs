@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use mparticle::mock::{Fault, MockServer};
 use mparticle::{
     Batch, Client, CustomEvent, CustomEventType, DeliveryReport, DeliveryStatus, Environment, ErrorKind, RetryPolicy,
-    TrySendError, Uploader, User, WhenFull,
+    TrySendError, Uploader, UploaderStatus, User, WhenFull,
 };
 use support::peer::Peer;
 use support::{batch, builder};
@@ -157,7 +157,7 @@ fn delivery_starts_within_5_seconds_of_the_return_of_a_server_that_refused_conne
         (0..10).for_each(|_| uploader.try_send(batch()).expect("room"));
     }
     thread::sleep(Duration::from_secs(4));
-    assert_eq!(default.last_error().expect("nobody listens").kind(), ErrorKind::Connect);
+    assert_eq!(default.status().error().expect("nobody listens").kind(), ErrorKind::Connect);
     drop(port);
     let server = MockServer::builder().listen(address).start_blocking();
     let returned = Instant::now();
@@ -205,7 +205,7 @@ fn a_wrong_secret_stops_it_and_hands_everything_back() {
     }
     let stats = uploader.shutdown(MINUTE).wait();
     assert_eq!((stats.pending, stats.delivered), (5, 0), "and nobody waits for the deadline");
-    assert_eq!(uploader.stopped().expect("an error").status().map(|status| status.as_u16()), Some(403));
+    assert_eq!(uploader.status().into_stopped().expect("an error").status().map(|status| status.as_u16()), Some(403));
     assert_eq!(uploader.take_unsent().len(), 5);
     assert!(uploader.take_unsent().is_empty());
 }
@@ -216,9 +216,9 @@ fn its_errors_keep_the_cause() {
     uploader.try_send(batch()).expect("room");
     let started = Instant::now();
     let error = loop {
-        match uploader.last_error() {
-            Some(error) => break error,
-            None => assert!(started.elapsed() < MINUTE, "nobody listens"),
+        match uploader.status() {
+            UploaderStatus::Retrying(error) => break error,
+            _ => assert!(started.elapsed() < MINUTE, "nobody listens"),
         }
         thread::sleep(Duration::from_millis(5));
     };
@@ -366,4 +366,104 @@ fn a_consumer_keeps_its_messages_while_the_service_is_down() {
         assert_eq!(uploader.shutdown(Duration::from_millis(100)).wait().pending, 1);
     });
     assert_eq!(queue.into_inner().expect("the queue"), ["message"]);
+}
+
+#[test]
+fn before_send_changes_adds_and_discards_what_is_submitted() {
+    let server = MockServer::start_blocking();
+    let uploader = Uploader::builder(client(server.url()))
+        .linger(MINUTE)
+        .before_send(|batch| {
+            let wanted = !batch.events.is_empty() && batch.user_attributes.get("consent") != Some(&false.into());
+            batch.user_attributes.remove("consent");
+            if batch.user_attributes.remove("twice").is_some() {
+                batch.events.push(event("added").into());
+            }
+            wanted
+        })
+        .start()
+        .expect("a thread");
+    let user = |name: &str, value: bool| {
+        User::new(Batch::new(Environment::Development).customer_id("1").user_attribute(name, value)).expect("a user")
+    };
+    uploader.track(&user("consent", true), event("a")).expect("room");
+    uploader.track(&user("twice", true), event("b")).expect("room");
+    uploader.track(&user("consent", false), event("never")).expect("discarded");
+    uploader.try_send(Batch::new(Environment::Development)).expect("discarded");
+    let discarded = uploader.send(Batch::new(Environment::Development));
+    assert!(discarded.accepted().wait().is_ok());
+    let error = discarded.delivered().wait().expect_err("discarded");
+    assert!(matches!(error, mparticle::DeliveryError::Filtered), "{error:?}");
+    assert_eq!((error.error().kind(), error.error().is_retryable()), (ErrorKind::Filtered, false));
+    let sent = uploader.send(batch().user_attribute("twice", true));
+
+    let stats = uploader.shutdown(MINUTE).wait();
+    sent.delivered().wait().expect("delivered");
+    // Three events, one of which was added, and one batch.
+    assert_eq!((stats.accepted, stats.delivered, stats.filtered, stats.lost()), (4, 4, 3, 0));
+    let arrived = server.batches();
+    let events: Vec<_> =
+        arrived.iter().flat_map(|batch| batch["events"].as_array().cloned().unwrap_or_default()).collect();
+    let mut names: Vec<_> = events.iter().filter_map(|event| event["data"]["event_name"].as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names.iter().filter(|name| **name == "added").count(), 2);
+    assert_eq!(names.len(), 5, "{names:?}");
+    for event in &events {
+        let data = &event["data"];
+        assert!(data["timestamp_unixtime_ms"].is_i64() && data["source_message_id"].is_string(), "{data}");
+    }
+    // The attributes are gone, so that all of the user's tracked events went together.
+    assert!(arrived.iter().all(|batch| batch.get("user_attributes").is_none()));
+    assert_eq!(arrived.len(), 2);
+}
+
+#[test]
+fn before_send_of_the_client_holds_for_its_uploaders_and_panics_reach_the_caller() {
+    let server = MockServer::start_blocking();
+    let discarding = builder(server.url()).before_send(|_| false).build().expect("a client");
+    let uploader = start(discarding.clone());
+    uploader.track(&user("1"), event("never")).expect("discarded");
+    assert_eq!(uploader.shutdown(MINUTE).wait().filtered, 1);
+    let uploader = Uploader::builder(discarding).before_send(|_| true).start().expect("a thread");
+    uploader.try_send(batch()).expect("room");
+    assert_eq!(uploader.shutdown(MINUTE).wait().delivered, 1);
+
+    let panicking = Uploader::builder(client(server.url())).before_send(|_| panic!("of the caller")).start();
+    let panicking = panicking.expect("a thread");
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| panicking.try_send(batch())));
+    assert!(caught.is_err());
+    let stats = panicking.shutdown(MINUTE).wait();
+    assert_eq!((stats.accepted, stats.filtered), (0, 0));
+}
+
+#[test]
+fn the_status_says_what_delivery_does() {
+    let server = MockServer::builder().script([Fault::status(503), Fault::status(403)]).start_blocking();
+    let policy = RetryPolicy::new().initial_backoff(Duration::from_secs(1));
+    let client = builder(server.url()).retry_policy(policy).build().expect("a client");
+    let uploader = Uploader::builder(client).linger(Duration::ZERO).start().expect("a thread");
+    let status = uploader.status();
+    assert!(matches!(status, UploaderStatus::Running) && status.error().is_none());
+    assert_eq!(status.to_string(), "running");
+
+    uploader.try_send(batch()).expect("room");
+    let until = |wanted: fn(&UploaderStatus) -> bool| {
+        let started = Instant::now();
+        while !wanted(&uploader.status()) {
+            assert!(started.elapsed() < MINUTE, "{}", uploader.status());
+            thread::sleep(Duration::from_millis(5));
+        }
+        uploader.status()
+    };
+    let retrying = until(|status| matches!(status, UploaderStatus::Retrying(_)));
+    assert!(retrying.to_string().contains("503 Service Unavailable"), "{retrying}");
+    assert!(retrying.into_stopped().is_none());
+    let stopped = until(|status| matches!(status, UploaderStatus::Stopped(_)));
+    assert!(stopped.to_string().starts_with("stopped: ") && stopped.to_string().contains("403"), "{stopped}");
+    uploader.resume();
+    let running = until(|status| !matches!(status, UploaderStatus::Stopped(_)));
+    assert!(running.error().is_none(), "{running}");
+    let stats = uploader.shutdown(MINUTE).wait();
+    assert!(stats.is_drained(), "{stats}");
+    assert_eq!(uploader.status().to_string(), "shut down");
 }

@@ -179,6 +179,24 @@ fn a_builder_touches_no_disk_before_its_start() {
 }
 
 #[test]
+fn a_disabled_client_leaves_the_spool_as_it_is() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = MockServer::builder().chance(1.0, Fault::status(503)).start_blocking();
+    let first = uploader(&server.url(), dir.path());
+    first.send(batch(1)).accepted().wait().expect("on the disk");
+    assert_eq!(first.shutdown(Duration::from_millis(500)).wait().spooled, 1);
+    drop(first);
+
+    let client = support::builder(server.url()).disabled(true).build().expect("a client");
+    let disabled = Uploader::builder(client).spool(dir.path()).linger(Duration::ZERO).start().expect("an uploader");
+    disabled.send(batch(2)).delivered().wait().expect("reported as delivered");
+    let stats = disabled.shutdown(PATIENCE).wait();
+    assert_eq!((stats.recovered, stats.delivered, stats.is_drained()), (0, 1, true));
+    drop(disabled);
+    assert_eq!(Inspector::new(dir.path()).records().expect("a spool").count(), 1);
+}
+
+#[test]
 fn a_second_program_is_locked_out() {
     let dir = tempfile::tempdir().expect("a directory");
     let server = MockServer::start_blocking();
@@ -198,7 +216,7 @@ fn what_is_not_the_service_leaves_the_spool_as_it_is_and_a_named_batch_becomes_a
     }
     let stats = first.shutdown(PATIENCE).wait();
     assert_eq!((stats.delivered, stats.rejected, stats.spooled, stats.pending), (0, 0, 3, 0));
-    let stopped = first.stopped().expect("a sign-in page");
+    let stopped = first.status().into_stopped().expect("a sign-in page");
     assert_eq!(stopped.kind(), mparticle::ErrorKind::UnexpectedResponse);
     assert!(stopped.to_string().contains("200 text/html"), "{stopped}");
     drop(first);

@@ -79,7 +79,7 @@ impl Client {
     /// As [`Client::upload`](crate::Client::upload).
     pub fn upload(&self, batch: impl IntoSealed) -> Result<Accepted, UploadError> {
         let consignment = self.client.seal(batch)?;
-        let kept = consignment.parts().to_vec();
+        let kept = consignment.unsent();
         self.wait(kept, move |client| async move { client.send_one(consignment).await })
     }
 
@@ -108,7 +108,7 @@ impl Client {
         batches: impl IntoIterator<Item = B>,
     ) -> Result<Report, UploadError> {
         let consignment = self.client.seal_all(batches);
-        let kept = consignment.parts().to_vec();
+        let kept = consignment.unsent();
         self.wait(kept, move |client| async move { client.send_all(endpoint, consignment).await })
     }
 
@@ -116,7 +116,7 @@ impl Client {
     /// back then.
     fn wait<T: Send + 'static, F: Future<Output = Result<T, UploadError>> + Send + 'static>(
         &self,
-        kept: Vec<SealedBatch>,
+        kept: (Vec<SealedBatch>, Vec<usize>),
         call: impl FnOnce(AsyncClient) -> F,
     ) -> Result<T, UploadError> {
         let (answer, answered) = mpsc::sync_channel(1);
@@ -124,11 +124,10 @@ impl Client {
         let sent = self.calls.send(Box::pin(async move { _ = answer.send(called.await) }));
         match (sent, answered.recv()) {
             (Ok(()), Ok(result)) => result,
-            _ => Err(UploadError::new(
-                Error::config("the background thread ended unexpectedly"),
-                kept,
-                Report::default(),
-            )),
+            _ => {
+                let error = Error::config("the background thread ended unexpectedly");
+                Err(UploadError::new(error, kept.0, Report::default()).with_unsent_indices(kept.1))
+            }
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The settings of a client, and the checks that they make sense.
 
-use std::env::{self, VarError};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,11 +8,14 @@ use std::time::Duration;
 use reqwest::{Url, redirect};
 use uuid::Uuid;
 
+use super::env::{self, Lookup};
 use super::resolver::Resolver;
 use super::transport::{HttpFactory, HttpTransport};
 use super::{Client, Credentials, IdSource, Pod, http_error};
 use crate::delivery::{Deliverer, Retry, RetryObserver, RetryPolicy};
 use crate::error::Error;
+use crate::generated::types::Batch;
+use crate::seal::BeforeSend;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,6 +31,8 @@ pub struct ClientBuilder {
     retry_policy: RetryPolicy,
     http_client: Option<HttpFactory>,
     id_source: Option<IdSource>,
+    before_send: Option<BeforeSend>,
+    disabled: bool,
     observer: RetryObserver,
 }
 
@@ -48,6 +52,50 @@ impl Client {
     #[must_use]
     pub fn builder(credentials: Credentials) -> ClientBuilder {
         ClientBuilder::new(credentials)
+    }
+
+    /// Creates a client that sends nothing, for local runs; see [`ClientBuilder::disabled`].
+    ///
+    /// ```
+    /// use mparticle::{Batch, Client, Environment};
+    ///
+    /// # async fn run() -> Result<(), mparticle::Error> {
+    /// let client = Client::disabled()?;
+    /// let accepted = client.upload(Batch::new(Environment::Development)).await?;
+    /// assert_eq!(accepted.status(), 202);
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(run()).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As [`ClientBuilder::build`].
+    pub fn disabled() -> Result<Self, Error> {
+        ClientBuilder::new(Credentials::new("", "")).disabled(true).build()
+    }
+
+    /// Creates a client of this mock server, with its base URL and the credentials [`mock::KEY`](crate::mock::KEY) and
+    /// [`mock::SECRET`](crate::mock::SECRET), which it accepts unless it was built with others.
+    ///
+    /// ```
+    /// use mparticle::mock::MockServer;
+    /// use mparticle::{Batch, Client, Environment};
+    ///
+    /// # async fn run() -> Result<(), mparticle::Error> {
+    /// let server = MockServer::start().await;
+    /// let client = Client::for_mock(&server)?;
+    /// client.upload(Batch::new(Environment::Development)).await?;
+    /// assert_eq!(server.batches().len(), 1);
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(run()).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As [`ClientBuilder::build`].
+    #[cfg(feature = "mock")]
+    pub fn for_mock(server: &crate::mock::MockServer) -> Result<Self, Error> {
+        ClientBuilder::for_mock(server).build()
     }
 
     /// A client with the settings of the environment; see [`ClientBuilder::from_env`].
@@ -71,8 +119,18 @@ impl ClientBuilder {
             retry_policy: RetryPolicy::new(),
             http_client: None,
             id_source: None,
+            before_send: None,
+            disabled: false,
             observer: RetryObserver::default(),
         }
+    }
+
+    /// Starts the settings of a client of this mock server; see [`Client::for_mock`].
+    #[cfg(feature = "mock")]
+    #[must_use]
+    pub fn for_mock(server: &crate::mock::MockServer) -> Self {
+        use crate::mock::{KEY, SECRET};
+        Self::new(Credentials::new(KEY, SECRET)).base_url(server.url())
     }
 
     /// Reads `MPARTICLE_API_KEY` and `MPARTICLE_API_SECRET`, and, if they are there, `MPARTICLE_POD` (`us1`, `us2`, `eu1`
@@ -82,21 +140,13 @@ impl ClientBuilder {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the key or the secret is missing, the pod is not known, or a
     /// variable is not UTF-8.
     pub fn from_env() -> Result<Self, Error> {
-        Self::from_variables(|name| match env::var(name) {
-            Ok(value) => Ok(Some(value)),
-            Err(VarError::NotPresent) => Ok(None),
-            Err(VarError::NotUnicode(_)) => Err(Error::config(format!("{name} is not UTF-8"))),
-        })
+        Self::from_lookup(&env::system)
     }
 
-    fn from_variables(variable: impl Fn(&str) -> Result<Option<String>, Error>) -> Result<Self, Error> {
-        let variable = |name| variable(name).map(|value| value.filter(|value| !value.is_empty()));
-        let needed = |name| variable(name)?.ok_or_else(|| Error::config(format!("{name} is not set")));
-        let mut builder = Self::new(Credentials::new(needed("MPARTICLE_API_KEY")?, needed("MPARTICLE_API_SECRET")?));
-        if let Some(pod) = variable("MPARTICLE_POD")? {
-            builder.pod = pod.parse()?;
-        }
-        builder.base_url = variable("MPARTICLE_BASE_URL")?;
+    fn from_lookup(lookup: Lookup<'_>) -> Result<Self, Error> {
+        let mut builder = Self::new(env::credentials(lookup)?);
+        builder.pod = env::pod(lookup)?.unwrap_or_default();
+        builder.base_url = env::base_url(lookup)?;
         Ok(builder)
     }
 
@@ -183,6 +233,73 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets a callback that is called with each batch before it is sealed, to take personal data out, to add what all batches have
+    /// in common, or to discard the batch: it is sent if the callback returns `true`, as with [`Vec::retain_mut`].
+    ///
+    /// It runs in the call that takes the batch ([`upload`](Client::upload), [`upload_bulk`](Client::upload_bulk) and the like), and
+    /// in those of an [`Uploader`](crate::Uploader) of this client, unless that one has
+    /// [a callback of its own](crate::UploaderBuilder::before_send). A panic in it is a panic of that call. A
+    /// [`SealedBatch`](crate::SealedBatch) is sent as it is.
+    ///
+    /// A batch that it discards is counted by [`Report::filtered`](crate::Report::filtered).
+    /// [`upload`](Client::upload) returns [`ErrorKind::Filtered`](crate::ErrorKind::Filtered), with the batch in
+    /// [`UploadError::unsealed`](crate::UploadError::unsealed).
+    ///
+    /// ```
+    /// use mparticle::{Client, Credentials};
+    ///
+    /// let client = Client::builder(Credentials::new("key", "secret"))
+    ///     .before_send(|batch| {
+    ///         batch.ip = None;
+    ///         !batch.events.is_empty()
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), mparticle::Error>(())
+    /// ```
+    #[must_use]
+    pub fn before_send(mut self, callback: impl Fn(&mut Batch) -> bool + Send + Sync + 'static) -> Self {
+        self.before_send = Some(Arc::new(callback));
+        self
+    }
+
+    /// Sets whether the client sends nothing, for local runs and for tests that are about something else. False by default.
+    ///
+    /// A disabled client validates: it seals batches, and rejects what cannot be sealed or is too large. Everything else it
+    /// discards, and reports as delivered with the status 202, so that the program around it runs as it would in production.
+    /// It needs no credentials and no network. Building it is logged as a warning by `tracing`, and
+    /// [`Client::is_disabled`] returns true. An [`Uploader`](crate::Uploader) of it opens no spool: what an earlier program left
+    /// there stays.
+    ///
+    /// ```
+    /// use mparticle::{Client, Credentials};
+    ///
+    /// let client = Client::builder(Credentials::new("", "")).disabled(cfg!(debug_assertions)).build()?;
+    /// assert!(client.is_disabled());
+    /// # Ok::<(), mparticle::Error>(())
+    /// ```
+    #[must_use]
+    pub fn disabled(mut self, disabled: bool) -> Self {
+        self.disabled = disabled;
+        self
+    }
+
+    /// Calls `set` with the value, if there is one: for settings that may be absent.
+    ///
+    /// ```
+    /// use mparticle::{Client, ClientBuilder, Credentials, Pod};
+    ///
+    /// let pod: Option<Pod> = None;
+    /// let client = Client::builder(Credentials::new("key", "secret")).when_some(pod, ClientBuilder::pod).build()?;
+    /// # Ok::<(), mparticle::Error>(())
+    /// ```
+    #[must_use]
+    pub fn when_some<T>(self, value: Option<T>, set: impl FnOnce(Self, T) -> Self) -> Self {
+        match value {
+            Some(value) => set(self, value),
+            None => self,
+        }
+    }
+
     /// Calls `callback` before each retry, with the reason and the wait: for a log, or for a person at a terminal.
     ///
     /// It is called from the task that sends, which waits for it. A panic in it is caught and logged.
@@ -211,7 +328,8 @@ impl ClientBuilder {
     /// not one, or it is of plain `http` and leads elsewhere than to this machine; with rustls, also if this machine has no
     /// certificate store that can be used.
     pub fn build(self) -> Result<Client, Error> {
-        let authorization = self.credentials.authorization()?;
+        // A disabled client has none, and so cannot send by mistake.
+        let authorization = if self.disabled { None } else { Some(self.credentials.authorization()?) };
         let base_url = self.base_url.as_deref().unwrap_or(self.pod.base_url());
         let url =
             Url::parse(base_url).map_err(|error| Error::config("the base URL is not a URL").with_source(error))?;
@@ -219,11 +337,14 @@ impl ClientBuilder {
         if self.timeout.is_zero() || self.connect_timeout.is_zero() {
             return Err(Error::config("a timeout of zero leaves no time for an answer"));
         }
+        if self.disabled {
+            tracing::warn!("the client is disabled: batches are validated and discarded, and nothing is sent");
+        }
         let plain = url.scheme() == "http";
         let connect_timeout = self.connect_timeout;
         let (factory, unused) = match self.http_client {
             Some(factory) => (factory, None),
-            None if !plain && !cfg!(any(feature = "rustls", feature = "native-tls")) => {
+            None if !plain && !self.disabled && !cfg!(any(feature = "rustls", feature = "native-tls")) => {
                 return Err(Error::config("https needs the feature `rustls` or `native-tls`, or an http_client"));
             }
             None => {
@@ -237,14 +358,14 @@ impl ClientBuilder {
                     if plain { for_plain_http(client) } else { with_library(client) }.build()
                 };
                 // A machine without certificates is found here, and not when nobody looks any more.
-                let unused = factory().map_err(http_error::convert)?;
-                (Box::new(factory) as HttpFactory, Some(unused))
+                let unused = if self.disabled { None } else { Some(factory().map_err(http_error::convert)?) };
+                (Box::new(factory) as HttpFactory, unused)
             }
         };
         let transport = HttpTransport::new(&url, authorization, self.timeout, factory, unused);
         let deliverer =
             Deliverer::new(transport, self.retry_policy, crate::random::system()).observed_by(self.observer);
-        Ok(Client { deliverer, id_source: self.id_source })
+        Ok(Client { deliverer, id_source: self.id_source, before_send: self.before_send })
     }
 }
 
@@ -308,7 +429,7 @@ mod tests {
 
     fn from(variables: &[(&str, &str)]) -> Result<Client, Error> {
         let find = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        ClientBuilder::from_variables(|name| Ok(find(name)))?.build()
+        ClientBuilder::from_lookup(&|name| Ok(find(name)))?.build()
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::upload_error::UploadError;
 use crate::delivery::{Outcome, Rejected, Report};
+use crate::error::ErrorKind;
 use crate::seal::{IntoSealed, SealedBatch, Sealing};
 
 /// The batches of a call, sealed where they could be.
@@ -11,6 +12,8 @@ pub(super) struct Consignment {
     /// The batch of each part.
     owners: Vec<usize>,
     unsealed: Vec<Rejected>,
+    /// How many batches `before_send` discarded.
+    filtered: usize,
 }
 
 impl Consignment {
@@ -19,29 +22,36 @@ impl Consignment {
         let mut batches = match B::already_sealed(batches.into_iter().collect()) {
             Ok(parts) => {
                 let owners = (0..parts.len()).collect();
-                return Self { batches: parts.len(), parts, owners, unsealed: Vec::new() };
+                return Self { batches: parts.len(), parts, owners, unsealed: Vec::new(), filtered: 0 };
             }
             Err(batches) => batches,
         };
         let mut parts = Vec::with_capacity(batches.len());
         let mut owners = Vec::with_capacity(batches.len());
-        let mut unsealed = Vec::new();
+        let (mut unsealed, mut filtered) = (Vec::new(), 0);
         for (index, batch) in batches.iter_mut().enumerate() {
             match batch.seal_in_place(sealing, &mut parts) {
                 Ok(()) => owners.resize(parts.len(), index),
+                Err(error) if error.kind() == ErrorKind::Filtered => filtered += 1,
                 Err(error) => unsealed.push(Rejected::unsealable(index, error)),
             }
         }
-        Self { batches: batches.len(), parts, owners, unsealed }
+        Self { batches: batches.len(), parts, owners, unsealed, filtered }
     }
 
     /// The parts of one batch.
     pub(super) fn of_one(parts: Vec<SealedBatch>) -> Self {
-        Self { batches: 1, owners: vec![0; parts.len()], parts, unsealed: Vec::new() }
+        Self { batches: 1, owners: vec![0; parts.len()], parts, unsealed: Vec::new(), filtered: 0 }
     }
 
     pub(super) fn parts(&self) -> &[SealedBatch] {
         &self.parts
+    }
+
+    /// Returns the parts, and the batch of each, for the case that nothing can be said of them.
+    #[cfg(feature = "blocking")]
+    pub(super) fn unsent(&self) -> (Vec<SealedBatch>, Vec<usize>) {
+        (self.parts.clone(), self.owners.clone())
     }
 
     /// Reports on whole batches what the outcome reports on parts. An error has what was not sent.
@@ -50,7 +60,8 @@ impl Consignment {
         let mut rejected = self.unsealed;
         if rejected.is_empty() && outcome.results.iter().all(|result| matches!(result, Some(Ok(())))) {
             return Ok(Report {
-                delivered: self.batches,
+                delivered: self.batches - self.filtered,
+                filtered: self.filtered,
                 rejected,
                 requests: outcome.requests,
                 unread_responses: outcome.unread_responses,
@@ -78,7 +89,8 @@ impl Consignment {
         open.dedup();
         open.retain(|owner| rejected.binary_search_by_key(owner, Rejected::index).is_err());
         let report = Report {
-            delivered: self.batches - rejected.len() - open.len(),
+            delivered: self.batches - self.filtered - rejected.len() - open.len(),
+            filtered: self.filtered,
             rejected,
             requests: outcome.requests,
             unread_responses: outcome.unread_responses,
@@ -87,8 +99,8 @@ impl Consignment {
         match outcome.stopped {
             None => Ok(report),
             Some(error) => {
-                let unsent = unsent.into_iter().map(|(_, part)| part).collect();
-                Err(UploadError::new(error, unsent, report))
+                let (indices, unsent) = unsent.into_iter().unzip();
+                Err(UploadError::new(error, unsent, report).with_unsent_indices(indices))
             }
         }
     }

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use reqwest::header::HeaderValue;
 
+use super::env;
 use crate::error::Error;
 
 /// The API key of an input and its secret. One pair belongs to one input: an iOS input's key takes iOS data.
@@ -21,6 +22,14 @@ impl Credentials {
     /// The key and the secret as the service's dashboard shows them. They are looked at when the client is built.
     pub fn new(key: impl Into<String>, secret: impl Into<String>) -> Self {
         Self { key: key.into(), secret: secret.into() }
+    }
+
+    /// Reads `MPARTICLE_API_KEY` and `MPARTICLE_API_SECRET`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if one of them is missing, empty or not UTF-8.
+    pub fn from_env() -> Result<Self, Error> {
+        env::credentials(&env::system)
     }
 
     /// The `Authorization` header, marked so that it stays out of the `Debug` form of requests.

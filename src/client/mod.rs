@@ -5,6 +5,7 @@ pub mod blocking;
 mod builder;
 mod consignment;
 mod credentials;
+pub(crate) mod env;
 mod error_list;
 mod http_error;
 mod pod;
@@ -29,7 +30,7 @@ use crate::delivery::{Accepted, ClientLimiter, Deliverer, Outcome, Report};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::generated;
-use crate::seal::{IntoSealed, RandomIds, SealError, SealedBatch, Sealing};
+use crate::seal::{BeforeSend, IntoSealed, RandomIds, SealError, SealedBatch, Sealing};
 use consignment::Consignment;
 
 /// Sends batches to the mParticle Events API.
@@ -63,6 +64,7 @@ pub struct Client {
     pub(crate) deliverer: Deliverer<HttpTransport, ClientLimiter>,
     /// Random ids if there is none.
     pub(crate) id_source: Option<IdSource>,
+    pub(crate) before_send: Option<BeforeSend>,
 }
 
 pub(crate) type IdSource = Arc<dyn Fn() -> Uuid + Send + Sync>;
@@ -80,6 +82,11 @@ impl Client {
     /// whose body lists errors refuses the batch: [`ErrorKind::Refused`](crate::ErrorKind::Refused) with that status. A response
     /// that is not from the service, such as the sign-in page of a network, is
     /// [`ErrorKind::UnexpectedResponse`](crate::ErrorKind::UnexpectedResponse).
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: if the future is dropped, as by a timeout around it, the batch is dropped with it, and the service may
+    /// have accepted it or not. [`RetryPolicy::request_timeout`](crate::RetryPolicy::request_timeout) limits the time and hands
+    /// the batch back; a batch that was [sealed](crate::Batch::seal) before and is uploaded by reference can be uploaded again.
     pub async fn upload(&self, batch: impl IntoSealed) -> Result<Accepted, UploadError> {
         let consignment = self.seal(batch)?;
         self.send_one(consignment).await
@@ -105,6 +112,11 @@ impl Client {
     /// ([`ErrorKind::UnexpectedResponse`](crate::ErrorKind::UnexpectedResponse)). The error hands back the sealed batches that
     /// were not sent ([`UploadError::unsent`]), and has the result of the others ([`UploadError::report`]).
     ///
+    /// # Cancel safety
+    /// Not cancel safe: if the future is dropped, the batches that were not sent are dropped with it, and nothing says which those
+    /// are. Use [`upload_bulk_until`](Self::upload_bulk_until) to stop it, or
+    /// [`RetryPolicy::call_timeout`](crate::RetryPolicy::call_timeout) to limit its time: both hand back what was not sent.
+    ///
     /// ```
     /// # async fn run(client: mparticle::Client, batches: Vec<mparticle::Batch>) -> Result<(), mparticle::Error> {
     /// let report = client.upload_bulk(batches).await?;
@@ -123,6 +135,39 @@ impl Client {
         self.send_all(Endpoint::BulkEvents, consignment).await
     }
 
+    /// Sends batches as [`upload_bulk`](Self::upload_bulk) does, until `stop` completes: for a job that a signal ends.
+    ///
+    /// A wait ends then, and an attempt that is in flight is aborted. The service may have accepted it, which does no harm: the
+    /// ids of the batches make sending them again safe. A call that is over before `stop` does not wait for it.
+    ///
+    /// # Errors
+    /// As [`upload_bulk`](Self::upload_bulk), and [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), which is retryable, if it
+    /// was stopped before everything was sent. [`UploadError::unsent`] hands back the rest, sealed, and
+    /// [`UploadError::report`] has the result of what was sent before.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe, as [`upload_bulk`](Self::upload_bulk): complete `stop` instead of dropping the future.
+    ///
+    /// ```
+    /// # async fn run(client: mparticle::Client, batches: Vec<mparticle::Batch>) -> Result<(), mparticle::Error> {
+    /// use std::time::Duration;
+    ///
+    /// let stop = tokio::time::sleep(Duration::from_secs(600)); // or a signal, or `token.cancelled()`
+    /// if let Err(error) = client.upload_bulk_until(batches, stop).await {
+    ///     println!("{error}: {} delivered, {} left", error.report().delivered(), error.unsent().len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn upload_bulk_until<B: IntoSealed>(
+        &self,
+        batches: impl IntoIterator<Item = B>,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Report, UploadError> {
+        let consignment = self.seal_all(batches);
+        self.send_until(Endpoint::BulkEvents, consignment, stop).await
+    }
+
     /// Sends batches of old data to `/bulkevents/historical`, as [`upload_bulk`](Self::upload_bulk) does.
     ///
     /// It is for data older than 30 days. The service silently ignores a batch that has no events, an event without a
@@ -131,12 +176,32 @@ impl Client {
     ///
     /// # Errors
     /// As [`upload_bulk`](Self::upload_bulk).
+    ///
+    /// # Cancel safety
+    /// Not cancel safe, as [`upload_bulk`](Self::upload_bulk); use [`upload_historical_until`](Self::upload_historical_until).
     pub async fn upload_historical<B: IntoSealed>(
         &self,
         batches: impl IntoIterator<Item = B>,
     ) -> Result<Report, UploadError> {
         let consignment = self.seal_all(batches);
         self.send_all(Endpoint::HistoricalEvents, consignment).await
+    }
+
+    /// Sends batches of old data as [`upload_historical`](Self::upload_historical) does, until `stop` completes, as
+    /// [`upload_bulk_until`](Self::upload_bulk_until) does.
+    ///
+    /// # Errors
+    /// As [`upload_bulk_until`](Self::upload_bulk_until).
+    ///
+    /// # Cancel safety
+    /// Not cancel safe, as [`upload_bulk`](Self::upload_bulk): complete `stop` instead of dropping the future.
+    pub async fn upload_historical_until<B: IntoSealed>(
+        &self,
+        batches: impl IntoIterator<Item = B>,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Report, UploadError> {
+        let consignment = self.seal_all(batches);
+        self.send_until(Endpoint::HistoricalEvents, consignment, stop).await
     }
 
     /// The generated endpoints over the same connections and with the same credentials; see [`raw`](crate::raw).
@@ -160,9 +225,13 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the HTTP client cannot be made.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the HTTP client cannot be made, or the client is
+    /// [disabled](ClientBuilder::disabled).
     pub fn raw(&self) -> Result<crate::raw::Client, Error> {
         let transport = &self.deliverer.transport;
+        if transport.is_disabled() {
+            return Err(Error::config("the client is disabled: its raw endpoints would send"));
+        }
         let http = transport.http().map_err(http_error::convert)?;
         Ok(generated::Client::new_with_client(transport.base_url(), http, transport.clone()))
     }
@@ -173,6 +242,12 @@ impl Client {
         self.deliverer.transport.base_url()
     }
 
+    /// Returns whether the client sends nothing; see [`ClientBuilder::disabled`].
+    #[must_use]
+    pub fn is_disabled(&self) -> bool {
+        self.deliverer.transport.is_disabled()
+    }
+
     /// The ids for one call.
     fn ids(&self) -> impl FnMut() -> Uuid {
         let mut random = RandomIds::new();
@@ -181,12 +256,17 @@ impl Client {
 
     fn seal(&self, mut batch: impl IntoSealed) -> Result<Consignment, SealError> {
         let mut parts = Vec::with_capacity(1);
-        batch.seal_in_place(&mut Sealing { new_id: &mut self.ids(), event_time_ms: None }, &mut parts)?;
+        batch.seal_in_place(&mut self.sealing(&mut self.ids()), &mut parts)?;
         Ok(Consignment::of_one(parts))
     }
 
     fn seal_all<B: IntoSealed>(&self, batches: impl IntoIterator<Item = B>) -> Consignment {
-        Consignment::sealed(batches, &mut Sealing { new_id: &mut self.ids(), event_time_ms: None })
+        Consignment::sealed(batches, &mut self.sealing(&mut self.ids()))
+    }
+
+    fn sealing<'a>(&'a self, new_id: &'a mut dyn FnMut() -> Uuid) -> Sealing<'a> {
+        // The service takes the time of receipt for an event without a time, and a client sends at once.
+        Sealing { new_id, event_time_ms: None, before_send: self.before_send.as_ref() }
     }
 
     /// Sends one batch.
@@ -206,13 +286,35 @@ impl Client {
         consignment.report(outcome)
     }
 
-    async fn deliver(&self, endpoint: Endpoint, batches: &[SealedBatch]) -> Outcome {
-        if Handle::try_current().is_err() {
-            let stopped = Error::config("the client has to be used within a tokio runtime; `blocking` brings its own");
-            return Outcome::unsent(batches.len(), stopped);
-        }
-        self.deliverer.deliver(endpoint, batches).await
+    async fn send_until(
+        &self,
+        endpoint: Endpoint,
+        consignment: Consignment,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Report, UploadError> {
+        let stop = async {
+            stop.await;
+            Error::cancelled()
+        };
+        let outcome = match no_runtime() {
+            Some(error) => Outcome::unsent(consignment.parts().len(), error),
+            None => self.deliverer.deliver_until(endpoint, consignment.parts(), stop).await,
+        };
+        consignment.report(outcome)
     }
+
+    async fn deliver(&self, endpoint: Endpoint, batches: &[SealedBatch]) -> Outcome {
+        match no_runtime() {
+            Some(error) => Outcome::unsent(batches.len(), error),
+            None => self.deliverer.deliver(endpoint, batches).await,
+        }
+    }
+}
+
+/// Returns the error of a call outside of a runtime.
+fn no_runtime() -> Option<Error> {
+    const REASON: &str = "the client has to be used within a tokio runtime; `blocking` brings its own";
+    Handle::try_current().err().map(|_| Error::config(REASON))
 }
 
 impl fmt::Debug for Client {

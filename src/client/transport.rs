@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
-use reqwest::{Method, Request, Url};
+use reqwest::{Method, Request, StatusCode, Url};
 use tokio::runtime::{Handle, Id};
 use tracing::{Instrument, Span, field};
 
@@ -34,7 +34,8 @@ struct Inner {
     base_url: String,
     /// Where each endpoint is: to read a URL anew for each request would take longer than to clone one.
     urls: [Url; Endpoint::ALL.len()],
-    authorization: HeaderValue,
+    /// None if the client is disabled: nothing is sent then.
+    authorization: Option<HeaderValue>,
     timeout: Duration,
     factory: HttpFactory,
     /// Built with the settings, and taken by the first runtime that needs an HTTP client.
@@ -47,7 +48,7 @@ struct Inner {
 impl HttpTransport {
     pub(super) fn new(
         base: &Url,
-        authorization: HeaderValue,
+        authorization: Option<HeaderValue>,
         timeout: Duration,
         factory: HttpFactory,
         unused: Option<reqwest::Client>,
@@ -67,6 +68,10 @@ impl HttpTransport {
             clients: Mutex::default(),
             spare: Mutex::default(),
         }))
+    }
+
+    pub(crate) fn is_disabled(&self) -> bool {
+        self.0.authorization.is_none()
     }
 
     pub(super) fn base_url(&self) -> &str {
@@ -96,7 +101,7 @@ impl HttpTransport {
     /// # Errors
     /// [`ErrorKind::Config`] if the factory fails.
     pub(crate) fn prepare(&self) -> Result<(), Error> {
-        self.http().map(drop).map_err(http_error::convert)
+        if self.is_disabled() { Ok(()) } else { self.http().map(drop).map_err(http_error::convert) }
     }
 
     /// The body of a bulk request. One that was sent before lends its memory: to get as much anew each time from the system
@@ -118,7 +123,9 @@ impl HttpTransport {
         let headers = request.headers_mut();
         headers.remove("api-version"); // The generated code adds it; the service does not know it.
         headers.insert(USER_AGENT, OUR_USER_AGENT);
-        headers.insert(AUTHORIZATION, self.0.authorization.clone());
+        if let Some(authorization) = &self.0.authorization {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
         request.timeout_mut().get_or_insert(self.0.timeout);
 
         let size = request.body().and_then(|body| body.as_bytes()).map(<[u8]>::len);
@@ -150,6 +157,9 @@ impl HttpTransport {
 impl Transport for HttpTransport {
     async fn attempt(&self, endpoint: Endpoint, batches: &[&SealedBatch]) -> Result<Accepted, Error> {
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
+        if self.is_disabled() {
+            return Ok(Accepted::new(StatusCode::ACCEPTED, None));
+        }
         let body = match (endpoint, batches) {
             (Endpoint::Events, [batch]) => batch.json().clone(),
             _ => self.join(batches),

@@ -29,13 +29,21 @@ pub struct UploadError(Box<Inner>);
 struct Inner {
     error: Error,
     unsent: Vec<SealedBatch>,
+    unsent_indices: Vec<usize>,
     unsealed: Option<Batch>,
     report: Report,
 }
 
 impl UploadError {
     pub(super) fn new(error: Error, unsent: Vec<SealedBatch>, report: Report) -> Self {
-        Self(Box::new(Inner { error, unsent, unsealed: None, report }))
+        // Those of a call with one batch. A call with several sets them.
+        let unsent_indices = vec![0; unsent.len()];
+        Self(Box::new(Inner { error, unsent, unsent_indices, unsealed: None, report }))
+    }
+
+    pub(super) fn with_unsent_indices(mut self, indices: Vec<usize>) -> Self {
+        self.0.unsent_indices = indices;
+        self
     }
 
     /// Creates the error of the upload of one batch, which was rejected.
@@ -54,6 +62,13 @@ impl UploadError {
     #[must_use]
     pub fn unsent(&self) -> &[SealedBatch] {
         &self.0.unsent
+    }
+
+    /// Returns the position of each of the [`unsent`](Self::unsent) among the batches that were given, counted from 0. The parts
+    /// of a batch that was split have the same.
+    #[must_use]
+    pub fn unsent_indices(&self) -> &[usize] {
+        &self.0.unsent_indices
     }
 
     /// Returns the sealed batches that were not accepted, in their order, and drops the rest. Their ids are set: when they are
@@ -99,7 +114,13 @@ impl Deref for UploadError {
 impl From<SealError> for UploadError {
     fn from(error: SealError) -> Self {
         let (error, batch) = error.into_parts();
-        Self(Box::new(Inner { error, unsent: Vec::new(), unsealed: Some(batch), report: Report::default() }))
+        Self(Box::new(Inner {
+            error,
+            unsent: Vec::new(),
+            unsent_indices: Vec::new(),
+            unsealed: Some(batch),
+            report: Report::default(),
+        }))
     }
 }
 

@@ -160,28 +160,58 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
         self.deliver_with(endpoint, batches, None).await
     }
 
-    /// The same, with the permit for the first attempt, if the caller has acquired it.
+    /// The same, until `stop` completes. Its output is the reason why the batches that are left were not sent. An attempt that
+    /// is in flight then is aborted.
+    pub(crate) async fn deliver_until(
+        &self,
+        endpoint: Endpoint,
+        batches: &[SealedBatch],
+        stop: impl Future<Output = Error>,
+    ) -> Outcome {
+        let mut outcome = Outcome::default();
+        let stopped = tokio::select! {
+            biased;
+            () = self.deliver_into(endpoint, batches, None, &mut outcome) => None,
+            error = stop => Some(error),
+        };
+        outcome.stopped = stopped.or(outcome.stopped);
+        outcome
+    }
+
+    /// The same as [`deliver`](Self::deliver), with the permit for the first attempt, if the caller has acquired it.
     pub(crate) async fn deliver_with(
         &self,
         endpoint: Endpoint,
         batches: &[SealedBatch],
         permit: Option<L::Permit>,
     ) -> Outcome {
+        let mut outcome = Outcome::default();
+        self.deliver_into(endpoint, batches, permit, &mut outcome).await;
+        outcome
+    }
+
+    /// Notes each result in the outcome when it is known, so that what is known stays when this is dropped.
+    async fn deliver_into(
+        &self,
+        endpoint: Endpoint,
+        batches: &[SealedBatch],
+        permit: Option<L::Permit>,
+        outcome: &mut Outcome,
+    ) {
         let deadline = saturating_add(Instant::now(), self.policy.call_timeout);
         let mut call = Call { endpoint, deadline, consecutive_refusals: 0, permit };
-        let mut outcome = Outcome { results: batches.iter().map(too_large).collect(), ..Outcome::default() };
+        outcome.results = batches.iter().map(too_large).collect();
         let fitting = batches.iter().enumerate().filter(|(place, _)| outcome.results[*place].is_none());
         let bodies = match endpoint {
             Endpoint::Events => fitting.map(|(place, _)| vec![place]).collect(),
             Endpoint::BulkEvents | Endpoint::HistoricalEvents => pack(fitting),
         };
         for places in bodies {
-            if let Err(error) = self.deliver_body(&mut call, batches, places, &mut outcome).await {
+            if let Err(error) = self.deliver_body(&mut call, batches, places, outcome).await {
                 outcome.stopped = Some(error);
                 break;
             }
         }
-        outcome
     }
 
     /// Sends one body, and its halves if it is refused: a batch is rejected only when it was refused alone, or named. Only an

@@ -6,7 +6,8 @@ use crate::error::Error;
 use crate::generated::types::Batch;
 use crate::seal::{SealError, SealedBatch};
 
-/// The result of the batches of one call: each was delivered or rejected.
+/// The result of the batches of one call: each was delivered, rejected, or discarded by the caller's own
+/// [`before_send`](crate::ClientBuilder::before_send).
 ///
 /// A batch that was split counts once: as delivered when all its parts were, as rejected when one part was.
 #[derive(Debug, Default)]
@@ -14,6 +15,7 @@ use crate::seal::{SealError, SealedBatch};
 pub struct Report {
     pub(crate) delivered: usize,
     pub(crate) rejected: Vec<Rejected>,
+    pub(crate) filtered: usize,
     pub(crate) requests: u32,
     pub(crate) unread_responses: u32,
     pub(crate) rate_limit_used_percent: Option<f64>,
@@ -37,6 +39,12 @@ impl Report {
     #[must_use]
     pub fn into_rejected(self) -> Vec<Rejected> {
         self.rejected
+    }
+
+    /// Returns the number of batches that the callback [`before_send`](crate::ClientBuilder::before_send) discarded.
+    #[must_use]
+    pub fn filtered(&self) -> usize {
+        self.filtered
     }
 
     /// Returns the number of requests, repeated ones included.

@@ -256,6 +256,38 @@ async fn attempts_and_the_deadline_end_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_is_stopped_keeps_the_results_that_it_has() {
+    let stop_after = |wait: Duration| async move {
+        tokio::time::sleep(wait).await;
+        Error::cancelled()
+    };
+    // While a request is in flight: two of 100 batches each are accepted, and the third is aborted.
+    let slow = Memory::taking(|_| (SECOND, accepted()));
+    let start = Instant::now();
+    let outcome = deliverer(&slow, RetryPolicy::new())
+        .deliver_until(Endpoint::BulkEvents, &batches(500, 500), stop_after(Duration::from_millis(2_500)))
+        .await;
+    assert_eq!((delivered(&outcome).len(), unsent(&outcome).len(), outcome.requests), (200, 300, 2));
+    let error = outcome.stopped.expect("stopped");
+    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Cancelled, true));
+    assert_eq!(start.elapsed(), Duration::from_millis(2_500));
+
+    // While it waits to send again.
+    let failing = Memory::answering(|_| refused_for(503, 60 * SECOND));
+    let start = Instant::now();
+    let outcome = deliverer(&failing, RetryPolicy::new())
+        .deliver_until(Endpoint::BulkEvents, &batches(2, 2), stop_after(SECOND))
+        .await;
+    assert_eq!((unsent(&outcome).len(), outcome.requests, start.elapsed()), (2, 1, SECOND));
+
+    // After its end, which does not wait for the stop.
+    let outcome = deliverer(&slow, RetryPolicy::new())
+        .deliver_until(Endpoint::BulkEvents, &batches(100, 100), std::future::pending())
+        .await;
+    assert_eq!((delivered(&outcome).len(), outcome.stopped.is_none()), (100, true));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_spent_budget_ends_the_retries_of_all_clones() {
     let transport = Memory::answering(|_| refused(503));
     let deliverer = deliverer(&transport, RetryPolicy::new().retry_budget(4));

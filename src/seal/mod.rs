@@ -8,6 +8,8 @@ mod sealed;
 mod split;
 mod user;
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 pub use error::SealError;
@@ -17,8 +19,13 @@ pub(crate) use pending::{EncodedEvent, PendingBatch};
 pub use sealed::SealedBatch;
 pub(crate) use user::UserKey;
 
+use crate::error::Error;
 use crate::generated::types::Batch;
 use private::Sealed as _;
+pub(crate) use private::Sealing;
+
+/// A callback that may change a batch before it is sealed. Returns whether to send it.
+pub(crate) type BeforeSend = Arc<dyn Fn(&mut Batch) -> bool + Send + Sync>;
 
 impl Batch {
     /// Stamps the ids and writes the JSON, once.
@@ -81,7 +88,7 @@ impl Batch {
     /// As [`seal_parts`](Self::seal_parts).
     pub fn seal_parts_with(mut self, mut new_id: impl FnMut() -> Uuid) -> Result<Vec<SealedBatch>, SealError> {
         let mut parts = Vec::with_capacity(1);
-        self.seal_in_place(&mut Sealing { new_id: &mut new_id, event_time_ms: None }, &mut parts)?;
+        self.seal_in_place(&mut Sealing { new_id: &mut new_id, event_time_ms: None, before_send: None }, &mut parts)?;
         Ok(parts)
     }
 
@@ -112,17 +119,18 @@ impl IntoSealed for SealedBatch {}
 impl IntoSealed for &Batch {}
 impl IntoSealed for &SealedBatch {}
 
-/// The rules by which a client or an uploader seals batches.
-pub(crate) struct Sealing<'a> {
-    pub(crate) new_id: &'a mut dyn FnMut() -> Uuid,
-    /// The time for events that have none: without one the service would take that of receipt, which may be much later.
-    pub(crate) event_time_ms: Option<i64>,
-}
-
 mod private {
     use std::mem;
 
-    use super::{Batch, SealError, SealedBatch, Sealing, split};
+    use super::{Batch, BeforeSend, Error, SealError, SealedBatch, Uuid, split};
+
+    /// The rules by which a client or an uploader seals batches.
+    pub struct Sealing<'a> {
+        pub(crate) new_id: &'a mut dyn FnMut() -> Uuid,
+        /// The time for events that have none: without one the service would take that of receipt, which may be much later.
+        pub(crate) event_time_ms: Option<i64>,
+        pub(crate) before_send: Option<&'a BeforeSend>,
+    }
 
     pub trait Sealed {
         /// Seals where it lies, into as many parts as it takes. An error takes the batch with it.
@@ -139,17 +147,23 @@ mod private {
 
     impl Sealed for Batch {
         fn seal_in_place(&mut self, sealing: &mut Sealing<'_>, parts: &mut Vec<SealedBatch>) -> Result<(), SealError> {
+            if sealing.before_send.is_some_and(|before_send| !before_send(self)) {
+                return Err(SealError::new(Error::filtered(), take(self)));
+            }
             if let Some(time_ms) = sealing.event_time_ms {
                 for event in &mut self.events {
                     event.timestamp_unixtime_ms_mut().get_or_insert(time_ms);
                 }
             }
             self.stamp(sealing.new_id);
-            split::serialize(self, parts).map_err(|error| {
-                let emptied = Batch::new(self.environment);
-                SealError::new(error, mem::replace(self, emptied))
-            })
+            split::serialize(self, parts).map_err(|error| SealError::new(error, take(self)))
         }
+    }
+
+    /// Takes the batch, and leaves an empty one.
+    fn take(batch: &mut Batch) -> Batch {
+        let emptied = Batch::new(batch.environment);
+        mem::replace(batch, emptied)
     }
 
     impl Sealed for &Batch {

@@ -42,10 +42,15 @@ impl User {
     /// [`Batch::seal`]; [`ErrorKind::Limit`](crate::ErrorKind::Limit) if it is too large for a batch.
     #[expect(clippy::needless_pass_by_value, reason = "it is what the setters of a batch give")]
     pub fn new(batch: Batch) -> Result<Self, Error> {
+        Self::of(&batch)
+    }
+
+    /// As [`new`](Self::new), and leaves the batch to the caller.
+    pub(crate) fn of(batch: &Batch) -> Result<Self, Error> {
         if !batch.events.is_empty() || batch.source_request_id.is_some() {
             return Err(Error::invalid("a user is a batch without events and without a source_request_id"));
         }
-        let (json, key) = user_json(&batch)?;
+        let (json, key) = user_json(batch)?;
         if json.len() > MAX_BATCH_BYTES {
             let size = json.len();
             return Err(Error::limit(format!(
@@ -60,7 +65,7 @@ impl User {
     }
 
     /// Returns the batch without events that it was created from.
-    fn batch(&self) -> Batch {
+    pub(crate) fn batch(&self) -> Batch {
         // Its own JSON always is one.
         serde_json::from_str(&self.0.json).unwrap_or_else(|_| Batch::new(Environment::Development))
     }

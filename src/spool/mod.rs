@@ -227,6 +227,9 @@ impl Spool {
     }
 
     /// Waits until [`next_record`](Self::next_record) has something to read. One task at a time can wait.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it takes nothing.
     pub async fn readable(&self) {
         poll_fn(|context| {
             let mut state = self.shared.lock();

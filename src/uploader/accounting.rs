@@ -44,6 +44,8 @@ pub struct UploaderStats {
     pub spooled: u64,
     /// In memory alone, not delivered so far, those in flight included.
     pub pending: u64,
+    /// Discarded by [`before_send`](super::UploaderBuilder::before_send) before they were accepted. They count nowhere else.
+    pub filtered: u64,
     /// Requests (not submissions) that count as accepted by their status alone: the response body was cut off, also when the
     /// request was repeated, or longer than 64 KiB, before it was known whether it lists errors. 0 as a rule.
     pub unread_responses: u64,
@@ -82,9 +84,11 @@ impl UploaderStats {
 /// One line for a log, of the numbers alone.
 impl fmt::Display for UploaderStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { accepted, recovered, delivered, rejected, dropped, spooled, pending, unread_responses } = self;
+        let Self { accepted, recovered, delivered, rejected, dropped, spooled, pending, filtered, unread_responses } =
+            self;
         write!(f, "{accepted} accepted, {recovered} recovered, {delivered} delivered, {rejected} rejected, ")?;
-        write!(f, "{dropped} dropped, {spooled} spooled, {pending} pending, {unread_responses} responses unread")
+        write!(f, "{dropped} dropped, {spooled} spooled, {pending} pending, {filtered} filtered, ")?;
+        write!(f, "{unread_responses} responses unread")
     }
 }
 
@@ -173,6 +177,11 @@ impl Accounting {
         if entry.is_held() {
             self.held = self.held.plus(amount);
         }
+    }
+
+    /// Counts a submission that `before_send` discarded.
+    pub(super) fn add_filtered(&mut self) {
+        self.stats.filtered += 1;
     }
 
     /// Counts requests whose response bodies could not be read.

@@ -16,6 +16,7 @@ use super::{Uploader, dispatcher};
 use crate::client::Client;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
+use crate::generated::types::Batch;
 use crate::spool;
 
 /// The settings of an [`Uploader`]; see [`Uploader::builder`].
@@ -36,7 +37,8 @@ impl Uploader {
 
 impl UploaderBuilder {
     pub(super) fn new(client: Client) -> Self {
-        let config = Config { id_source: client.id_source.clone(), ..Config::new() };
+        let (id_source, before_send) = (client.id_source.clone(), client.before_send.clone());
+        let config = Config { id_source, before_send, ..Config::new() };
         Self { client, config, spool: None }
     }
 
@@ -138,6 +140,53 @@ impl UploaderBuilder {
         self
     }
 
+    /// Sets a callback that is called with each batch before it is sealed, to take personal data out, to add what all batches have
+    /// in common, or to discard the batch: it is sent if the callback returns `true`, as with [`Vec::retain_mut`]. By default it
+    /// is [that of the client](crate::ClientBuilder::before_send), which this one replaces.
+    ///
+    /// It runs in the call that submits ([`try_send`](Uploader::try_send), [`send`](Uploader::send), [`track`](Uploader::track)),
+    /// and a panic in it is a panic of that call. [`track`](Uploader::track) calls it with a batch of the user and that one event.
+    /// If it changes the user, the event is sent with that user. A [`SealedBatch`](crate::SealedBatch), also one from the spool,
+    /// is sent as it is.
+    ///
+    /// A batch that it discards is counted in [`UploaderStats::filtered`](crate::UploaderStats::filtered) and nowhere else, and has
+    /// no report. `try_send` and `track` return `Ok`, and [`SendHandle::delivered`](crate::SendHandle::delivered) completes
+    /// with [`DeliveryError::Filtered`](crate::DeliveryError::Filtered).
+    ///
+    /// ```
+    /// # let server = mparticle::mock::MockServer::start_blocking();
+    /// # let client = mparticle::Client::for_mock(&server)?;
+    /// use std::time::Duration;
+    /// use mparticle::{Batch, CustomEvent, CustomEventType, Environment, Uploader, User};
+    ///
+    /// let uploader = Uploader::builder(client)
+    ///     .before_send(|batch| {
+    ///         batch.user_attributes.remove("$mobile");
+    ///         batch.consent_state.is_some()
+    ///     })
+    ///     .start()?;
+    /// let user = User::new(Batch::new(Environment::Development).customer_id("123456"))?;
+    /// uploader.track(&user, CustomEvent::new("Added Note", CustomEventType::UserContent))?;
+    /// let stats = uploader.shutdown(Duration::from_secs(10)).wait();
+    /// assert_eq!((stats.filtered, stats.accepted), (1, 0));
+    /// # Ok::<(), mparticle::Error>(())
+    /// ```
+    #[must_use]
+    pub fn before_send(mut self, callback: impl Fn(&mut Batch) -> bool + Send + Sync + 'static) -> Self {
+        self.config.before_send = Some(Arc::new(callback));
+        self
+    }
+
+    /// Calls `set` with the value, if there is one: for settings that may be absent. See
+    /// [`ClientBuilder::when_some`](crate::ClientBuilder::when_some).
+    #[must_use]
+    pub fn when_some<T>(self, value: Option<T>, set: impl FnOnce(Self, T) -> Self) -> Self {
+        match value {
+            Some(value) => set(self, value),
+            None => self,
+        }
+    }
+
     /// Keeps batches in a [`spool`] in this directory. Nothing is opened here: [`start`](Self::start) opens the directory, or
     /// creates it, and returns the errors of that. Every batch is written to the disk, and batches that an earlier program left there are delivered too. With [`WhenFull::Spill`] only batches that
     /// memory has no room for are written there, and those that are left at the shutdown.
@@ -161,7 +210,8 @@ impl UploaderBuilder {
 
     /// Starts the uploader, with a thread, a runtime and an HTTP client of its own.
     ///
-    /// With a [`spool`](Self::spool) it reads what is in there. It blocks the calling thread for that, and for
+    /// With a [`spool`](Self::spool) it reads what is in there, unless the client is
+    /// [disabled](crate::ClientBuilder::disabled). It blocks the calling thread for that, and for
     /// [`lock_wait`](spool::SpoolOptions::lock_wait) at most while another process has the spool open.
     ///
     /// # Errors
@@ -169,6 +219,8 @@ impl UploaderBuilder {
     /// the spool as [`Spool::open`](spool::Spool::open).
     pub fn start(self) -> Result<Uploader, Error> {
         let journal: Arc<dyn Journal> = match self.spool {
+            // It would discard what an earlier program left there.
+            Some(_) if self.client.is_disabled() => Arc::new(NoJournal),
             Some((dir, settings)) => Arc::new(DiskJournal::open(dir, settings)?),
             None => Arc::new(NoJournal),
         };
@@ -201,6 +253,10 @@ impl fmt::Debug for UploaderBuilder {
             .field("max_bytes", &self.config.max_bytes)
             .field("when_full", &self.config.when_full)
             .field("max_in_flight", &self.config.max_in_flight)
+            .field("rates", &self.config.rates)
+            .field("max_probe_interval", &self.config.max_probe_interval)
+            .field("drop_timeout", &self.config.drop_timeout)
+            .field("spool", &self.spool.as_ref().map(|(dir, _)| dir))
             .finish_non_exhaustive()
     }
 }

@@ -10,6 +10,7 @@ use super::report::OnDelivery;
 use crate::client::IdSource;
 use crate::delivery::Rates;
 use crate::endpoint::Endpoint;
+use crate::seal::BeforeSend;
 
 /// The policy for a submission when the memory of an [`Uploader`](super::Uploader) is full.
 ///
@@ -46,6 +47,7 @@ pub(super) struct Config {
     pub(super) drop_timeout: Duration,
     pub(super) on_delivery: Option<OnDelivery>,
     pub(super) id_source: Option<IdSource>,
+    pub(super) before_send: Option<BeforeSend>,
 }
 
 impl Config {
@@ -62,6 +64,7 @@ impl Config {
             drop_timeout: Duration::from_secs(5),
             on_delivery: None,
             id_source: None,
+            before_send: None,
         }
     }
 

@@ -18,6 +18,8 @@ pub enum DeliveryError {
     Spooled,
     /// It was in memory at the end of the shutdown: see [`Uploader::take_unsent`](super::Uploader::take_unsent).
     Pending,
+    /// The callback [`before_send`](super::UploaderBuilder::before_send) discarded it. Nothing is left to be done for it.
+    Filtered,
     /// The uploader did not accept it.
     NotAccepted(TrySendError),
 }
@@ -30,6 +32,7 @@ impl DeliveryError {
             Self::Rejected(error) | Self::Dropped(error) => error.clone(),
             Self::Spooled => Error::not_delivered("the uploader was shut down: the batch is in the spool"),
             Self::Pending => Error::not_delivered("the uploader was shut down before the batch was delivered"),
+            Self::Filtered => Error::filtered(),
             Self::NotAccepted(error) => error.error(),
         }
     }
@@ -53,7 +56,7 @@ impl StdError for DeliveryError {
         match self {
             Self::Rejected(error) | Self::Dropped(error) => error.source(),
             Self::NotAccepted(error) => error.source(),
-            Self::Spooled | Self::Pending => None,
+            Self::Spooled | Self::Pending | Self::Filtered => None,
         }
     }
 }

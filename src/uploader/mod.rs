@@ -28,6 +28,7 @@ mod queue;
 mod report;
 mod shared;
 mod shutdown;
+mod status;
 mod submission;
 mod telemetry;
 #[cfg(test)]
@@ -35,6 +36,7 @@ mod tests;
 mod writing;
 
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -48,16 +50,20 @@ pub use config::WhenFull;
 pub use delivery_error::DeliveryError;
 pub use error::TrySendError;
 pub use report::{DeliveryReport, DeliveryReports, DeliveryStatus};
+pub use status::UploaderStatus;
 pub use submission::SendHandle;
 
 use crate::completion::Completion;
-use crate::error::Error;
+use crate::error::ErrorKind;
 use crate::generated::types::Event;
-use crate::seal::{EncodedEvent, IntoSealed, RandomIds, SealError, SealedBatch, Sealing, User};
-use shared::{DISK_GRACE_PERIOD, Shared};
+use crate::seal::{BeforeSend, EncodedEvent, IntoSealed, RandomIds, SealError, SealedBatch, Sealing, User};
+use shared::{DISK_GRACE_PERIOD, Phase, Shared};
 use submission::Submission;
 
 /// Delivers batches and events in the background, from a thread of its own.
+///
+/// [`track`](Self::track) is for events as they happen: those of one user become one batch. [`try_send`](Self::try_send) and
+/// [`send`](Self::send) are for batches that the caller made.
 ///
 /// Submitting never blocks. It works in any runtime and without one, and holds no more in memory than it is set to. Requests
 /// are filled, sent at the rate that the service allows, and retried without end. Each user's batches arrive in their order.
@@ -72,7 +78,7 @@ use submission::Submission;
 ///
 /// While something changes, an event of the target `mparticle::uploader` and the level debug carries the statistics to `tracing`,
 /// at most once a second, and at the end. With the feature `metrics`, the facade of the crate `metrics` receives the counters
-/// `mparticle_uploader_{accepted,delivered,rejected,dropped,unread_responses}_total` and the gauges
+/// `mparticle_uploader_{accepted,delivered,rejected,dropped,filtered,unread_responses}_total` and the gauges
 /// `mparticle_uploader_{pending,spooled,queued_batches,held_bytes}`.
 ///
 /// ```
@@ -118,7 +124,7 @@ impl Uploader {
     /// and the policy is not to drop; [`TrySendError::Closed`], which no retry helps, if the uploader is shut down;
     /// [`TrySendError::TooLarge`] if it could never be held. The error hands the batch back.
     pub fn try_send(&self, batch: impl IntoSealed) -> Result<(), TrySendError> {
-        self.0.shared.try_send(Submission::new(self.seal(batch)?, None))
+        self.try_send_with(batch, None)
     }
 
     /// As [`try_send`](Self::try_send), with a tag that the [`DeliveryReport`] of each part gives back. It does not survive a
@@ -127,7 +133,14 @@ impl Uploader {
     /// # Errors
     /// As [`try_send`](Self::try_send).
     pub fn try_send_tagged(&self, batch: impl IntoSealed, tag: u64) -> Result<(), TrySendError> {
-        self.0.shared.try_send(Submission::new(self.seal(batch)?, Some(tag)))
+        self.try_send_with(batch, Some(tag))
+    }
+
+    fn try_send_with(&self, batch: impl IntoSealed, tag: Option<u64>) -> Result<(), TrySendError> {
+        match self.seal(batch, self.0.shared.config.before_send.as_ref())? {
+            Some(parts) => self.0.shared.try_send(Submission::new(parts, tag)),
+            None => Ok(()),
+        }
     }
 
     /// Submits a batch as soon as there is room, in the order of the calls. Returns a handle with one completion for
@@ -147,8 +160,9 @@ impl Uploader {
     }
 
     fn send_with(&self, batch: impl IntoSealed, tag: Option<u64>) -> SendHandle {
-        match self.seal(batch) {
-            Ok(parts) => self.0.shared.send(parts, tag),
+        match self.seal(batch, self.0.shared.config.before_send.as_ref()) {
+            Ok(Some(parts)) => self.0.shared.send(parts, tag),
+            Ok(None) => SendHandle::filtered(),
             Err(error) => SendHandle::refused(error.into()),
         }
     }
@@ -162,9 +176,38 @@ impl Uploader {
     /// [`TrySendError::Invalid`] if the event has no JSON form, and the others as [`try_send`](Self::try_send). The error hands the
     /// event back in a batch.
     pub fn track(&self, user: &User, event: impl Into<Event>) -> Result<(), TrySendError> {
-        let event =
-            EncodedEvent::new(user, event.into(), || self.0.shared.config.new_id(), Utc::now().timestamp_millis())?;
+        match &self.0.shared.config.before_send {
+            Some(before_send) => self.track_filtered(user, event.into(), before_send),
+            None => self.track_encoded(user, event.into()),
+        }
+    }
+
+    fn track_encoded(&self, user: &User, event: Event) -> Result<(), TrySendError> {
+        let event = EncodedEvent::new(user, event, || self.0.shared.config.new_id(), Utc::now().timestamp_millis())?;
         self.0.shared.track(user, event)
+    }
+
+    /// Tracks what the callback makes of the event and its user.
+    fn track_filtered(&self, user: &User, event: Event, before_send: &BeforeSend) -> Result<(), TrySendError> {
+        let mut batch = user.batch().event(event);
+        if !before_send(&mut batch) || batch.events.is_empty() {
+            self.0.shared.count_filtered();
+            return Ok(());
+        }
+        if batch.source_request_id.is_some() {
+            // A batch that has an id of its own does not take other events.
+            let Some(parts) = self.seal(batch, None)? else { return Ok(()) };
+            return self.0.shared.try_send(Submission::new(parts, None));
+        }
+        let mut events = mem::take(&mut batch.events);
+        let user = match User::of(&batch) {
+            Ok(user) => user,
+            Err(error) => {
+                batch.events = events;
+                return Err(SealError::new(error, batch).into());
+            }
+        };
+        events.drain(..).try_for_each(|event| self.track_encoded(&user, event))
     }
 
     /// Sends what is queued without lingering. Completes with the statistics when everything that was submitted before has
@@ -209,39 +252,58 @@ impl Uploader {
         self.0.shared.reports.subscribe()
     }
 
-    /// Returns why the uploader has stopped sending, if it has: the service refuses the credentials (401, 403), the base URL
-    /// is wrong (404 and the like), or something else than the service responds, as the sign-in page of a network
-    /// ([`ErrorKind::UnexpectedResponse`](crate::ErrorKind::UnexpectedResponse)).
+    /// Returns the status of delivery, for a health check.
     ///
-    /// Stopping is logged as an error by `tracing`. Everything is kept, and nothing is sent until [`resume`](Self::resume) is
-    /// called, even if the cause has passed: a health check is a good place to look here.
+    /// ```
+    /// # let server = mparticle::mock::MockServer::start_blocking();
+    /// # let uploader = mparticle::Uploader::builder(mparticle::Client::for_mock(&server)?).start()?;
+    /// use mparticle::UploaderStatus;
+    ///
+    /// match uploader.status() {
+    ///     UploaderStatus::Running => println!("ok"),
+    ///     UploaderStatus::Retrying(error) => println!("degraded: {error}"),
+    ///     status => println!("down: {status}"),
+    /// }
+    /// # Ok::<(), mparticle::Error>(())
+    /// ```
     #[must_use]
-    pub fn stopped(&self) -> Option<Error> {
-        self.0.shared.lock().stopped.clone()
+    pub fn status(&self) -> UploaderStatus {
+        let last_error = self.0.shared.limiter.get().and_then(|limiter| limiter.last_error());
+        let state = self.0.shared.lock();
+        match (&state.stopped, state.phase, last_error) {
+            (Some(error), ..) => UploaderStatus::Stopped(error.clone()),
+            (None, Phase::Closed, last_error) => UploaderStatus::ShutDown(last_error),
+            (None, Phase::Running | Phase::Closing, Some(error)) => UploaderStatus::Retrying(error),
+            (None, Phase::Running | Phase::Closing, None) => UploaderStatus::Running,
+        }
     }
 
-    /// Returns why the last request failed, if it is being retried: no connection, no response in time, a 5xx, a 429.
-    /// `None` after the next response that is none of these. An uploader never gives up by itself.
-    /// [`Error::retry_after`] is the wait that the service asks for, and the source the reason of the operating system.
-    #[must_use]
-    pub fn last_error(&self) -> Option<Error> {
-        self.0.shared.limiter.get()?.last_error()
-    }
-
-    /// Starts sending again after it has [`stopped`](Self::stopped). If the cause is still there, it stops again.
+    /// Starts sending again after it has [stopped](UploaderStatus::Stopped). If the cause is still there, it stops again.
     pub fn resume(&self) {
         self.0.shared.lock().stopped = None;
         self.0.shared.work.notify_one();
     }
 
-    fn seal(&self, mut batch: impl IntoSealed) -> Result<Vec<SealedBatch>, SealError> {
+    /// Seals a batch, or counts it and returns `None` if the callback discards it.
+    fn seal(
+        &self,
+        mut batch: impl IntoSealed,
+        before_send: Option<&BeforeSend>,
+    ) -> Result<Option<Vec<SealedBatch>>, SealError> {
         let source = self.0.shared.config.id_source.as_ref();
         let mut random = RandomIds::new();
         let mut new_id = || -> Uuid { source.map_or_else(|| random.next(), |source| source()) };
-        let mut sealing = Sealing { new_id: &mut new_id, event_time_ms: Some(Utc::now().timestamp_millis()) };
+        let event_time_ms = Some(Utc::now().timestamp_millis());
+        let mut sealing = Sealing { new_id: &mut new_id, event_time_ms, before_send };
         let mut parts = Vec::with_capacity(1);
-        batch.seal_in_place(&mut sealing, &mut parts)?;
-        Ok(parts)
+        match batch.seal_in_place(&mut sealing, &mut parts) {
+            Ok(()) => Ok(Some(parts)),
+            Err(error) if error.kind() == ErrorKind::Filtered => {
+                self.0.shared.count_filtered();
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

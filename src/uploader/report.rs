@@ -187,6 +187,9 @@ async fn receive(mut receiver: Receiver<Arc<DeliveryReport>>) -> Received {
 
 impl DeliveryReports {
     /// Returns the next report, or `None` after the shutdown: for code without a crate that extends streams.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: a report that was not returned is returned by the next call.
     pub async fn next(&mut self) -> Option<Arc<DeliveryReport>> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }

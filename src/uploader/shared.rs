@@ -132,6 +132,11 @@ impl Shared {
         self.lock().queue.accounting.stats()
     }
 
+    /// Counts a submission that `before_send` discarded.
+    pub(super) fn count_filtered(&self) {
+        self.lock().queue.accounting.add_filtered();
+    }
+
     /// Accepts a submission, or does with it what the policy says. Never waits.
     pub(super) fn try_send(&self, submission: Submission) -> Result<(), TrySendError> {
         let submission = self.check(submission)?;

@@ -77,6 +77,12 @@ impl SendHandle {
         Self { accepted: Completion::ready(Err(error)), delivered }
     }
 
+    /// Creates the handle of a batch that `before_send` discarded.
+    pub(super) fn filtered() -> Self {
+        let delivered = Completion::ready(Err(DeliveryError::Filtered));
+        Self { accepted: Completion::ready(Ok(())), delivered }
+    }
+
     /// Completes when the uploader has accepted the batch: it is queued, and with a spool it is on the disk. It is not
     /// delivered yet.
     ///
@@ -89,12 +95,13 @@ impl SendHandle {
     }
 
     /// Completes when the service has accepted all parts of the batch. While the uploader is
-    /// [stopped](super::Uploader::stopped), or the service is down, it waits.
+    /// [stopped](super::UploaderStatus::Stopped), or the service is down, it waits.
     ///
     /// # Errors
     /// [`DeliveryError::Rejected`] or [`DeliveryError::Dropped`] if a part will not be delivered;
     /// [`DeliveryError::Spooled`] or [`DeliveryError::Pending`] if it was not delivered by the end of the shutdown;
-    /// [`DeliveryError::NotAccepted`] if it was not accepted.
+    /// [`DeliveryError::NotAccepted`] if it was not accepted; [`DeliveryError::Filtered`] if
+    /// [`before_send`](super::UploaderBuilder::before_send) discarded it.
     pub fn delivered(&self) -> Completion<Result<(), DeliveryError>> {
         self.delivered.clone()
     }

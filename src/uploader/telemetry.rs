@@ -70,6 +70,7 @@ impl StatsReporter {
             dropped = stats.dropped,
             spooled = stats.spooled,
             pending = stats.pending,
+            filtered = stats.filtered,
             unread_responses = stats.unread_responses,
             queued_batches,
             held_bytes,
@@ -86,6 +87,7 @@ impl StatsReporter {
             ("mparticle_uploader_delivered_total", stats.delivered - before.delivered),
             ("mparticle_uploader_rejected_total", stats.rejected - before.rejected),
             ("mparticle_uploader_dropped_total", stats.dropped - before.dropped),
+            ("mparticle_uploader_filtered_total", stats.filtered - before.filtered),
             ("mparticle_uploader_unread_responses_total", stats.unread_responses - before.unread_responses),
         ] {
             if increase > 0 {

@@ -195,7 +195,7 @@ fn the_statistics_are_one_line_and_say_whether_anything_is_left() {
     (stats.spooled, stats.pending) = (3, 1);
     assert_eq!(
         stats.to_string(),
-        "9 accepted, 1 recovered, 3 delivered, 2 rejected, 1 dropped, 3 spooled, 1 pending, 0 responses unread"
+        "9 accepted, 1 recovered, 3 delivered, 2 rejected, 1 dropped, 3 spooled, 1 pending, 0 filtered, 0 responses unread"
     );
     let json = serde_json::to_value(stats).unwrap();
     assert_eq!((&json["delivered"], &json["pending"]), (&3.into(), &1.into()));

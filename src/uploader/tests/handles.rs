@@ -224,7 +224,7 @@ async fn while_the_uploader_is_stopped_delivered_waits_until_it_resumes() {
     let sent = rig.send(batch(0, "a"));
     sent.accepted().await.expect("room");
     sleep(3_600 * SECOND).await;
-    assert!(rig.stopped().is_some() && is_pending(sent.delivered()).await);
+    assert!(rig.status().into_stopped().is_some() && is_pending(sent.delivered()).await);
     rig.resume();
     sent.delivered().await.expect("delivered after all");
     rig.end(SECOND).await;

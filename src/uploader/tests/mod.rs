@@ -35,6 +35,7 @@ use super::shared::Shared;
 use super::*;
 use crate::delivery::memory::Memory;
 use crate::delivery::{ClientLimiter, Deliverer, RetryPolicy};
+use crate::error::Error;
 use crate::{Batch, CustomEvent, CustomEventType, Environment};
 
 const SECOND: Duration = Duration::from_secs(1);

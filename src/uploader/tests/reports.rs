@@ -182,6 +182,7 @@ proptest! {
                     Err(DeliveryError::Spooled) => assert!(ranks.contains(&1) && !ranks.contains(&0)),
                     Err(DeliveryError::Pending) => assert!(ranks.contains(&0)),
                     Err(DeliveryError::NotAccepted(_)) => assert!(ranks.is_empty()),
+                    Err(DeliveryError::Filtered) => panic!("there is no before_send"),
                 }
             }
             assert!(uploader.reports().next().await.is_none(), "a stream that is created later ends at once");

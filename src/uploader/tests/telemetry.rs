@@ -104,6 +104,7 @@ async fn the_counts_are_told_once_a_second_and_only_when_they_change() {
         ("accepted", 100),
         ("delivered", 99),
         ("dropped", 0),
+        ("filtered", 0),
         ("held_bytes", 0),
         ("pending", 0),
         ("queued_batches", 0),

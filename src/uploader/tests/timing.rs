@@ -167,13 +167,13 @@ async fn a_refused_credential_stops_it_and_it_goes_on_when_told() {
     sleep(SECOND).await;
     let counts = rig.flush(3_600 * SECOND).await;
     assert_eq!((counts.pending, counts.rejected), (250, 0), "everything is kept, and nobody waits for nothing");
-    assert_eq!(rig.stopped().expect("an error").status().map(|status| status.as_u16()), Some(401));
+    assert_eq!(rig.status().into_stopped().expect("an error").status().map(|status| status.as_u16()), Some(401));
     let before = rig.transport.requests().len();
     sleep(3_600 * SECOND).await;
     assert_eq!(rig.transport.requests().len(), before);
     rig.resume();
     sleep(SECOND).await;
-    if rig.stopped().is_some() {
+    if rig.status().into_stopped().is_some() {
         rig.resume();
     }
     let counts = rig.end(60 * SECOND).await;
@@ -276,13 +276,13 @@ async fn trouble_is_told_while_it_lasts() {
     let rig = rig(transport, settings());
     rig.try_send(batch(1, 1)).expect("room");
     rig.flush(SECOND).await;
-    assert!(rig.last_error().is_none(), "all is well");
+    assert!(rig.status().error().is_none(), "all is well");
     rig.try_send(batch(2, 2)).expect("room");
-    while rig.last_error().is_none() {
+    while rig.status().error().is_none() {
         sleep(SECOND / 100).await;
     }
-    assert_eq!(rig.last_error().and_then(|error| error.status()).map(|status| status.as_u16()), Some(503));
+    assert_eq!(rig.status().error().and_then(crate::Error::status).map(|status| status.as_u16()), Some(503));
     let counts = rig.flush(60 * SECOND).await;
-    assert_eq!((counts.delivered, rig.last_error().is_none()), (2, true));
+    assert_eq!((counts.delivered, rig.status().error().is_none()), (2, true));
     rig.end(SECOND).await;
 }

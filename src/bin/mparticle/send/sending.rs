@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use mparticle::{Client, DeliveryReport, DeliveryStatus, Error, ErrorKind as Kind, Uploader};
+use mparticle::{Client, DeliveryReport, DeliveryStatus, Error, ErrorKind as Kind, Uploader, UploaderStatus};
 
 use super::account::{Account, End};
 use super::arguments::Arguments;
@@ -95,9 +95,9 @@ impl Sending<'_> {
         self.start(batches, &account, uploader.clone(), faults)?;
         let stop = self.watch(&account, uploader.as_ref(), &read, &progress, journal.as_mut());
 
-        let last_error = uploader.as_ref().and_then(Uploader::last_error);
+        let (last_error, stopped) = failures(uploader.as_ref());
         if let (Stop::Signal(_) | Stop::GaveUp(_) | Stop::Failed(_), Some(uploader)) = (&stop, &uploader) {
-            let given_up = matches!(stop, Stop::GaveUp(_)) && uploader.stopped().is_none();
+            let given_up = matches!(stop, Stop::GaveUp(_)) && stopped.is_none();
             uploader.shutdown(if given_up { LAST_WHEN_GIVEN_UP } else { LAST }).wait();
         }
         progress.end();
@@ -245,13 +245,13 @@ impl Sending<'_> {
         loop {
             match self.told.recv_timeout(TICK) {
                 Ok(Told::Ended(ended)) => {
-                    return uploader.and_then(Uploader::stopped).map_or(Stop::Ended(ended), Stop::GaveUp);
+                    return failures(uploader).1.map_or(Stop::Ended(ended), Stop::GaveUp);
                 }
                 Ok(Told::Signal(signal)) => return Stop::Signal(signal),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
             let totals = account.totals();
-            let last_error = uploader.and_then(Uploader::last_error);
+            let (last_error, stopped) = failures(uploader);
             let words = last_error.as_ref().map(exit::reason_words);
             let used = uploader.and_then(Uploader::rate_limit_used_percent);
             let shown = last_error.as_ref().zip(words.as_ref()).map(|(error, words)| match exit::asked_wait(error) {
@@ -259,7 +259,7 @@ impl Sending<'_> {
                 None => format!("trying again: {words}"),
             });
             progress.show(read.load(Ordering::Relaxed), &totals, used, shown.as_deref());
-            if let Some(error) = uploader.and_then(Uploader::stopped) {
+            if let Some(error) = stopped {
                 return Stop::GaveUp(error);
             }
             let ended = totals.delivered.batches + totals.rejected.batches;
@@ -397,5 +397,14 @@ fn end(account: &Account, faults: Option<&Faults>, report: &DeliveryReport) {
             }
         }
         _ => {}
+    }
+}
+
+/// Returns why the last request failed, if it is being retried, and why the uploader has stopped, if it has.
+fn failures(uploader: Option<&Uploader>) -> (Option<Error>, Option<Error>) {
+    match uploader.map(Uploader::status) {
+        Some(UploaderStatus::Stopped(error)) => (None, Some(error)),
+        Some(status) => (status.error().cloned(), None),
+        None => (None, None),
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use mparticle::spool::{Inspector, Spool, SpoolOptions};
-use mparticle::{DeliveryReport, Uploader};
+use mparticle::{DeliveryReport, Uploader, UploaderStatus};
 use serde_json::json;
 
 use super::arguments::{Purge, Retry};
@@ -38,17 +38,16 @@ pub fn retry(retry: &Retry) -> exit::Result {
         .start()?;
     let stats = uploader.shutdown(Duration::from_secs(retry.wait)).wait();
     let left = stats.spooled + stats.pending;
-    match uploader.stopped() {
-        Some(error) => {
+    match uploader.status() {
+        UploaderStatus::Stopped(error) => {
             exit::tell_said(&error);
             tell(format_args!("error: {}", exit::words(&error)));
         }
-        None if left > 0 => {
-            let why =
-                uploader.last_error().map_or_else(String::new, |error| format!(": {}", exit::reason_words(&error)));
+        status if left > 0 => {
+            let why = status.error().map_or_else(String::new, |error| format!(": {}", exit::reason_words(error)));
             tell(format_args!("the service did not accept all of it within {} seconds{why}", retry.wait));
         }
-        None => {}
+        _ => {}
     }
     let (delivered, rejected, dropped) = (stats.delivered, stats.rejected, stats.dropped);
     if retry.json {

@@ -137,7 +137,7 @@ async fn a_withdrawn_submission_lets_those_behind_it_in() {
     let rig = rig(Memory::answering(|_| refused(401)), Config { max_batches: 2, ..settings() });
     rig.try_send(batch(0, 0)).expect("taken");
     sleep(SECOND).await;
-    assert!(rig.stopped().is_some());
+    assert!(rig.status().into_stopped().is_some());
     let parts = [1, 2].map(|id| batch(0, id).seal().expect("a batch")).to_vec();
     let large = rig.uploader.0.shared.send(parts, None);
     let small = rig.send(batch(0, 3));

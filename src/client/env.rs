@@ -1,0 +1,81 @@
+//! Settings from variables of the environment. An empty variable counts as absent.
+
+use std::env::{self, VarError};
+
+use super::{Credentials, Pod};
+use crate::error::Error;
+use crate::generated::types::Environment;
+
+/// Finds a variable: in the environment of the process, or in that of a test.
+pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Result<Option<String>, Error>;
+
+/// Finds a variable in the environment of the process.
+pub(crate) fn system(name: &str) -> Result<Option<String>, Error> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(Error::config(format!("{name} is not UTF-8"))),
+    }
+}
+
+fn find(lookup: Lookup<'_>, name: &str) -> Result<Option<String>, Error> {
+    Ok(lookup(name)?.filter(|value| !value.is_empty()))
+}
+
+fn needed(lookup: Lookup<'_>, name: &str) -> Result<String, Error> {
+    find(lookup, name)?.ok_or_else(|| Error::config(format!("{name} is not set")))
+}
+
+pub(super) fn credentials(lookup: Lookup<'_>) -> Result<Credentials, Error> {
+    Ok(Credentials::new(needed(lookup, "MPARTICLE_API_KEY")?, needed(lookup, "MPARTICLE_API_SECRET")?))
+}
+
+pub(crate) fn pod(lookup: Lookup<'_>) -> Result<Option<Pod>, Error> {
+    find(lookup, "MPARTICLE_POD")?.map(|pod| pod.parse()).transpose()
+}
+
+pub(crate) fn base_url(lookup: Lookup<'_>) -> Result<Option<String>, Error> {
+    find(lookup, "MPARTICLE_BASE_URL")
+}
+
+pub(crate) fn environment(lookup: Lookup<'_>) -> Result<Option<Environment>, Error> {
+    let Some(text) = find(lookup, "MPARTICLE_ENVIRONMENT")? else { return Ok(None) };
+    text.to_ascii_lowercase().parse().map(Some).map_err(|_| {
+        Error::config("there is no such environment in MPARTICLE_ENVIRONMENT: production and development are known")
+    })
+}
+
+impl Environment {
+    /// Reads `MPARTICLE_ENVIRONMENT`: `production` or `development`, in either case. It has no default, since the service keeps
+    /// the data of the two apart.
+    ///
+    /// ```no_run
+    /// use mparticle::{Batch, Environment};
+    ///
+    /// let batch = Batch::new(Environment::from_env()?);
+    /// # Ok::<(), mparticle::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the variable is missing, empty or neither of the two.
+    pub fn from_env() -> Result<Self, Error> {
+        environment(&system)?.ok_or_else(|| Error::config("MPARTICLE_ENVIRONMENT is not set"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_is_production_or_development_in_either_case() {
+        let of = |value: Option<&str>| environment(&|_| Ok(value.map(str::to_owned)));
+        assert_eq!(of(Some("production")).expect("known"), Some(Environment::Production));
+        assert_eq!(of(Some("Development")).expect("known"), Some(Environment::Development));
+        assert_eq!((of(None).expect("absent"), of(Some("")).expect("empty")), (None, None));
+        assert_eq!(
+            of(Some("prod")).expect_err("unknown").to_string(),
+            "there is no such environment in MPARTICLE_ENVIRONMENT: production and development are known"
+        );
+    }
+}
