@@ -1,11 +1,11 @@
 //! Sending without an async runtime. `cargo run --example blocking`
 
-use mparticle::mock::{self, MockServer};
-use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, blocking};
+use mparticle::mock::MockServer;
+use mparticle::{Batch, Client, CustomEvent, CustomEventType, Environment, blocking};
 
 fn main() -> Result<(), mparticle::Error> {
     let server = MockServer::start_blocking();
-    let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
+    let client = Client::for_mock(&server)?;
     let client = blocking::Client::new(client)?;
 
     let batch = Batch::new(Environment::Development)

@@ -1,12 +1,12 @@
 //! Many users at once, and what to do with what the service does not take. `cargo run --example bulk`
 
-use mparticle::mock::{self, MockServer};
-use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment};
+use mparticle::mock::MockServer;
+use mparticle::{Batch, Client, CustomEvent, CustomEventType, Environment};
 
 #[tokio::main]
 async fn main() -> Result<(), mparticle::Error> {
     let server = MockServer::start().await;
-    let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
+    let client = Client::for_mock(&server)?;
 
     let users = (0..250).map(|user| {
         let batch = Batch::new(Environment::Development)

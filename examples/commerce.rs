@@ -1,16 +1,15 @@
 //! A shop: a promotion is seen, products are shown, one goes into the cart, and is bought. `cargo run --example commerce`
 
 use chrono::Utc;
-use mparticle::mock::{self, MockServer};
+use mparticle::mock::MockServer;
 use mparticle::{
-    Batch, Client, CommerceEvent, Credentials, Environment, Product, ProductAction, ProductImpression, Promotion,
-    PromotionAction,
+    Batch, Client, CommerceEvent, Environment, Product, ProductAction, ProductImpression, Promotion, PromotionAction,
 };
 
 #[tokio::main]
 async fn main() -> Result<(), mparticle::Error> {
     let server = MockServer::start().await;
-    let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
+    let client = Client::for_mock(&server)?;
 
     let now = Utc::now();
     let tea = Product::new("TEA-12", "Assam 250 g").brand("Leaf").category("Tea").price(12.99);

@@ -1,13 +1,13 @@
 //! What a user agreed to, under the GDPR by purpose and under the CCPA. `cargo run --example consent`
 
 use chrono::Utc;
-use mparticle::mock::{self, MockServer};
-use mparticle::{Batch, CcpaConsent, Client, Consent, Credentials, Environment};
+use mparticle::mock::MockServer;
+use mparticle::{Batch, CcpaConsent, Client, Consent, Environment};
 
 #[tokio::main]
 async fn main() -> Result<(), mparticle::Error> {
     let server = MockServer::start().await;
-    let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
+    let client = Client::for_mock(&server)?;
 
     let now = Utc::now();
     let batch = Batch::new(Environment::Development)

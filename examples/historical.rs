@@ -1,13 +1,13 @@
 //! Data older than 30 days, checked first: the service ignores what does not fit, in silence. `cargo run --example historical`
 
 use chrono::{TimeDelta, Utc};
-use mparticle::mock::{self, MockServer};
-use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment};
+use mparticle::mock::MockServer;
+use mparticle::{Batch, Client, CustomEvent, CustomEventType, Environment};
 
 #[tokio::main]
 async fn main() -> Result<(), mparticle::Error> {
     let server = MockServer::start().await;
-    let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
+    let client = Client::for_mock(&server)?;
 
     let now = Utc::now();
     let bought = |days| CustomEvent::new("Bought", CustomEventType::Transaction).timestamp(now - TimeDelta::days(days));

@@ -7,10 +7,10 @@
 use std::process::ExitCode;
 
 use chrono::{TimeDelta, Utc};
-use mparticle::mock::{self, MockServer};
+use mparticle::mock::MockServer;
 use mparticle::{
-    AppState, Batch, CcpaConsent, Client, CommerceEvent, Consent, Credentials, CustomEvent, CustomEventType,
-    DeviceInfo, Environment, Error, ErrorKind, Platform, Product, ProductAction, ScreenView, Session,
+    AppState, Batch, CcpaConsent, Client, CommerceEvent, Consent, CustomEvent, CustomEventType, DeviceInfo, Environment, Error,
+    ErrorKind, Platform, Product, ProductAction, ScreenView, Session,
 };
 
 #[tokio::main]
@@ -83,7 +83,7 @@ fn connect() -> Result<(Client, Option<MockServer>), Error> {
         "sending to a mock at {} (set MPARTICLE_API_KEY and MPARTICLE_API_SECRET for the real service)",
         server.url()
     );
-    let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
+    let client = Client::for_mock(&server)?;
     Ok((client, Some(server)))
 }
 

@@ -7,7 +7,7 @@ use mparticle::{Client, Credentials, Environment, raw};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = MockServer::start().await;
-    let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
+    let client = Client::for_mock(&server)?;
     let raw = client.raw()?;
 
     // Types that have required fields come from a constructor or from JSON; their fields are open.

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use mparticle::mock::{self, Fault, MockServer};
+use mparticle::mock::{Fault, MockServer};
 use mparticle::{
-    Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, Error, RetryPolicy, UploadError,
+    Batch, Client, ClientBuilder, CustomEvent, CustomEventType, Environment, Error, RetryPolicy, UploadError,
 };
 
 /// One call of the function. Nothing of it is left in memory when it returns: a batch is accepted, or in the error.
@@ -20,8 +20,7 @@ async fn handle(client: &Client, customer: &str) -> Result<(), UploadError> {
 async fn main() -> Result<(), Error> {
     let server = MockServer::builder().script([Fault::status(503), Fault::lost_answer()]).start().await;
     // Made once and kept between calls: its connections are kept with it. The platform's own limit is longer than this one.
-    let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET))
-        .base_url(server.url())
+    let client = ClientBuilder::for_mock(&server)
         .timeout(Duration::from_secs(2))
         .retry_policy(RetryPolicy::new().request_timeout(Duration::from_secs(5)))
         .build()?;

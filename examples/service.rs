@@ -8,8 +8,8 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Router, serve};
-use mparticle::mock::{self, MockServer};
-use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, Uploader, User};
+use mparticle::mock::MockServer;
+use mparticle::{Batch, Client, CustomEvent, CustomEventType, Environment, Uploader, User};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -30,7 +30,7 @@ async fn add_note(State(uploader): State<Uploader>, Path(customer): Path<String>
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = MockServer::start().await;
-    let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
+    let client = Client::for_mock(&server)?;
     let uploader = Uploader::builder(client).start()?;
 
     let app = Router::new().route("/customers/{customer}/notes", post(add_note)).with_state(uploader.clone());

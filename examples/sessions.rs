@@ -1,13 +1,13 @@
 //! A session that a server keeps for an application: begun, stored, resumed, ended. `cargo run --example sessions`
 
 use chrono::{TimeDelta, Utc};
-use mparticle::mock::{self, MockServer};
-use mparticle::{AppState, Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, ScreenView, Session};
+use mparticle::mock::MockServer;
+use mparticle::{AppState, Batch, Client, CustomEvent, CustomEventType, Environment, ScreenView, Session};
 
 #[tokio::main]
 async fn main() -> Result<(), mparticle::Error> {
     let server = MockServer::start().await;
-    let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
+    let client = Client::for_mock(&server)?;
     let user = || Batch::new(Environment::Development).customer_id("customer-10482");
 
     let begin = Utc::now();

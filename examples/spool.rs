@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use mparticle::mock::{self, Fault, MockServer};
-use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, Error, Uploader, User};
+use mparticle::mock::{Fault, MockServer};
+use mparticle::{Batch, Client, CustomEvent, CustomEventType, Environment, Error, Uploader, User};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = std::env::temp_dir().join(format!("mparticle-spool-{}", std::process::id()));
     let server = MockServer::builder().chance(1.0, Fault::status(503)).start_blocking();
     let start = || -> Result<Uploader, Error> {
-        let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
+        let client = Client::for_mock(&server)?;
         Uploader::builder(client).spool(&dir).start()
     };
 

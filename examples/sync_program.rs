@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use mparticle::mock::{self, MockServer};
-use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, Uploader, User};
+use mparticle::mock::MockServer;
+use mparticle::{Batch, Client, CustomEvent, CustomEventType, Environment, Uploader, User};
 
 fn main() -> Result<(), mparticle::Error> {
     let server = MockServer::start_blocking();
-    let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
+    let client = Client::for_mock(&server)?;
     let uploader = Uploader::builder(client)
         .linger(Duration::from_millis(200))
         .on_delivery(|report| {
