@@ -34,7 +34,7 @@ impl fmt::Display for DurationText {
     /// Writes a whole number of the largest unit that is exact.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanoseconds = self.0.as_nanos();
-        let exact = |(_, unit): &&(&str, u128)| nanoseconds % *unit == 0;
+        let exact = |(_, unit): &&(&str, u128)| nanoseconds.is_multiple_of(*unit);
         match UNITS.iter().find(exact) {
             _ if self.0 == Duration::MAX => f.write_str(UNLIMITED),
             _ if self.0.is_zero() => f.write_str("0s"),

@@ -122,13 +122,11 @@ impl Client {
         let (answer, answered) = mpsc::sync_channel(1);
         let called = call(self.client.clone());
         let sent = self.calls.send(Box::pin(async move { _ = answer.send(called.await) }));
-        match (sent, answered.recv()) {
-            (Ok(()), Ok(result)) => result,
-            _ => {
-                let error = Error::config("the background thread ended unexpectedly");
-                Err(UploadError::new(error, kept.0, Report::default()).with_unsent_indices(kept.1))
-            }
+        if let (Ok(()), Ok(result)) = (sent, answered.recv()) {
+            return result;
         }
+        let error = Error::config("the background thread ended unexpectedly");
+        Err(UploadError::new(error, kept.0, Report::default()).with_unsent_indices(kept.1))
     }
 }
 
