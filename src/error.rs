@@ -1,5 +1,6 @@
 //! The error of this crate: small, redacted, cheap to clone, and able to answer what a caller needs to decide.
 
+mod details;
 #[cfg(test)]
 mod tests;
 
@@ -47,7 +48,7 @@ pub enum ErrorKind {
     Timeout,
     /// The connection broke before a response arrived. The service may have accepted the request; the ids make sending again
     /// safe.
-    Interrupted,
+    ConnectionLost,
     /// The service refused the request or this batch. [`Error::status`] returns the status: one other than 2xx, or a 2xx
     /// (202 as a rule) whose body lists errors for single batches of a request that the service accepted.
     Refused,
@@ -61,9 +62,9 @@ pub enum ErrorKind {
     /// The callback [`before_send`](crate::ClientBuilder::before_send) discarded the batch. Nothing was sent.
     Filtered,
     /// The service asks all users of this client to wait for longer than the deadline of the call. Nothing was sent.
-    Paused,
+    RateLimited,
     /// The [`Uploader`](crate::Uploader) has no room: it refuses a batch, or drops one if that is the policy.
-    Full,
+    QueueFull,
     /// The [`Uploader`](crate::Uploader) is shut down for good: it refuses a batch, or ended before it delivered one.
     Closed,
     /// The [`spool`](crate::spool) cannot be read or written: it is full or of a newer version, or the file system failed.
@@ -81,13 +82,13 @@ impl fmt::Display for ErrorKind {
             Self::Limit => "limit exceeded",
             Self::Connect => "connection failed",
             Self::Timeout => "timed out",
-            Self::Interrupted => "connection broken",
+            Self::ConnectionLost => "connection broken",
             Self::Refused => "refused by the service",
             Self::UnexpectedResponse => "unexpected response",
             Self::Cancelled => "cancelled by the caller",
             Self::Filtered => "discarded by before_send",
-            Self::Paused => "paused by the service",
-            Self::Full => "uploader full",
+            Self::RateLimited => "paused by the service",
+            Self::QueueFull => "uploader full",
             Self::Closed => "uploader shut down",
             Self::Spool => "spool failed",
             Self::SpoolLocked => "spool locked",
@@ -159,12 +160,12 @@ impl Error {
 
     #[cfg(test)]
     pub(crate) fn interrupted() -> Self {
-        Self::attempted(ErrorKind::Interrupted, "the connection broke before a response arrived")
+        Self::attempted(ErrorKind::ConnectionLost, "the connection broke before a response arrived")
     }
 
     /// Creates the error of a request that the 429 of another one holds back.
     pub(crate) fn paused() -> Self {
-        Self::new(ErrorKind::Paused, "the service asks to wait longer than the deadline allows")
+        Self::new(ErrorKind::RateLimited, "the service asks to wait longer than the deadline allows")
     }
 
     pub(crate) fn cancelled() -> Self {
@@ -176,11 +177,11 @@ impl Error {
     }
 
     pub(crate) fn full() -> Self {
-        Self::new(ErrorKind::Full, "the queue of the uploader is full")
+        Self::new(ErrorKind::QueueFull, "the queue of the uploader is full")
     }
 
     pub(crate) fn dropped() -> Self {
-        Self::new(ErrorKind::Full, "the batch was dropped: the queue of the uploader was full")
+        Self::new(ErrorKind::QueueFull, "the batch was dropped: the queue of the uploader was full")
     }
 
     pub(crate) fn not_delivered(message: impl Into<String>) -> Self {
@@ -229,7 +230,7 @@ impl Error {
 
     /// Creates the error of a 2xx whose body broke off before it was known whether it lists errors.
     pub(crate) fn body_interrupted() -> Self {
-        Self::attempted(ErrorKind::Interrupted, "the response body broke off before its errors were known")
+        Self::attempted(ErrorKind::ConnectionLost, "the response body broke off before its errors were known")
     }
 
     fn responded(kind: ErrorKind, message: String, response: ErrorResponse) -> Self {
@@ -319,10 +320,10 @@ impl Error {
         match self.0.kind {
             ErrorKind::Connect
             | ErrorKind::Timeout
-            | ErrorKind::Interrupted
+            | ErrorKind::ConnectionLost
             | ErrorKind::Cancelled
-            | ErrorKind::Paused
-            | ErrorKind::Full
+            | ErrorKind::RateLimited
+            | ErrorKind::QueueFull
             | ErrorKind::SpoolLocked => true,
             ErrorKind::Refused => self
                 .status()
@@ -399,13 +400,13 @@ impl From<Error> for io::Error {
             ErrorKind::Connect => io::ErrorKind::NotConnected,
             ErrorKind::Timeout => io::ErrorKind::TimedOut,
             // Not `Interrupted`: std retries a call that returns it.
-            ErrorKind::Interrupted => io::ErrorKind::ConnectionAborted,
+            ErrorKind::ConnectionLost => io::ErrorKind::ConnectionAborted,
             ErrorKind::SpoolLocked => io::ErrorKind::ResourceBusy,
             ErrorKind::Refused
             | ErrorKind::Cancelled
             | ErrorKind::Filtered
-            | ErrorKind::Paused
-            | ErrorKind::Full
+            | ErrorKind::RateLimited
+            | ErrorKind::QueueFull
             | ErrorKind::Closed
             | ErrorKind::Spool => io::ErrorKind::Other,
         };

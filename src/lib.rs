@@ -28,6 +28,10 @@ mod uploader;
 
 #[cfg(feature = "blocking")]
 pub use client::blocking;
+// The crates whose types stand in this API.
+#[doc(no_inline)]
+pub use {bytes, chrono, reqwest, uuid};
+
 pub use client::{Client, ClientBuilder, Credentials, Pod, UploadError};
 pub use completion::Completion;
 pub use delivery::{Accepted, Rejected, Report, Retry, RetryPolicy};

@@ -170,7 +170,7 @@ async fn a_connection_closed_mid_answer_is_interrupted_or_keeps_the_status() {
             let _ = stream.shutdown(Shutdown::Both);
         });
         let error = builder(peer.url()).build().expect("a client").upload(batch()).await.expect_err(cut);
-        assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Interrupted, true), "{cut:?}");
+        assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::ConnectionLost, true), "{cut:?}");
         assert_eq!(peer.requests().len(), 1, "one attempt: {cut:?}");
     }
     let peer = Peer::start(|stream| {

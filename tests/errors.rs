@@ -163,7 +163,7 @@ async fn each_converts_into_the_one_error() {
     let table = [
         (upload().await, ErrorKind::Connect),
         (seal(), ErrorKind::Invalid),
-        (submit(&uploader, batch("b")), ErrorKind::Full),
+        (submit(&uploader, batch("b")), ErrorKind::QueueFull),
         (submit(&uploader, unsealable("c")), ErrorKind::Invalid),
     ];
     for (result, kind) in table {

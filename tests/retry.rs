@@ -138,7 +138,7 @@ async fn each_retry_is_reported_though_the_callback_panics() {
     let told = told.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let reasons: Vec<_> = told.iter().map(|&(attempt, status, kind, _)| (attempt, status, kind)).collect();
     let expected =
-        [(1, Some(503), ErrorKind::Refused), (2, Some(429), ErrorKind::Refused), (3, None, ErrorKind::Interrupted)];
+        [(1, Some(503), ErrorKind::Refused), (2, Some(429), ErrorKind::Refused), (3, None, ErrorKind::ConnectionLost)];
     assert_eq!(reasons, expected);
     let waits: Vec<_> = told.iter().map(|(.., wait)| *wait).collect();
     assert!(waits[0] <= Duration::from_millis(2) && waits[1] >= Duration::from_secs(1), "{waits:?}");

@@ -11,7 +11,7 @@ pub(super) fn kind(source: &reqwest::Error) -> ErrorKind {
         source if source.is_builder() => ErrorKind::Config,
         source if source.is_connect() => ErrorKind::Connect,
         source if source.is_timeout() => ErrorKind::Timeout,
-        _ => ErrorKind::Interrupted,
+        _ => ErrorKind::ConnectionLost,
     }
 }
 

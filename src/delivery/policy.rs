@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 /// do not come back at once. A `Retry-After` of the service is never undercut, and after a 429 it holds for everything that
 /// is sent with the same client.
 ///
+/// An [`Uploader`](crate::Uploader) uses [`initial_backoff`](Self::initial_backoff) and [`max_backoff`](Self::max_backoff) alone, since
+/// it never gives up: attempts, timeouts and budget do not end its retries.
+///
 /// How long one attempt may take is a setting of the client: [`ClientBuilder::timeout`](crate::ClientBuilder::timeout).
 ///
 /// ```

@@ -170,7 +170,7 @@ async fn a_wait_that_nobody_asked_for_twice_is_told_as_paused() {
     let told = deliverer.deliver(Endpoint::Events, &batches(1, 1)).await.stopped.expect("too long a wait");
     assert_eq!((told.kind(), told.attempts()), (ErrorKind::Refused, 1));
     let other = deliverer.deliver(Endpoint::Events, &batches(1, 1)).await.stopped.expect("too long a wait");
-    assert_eq!((other.kind(), other.attempts(), other.is_retryable()), (ErrorKind::Paused, 0, true));
+    assert_eq!((other.kind(), other.attempts(), other.is_retryable()), (ErrorKind::RateLimited, 0, true));
     assert!(other.retry_after() >= Some(3_600 * SECOND));
     assert_eq!((transport.requests().len(), start.elapsed()), (1, Duration::ZERO), "nobody waits for nothing");
 }

@@ -89,11 +89,13 @@ fn each_kind_has_a_text_of_its_own() {
         ErrorKind::Limit,
         ErrorKind::Connect,
         ErrorKind::Timeout,
-        ErrorKind::Interrupted,
+        ErrorKind::ConnectionLost,
         ErrorKind::Refused,
+        ErrorKind::Cancelled,
+        ErrorKind::Filtered,
         ErrorKind::UnexpectedResponse,
-        ErrorKind::Paused,
-        ErrorKind::Full,
+        ErrorKind::RateLimited,
+        ErrorKind::QueueFull,
         ErrorKind::Closed,
         ErrorKind::Spool,
         ErrorKind::SpoolLocked,
@@ -102,5 +104,5 @@ fn each_kind_has_a_text_of_its_own() {
     .into();
     texts.sort_unstable();
     texts.dedup();
-    assert_eq!(texts.len(), 13);
+    assert_eq!(texts.len(), 15);
 }

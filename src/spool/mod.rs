@@ -1,5 +1,12 @@
 //! The spool: a log on the disk that holds sealed batches until they are delivered, also through `kill -9`.
 //!
+//! # What an application needs
+//!
+//! [`SpoolOptions`] with [`Fsync`] and [`WhenFull`], for
+//! [`UploaderBuilder::spool_with`](crate::UploaderBuilder::spool_with); [`Inspector`] and [`DeadLetter`] to look into a spool; and the
+//! functions of [`Spool`] that redrive and purge dead letters. Appending, reading and acknowledging records is what the uploader
+//! and the command line are built of. It is public for tools, and may change in any release before 1.0.
+//!
 //! # Constraints
 //!
 //! - A record is one sealed batch, as the bytes that will be sent, with its endpoint and the time of appending. It never

@@ -146,7 +146,7 @@ mod tests {
         };
         let disk = || Error::spool("failed to write: disk full");
         let table = [
-            (TrySendError::Full(batches(2, 0)), ErrorKind::Full, "Full(2)", "the queue of the uploader is full"),
+            (TrySendError::Full(batches(2, 0)), ErrorKind::QueueFull, "Full(2)", "the queue of the uploader is full"),
             (TrySendError::Closed(batches(1, 0)), ErrorKind::Closed, "Closed(1)", "the uploader is shut down"),
             (
                 TrySendError::TooLarge(batches(3, 0)),
@@ -170,7 +170,7 @@ mod tests {
         for (error, kind, debug, text) in table {
             let shown = format!("{error:?}");
             assert!(shown.starts_with(debug) && !shown.contains("id-of-a-batch"), "{shown}");
-            assert_eq!((error.to_string().as_str(), error.is_retryable()), (text, kind == ErrorKind::Full));
+            assert_eq!((error.to_string().as_str(), error.is_retryable()), (text, kind == ErrorKind::QueueFull));
             assert_eq!(error.error().kind(), kind);
             assert_eq!(error.batches().to_vec(), error.into_batches());
         }

@@ -181,7 +181,7 @@ fn cause(error: &Error) -> Option<String> {
     if let Some(cause) = error.source()?.downcast_ref() {
         return Some(reason_words(cause));
     }
-    let is_network = matches!(error.kind(), Kind::Connect | Kind::Interrupted);
+    let is_network = matches!(error.kind(), Kind::Connect | Kind::ConnectionLost);
     let causes = iter::successors(error.source(), |&cause| cause.source());
     causes.last().filter(|_| is_network).map(ToString::to_string)
 }

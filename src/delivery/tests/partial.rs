@@ -171,7 +171,7 @@ async fn a_response_that_cannot_be_read_is_asked_for_twice_more_and_then_its_sta
     let transport = Memory::answering(|_| accepted_unread(ResponseBody::Interrupted));
     let outcome = deliverer(&transport, RetryPolicy::never()).deliver(Endpoint::BulkEvents, &batches(3, 3)).await;
     assert_eq!((unsent(&outcome).len(), outcome.requests), (3, 1));
-    assert_eq!(outcome.stopped.expect("an error").kind(), ErrorKind::Interrupted);
+    assert_eq!(outcome.stopped.expect("an error").kind(), ErrorKind::ConnectionLost);
 }
 
 fn naming() -> impl Strategy<Value = Naming> {

@@ -96,7 +96,7 @@ async fn a_dropped_batch_is_not_delivered() {
     // The dispatcher has not run so far.
     rig.try_send(batch(2, 2)).expect("it drops the oldest");
     let error = now(sent[0].delivered()).await.expect_err("dropped");
-    assert!(matches!(&error, DeliveryError::Dropped(reason) if reason.kind() == ErrorKind::Full), "{error:?}");
+    assert!(matches!(&error, DeliveryError::Dropped(reason) if reason.kind() == ErrorKind::QueueFull), "{error:?}");
     sent[0].accepted().await.expect("it was accepted before it was dropped");
     sent[1].delivered().await.expect("the newer one stays");
     rig.end(60 * SECOND).await;
@@ -115,7 +115,7 @@ async fn a_batch_that_is_not_accepted_is_not_delivered_either() {
     assert!(matches!(&error, TrySendError::Full(batches) if batches[0].source_request_id() == "full"));
     let error = now(full.delivered()).await.expect_err("not accepted");
     assert!(matches!(&error, DeliveryError::NotAccepted(TrySendError::Full(batches)) if batches.len() == 1));
-    assert_eq!(error.error().kind(), ErrorKind::Full);
+    assert_eq!(error.error().kind(), ErrorKind::QueueFull);
 
     let large = rig.send(split_batch(["a", "b"]));
     assert!(matches!(now(large.accepted()).await, Err(TrySendError::TooLarge(parts)) if parts.len() == 2));

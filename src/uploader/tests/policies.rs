@@ -28,10 +28,10 @@ async fn the_caller_is_refused_and_keeps_the_batch() {
         sleep(SECOND).await;
         (1..4).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
         let error = rig.try_send(batch(4, 4)).expect_err("full");
-        assert_eq!((error.error().kind(), error.is_retryable()), (ErrorKind::Full, true));
+        assert_eq!((error.error().kind(), error.is_retryable()), (ErrorKind::QueueFull, true));
         assert_eq!(error.batches()[0].source_request_id(), "4");
         let error = rig.track(&user(9), event(0)).expect_err("full");
-        assert_eq!((error.error().kind(), error.batches().len()), (ErrorKind::Full, 1));
+        assert_eq!((error.error().kind(), error.batches().len()), (ErrorKind::QueueFull, 1));
         let (counts, arrived) = delivered(rig).await;
         assert_eq!((counts.accepted, counts.delivered, counts.dropped), (4, 4, 0), "{policy:?}");
         assert_eq!(arrived, ["0", "1", "2", "3"]);
@@ -51,7 +51,7 @@ async fn the_newest_or_the_oldest_is_dropped_and_told() {
         assert_eq!((rig.now().pending, rig.now().dropped), (4, 2));
         for id in dropped {
             let outcome = outcomes.next().await.expect("an outcome");
-            assert!(matches!(outcome.status(), DeliveryStatus::Dropped(error) if error.kind() == ErrorKind::Full));
+            assert!(matches!(outcome.status(), DeliveryStatus::Dropped(error) if error.kind() == ErrorKind::QueueFull));
             assert_eq!(outcome.batch().expect("the batch").source_request_id(), id);
         }
         let (counts, arrived) = delivered(rig).await;
@@ -81,7 +81,7 @@ async fn nobody_passes_those_who_wait() {
     (1..4).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     let waiting = rig.send(batch(4, 4).user_attribute("a", "x".repeat(1_000)));
     sleep(8 * SECOND).await;
-    assert_eq!(rig.try_send(batch(4, 5)).expect_err("somebody waits").error().kind(), ErrorKind::Full);
+    assert_eq!(rig.try_send(batch(4, 5)).expect_err("somebody waits").error().kind(), ErrorKind::QueueFull);
     assert_eq!(rig.track(&user(4), event("e")).expect_err("somebody waits").batches().len(), 1);
     let room = async {
         // In the moment in which there is room, he who waits has it.
@@ -136,7 +136,7 @@ async fn waiting_ends_when_its_time_is_over_or_the_uploader_is() {
     (1..4).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     let start = Instant::now();
     let error = rig.send(batch(4, 4)).accepted().await.expect_err("full");
-    assert_eq!((error.error().kind(), error.batches().len(), start.elapsed()), (ErrorKind::Full, 1, 3 * SECOND));
+    assert_eq!((error.error().kind(), error.batches().len(), start.elapsed()), (ErrorKind::QueueFull, 1, 3 * SECOND));
     let waiting = rig.send(batch(5, 5));
     let (counts, _) = delivered(rig).await;
     let error = waiting.accepted().await.expect_err("shut down");
@@ -150,7 +150,7 @@ async fn bytes_are_bounded_as_batches_are() {
     let transport = Memory::taking(|_| (10 * SECOND, accepted()));
     let rig = rig(transport, Config { max_bytes: 3 * size + size / 2, ..settings() });
     (0..3).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
-    assert_eq!(rig.try_send(batch(3, 3)).expect_err("full").error().kind(), ErrorKind::Full);
+    assert_eq!(rig.try_send(batch(3, 3)).expect_err("full").error().kind(), ErrorKind::QueueFull);
     // What could never be held is another matter.
     let large = batch(4, 4).user_attribute("a", "x".repeat(4 * size));
     assert_eq!(rig.try_send(large).expect_err("too large").error().kind(), ErrorKind::Limit);

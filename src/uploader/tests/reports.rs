@@ -253,7 +253,7 @@ async fn a_dropped_batch_is_reported_with_its_tag() {
         {
             let reports = reports.lock().expect("reports");
             assert_eq!((reports.len(), reports[0].tag()), (1, Some(dropped)), "{when_full:?}");
-            assert_eq!(reports[0].error().map(Error::kind), Some(ErrorKind::Full));
+            assert_eq!(reports[0].error().map(Error::kind), Some(ErrorKind::QueueFull));
         }
         rig.end(SECOND).await;
         assert_eq!(reports.lock().expect("reports").len(), 3);

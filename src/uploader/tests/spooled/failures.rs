@@ -23,7 +23,7 @@ async fn a_broken_disk_leaves_the_memory_road() {
     let (rig, disk) = on_disk(stalling, Config { max_batches: 1, when_full: WhenFull::Spill, ..settings() });
     disk.lock().full = true;
     rig.try_send(batch(0, 0)).expect("memory has room");
-    assert_eq!(rig.try_send(batch(1, 1)).expect_err("full").error().kind(), ErrorKind::Full);
+    assert_eq!(rig.try_send(batch(1, 1)).expect_err("full").error().kind(), ErrorKind::QueueFull);
     assert_eq!(rig.end(SECOND).await.pending, 1);
 }
 
@@ -57,7 +57,7 @@ async fn memory_is_bounded_while_the_disk_fails() {
         }
         let pending = rig.now().pending;
         assert!((18..=24).contains(&pending), "{pending} with {when_full:?}");
-        assert_eq!(rig.try_send(batch(0, 0)).expect_err("full").error().kind(), ErrorKind::Full);
+        assert_eq!(rig.try_send(batch(0, 0)).expect_err("full").error().kind(), ErrorKind::QueueFull);
         // When the disk works again, so does the way over it.
         disk.lock().fails = false;
         rig.end(SECOND).await;

@@ -38,7 +38,7 @@ async fn a_full_spool_is_not_overtaken() {
         rig.send(batch(0, n)).accepted().await.expect("on the disk");
     }
     disk.lock().full = true;
-    assert_eq!(rig.try_send(batch(0, 10)).expect_err("older ones are in there").error().kind(), ErrorKind::Full);
+    assert_eq!(rig.try_send(batch(0, 10)).expect_err("older ones are in there").error().kind(), ErrorKind::QueueFull);
     let waiting = rig.send(batch(0, 11));
     assert_eq!(rig.now().accepted, 10);
     // It waits until nothing is in there that it could overtake, and then is in memory alone.
