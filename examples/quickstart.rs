@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use chrono::{TimeDelta, Utc};
 use mparticle::mock::MockServer;
 use mparticle::{
-    AppState, Batch, CcpaConsent, Client, CommerceEvent, Consent, CustomEvent, CustomEventType, DeviceInfo, Environment, Error,
-    ErrorKind, Platform, Product, ProductAction, ScreenView, Session,
+    AppState, Batch, CcpaConsent, Client, CommerceEvent, Consent, CustomEvent, CustomEventType, DeviceInfo,
+    Environment, Error, ErrorKind, Platform, Product, ProductAction, ScreenView, Session,
 };
 
 #[tokio::main]

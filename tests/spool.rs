@@ -388,13 +388,13 @@ fn opening_waits_for_another_process_as_long_as_it_is_set_to() {
     let first = open(dir.path());
     append(&first, "{}");
     let start = Instant::now();
-    let error =
-        Spool::open(dir.path(), SpoolOptions::new().lock_wait(Duration::from_millis(120))).expect_err("it is locked");
+    let error = Spool::open(dir.path(), SpoolOptions::new().lock_timeout(Duration::from_millis(120)))
+        .expect_err("it is locked");
     assert!(start.elapsed() >= Duration::from_millis(120));
     assert!(error.kind() == ErrorKind::SpoolLocked && error.is_retryable(), "{error:?}");
     let second = {
         let dir = dir.path().to_owned();
-        thread::spawn(move || Spool::open(dir, SpoolOptions::new().lock_wait(Duration::from_secs(60))))
+        thread::spawn(move || Spool::open(dir, SpoolOptions::new().lock_timeout(Duration::from_secs(60))))
     };
     thread::sleep(Duration::from_millis(100));
     assert!(!second.is_finished(), "it waits");

@@ -3,16 +3,16 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::receipt::confirmation;
-use super::shared::{State, size_on_disk, too_large};
-use super::{Endpoint, MAX_RECORD_BYTES, Receipt, Spool, WhenFull};
+use super::receipt::confirmation_pair;
+use super::shared::{SpoolState, size_on_disk, too_large_error};
+use super::{Endpoint, MAX_RECORD_BYTES, Receipt, Spool, SpoolFullPolicy};
 use crate::error::Error;
 
 impl Spool {
     /// Hands a sealed batch to the spool. The receipt completes when it is written.
     ///
     /// # Errors
-    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool), at once, if the spool is full and [`WhenFull::Refuse`] is set, if
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool), at once, if the spool is full and [`SpoolFullPolicy::Refuse`] is set, if
     /// too much waits for the disk already, or if the batch is larger than a segment or than [`MAX_RECORD_BYTES`].
     pub fn append(&self, endpoint: Endpoint, batch: impl Into<Bytes>) -> Result<Receipt, Error> {
         self.append_at(endpoint, batch.into(), None)
@@ -28,20 +28,20 @@ impl Spool {
         let appended = appended.unwrap_or_else(|| (self.settings.clock)());
         let size = self.check_size(&batch)?;
         let mut state = self.shared.lock();
-        self.take_room(&mut state, size)?;
-        if self.settings.when_full == WhenFull::Refuse && self.is_full(&state) {
+        self.reserve(&mut state, size)?;
+        if self.settings.when_full == SpoolFullPolicy::Refuse && self.is_full(&state) {
             state.waiting_bytes -= size;
             return Err(Error::spool("the spool is full"));
         }
-        let (confirmation, written) = confirmation();
+        let (confirmation, written) = confirmation_pair();
         let number = state.append(endpoint, batch, appended, confirmation);
         self.shared.wake(state);
         Ok(Receipt::new(number, appended, written))
     }
 
     /// Returns whether what waits for the disk is more than there is room for, if nothing but damaged segments gives way.
-    fn is_full(&self, state: &State) -> bool {
-        state.index.bytes() - state.index.kept_aside_bytes() + state.waiting_bytes > self.settings.max_bytes
+    fn is_full(&self, state: &SpoolState) -> bool {
+        state.index.bytes() - state.index.quarantined_bytes() + state.waiting_bytes > self.settings.max_bytes
     }
 
     /// Returns whether there is room for a batch without giving up another.
@@ -57,13 +57,13 @@ impl Spool {
     fn check_size(&self, batch: &Bytes) -> Result<u64, Error> {
         let size = size_on_disk(batch);
         if batch.len() > MAX_RECORD_BYTES || size > self.settings.segment_bytes {
-            return Err(too_large());
+            return Err(too_large_error());
         }
         Ok(size)
     }
 
     /// Counts these bytes as waiting for the disk.
-    fn take_room(&self, state: &mut State, size: u64) -> Result<(), Error> {
+    fn reserve(&self, state: &mut SpoolState, size: u64) -> Result<(), Error> {
         if state.closing {
             return Err(Error::spool("the spool is closed"));
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::file_system::{FileSystem, syncs_no_directory};
+use super::file_system::{FileSystem, is_dir_sync_unsupported};
 use super::format::NUMBERS;
 
 /// The spool's directory on its file system.
@@ -78,15 +78,15 @@ impl Directory {
 
     /// The first numbers of all segments, in order.
     pub(super) fn segments(&self) -> io::Result<Vec<u64>> {
-        self.numbered(".log")
+        self.list_numbered(".log")
     }
 
     /// The first numbers of the segments that are kept because they are damaged, in order.
     pub(super) fn damaged_segments(&self) -> io::Result<Vec<u64>> {
-        self.numbered(".log.damaged")
+        self.list_numbered(".log.damaged")
     }
 
-    fn numbered(&self, suffix: &str) -> io::Result<Vec<u64>> {
+    fn list_numbered(&self, suffix: &str) -> io::Result<Vec<u64>> {
         let number = |name: &str| name.strip_suffix(suffix).filter(|digits| digits.len() == 20)?.parse().ok();
         let mut firsts: Vec<u64> = self.files.list(&self.path)?.iter().filter_map(|name| number(name)).collect();
         firsts.retain(|first| *first < NUMBERS);
@@ -96,7 +96,7 @@ impl Directory {
 
     pub(super) fn sync(&self) -> io::Result<()> {
         match self.files.sync_dir(&self.path) {
-            Err(error) if syncs_no_directory(&error) => {
+            Err(error) if is_dir_sync_unsupported(&error) => {
                 if !self.warned.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
                         dir = %self.path.display(),

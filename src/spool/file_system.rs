@@ -13,12 +13,12 @@ pub(super) trait FileSystem: Send + Sync {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
 
     /// Makes a file that is not there yet, for this user alone.
-    fn create(&self, path: &Path) -> io::Result<Box<dyn Output>>;
+    fn create(&self, path: &Path) -> io::Result<Box<dyn AppendFile>>;
 
     /// Opens a file to write at its end, and makes it if it is not there.
-    fn append(&self, path: &Path) -> io::Result<Box<dyn Output>>;
+    fn append(&self, path: &Path) -> io::Result<Box<dyn AppendFile>>;
 
-    fn open(&self, path: &Path) -> io::Result<Box<dyn Input>>;
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>>;
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
@@ -46,16 +46,16 @@ pub(super) enum Access {
     /// Others can add files, and do not reach those of this user.
     Sticky,
     /// Others can add, remove and replace files.
-    Shared,
+    SpoolShared,
 }
 
 /// Whether a file system says that it does not sync directories, as CIFS and some of FUSE do.
-pub(super) fn syncs_no_directory(error: &io::Error) -> bool {
+pub(super) fn is_dir_sync_unsupported(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported)
 }
 
 /// A file that is written at its end.
-pub(super) trait Output: Write + Send {
+pub(super) trait AppendFile: Write + Send {
     /// Makes durable what was written: fdatasync.
     fn sync(&self) -> io::Result<()>;
 
@@ -64,11 +64,11 @@ pub(super) trait Output: Write + Send {
 }
 
 /// A file that is read.
-pub(super) trait Input: Read + Seek + Send {}
+pub(super) trait ReadFile: Read + Seek + Send {}
 
-impl Input for File {}
+impl ReadFile for File {}
 
-impl Output for File {
+impl AppendFile for File {
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
     }
@@ -100,7 +100,7 @@ impl FileSystem for Disk {
             result => result?,
         }
         match self.sync_dir(&parent) {
-            Err(error) if syncs_no_directory(&error) => Ok(()),
+            Err(error) if is_dir_sync_unsupported(&error) => Ok(()),
             result => result,
         }
     }
@@ -113,15 +113,15 @@ impl FileSystem for Disk {
         Ok(names)
     }
 
-    fn create(&self, path: &Path) -> io::Result<Box<dyn Output>> {
-        Ok(Box::new(private().write(true).create_new(true).open(path)?))
+    fn create(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
+        Ok(Box::new(private_options().write(true).create_new(true).open(path)?))
     }
 
-    fn append(&self, path: &Path) -> io::Result<Box<dyn Output>> {
-        Ok(Box::new(private().append(true).create(true).open(path)?))
+    fn append(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
+        Ok(Box::new(private_options().append(true).create(true).open(path)?))
     }
 
-    fn open(&self, path: &Path) -> io::Result<Box<dyn Input>> {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
         Ok(Box::new(File::open(path)?))
     }
 
@@ -139,7 +139,7 @@ impl FileSystem for Disk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
-        let file = private().write(true).create(true).truncate(false).open(path)?;
+        let file = private_options().write(true).create(true).truncate(false).open(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Box::new(file)),
             Err(TryLockError::WouldBlock) => Err(ErrorKind::ResourceBusy.into()),
@@ -179,7 +179,7 @@ impl FileSystem for Disk {
         Ok(match () {
             () if metadata.mode() & 0o022 == 0 && !is_others => Access::Private,
             () if metadata.mode() & STICKY != 0 && !is_others => Access::Sticky,
-            () => Access::Shared,
+            () => Access::SpoolShared,
         })
     }
 }
@@ -195,7 +195,7 @@ impl Disk {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let file = match private().write(true).create_new(true).open(&probe) {
+        let file = match private_options().write(true).create_new(true).open(&probe) {
             // A full disk may take no new file. The lock, which is open by now, is this user's if others cannot write to it.
             Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
                 let lock = fs::symlink_metadata(dir.join("lock"))?;
@@ -210,7 +210,7 @@ impl Disk {
 }
 
 /// Files are made for this user alone: they hold users' data.
-fn private() -> OpenOptions {
+fn private_options() -> OpenOptions {
     #[allow(unused_mut, reason = "only Unix has modes")]
     let mut options = OpenOptions::new();
     #[cfg(unix)]

@@ -85,7 +85,7 @@ impl Record {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the record is no batch.
-    pub fn sealed(&self) -> Result<SealedBatch, Error> {
+    pub fn to_sealed(&self) -> Result<SealedBatch, Error> {
         SealedBatch::from_json_with(self.batch.clone(), || {
             let name = [&self.number.to_le_bytes()[..], &self.batch].concat();
             Uuid::new_v5(&Uuid::NAMESPACE_OID, &name)

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::cursor::Cursor;
 use super::range_set::RangeSet;
 use super::records::Damage;
-use super::segment::{Dropped, Lost, Position, Segment};
+use super::segment::{DroppedSegment, LostRecords, Position, Segment};
 
 /// All segments by the number of their first record.
 ///
@@ -28,8 +28,8 @@ pub(super) struct Index {
     /// Read, found too old, and not yet among the dead letters.
     expired: RangeSet,
     /// Segments that were done and are kept aside because they are damaged, with their sizes.
-    kept_aside: BTreeMap<u64, u64>,
-    kept_aside_bytes: u64,
+    quarantined: BTreeMap<u64, u64>,
+    quarantined_bytes: u64,
 }
 
 impl Index {
@@ -43,15 +43,15 @@ impl Index {
     }
 
     /// Adds a segment that is kept aside, with its size.
-    pub(super) fn keep_aside(&mut self, first: u64, bytes: u64) {
-        self.kept_aside_bytes += bytes;
-        self.kept_aside_bytes -= self.kept_aside.insert(first, bytes).unwrap_or(0);
+    pub(super) fn quarantine(&mut self, first: u64, bytes: u64) {
+        self.quarantined_bytes += bytes;
+        self.quarantined_bytes -= self.quarantined.insert(first, bytes).unwrap_or(0);
     }
 
     /// Takes out the oldest segment that is kept aside, with its size.
-    pub(super) fn pop_kept_aside(&mut self) -> Option<(u64, u64)> {
-        let (first, bytes) = self.kept_aside.pop_first()?;
-        self.kept_aside_bytes -= bytes;
+    pub(super) fn pop_quarantined(&mut self) -> Option<(u64, u64)> {
+        let (first, bytes) = self.quarantined.pop_first()?;
+        self.quarantined_bytes -= bytes;
         Some((first, bytes))
     }
 
@@ -73,7 +73,7 @@ impl Index {
         Some(result)
     }
 
-    pub(super) fn committed(&mut self, first: u64, last: u64, records: u64, bytes: u64) {
+    pub(super) fn record_commit(&mut self, first: u64, last: u64, records: u64, bytes: u64) {
         self.segments.entry(first).or_default();
         self.change(first, |segment| {
             segment.last = last;
@@ -85,13 +85,13 @@ impl Index {
     }
 
     /// The active segment gets no more records. Returns whether it is no longer needed.
-    pub(super) fn sealed(&mut self) -> bool {
+    pub(super) fn seal_active(&mut self) -> bool {
         let active = self.active.take().and_then(|first| self.segments.get(&first));
         active.is_some_and(|segment| segment.pending() == 0)
     }
 
     /// Counts the bytes that a failed write may have left in a segment. Returns whether the segment holds anything else.
-    pub(super) fn failed(&mut self, first: u64, bytes: u64) -> bool {
+    pub(super) fn record_failed_write(&mut self, first: u64, bytes: u64) -> bool {
         self.active = None;
         self.change(first, |segment| segment.torn_bytes += bytes).is_some()
     }
@@ -139,7 +139,7 @@ impl Index {
     pub(super) fn expired_position(&self) -> Option<(Position, RangeSet)> {
         let number = self.expired.first()?;
         let (first, segment) = self.segments.range(..=number).next_back()?;
-        let expired = self.expired.within(number, segment.last);
+        let expired = self.expired.intersection(number, segment.last);
         Some((Position { first: *first, bytes: segment.bytes, after: number.checked_sub(1) }, expired))
     }
 
@@ -150,12 +150,12 @@ impl Index {
 
     /// A segment showed all that it has in this many bytes, which is less than was counted if it was shortened or damaged in
     /// the meantime.
-    pub(super) fn exhausted(&mut self, first: u64, bytes: u64, damage: Damage) -> Lost {
+    pub(super) fn mark_exhausted(&mut self, first: u64, bytes: u64, damage: Damage) -> LostRecords {
         // Records may have been added since.
         let Some(segment) = self.segments.get(&first).filter(|segment| segment.bytes == bytes) else {
-            return Lost::default();
+            return LostRecords::default();
         };
-        let lost = self.unread_of(first, segment);
+        let lost = self.unread_records(first, segment);
         self.change(first, |segment| {
             segment.records = segment.taken;
             lost.numbers.iter().for_each(|number| _ = segment.lost.insert(*number));
@@ -167,25 +167,25 @@ impl Index {
     }
 
     /// Returns the segments whose records are not all done, with their committed sizes.
-    pub(super) fn needed(&self) -> Vec<(u64, u64)> {
+    pub(super) fn unfinished_segments(&self) -> Vec<(u64, u64)> {
         let needed = self.segments.iter().filter(|(_, segment)| segment.pending() > 0);
         needed.map(|(first, segment)| (*first, segment.bytes)).collect()
     }
 
     /// A segment was shortened from outside, and of its committed bytes only these records are left. What was taken and
     /// is not among them is no longer [contained](Self::contains); what nobody has is lost.
-    pub(super) fn shortened(&mut self, first: u64, bytes: u64, present: &RangeSet) -> Lost {
+    pub(super) fn mark_shortened(&mut self, first: u64, bytes: u64, present: &RangeSet) -> LostRecords {
         let Some(segment) = self.segments.get(&first).filter(|segment| segment.bytes == bytes) else {
-            return Lost::default();
+            return LostRecords::default();
         };
-        let mut lost = self.unread_of(first, segment);
+        let mut lost = self.unread_records(first, segment);
         if segment.found {
             let unread = present.iter().filter(|number| self.is_unread(segment, *number));
             lost.others = lost.others.saturating_sub(unread.count() as u64);
         } else {
             lost.numbers.retain(|number| !present.contains(*number));
         }
-        let outstanding = self.outstanding.within(first, segment.last);
+        let outstanding = self.outstanding.intersection(first, segment.last);
         let gone: Vec<u64> = outstanding.iter().filter(|number| !present.contains(*number)).collect();
         for number in &gone {
             self.outstanding.remove(*number);
@@ -203,18 +203,18 @@ impl Index {
     }
 
     /// A segment is gone. What was taken of it can still be acknowledged.
-    pub(super) fn vanished(&mut self, first: u64) -> Lost {
-        let Some(segment) = self.remove(first) else { return Lost::default() };
+    pub(super) fn mark_vanished(&mut self, first: u64) -> LostRecords {
+        let Some(segment) = self.remove(first) else { return LostRecords::default() };
         if self.active == Some(first) {
             self.active = None;
         }
-        self.only_in(first, &segment)
+        self.take_only_copies(first, &segment)
     }
 
     /// Returns the records that nobody has but this segment, and takes out those of them that are too old.
-    fn only_in(&mut self, first: u64, segment: &Segment) -> Lost {
-        let mut lost = self.unread_of(first, segment);
-        let expired = self.expired.take(first, segment.last);
+    fn take_only_copies(&mut self, first: u64, segment: &Segment) -> LostRecords {
+        let mut lost = self.unread_records(first, segment);
+        let expired = self.expired.remove_range(first, segment.last);
         if segment.found {
             lost.others += expired.count();
         } else {
@@ -224,19 +224,19 @@ impl Index {
     }
 
     /// Returns the records of a segment that were not taken.
-    fn unread_of(&self, first: u64, segment: &Segment) -> Lost {
+    fn unread_records(&self, first: u64, segment: &Segment) -> LostRecords {
         if segment.found || segment.unread() == 0 {
-            return Lost { numbers: Vec::new(), others: segment.unread() };
+            return LostRecords { numbers: Vec::new(), others: segment.unread() };
         }
         let numbers = (first..=segment.last).filter(|number| self.is_unread(segment, *number));
-        Lost { numbers: numbers.collect(), others: 0 }
+        LostRecords { numbers: numbers.collect(), others: 0 }
     }
 
     /// Records of a segment that were too old are not in it any more.
-    pub(super) fn lose_expired(&mut self, first: u64, expired: &RangeSet) -> Lost {
-        let mut lost = Lost::default();
+    pub(super) fn lose_expired(&mut self, first: u64, expired: &RangeSet) -> LostRecords {
+        let mut lost = LostRecords::default();
         for (start, end) in expired.ranges() {
-            self.expired.take(start, end);
+            self.expired.remove_range(start, end);
             self.change(first, |segment| (start..=end).for_each(|number| _ = segment.done.insert(number)));
             match self.segments.get(&first) {
                 Some(segment) if !segment.found => lost.numbers.extend(start..=end),
@@ -247,7 +247,7 @@ impl Index {
     }
 
     /// Returns whether the segment is still there.
-    pub(super) fn has(&self, first: u64) -> bool {
+    pub(super) fn has_segment(&self, first: u64) -> bool {
         self.segments.contains_key(&first)
     }
 
@@ -274,7 +274,7 @@ impl Index {
     }
 
     /// Returns the segments that are no longer needed.
-    pub(super) fn finished(&self) -> Vec<u64> {
+    pub(super) fn finished_segments(&self) -> Vec<u64> {
         let finished = |(first, segment): (&u64, &Segment)| {
             (segment.pending() == 0 && self.active != Some(*first)).then_some(*first)
         };
@@ -286,23 +286,23 @@ impl Index {
         self.segments.get(&first).is_some_and(|segment| segment.damage.bytes > 0)
     }
 
-    pub(super) fn forget(&mut self, firsts: &[u64]) {
+    pub(super) fn remove_finished(&mut self, firsts: &[u64]) {
         for first in firsts {
             if let Some(segment) = self.remove(*first).filter(|segment| segment.damage.bytes > 0) {
-                self.keep_aside(*first, segment.size());
+                self.quarantine(*first, segment.size());
             }
         }
     }
 
     /// Takes out the oldest segment, unless it is still written to. What was taken of it can still be
     /// acknowledged.
-    pub(super) fn drop_oldest(&mut self) -> Option<Dropped> {
+    pub(super) fn drop_oldest(&mut self) -> Option<DroppedSegment> {
         let (first, _) = self.segments.first_key_value().filter(|(first, _)| self.active != Some(**first))?;
         let first = *first;
         let segment = self.remove(first)?;
-        let only_here = self.only_in(first, &segment);
-        let outstanding = self.outstanding.within(first, segment.last);
-        Some(Dropped { first, segment, only_here, outstanding })
+        let only_copies = self.take_only_copies(first, &segment);
+        let outstanding = self.outstanding.intersection(first, segment.last);
+        Some(DroppedSegment { first, segment, only_copies, outstanding })
     }
 
     /// Returns the number of the newest record.
@@ -312,13 +312,13 @@ impl Index {
 
     pub(super) fn bytes(&self) -> u64 {
         debug_assert_eq!(self.bytes, self.segments.values().map(Segment::size).sum::<u64>());
-        self.bytes + self.kept_aside_bytes
+        self.bytes + self.quarantined_bytes
     }
 
     /// Returns the size of the segments that are kept aside and can give way, in bytes.
-    pub(super) fn kept_aside_bytes(&self) -> u64 {
-        debug_assert_eq!(self.kept_aside_bytes, self.kept_aside.values().sum::<u64>());
-        self.kept_aside_bytes
+    pub(super) fn quarantined_bytes(&self) -> u64 {
+        debug_assert_eq!(self.quarantined_bytes, self.quarantined.values().sum::<u64>());
+        self.quarantined_bytes
     }
 
     pub(super) fn unread(&self) -> u64 {

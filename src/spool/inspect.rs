@@ -44,12 +44,12 @@ impl Inspector {
     pub fn records(&self) -> Result<impl Iterator<Item = Result<Record, Error>> + use<>, Error> {
         let directory = Directory::new(Arc::new(Disk), self.dir.clone());
         // The cursor first: a record that is done in between is shown, and none is hidden that is not.
-        let cursor = Cursor::load(&directory).map_err(cannot_read)?;
-        let segments = directory.segments().map_err(cannot_read)?;
+        let cursor = Cursor::load(&directory).map_err(read_error)?;
+        let segments = directory.segments().map_err(read_error)?;
         let records = segments.into_iter().flat_map(move |first| {
             let file = directory.files.open(&directory.segment(first));
             let (records, error) = match file {
-                Ok(file) => (Some(Records::after(file, first.checked_sub(1), u64::MAX)), None),
+                Ok(file) => (Some(Records::with_limits(file, first.checked_sub(1), u64::MAX)), None),
                 // Its last record was delivered in between.
                 Err(error) if error.kind() == ErrorKind::NotFound => (None, None),
                 Err(error) => (None, Some(Err(error))),
@@ -58,7 +58,7 @@ impl Inspector {
         });
         let done = cursor.done;
         let pending = move |record: &io::Result<Record>| !matches!(record, Ok(record) if done.contains(record.number));
-        Ok(records.filter(pending).map(|record| record.map_err(cannot_read)))
+        Ok(records.filter(pending).map(|record| record.map_err(read_error)))
     }
 
     /// Returns how much of the spool cannot be read, also in the segments that were kept aside for that. It reads all of
@@ -70,15 +70,15 @@ impl Inspector {
         let directory = Directory::new(Arc::new(Disk), self.dir.clone());
         let mut damage = Damage::default();
         let segments =
-            directory.segments().map_err(cannot_read)?.into_iter().map(|first| (first, directory.segment(first)));
-        let kept_aside = directory.damaged_segments().map_err(cannot_read)?.into_iter();
-        for (first, path) in segments.chain(kept_aside.map(|first| (first, directory.damaged_segment(first)))) {
+            directory.segments().map_err(read_error)?.into_iter().map(|first| (first, directory.segment(first)));
+        let quarantined = directory.damaged_segments().map_err(read_error)?.into_iter();
+        for (first, path) in segments.chain(quarantined.map(|first| (first, directory.damaged_segment(first)))) {
             let file = match directory.files.open(&path) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                result => result.map_err(cannot_read)?,
+                result => result.map_err(read_error)?,
             };
-            let mut records = Records::after(file, first.checked_sub(1), u64::MAX);
-            records.by_ref().try_for_each(|record| record.map(drop)).map_err(cannot_read)?;
+            let mut records = Records::with_limits(file, first.checked_sub(1), u64::MAX);
+            records.by_ref().try_for_each(|record| record.map(drop)).map_err(read_error)?;
             damage += records.damage();
         }
         Ok(damage)
@@ -91,11 +91,11 @@ impl Inspector {
     /// that is not a dead letter, and goes on with the next line.
     pub fn dead_letters(&self) -> Result<impl Iterator<Item = Result<DeadLetter, Error>> + use<>, Error> {
         let directory = Directory::new(Arc::new(Disk), self.dir.clone());
-        let letters = dead_letters::read_all(&directory).map_err(cannot_read)?;
-        Ok(letters.map(|letter| letter.map_err(cannot_read)))
+        let letters = dead_letters::read_all(&directory).map_err(read_error)?;
+        Ok(letters.map(|letter| letter.map_err(read_error)))
     }
 }
 
-fn cannot_read(error: io::Error) -> Error {
+fn read_error(error: io::Error) -> Error {
     Error::spool(format!("the spool cannot be read: {error}")).with_source(error)
 }

@@ -93,7 +93,7 @@
 //! name.
 //!
 //! **Full.** Above [`SpoolOptions::max_bytes`] the oldest segments that are kept because of damage are removed. When there are
-//! none, an append is refused, or the oldest segment is given up, as [`WhenFull`] says.
+//! none, an append is refused, or the oldest segment is given up, as [`SpoolFullPolicy`] says.
 //!
 //! **Dead letters.** They are written in portions, durably whatever [`Fsync`] says. A file that grew to an eighth of
 //! [`SpoolOptions::max_dead_letter_bytes`] becomes the first of the older ones, whose numbers rise by one, and the oldest is removed
@@ -130,19 +130,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use dead_letters::{DeadLetter, Redriven};
+pub use dead_letters::{DeadLetter, RedriveStats};
 pub use format::{Endpoint, MAX_RECORD_BYTES, Record};
 pub use inspect::Inspector;
-pub use options::{EvictionReason, Fsync, SpoolOptions, WhenFull};
+pub use options::{EvictionReason, Fsync, SpoolFullPolicy, SpoolOptions};
 pub use receipt::Receipt;
 pub use records::{Damage, Records};
 
 use crate::completion::Completion;
 use crate::error::Error;
 use directory::Directory;
-use reader::Reader;
-use receipt::confirmation;
-use shared::{PendingDeadLetter, Shared, too_large};
+use reader::SpoolReader;
+use receipt::confirmation_pair;
+use shared::{PendingDeadLetter, SpoolShared, too_large_error};
 
 /// Batches on the disk, from appending to acknowledging; see the [module](self).
 ///
@@ -165,10 +165,10 @@ use shared::{PendingDeadLetter, Shared, too_large};
 /// # Ok::<(), mparticle::Error>(())
 /// ```
 pub struct Spool {
-    shared: Arc<Shared>,
+    shared: Arc<SpoolShared>,
     settings: SpoolOptions,
     directory: Directory,
-    reader: Mutex<Reader>,
+    reader: Mutex<SpoolReader>,
     damage: Damage,
     thread: Option<JoinHandle<()>>,
 }
@@ -176,7 +176,7 @@ pub struct Spool {
 /// The state of a spool at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
-pub struct Stats {
+pub struct SpoolStats {
     /// Batches that were appended and are not written yet.
     pub waiting: u64,
     /// Records that are written and were neither read nor taken in this process.
@@ -310,11 +310,11 @@ impl Spool {
     ) -> Result<Completion<Result<(), Error>>, Error> {
         // It goes into no segment. A record of an earlier process may be larger than one is now.
         if batch.len() > MAX_RECORD_BYTES {
-            return Err(too_large());
+            return Err(too_large_error());
         }
         // What waits is bounded by its size, so the words are cut off now.
         let reason = dead_letters::cut_reason(reason).to_owned();
-        let (confirmation, written) = confirmation();
+        let (confirmation, written) = confirmation_pair();
         let letter = PendingDeadLetter { endpoint, batch, reason, number, failures: 0, confirmation };
         let mut state = self.shared.lock();
         if state.closing {
@@ -331,7 +331,7 @@ impl Spool {
 
     /// Saves at once what was acknowledged. The completion is complete when that is on the disk.
     pub(crate) fn checkpoint(&self) -> Completion<Result<(), Error>> {
-        let (confirmation, saved) = confirmation();
+        let (confirmation, saved) = confirmation_pair();
         let mut state = self.shared.lock();
         if !state.closing {
             state.checkpoints.push(confirmation);
@@ -348,9 +348,9 @@ impl Spool {
 
     /// Returns the state of the spool.
     #[must_use]
-    pub fn stats(&self) -> Stats {
+    pub fn stats(&self) -> SpoolStats {
         let state = self.shared.lock();
-        Stats {
+        SpoolStats {
             waiting: state.waiting,
             unread: state.index.unread(),
             outstanding: state.index.outstanding(),

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use super::directory::Directory;
 use super::file_system::{Access, Disk, FileSystem};
-use super::reader::Reader;
+use super::reader::SpoolReader;
 use super::recovery::recover;
-use super::shared::Shared;
+use super::shared::SpoolShared;
 use super::writer::Writer;
 use super::{Spool, SpoolOptions};
 use crate::error::Error;
@@ -20,7 +20,7 @@ const LOCK_POLL: Duration = Duration::from_millis(50);
 
 impl Spool {
     /// Opens the spool in this directory, which is made if it is not there. Reads all that is in it, and blocks the calling
-    /// thread for that, and for [`SpoolOptions::lock_wait`] while another process has it open.
+    /// thread for that, and for [`SpoolOptions::lock_timeout`] while another process has it open.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the settings contradict each other;
@@ -34,13 +34,13 @@ impl Spool {
 
     /// Starts the thread.
     pub(super) fn start((mut spool, writer): (Self, Writer)) -> Result<Self, Error> {
-        let end = End(Arc::clone(&spool.shared));
+        let guard = ThreadGuard(Arc::clone(&spool.shared));
         let thread = thread::Builder::new().name("mparticle-spool".into()).spawn(move || {
-            let _end = end;
+            let _guard = guard;
             // It unlocks the spool before that is told.
             writer.run();
         });
-        spool.thread = Some(thread.map_err(cannot_open)?);
+        spool.thread = Some(thread.map_err(open_error)?);
         Ok(spool)
     }
 
@@ -52,25 +52,25 @@ impl Spool {
     ) -> Result<(Self, Writer), Error> {
         settings.check()?;
         let directory = Directory::new(files, path);
-        directory.files.create_dir(&directory.path).map_err(cannot_open)?;
-        let lock = lock(&directory, settings.lock_wait)?;
-        check_access(&directory, settings.require_private_dir).map_err(cannot_open)?;
-        let recovered = recover(&directory, settings.durably()).map_err(cannot_open)?;
-        let shared = Arc::new(Shared::new(recovered.index, recovered.next));
+        directory.files.create_dir(&directory.path).map_err(open_error)?;
+        let lock = lock(&directory, settings.lock_timeout)?;
+        check_access(&directory, settings.require_private_dir).map_err(open_error)?;
+        let recovered = recover(&directory, settings.syncs()).map_err(open_error)?;
+        let shared = Arc::new(SpoolShared::new(recovered.index, recovered.next));
         // What an earlier process left half done.
         shared.lock().compact_within(Duration::ZERO);
         let writer = Writer::new(directory.clone(), settings.clone(), Arc::clone(&shared), recovered.next, lock);
-        let reader = Mutex::new(Reader::new(directory.clone()));
+        let reader = Mutex::new(SpoolReader::new(directory.clone()));
         Ok((Self { shared, settings, directory, reader, damage: recovered.damage, thread: None }, writer))
     }
 }
 
 /// However the writer's thread ends, nobody waits for it after that.
-struct End(Arc<Shared>);
+struct ThreadGuard(Arc<SpoolShared>);
 
-impl Drop for End {
+impl Drop for ThreadGuard {
     fn drop(&mut self) {
-        self.0.ended();
+        self.0.mark_ended();
     }
 }
 
@@ -105,7 +105,7 @@ fn lock(directory: &Directory, wait: Duration) -> Result<Box<dyn Send + Sync>, E
                     format!("failed to lock the spool in {dir}: {error}; use a directory on a local file system");
                 return Err(Error::spool(text).with_source(error));
             }
-            _ => return Err(cannot_open(error)),
+            _ => return Err(open_error(error)),
         }
         let left = wait.saturating_sub(start.elapsed());
         if left.is_zero() {
@@ -124,12 +124,12 @@ fn check_access(directory: &Directory, require_private_dir: bool) -> io::Result<
         let text = format!("other users can write to {dir}; remove that permission, or use another directory");
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
     }
-    if access == Access::Shared {
+    if access == Access::SpoolShared {
         tracing::warn!(%dir, "other users can write to the directory of the spool, and could read or replace users' data");
     }
     Ok(())
 }
 
-fn cannot_open(error: io::Error) -> Error {
+fn open_error(error: io::Error) -> Error {
     Error::spool(format!("the spool cannot be opened: {error}")).with_source(error)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::format::{RECORD_HEAD_BYTES, Record, SEGMENT_HEAD_BYTES};
-use super::segment::Lost;
+use super::segment::LostRecords;
 use crate::error::Error;
 
 /// When the spool makes durable what it wrote.
@@ -32,7 +32,7 @@ pub enum Fsync {
 /// The policy for appends when the spool is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum WhenFull {
+pub enum SpoolFullPolicy {
     /// Refuses the new batch: [`append`](super::Spool::append) returns an error.
     Refuse,
     /// Evicts the oldest batches, a whole segment at once. [`SpoolOptions::on_evict`] is called with each.
@@ -50,7 +50,7 @@ pub enum EvictionReason {
 }
 
 type OnEvict = dyn Fn(&Record, EvictionReason) + Send + Sync;
-type OnLost = dyn Fn(Lost) + Send + Sync;
+type OnLost = dyn Fn(LostRecords) + Send + Sync;
 type Clock = dyn Fn() -> DateTime<Utc> + Send + Sync;
 
 /// The options of a spool. The defaults lose nothing that was confirmed, in 256 MiB.
@@ -62,10 +62,10 @@ pub struct SpoolOptions {
     pub(super) max_waiting_bytes: u64,
     pub(super) max_dead_letter_bytes: u64,
     pub(super) max_age: Duration,
-    pub(super) lock_wait: Duration,
+    pub(super) lock_timeout: Duration,
     pub(super) drop_timeout: Duration,
     pub(super) require_private_dir: bool,
-    pub(super) when_full: WhenFull,
+    pub(super) when_full: SpoolFullPolicy,
     pub(super) on_evict: Arc<OnEvict>,
     pub(super) on_lost: Option<Arc<OnLost>>,
     pub(super) clock: Arc<Clock>,
@@ -80,10 +80,10 @@ impl Default for SpoolOptions {
             max_waiting_bytes: 16 << 20,
             max_dead_letter_bytes: 128 << 20,
             max_age: Duration::from_secs(28 * 24 * 60 * 60),
-            lock_wait: Duration::ZERO,
+            lock_timeout: Duration::ZERO,
             drop_timeout: Duration::from_secs(5),
             require_private_dir: false,
-            when_full: WhenFull::Refuse,
+            when_full: SpoolFullPolicy::Refuse,
             on_evict: Arc::new(|_, _| {}),
             on_lost: None,
             clock: Arc::new(Utc::now),
@@ -131,7 +131,7 @@ impl SpoolOptions {
 
     /// Sets how large all dead-letter files together may be, in bytes; 128 MiB by default. A new file is begun at an eighth
     /// of it. The newest dead letter is always kept, however large. Above it the oldest file is removed, with a warning in the log; see
-    /// [`Stats::dead_letters_dropped`](super::Stats::dead_letters_dropped).
+    /// [`SpoolStats::dead_letters_dropped`](super::SpoolStats::dead_letters_dropped).
     #[must_use]
     pub fn max_dead_letter_bytes(mut self, bytes: u64) -> Self {
         self.max_dead_letter_bytes = bytes;
@@ -151,8 +151,8 @@ impl SpoolOptions {
     /// Sets how long opening waits while another process has the spool open; zero by default, which is to fail at once. In a
     /// rolling update the new process can wait for the old one to end. Opening blocks the calling thread for that long.
     #[must_use]
-    pub fn lock_wait(mut self, wait: Duration) -> Self {
-        self.lock_wait = wait;
+    pub fn lock_timeout(mut self, wait: Duration) -> Self {
+        self.lock_timeout = wait;
         self
     }
 
@@ -174,9 +174,9 @@ impl SpoolOptions {
         self
     }
 
-    /// Sets the policy for appends when the spool is full. [`WhenFull::Refuse`] by default.
+    /// Sets the policy for appends when the spool is full. [`SpoolFullPolicy::Refuse`] by default.
     #[must_use]
-    pub fn when_full(mut self, policy: WhenFull) -> Self {
+    pub fn when_full(mut self, policy: SpoolFullPolicy) -> Self {
         self.when_full = policy;
         self
     }
@@ -196,7 +196,7 @@ impl SpoolOptions {
     }
 
     /// Calls one more, after the caller's own.
-    pub(crate) fn also_on_evict(self, callback: impl Fn(&Record, EvictionReason) + Send + Sync + 'static) -> Self {
+    pub(crate) fn chain_on_evict(self, callback: impl Fn(&Record, EvictionReason) + Send + Sync + 'static) -> Self {
         let first = Arc::clone(&self.on_evict);
         self.on_evict(move |record, reason| {
             first(record, reason);
@@ -205,7 +205,7 @@ impl SpoolOptions {
     }
 
     /// Sets a function that is called with records that vanished while the spool is open.
-    pub(crate) fn on_lost(mut self, callback: impl Fn(Lost) + Send + Sync + 'static) -> Self {
+    pub(crate) fn on_lost(mut self, callback: impl Fn(LostRecords) + Send + Sync + 'static) -> Self {
         self.on_lost = Some(Arc::new(callback));
         self
     }
@@ -218,7 +218,7 @@ impl SpoolOptions {
     }
 
     /// Returns whether anything is to be synced at all.
-    pub(super) fn durably(&self) -> bool {
+    pub(super) fn syncs(&self) -> bool {
         self.fsync != Fsync::Never
     }
 
@@ -248,7 +248,7 @@ impl fmt::Debug for SpoolOptions {
             .field("max_waiting_bytes", &self.max_waiting_bytes)
             .field("max_dead_letter_bytes", &self.max_dead_letter_bytes)
             .field("max_age", &self.max_age)
-            .field("lock_wait", &self.lock_wait)
+            .field("lock_timeout", &self.lock_timeout)
             .field("drop_timeout", &self.drop_timeout)
             .field("require_private_dir", &self.require_private_dir)
             .field("when_full", &self.when_full)

@@ -55,7 +55,7 @@ impl RangeSet {
     }
 
     /// Returns the numbers from the first to the last.
-    pub(super) fn within(&self, first: u64, last: u64) -> Self {
+    pub(super) fn intersection(&self, first: u64, last: u64) -> Self {
         let mut within = Self::default();
         for (start, end) in self.ranges.range(..=last).rev().take_while(|(_, end)| **end >= first) {
             let (start, end) = ((*start).max(first), (*end).min(last));
@@ -66,8 +66,8 @@ impl RangeSet {
     }
 
     /// Removes the numbers from the first to the last, and returns them.
-    pub(super) fn take(&mut self, first: u64, last: u64) -> Self {
-        let taken = self.within(first, last);
+    pub(super) fn remove_range(&mut self, first: u64, last: u64) -> Self {
+        let taken = self.intersection(first, last);
         for part in taken.ranges() {
             if let Some(range) = self.range_of(part.0) {
                 self.cut(range, part);
@@ -147,8 +147,8 @@ mod tests {
             for number in &inserted {
                 prop_assert!(numbers.insert(*number));
             }
-            let within = numbers.within(first, first + length);
-            let taken = numbers.take(first, first + length);
+            let within = numbers.intersection(first, first + length);
+            let taken = numbers.remove_range(first, first + length);
             let (inside, outside): (Vec<_>, Vec<_>) =
                 inserted.into_iter().partition(|number| (first..=first + length).contains(number));
             prop_assert_eq!((taken.count(), numbers.count()), (inside.len() as u64, outside.len() as u64));

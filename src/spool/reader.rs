@@ -3,32 +3,37 @@
 use std::io::{self, ErrorKind};
 
 use super::directory::Directory;
-use super::file_system::Input;
+use super::file_system::ReadFile;
 use super::format::Record;
 
 use super::options::SpoolOptions;
 use super::records::Records;
 use super::segment::Position;
-use super::shared::Shared;
+use super::shared::SpoolShared;
 
 /// The segment that is read.
-pub(super) struct Open {
+pub(super) struct OpenSegment {
     first: u64,
     /// The number of its bytes that may be read so far.
     bytes: u64,
-    pub(super) records: Records<Box<dyn Input>>,
+    pub(super) records: Records<Box<dyn ReadFile>>,
     /// A record that was read and stays unread, since the caller wanted none from its number on.
     ahead: Option<Record>,
 }
 
-impl Open {
+impl OpenSegment {
     /// Returns the segment of this position, which may be open already and is read on then.
-    pub(super) fn at(position: &Position, open: Option<Self>, directory: &Directory) -> io::Result<Self> {
+    pub(super) fn resume(position: &Position, open: Option<Self>, directory: &Directory) -> io::Result<Self> {
         let mut open = if let Some(open) = open.filter(|open| open.first == position.first) {
             open
         } else {
             let file = directory.files.open(&directory.segment(position.first))?;
-            Self { first: position.first, bytes: 0, records: Records::after(file, position.after, 0), ahead: None }
+            Self {
+                first: position.first,
+                bytes: 0,
+                records: Records::with_limits(file, position.after, 0),
+                ahead: None,
+            }
         };
         open.records.extend(position.bytes - open.bytes);
         open.bytes = position.bytes;
@@ -43,12 +48,12 @@ impl Open {
     }
 }
 
-pub(super) struct Reader {
+pub(super) struct SpoolReader {
     directory: Directory,
-    open: Option<Open>,
+    open: Option<OpenSegment>,
 }
 
-impl Reader {
+impl SpoolReader {
     pub(super) fn new(directory: Directory) -> Self {
         Self { directory, open: None }
     }
@@ -58,16 +63,16 @@ impl Reader {
     pub(super) fn next(
         &mut self,
         limit: Option<u64>,
-        shared: &Shared,
+        shared: &SpoolShared,
         settings: &SpoolOptions,
     ) -> io::Result<Option<Record>> {
         let is_beyond = |number| limit.is_some_and(|limit| number >= limit);
         loop {
             let position = shared.lock().index.read_position();
             let Some(position) = position.filter(|position| !is_beyond(position.first)) else { return Ok(None) };
-            let mut open = match Open::at(&position, self.open.take(), &self.directory) {
+            let mut open = match OpenSegment::resume(&position, self.open.take(), &self.directory) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {
-                    let lost = shared.lock().index.vanished(position.first);
+                    let lost = shared.lock().index.mark_vanished(position.first);
                     shared.report_lost(lost, &self.directory.segment(position.first), settings);
                     continue;
                 }
@@ -76,7 +81,8 @@ impl Reader {
             // After an error the segment is opened again, and what was taken is passed over.
             match open.next()? {
                 None => {
-                    let lost = shared.lock().index.exhausted(position.first, position.bytes, open.records.damage());
+                    let lost =
+                        shared.lock().index.mark_exhausted(position.first, position.bytes, open.records.damage());
                     shared.report_lost(lost, &self.directory.segment(position.first), settings);
                 }
                 Some(record) if is_beyond(record.number) => {
@@ -96,7 +102,7 @@ impl Reader {
 }
 
 /// Counts a record as taken, or as expired if it is too old. Returns it if the caller is to have it.
-fn take(first: u64, record: Record, shared: &Shared, settings: &SpoolOptions) -> Option<Record> {
+fn take(first: u64, record: Record, shared: &SpoolShared, settings: &SpoolOptions) -> Option<Record> {
     let age = (settings.clock)() - record.appended;
     let mut state = shared.lock();
     // A clock that was set back makes no record old.

@@ -26,15 +26,15 @@ pub struct Receipt {
 pub(super) struct Confirmation(Completer<Result<(), Error>>);
 
 /// Creates a confirmation, and the completion that it completes.
-pub(super) fn confirmation() -> (Confirmation, Completion<Result<(), Error>>) {
-    let closed = || Err(not_written(&io::Error::new(io::ErrorKind::BrokenPipe, "the spool is closed")));
+pub(super) fn confirmation_pair() -> (Confirmation, Completion<Result<(), Error>>) {
+    let closed = || Err(write_error(&io::Error::new(io::ErrorKind::BrokenPipe, "the spool is closed")));
     let (completer, completion) = completion::pair(closed);
     (Confirmation(completer), completion)
 }
 
 impl Confirmation {
     pub(super) fn complete(self, result: &io::Result<()>) {
-        self.0.complete(result.as_ref().copied().map_err(not_written));
+        self.0.complete(result.as_ref().copied().map_err(write_error));
     }
 
     /// Returns whether nobody waits for it.
@@ -79,7 +79,7 @@ impl Future for Receipt {
 }
 
 /// An `io::Error` is not `Clone`, and each receipt of a group gets its own.
-fn not_written(error: &io::Error) -> Error {
+fn write_error(error: &io::Error) -> Error {
     let copy = io::Error::new(error.kind(), error.to_string());
     Error::spool("the spool could not write").with_source(copy)
 }

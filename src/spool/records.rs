@@ -66,11 +66,11 @@ pub struct Records<R> {
 impl<R: Read> Records<R> {
     /// Reads a segment to the end of its source.
     pub fn new(source: R) -> Self {
-        Self::after(source, None, u64::MAX)
+        Self::with_limits(source, None, u64::MAX)
     }
 
     /// Reads the first `limit` bytes of a segment whose numbers lie above `last`.
-    pub(super) fn after(source: R, last: Option<u64>, limit: u64) -> Self {
+    pub(super) fn with_limits(source: R, last: Option<u64>, limit: u64) -> Self {
         Self {
             source,
             remaining: limit,

@@ -10,7 +10,7 @@ use super::segment::Segment;
 use super::shared::warn;
 
 /// What was found.
-pub(super) struct Recovered {
+pub(super) struct Recovery {
     pub(super) index: Index,
     /// The number that the next record gets: above all that can be seen, so that no number stands for two records.
     pub(super) next: u64,
@@ -18,12 +18,12 @@ pub(super) struct Recovered {
 }
 
 /// Reads all segments. None of them is ever written to again, so one that a crash cut off needs no mending.
-pub(super) fn recover(directory: &Directory, durably: bool) -> io::Result<Recovered> {
+pub(super) fn recover(directory: &Directory, durably: bool) -> io::Result<Recovery> {
     // What is seen is made to stay before numbers are derived from it: a segment that was removed must not come back
     // later.
     directory.sync()?;
     let cursor = Cursor::load(directory)?;
-    let mut found = Recovered { index: Index::default(), next: cursor.next.max(1), damage: Damage::default() };
+    let mut found = Recovery { index: Index::default(), next: cursor.next.max(1), damage: Damage::default() };
     let mut last = None;
     for first in directory.segments()? {
         let path = directory.segment(first);
@@ -32,7 +32,7 @@ pub(super) fn recover(directory: &Directory, durably: bool) -> io::Result<Recove
             let synced = directory.files.append(&path).and_then(|file| file.sync());
             synced.unwrap_or_else(|error| warn("make durable what was written before", &error));
         }
-        let mut records = Records::after(directory.files.open(&path)?, last.max(first.checked_sub(1)), u64::MAX);
+        let mut records = Records::with_limits(directory.files.open(&path)?, last.max(first.checked_sub(1)), u64::MAX);
         let mut segment = Segment::default();
         for record in &mut records {
             let number =
@@ -55,7 +55,7 @@ pub(super) fn recover(directory: &Directory, durably: bool) -> io::Result<Recove
         let mut records = Records::new(directory.files.open(&directory.damaged_segment(first))?);
         let greatest = records.by_ref().map_while(Result::ok).last().map_or(first, |record| record.number);
         found.damage += records.damage();
-        found.index.keep_aside(first, records.bytes_read());
+        found.index.quarantine(first, records.bytes_read());
         last = last.max(Some(greatest.max(first)));
     }
     if let Some(last) = last {

@@ -24,14 +24,14 @@ pub(super) struct Segment {
 
 /// Records that vanished while the spool is open.
 #[derive(Debug, Default)]
-pub(crate) struct Lost {
+pub(crate) struct LostRecords {
     /// Those whose numbers are known, as all are that this process wrote.
     pub(crate) numbers: Vec<u64>,
     /// The number of the others.
     pub(crate) others: u64,
 }
 
-impl Lost {
+impl LostRecords {
     pub(super) fn count(&self) -> u64 {
         self.numbers.len() as u64 + self.others
     }
@@ -61,15 +61,15 @@ pub(super) struct Position {
 }
 
 /// A segment that was given up.
-pub(super) struct Dropped {
+pub(super) struct DroppedSegment {
     pub(super) first: u64,
     pub(super) segment: Segment,
     /// The records that nobody has but the segment.
-    pub(super) only_here: Lost,
+    pub(super) only_copies: LostRecords,
     pub(super) outstanding: RangeSet,
 }
 
-impl Dropped {
+impl DroppedSegment {
     /// Returns the number of its bytes that are committed.
     pub(super) fn bytes(&self) -> u64 {
         self.segment.bytes
@@ -83,14 +83,14 @@ impl Dropped {
 
     /// Returns the number of records that nobody has but the segment.
     pub(super) fn count(&self) -> u64 {
-        self.only_here.count()
+        self.only_copies.count()
     }
 
     /// Returns the records that nobody has but the segment, without those of these numbers.
-    pub(super) fn lost_beside(self, told: &RangeSet) -> Lost {
-        let Lost { mut numbers, others } = self.only_here;
+    pub(super) fn lost_except(self, told: &RangeSet) -> LostRecords {
+        let LostRecords { mut numbers, others } = self.only_copies;
         numbers.retain(|number| !told.contains(*number));
         let others = others.saturating_sub(told.count());
-        Lost { numbers, others }
+        LostRecords { numbers, others }
     }
 }

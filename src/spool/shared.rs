@@ -14,14 +14,14 @@ use super::format::{Endpoint, RECORD_HEAD_BYTES, SEGMENT_HEAD_BYTES};
 use super::index::Index;
 use super::options::SpoolOptions;
 use super::receipt::Confirmation;
-use super::segment::Lost;
+use super::segment::LostRecords;
 use crate::error::Error;
 
 /// The longest time that done records are known in memory alone. A crash sends those again, and the service drops the repeats.
 const CURSOR_DELAY: Duration = Duration::from_secs(1);
 
 /// A batch on its way to a segment.
-pub(super) struct Append {
+pub(super) struct PendingAppend {
     pub(super) number: u64,
     pub(super) endpoint: Endpoint,
     pub(super) batch: Bytes,
@@ -35,7 +35,7 @@ pub(super) fn size_on_disk(batch: &[u8]) -> u64 {
 }
 
 /// Returns the error for a batch that exceeds the limits of a record.
-pub(super) fn too_large() -> Error {
+pub(super) fn too_large_error() -> Error {
     Error::spool("the batch is too large for the spool")
 }
 
@@ -59,9 +59,9 @@ impl PendingDeadLetter {
 }
 
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct SpoolState {
     /// In the order of their numbers.
-    pub(super) appends: Vec<Append>,
+    pub(super) appends: Vec<PendingAppend>,
     /// The number that the next append gets. One whose write fails is left out, and never stands for another record.
     next: u64,
     pub(super) dead_letters: VecDeque<PendingDeadLetter>,
@@ -86,12 +86,12 @@ pub(super) struct State {
     pub(super) lost: u64,
     /// Those to complete when the cursor is saved.
     pub(super) checkpoints: Vec<Confirmation>,
-    thread: Thread,
+    thread: ThreadState,
 }
 
 /// The state of the writer's thread.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Thread {
+enum ThreadState {
     #[default]
     Running,
     /// It took too long to end, and nobody waits for it any more.
@@ -99,7 +99,7 @@ enum Thread {
     Ended,
 }
 
-impl State {
+impl SpoolState {
     /// Queues an append under the next number, and returns the number.
     pub(super) fn append(
         &mut self,
@@ -111,7 +111,7 @@ impl State {
         let number = self.next;
         self.next += 1;
         self.waiting += 1;
-        self.appends.push(Append { number, endpoint, batch, appended, confirmation });
+        self.appends.push(PendingAppend { number, endpoint, batch, appended, confirmation });
         number
     }
 
@@ -133,8 +133,8 @@ impl State {
 }
 
 #[derive(Default)]
-pub(super) struct Shared {
-    state: Mutex<State>,
+pub(super) struct SpoolShared {
+    state: Mutex<SpoolState>,
     work: Condvar,
     end: Condvar,
 }
@@ -146,17 +146,21 @@ pub(super) struct Work {
     pub(super) closing: bool,
 }
 
-impl Shared {
+impl SpoolShared {
     pub(super) fn new(index: Index, next: u64) -> Self {
-        Self { state: Mutex::new(State { next, index, ..State::default() }), work: Condvar::new(), end: Condvar::new() }
+        Self {
+            state: Mutex::new(SpoolState { next, index, ..SpoolState::default() }),
+            work: Condvar::new(),
+            end: Condvar::new(),
+        }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, SpoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Wakes the writer, once the change that it is to see is made.
-    pub(super) fn wake(&self, mut state: MutexGuard<'_, State>) {
+    pub(super) fn wake(&self, mut state: MutexGuard<'_, SpoolState>) {
         let idle = std::mem::take(&mut state.idle);
         drop(state);
         if idle {
@@ -168,19 +172,19 @@ impl Shared {
     pub(crate) fn close(&self, timeout: Duration) -> bool {
         let mut state = self.lock();
         state.closing = true;
-        let timeout = if state.thread == Thread::Detached { Duration::ZERO } else { timeout };
+        let timeout = if state.thread == ThreadState::Detached { Duration::ZERO } else { timeout };
         self.wake(state);
-        let waited = self.end.wait_timeout_while(self.lock(), timeout, |state| state.thread != Thread::Ended);
+        let waited = self.end.wait_timeout_while(self.lock(), timeout, |state| state.thread != ThreadState::Ended);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        if state.thread == Thread::Running {
-            state.thread = Thread::Detached;
+        if state.thread == ThreadState::Running {
+            state.thread = ThreadState::Detached;
         }
-        state.thread == Thread::Ended
+        state.thread == ThreadState::Ended
     }
 
     /// The writer's thread has ended.
-    pub(super) fn ended(&self) {
-        self.lock().thread = Thread::Ended;
+    pub(super) fn mark_ended(&self) {
+        self.lock().thread = ThreadState::Ended;
         self.end.notify_all();
     }
 
@@ -206,9 +210,9 @@ impl Shared {
     }
 }
 
-impl Shared {
+impl SpoolShared {
     /// Counts records that vanished, and reports them.
-    pub(super) fn report_lost(&self, lost: Lost, segment: &Path, settings: &SpoolOptions) {
+    pub(super) fn report_lost(&self, lost: LostRecords, segment: &Path, settings: &SpoolOptions) {
         if lost.count() == 0 {
             return;
         }

@@ -212,7 +212,7 @@ impl UploaderBuilder {
     ///
     /// With a [`spool`](Self::spool) it reads what is in there, unless the client is
     /// [disabled](crate::ClientBuilder::disabled). It blocks the calling thread for that, and for
-    /// [`lock_wait`](spool::SpoolOptions::lock_wait) at most while another process has the spool open.
+    /// [`lock_timeout`](spool::SpoolOptions::lock_timeout) at most while another process has the spool open.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the system gives no thread, or the HTTP client cannot be made; for

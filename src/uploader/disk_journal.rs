@@ -44,12 +44,12 @@ impl DiskJournal {
         let evictions = Arc::<Evictions>::default();
         let (evicting, losing) = (Arc::clone(&evictions), Arc::clone(&evictions));
         let settings = settings
-            .also_on_evict(move |record, reason| {
+            .chain_on_evict(move |record, reason| {
                 let text = match reason {
                     EvictionReason::Capacity => "the spool was full, and this was among the oldest",
                     EvictionReason::Expired => "it was too old to be sent, and is in the dead-letter file",
                 };
-                let (number, batch) = (Some(record.number), record.sealed().ok());
+                let (number, batch) = (Some(record.number), record.to_sealed().ok());
                 evicting.extend([Evicted { number, batch, error: Error::spool(text) }]);
             })
             .on_lost(move |lost| {
@@ -87,7 +87,7 @@ impl Journal for DiskJournal {
     fn next(&self, limit: u64) -> Result<Option<Record>, Error> {
         while let Some(record) = self.spool.next_record_before(Some(limit))? {
             let id = RecordId { number: record.number, appended: record.appended };
-            match record.sealed() {
+            match record.to_sealed() {
                 Ok(batch) => return Ok(Some(Record { id, endpoint: record.endpoint.into(), batch })),
                 // Its checksum is right, so somebody else than an uploader wrote it.
                 Err(error) => {

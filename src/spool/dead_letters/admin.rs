@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::super::directory::Directory;
 use super::super::file_system::Disk;
-use super::super::{Receipt, Spool, SpoolOptions, WhenFull};
+use super::super::{Receipt, Spool, SpoolFullPolicy, SpoolOptions};
 use super::read_all;
 use crate::error::Error;
 
@@ -16,7 +16,7 @@ const GROUP_BYTES: usize = 1 << 20;
 /// The result of [`Spool::redrive_dead_letters`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Redriven {
+pub struct RedriveStats {
     /// Dead letters that became records.
     pub records: u64,
     /// Lines that are no dead letters and were left out, as one that a crash cut off.
@@ -36,21 +36,21 @@ impl Spool {
     /// # Errors
     /// [`ErrorKind::SpoolLocked`](crate::ErrorKind::SpoolLocked) if the spool is open;
     /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if the file system fails, or the spool has no room for them.
-    pub fn redrive_dead_letters(dir: impl Into<PathBuf>, settings: SpoolOptions) -> Result<Redriven, Error> {
+    pub fn redrive_dead_letters(dir: impl Into<PathBuf>, settings: SpoolOptions) -> Result<RedriveStats, Error> {
         let dir = dir.into();
         // Nothing else has this handle, and it is not read from: no dead letter is added meanwhile.
-        let spool = Self::open(&dir, settings.when_full(WhenFull::Refuse))?;
-        let cannot_read =
+        let spool = Self::open(&dir, settings.when_full(SpoolFullPolicy::Refuse))?;
+        let read_error =
             |error: io::Error| Error::spool(format!("the dead letters cannot be read: {error}")).with_source(error);
-        let (mut redriven, mut bytes, mut receipts) = (Redriven::default(), 0, Vec::new());
-        for letter in read_all(&on_disk(&dir)).map_err(cannot_read)? {
+        let (mut redriven, mut bytes, mut receipts) = (RedriveStats::default(), 0, Vec::new());
+        for letter in read_all(&disk_directory(&dir)).map_err(read_error)? {
             let letter = match letter {
                 Ok(letter) => letter,
                 Err(error) if error.kind() == ErrorKind::InvalidData => {
                     redriven.skipped += 1;
                     continue;
                 }
-                Err(error) => return Err(cannot_read(error)),
+                Err(error) => return Err(read_error(error)),
             };
             bytes += letter.batch.len();
             receipts.push(spool.append(letter.endpoint, letter.batch)?);
@@ -86,7 +86,7 @@ impl Spool {
     pub fn remove_damaged_segments(dir: impl Into<PathBuf>) -> Result<(), Error> {
         let dir = dir.into();
         let _locked = Self::open(&dir, SpoolOptions::new())?;
-        let directory = on_disk(&dir);
+        let directory = disk_directory(&dir);
         let removed = directory.damaged_segments().and_then(|segments| {
             segments.into_iter().try_for_each(|first| directory.remove(&directory.damaged_segment(first)))?;
             directory.sync()
@@ -101,12 +101,12 @@ fn wait_for_all(receipts: &mut Vec<Receipt>) -> Result<(), Error> {
     receipts.drain(..).try_for_each(Receipt::wait)
 }
 
-fn on_disk(dir: &Path) -> Directory {
+fn disk_directory(dir: &Path) -> Directory {
     Directory::new(Arc::new(Disk), dir.to_owned())
 }
 
 fn remove(dir: &Path) -> Result<(), Error> {
-    let directory = on_disk(dir);
+    let directory = disk_directory(dir);
     let files = directory.old_dead_letters();
     let removed = files.and_then(|files| {
         files.iter().chain([&directory.dead_letters()]).try_for_each(|path| directory.remove(path))?;

@@ -10,10 +10,10 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub use admin::Redriven;
+pub use admin::RedriveStats;
 
 use super::directory::Directory;
-use super::file_system::Output;
+use super::file_system::AppendFile;
 use super::format::{Endpoint, MAX_RECORD_BYTES};
 
 /// No line that the spool writes is longer: a byte of a batch takes six at most, as text that is no JSON.
@@ -28,7 +28,7 @@ pub(super) fn cut_reason(reason: &str) -> &str {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Line<'a> {
+struct DeadLetterLine<'a> {
     time: String,
     reason: String,
     endpoint: String,
@@ -71,7 +71,7 @@ const PORTION_BYTES: u64 = 1 << 20;
 pub(super) struct DeadLetterFiles {
     directory: Directory,
     max_bytes: u64,
-    open: Option<(Box<dyn Output>, u64)>,
+    open: Option<(Box<dyn AppendFile>, u64)>,
     /// The number of dead letters that were removed because there were too many.
     pub(super) dropped: u64,
 }
@@ -113,7 +113,7 @@ impl DeadLetterFiles {
     }
 
     /// The open file, a new one if this many bytes would be too many for it.
-    fn make_room(&mut self, bytes: u64) -> io::Result<(Box<dyn Output>, u64)> {
+    fn make_room(&mut self, bytes: u64) -> io::Result<(Box<dyn AppendFile>, u64)> {
         let (file, size) = match self.open.take() {
             Some(open) => open,
             None => self.open_file()?,
@@ -163,7 +163,7 @@ impl DeadLetterFiles {
         Ok(())
     }
 
-    fn open_file(&self) -> io::Result<(Box<dyn Output>, u64)> {
+    fn open_file(&self) -> io::Result<(Box<dyn AppendFile>, u64)> {
         let path = self.directory.dead_letters();
         let (mut size, mut cut_off) = (0, false);
         match self.directory.files.open(&path) {
@@ -204,7 +204,7 @@ fn write_line(
         // Not ours, and kept as text for a person.
         Err(_) => serde_json::value::to_raw_value(&String::from_utf8_lossy(batch))?,
     };
-    let line = Line {
+    let line = DeadLetterLine {
         time: time.to_rfc3339_opts(SecondsFormat::Millis, true),
         reason: cut_reason(reason).to_owned(),
         endpoint: endpoint.name().to_owned(),
@@ -220,7 +220,7 @@ pub(super) fn read_all(directory: &Directory) -> io::Result<impl Iterator<Item =
     let mut files = Vec::new();
     for path in directory.old_dead_letters()?.into_iter().chain([directory.dead_letters()]) {
         match directory.files.open(&path) {
-            Ok(file) => files.push(Lines::new(BufReader::new(file))),
+            Ok(file) => files.push(DeadLetterReader::new(BufReader::new(file))),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -229,13 +229,13 @@ pub(super) fn read_all(directory: &Directory) -> io::Result<impl Iterator<Item =
 }
 
 /// Reads the dead letters of a file. Returns an error for a line that is not one, and goes on after it. Skips empty lines.
-pub(super) struct Lines<R> {
+pub(super) struct DeadLetterReader<R> {
     source: R,
     line: u64,
     failed: bool,
 }
 
-impl<R: BufRead> Lines<R> {
+impl<R: BufRead> DeadLetterReader<R> {
     pub(super) fn new(source: R) -> Self {
         Self { source, line: 0, failed: false }
     }
@@ -257,7 +257,7 @@ impl<R: BufRead> Lines<R> {
         let zeros = text.iter().take_while(|byte| **byte == 0).count();
         let line = &text[zeros..];
         let not_one = || io::Error::new(ErrorKind::InvalidData, format!("line {} is no dead letter", self.line));
-        let line: Line<'_> = serde_json::from_slice(line).map_err(|_| not_one())?;
+        let line: DeadLetterLine<'_> = serde_json::from_slice(line).map_err(|_| not_one())?;
         let endpoint = Endpoint::from_name(&line.endpoint).ok_or_else(not_one)?;
         let time = DateTime::parse_from_rfc3339(&line.time).map_err(|_| not_one())?.to_utc();
         let batch = Bytes::copy_from_slice(line.batch.get().as_bytes());
@@ -265,7 +265,7 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-impl<R: BufRead> Iterator for Lines<R> {
+impl<R: BufRead> Iterator for DeadLetterReader<R> {
     type Item = io::Result<DeadLetter>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -62,7 +62,7 @@ fn no_segment_grows_too_large_however_much_waits() {
 fn the_oldest_give_way_if_so_set_and_each_is_told_of() {
     let disk = Simulated::default();
     let (settings, told) =
-        telling(SpoolOptions::new().segment_bytes(500).max_bytes(1_000).when_full(WhenFull::DropOldest));
+        telling(SpoolOptions::new().segment_bytes(500).max_bytes(1_000).when_full(SpoolFullPolicy::DropOldest));
     let mut process = Process::start(&disk, settings).expect("a spool");
     process.append(BATCH).expect("confirmed");
     let first = process.read_all().remove(0);
@@ -108,7 +108,7 @@ fn settings_that_contradict_each_other_are_refused() {
 #[test]
 fn there_is_room_for_another_record_as_long_as_none_has_to_give_way() {
     let disk = Simulated::default();
-    let settings = SpoolOptions::new().segment_bytes(500).max_bytes(1_000).when_full(WhenFull::DropOldest);
+    let settings = SpoolOptions::new().segment_bytes(500).max_bytes(1_000).when_full(SpoolFullPolicy::DropOldest);
     let mut process = Process::start(&disk, settings).expect("a spool");
     let mut appended = 0;
     while process.spool.has_room(&BATCH.into()) {
@@ -148,12 +148,12 @@ fn under_steady_load_everything_else_has_its_turn() {
 #[test]
 fn a_panic_in_the_callback_does_not_end_the_spool() {
     let disk = Simulated::default();
-    let settings = SpoolOptions::new().segment_bytes(500).max_bytes(1_000).when_full(WhenFull::DropOldest);
+    let settings = SpoolOptions::new().segment_bytes(500).max_bytes(1_000).when_full(SpoolFullPolicy::DropOldest);
     let told = Told::default();
     let also = Arc::clone(&told);
     let settings = settings
         .on_evict(|_, _| panic!("on purpose"))
-        .also_on_evict(move |record, why| also.lock().expect("no panic").push((record.number, why)));
+        .chain_on_evict(move |record, why| also.lock().expect("no panic").push((record.number, why)));
     let mut process = Process::start(&disk, settings).expect("a spool");
     for _ in 0..50 {
         process.append(BATCH).expect("there is always room");

@@ -196,7 +196,7 @@ fn what_a_crash_leaves_at_the_end_is_no_damage() {
 
 #[test]
 fn damaged_segments_give_way_to_new_records_the_oldest_first() {
-    for when_full in [WhenFull::Refuse, WhenFull::DropOldest] {
+    for when_full in [SpoolFullPolicy::Refuse, SpoolFullPolicy::DropOldest] {
         let (disk, _) = spool();
         disk.put(&path("00000000000000000001.log"), vec![b'x'; 400]);
         disk.put(&path("00000000000000000002.log.damaged"), vec![b'x'; 400]);

@@ -82,7 +82,7 @@ fn a_line_that_a_crash_cut_off_spoils_no_other() {
     process.commit();
     settled(receipt).expect("written");
     let bytes = disk.read(&path("dead-letters.ndjson"));
-    let mut letters = dead_letters::Lines::new(&bytes[..]);
+    let mut letters = dead_letters::DeadLetterReader::new(&bytes[..]);
     assert_eq!(letters.next().expect("a line").expect_err("cut off").to_string(), "line 1 is no dead letter");
     let letter = letters.next().expect("a line").expect("a letter");
     assert_eq!((letter.reason.as_str(), &letter.batch[..]), ("why", &b"{  \"a\" : 1 }"[..]));
@@ -180,5 +180,5 @@ fn a_failed_write_leaves_nothing_of_a_dead_letter_behind() {
 
 fn reasons(disk: &Simulated) -> Vec<String> {
     let bytes = disk.read(&path("dead-letters.ndjson"));
-    dead_letters::Lines::new(&bytes[..]).map(|letter| letter.expect("a letter").reason).collect()
+    dead_letters::DeadLetterReader::new(&bytes[..]).map(|letter| letter.expect("a letter").reason).collect()
 }

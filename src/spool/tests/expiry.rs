@@ -150,7 +150,7 @@ fn a_full_spool_that_drops_what_is_too_old_counts_it_once() {
     let disk = Simulated::default();
     let hours = Arc::new(AtomicI64::new(0));
     let clock = Arc::clone(&hours);
-    let settings = SpoolOptions::new().segment_bytes(500).max_bytes(1_000).when_full(WhenFull::DropOldest);
+    let settings = SpoolOptions::new().segment_bytes(500).max_bytes(1_000).when_full(SpoolFullPolicy::DropOldest);
     let settings = settings.clock(move || DateTime::UNIX_EPOCH + TimeDelta::hours(clock.load(Ordering::Relaxed)));
     let (settings, told) = telling(settings);
     let mut process = Process::start(&disk, settings).expect("a spool");

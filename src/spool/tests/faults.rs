@@ -250,11 +250,11 @@ fn that_a_file_system_syncs_no_directories_is_warned_of_once() {
 
 #[test]
 fn a_directory_that_others_can_write_to_is_warned_of_once_by_name_unless_it_is_sticky() {
-    for access in [Access::Private, Access::Sticky, Access::Shared] {
+    for access in [Access::Private, Access::Sticky, Access::SpoolShared] {
         let disk = Simulated::default();
         disk.access(access);
         let warnings = warnings(|| live(&disk));
-        if access == Access::Shared {
+        if access == Access::SpoolShared {
             assert_eq!(warnings.len(), 1, "{warnings:?}");
             assert!(
                 warnings[0].contains("other users can write") && warnings[0].contains("dir=/spool "),
@@ -321,7 +321,7 @@ fn through_restarts_on_a_full_disk_nothing_is_lost_and_nothing_grows() {
         process.read_all().iter().map(|record| texts(std::slice::from_ref(record))[0].to_owned()).collect();
     if disk.names().iter().any(|name| name == "dead-letters.ndjson") {
         let bytes = disk.read(&path("dead-letters.ndjson"));
-        let letters = dead_letters::Lines::new(&bytes[..]).map(|letter| letter.expect("whole lines").batch);
+        let letters = dead_letters::DeadLetterReader::new(&bytes[..]).map(|letter| letter.expect("whole lines").batch);
         there.extend(letters.map(|batch| String::from_utf8(batch.to_vec()).expect("a text")));
     }
     let missing: Vec<_> = confirmed.iter().filter(|batch| !there.contains(batch)).collect();
@@ -352,7 +352,7 @@ fn a_record_without_an_id_gets_the_same_one_at_each_reading() {
     process.append(r#"{"a":1}"#).expect("confirmed");
     process.append(r#"{"source_request_id":"mine"}"#).expect("confirmed");
     let ids = |process: &Process| {
-        let sealed = process.read_all().into_iter().map(|record| record.sealed().expect("a batch"));
+        let sealed = process.read_all().into_iter().map(|record| record.to_sealed().expect("a batch"));
         sealed.map(|batch| batch.source_request_id().to_owned()).collect::<Vec<_>>()
     };
     let first = ids(&process);

@@ -11,7 +11,7 @@ use super::*;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    Append { padding: usize },
+    PendingAppend { padding: usize },
     Commit,
     Read,
     ReadBefore(Index),
@@ -28,7 +28,7 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        6 => (0_usize..200).prop_map(|padding| Step::Append { padding }),
+        6 => (0_usize..200).prop_map(|padding| Step::PendingAppend { padding }),
         5 => Just(Step::Commit),
         5 => Just(Step::Read),
         3 => any::<Index>().prop_map(Step::ReadBefore),
@@ -125,7 +125,7 @@ impl Model {
 
     fn take(&mut self, step: Step) {
         match step {
-            Step::Append { padding } => {
+            Step::PendingAppend { padding } => {
                 let batch = format!(r#"{{"id":{},"padding":"{}"}}"#, self.batches.len(), "x".repeat(padding));
                 let receipt = self.process().spool.append(Endpoint::Events, batch.clone()).expect("there is room");
                 self.numbers.push(receipt.record_number());
@@ -298,7 +298,7 @@ impl Model {
         self.take(Step::KillProcess);
         let letters =
             if self.dead_lettered.is_empty() { Vec::new() } else { self.disk.read(&path("dead-letters.ndjson")) };
-        let letters: Vec<_> = dead_letters::Lines::new(&letters[..]).filter_map(Result::ok).collect();
+        let letters: Vec<_> = dead_letters::DeadLetterReader::new(&letters[..]).filter_map(Result::ok).collect();
         for id in &self.dead_lettered {
             assert!(letters.iter().any(|letter| letter.batch == self.batches[*id]), "{id} is among the dead letters");
         }

@@ -110,7 +110,7 @@ fn taken_in_each_segment(settings: SpoolOptions) -> (Simulated, Process, Numbers
 
 #[test]
 fn a_full_spool_reports_the_unread_records_that_it_evicts_and_not_the_taken_ones() {
-    let settings = SpoolOptions::new().max_bytes(500).when_full(WhenFull::DropOldest);
+    let settings = SpoolOptions::new().max_bytes(500).when_full(SpoolFullPolicy::DropOldest);
     let (_disk, mut process, evicted, lost) = taken_in_each_segment(settings);
     append_all(&mut process, &[r#"{"a":1}"#]);
     assert_eq!((evicted.lock().expect("no panic").clone(), process.spool.stats().dropped), (vec![1, 3], 2));

@@ -87,7 +87,7 @@ fn records_that_are_dropped_and_cannot_be_read_are_counted_as_lost() {
     for damage in ["none", "a byte", "no file"] {
         let disk = Simulated::default();
         let (told, lost) = (Arc::new(std::sync::Mutex::new(Vec::new())), Arc::new(std::sync::Mutex::new(Vec::new())));
-        let settings = SpoolOptions::new().segment_bytes(180).max_bytes(360).when_full(WhenFull::DropOldest);
+        let settings = SpoolOptions::new().segment_bytes(180).max_bytes(360).when_full(SpoolFullPolicy::DropOldest);
         let settings = {
             let (told, lost) = (Arc::clone(&told), Arc::clone(&lost));
             settings

@@ -1,10 +1,10 @@
 //! The segment that is written to.
 
-use super::super::file_system::Output;
+use super::super::file_system::AppendFile;
 
 /// The segment that is written to.
-pub(super) struct Active {
-    pub(super) file: Box<dyn Output>,
+pub(super) struct ActiveSegment {
+    pub(super) file: Box<dyn AppendFile>,
     pub(super) first: u64,
     pub(super) bytes: u64,
 }

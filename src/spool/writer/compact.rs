@@ -2,10 +2,10 @@
 
 use std::io;
 
-use super::super::options::{EvictionReason, WhenFull};
+use super::super::options::{EvictionReason, SpoolFullPolicy};
 use super::super::range_set::RangeSet;
 use super::super::records::Records;
-use super::super::segment::Dropped;
+use super::super::segment::DroppedSegment;
 use super::super::shared::warn;
 use super::{RETRY_DELAY, Writer};
 
@@ -17,14 +17,14 @@ impl Writer {
             if state.index.bytes() + bytes <= self.settings.max_bytes {
                 return;
             }
-            if let Some((first, bytes)) = state.index.pop_kept_aside() {
+            if let Some((first, bytes)) = state.index.pop_quarantined() {
                 drop(state);
                 let file = self.directory.damaged_segment(first);
                 tracing::warn!(file = %file.display(), bytes, "the spool is full and removes its oldest damaged segment");
                 self.directory.remove(&file).unwrap_or_else(|error| warn("remove a damaged segment", &error));
                 continue;
             }
-            if self.settings.when_full == WhenFull::Refuse {
+            if self.settings.when_full == SpoolFullPolicy::Refuse {
                 return;
             }
             let Some(dropped) = state.index.drop_oldest() else { return };
@@ -33,20 +33,20 @@ impl Writer {
             let segment = self.directory.segment(dropped.first);
             let mut told = RangeSet::default();
             self.report(&dropped, &mut told).unwrap_or_else(|error| warn("read what it drops", &error));
-            let lost = dropped.lost_beside(&told);
+            let lost = dropped.lost_except(&told);
             self.shared.lock().dropped -= lost.count();
             self.shared.report_lost(lost, &segment, &self.settings);
             self.directory
                 .remove(&segment)
-                .and_then(|()| if self.settings.durably() { self.directory.sync() } else { Ok(()) })
+                .and_then(|()| if self.settings.syncs() { self.directory.sync() } else { Ok(()) })
                 .unwrap_or_else(|error| warn("remove its oldest segment", &error));
         }
     }
 
     /// Reports the records that are evicted with their segment, and adds their numbers.
-    fn report(&self, dropped: &Dropped, told: &mut RangeSet) -> io::Result<()> {
+    fn report(&self, dropped: &DroppedSegment, told: &mut RangeSet) -> io::Result<()> {
         let file = self.directory.files.open(&self.directory.segment(dropped.first))?;
-        for record in Records::after(file, dropped.first.checked_sub(1), dropped.bytes()) {
+        for record in Records::with_limits(file, dropped.first.checked_sub(1), dropped.bytes()) {
             let record = record?;
             if dropped.is_lost(record.number) {
                 told.insert(record.number);
@@ -63,7 +63,7 @@ impl Writer {
             let mut state = self.shared.lock();
             (state.index.cursor(self.next), std::mem::take(&mut state.checkpoints))
         };
-        let saved = cursor.save(&self.directory, self.settings.durably());
+        let saved = cursor.save(&self.directory, self.settings.syncs());
         for confirmation in checkpoints {
             confirmation.complete(&saved);
         }
@@ -77,7 +77,7 @@ impl Writer {
 
     /// Damaged ones are kept under another name. They are forgotten only when their names are gone for good: one that came back would not be in the cursor.
     fn remove_finished(&self) -> io::Result<()> {
-        let finished = self.shared.lock().index.finished();
+        let finished = self.shared.lock().index.finished_segments();
         if finished.is_empty() {
             return Ok(());
         }
@@ -92,10 +92,10 @@ impl Writer {
                 self.directory.remove(&segment)?;
             }
         }
-        if self.settings.durably() {
+        if self.settings.syncs() {
             self.directory.sync()?;
         }
-        self.shared.lock().index.forget(&finished);
+        self.shared.lock().index.remove_finished(&finished);
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Instant;
 
 use super::super::options::EvictionReason;
-use super::super::reader::Open;
+use super::super::reader::OpenSegment;
 use super::super::shared::{PendingDeadLetter, warn};
 use super::{RETRY_DELAY, Writer};
 
@@ -77,9 +77,9 @@ impl Writer {
     fn write_expired(&mut self) -> io::Result<()> {
         let Some((position, mut expired)) = self.shared.lock().index.expired_position() else { return Ok(()) };
         let segment = self.directory.segment(position.first);
-        let mut open = match Open::at(&position, self.expiring.take(), &self.directory) {
+        let mut open = match OpenSegment::resume(&position, self.expiring.take(), &self.directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let lost = self.shared.lock().index.vanished(position.first);
+                let lost = self.shared.lock().index.mark_vanished(position.first);
                 self.shared.report_lost(lost, &segment, &self.settings);
                 return Ok(());
             }

@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 use super::super::format::{write_record, write_segment_head};
 use super::super::options::Fsync;
 use super::super::receipt::Confirmation;
-use super::super::shared::{Append, size_on_disk, warn};
+use super::super::shared::{PendingAppend, size_on_disk, warn};
 use super::Writer;
-use super::active::Active;
+use super::active::ActiveSegment;
 
 /// A group takes no more on after this many bytes, so that the first in it does not wait for ever.
 const GROUP_BYTES: u64 = 1 << 20;
 
 /// Records that are confirmed together.
-struct Group {
+struct CommitGroup {
     first: u64,
     /// The bytes of them, and of the head of a new segment, that it tried to write.
     bytes: u64,
@@ -28,7 +28,7 @@ impl Writer {
     /// for the next call, so that under steady load everything else has its turn.
     pub(in super::super) fn commit(&mut self) {
         self.next_append();
-        if self.active.as_ref().is_some_and(|active| !self.shared.lock().index.has(active.first)) {
+        if self.active.as_ref().is_some_and(|active| !self.shared.lock().index.has_segment(active.first)) {
             // Somebody removed its file.
             self.active = None;
         }
@@ -37,14 +37,14 @@ impl Writer {
             if self.active.as_ref().is_some_and(|active| active.bytes + size > self.settings.segment_bytes) {
                 self.seal();
             }
-            let mut group = Group { first, bytes: 0, waited: 0, confirmations: Vec::new() };
+            let mut group = CommitGroup { first, bytes: 0, waited: 0, confirmations: Vec::new() };
             let result = self.write_group(&mut group);
             self.complete_group(group, &result);
         }
     }
 
     /// Returns the append that is to be written next.
-    fn next_append(&mut self) -> Option<&Append> {
+    fn next_append(&mut self) -> Option<&PendingAppend> {
         if self.appends.is_empty() {
             self.appends = std::mem::take(&mut self.shared.lock().appends).into();
         }
@@ -55,7 +55,7 @@ impl Writer {
     ///
     /// The active segment is put back only when all went well, so one with a failed write or fsync is never written
     /// again: after a failed fsync the system may call pages clean that never came to the disk.
-    fn write_group(&mut self, group: &mut Group) -> io::Result<()> {
+    fn write_group(&mut self, group: &mut CommitGroup) -> io::Result<()> {
         let fresh = self.active.is_none();
         self.buffer.clear();
         if fresh {
@@ -69,7 +69,7 @@ impl Writer {
         let result = self.write(&mut active, group).and_then(|()| self.make_durable(&active, fresh));
         if result.is_ok() {
             self.active = Some(active);
-        } else if self.shared.lock().index.failed(active.first, group.bytes) {
+        } else if self.shared.lock().index.record_failed_write(active.first, group.bytes) {
             self.sync_file(&active);
         } else {
             // No receipt confirmed what may be in it.
@@ -79,12 +79,12 @@ impl Writer {
         result
     }
 
-    fn create_segment(&self, first: u64) -> io::Result<Active> {
-        Ok(Active { file: self.directory.files.create(&self.directory.segment(first))?, first, bytes: 0 })
+    fn create_segment(&self, first: u64) -> io::Result<ActiveSegment> {
+        Ok(ActiveSegment { file: self.directory.files.create(&self.directory.segment(first))?, first, bytes: 0 })
     }
 
     /// Writes the buffer, and then what came in the meantime: the fsync to come is what takes time.
-    fn write(&mut self, active: &mut Active, group: &mut Group) -> io::Result<()> {
+    fn write(&mut self, active: &mut ActiveSegment, group: &mut CommitGroup) -> io::Result<()> {
         while !self.buffer.is_empty() {
             let bytes = self.buffer.len() as u64;
             group.bytes += bytes;
@@ -100,7 +100,7 @@ impl Writer {
     }
 
     /// Puts appends into the buffer while they fit into the segment behind the bytes that are used.
-    fn encode(&mut self, group: &mut Group, used: u64) {
+    fn encode(&mut self, group: &mut CommitGroup, used: u64) {
         while let Some(append) = self.next_append() {
             let size = size_on_disk(&append.batch);
             if !group.confirmations.is_empty() && used + self.buffer.len() as u64 + size > self.settings.segment_bytes {
@@ -115,14 +115,14 @@ impl Writer {
     }
 
     /// Counts a group that was written, or could not be, and completes its receipts.
-    fn complete_group(&mut self, group: Group, result: &io::Result<()>) {
+    fn complete_group(&mut self, group: CommitGroup, result: &io::Result<()>) {
         // All at once, so that a record is counted in one place.
         let mut state = self.shared.lock();
         let records = group.confirmations.len() as u64;
         state.waiting -= records;
         state.waiting_bytes -= group.waited;
         if let (Ok(()), Some(active)) = (result, &self.active) {
-            state.index.committed(active.first, self.next - 1, records, group.bytes);
+            state.index.record_commit(active.first, self.next - 1, records, group.bytes);
         }
         let reader = state.reader.take();
         drop(state);
@@ -136,7 +136,7 @@ impl Writer {
     }
 
     /// Does for durability what each commit does.
-    fn make_durable(&mut self, active: &Active, fresh: bool) -> io::Result<()> {
+    fn make_durable(&mut self, active: &ActiveSegment, fresh: bool) -> io::Result<()> {
         match self.settings.fsync {
             Fsync::EachCommit => {
                 active.file.sync()?;
@@ -156,13 +156,13 @@ impl Writer {
             if self.sync_file(&active) {
                 self.active = Some(active);
             } else {
-                self.shared.lock().index.failed(active.first, 0);
+                self.shared.lock().index.record_failed_write(active.first, 0);
             }
         }
     }
 
     /// Syncs a segment if anything of it waits for an fsync. Returns whether nothing of it does any more.
-    fn sync_file(&mut self, active: &Active) -> bool {
+    fn sync_file(&mut self, active: &ActiveSegment) -> bool {
         if self.unsynced.take().is_none() {
             return true;
         }
@@ -175,7 +175,7 @@ impl Writer {
         self.sync();
         if self.active.take().is_some() {
             let mut state = self.shared.lock();
-            if state.index.sealed() {
+            if state.index.seal_active() {
                 state.compact_within(Duration::ZERO);
             }
         }

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use super::dead_letters::DeadLetterFiles;
 use super::directory::Directory;
 use super::options::{Fsync, SpoolOptions};
-use super::reader::Open;
-use super::shared::{Append, Shared};
-use active::Active;
+use super::reader::OpenSegment;
+use super::shared::{PendingAppend, SpoolShared};
+use active::ActiveSegment;
 
 /// The time to wait after the file system failed, before segments are removed or the cursor is saved again.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -23,17 +23,17 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 pub(super) struct Writer {
     directory: Directory,
     settings: SpoolOptions,
-    shared: Arc<Shared>,
+    shared: Arc<SpoolShared>,
     /// A number above those of all records that it tried to write, for the cursor.
     next: u64,
-    active: Option<Active>,
+    active: Option<ActiveSegment>,
     /// Taken from the shared state and not written yet.
-    appends: VecDeque<Append>,
+    appends: VecDeque<PendingAppend>,
     /// The time since which something is written and not synced, with [`Fsync::Interval`].
     unsynced: Option<Instant>,
     dead_letters: DeadLetterFiles,
     /// Where records that are too old were read last: a segment takes several portions of dead letters.
-    expiring: Option<Open>,
+    expiring: Option<OpenSegment>,
     /// Dead letters could not be written the last time.
     dead_letters_failing: bool,
     buffer: Vec<u8>,
@@ -60,7 +60,7 @@ impl Writer {
     pub(super) fn new(
         directory: Directory,
         settings: SpoolOptions,
-        shared: Arc<Shared>,
+        shared: Arc<SpoolShared>,
         next: u64,
         lock: Box<dyn Send + Sync>,
     ) -> Self {

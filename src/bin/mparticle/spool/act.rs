@@ -18,7 +18,7 @@ pub fn retry(retry: &Retry) -> exit::Result {
     // The key first: it may be missing, and then nothing is to change.
     let client = retry.connection.client()?;
     let mut findings = look::report_damage(&retry.dir, Exit::Done)? == Exit::Findings;
-    let settings = SpoolOptions::new().max_bytes(u64::MAX).lock_wait(Duration::from_secs(retry.lock_wait));
+    let settings = SpoolOptions::new().max_bytes(u64::MAX).lock_timeout(Duration::from_secs(retry.lock_wait));
     if retry.dead {
         // Room for all of them: they are on this disk already.
         let redriven = Spool::redrive_dead_letters(&retry.dir, settings.clone())?;

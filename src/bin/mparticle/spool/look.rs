@@ -21,7 +21,7 @@ pub fn list(dir: &Path, json: bool) -> exit::Result {
     let letters = Inspector::new(dir).dead_letters()?.count();
     let rows = records(dir)?.map(|record| {
         record.map(|record| {
-            let sealed = record.sealed().ok();
+            let sealed = record.to_sealed().ok();
             let Record { number, appended, endpoint, batch, .. } = record;
             Row { number, time: appended, endpoint, batch, sealed }
         })

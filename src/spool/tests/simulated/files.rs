@@ -2,7 +2,7 @@
 
 use std::io::{self, Cursor, ErrorKind, Write};
 
-use super::super::super::file_system::{Input, Output};
+use super::super::super::file_system::{AppendFile, ReadFile};
 use super::Simulated;
 
 /// A file that is written to.
@@ -35,7 +35,7 @@ impl Write for Handle {
     }
 }
 
-impl Output for Handle {
+impl AppendFile for Handle {
     fn truncate(&self, bytes: u64) -> io::Result<()> {
         let mut world = self.disk.world();
         world.step_to_write()?;
@@ -68,13 +68,13 @@ impl Output for Handle {
 }
 
 /// A file that is read.
-pub(super) struct Open {
+pub(super) struct OpenFile {
     pub(super) disk: Simulated,
     pub(super) file: usize,
     pub(super) at: u64,
 }
 
-impl io::Read for Open {
+impl io::Read for OpenFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut world = self.disk.world();
         world.step()?;
@@ -87,7 +87,7 @@ impl io::Read for Open {
     }
 }
 
-impl io::Seek for Open {
+impl io::Seek for OpenFile {
     fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
         let world = self.disk.world();
         let mut cursor = Cursor::new(&world.files[self.file].bytes);
@@ -97,4 +97,4 @@ impl io::Seek for Open {
     }
 }
 
-impl Input for Open {}
+impl ReadFile for OpenFile {}

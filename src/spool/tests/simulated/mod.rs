@@ -8,8 +8,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use super::super::file_system::{Access, FileSystem, Input, Output};
-use files::{Handle, Open};
+use super::super::file_system::{Access, AppendFile, FileSystem, ReadFile};
+use files::{Handle, OpenFile};
 
 #[derive(Clone, Default)]
 pub(super) struct Simulated(Arc<Mutex<World>>);
@@ -260,7 +260,7 @@ impl FileSystem for Simulated {
         Ok(self.names())
     }
 
-    fn create(&self, path: &Path) -> io::Result<Box<dyn Output>> {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
         let mut world = self.world();
         world.step_to_write()?;
         if world.names.contains_key(path) {
@@ -270,7 +270,7 @@ impl FileSystem for Simulated {
         Ok(Box::new(Handle { disk: self.clone(), file }))
     }
 
-    fn append(&self, path: &Path) -> io::Result<Box<dyn Output>> {
+    fn append(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
         let mut world = self.world();
         world.step_to_write()?;
         let file = world.find(path).unwrap_or_else(|_| world.add(path));
@@ -278,11 +278,11 @@ impl FileSystem for Simulated {
         Ok(Box::new(Handle { disk: self.clone(), file }))
     }
 
-    fn open(&self, path: &Path) -> io::Result<Box<dyn Input>> {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
         let mut world = self.world();
         world.step()?;
         let file = world.find(path)?;
-        Ok(Box::new(Open { disk: self.clone(), file, at: 0 }))
+        Ok(Box::new(OpenFile { disk: self.clone(), file, at: 0 }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
