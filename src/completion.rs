@@ -22,11 +22,11 @@ pub(crate) struct Completer<T> {
 }
 
 struct Slot<T> {
-    state: Mutex<State<T>>,
+    state: Mutex<SlotState<T>>,
     completed: Condvar,
 }
 
-struct State<T> {
+struct SlotState<T> {
     value: Option<T>,
     /// Set while a thread is blocked on it: waking nobody is still a system call.
     has_waiter: bool,
@@ -36,13 +36,13 @@ struct State<T> {
 
 /// Creates both ends. `on_drop` gives the value if the completer is dropped.
 pub(crate) fn pair<T>(on_drop: impl FnOnce() -> T + Send + 'static) -> (Completer<T>, Completion<T>) {
-    let state = Mutex::new(State { value: None, has_waiter: false, wakers: Vec::new() });
+    let state = Mutex::new(SlotState { value: None, has_waiter: false, wakers: Vec::new() });
     let slot = Arc::new(Slot { state, completed: Condvar::new() });
     (Completer { slot: Arc::clone(&slot), on_drop: Some(Box::new(on_drop)) }, Completion(slot))
 }
 
 impl<T> Slot<T> {
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, SlotState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -81,7 +81,7 @@ impl<T> Drop for Completer<T> {
 impl<T> Completion<T> {
     /// Creates one that is complete.
     pub(crate) fn ready(value: T) -> Self {
-        let state = Mutex::new(State { value: Some(value), has_waiter: false, wakers: Vec::new() });
+        let state = Mutex::new(SlotState { value: Some(value), has_waiter: false, wakers: Vec::new() });
         Self(Arc::new(Slot { state, completed: Condvar::new() }))
     }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::delivery_error::DeliveryError;
-use super::entry::{Amount, Entry, Place, Stage, Token};
+use super::entry::{Amount, Entry, Stage, SubmissionState, SubmissionToken};
 use super::report::DeliveryStatus;
 use crate::completion::Completer;
 
@@ -66,17 +66,17 @@ impl UploaderStats {
 
     /// Returns whether every submission is in one place.
     #[cfg(test)]
-    pub(super) fn add_up(&self) -> bool {
+    pub(super) fn adds_up(&self) -> bool {
         self.accepted + self.recovered == self.delivered + self.lost() + self.spooled + self.pending
     }
 
-    fn at(&mut self, place: Place) -> &mut u64 {
-        match place {
-            Place::Memory => &mut self.pending,
-            Place::Spool => &mut self.spooled,
-            Place::Delivered => &mut self.delivered,
-            Place::Dropped => &mut self.dropped,
-            Place::Rejected => &mut self.rejected,
+    fn count_mut(&mut self, state: SubmissionState) -> &mut u64 {
+        match state {
+            SubmissionState::Memory => &mut self.pending,
+            SubmissionState::Spool => &mut self.spooled,
+            SubmissionState::Delivered => &mut self.delivered,
+            SubmissionState::Dropped => &mut self.dropped,
+            SubmissionState::Rejected => &mut self.rejected,
         }
     }
 }
@@ -93,7 +93,7 @@ impl fmt::Display for UploaderStats {
 }
 
 /// A submission that is split, has a tag, or is awaited.
-struct Tracked {
+struct TrackedSubmission {
     /// The number of its parts by their places.
     parts: [u32; 5],
     tag: Option<u64>,
@@ -102,17 +102,17 @@ struct Tracked {
     failure: Option<DeliveryError>,
 }
 
-impl Tracked {
-    fn place(&self) -> Place {
-        let first = Place::ALL.into_iter().find(|place| self.parts[*place as usize] > 0);
-        first.unwrap_or(Place::Delivered)
+impl TrackedSubmission {
+    fn state(&self) -> SubmissionState {
+        let first = SubmissionState::ALL.into_iter().find(|state| self.parts[*state as usize] > 0);
+        first.unwrap_or(SubmissionState::Delivered)
     }
 
-    fn result(self) -> Option<DeliveryResult> {
-        let undelivered = match self.place() {
-            Place::Memory => Some(DeliveryError::Pending),
-            Place::Spool => Some(DeliveryError::Spooled),
-            Place::Rejected | Place::Dropped | Place::Delivered => None,
+    fn result(self) -> Option<DeliveryCompletion> {
+        let undelivered = match self.state() {
+            SubmissionState::Memory => Some(DeliveryError::Pending),
+            SubmissionState::Spool => Some(DeliveryError::Spooled),
+            SubmissionState::Rejected | SubmissionState::Dropped | SubmissionState::Delivered => None,
         };
         let result = self.failure.or(undelivered).map_or(Ok(()), Err);
         self.delivered.map(|delivered| (delivered, result))
@@ -120,7 +120,7 @@ impl Tracked {
 }
 
 /// A result, and who awaits it.
-pub(super) type DeliveryResult = (Completer<Result<(), DeliveryError>>, Result<(), DeliveryError>);
+pub(super) type DeliveryCompletion = (Completer<Result<(), DeliveryError>>, Result<(), DeliveryError>);
 
 #[derive(Default)]
 pub(super) struct Accounting {
@@ -128,14 +128,14 @@ pub(super) struct Accounting {
     /// The numbers of submissions that have not ended, by epoch, from the oldest epoch that has any.
     open: VecDeque<u64>,
     oldest_epoch: u32,
-    tracked: HashMap<u64, Tracked>,
+    tracked: HashMap<u64, TrackedSubmission>,
     last_id: u64,
     /// The batches in memory, by stage: writing, deferred, queued, blocked, in flight.
     amounts: [Amount; 5],
     /// The batches that memory alone holds, but for those that the journal writes.
     held: Amount,
     /// Results to hand out when no lock is held.
-    pub(super) results: Vec<DeliveryResult>,
+    pub(super) results: Vec<DeliveryCompletion>,
 }
 
 impl Accounting {
@@ -157,25 +157,25 @@ impl Accounting {
     pub(super) fn set_stage(&mut self, entry: &mut Entry, stage: Stage) {
         let amount = entry.amount();
         if let Some(slot) = entry.stage.slot() {
-            self.amounts[slot] = self.amounts[slot].minus(amount);
+            self.amounts[slot] -= amount;
         }
         if entry.is_held() {
-            self.held = self.held.minus(amount);
+            self.held -= amount;
         }
-        let place = match stage {
-            Stage::Ended(place) => place,
-            _ if entry.record.is_some() => Place::Spool,
-            _ => Place::Memory,
+        let state = match stage {
+            Stage::Ended(state) => state,
+            _ if entry.record.is_some() => SubmissionState::Spool,
+            _ => SubmissionState::Memory,
         };
-        if place != entry.place {
-            self.count(entry.token, entry.place, place);
+        if state != entry.state {
+            self.count(entry.token, entry.state, state);
         }
-        (entry.stage, entry.place) = (stage, place);
+        (entry.stage, entry.state) = (stage, state);
         if let Some(slot) = stage.slot() {
-            self.amounts[slot] = self.amounts[slot].plus(amount);
+            self.amounts[slot] += amount;
         }
         if entry.is_held() {
-            self.held = self.held.plus(amount);
+            self.held += amount;
         }
     }
 
@@ -195,57 +195,57 @@ impl Accounting {
         parts: usize,
         tag: Option<u64>,
         delivered: Option<Completer<Result<(), DeliveryError>>>,
-    ) -> Token {
+    ) -> SubmissionToken {
         self.stats.accepted += 1;
         self.stats.pending += 1;
         let epoch = self.epoch();
-        *self.open_in(epoch) += 1;
-        let mut token = Token { submissions: 1, epoch, id: 0 };
+        *self.open_count_mut(epoch) += 1;
+        let mut token = SubmissionToken { submissions: 1, epoch, id: 0 };
         if parts > 1 || tag.is_some() || delivered.is_some() {
             self.last_id += 1;
             token.id = self.last_id;
             let parts = [u32::try_from(parts).unwrap_or(u32::MAX), 0, 0, 0, 0];
-            self.tracked.insert(token.id, Tracked { parts, tag, delivered, failure: None });
+            self.tracked.insert(token.id, TrackedSubmission { parts, tag, delivered, failure: None });
         }
         token
     }
 
     /// Counts a submission that joins those of a token, which is in memory and of this epoch.
-    pub(super) fn join(&mut self, token: &mut Token) {
+    pub(super) fn join(&mut self, token: &mut SubmissionToken) {
         self.stats.accepted += 1;
         self.stats.pending += 1;
         token.submissions += 1;
-        *self.open_in(token.epoch) += 1;
+        *self.open_count_mut(token.epoch) += 1;
     }
 
-    /// Counts records that were found in the spool. Each of them has the token [`RECOVERED`](Token::RECOVERED).
-    pub(super) fn recover(&mut self, records: u64) {
+    /// Counts records that were found in the spool. Each of them has the token [`RECOVERED`](SubmissionToken::RECOVERED).
+    pub(super) fn record_recovered(&mut self, records: u64) {
         self.stats.recovered += records;
         self.stats.spooled += records;
-        *self.open_in(self.oldest_epoch) += records;
+        *self.open_count_mut(self.oldest_epoch) += records;
     }
 
     /// Returns the tag of a submission that has not ended.
-    pub(super) fn tag(&self, token: Token) -> Option<u64> {
+    pub(super) fn tag(&self, token: SubmissionToken) -> Option<u64> {
         if token.id == 0 { None } else { self.tracked.get(&token.id)?.tag }
     }
 
     /// Returns the token as it is once nobody awaits its submission any more, for one that is whole and has no tag.
-    pub(super) fn forget_unawaited(&mut self, token: Token) -> Token {
-        let token = Token { epoch: token.epoch.max(self.oldest_epoch), ..token };
-        let is_unawaited = |tracked: &Tracked| {
+    pub(super) fn forget_unawaited(&mut self, token: SubmissionToken) -> SubmissionToken {
+        let token = SubmissionToken { epoch: token.epoch.max(self.oldest_epoch), ..token };
+        let is_unawaited = |tracked: &TrackedSubmission| {
             let is_awaited = tracked.delivered.as_ref().is_some_and(|delivered| !delivered.is_abandoned());
             tracked.tag.is_none() && !is_awaited && tracked.parts.iter().sum::<u32>() == 1
         };
         if token.id != 0 && self.tracked.get(&token.id).is_some_and(is_unawaited) {
             self.tracked.remove(&token.id);
-            return Token { id: 0, ..token };
+            return SubmissionToken { id: 0, ..token };
         }
         token
     }
 
     /// Notes why a part that ends now is not delivered, and returns the tag of its submission.
-    pub(super) fn note_end(&mut self, token: Token, status: &DeliveryStatus) -> Option<u64> {
+    pub(super) fn record_end(&mut self, token: SubmissionToken, status: &DeliveryStatus) -> Option<u64> {
         let tracked = if token.id == 0 { None } else { self.tracked.get_mut(&token.id) }?;
         match status {
             DeliveryStatus::Rejected(error) if !matches!(tracked.failure, Some(DeliveryError::Rejected(_))) => {
@@ -260,25 +260,25 @@ impl Accounting {
     }
 
     /// Counts a part of the token's submissions in another place.
-    pub(super) fn count(&mut self, token: Token, from: Place, to: Place) {
+    pub(super) fn count(&mut self, token: SubmissionToken, from: SubmissionState, to: SubmissionState) {
         let (mut from, mut to) = (from, to);
         if token.id != 0
             && let Some(tracked) = self.tracked.get_mut(&token.id)
         {
-            let before = tracked.place();
+            let before = tracked.state();
             tracked.parts[from as usize] -= 1;
             tracked.parts[to as usize] += 1;
-            (from, to) = (before, tracked.place());
+            (from, to) = (before, tracked.state());
             if !to.is_open() {
                 let ended = self.tracked.remove(&token.id);
-                self.results.extend(ended.and_then(Tracked::result));
+                self.results.extend(ended.and_then(TrackedSubmission::result));
             }
         }
         let submissions = u64::from(token.submissions);
-        *self.stats.at(from) -= submissions;
-        *self.stats.at(to) += submissions;
+        *self.stats.count_mut(from) -= submissions;
+        *self.stats.count_mut(to) += submissions;
         if from.is_open() && !to.is_open() {
-            *self.open_in(token.epoch) -= submissions;
+            *self.open_count_mut(token.epoch) -= submissions;
             self.forget_ended();
         }
     }
@@ -324,11 +324,11 @@ impl Accounting {
         self.oldest_epoch + u32::try_from(self.open.len() - 1).unwrap_or(u32::MAX)
     }
 
-    fn open_in(&mut self, epoch: u32) -> &mut u64 {
+    fn open_count_mut(&mut self, epoch: u32) -> &mut u64 {
         self.epoch();
         // A recovered record belongs to the oldest epoch, whichever that is by now.
-        let place = epoch.saturating_sub(self.oldest_epoch) as usize;
-        &mut self.open[place]
+        let index = epoch.saturating_sub(self.oldest_epoch) as usize;
+        &mut self.open[index]
     }
 }
 

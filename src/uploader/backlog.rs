@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::entry::Token;
+use super::entry::SubmissionToken;
 use crate::seal::UserKey;
 
 /// The number of counters of records by user. Users who share one wait for each other.
@@ -21,16 +21,16 @@ pub(super) struct Backlog {
     by_user: Box<[u32; COUNTERS]>,
     has_users: bool,
     /// By the number of the first record.
-    ranges: BTreeMap<u64, Range>,
+    ranges: BTreeMap<u64, RecordRange>,
     /// With so many ranges they are merged again.
     max_ranges: usize,
 }
 
 /// Records whose submissions have equal tokens. Numbers in between may be of records that are not in the backlog.
-struct Range {
+struct RecordRange {
     last: u64,
     records: u64,
-    token: Token,
+    token: SubmissionToken,
 }
 
 impl Backlog {
@@ -68,9 +68,14 @@ impl Backlog {
     }
 
     /// Adds a record, whose number is higher than all before. `forget` returns the token as it is by now.
-    pub(super) fn insert(&mut self, number: u64, token: Token, forget: impl FnMut(Token) -> Token) {
+    pub(super) fn insert(
+        &mut self,
+        number: u64,
+        token: SubmissionToken,
+        forget: impl FnMut(SubmissionToken) -> SubmissionToken,
+    ) {
         self.own += 1;
-        push(&mut self.ranges, Range { last: number, records: 1, token }, number);
+        push(&mut self.ranges, RecordRange { last: number, records: 1, token }, number);
         if self.ranges.len() >= self.max_ranges {
             self.merge(forget);
             self.max_ranges = MIN_RANGES.max(2 * self.ranges.len());
@@ -78,22 +83,22 @@ impl Backlog {
     }
 
     /// Merges the ranges whose tokens have become equal.
-    fn merge(&mut self, mut forget: impl FnMut(Token) -> Token) {
+    fn merge(&mut self, mut forget: impl FnMut(SubmissionToken) -> SubmissionToken) {
         for (first, range) in std::mem::take(&mut self.ranges) {
-            push(&mut self.ranges, Range { token: forget(range.token), ..range }, first);
+            push(&mut self.ranges, RecordRange { token: forget(range.token), ..range }, first);
         }
     }
 
     /// Removes a record that was read or evicted, and returns its token. One that is not of this process was recovered. `None`
     /// if it was removed before.
-    pub(super) fn remove(&mut self, number: Option<u64>, user: Option<UserKey>) -> Option<Token> {
+    pub(super) fn remove(&mut self, number: Option<u64>, user: Option<UserKey>) -> Option<SubmissionToken> {
         let range = number.and_then(|number| {
             let (first, range) = self.ranges.range_mut(..=number).next_back()?;
             (number <= range.last).then_some((*first, range))
         });
         let Some((first, range)) = range else {
             self.recovered = self.recovered.checked_sub(1)?;
-            return Some(Token::RECOVERED);
+            return Some(SubmissionToken::RECOVERED);
         };
         let token = range.token;
         range.records -= 1;
@@ -108,13 +113,13 @@ impl Backlog {
     }
 
     /// Returns the tokens of all records, with the number of those that have it.
-    pub(super) fn tokens(&self) -> impl Iterator<Item = (Token, u64)> {
+    pub(super) fn tokens(&self) -> impl Iterator<Item = (SubmissionToken, u64)> {
         let own = self.ranges.values().map(|range| (range.token, range.records));
-        [(Token::RECOVERED, self.recovered)].into_iter().chain(own)
+        [(SubmissionToken::RECOVERED, self.recovered)].into_iter().chain(own)
     }
 }
 
-fn push(ranges: &mut BTreeMap<u64, Range>, range: Range, first: u64) {
+fn push(ranges: &mut BTreeMap<u64, RecordRange>, range: RecordRange, first: u64) {
     match ranges.last_entry() {
         Some(mut last) if last.get().token == range.token => {
             let before = last.get_mut();

@@ -4,13 +4,13 @@ use std::collections::{HashMap, VecDeque};
 
 use tokio::time::Instant;
 
-use super::entry::{Amount, Token};
+use super::entry::{Amount, SubmissionToken};
 use crate::seal::{EncodedEvent, PendingBatch, User, UserKey};
 
 /// A batch that still takes events.
 pub(super) struct OpenBatch {
     pub(super) batch: PendingBatch,
-    pub(super) token: Token,
+    pub(super) token: SubmissionToken,
     pub(super) since: Instant,
     number: u64,
 }
@@ -36,7 +36,7 @@ impl Coalescer {
     }
 
     /// Adds an event to the user's open batch, and returns the token of that.
-    pub(super) fn add(&mut self, user: UserKey, event: &EncodedEvent) -> Option<&mut Token> {
+    pub(super) fn add(&mut self, user: UserKey, event: &EncodedEvent) -> Option<&mut SubmissionToken> {
         let open = self.open.get_mut(&user)?;
         open.batch.add(event);
         self.bytes += PendingBatch::growth(event);
@@ -44,7 +44,7 @@ impl Coalescer {
     }
 
     /// Opens a batch. The user must have none that is open.
-    pub(super) fn open(&mut self, batch: PendingBatch, token: Token) {
+    pub(super) fn open(&mut self, batch: PendingBatch, token: SubmissionToken) {
         let (user, number) = (batch.key(), self.next_number);
         self.next_number += 1;
         self.bytes += batch.len();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::entry::RecordId;
-use super::journal::{Append, Evicted, Journal, Record, WriteFuture};
+use super::journal::{Append, EvictedRecord, Journal, JournalRecord, WriteFuture};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::seal::SealedBatch;
@@ -22,19 +22,19 @@ pub(super) struct DiskJournal {
 /// The evicted records that nobody has accounted for yet.
 #[derive(Default)]
 struct Evictions {
-    evicted: Mutex<Vec<Evicted>>,
+    evicted: Mutex<Vec<EvictedRecord>>,
     notify: OnceLock<Arc<Notify>>,
 }
 
 impl Evictions {
-    fn extend(&self, evicted: impl IntoIterator<Item = Evicted>) {
+    fn extend(&self, evicted: impl IntoIterator<Item = EvictedRecord>) {
         self.lock().extend(evicted);
         if let Some(notify) = self.notify.get() {
             notify.notify_one();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Evicted>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<EvictedRecord>> {
         self.evicted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -50,13 +50,13 @@ impl DiskJournal {
                     EvictionReason::Expired => "it was too old to be sent, and is in the dead-letter file",
                 };
                 let (number, batch) = (Some(record.number), record.to_sealed().ok());
-                evicting.extend([Evicted { number, batch, error: Error::spool(text) }]);
+                evicting.extend([EvictedRecord { number, batch, error: Error::spool(text) }]);
             })
             .on_lost(move |lost| {
                 let others = (0..lost.others).map(|_| None);
                 losing.extend(lost.numbers.into_iter().map(Some).chain(others).map(|number| {
                     let text = "the record vanished: its segment was removed, shortened or damaged from outside";
-                    Evicted { number, batch: None, error: Error::spool(text) }
+                    EvictedRecord { number, batch: None, error: Error::spool(text) }
                 }));
             });
         Ok(Self { spool: Spool::open(dir, settings)?, evictions })
@@ -72,7 +72,7 @@ impl Journal for DiskJournal {
         self.spool.append(endpoint.into(), batch.json().clone()).map(Append::from)
     }
 
-    fn append_again(&self, Record { id, endpoint, batch }: &Record) -> Result<Append, Error> {
+    fn append_again(&self, JournalRecord { id, endpoint, batch }: &JournalRecord) -> Result<Append, Error> {
         self.spool.append_at((*endpoint).into(), batch.json().clone(), Some(id.appended)).map(Append::from)
     }
 
@@ -80,15 +80,15 @@ impl Journal for DiskJournal {
         self.spool.has_room(batch.json())
     }
 
-    fn take_written(&self, number: u64) -> bool {
+    fn take_committed(&self, number: u64) -> bool {
         self.spool.take_committed(number)
     }
 
-    fn next(&self, limit: u64) -> Result<Option<Record>, Error> {
+    fn next_record(&self, limit: u64) -> Result<Option<JournalRecord>, Error> {
         while let Some(record) = self.spool.next_record_before(Some(limit))? {
             let id = RecordId { number: record.number, appended: record.appended };
             match record.to_sealed() {
-                Ok(batch) => return Ok(Some(Record { id, endpoint: record.endpoint.into(), batch })),
+                Ok(batch) => return Ok(Some(JournalRecord { id, endpoint: record.endpoint.into(), batch })),
                 // Its checksum is right, so somebody else than an uploader wrote it.
                 Err(error) => {
                     let (reason, number) = (error.to_string(), Some(id.number));
@@ -96,14 +96,14 @@ impl Journal for DiskJournal {
                     if let Err(error) = letter {
                         tracing::warn!(%error, "a record that is no batch is not among the dead letters");
                     }
-                    self.evictions.extend([Evicted { number: Some(id.number), batch: None, error }]);
+                    self.evictions.extend([EvictedRecord { number: Some(id.number), batch: None, error }]);
                 }
             }
         }
         Ok(None)
     }
 
-    fn last(&self) -> Option<u64> {
+    fn last_number(&self) -> Option<u64> {
         self.spool.last_number()
     }
 
@@ -142,11 +142,11 @@ impl Journal for DiskJournal {
         self.spool.close(timeout);
     }
 
-    fn evicted(&self) -> Vec<Evicted> {
+    fn take_evicted(&self) -> Vec<EvictedRecord> {
         mem::take(&mut self.evictions.lock())
     }
 
-    fn notify(&self, evicted: Arc<Notify>) {
+    fn set_eviction_notify(&self, evicted: Arc<Notify>) {
         // There is one uploader to a spool.
         let _ = self.evictions.notify.set(evicted);
     }

@@ -29,9 +29,9 @@ const READ_RETRY_DELAY: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(3600);
 
 /// Ends the uploader, however the dispatcher ends.
-struct End(Arc<Shared>);
+struct DispatcherGuard(Arc<Shared>);
 
-impl Drop for End {
+impl Drop for DispatcherGuard {
     fn drop(&mut self) {
         self.0.end();
     }
@@ -39,7 +39,7 @@ impl Drop for End {
 
 /// Delivers until the uploader is shut down.
 pub(super) async fn run<T: Transport + Clone + 'static>(shared: Arc<Shared>, client: Deliverer<T, ClientLimiter>) {
-    let _end = End(Arc::clone(&shared));
+    let _end = DispatcherGuard(Arc::clone(&shared));
     let journal = Arc::clone(&shared.lock().queue.journal);
     let Config { rates, max_probe_interval, .. } = *shared.config;
     let limiter = AdaptiveLimiter::new(AdaptiveConfig { rates, max_probe_interval }, &client.limiter);
@@ -78,7 +78,7 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
             }
             tokio::select! {
                 Some(result) = self.requests.join_next_with_id() => self.complete(result),
-                () = written(&shared) => {}
+                () = wait_for_write(&shared) => {}
                 () = work => {}
                 () = changed => {}
                 () = sleep_until(due) => {}
@@ -182,7 +182,7 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
         loop {
             let Some(limit) = self.shared.lock().queue.begin_read() else { return };
             // Without the lock: this reads from the disk.
-            let record = self.journal.next(limit);
+            let record = self.journal.next_record(limit);
             let mut state = self.shared.lock();
             match record {
                 Ok(record) => {
@@ -204,7 +204,7 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
     }
 
     pub(super) fn drop_evicted(&self) {
-        let evicted = self.journal.evicted();
+        let evicted = self.journal.take_evicted();
         if !evicted.is_empty() {
             let mut state = self.shared.lock();
             state.queue.drop_evicted(evicted);
@@ -237,7 +237,7 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
 }
 
 /// Waits until the journal has confirmed something, or failed to write it.
-pub(super) async fn written(shared: &Shared) {
+pub(super) async fn wait_for_write(shared: &Shared) {
     poll_fn(|context| {
         let mut state = shared.lock();
         let progress = state.queue.poll_written(context);

@@ -15,13 +15,13 @@ use super::backlog::Backlog;
 use super::coalescer::{Coalescer, OpenBatch};
 use super::config::{Config, WhenFull};
 use super::delivery_error::DeliveryError;
-use super::entry::{Amount, Entry, Place, Stage};
+use super::entry::{Amount, Entry, Stage, SubmissionState};
 use super::error::TrySendError;
 use super::journal::Journal;
+use super::pending_write::{JournalHealth, PendingWrite};
 use super::queue::{SendQueue, is_full_request};
 use super::report::{DeliveryReport, DeliveryStatus};
 use super::submission::{Acceptance, Submission};
-use super::writing::{JournalHealth, Writing};
 use crate::error::Error;
 use crate::limits::MAX_BATCH_BYTES;
 use crate::seal::{EncodedEvent, PendingBatch, SealedBatch, User, UserKey};
@@ -37,7 +37,7 @@ pub(super) struct DurableQueue {
     pub(super) coalescer: Coalescer,
     pub(super) ready: SendQueue,
     /// Handed to the journal and not confirmed, by rising numbers.
-    pub(super) writing: VecDeque<Writing>,
+    pub(super) pending_writes: VecDeque<PendingWrite>,
     /// Why a part of the submission at the front of `writing` was not written.
     pub(super) write_error: Option<Error>,
     /// Batches that the journal failed to write, behind older unread records, with the numbers of their records.
@@ -70,19 +70,19 @@ pub(super) struct Effects {
 impl DurableQueue {
     pub(super) fn new(config: Arc<Config>, journal: Arc<dyn Journal>) -> Self {
         let mut accounting = Accounting::default();
-        accounting.recover(journal.unread());
+        accounting.record_recovered(journal.unread());
         Self {
             accounting,
             health: JournalHealth::default(),
             effects: Effects { needs_poll: true, ..Effects::default() },
             coalescer: Coalescer::default(),
             ready: SendQueue::default(),
-            writing: VecDeque::new(),
+            pending_writes: VecDeque::new(),
             write_error: None,
             deferred: VecDeque::new(),
             backlog: Backlog::new(journal.unread()),
             is_reading: false,
-            newest: journal.last(),
+            newest: journal.last_number(),
             spools_all: journal.is_durable() && config.when_full != WhenFull::Spill,
             sends_confirmed: true,
             untaken: HashSet::new(),
@@ -95,17 +95,17 @@ impl DurableQueue {
 
     /// Returns whether memory alone may hold this much more.
     pub(super) fn has_room(&self, amount: Amount) -> bool {
-        self.held().plus(amount).fits(self.config.limit())
+        (self.held() + amount).fits(self.config.limit())
     }
 
     /// Returns the batches that memory alone holds, but for those that the journal writes.
     pub(super) fn held(&self) -> Amount {
-        self.accounting.held().plus(self.coalescer.amount())
+        self.accounting.held() + self.coalescer.amount()
     }
 
     /// Returns the batches that wait to be sent, also those behind others of their user that are in flight.
     pub(super) fn waiting(&self) -> Amount {
-        self.unblocked().plus(self.accounting.amount(Stage::Blocked))
+        self.unblocked() + self.accounting.amount(Stage::Blocked)
     }
 
     /// Returns whether memory could keep this much if the journal fails to write it, as it lately did.
@@ -114,7 +114,7 @@ impl DurableQueue {
         let writing = self.accounting.amount(Stage::Writing);
         // What the disk has written waits here until the dispatcher looks, which a slow callback can hold up.
         let is_bounded = writing.bytes == 0 || writing.bytes + amount.bytes <= self.config.max_bytes;
-        is_bounded && !is_at_risk || self.has_room(amount.plus(writing))
+        is_bounded && !is_at_risk || self.has_room(amount + writing)
     }
 
     /// Returns whether a new batch has to go through the journal.
@@ -124,7 +124,7 @@ impl DurableQueue {
 
     /// Returns whether the journal has batches that are older than a new one, and are not queued.
     pub(super) fn has_backlog(&self) -> bool {
-        let is_pending = self.is_reading || !self.writing.is_empty() || !self.deferred.is_empty();
+        let is_pending = self.is_reading || !self.pending_writes.is_empty() || !self.deferred.is_empty();
         is_pending || !self.backlog.is_empty()
     }
 
@@ -161,11 +161,11 @@ impl DurableQueue {
         for batch in submission.parts {
             self.ready.push_back(Entry::new(batch, self.config.endpoint, token, since), &mut self.accounting);
         }
-        self.accepted(submission.accepted, not_spooled);
+        self.complete_acceptance(submission.accepted, not_spooled);
         Ok(())
     }
 
-    pub(super) fn accepted(&mut self, acceptance: Option<Acceptance>, not_spooled: Option<Error>) {
+    pub(super) fn complete_acceptance(&mut self, acceptance: Option<Acceptance>, not_spooled: Option<Error>) {
         let result = not_spooled.map_or(Ok(()), |error| Err(TrySendError::NotSpooled(error)));
         self.effects.acceptances.extend(acceptance.map(|acceptance| (acceptance, result)));
     }
@@ -250,7 +250,7 @@ impl DurableQueue {
     /// Returns the batches that wait for nothing but a request.
     pub(super) fn unblocked(&self) -> Amount {
         let queued = self.accounting.amount(Stage::Queued);
-        if self.must_spool() { queued } else { queued.plus(self.coalescer.amount()) }
+        if self.must_spool() { queued } else { queued + self.coalescer.amount() }
     }
 
     /// Takes the entries of the next request, at most `max`. An open batch is closed only now, so that it takes events as long
@@ -286,13 +286,13 @@ impl DurableQueue {
 
     /// Ends an entry, and reports that.
     pub(super) fn end(&mut self, mut entry: Entry, status: DeliveryStatus) {
-        let tag = self.accounting.note_end(entry.token, &status);
-        let place = match status {
-            DeliveryStatus::Delivered => Place::Delivered,
-            DeliveryStatus::Rejected(_) => Place::Rejected,
-            _ => Place::Dropped,
+        let tag = self.accounting.record_end(entry.token, &status);
+        let state = match status {
+            DeliveryStatus::Delivered => SubmissionState::Delivered,
+            DeliveryStatus::Rejected(_) => SubmissionState::Rejected,
+            _ => SubmissionState::Dropped,
         };
-        self.accounting.set_stage(&mut entry, Stage::Ended(place));
+        self.accounting.set_stage(&mut entry, Stage::Ended(state));
         self.effects.reports.push(DeliveryReport::new(Some(entry.batch), entry.token.submissions, tag, status));
     }
 
@@ -353,7 +353,7 @@ impl DurableQueue {
     }
 
     /// From the shutdown on every batch goes through the journal.
-    pub(super) fn spool_all_from_now(&mut self) {
+    pub(super) fn start_spooling_all(&mut self) {
         self.spool_newest();
         self.spools_all = self.journal.is_durable();
     }

@@ -1,5 +1,7 @@
 //! An accepted batch, its stage, and the submissions that it stands for.
 
+use std::ops::{Add, AddAssign, SubAssign};
+
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
@@ -10,13 +12,13 @@ use crate::seal::SealedBatch;
 pub(super) struct Entry {
     pub(super) batch: SealedBatch,
     pub(super) endpoint: Endpoint,
-    pub(super) token: Token,
+    pub(super) token: SubmissionToken,
     pub(super) since: Instant,
     /// Its record, once the journal has confirmed it.
     pub(super) record: Option<RecordId>,
     /// Set by [`Accounting::set_stage`] alone, as the next.
     pub(super) stage: Stage,
-    pub(super) place: Place,
+    pub(super) state: SubmissionState,
 }
 
 /// A record of the journal.
@@ -29,14 +31,19 @@ pub(crate) struct RecordId {
 
 impl Entry {
     /// Creates the entry of a batch in memory.
-    pub(super) fn new(batch: SealedBatch, endpoint: Endpoint, token: Token, since: Instant) -> Self {
-        Self { batch, endpoint, token, since, record: None, stage: Stage::Moving, place: Place::Memory }
+    pub(super) fn new(batch: SealedBatch, endpoint: Endpoint, token: SubmissionToken, since: Instant) -> Self {
+        Self { batch, endpoint, token, since, record: None, stage: Stage::Moving, state: SubmissionState::Memory }
     }
 
     /// Creates the entry of a record that was read.
-    pub(super) fn stored(batch: SealedBatch, endpoint: Endpoint, token: Token, record: RecordId) -> Self {
+    pub(super) fn from_record(
+        batch: SealedBatch,
+        endpoint: Endpoint,
+        token: SubmissionToken,
+        record: RecordId,
+    ) -> Self {
         let entry = Self::new(batch, endpoint, token, Instant::now());
-        Self { record: Some(record), stage: Stage::Stored, place: Place::Spool, ..entry }
+        Self { record: Some(record), stage: Stage::Stored, state: SubmissionState::Spool, ..entry }
     }
 
     pub(super) fn amount(&self) -> Amount {
@@ -45,13 +52,13 @@ impl Entry {
 
     /// Returns whether memory alone holds it, and the journal does not write it.
     pub(super) fn is_held(&self) -> bool {
-        self.place == Place::Memory && self.stage != Stage::Writing && self.stage.slot().is_some()
+        self.state == SubmissionState::Memory && self.stage != Stage::Writing && self.stage.slot().is_some()
     }
 }
 
 /// Where a part of a submission counts. A submission counts in the first of these that any of its parts is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum SubmissionState {
     Memory,
     Spool,
     Rejected,
@@ -59,7 +66,7 @@ pub(super) enum Place {
     Delivered,
 }
 
-impl Place {
+impl SubmissionState {
     pub(super) const ALL: [Self; 5] = [Self::Memory, Self::Spool, Self::Rejected, Self::Dropped, Self::Delivered];
 
     pub(super) fn is_open(self) -> bool {
@@ -83,7 +90,7 @@ pub(super) enum Stage {
     InFlight,
     /// Memory holds it no longer: it lies on the disk.
     Stored,
-    Ended(Place),
+    Ended(SubmissionState),
 }
 
 impl Stage {
@@ -108,10 +115,6 @@ pub(super) struct Amount {
 }
 
 impl Amount {
-    pub(super) fn plus(self, other: Self) -> Self {
-        Self { batches: self.batches + other.batches, bytes: self.bytes + other.bytes }
-    }
-
     /// Returns whether neither number is above that of the limit.
     pub(super) fn fits(self, limit: Self) -> bool {
         self.batches <= limit.batches && self.bytes <= limit.bytes
@@ -121,15 +124,32 @@ impl Amount {
     pub(super) fn is_below(self, limit: Self) -> bool {
         self.batches < limit.batches && self.bytes < limit.bytes
     }
+}
 
-    pub(super) fn minus(self, other: Self) -> Self {
-        Self { batches: self.batches - other.batches, bytes: self.bytes - other.bytes }
+impl Add for Amount {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { batches: self.batches + other.batches, bytes: self.bytes + other.bytes }
+    }
+}
+
+impl AddAssign for Amount {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl SubAssign for Amount {
+    fn sub_assign(&mut self, other: Self) {
+        self.batches -= other.batches;
+        self.bytes -= other.bytes;
     }
 }
 
 /// Stands for the submissions that a batch carries: one, or the events that were tracked together, or a part of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Token {
+pub(super) struct SubmissionToken {
     pub(super) submissions: u32,
     /// What was submitted before a flush belongs to an earlier epoch.
     pub(super) epoch: u32,
@@ -137,7 +157,7 @@ pub(super) struct Token {
     pub(super) id: u64,
 }
 
-impl Token {
+impl SubmissionToken {
     /// The token of a record that was found in the spool.
     pub(super) const RECOVERED: Self = Self { submissions: 1, epoch: 0, id: 0 };
 }

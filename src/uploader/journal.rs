@@ -19,7 +19,7 @@ pub(crate) type WriteFuture = Pin<Box<dyn Future<Output = Result<(), Error>> + S
 
 /// A batch of the journal.
 #[derive(Clone)]
-pub(crate) struct Record {
+pub(crate) struct JournalRecord {
     pub(crate) id: RecordId,
     pub(crate) endpoint: Endpoint,
     pub(crate) batch: SealedBatch,
@@ -33,14 +33,14 @@ pub(crate) struct Append {
 
 impl Append {
     /// Creates one that the journal did not take, as if it had failed to write it. The number is that of an older record.
-    pub(super) fn failed(number: u64, error: Error) -> Self {
+    pub(super) fn from_error(number: u64, error: Error) -> Self {
         let id = RecordId { number, appended: DateTime::UNIX_EPOCH };
         Self { id, written: Box::pin(ready(Err(error))) }
     }
 }
 
 /// A record that will not be sent, and why.
-pub(crate) struct Evicted {
+pub(crate) struct EvictedRecord {
     /// `None` for a damaged record of an earlier process.
     pub(crate) number: Option<u64>,
     /// `None` if it cannot be read any more.
@@ -62,7 +62,7 @@ pub(crate) trait Journal: Send + Sync {
     }
 
     /// Appends a record once more, with the time that it has.
-    fn append_again(&self, record: &Record) -> Result<Append, Error> {
+    fn append_again(&self, record: &JournalRecord) -> Result<Append, Error> {
         self.append(record.endpoint, &record.batch)
     }
 
@@ -72,17 +72,17 @@ pub(crate) trait Journal: Send + Sync {
     }
 
     /// Counts a record that is written as read. Returns false if it is gone.
-    fn take_written(&self, _number: u64) -> bool {
+    fn take_committed(&self, _number: u64) -> bool {
         false
     }
 
     /// Returns the next unread record whose number is below `limit`.
-    fn next(&self, _limit: u64) -> Result<Option<Record>, Error> {
+    fn next_record(&self, _limit: u64) -> Result<Option<JournalRecord>, Error> {
         Ok(None)
     }
 
     /// Returns the number of the newest record, if there is any.
-    fn last(&self) -> Option<u64> {
+    fn last_number(&self) -> Option<u64> {
         None
     }
 
@@ -110,7 +110,7 @@ pub(crate) trait Journal: Send + Sync {
         false
     }
 
-    /// Looks for records that vanished: [`evicted`](Self::evicted) and [`contains`](Self::contains) tell them then.
+    /// Looks for records that vanished: [`take_evicted`](Self::take_evicted) and [`contains`](Self::contains) tell them then.
     fn find_vanished(&self) {}
 
     /// Saves at once which records are acknowledged.
@@ -122,12 +122,12 @@ pub(crate) trait Journal: Send + Sync {
     fn close(&self, _timeout: Duration) {}
 
     /// Takes the unread records that were evicted since the last call.
-    fn evicted(&self) -> Vec<Evicted> {
+    fn take_evicted(&self) -> Vec<EvictedRecord> {
         Vec::new()
     }
 
     /// Sets what to notify when a record is evicted.
-    fn notify(&self, _evicted: Arc<Notify>) {}
+    fn set_eviction_notify(&self, _evicted: Arc<Notify>) {}
 }
 
 /// The journal of an uploader without a spool.

@@ -6,11 +6,11 @@ use std::task::{Context, Poll};
 use tokio::time::Instant;
 
 use super::durable_queue::DurableQueue;
-use super::entry::{Amount, Entry, Place, Stage};
-use super::journal::{Append, Evicted, Record};
+use super::entry::{Amount, Entry, Stage, SubmissionState};
+use super::journal::{Append, EvictedRecord, JournalRecord};
+use super::pending_write::{PendingWrite, WriteContent};
 use super::report::{DeliveryReport, DeliveryStatus};
 use super::submission::{Acceptance, Submission};
-use super::writing::{Content, Writing};
 use crate::error::Error;
 use crate::seal::{SealedBatch, UserKey};
 
@@ -27,7 +27,7 @@ impl DurableQueue {
         let mut append = match self.journal.append(endpoint, first) {
             Ok(append) => Some(append),
             Err(error) => {
-                self.refused(&error);
+                self.record_refusal(&error);
                 return Err((submission, error));
             }
         };
@@ -39,7 +39,7 @@ impl DurableQueue {
             let is_last = index + 1 == count;
             let append = append.take().map_or_else(|| self.journal.append(endpoint, &batch), Ok);
             let accepted = if is_last { accepted.take() } else { None };
-            self.write(append, Content::Batch(Entry::new(batch, endpoint, token, since)), is_last, accepted);
+            self.write(append, WriteContent::Batch(Entry::new(batch, endpoint, token, since)), is_last, accepted);
         }
         Ok(())
     }
@@ -48,60 +48,64 @@ impl DurableQueue {
     pub(super) fn append(&mut self, entry: Entry) {
         let append = match entry.record {
             None => self.journal.append(entry.endpoint, &entry.batch),
-            Some(id) => self.journal.append_again(&Record { id, endpoint: entry.endpoint, batch: entry.batch.clone() }),
+            Some(id) => {
+                self.journal.append_again(&JournalRecord { id, endpoint: entry.endpoint, batch: entry.batch.clone() })
+            }
         };
-        self.write(append, Content::Batch(Entry { record: None, ..entry }), true, None);
+        self.write(append, WriteContent::Batch(Entry { record: None, ..entry }), true, None);
     }
 
     /// Hands a copy of a record to the journal.
-    pub(super) fn append_copy(&mut self, record: &Record) {
+    pub(super) fn append_copy(&mut self, record: &JournalRecord) {
         let append = self.journal.append_again(record);
-        self.write(append, Content::Rewrite(record.id.number, record.batch.len()), true, None);
+        self.write(append, WriteContent::Rewrite(record.id.number, record.batch.len()), true, None);
     }
 
     fn write(
         &mut self,
         append: Result<Append, Error>,
-        mut content: Content,
+        mut content: WriteContent,
         is_last: bool,
         accepted: Option<Acceptance>,
     ) {
         let is_taken = append.is_ok();
-        let append = append.unwrap_or_else(|error| Append::failed(self.newest.unwrap_or(0), error));
+        let append = append.unwrap_or_else(|error| Append::from_error(self.newest.unwrap_or(0), error));
         self.newest = self.newest.max(Some(append.id.number));
-        if let Content::Batch(entry) = &mut content {
+        if let WriteContent::Batch(entry) = &mut content {
             self.accounting.set_stage(entry, Stage::Writing);
         }
-        self.effects.needs_poll |= self.writing.is_empty();
+        self.effects.needs_poll |= self.pending_writes.is_empty();
         let Append { id, written } = append;
-        self.writing.push_back(Writing { id, is_taken, written, content, is_last, accepted });
+        self.pending_writes.push_back(PendingWrite { id, is_taken, written, content, is_last, accepted });
     }
 
     /// Processes the writes that have ended.
     pub(super) fn poll_written(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut progress = Poll::Pending;
-        while let Some(first) = self.writing.front_mut() {
+        while let Some(first) = self.pending_writes.front_mut() {
             let Poll::Ready(result) = first.written.as_mut().poll(context) else { break };
             progress = Poll::Ready(());
-            let Some(Writing { id, content, is_last, accepted, .. }) = self.writing.pop_front() else { break };
+            let Some(PendingWrite { id, content, is_last, accepted, .. }) = self.pending_writes.pop_front() else {
+                break;
+            };
             match &result {
                 Ok(()) => self.health.is_failing = false,
-                Err(error) => self.failed(error),
+                Err(error) => self.record_write_failure(error),
             }
             match (content, result) {
-                (Content::Batch(entry), Ok(())) => self.confirm(Entry { record: Some(id), ..entry }, id.number),
-                (Content::Batch(entry), Err(error)) => {
+                (WriteContent::Batch(entry), Ok(())) => self.confirm(Entry { record: Some(id), ..entry }, id.number),
+                (WriteContent::Batch(entry), Err(error)) => {
                     self.write_error.get_or_insert(error);
                     self.defer(entry, id.number);
                 }
-                (Content::Rewrite(original, _), Ok(())) => _ = self.rewritten.insert(original),
-                (Content::Rewrite(..), Err(_)) => self.rewriting_failed = true,
-                (Content::Evicted, Ok(())) => {}
-                (Content::Evicted, Err(error)) => _ = self.write_error.get_or_insert(error),
+                (WriteContent::Rewrite(original, _), Ok(())) => _ = self.rewritten.insert(original),
+                (WriteContent::Rewrite(..), Err(_)) => self.rewriting_failed = true,
+                (WriteContent::Evicted, Ok(())) => {}
+                (WriteContent::Evicted, Err(error)) => _ = self.write_error.get_or_insert(error),
             }
             if is_last {
                 let error = self.write_error.take();
-                self.accepted(accepted, error);
+                self.complete_acceptance(accepted, error);
             }
         }
         if progress.is_ready() {
@@ -115,13 +119,13 @@ impl DurableQueue {
         let (user, mut limit) = (entry.batch.user(), self.config.limit());
         if !self.backlog.is_empty() {
             // The other half is for what is read, so that new batches do not keep the backlog waiting for ever.
-            let Amount { batches, bytes } = self.read_ahead();
+            let Amount { batches, bytes } = self.read_ahead_limit();
             limit = Amount { batches: batches.div_ceil(2), bytes: bytes / 2 };
         }
         let has_room = self.waiting().is_below(limit);
         if self.sends_confirmed && has_room && !self.may_have_older(user) {
             // A record that was evicted in this moment is still in memory.
-            if !self.journal.take_written(number) {
+            if !self.journal.take_committed(number) {
                 entry.record = None;
                 self.untaken.insert(number);
             }
@@ -180,7 +184,7 @@ impl DurableQueue {
         }
     }
 
-    pub(super) fn read_ahead(&self) -> Amount {
+    pub(super) fn read_ahead_limit(&self) -> Amount {
         let limit = self.config.limit();
         Amount { batches: READ_AHEAD.batches.min(limit.batches), bytes: READ_AHEAD.bytes.min(limit.bytes) }
     }
@@ -188,31 +192,31 @@ impl DurableQueue {
     /// Begins to read a record if one is wanted, and returns the number that it has to be below: newer ones may be confirmed
     /// at any moment, and are not read before that is seen here.
     pub(super) fn begin_read(&mut self) -> Option<u64> {
-        self.is_reading = self.waiting().is_below(self.read_ahead()) && !self.backlog.is_empty();
+        self.is_reading = self.waiting().is_below(self.read_ahead_limit()) && !self.backlog.is_empty();
         self.is_reading.then(|| self.read_limit())
     }
 
     pub(super) fn read_limit(&self) -> u64 {
-        let unconfirmed = self.writing.front().map(|writing| writing.id.number);
+        let unconfirmed = self.pending_writes.front().map(|writing| writing.id.number);
         unconfirmed.unwrap_or_else(|| self.newest.map_or(0, |newest| newest + 1))
     }
 
     /// Ends the reading of a record, and queues it if there is one.
-    pub(super) fn end_read(&mut self, record: Option<Record>) {
+    pub(super) fn end_read(&mut self, record: Option<JournalRecord>) {
         self.is_reading = false;
-        if let Some(Record { id, endpoint, batch }) = record {
+        if let Some(JournalRecord { id, endpoint, batch }) = record {
             self.queue_deferred(id.number);
             // A record that counts as lost is left to the next process.
             if let Some(token) = self.backlog.remove(Some(id.number), Some(batch.user())) {
-                self.ready.push_back(Entry::stored(batch, endpoint, token, id), &mut self.accounting);
+                self.ready.push_back(Entry::from_record(batch, endpoint, token, id), &mut self.accounting);
             }
         }
         self.settle_backlog();
     }
 
     /// Ends the records that the journal has evicted.
-    pub(super) fn drop_evicted(&mut self, evicted: Vec<Evicted>) {
-        for Evicted { number, batch, error } in evicted {
+    pub(super) fn drop_evicted(&mut self, evicted: Vec<EvictedRecord>) {
+        for EvictedRecord { number, batch, error } in evicted {
             if number.is_some_and(|number| self.untaken.remove(&number)) {
                 continue;
             }
@@ -220,8 +224,8 @@ impl DurableQueue {
             if let Some(entry) = number.and_then(|number| self.take_writing(number)) {
                 self.end(entry, status);
             } else if let Some(token) = self.backlog.remove(number, batch.as_ref().map(SealedBatch::user)) {
-                let tag = self.accounting.note_end(token, &status);
-                self.accounting.count(token, Place::Spool, Place::Dropped);
+                let tag = self.accounting.record_end(token, &status);
+                self.accounting.count(token, SubmissionState::Spool, SubmissionState::Dropped);
                 self.effects.reports.push(DeliveryReport::new(batch, token.submissions, tag, status));
             }
         }
@@ -230,36 +234,36 @@ impl DurableQueue {
 
     /// Takes a batch whose record is gone before its confirmation was seen.
     fn take_writing(&mut self, number: u64) -> Option<Entry> {
-        let first = self.writing.partition_point(|writing| writing.id.number < number);
-        let mut same = self.writing.range_mut(first..).take_while(|writing| writing.id.number == number);
-        let writing = same.find(|writing| writing.is_taken && matches!(writing.content, Content::Batch(_)))?;
-        match mem::replace(&mut writing.content, Content::Evicted) {
-            Content::Batch(entry) => Some(entry),
-            Content::Rewrite(..) | Content::Evicted => None,
+        let first = self.pending_writes.partition_point(|writing| writing.id.number < number);
+        let mut same = self.pending_writes.range_mut(first..).take_while(|writing| writing.id.number == number);
+        let writing = same.find(|writing| writing.is_taken && matches!(writing.content, WriteContent::Batch(_)))?;
+        match mem::replace(&mut writing.content, WriteContent::Evicted) {
+            WriteContent::Batch(entry) => Some(entry),
+            WriteContent::Rewrite(..) | WriteContent::Evicted => None,
         }
     }
 
     /// Returns the number of bytes that the journal has not confirmed.
     pub(super) fn unconfirmed_bytes(&self) -> usize {
-        let copies = self.writing.iter().map(|writing| match writing.content {
-            Content::Rewrite(_, bytes) => bytes,
-            Content::Batch(_) | Content::Evicted => 0,
+        let copies = self.pending_writes.iter().map(|writing| match writing.content {
+            WriteContent::Rewrite(_, bytes) => bytes,
+            WriteContent::Batch(_) | WriteContent::Evicted => 0,
         });
         self.accounting.amount(Stage::Writing).bytes + copies.sum::<usize>()
     }
 
     /// Returns whether records are being written again.
     pub(super) fn is_rewriting(&self) -> bool {
-        self.writing.iter().any(|writing| matches!(writing.content, Content::Rewrite(..)))
+        self.pending_writes.iter().any(|writing| matches!(writing.content, WriteContent::Rewrite(..)))
     }
 
-    fn refused(&mut self, error: &Error) {
+    fn record_refusal(&mut self, error: &Error) {
         if !mem::replace(&mut self.health.is_refusing, true) {
             self.effects.warning = Some(("the spool takes nothing", error.clone()));
         }
     }
 
-    fn failed(&mut self, error: &Error) {
+    fn record_write_failure(&mut self, error: &Error) {
         if !mem::replace(&mut self.health.is_failing, true) {
             self.effects.warning = Some(("the spool failed to write: memory keeps the batch", error.clone()));
         }

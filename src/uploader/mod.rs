@@ -24,6 +24,7 @@ mod entry;
 mod error;
 mod journal;
 mod journaling;
+mod pending_write;
 mod queue;
 mod report;
 mod shared;
@@ -33,7 +34,6 @@ mod submission;
 mod telemetry;
 #[cfg(test)]
 mod tests;
-mod writing;
 
 use std::fmt;
 use std::mem;
@@ -163,7 +163,7 @@ impl Uploader {
         match self.seal(batch, self.0.shared.config.before_send.as_ref()) {
             Ok(Some(parts)) => self.0.shared.send(parts, tag),
             Ok(None) => SendHandle::filtered(),
-            Err(error) => SendHandle::refused(error.into()),
+            Err(error) => SendHandle::from_error(error.into()),
         }
     }
 

@@ -176,12 +176,12 @@ impl ReportBroadcaster {
 /// A stream that falls 4,096 reports behind loses the oldest and counts them: the uploader does not wait for it.
 pub struct DeliveryReports {
     missed: u64,
-    next: Pin<Box<dyn Future<Output = Received> + Send + Sync>>,
+    next: Pin<Box<dyn Future<Output = ReceivedReport> + Send + Sync>>,
 }
 
-type Received = (Result<Arc<DeliveryReport>, RecvError>, Receiver<Arc<DeliveryReport>>);
+type ReceivedReport = (Result<Arc<DeliveryReport>, RecvError>, Receiver<Arc<DeliveryReport>>);
 
-async fn receive(mut receiver: Receiver<Arc<DeliveryReport>>) -> Received {
+async fn receive(mut receiver: Receiver<Arc<DeliveryReport>>) -> ReceivedReport {
     (receiver.recv().await, receiver)
 }
 

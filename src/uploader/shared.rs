@@ -36,10 +36,10 @@ pub(super) struct Shared {
     pub(super) work: Arc<Notify>,
     /// Set when the dispatcher starts.
     pub(super) limiter: OnceLock<Arc<AdaptiveLimiter>>,
-    state: Mutex<State>,
+    state: Mutex<UploaderState>,
 }
 
-pub(super) struct State {
+pub(super) struct UploaderState {
     pub(super) queue: DurableQueue,
     pub(super) phase: Phase,
     /// Why nothing is sent any more.
@@ -83,8 +83,8 @@ pub(super) struct Flush {
 impl Shared {
     pub(super) fn new(config: Config, journal: Arc<dyn Journal>) -> Self {
         let (config, work) = (Arc::new(config), Arc::<Notify>::default());
-        journal.notify(Arc::clone(&work));
-        let state = State {
+        journal.set_eviction_notify(Arc::clone(&work));
+        let state = UploaderState {
             queue: DurableQueue::new(Arc::clone(&config), journal),
             phase: Phase::Running,
             stopped: None,
@@ -98,13 +98,13 @@ impl Shared {
         Self { config, limiter: OnceLock::new(), reports, work, state: Mutex::new(state) }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, UploaderState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends a piece of work under the lock. What runs code of others (callbacks, wakers, subscribers of `tracing`) is done
     /// then: it may call the uploader.
-    pub(super) fn unlock(&self, mut state: MutexGuard<'_, State>) {
+    pub(super) fn unlock(&self, mut state: MutexGuard<'_, UploaderState>) {
         let wakes = state.wakes_dispatcher();
         let effects = mem::take(&mut state.queue.effects);
         let results = mem::take(&mut state.queue.accounting.results);
@@ -168,14 +168,14 @@ impl Shared {
 
     /// Accepts a submission when there is room.
     pub(super) fn send(&self, parts: Vec<SealedBatch>, tag: Option<u64>) -> SendHandle {
-        let (submission, handle) = Submission::awaited(parts, tag);
+        let (submission, handle) = Submission::with_handle(parts, tag);
         let submission = match self.check(submission) {
             Ok(submission) => submission,
-            Err(error) => return SendHandle::refused(error),
+            Err(error) => return SendHandle::from_error(error),
         };
         let mut state = self.lock();
         if state.phase != Phase::Running {
-            return SendHandle::refused(TrySendError::Closed(submission.parts));
+            return SendHandle::from_error(TrySendError::Closed(submission.parts));
         }
         if let Err(submission) = state.submit(submission) {
             let deadline = match self.config.when_full {
@@ -235,7 +235,7 @@ impl Shared {
         if closes {
             state.close_admission(Phase::Closing);
             // What memory alone holds goes to the spool, if there is one: then the end cannot lose it.
-            state.queue.spool_all_from_now();
+            state.queue.start_spooling_all();
             // The disk gets a part of the time, for what is being written at the end.
             let is_durable = state.queue.journal.is_durable();
             let grace = if is_durable { DISK_GRACE_PERIOD.min(timeout / 4) } else { Duration::ZERO };
@@ -254,7 +254,7 @@ impl Shared {
     pub(super) fn end(&self) {
         let mut state = self.lock();
         state.close_admission(Phase::Closed);
-        let stored = state.queue.report_left();
+        let stored = state.queue.report_remaining();
         let flushes = mem::take(&mut state.flushes);
         self.unlock(state);
         let sender = self.reports.sender();
@@ -267,7 +267,7 @@ impl Shared {
     }
 }
 
-impl State {
+impl UploaderState {
     /// Returns whether a batch can be submitted without overtaking one that waits for room.
     fn is_open(&mut self) -> bool {
         self.phase == Phase::Running && !self.admission.has_waiters()

@@ -5,14 +5,14 @@ use std::collections::HashSet;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
-use super::dispatcher::{Dispatcher, written};
+use super::dispatcher::{Dispatcher, wait_for_write};
 use super::durable_queue::DurableQueue;
-use super::entry::{Entry, Token};
+use super::entry::{Entry, SubmissionToken};
 use super::error::TrySendError;
-use super::journal::Record;
+use super::journal::JournalRecord;
+use super::pending_write::WriteContent;
 use super::report::{DeliveryReport, DeliveryStatus};
 use super::shared::Shared;
-use super::writing::Content;
 use crate::delivery::Transport;
 use crate::error::Error;
 use crate::seal::{SealedBatch, UserKey};
@@ -34,13 +34,13 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
             state.queue.stop_sending();
         }
         if self.journal.is_durable() {
-            self.spool_left().await;
+            self.spool_remaining().await;
         }
         let snapshot = self.shared.lock().snapshot();
         self.reporter.finish(snapshot);
     }
 
-    async fn spool_left(&self) {
+    async fn spool_remaining(&self) {
         // A disk that takes longer gets no more time: what it has not confirmed counts as pending.
         let deadline = saturating_add(Instant::now(), self.shared.lock().grace);
         let journal = self.journal.clone();
@@ -49,12 +49,12 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
         self.drop_evicted();
         if self.shared.lock().queue.holds_unspooled() {
             // What was handed to the disk before may be newer, and comes before what follows.
-            let _ = timeout_at(deadline, all_written(&self.shared)).await;
+            let _ = timeout_at(deadline, wait_for_all_writes(&self.shared)).await;
         }
-        let limit = self.journal.last().map_or(0, |last| last + 1);
+        let limit = self.journal.last_number().map_or(0, |last| last + 1);
         loop {
             self.spool_in_order(limit, deadline).await;
-            let is_confirmed = timeout_at(deadline, all_written(&self.shared)).await.is_ok();
+            let is_confirmed = timeout_at(deadline, wait_for_all_writes(&self.shared)).await.is_ok();
             // A full spool may have evicted others for these.
             self.drop_evicted();
             if !is_confirmed || !self.shared.lock().queue.has_evicted() {
@@ -72,7 +72,7 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
         let mut users = self.shared.lock().queue.spool_queued();
         while self.shared.lock().queue.has_deferred() || !users.is_empty() {
             // Without the lock: this reads from the disk.
-            let record = self.journal.next(limit);
+            let record = self.journal.next_record(limit);
             let unconfirmed_bytes = {
                 let queue = &mut self.shared.lock().queue;
                 let is_late = Instant::now() >= deadline;
@@ -87,7 +87,7 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
                 queue.unconfirmed_bytes()
             };
             if unconfirmed_bytes > REWRITE_BYTES {
-                let _ = timeout_at(deadline, all_written(&self.shared)).await;
+                let _ = timeout_at(deadline, wait_for_all_writes(&self.shared)).await;
             }
         }
         self.shared.lock().queue.spool_deferred(u64::MAX, &mut users);
@@ -95,9 +95,9 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
 }
 
 /// Waits until the journal has confirmed, or failed to write, everything that it was handed.
-async fn all_written(shared: &Shared) {
-    while !shared.lock().queue.writing.is_empty() {
-        written(shared).await;
+async fn wait_for_all_writes(shared: &Shared) {
+    while !shared.lock().queue.pending_writes.is_empty() {
+        wait_for_write(shared).await;
     }
 }
 
@@ -129,7 +129,7 @@ impl DurableQueue {
             let user = entry.batch.user();
             if let Some(id) = entry.record.filter(|record| self.is_stored(record.number)) {
                 if users.contains(&user) {
-                    self.rewrite(&Record { id, endpoint: entry.endpoint, batch: entry.batch.clone() });
+                    self.rewrite(&JournalRecord { id, endpoint: entry.endpoint, batch: entry.batch.clone() });
                 }
                 stored.push(entry);
             } else {
@@ -143,7 +143,7 @@ impl DurableQueue {
 
     /// Appends what the journal failed to write before this record, and writes the record again if it is newer than a batch of
     /// its user that was appended here.
-    fn spool_read(&mut self, record: &Record, users: &mut HashSet<UserKey>) {
+    fn spool_read(&mut self, record: &JournalRecord, users: &mut HashSet<UserKey>) {
         self.spool_deferred(record.id.number, users);
         if users.contains(&record.batch.user()) {
             self.rewrite(record);
@@ -158,7 +158,7 @@ impl DurableQueue {
     }
 
     /// Writes a record once more, behind an older batch of its user. It counts as spooled all the while.
-    fn rewrite(&mut self, record: &Record) {
+    fn rewrite(&mut self, record: &JournalRecord) {
         // No other record is to be lost for the order of this one.
         self.rewriting_failed |= !self.journal.has_room(&record.batch);
         if !self.rewriting_failed {
@@ -188,10 +188,10 @@ impl DurableQueue {
     }
 
     /// After the end: returns the batches that memory holds.
-    fn left(&self) -> impl Iterator<Item = &Entry> {
-        let writing = self.writing.iter().filter_map(|writing| match &writing.content {
-            Content::Batch(entry) => Some(entry),
-            Content::Rewrite(..) | Content::Evicted => None,
+    fn remaining_entries(&self) -> impl Iterator<Item = &Entry> {
+        let writing = self.pending_writes.iter().filter_map(|writing| match &writing.content {
+            WriteContent::Batch(entry) => Some(entry),
+            WriteContent::Rewrite(..) | WriteContent::Evicted => None,
         });
         self.ready.iter().chain(self.deferred.iter().map(|(_, entry)| entry)).chain(writing)
     }
@@ -199,20 +199,21 @@ impl DurableQueue {
     /// After the end: takes the batches that memory alone holds. The disk may have those that are being written, and their ids
     /// make sending them twice safe.
     pub(super) fn take_unsent(&mut self) -> Vec<SealedBatch> {
-        let unsent = self.left().filter(|entry| entry.record.is_none()).map(|entry| entry.batch.clone()).collect();
+        let unsent =
+            self.remaining_entries().filter(|entry| entry.record.is_none()).map(|entry| entry.batch.clone()).collect();
         self.ready.take_all(&mut self.accounting);
         self.deferred.clear();
-        self.writing.clear();
+        self.pending_writes.clear();
         unsent
     }
 
     /// After the end: reports everything that has not ended. Of what lies on the disk alone, returns a report for each kind of
     /// submission, with the number of batches that it is for.
-    pub(super) fn report_left(&mut self) -> Vec<(DeliveryReport, u64)> {
-        let report = |batch, token: Token, status| {
+    pub(super) fn report_remaining(&mut self) -> Vec<(DeliveryReport, u64)> {
+        let report = |batch, token: SubmissionToken, status| {
             DeliveryReport::new(batch, token.submissions, self.accounting.tag(token), status)
         };
-        let left = self.left().map(|entry| {
+        let left = self.remaining_entries().map(|entry| {
             let status = if entry.record.is_some() { DeliveryStatus::Spooled } else { DeliveryStatus::Pending };
             report(Some(entry.batch.clone()), entry.token, status)
         });
@@ -221,7 +222,7 @@ impl DurableQueue {
             self.backlog.tokens().map(|(token, batches)| (report(None, token, DeliveryStatus::Spooled), batches));
         let stored = stored.collect();
         self.effects.reports.extend(left);
-        for acceptance in self.writing.iter_mut().filter_map(|writing| writing.accepted.take()) {
+        for acceptance in self.pending_writes.iter_mut().filter_map(|writing| writing.accepted.take()) {
             let error = Error::spool("the disk had not confirmed the batch by the end of the shutdown");
             self.effects.acceptances.push((acceptance, Err(TrySendError::NotSpooled(error))));
         }

@@ -24,7 +24,7 @@ impl Submission {
     }
 
     /// Creates one with its handle.
-    pub(super) fn awaited(parts: Vec<SealedBatch>, tag: Option<u64>) -> (Self, SendHandle) {
+    pub(super) fn with_handle(parts: Vec<SealedBatch>, tag: Option<u64>) -> (Self, SendHandle) {
         let unsent = parts.clone();
         let (acceptance, accepted) = completion::pair(move || Err(TrySendError::Closed(unsent)));
         let (completer, delivered) = completion::pair(|| Err(DeliveryError::Pending));
@@ -72,7 +72,7 @@ pub struct SendHandle {
 
 impl SendHandle {
     /// Creates the handle of a batch that was not accepted.
-    pub(super) fn refused(error: TrySendError) -> Self {
+    pub(super) fn from_error(error: TrySendError) -> Self {
         let delivered = Completion::ready(Err(DeliveryError::NotAccepted(error.clone())));
         Self { accepted: Completion::ready(Err(error)), delivered }
     }

@@ -25,7 +25,7 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let ends = Place::ALL[2..].iter().map(|place| Stage::Ended(*place));
+    let ends = SubmissionState::ALL[2..].iter().map(|state| Stage::Ended(*state));
     let stage = prop::sample::select(STAGES.into_iter().chain(ends).collect::<Vec<_>>());
     prop_oneof![
         1 => (1..4_usize, any::<bool>()).prop_map(|(parts, is_tagged)| Step::Accept(parts, is_tagged)),
@@ -43,7 +43,7 @@ fn batch(number: usize) -> SealedBatch {
     SealedBatch::from_json(json).expect("a batch")
 }
 
-fn entry(number: usize, token: Token) -> Entry {
+fn entry(number: usize, token: SubmissionToken) -> Entry {
     Entry::new(batch(number), Endpoint::BulkEvents, token, Instant::now())
 }
 
@@ -58,15 +58,15 @@ fn expected_stats(entries: &[Entry]) -> UploaderStats {
         }
         counted.push(id);
         let is_part = |other: &&Entry| if id == 0 { std::ptr::eq(*other, entry) } else { other.token.id == id };
-        let places: Vec<Place> = entries.iter().filter(is_part).map(|part| part.place).collect();
-        let place = Place::ALL.into_iter().find(|place| places.contains(place)).expect("it has a part");
-        *stats.at(place) += u64::from(entry.token.submissions);
+        let states: Vec<SubmissionState> = entries.iter().filter(is_part).map(|part| part.state).collect();
+        let state = SubmissionState::ALL.into_iter().find(|state| states.contains(state)).expect("it has a part");
+        *stats.count_mut(state) += u64::from(entry.token.submissions);
     }
     stats
 }
 
 fn sum<'a>(entries: impl Iterator<Item = &'a Entry>) -> Amount {
-    entries.map(Entry::amount).fold(Amount::default(), Amount::plus)
+    entries.map(Entry::amount).fold(Amount::default(), std::ops::Add::add)
 }
 
 proptest! {
@@ -76,8 +76,8 @@ proptest! {
         recovered in 0..5_usize,
     ) {
         let mut accounting = Accounting::default();
-        accounting.recover(recovered as u64);
-        let stored = |number| Entry::stored(batch(number), Endpoint::BulkEvents, Token::RECOVERED, ID);
+        accounting.record_recovered(recovered as u64);
+        let stored = |number| Entry::from_record(batch(number), Endpoint::BulkEvents, SubmissionToken::RECOVERED, ID);
         let mut entries: Vec<Entry> = (0..recovered).map(stored).collect();
         let mut accepted = 0;
         let mut flushes: Vec<(u32, usize)> = Vec::new();
@@ -92,14 +92,14 @@ proptest! {
                 Step::Join(index) if entries.len() > recovered => {
                     let entry = index.get_mut(&mut entries[recovered..]);
                     let is_current = entry.token.epoch == accounting.epoch();
-                    if entry.token.id == 0 && entry.place == Place::Memory && is_current {
+                    if entry.token.id == 0 && entry.state == SubmissionState::Memory && is_current {
                         accepted += 1;
                         accounting.join(&mut entry.token);
                     }
                 }
                 Step::Move(index, to, is_stored) if !entries.is_empty() => {
                     let entry = index.get_mut(&mut entries);
-                    if entry.place.is_open() {
+                    if entry.state.is_open() {
                         entry.record = is_stored.then_some(ID);
                         accounting.set_stage(entry, to);
                         prop_assert_eq!(entry.stage, to);
@@ -109,11 +109,11 @@ proptest! {
                 Step::Join(_) | Step::Move(..) => {}
             }
             let stats = accounting.stats();
-            prop_assert!(stats.add_up(), "{stats:?}");
+            prop_assert!(stats.adds_up(), "{stats:?}");
             let expected = UploaderStats { accepted, recovered: recovered as u64, ..expected_stats(&entries) };
             prop_assert_eq!(stats, expected);
             for (epoch, before) in &flushes {
-                let is_over = entries[..*before].iter().all(|entry| !entry.place.is_open());
+                let is_over = entries[..*before].iter().all(|entry| !entry.state.is_open());
                 prop_assert_eq!(accounting.is_over(*epoch), is_over);
             }
             for stage in STAGES.into_iter().filter(|stage| stage.slot().is_some()) {
@@ -122,11 +122,11 @@ proptest! {
             }
             let in_memory = entries.iter().filter(|entry| {
                 let is_queued = matches!(entry.stage, Stage::Deferred | Stage::Queued | Stage::Blocked | Stage::InFlight);
-                is_queued && entry.place == Place::Memory
+                is_queued && entry.state == SubmissionState::Memory
             });
             prop_assert_eq!(accounting.held(), sum(in_memory));
         }
-        let open = entries.iter().filter(|entry| entry.place.is_open() && entry.token.id != 0);
+        let open = entries.iter().filter(|entry| entry.state.is_open() && entry.token.id != 0);
         let open: std::collections::HashSet<u64> = open.map(|entry| entry.token.id).collect();
         prop_assert_eq!(accounting.tracked.len(), open.len(), "nothing is kept of what has ended");
     }
@@ -136,10 +136,10 @@ proptest! {
 fn a_split_submission_ends_when_all_its_parts_do() {
     let mut accounting = Accounting::default();
     let token = accounting.accept(3, None, None);
-    accounting.count(token, Place::Memory, Place::Delivered);
-    accounting.count(token, Place::Memory, Place::Rejected);
+    accounting.count(token, SubmissionState::Memory, SubmissionState::Delivered);
+    accounting.count(token, SubmissionState::Memory, SubmissionState::Rejected);
     assert_eq!((accounting.stats().pending, accounting.stats().rejected), (1, 0));
-    accounting.count(token, Place::Memory, Place::Delivered);
+    accounting.count(token, SubmissionState::Memory, SubmissionState::Delivered);
     let stats = accounting.stats();
     assert_eq!((stats.pending, stats.rejected, stats.delivered), (0, 1, 0));
     assert!(accounting.tracked.is_empty());
@@ -154,12 +154,16 @@ fn a_rejection_of_one_part_outweighs_a_drop_of_another() {
         let (completer, completion) = completion::pair(|| Ok(()));
         let token = accounting.accept(3, None, Some(completer));
         for status in order.map(|index: usize| &statuses[index]) {
-            accounting.note_end(token, status);
-            let place = if matches!(status, DeliveryStatus::Dropped(_)) { Place::Dropped } else { Place::Rejected };
-            accounting.count(token, Place::Memory, place);
+            accounting.record_end(token, status);
+            let state = if matches!(status, DeliveryStatus::Dropped(_)) {
+                SubmissionState::Dropped
+            } else {
+                SubmissionState::Rejected
+            };
+            accounting.count(token, SubmissionState::Memory, state);
             assert!(accounting.results.is_empty());
         }
-        accounting.count(token, Place::Memory, Place::Delivered);
+        accounting.count(token, SubmissionState::Memory, SubmissionState::Delivered);
         for (completer, result) in accounting.results.drain(..) {
             completer.complete(result);
         }
@@ -180,7 +184,7 @@ fn a_submission_is_forgotten_only_when_nobody_awaits_it() {
     drop(completion);
     let forgotten = accounting.forget_unawaited(awaited);
     assert_eq!((forgotten.id, accounting.tracked.len()), (0, 2));
-    accounting.count(forgotten, Place::Memory, Place::Delivered);
+    accounting.count(forgotten, SubmissionState::Memory, SubmissionState::Delivered);
     assert_eq!((accounting.stats().delivered, accounting.stats().pending), (1, 2));
     assert_eq!((accounting.tag(tagged), accounting.tag(split), accounting.tag(forgotten)), (Some(7), None, None));
 }

@@ -24,13 +24,13 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// Tokens of submissions of which the first is whole and untagged.
-fn tokens(count: u64) -> Vec<Token> {
+fn tokens(count: u64) -> Vec<SubmissionToken> {
     let mut accounting = Accounting::default();
     (0..count).map(|tag| accounting.accept(1, (tag > 0).then_some(tag), None)).collect()
 }
 
 /// Returns the records of each token, by the only thing that is public of it.
-fn counts(tokens: impl Iterator<Item = (Token, u64)>) -> HashMap<String, u64> {
+fn counts(tokens: impl Iterator<Item = (SubmissionToken, u64)>) -> HashMap<String, u64> {
     let mut counts = HashMap::new();
     for (token, records) in tokens.filter(|(_, records)| *records > 0) {
         *counts.entry(format!("{token:?}")).or_default() += records;
@@ -38,7 +38,7 @@ fn counts(tokens: impl Iterator<Item = (Token, u64)>) -> HashMap<String, u64> {
     counts
 }
 
-fn unchanged(token: Token) -> Token {
+fn unchanged(token: SubmissionToken) -> SubmissionToken {
     token
 }
 
@@ -51,7 +51,7 @@ proptest! {
     ) {
         let tokens = tokens(5);
         let mut backlog = Backlog::new(recovered);
-        let mut model: BTreeMap<u64, Token> = BTreeMap::new();
+        let mut model: BTreeMap<u64, SubmissionToken> = BTreeMap::new();
         let (mut unread, mut number) = (recovered, older);
         for step in steps {
             match step {
@@ -67,12 +67,12 @@ proptest! {
                 Step::RemoveRecovered if unread > 0 => {
                     unread -= 1;
                     let number = (unread % 2 == 0).then_some(older - 1);
-                    prop_assert_eq!(backlog.remove(number, None), Some(Token::RECOVERED));
+                    prop_assert_eq!(backlog.remove(number, None), Some(SubmissionToken::RECOVERED));
                 }
                 Step::Remove(_) | Step::RemoveRecovered => {}
             }
             prop_assert_eq!(backlog.is_empty(), model.is_empty() && unread == 0);
-            let expected = model.values().map(|token| (*token, 1)).chain([(Token::RECOVERED, unread)]);
+            let expected = model.values().map(|token| (*token, 1)).chain([(SubmissionToken::RECOVERED, unread)]);
             prop_assert_eq!(counts(backlog.tokens()), counts(expected));
         }
         for (number, token) in model {
@@ -124,7 +124,7 @@ fn users_wait_for_their_own_records_and_for_all_that_were_recovered() {
     let [user, sharing, other] = [user, sharing, other].map(UserKey::numbered);
     let mut backlog = Backlog::new(1);
     assert!(backlog.may_have_older(other));
-    assert_eq!(backlog.remove(None, None), Some(Token::RECOVERED));
+    assert_eq!(backlog.remove(None, None), Some(SubmissionToken::RECOVERED));
     assert_eq!(backlog.remove(None, None), None, "it is counted once");
     assert!(!backlog.may_have_older(other));
     backlog.add_user(user);

@@ -35,7 +35,7 @@ fn seeded(seed: u64) -> Random {
 }
 
 fn rig_drawing(transport: Memory, settings: Config, random: Random) -> Rig {
-    rig_over(Deliverer::new(Arc::new(transport), RetryPolicy::new(), random), settings, None)
+    rig_with_deliverer(Deliverer::new(Arc::new(transport), RetryPolicy::new(), random), settings, None)
 }
 
 /// Eight requests are in flight when an outage of 25 seconds begins, each later one of which fails after `takes`, and more
@@ -175,8 +175,10 @@ async fn after_a_429_nobody_goes_early_and_not_all_go_at_once() {
         });
         // Two uploaders of one client, of which only the first is refused: the gate holds for both.
         let deliverer = Deliverer::new(Arc::new(transport), RetryPolicy::new(), seeded(7));
-        let (first, second) =
-            (rig_over(deliverer.clone(), settings(), None), rig_over(deliverer.clone(), settings(), None));
+        let (first, second) = (
+            rig_with_deliverer(deliverer.clone(), settings(), None),
+            rig_with_deliverer(deliverer.clone(), settings(), None),
+        );
         (0..800).for_each(|n| first.try_send(batch(n, n)).expect("room"));
         sleep(SECOND / 5).await;
         (800..1_600).for_each(|n| second.try_send(batch(n, n)).expect("room"));

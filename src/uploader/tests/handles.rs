@@ -33,7 +33,7 @@ async fn a_batch_is_accepted_long_before_it_is_delivered() {
         let transport = Memory::answering(|request| {
             if request.at.elapsed() < SECOND && request.number < 5 { refused(503) } else { accepted() }
         });
-        let rig = rig_on(transport, settings(), disk);
+        let rig = rig_with_journal(transport, settings(), disk);
         let sent = rig.send(batch(0, "a"));
         sent.accepted().await.expect("room");
         assert!(is_pending(sent.delivered()).await);
@@ -47,7 +47,7 @@ async fn a_batch_is_accepted_long_before_it_is_delivered() {
 async fn while_the_service_is_down_delivered_waits_until_the_shutdown() {
     for has_spool in [false, true] {
         let disk = has_spool.then(|| Arc::new(Disk::default()) as Arc<dyn Journal>);
-        let rig = rig_on(Memory::answering(|_| refused(503)), settings(), disk);
+        let rig = rig_with_journal(Memory::answering(|_| refused(503)), settings(), disk);
         let sent = rig.send(batch(0, "a"));
         sent.accepted().await.expect("room");
         sleep(3_600 * SECOND).await;
@@ -206,7 +206,7 @@ async fn a_completion_that_is_kept_keeps_the_batch() {
 async fn dropping_the_handle_of_an_accepted_batch_changes_nothing() {
     for has_spool in [false, true] {
         let disk = has_spool.then(|| Arc::new(Disk::default()) as Arc<dyn Journal>);
-        let rig = rig_on(Memory::taking(|_| (SECOND, accepted())), settings(), disk);
+        let rig = rig_with_journal(Memory::taking(|_| (SECOND, accepted())), settings(), disk);
         let sent = rig.send(batch(0, "a"));
         sent.accepted().await.expect("room");
         drop(sent);

@@ -41,7 +41,7 @@ fn deliver(shared: &Shared, arrived: &mut Vec<(UserKey, String)>) {
         );
         assert!(tracked || json["events"].as_array().map_or(0, Vec::len) == 1);
     }
-    assert!(state.queue.accounting.stats().add_up());
+    assert!(state.queue.accounting.stats().adds_up());
     shared.unlock(state);
 }
 
@@ -79,7 +79,7 @@ fn scenario(when_full: WhenFull) {
                         _ => uploader.try_send(batch(thread, format!("{thread}-{number}")).event(name)),
                     };
                     taken += u64::from(result.is_ok());
-                    assert!(uploader.stats().add_up());
+                    assert!(uploader.stats().adds_up());
                 }
                 taken
             })
@@ -101,7 +101,7 @@ fn scenario(when_full: WhenFull) {
     let arrived = dispatcher.join().expect("no panic");
 
     let counts = shared.stats();
-    assert!(counts.add_up());
+    assert!(counts.adds_up());
     assert_eq!((counts.accepted, counts.pending), (taken, 0), "{when_full:?}");
     assert_eq!(counts.delivered as usize, arrived.len());
     assert_eq!(counts.delivered + counts.dropped, taken);

@@ -152,7 +152,7 @@ async fn quota(uploaders: usize, rate: f64, latency: Duration, limit: impl Limit
     }));
     let backlog = rate as usize * 125;
     let settings = || Config { max_batches: backlog, max_bytes: usize::MAX, ..Config::new() };
-    let rigs: Vec<_> = (0..uploaders).map(|_| rig_over(deliverer.clone(), settings(), None)).collect();
+    let rigs: Vec<_> = (0..uploaders).map(|_| rig_with_deliverer(deliverer.clone(), settings(), None)).collect();
     for rig in &rigs {
         (0..backlog).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     }

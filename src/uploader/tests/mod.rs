@@ -64,11 +64,11 @@ fn settings() -> Config {
 }
 
 fn rig(transport: Memory, settings: Config) -> Rig {
-    rig_over(deliverer(transport), settings, None)
+    rig_with_deliverer(deliverer(transport), settings, None)
 }
 
-fn rig_on(transport: Memory, settings: Config, store: Option<Arc<dyn Journal>>) -> Rig {
-    rig_over(deliverer(transport), settings, store)
+fn rig_with_journal(transport: Memory, settings: Config, store: Option<Arc<dyn Journal>>) -> Rig {
+    rig_with_deliverer(deliverer(transport), settings, store)
 }
 
 /// What a client has, whose clones share it.
@@ -77,7 +77,7 @@ fn deliverer(transport: Memory) -> Deliverer<Arc<Memory>, ClientLimiter> {
     Deliverer::new(Arc::new(transport), RetryPolicy::new(), Arc::new(|| 0.5))
 }
 
-fn rig_over(
+fn rig_with_deliverer(
     deliverer: Deliverer<Arc<Memory>, ClientLimiter>,
     settings: Config,
     store: Option<Arc<dyn Journal>>,
@@ -93,7 +93,7 @@ impl Rig {
     async fn end(self, deadline: Duration) -> UploaderStats {
         let counts = self.uploader.shutdown(deadline).await;
         self.worker.await.expect("the worker ends");
-        assert!(counts.add_up(), "{counts:?}");
+        assert!(counts.adds_up(), "{counts:?}");
         assert_eq!(counts, self.uploader.stats(), "nothing changes after the end");
         counts
     }
@@ -101,7 +101,7 @@ impl Rig {
     /// What has been counted so far, which always adds up.
     fn now(&self) -> UploaderStats {
         let counts = self.uploader.stats();
-        assert!(counts.add_up(), "{counts:?}");
+        assert!(counts.adds_up(), "{counts:?}");
         counts
     }
 }

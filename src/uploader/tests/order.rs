@@ -143,7 +143,7 @@ fn many_threads_and_users_keep_their_order() {
                             thread::yield_now();
                         }
                     }
-                    assert!(uploader.stats().add_up());
+                    assert!(uploader.stats().adds_up());
                 }
             });
         }

@@ -133,7 +133,7 @@ proptest! {
             disk.lock().break_writes(Duration::from_millis(takes), breaks);
             let linger = Duration::from_millis(linger);
             let (settings, reports) = collecting(Config { linger, max_batches, when_full, ..settings() });
-            let rig = rig_on(transport, settings, has_spool.then(|| Arc::clone(&disk) as Arc<dyn Journal>));
+            let rig = rig_with_journal(transport, settings, has_spool.then(|| Arc::clone(&disk) as Arc<dyn Journal>));
             let mut stream = rig.reports();
             let (mut parts, mut handles) = (HashMap::new(), Vec::new());
             for (tag, step) in (0..).zip(steps) {
@@ -195,7 +195,7 @@ proptest! {
             let transport = Memory::answering(|request| {
                 if request.batches.iter().any(is_bad) { refused(400) } else { accepted() }
             });
-            let rig = rig_on(transport, settings, Some(records as Arc<dyn Journal>));
+            let rig = rig_with_journal(transport, settings, Some(records as Arc<dyn Journal>));
             let next = rig.end(1_000 * SECOND).await;
             assert_eq!((next.delivered + next.rejected, next.pending, next.spooled), (next.recovered, 0, 0));
             let reports = reports.lock().expect("reports");
@@ -211,7 +211,7 @@ async fn records_on_the_disk_alone_are_reported_with_their_tags_and_without_thei
     let disk = Arc::new(Disk::default());
     let (settings, reports) = collecting(Config { max_batches: 2, ..settings() });
     let transport = Memory::answering(|_| refused(503));
-    let rig = rig_on(transport, settings, Some(Arc::clone(&disk) as Arc<dyn Journal>));
+    let rig = rig_with_journal(transport, settings, Some(Arc::clone(&disk) as Arc<dyn Journal>));
     for tag in 0..50 {
         rig.try_send_tagged(batch(0, tag), tag).expect("room on the disk");
     }

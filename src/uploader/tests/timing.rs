@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use futures_core::Stream;
 
-use super::super::journal::Evicted;
+use super::super::journal::EvictedRecord;
 use super::*;
 use crate::ErrorKind;
 use crate::delivery::memory::{accepted, accepted_using, refused};
@@ -140,13 +140,13 @@ async fn a_worker_that_panics_leaves_nobody_waiting() {
     struct Panicking;
 
     impl Journal for Panicking {
-        fn evicted(&self) -> Vec<Evicted> {
+        fn take_evicted(&self) -> Vec<EvictedRecord> {
             panic!("a broken journal")
         }
     }
 
     let settings = Config { max_batches: 1, ..settings() };
-    let rig = rig_on(Memory::answering(|_| accepted()), settings, Some(Arc::new(Panicking)));
+    let rig = rig_with_journal(Memory::answering(|_| accepted()), settings, Some(Arc::new(Panicking)));
     let sealed = batch(0, 0).seal().expect("a batch");
     rig.track(&user(0), event("e").source_message_id("given")).expect("room");
     let (waiting, flushed) = (rig.send(sealed.clone()), rig.flush(3_600 * SECOND));

@@ -39,7 +39,8 @@ async fn what_is_left_at_the_end_is_found_by_the_next_one() {
     assert_eq!(disk.ids().len(), 151);
 
     let disk = disk.restarted();
-    let rig = rig_on(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
+    let rig =
+        rig_with_journal(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
     assert_eq!((rig.now().recovered, rig.now().spooled), (151, 151));
     let transport = Arc::clone(&rig.transport);
     let counts = rig.end(60 * SECOND).await;
@@ -108,13 +109,13 @@ proptest! {
                 });
                 let when_full = if spills { WhenFull::Spill } else { WhenFull::Refuse };
                 let store = Some(Arc::clone(&disk) as Arc<dyn Journal>);
-                let rig = rig_on(transport, Config { max_batches: 20, when_full, ..settings() }, store);
+                let rig = rig_with_journal(transport, Config { max_batches: 20, when_full, ..settings() }, store);
                 for n in next..next + count {
                     let sent = rig.send(batch(n % 4, n));
                     if !spills && !disk.lock().fails && sent.accepted().await.is_ok() {
                         confirmed.insert(n.to_string());
                     }
-                    assert!(rig.now().add_up());
+                    assert!(rig.now().adds_up());
                 }
                 next += count;
                 let transport = Arc::clone(&rig.transport);

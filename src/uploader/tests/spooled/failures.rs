@@ -70,7 +70,8 @@ async fn a_record_that_no_request_can_carry_is_rejected_and_holds_up_nobody() {
     let large = format!(r#"{{"source_request_id":"large","a":"{}"}}"#, "x".repeat(500_000));
     disk.lock().write(SealedBatch::from_json(large).expect("a batch"));
     disk.lock().write(batch(1, 1).seal().expect("a batch"));
-    let rig = rig_on(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
+    let rig =
+        rig_with_journal(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
     let counts = rig.end(60 * SECOND).await;
     assert_eq!((counts.recovered, counts.delivered, counts.rejected), (2, 1, 1));
     assert_eq!(disk.lock().dead.len(), 1);
@@ -81,7 +82,8 @@ async fn a_spool_that_cannot_be_read_is_read_again() {
     let disk = Arc::new(Disk::default());
     (0..20).for_each(|n| _ = disk.lock().write(batch(n, n).seal().expect("a batch")));
     disk.lock().unreadable = 3;
-    let rig = rig_on(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
+    let rig =
+        rig_with_journal(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
     let start = Instant::now();
     assert_eq!(rig.flush(60 * SECOND).await.delivered, 20);
     assert_eq!(start.elapsed(), 3 * SECOND);
@@ -105,12 +107,16 @@ async fn what_is_rejected_is_buried_and_what_is_given_up_is_told() {
     let lost = batch(9, 9).seal().expect("a batch");
     disk.lock().records.push((1_000, lost.clone()));
     let disk = disk.restarted();
-    let rig = rig_on(Memory::taking(|_| (SECOND, accepted())), settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
+    let rig = rig_with_journal(
+        Memory::taking(|_| (SECOND, accepted())),
+        settings(),
+        Some(Arc::clone(&disk) as Arc<dyn Journal>),
+    );
     let mut outcomes = rig.reports();
     {
         let mut inner = disk.lock();
         inner.unread.clear();
-        inner.evicted.push(Evicted { number: Some(1_000), batch: Some(lost), error: Error::config("too old") });
+        inner.evicted.push(EvictedRecord { number: Some(1_000), batch: Some(lost), error: Error::config("too old") });
     }
     let counts = rig.end(SECOND).await;
     assert_eq!((counts.recovered, counts.dropped, counts.spooled), (1, 1, 0));

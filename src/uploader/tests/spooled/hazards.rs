@@ -12,14 +12,14 @@ use std::task::{Context, Wake, Waker};
 use tokio::time::{sleep, timeout};
 
 use super::super::super::disk_journal::DiskJournal;
-use super::super::super::dispatcher::written;
+use super::super::super::dispatcher::wait_for_write;
 use super::*;
 use crate::delivery::memory::{accepted, refused};
 
 /// Does what a dispatcher does with writes, without one.
-async fn all_written(shared: &Shared) {
-    while !shared.lock().queue.writing.is_empty() {
-        written(shared).await;
+async fn wait_for_all_writes(shared: &Shared) {
+    while !shared.lock().queue.pending_writes.is_empty() {
+        wait_for_write(shared).await;
     }
 }
 
@@ -45,7 +45,7 @@ async fn a_batch_that_was_evicted_before_it_was_taken_counts_once() {
     for id in 0..3 {
         uploader.try_send(batch(0, id)).expect("taken");
     }
-    all_written(&shared).await;
+    wait_for_all_writes(&shared).await;
     let sent = shared.lock().queue.take(2);
     assert_eq!(sent.len(), 2);
     assert_eq!(disk.lock().unread.len(), 1);
@@ -58,14 +58,14 @@ async fn a_batch_that_was_evicted_before_it_was_taken_counts_once() {
         inner.unread.clear();
         let (number, batch) = inner.records.remove(2);
         assert_eq!(number, 2);
-        let first = Evicted { number: Some(2), batch: Some(batch), error: Error::config("full") };
+        let first = EvictedRecord { number: Some(2), batch: Some(batch), error: Error::config("full") };
         let mut evicted = vec![first];
         evicted.append(&mut inner.evicted);
         evicted
     };
     // Record 3 never comes to be unread: the mock commits none that comes back.
     uploader.try_send(batch(0, 4)).expect("taken");
-    all_written(&shared).await;
+    wait_for_all_writes(&shared).await;
     assert_eq!(shared.lock().queue.ready.iter().count(), 1, "3 is in memory");
     assert_eq!(disk.lock().unread.len(), 1, "4 is on the disk");
     evicted.drain(..).for_each(|one| {
@@ -82,7 +82,7 @@ async fn a_batch_that_was_evicted_before_it_was_taken_counts_once() {
     let mut order = Vec::new();
     loop {
         if let Some(limit) = state.queue.begin_read() {
-            let record = disk.next(limit).expect("read");
+            let record = disk.next_record(limit).expect("read");
             state.queue.end_read(record);
         }
         let next = state.queue.take(1);
@@ -167,29 +167,29 @@ async fn evicted_records_do_not_let_new_batches_overtake() {
     for id in 0..3 {
         uploader.try_send(batch(0, id)).expect("taken");
     }
-    all_written(&shared).await;
+    wait_for_all_writes(&shared).await;
     let sent = shared.lock().queue.take(2);
     // Record 2 is given up, and not reported so far.
     let evicted = {
         let mut inner = disk.lock();
         inner.unread.clear();
         let (number, batch) = inner.records.remove(2);
-        Evicted { number: Some(number), batch: Some(batch), error: Error::config("full") }
+        EvictedRecord { number: Some(number), batch: Some(batch), error: Error::config("full") }
     };
     uploader.try_send(batch(1, 3)).expect("taken"); // hot; nothing is unread then
-    all_written(&shared).await;
+    wait_for_all_writes(&shared).await;
     uploader.try_send(batch(0, 4)).expect("taken"); // cold: no room
-    all_written(&shared).await;
+    wait_for_all_writes(&shared).await;
     shared.lock().queue.drop_evicted(vec![evicted]);
     let mut order: Vec<_> =
         shared.lock().queue.take(1).iter().map(|e| e.batch.source_request_id().to_owned()).collect();
     uploader.try_send(batch(0, 5)).expect("taken");
-    all_written(&shared).await;
+    wait_for_all_writes(&shared).await;
     let mut state = shared.lock();
     state.queue.unblock(sent.iter().map(|entry| entry.batch.user()));
     loop {
         while let Some(limit) = state.queue.begin_read() {
-            let record = disk.next(limit).expect("read");
+            let record = disk.next_record(limit).expect("read");
             let is_last = record.is_none();
             state.queue.end_read(record);
             if is_last {
@@ -222,7 +222,7 @@ async fn memory_is_bounded_while_a_callback_blocks() {
         on_delivery: Some(Arc::new(move |_| drop(waits.lock()))),
         ..settings()
     };
-    let rig = rig_on(Memory::answering(|_| accepted()), config, Some(Arc::new(journal)));
+    let rig = rig_with_journal(Memory::answering(|_| accepted()), config, Some(Arc::new(journal)));
     rig.try_send(batch(0, 0)).expect("taken");
     std::thread::sleep(SECOND / 2);
     let mut taken = 0;
@@ -231,7 +231,7 @@ async fn memory_is_bounded_while_a_callback_blocks() {
     }
     std::thread::sleep(SECOND / 2);
     let stats = rig.stats();
-    let writing = rig.uploader.0.shared.lock().queue.writing.len();
+    let writing = rig.uploader.0.shared.lock().queue.pending_writes.len();
     drop(held);
     rig.end(30 * SECOND).await;
     std::fs::remove_dir_all(dir).ok();

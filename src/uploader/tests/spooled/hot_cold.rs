@@ -81,7 +81,7 @@ proptest! {
                 (inner.takes, inner.breaks) = (Duration::from_millis(takes), breaks);
             }
             let settings = Config { max_batches, when_full, max_in_flight, ..settings() };
-            let rig = rig_on(transport, settings, Some(Arc::clone(&disk) as Arc<dyn Journal>));
+            let rig = rig_with_journal(transport, settings, Some(Arc::clone(&disk) as Arc<dyn Journal>));
             let mut taken = 0;
             for (step, number) in steps.into_iter().zip((1..).map(|step| step * 100)) {
                 match step {

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::super::entry::RecordId;
-use super::super::journal::{Append, Evicted, Journal, Record};
+use super::super::journal::{Append, EvictedRecord, Journal, JournalRecord};
 use super::*;
 use crate::endpoint::Endpoint;
 use crate::seal::UserKey;
@@ -33,7 +33,7 @@ pub(super) struct Inner {
     unread: VecDeque<u64>,
     next_number: u64,
     dead: Vec<(SealedBatch, String)>,
-    evicted: Vec<Evicted>,
+    evicted: Vec<EvictedRecord>,
     /// How long a write takes, and whether it fails.
     pub(super) takes: Duration,
     pub(super) fails: bool,
@@ -126,7 +126,7 @@ impl Journal for Disk {
             Some(Back::Read) => state.commit(number, batch.clone()),
             Some(Back::GivenUp) => {
                 let error = Error::config("the disk is full");
-                state.evicted.push(Evicted { number: Some(number), batch: Some(batch.clone()), error });
+                state.evicted.push(EvictedRecord { number: Some(number), batch: Some(batch.clone()), error });
             }
         }
         let written = Box::pin(async move {
@@ -143,7 +143,7 @@ impl Journal for Disk {
         Ok(Append { id: RecordId { number, appended: DateTime::UNIX_EPOCH }, written })
     }
 
-    fn append_again(&self, record: &Record) -> Result<Append, Error> {
+    fn append_again(&self, record: &JournalRecord) -> Result<Append, Error> {
         self.lock().again.push((record.endpoint, record.id.appended));
         self.append(record.endpoint, &record.batch)
     }
@@ -152,7 +152,7 @@ impl Journal for Disk {
         !self.lock().no_room
     }
 
-    fn take_written(&self, number: u64) -> bool {
+    fn take_committed(&self, number: u64) -> bool {
         let mut inner = self.lock();
         let index = inner.unread.iter().position(|unread| *unread == number);
         let is_there = index.and_then(|index| inner.unread.remove(index)).is_some();
@@ -166,7 +166,7 @@ impl Journal for Disk {
         inner.records.retain(|(number, _)| !vanishes.contains(number));
     }
 
-    fn next(&self, limit: u64) -> Result<Option<Record>, Error> {
+    fn next_record(&self, limit: u64) -> Result<Option<JournalRecord>, Error> {
         let mut inner = self.lock();
         if inner.unreadable > 0 {
             inner.unreadable -= 1;
@@ -180,10 +180,10 @@ impl Journal for Disk {
         let record = inner.records.iter().find(|(of, _)| *of == number).map(|(_, batch)| batch.clone());
         let endpoint = inner.endpoint.unwrap_or(Endpoint::BulkEvents);
         let id = RecordId { number, appended: DateTime::UNIX_EPOCH };
-        Ok(record.map(|batch| Record { id, endpoint, batch }))
+        Ok(record.map(|batch| JournalRecord { id, endpoint, batch }))
     }
 
-    fn last(&self) -> Option<u64> {
+    fn last_number(&self) -> Option<u64> {
         self.lock().records.iter().map(|(number, _)| *number).max()
     }
 
@@ -207,18 +207,18 @@ impl Journal for Disk {
         self.lock().records.iter().any(|(of, _)| *of == number)
     }
 
-    fn evicted(&self) -> Vec<Evicted> {
+    fn take_evicted(&self) -> Vec<EvictedRecord> {
         std::mem::take(&mut self.lock().evicted)
     }
 
-    fn notify(&self, evicted: Arc<Notify>) {
+    fn set_eviction_notify(&self, evicted: Arc<Notify>) {
         self.lock().watcher = Some(evicted);
     }
 }
 
 pub(super) fn on_disk(transport: Memory, settings: Config) -> (Rig, Arc<Disk>) {
     let disk = Arc::new(Disk::default());
-    (rig_on(transport, settings, Some(Arc::clone(&disk) as Arc<dyn Journal>)), disk)
+    (rig_with_journal(transport, settings, Some(Arc::clone(&disk) as Arc<dyn Journal>)), disk)
 }
 
 /// Sends these batches of one user, of which the disk fails to write those that are named, and waits until it has settled all.

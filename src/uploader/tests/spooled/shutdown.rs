@@ -27,13 +27,14 @@ async fn what_the_spool_gave_up_at_the_last_moment_ends_a_flush_at_once() {
     let disk = Arc::new(Disk::default());
     let lost = batch(9, 9).seal().expect("a batch");
     disk.lock().write(lost.clone());
-    let rig = rig_on(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
+    let rig =
+        rig_with_journal(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
     disk.lock().unread.clear();
     let ended = rig.shutdown(60 * SECOND);
     sleep(SECOND).await;
     let watcher = {
         let mut inner = disk.lock();
-        inner.evicted.push(Evicted { number: Some(0), batch: Some(lost), error: Error::config("too old") });
+        inner.evicted.push(EvictedRecord { number: Some(0), batch: Some(lost), error: Error::config("too old") });
         inner.watcher.clone().expect("somebody watches")
     };
     let start = Instant::now();
@@ -82,7 +83,7 @@ async fn at_the_end_a_failed_write_goes_to_the_disk_in_its_order() {
 
         let disk = disk.restarted();
         let transport = Memory::answering(|_| accepted());
-        let rig = rig_on(transport, settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
+        let rig = rig_with_journal(transport, settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
         let transport = Arc::clone(&rig.transport);
         assert_eq!(rig.end(60 * SECOND).await.delivered, 30);
         assert_eq!(
@@ -97,7 +98,8 @@ async fn at_the_end_a_failed_write_goes_to_the_disk_in_its_order() {
 async fn delivered_next(disk: &Disk) -> Vec<usize> {
     let disk = disk.restarted();
     disk.lock().fails = false;
-    let rig = rig_on(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
+    let rig =
+        rig_with_journal(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
     let transport = Arc::clone(&rig.transport);
     let counts = rig.end(600 * SECOND).await;
     assert_eq!((counts.pending, counts.spooled), (0, 0));

@@ -5,18 +5,18 @@ use super::journal::WriteFuture;
 use super::submission::Acceptance;
 
 /// A batch that is being written.
-pub(super) struct Writing {
+pub(super) struct PendingWrite {
     pub(super) id: RecordId,
     /// Whether the journal took it, so that the number is its own.
     pub(super) is_taken: bool,
     pub(super) written: WriteFuture,
-    pub(super) content: Content,
+    pub(super) content: WriteContent,
     /// Whether it is the last part of its submission, and who waits for all of them.
     pub(super) is_last: bool,
     pub(super) accepted: Option<Acceptance>,
 }
 
-pub(super) enum Content {
+pub(super) enum WriteContent {
     Batch(Entry),
     /// It was evicted before its confirmation was seen.
     Evicted,
