@@ -53,7 +53,7 @@ fn append(spool: &Spool, group: usize, unconfirmed: usize) {
     let mut receipts: VecDeque<Receipt> = VecDeque::with_capacity(unconfirmed);
     let confirm = |receipt: Receipt| receipt.wait().expect("the disk works");
     for _ in 0..RECORDS / group {
-        receipts.extend((0..group).map(|_| spool.append(Endpoint::Events, batch.clone()).expect("there is room")));
+        receipts.extend((0..group).map(|_| spool.append(Endpoint::BulkEvents, batch.clone()).expect("there is room")));
         if receipts.len() >= unconfirmed {
             receipts.drain(..group).for_each(confirm);
         }
@@ -144,7 +144,7 @@ fn backlog(records: u64) {
     let spool = Spool::open(dir.path(), settings()).expect("a spool");
     let batch = Bytes::from(vec![b'x'; 100]);
     for _ in 0..records / 1_000 {
-        let append = || spool.append(Endpoint::Events, batch.clone()).expect("there is room");
+        let append = || spool.append(Endpoint::BulkEvents, batch.clone()).expect("there is room");
         let receipts: Vec<Receipt> = (0..1_000).map(|_| append()).collect();
         for receipt in receipts {
             receipt.wait().expect("the disk works");

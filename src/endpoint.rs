@@ -1,13 +1,14 @@
 //! The three endpoints of delivery. Written by hand, once: what each means for batches is not in the document.
 
-/// An endpoint that takes batches, by `POST`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Endpoint {
-    /// One batch.
+/// An endpoint of the service that accepts batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// `/events`: a single batch.
     Events,
-    /// A list of batches.
+    /// `/bulkevents`: a list of batches.
     BulkEvents,
-    /// A list of batches of old data.
+    /// `/bulkevents/historical`: a list of batches of data older than 30 days.
     HistoricalEvents,
 }
 

@@ -49,7 +49,7 @@ fn child(dir: &Path, start: u64) {
     for group in 0.. {
         let ids = start + group * 10..start + (group + 1) * 10;
         let receipts: Vec<(u64, Receipt)> = ids
-            .map(|id| (id, spool.append(Endpoint::Events, format!(r#"{{"id":{id}}}"#)).expect("there is room")))
+            .map(|id| (id, spool.append(Endpoint::BulkEvents, format!(r#"{{"id":{id}}}"#)).expect("there is room")))
             .collect();
         for (id, receipt) in receipts {
             receipt.wait().expect("the disk works");

@@ -24,7 +24,7 @@ fn locked(dir: &Path) -> String {
 }
 
 fn append(spool: &Spool, batch: &str) {
-    spool.append(Endpoint::Events, batch.to_owned()).expect("there is room").wait().expect("confirmed");
+    spool.append(Endpoint::BulkEvents, batch.to_owned()).expect("there is room").wait().expect("confirmed");
 }
 
 fn read_all(spool: &Spool) -> Vec<String> {
@@ -47,7 +47,7 @@ fn records_come_back_in_order_until_they_are_acknowledged() {
     }
     let mut numbers = Vec::new();
     while let Some(record) = spool.next_record().expect("the disk works") {
-        assert_eq!(record.endpoint, Endpoint::Events);
+        assert_eq!(record.endpoint, Endpoint::BulkEvents);
         assert!(!format!("{record:?}").contains("[0]"), "a batch is user data");
         numbers.push(record.number);
     }
@@ -94,10 +94,10 @@ async fn receipts_and_readiness_can_be_awaited() {
         reader.readable().await;
         reader.next_record()
     });
-    let receipt = spool.append(Endpoint::Historical, "{}").expect("there is room");
+    let receipt = spool.append(Endpoint::HistoricalEvents, "{}").expect("there is room");
     receipt.await.expect("confirmed");
     let record = reading.await.expect("no panic").expect("the disk works").expect("a record");
-    assert_eq!((record.endpoint, &record.batch[..]), (Endpoint::Historical, &b"{}"[..]));
+    assert_eq!((record.endpoint, &record.batch[..]), (Endpoint::HistoricalEvents, &b"{}"[..]));
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn with_each_setting_of_fsync_a_restart_finds_everything() {
 fn dropping_the_spool_writes_what_waits() {
     let dir = dir();
     let spool = open(dir.path());
-    let receipts: Vec<_> = (0..100).map(|_| spool.append(Endpoint::Events, "{}").expect("there is room")).collect();
+    let receipts: Vec<_> = (0..100).map(|_| spool.append(Endpoint::BulkEvents, "{}").expect("there is room")).collect();
     drop(spool);
     for receipt in receipts {
         receipt.wait().expect("confirmed");
@@ -173,9 +173,13 @@ fn rejected_batches_can_be_read_and_sent_again() {
     append(&spool, r#"{"environment":"production"}"#);
     let record = spool.next_record().expect("the disk works").expect("a record");
     spool.reject(&record, "Required field \"events\"\nis missing").expect("there is room").wait().expect("written");
-    spool.dead_letter(Endpoint::Historical, "{ }", "from memory").expect("there is room").wait().expect("written");
+    spool
+        .dead_letter(Endpoint::HistoricalEvents, "{ }", "from memory")
+        .expect("there is room")
+        .wait()
+        .expect("written");
     let no_json = "no \"JSON\"\n";
-    spool.dead_letter(Endpoint::Events, no_json, "not ours").expect("there is room").wait().expect("written");
+    spool.dead_letter(Endpoint::BulkEvents, no_json, "not ours").expect("there is room").wait().expect("written");
 
     let text = fs::read_to_string(dir.path().join("dead-letters.ndjson")).expect("a text");
     let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -187,7 +191,7 @@ fn rejected_batches_can_be_read_and_sent_again() {
     let letters: Result<Vec<_>, Error> = Inspector::new(dir.path()).dead_letters().expect("a spool").collect();
     let letters = letters.expect("letters");
     assert_eq!(letters[0].batch, record.batch);
-    assert_eq!((letters[1].endpoint, letters[1].reason.as_str()), (Endpoint::Historical, "from memory"));
+    assert_eq!((letters[1].endpoint, letters[1].reason.as_str()), (Endpoint::HistoricalEvents, "from memory"));
     assert!(!format!("{letters:?}").contains("production"), "a batch is user data");
     drop(spool);
     assert_eq!(pending(dir.path()), [""; 0], "the rejected one is done");
@@ -197,7 +201,9 @@ fn rejected_batches_can_be_read_and_sent_again() {
 fn with_letters(dir: &Path) {
     let spool = open(dir);
     append(&spool, "[0]");
-    for (endpoint, batch) in [(Endpoint::Events, "[1]"), (Endpoint::Historical, "[2]"), (Endpoint::Events, "[3]")] {
+    for (endpoint, batch) in
+        [(Endpoint::BulkEvents, "[1]"), (Endpoint::HistoricalEvents, "[2]"), (Endpoint::BulkEvents, "[3]")]
+    {
         spool.dead_letter(endpoint, batch, "bad").expect("there is room").wait().expect("written");
     }
 }
@@ -224,7 +230,7 @@ fn dead_letters_become_records_again() {
     );
     let spool = open(dir.path());
     let endpoints = std::iter::from_fn(|| spool.next_record().expect("the disk works")).map(|record| record.endpoint);
-    assert_eq!(endpoints.filter(|endpoint| *endpoint == Endpoint::Historical).count(), 1);
+    assert_eq!(endpoints.filter(|endpoint| *endpoint == Endpoint::HistoricalEvents).count(), 1);
     drop(spool);
     let redriven = Spool::redrive_dead_letters(dir.path(), SpoolOptions::new()).expect("nothing to redrive");
     assert_eq!((redriven.records, redriven.skipped), (0, 0));
@@ -278,7 +284,7 @@ fn files_are_for_this_user_alone() {
     let dir = parent.path().join("shop").join("mparticle");
     let spool = open(&dir);
     append(&spool, "{}");
-    spool.dead_letter(Endpoint::Events, "{}", "bad").expect("there is room").wait().expect("written");
+    spool.dead_letter(Endpoint::BulkEvents, "{}", "bad").expect("there is room").wait().expect("written");
     drop(spool);
     let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
     assert_eq!((mode(&dir), mode(&parent.path().join("shop"))), (0o700, 0o700));
@@ -306,7 +312,7 @@ fn files_that_others_can_write_to_are_refused_by_name() {
         let dir = dir();
         let spool = open(dir.path());
         append(&spool, "{}");
-        spool.dead_letter(Endpoint::Events, "{}", "bad").expect("there is room").wait().expect("written");
+        spool.dead_letter(Endpoint::BulkEvents, "{}", "bad").expect("there is room").wait().expect("written");
         drop(spool);
         let file = dir.path().join(name);
         let refused = || Spool::open(dir.path(), SpoolOptions::new()).expect_err("others can write to it").to_string();
@@ -343,7 +349,7 @@ fn a_link_of_another_user_is_refused_and_one_of_this_user_is_followed() {
         let (dir, other) = (dir(), dir());
         let spool = open(dir.path());
         append(&spool, "{}");
-        spool.dead_letter(Endpoint::Events, "{}", "bad").expect("there is room").wait().expect("written");
+        spool.dead_letter(Endpoint::BulkEvents, "{}", "bad").expect("there is room").wait().expect("written");
         drop(spool);
         let (file, target) = (dir.path().join(name), other.path().join("target"));
         fs::rename(&file, &target).expect("moved");
@@ -424,12 +430,12 @@ fn a_directory_that_goes_away_is_an_error_and_no_more() {
     // The spool may write its cursor while the directory is being emptied.
     assert!((0..100).any(|_| fs::remove_dir_all(&path).is_ok()), "removed");
     let results: Vec<_> =
-        (0..10).map(|_| spool.append(Endpoint::Events, "{}").expect("there is room").wait().is_ok()).collect();
+        (0..10).map(|_| spool.append(Endpoint::BulkEvents, "{}").expect("there is room").wait().is_ok()).collect();
     assert!(results.contains(&false));
     // On Linux the open segment lives on without a name; what is behind it does not.
     while let Ok(Some(_)) = spool.next_record() {}
     fs::create_dir(&path).expect("a directory");
-    let works_again = || spool.append(Endpoint::Events, "{}").expect("there is room").wait().is_ok();
+    let works_again = || spool.append(Endpoint::BulkEvents, "{}").expect("there is room").wait().is_ok();
     assert!((0..10).any(|_| works_again()), "after the segments whose files are gone");
 }
 

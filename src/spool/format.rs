@@ -7,6 +7,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::seal::SealedBatch;
 
@@ -28,40 +29,35 @@ const SEGMENT_MAGIC: &[u8; 8] = b"mpspool\n";
 /// How each record begins. No UTF-8 text holds the first byte, so what a batch says cannot pass for a record.
 pub(super) const RECORD_MAGIC: [u8; 4] = [0xFF, b'm', b'p', b'r'];
 
-/// The endpoint of the service that a record is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Endpoint {
-    /// `/events` and `/bulkevents`, for current data.
-    Events,
-    /// `/bulkevents/historical`, for data older than 30 days.
-    Historical,
+/// Returns the number that stands for an endpoint in the head of a record. A single batch is sent like a list of one.
+fn endpoint_tag(endpoint: Endpoint) -> u32 {
+    match endpoint {
+        Endpoint::Events | Endpoint::BulkEvents => 1,
+        Endpoint::HistoricalEvents => 2,
+    }
 }
 
-impl Endpoint {
-    const ALL: [Self; 2] = [Self::Events, Self::Historical];
-
-    fn tag(self) -> u32 {
-        match self {
-            Self::Events => 1,
-            Self::Historical => 2,
-        }
+fn endpoint_from_tag(tag: u32) -> Option<Endpoint> {
+    match tag {
+        1 => Some(Endpoint::BulkEvents),
+        2 => Some(Endpoint::HistoricalEvents),
+        _ => None,
     }
+}
 
-    fn from_tag(tag: u32) -> Option<Self> {
-        Self::ALL.into_iter().find(|endpoint| endpoint.tag() == tag)
+/// Returns the name of an endpoint in the dead-letter file.
+pub(super) fn endpoint_name(endpoint: Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::Events | Endpoint::BulkEvents => "events",
+        Endpoint::HistoricalEvents => "historical",
     }
+}
 
-    /// The name in the dead-letter file.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Events => "events",
-            Self::Historical => "historical",
-        }
-    }
-
-    pub(super) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|endpoint| endpoint.name() == name)
+pub(super) fn endpoint_from_name(name: &str) -> Option<Endpoint> {
+    match name {
+        "events" => Some(Endpoint::BulkEvents),
+        "historical" => Some(Endpoint::HistoricalEvents),
+        _ => None,
     }
 }
 
@@ -142,7 +138,7 @@ pub(super) fn write_record(out: &mut Vec<u8>, number: u64, appended: DateTime<Ut
     out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(&number.to_le_bytes());
     out.extend_from_slice(&appended.timestamp_millis().to_le_bytes());
-    out.extend_from_slice(&endpoint.tag().to_le_bytes());
+    out.extend_from_slice(&endpoint_tag(endpoint).to_le_bytes());
     out.extend_from_slice(&crc32fast::hash(batch).to_le_bytes());
     let checksum = crc32fast::hash(&out[start..]);
     out.extend_from_slice(&checksum.to_le_bytes());
@@ -168,7 +164,7 @@ impl RecordHead {
         let length = usize::try_from(u32_at(head, 4)).ok().filter(|length| *length <= MAX_RECORD_BYTES)?;
         let number = Some(u64_at(head, 8)).filter(|number| *number < NUMBERS)?;
         let appended = DateTime::from_timestamp_millis(u64_at(head, 16).cast_signed())?;
-        let endpoint = Endpoint::from_tag(u32_at(head, 24))?;
+        let endpoint = endpoint_from_tag(u32_at(head, 24))?;
         Some(Self { number, appended, endpoint, length, checksum: u32_at(head, 28) })
     }
 }

@@ -131,11 +131,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use dead_letters::{DeadLetter, RedriveStats};
-pub use format::{Endpoint, MAX_RECORD_BYTES, Record};
+pub use format::{MAX_RECORD_BYTES, Record};
 pub use inspect::Inspector;
 pub use options::{EvictionReason, Fsync, SpoolFullPolicy, SpoolOptions};
 pub use receipt::Receipt;
 pub use records::{Damage, Records};
+
+pub use crate::endpoint::Endpoint;
 
 use crate::completion::Completion;
 use crate::error::Error;
@@ -154,7 +156,7 @@ use shared::{PendingDeadLetter, SpoolShared, too_large_error};
 ///
 /// # let dir = std::env::temp_dir().join(format!("mparticle-spool-{}", std::process::id()));
 /// let spool = Spool::open(&dir, SpoolOptions::new())?;
-/// spool.append(Endpoint::Events, r#"{"environment":"development"}"#)?.wait()?; // now it is on the disk
+/// spool.append(Endpoint::BulkEvents, r#"{"environment":"development"}"#)?.wait()?; // now it is on the disk
 ///
 /// while let Some(record) = spool.next_record()? {
 ///     // ... send record.batch, and when it was accepted:

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::format::{Endpoint, RECORD_HEAD_BYTES, SEGMENT_HEAD_BYTES};
+use super::format::{RECORD_HEAD_BYTES, SEGMENT_HEAD_BYTES};
 use super::index::Index;
 use super::options::SpoolOptions;
 use super::receipt::Confirmation;
 use super::segment::LostRecords;
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 
 /// The longest time that done records are known in memory alone. A crash sends those again, and the service drops the repeats.

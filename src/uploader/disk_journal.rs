@@ -69,11 +69,11 @@ impl Journal for DiskJournal {
     }
 
     fn append(&self, endpoint: Endpoint, batch: &SealedBatch) -> Result<Append, Error> {
-        self.spool.append(endpoint.into(), batch.json().clone()).map(Append::from)
+        self.spool.append(endpoint, batch.json().clone()).map(Append::from)
     }
 
     fn append_again(&self, JournalRecord { id, endpoint, batch }: &JournalRecord) -> Result<Append, Error> {
-        self.spool.append_at((*endpoint).into(), batch.json().clone(), Some(id.appended)).map(Append::from)
+        self.spool.append_at(*endpoint, batch.json().clone(), Some(id.appended)).map(Append::from)
     }
 
     fn has_room(&self, batch: &SealedBatch) -> bool {
@@ -88,7 +88,7 @@ impl Journal for DiskJournal {
         while let Some(record) = self.spool.next_record_before(Some(limit))? {
             let id = RecordId { number: record.number, appended: record.appended };
             match record.to_sealed() {
-                Ok(batch) => return Ok(Some(JournalRecord { id, endpoint: record.endpoint.into(), batch })),
+                Ok(batch) => return Ok(Some(JournalRecord { id, endpoint: record.endpoint, batch })),
                 // Its checksum is right, so somebody else than an uploader wrote it.
                 Err(error) => {
                     let (reason, number) = (error.to_string(), Some(id.number));
@@ -123,7 +123,7 @@ impl Journal for DiskJournal {
         number: Option<u64>,
     ) -> Result<(), Error> {
         // Nothing waits for it: until it is written its record stays, and the next process finds that.
-        self.spool.enqueue_dead_letter(endpoint.into(), batch.json().clone(), reason, number).map(drop)
+        self.spool.enqueue_dead_letter(endpoint, batch.json().clone(), reason, number).map(drop)
     }
 
     fn contains(&self, number: u64) -> bool {
@@ -156,23 +156,5 @@ impl From<Receipt> for Append {
     fn from(receipt: Receipt) -> Self {
         let id = RecordId { number: receipt.record_number(), appended: receipt.appended() };
         Self { id, written: Box::pin(receipt) }
-    }
-}
-
-impl From<Endpoint> for spool::Endpoint {
-    fn from(endpoint: Endpoint) -> Self {
-        match endpoint {
-            Endpoint::Events | Endpoint::BulkEvents => Self::Events,
-            Endpoint::HistoricalEvents => Self::Historical,
-        }
-    }
-}
-
-impl From<spool::Endpoint> for Endpoint {
-    fn from(endpoint: spool::Endpoint) -> Self {
-        match endpoint {
-            spool::Endpoint::Events => Self::BulkEvents,
-            spool::Endpoint::Historical => Self::HistoricalEvents,
-        }
     }
 }

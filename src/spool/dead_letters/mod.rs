@@ -14,7 +14,8 @@ pub use admin::RedriveStats;
 
 use super::directory::Directory;
 use super::file_system::AppendFile;
-use super::format::{Endpoint, MAX_RECORD_BYTES};
+use super::format::{MAX_RECORD_BYTES, endpoint_from_name, endpoint_name};
+use crate::endpoint::Endpoint;
 
 /// No line that the spool writes is longer: a byte of a batch takes six at most, as text that is no JSON.
 const MAX_LINE_BYTES: usize = 6 * MAX_RECORD_BYTES + (1 << 20);
@@ -207,7 +208,7 @@ fn write_line(
     let line = DeadLetterLine {
         time: time.to_rfc3339_opts(SecondsFormat::Millis, true),
         reason: cut_reason(reason).to_owned(),
-        endpoint: endpoint.name().to_owned(),
+        endpoint: endpoint_name(endpoint).to_owned(),
         batch: &json,
     };
     serde_json::to_writer(&mut *out, &line)?;
@@ -258,7 +259,7 @@ impl<R: BufRead> DeadLetterReader<R> {
         let line = &text[zeros..];
         let not_one = || io::Error::new(ErrorKind::InvalidData, format!("line {} is no dead letter", self.line));
         let line: DeadLetterLine<'_> = serde_json::from_slice(line).map_err(|_| not_one())?;
-        let endpoint = Endpoint::from_name(&line.endpoint).ok_or_else(not_one)?;
+        let endpoint = endpoint_from_name(&line.endpoint).ok_or_else(not_one)?;
         let time = DateTime::parse_from_rfc3339(&line.time).map_err(|_| not_one())?.to_utc();
         let batch = Bytes::copy_from_slice(line.batch.get().as_bytes());
         Ok(Some(DeadLetter { time, reason: line.reason, endpoint, batch }))

@@ -32,8 +32,8 @@ fn what_waits_for_the_disk_counts_as_well() {
     let disk = Simulated::default();
     let settings = SpoolOptions::new().segment_bytes(500).max_bytes(1_000).max_waiting_bytes(250);
     let mut process = Process::start(&disk, settings).expect("a spool");
-    let receipts = [(); 2].map(|()| process.spool.append(Endpoint::Events, BATCH).expect("there is room"));
-    let error = process.spool.append(Endpoint::Events, BATCH).expect_err("two wait");
+    let receipts = [(); 2].map(|()| process.spool.append(Endpoint::BulkEvents, BATCH).expect("there is room"));
+    let error = process.spool.append(Endpoint::BulkEvents, BATCH).expect_err("two wait");
     assert_eq!(error.to_string(), "too much waits for the disk of the spool");
     assert_eq!(process.spool.stats().waiting, 2);
     process.commit();
@@ -48,7 +48,7 @@ fn no_segment_grows_too_large_however_much_waits() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, SpoolOptions::new().segment_bytes(500).max_bytes(10_000)).expect("a spool");
     let receipts: Vec<_> =
-        (0..50).map(|_| process.spool.append(Endpoint::Events, BATCH).expect("there is room")).collect();
+        (0..50).map(|_| process.spool.append(Endpoint::BulkEvents, BATCH).expect("there is room")).collect();
     process.commit();
     for receipt in receipts {
         settled(receipt).expect("confirmed");
@@ -126,7 +126,7 @@ fn under_steady_load_everything_else_has_its_turn() {
     let spool = Arc::new(spool);
     let append = {
         let spool = Arc::downgrade(&spool);
-        move || drop(spool.upgrade().expect("it is open").append(Endpoint::Events, "{}").expect("there is room"))
+        move || drop(spool.upgrade().expect("it is open").append(Endpoint::BulkEvents, "{}").expect("there is room"))
     };
     append();
     // There is always one more, for longer than the test looks on.

@@ -227,7 +227,7 @@ fn damaged_segments_give_way_to_new_records_the_oldest_first() {
 fn segments() -> impl Strategy<Value = Vec<u8>> {
     let record = (any::<u64>(), prop::collection::vec(any::<u8>(), 0..80)).prop_map(|(number, batch)| {
         let mut bytes = Vec::new();
-        write_record(&mut bytes, number % 50, chrono::DateTime::UNIX_EPOCH, Endpoint::Historical, &batch);
+        write_record(&mut bytes, number % 50, chrono::DateTime::UNIX_EPOCH, Endpoint::HistoricalEvents, &batch);
         bytes
     });
     let head = any::<u64>().prop_map(|first| {

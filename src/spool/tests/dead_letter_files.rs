@@ -10,7 +10,8 @@ fn dead_letter_files_stay_within_their_total_and_the_oldest_are_removed_and_coun
     disk.put(&path("dead-letters.old.ndjson"), [&line[..], b"\n"].concat());
     let mut process = Process::start(&disk, SpoolOptions::new().max_dead_letter_bytes(1_000)).expect("a spool");
     for place in 0..20 {
-        let receipt = process.spool.dead_letter(Endpoint::Historical, BATCH, place.to_string()).expect("there is room");
+        let receipt =
+            process.spool.dead_letter(Endpoint::HistoricalEvents, BATCH, place.to_string()).expect("there is room");
         process.commit();
         settled(receipt).expect("written");
         let files = disk.names().into_iter().filter(|name| name.starts_with("dead-letters"));
@@ -41,7 +42,7 @@ fn files_are_moved_on_from_where_a_crash_left_them() {
         disk.put(&path(name), line(reason).into_bytes());
     }
     let mut process = Process::start(&disk, SpoolOptions::new().max_dead_letter_bytes(1_000)).expect("a spool");
-    let receipt = process.spool.dead_letter(Endpoint::Events, BATCH, "d").expect("there is room");
+    let receipt = process.spool.dead_letter(Endpoint::BulkEvents, BATCH, "d").expect("there is room");
     process.commit();
     settled(receipt).expect("written");
     let reasons: Vec<_> = dead_letters_of(&disk).into_iter().map(|letter| letter.reason).collect();
@@ -53,7 +54,8 @@ fn the_reasons_of_dead_letters_that_wait_are_bounded_as_well() {
     let disk = Simulated::default();
     let process = Process::start(&disk, SpoolOptions::new().max_waiting_bytes(100_000)).expect("a spool");
     let reason = "x".repeat(1 << 20);
-    let taken = (0..100).filter(|_| process.spool.dead_letter(Endpoint::Events, "{}", reason.clone()).is_ok()).count();
+    let taken =
+        (0..100).filter(|_| process.spool.dead_letter(Endpoint::BulkEvents, "{}", reason.clone()).is_ok()).count();
     assert_eq!(taken, 24, "4,096 characters of each are kept");
     let waiting: usize = process.spool.shared.lock().dead_letters.iter().map(|letter| letter.reason.capacity()).sum();
     assert_eq!(waiting, 24 * 4_096);
@@ -78,7 +80,7 @@ fn a_line_that_a_crash_cut_off_spoils_no_other() {
     let disk = Simulated::default();
     disk.put(&path("dead-letters.ndjson"), br#"{"time":"1970-01-"#.to_vec());
     let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
-    let receipt = process.spool.dead_letter(Endpoint::Events, "{\n \"a\" : 1 }", "why").expect("there is room");
+    let receipt = process.spool.dead_letter(Endpoint::BulkEvents, "{\n \"a\" : 1 }", "why").expect("there is room");
     process.commit();
     settled(receipt).expect("written");
     let bytes = disk.read(&path("dead-letters.ndjson"));
@@ -97,7 +99,7 @@ fn a_dead_letter_that_cannot_be_written_is_tried_again() {
     let record = process.read_all().remove(0);
     let mut receipt = std::pin::pin!(process.spool.reject(&record, "bad").expect("there is room"));
     // Nobody waits for this one.
-    drop(process.spool.dead_letter(Endpoint::Events, "[]", "from memory").expect("there is room"));
+    drop(process.spool.dead_letter(Endpoint::BulkEvents, "[]", "from memory").expect("there is room"));
     disk.read_only();
     for _ in 0..3 {
         process.commit();
@@ -118,7 +120,7 @@ fn who_waits_for_a_dead_letter_waits_for_five_tries_and_the_record_stays() {
     process.append("{}").expect("confirmed");
     let record = process.read_all().remove(0);
     let receipt = process.spool.reject(&record, "bad").expect("there is room");
-    drop(process.spool.dead_letter(Endpoint::Events, "[]", "from memory").expect("there is room"));
+    drop(process.spool.dead_letter(Endpoint::BulkEvents, "[]", "from memory").expect("there is room"));
     disk.read_only();
     (0..5).for_each(|_| process.commit());
     settled(receipt).expect_err("nothing can be written");
@@ -153,11 +155,11 @@ fn dead_letters_that_wait_are_bounded_and_leave_room_for_appends() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, SpoolOptions::new().max_waiting_bytes(260)).expect("a spool");
     for _ in 0..4 {
-        drop(process.spool.dead_letter(Endpoint::Events, "[]", "bad").expect("there is room"));
+        drop(process.spool.dead_letter(Endpoint::BulkEvents, "[]", "bad").expect("there is room"));
     }
-    let error = process.spool.dead_letter(Endpoint::Events, "[]", "bad").expect_err("four wait");
+    let error = process.spool.dead_letter(Endpoint::BulkEvents, "[]", "bad").expect_err("four wait");
     assert_eq!(error.to_string(), "too many dead letters wait for the disk of the spool");
-    let receipt = process.spool.append(Endpoint::Events, "{}").expect("there is room");
+    let receipt = process.spool.append(Endpoint::BulkEvents, "{}").expect("there is room");
     process.commit();
     settled(receipt).expect("confirmed");
 }
@@ -167,7 +169,7 @@ fn a_failed_write_leaves_nothing_of_a_dead_letter_behind() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     for reason in ["first", "second", "third"] {
-        let receipt = process.spool.dead_letter(Endpoint::Events, "{}", reason).expect("there is room");
+        let receipt = process.spool.dead_letter(Endpoint::BulkEvents, "{}", reason).expect("there is room");
         // The write, then the fsync.
         disk.fail_after(if reason == "second" { 1 } else { 1_000 });
         process.commit();

@@ -135,14 +135,15 @@ fn a_record_that_is_appended_again_keeps_its_age() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     let appended = DateTime::UNIX_EPOCH + TimeDelta::days(1);
-    let receipt = process.spool.append_at(Endpoint::Historical, "{}".into(), Some(appended)).expect("there is room");
+    let receipt =
+        process.spool.append_at(Endpoint::HistoricalEvents, "{}".into(), Some(appended)).expect("there is room");
     process.append("[]").expect("confirmed");
     settled(receipt).expect("confirmed");
     process.close();
     let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     assert_eq!(texts(&process.read_all()), ["[]"]);
     process.commit();
-    assert_eq!(dead_letters_of(&disk)[0].endpoint, Endpoint::Historical);
+    assert_eq!(dead_letters_of(&disk)[0].endpoint, Endpoint::HistoricalEvents);
 }
 
 #[test]
@@ -160,7 +161,7 @@ fn a_full_spool_that_drops_what_is_too_old_counts_it_once() {
     hours.store(28 * 24 + 1, Ordering::Relaxed);
     assert_eq!(process.read_all(), []);
     // Before the first portion of them is written, new ones take their room.
-    let receipts = [(); 3].map(|()| process.spool.append(Endpoint::Events, BATCH).expect("there is room"));
+    let receipts = [(); 3].map(|()| process.spool.append(Endpoint::BulkEvents, BATCH).expect("there is room"));
     process.writer.commit();
     for receipt in receipts {
         settled(receipt).expect("confirmed");

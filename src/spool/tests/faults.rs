@@ -377,7 +377,7 @@ fn dropping_does_not_wait_for_an_fsync_that_hangs() {
             let _ = hanging.recv();
         }
     });
-    let receipt = spool.append(Endpoint::Events, "{}").expect("there is room");
+    let receipt = spool.append(Endpoint::BulkEvents, "{}").expect("there is room");
     began.recv().expect("the fsync began");
     drop(spool);
     // It came here while the fsync hangs: the spool is locked until that is over.

@@ -43,7 +43,7 @@ impl Process {
 
     /// Appends and commits; whether it was confirmed.
     fn append(&mut self, batch: &str) -> Result<(), Error> {
-        let receipt = self.spool.append(Endpoint::Events, batch.to_owned())?;
+        let receipt = self.spool.append(Endpoint::BulkEvents, batch.to_owned())?;
         self.commit();
         settled(receipt)
     }

@@ -127,7 +127,7 @@ impl Model {
         match step {
             Step::PendingAppend { padding } => {
                 let batch = format!(r#"{{"id":{},"padding":"{}"}}"#, self.batches.len(), "x".repeat(padding));
-                let receipt = self.process().spool.append(Endpoint::Events, batch.clone()).expect("there is room");
+                let receipt = self.process().spool.append(Endpoint::BulkEvents, batch.clone()).expect("there is room");
                 self.numbers.push(receipt.record_number());
                 self.waiting.push((self.batches.len(), receipt));
                 self.batches.push(batch);
@@ -254,7 +254,7 @@ impl Model {
         let (stats, taken) = (self.process().spool.stats(), u64::from(is_taken));
         assert_eq!((stats.unread, stats.outstanding), (before.unread - taken, before.outstanding + taken));
         if is_taken {
-            let (appended, endpoint) = (DateTime::UNIX_EPOCH, Endpoint::Events);
+            let (appended, endpoint) = (DateTime::UNIX_EPOCH, Endpoint::BulkEvents);
             self.read.insert(id);
             self.outstanding.push((id, Record { number, appended, endpoint, batch: self.batches[id].clone().into() }));
         }

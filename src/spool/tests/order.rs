@@ -8,7 +8,7 @@ type Numbers = Arc<Mutex<Vec<u64>>>;
 fn append_all(process: &mut Process, batches: &[&str]) -> Vec<u64> {
     let receipts: Vec<_> = batches
         .iter()
-        .map(|batch| process.spool.append(Endpoint::Events, (*batch).to_owned()).expect("there is room"))
+        .map(|batch| process.spool.append(Endpoint::BulkEvents, (*batch).to_owned()).expect("there is room"))
         .collect();
     process.commit();
     let numbers = receipts.iter().map(Receipt::record_number).collect();
@@ -53,7 +53,7 @@ fn only_a_confirmed_record_can_be_taken() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     assert!(!process.spool.take_committed(1), "there is none");
-    let receipt = process.spool.append(Endpoint::Events, "[1]").expect("there is room");
+    let receipt = process.spool.append(Endpoint::BulkEvents, "[1]").expect("there is room");
     assert_eq!(receipt.record_number(), 1);
     assert!(!process.spool.take_committed(1), "it is not written yet");
     process.commit();
@@ -145,7 +145,7 @@ fn a_failed_group_leaves_a_gap_and_no_number_stands_for_two_records() {
         assert_eq!(append_all(&mut process, &["[1]", "[2]"]), [1, 2]);
         disk.fail_after(calls);
         let receipts =
-            ["[3]", "[4]"].map(|batch| process.spool.append(Endpoint::Events, batch).expect("there is room"));
+            ["[3]", "[4]"].map(|batch| process.spool.append(Endpoint::BulkEvents, batch).expect("there is room"));
         let failed = [0, 1].map(|place: usize| receipts[place].record_number());
         process.commit();
         for receipt in receipts {

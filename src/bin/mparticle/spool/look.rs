@@ -136,7 +136,7 @@ pub fn show_dead(dir: &Path, number: u64) -> exit::Result {
 pub fn export(dir: &Path, dead: bool, endpoint: Option<Endpoint>) -> exit::Result {
     let mut counts = [0_u64; 2];
     let mut write = |out: &mut Out, its_endpoint: spool::Endpoint, batch: &[u8]| {
-        let is_historical = its_endpoint == spool::Endpoint::Historical;
+        let is_historical = its_endpoint == spool::Endpoint::HistoricalEvents;
         if endpoint.is_some_and(|wanted| (wanted == Endpoint::Historical) != is_historical) {
             return Ok(());
         }
@@ -196,7 +196,7 @@ fn letters(dir: &Path) -> exit::Result<impl Iterator<Item = Result<(u64, DeadLet
 
 fn name(endpoint: spool::Endpoint) -> &'static str {
     match endpoint {
-        spool::Endpoint::Historical => "historical",
+        spool::Endpoint::HistoricalEvents => "historical",
         _ => "events",
     }
 }
