@@ -217,7 +217,7 @@ fn dead_letters_become_records_again() {
     let dir = dir();
     with_letters(dir.path());
     // Older files of them, too.
-    for (name, batch) in [("old", "[4]"), ("10", "[5]"), ("9", "[6]"), ("1", "[7]")] {
+    for (name, batch) in [("11", "[4]"), ("10", "[5]"), ("9", "[6]"), ("1", "[7]")] {
         let line = json!({ "time": "2026-01-01T00:00:00Z", "reason": "bad", "endpoint": "events", "batch": batch });
         let text = line.to_string().replace("\"[", "[").replace("]\"", "]") + "\n";
         fs::write(dir.path().join(format!("dead-letters.{name}.ndjson")), text).expect("written");

@@ -55,15 +55,10 @@ impl Directory {
         Ok(generations)
     }
 
-    /// The older dead-letter files, the oldest first. `dead-letters.old.ndjson` is of an earlier version of this crate.
+    /// Returns the older dead-letter files, the oldest first.
     pub(super) fn old_dead_letters(&self) -> io::Result<Vec<PathBuf>> {
-        let mut files = Vec::new();
-        if self.files.list(&self.path)?.iter().any(|name| name == "dead-letters.old.ndjson") {
-            files.push(self.path.join("dead-letters.old.ndjson"));
-        }
         let generations = self.dead_letter_generations()?;
-        files.extend(generations.into_iter().rev().map(|generation| self.dead_letter_generation(generation)));
-        Ok(files)
+        Ok(generations.into_iter().rev().map(|generation| self.dead_letter_generation(generation)).collect())
     }
 
     /// A segment is named after the number of its first record, so that names sort as records do.

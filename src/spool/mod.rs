@@ -38,7 +38,6 @@
 //! | `owner.tmp` | empty, while a spool is opened: shows which user owns new files |
 //! | `dead-letters.ndjson` | what will not be sent, one JSON object a line: `time`, `reason`, `endpoint`, `batch` |
 //! | `dead-letters.1.ndjson` | the same, from before that file grew too large; 2 is older than 1, and so on |
-//! | `dead-letters.old.ndjson` | the oldest, from an earlier version of this crate |
 //!
 //! ```text
 //! segment:  "mpspool\n"   8 bytes

@@ -5,9 +5,9 @@ use super::*;
 #[test]
 fn dead_letter_files_stay_within_their_total_and_the_oldest_are_removed_and_counted() {
     let disk = Simulated::default();
-    // From an earlier version, which had one older file: it counts as the oldest.
+    // The oldest file.
     let line = br#"{"time":"1970-01-01T00:00:00.000Z","reason":"old","endpoint":"events","batch":{}}"#;
-    disk.put(&path("dead-letters.old.ndjson"), [&line[..], b"\n"].concat());
+    disk.put(&path("dead-letters.1.ndjson"), [&line[..], b"\n"].concat());
     let mut process = Process::start(&disk, SpoolOptions::new().max_dead_letter_bytes(1_000)).expect("a spool");
     for place in 0..20 {
         let receipt =
