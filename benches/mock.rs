@@ -83,9 +83,9 @@ fn memory(all: &[Batch]) {
     let send = sender(&server);
     let mut quarters = Vec::new();
     println!("resident memory while a mock takes events, {} MiB of bodies kept", mock::KEPT_BYTES >> 20);
-    while server.counts().events < EVENTS {
+    while server.stats().events < EVENTS {
         send(sealed(all));
-        let events = server.counts().events;
+        let events = server.stats().events;
         if events >= (quarters.len() as u64 + 1) * EVENTS / 4 {
             let resident = support::resident_bytes().expect("where there is /proc");
             println!("  after {events} events: {:.1} MiB", resident / 1024.0 / 1024.0);

@@ -250,7 +250,7 @@ fn measure_backlog(records: u64) {
 /// For 20 seconds under the mock's quota of 270 batches a second, after 20 in which the rate limiter finds it.
 fn quota() {
     const RATE: u32 = 270;
-    let server = MockServer::builder().rate(RATE).keep(100_000, 1 << 30).start_blocking();
+    let server = MockServer::builder().rate_limit(RATE).keep(100_000, 1 << 30).start_blocking();
     let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build();
     let uploader = Uploader::builder(client.expect("a client")).max_batches(20_000).start().expect("a thread");
     for n in 0..15_000 {
@@ -258,9 +258,9 @@ fn quota() {
         uploader.try_send(batch).expect("room");
     }
     thread::sleep(Duration::from_secs(20));
-    let (before, start) = (server.counts(), Instant::now());
+    let (before, start) = (server.stats(), Instant::now());
     thread::sleep(Duration::from_secs(20));
-    let (after, seconds) = (server.counts(), start.elapsed().as_secs_f64());
+    let (after, seconds) = (server.stats(), start.elapsed().as_secs_f64());
     let _ = uploader.shutdown(Duration::ZERO).wait();
     #[expect(clippy::cast_precision_loss, reason = "counts of a few thousand")]
     let share = |part: u64, whole: f64| part as f64 / whole;

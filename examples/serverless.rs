@@ -18,7 +18,7 @@ async fn handle(client: &Client, customer: &str) -> Result<(), UploadError> {
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let server = MockServer::builder().script([Fault::status(503), Fault::lost_answer()]).start().await;
+    let server = MockServer::builder().fault_sequence([Fault::status(503), Fault::lost_response()]).start().await;
     // Made once and kept between calls: its connections are kept with it. The platform's own limit is longer than this one.
     let client = ClientBuilder::for_mock(&server)
         .timeout(Duration::from_secs(2))
@@ -32,7 +32,7 @@ async fn main() -> Result<(), Error> {
             Err(error) => println!("{customer}: {} to be queued, {error}", error.unsent().len()),
         }
     }
-    println!("{} requests, {} batches", server.counts().requests, server.counts().batches);
+    println!("{} requests, {} batches", server.stats().requests, server.stats().batches);
     println!("the mock received: {:#}", server.batches()[0]);
     Ok(())
 }

@@ -7,7 +7,7 @@ use mparticle::{Batch, Client, CustomEvent, CustomEventType, Environment, Error,
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = std::env::temp_dir().join(format!("mparticle-spool-{}", std::process::id()));
-    let server = MockServer::builder().chance(1.0, Fault::status(503)).start_blocking();
+    let server = MockServer::builder().fault_rate(1.0, Fault::status(503)).start_blocking();
     let start = || -> Result<Uploader, Error> {
         let client = Client::for_mock(&server)?;
         Uploader::builder(client).spool(&dir).start()
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("during the outage: {} of {} events on the disk", stats.spooled, stats.accepted);
     drop(uploader); // releases the lock of the spool
 
-    server.recover();
+    server.clear_faults();
     let uploader = start()?;
     let stats = uploader.shutdown(Duration::from_secs(10)).wait();
     println!("after the restart: {} of {} batches delivered", stats.delivered, stats.recovered);

@@ -158,7 +158,7 @@ async fn a_retry_by_the_caller_keeps_the_ids() {
     client(&server).upload(&error.unsent()[0]).await.expect("accepted");
     let arrived: Vec<_> = server.batches().iter().map(|batch| batch["source_request_id"].clone()).collect();
     assert_eq!(arrived, ids(error.unsent()));
-    assert_eq!(server.counts().duplicates, 1);
+    assert_eq!(server.stats().duplicates, 1);
 }
 
 #[tokio::test]
@@ -184,7 +184,7 @@ async fn a_batch_is_uploaded_by_reference_and_stays_as_it_was() {
     client(&server).upload(&kept).await.expect("accepted");
     assert_eq!(client(&server).upload_bulk(&many).await.expect("accepted").delivered(), 2);
     assert_eq!(kept, batch());
-    assert_eq!(server.counts().batches, 3);
+    assert_eq!(server.stats().batches, 3);
 }
 
 #[tokio::test]

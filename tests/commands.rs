@@ -137,7 +137,7 @@ mod profiles {
     fn the_profile_that_is_asked_for_wins_then_the_environment_then_the_default() {
         let (shop, default, environment) = (with_key_of("shop"), with_key_of("default"), MockServer::start_blocking());
         let home = home(&(profile("shop", &shop) + &profile("default", &default)));
-        let received = || [&shop, &default, &environment].map(|server| server.counts().batches);
+        let received = || [&shop, &default, &environment].map(|server| server.stats().batches);
 
         let (code, _, words) = run(mparticle(home.path()).args(SCREEN));
         assert_eq!((code, received()), (0, [0, 1, 0]), "{words}");
@@ -153,7 +153,7 @@ mod profiles {
         let url = environment.url();
         let (code, _, words) = run(mparticle(home.path()).args(SCREEN).args(["--url", &url]));
         assert_eq!((code, received()), (3, [1, 1, 1]), "the mock there knows another key: {words}");
-        assert_eq!(environment.counts().refused, 1);
+        assert_eq!(environment.stats().refused, 1);
     }
 
     #[test]
@@ -163,7 +163,7 @@ mod profiles {
         let url = default.url();
         let (code, _, words) = run(mparticle(home.path()).env("MPARTICLE_BASE_URL", url).args(SCREEN));
         assert_eq!((code, words.as_str()), (2, "error: MPARTICLE_API_KEY is not set\n"));
-        assert_eq!(default.counts().requests, 0);
+        assert_eq!(default.stats().requests, 0);
     }
 
     #[test]
@@ -176,7 +176,7 @@ mod profiles {
         let nowhere = Path::new("/nowhere");
         assert_eq!(run(mparticle(nowhere).env("MPARTICLE_CONFIG", &path).args(SCREEN)).0, 0);
         assert_eq!(run(mparticle(nowhere).env("XDG_CONFIG_HOME", elsewhere.path()).args(SCREEN)).0, 0);
-        assert_eq!(server.counts().batches, 2);
+        assert_eq!(server.stats().batches, 2);
 
         let (code, _, words) = run(mparticle(nowhere).args(SCREEN));
         assert_eq!(code, 2);
@@ -224,7 +224,7 @@ mod profiles {
             let told = format!("error: {path} is open to other users; close it with: chmod 600 {path}\n");
             assert_eq!((code, words), (2, told), "{mode:o}");
         }
-        assert_eq!(server.counts().requests, 0);
+        assert_eq!(server.stats().requests, 0);
         set_mode(&file, 0o400);
         assert_eq!(run(mparticle(home.path()).args(SCREEN)).0, 0);
     }
@@ -240,7 +240,7 @@ mod event {
         let server = MockServer::start_blocking();
         let arguments = ["--attr", "length:=512", "--at", "2026-01-31T12:00:00+01:00", "--user-attr", "plan=pro"];
         let (code, shown, _) = run(sending_to(&server).args(NOTE).args(arguments).arg("--dry-run"));
-        assert_eq!((code, server.counts().requests), (0, 0));
+        assert_eq!((code, server.stats().requests), (0, 0));
         let (code, told, words) = run(sending_to(&server).args(NOTE).args(arguments).arg("--json"));
         assert_eq!((code, words.as_str()), (0, ""));
 
@@ -260,9 +260,10 @@ mod event {
 
     #[test]
     fn what_can_succeed_later_is_sent_again_and_what_is_refused_is_told() {
-        let server = MockServer::builder().script([Fault::status(503), Fault::lost_answer()]).start_blocking();
+        let server =
+            MockServer::builder().fault_sequence([Fault::status(503), Fault::lost_response()]).start_blocking();
         let (code, out, words) = run(sending_to(&server).args(NOTE));
-        assert_eq!((code, out.as_str(), server.counts().batches), (0, "", 1), "{words}");
+        assert_eq!((code, out.as_str(), server.stats().batches), (0, "", 1), "{words}");
         let lines: Vec<_> = words.lines().collect();
         let [busy, broken_off, accepted] = lines[..] else { panic!("two retries: {words}") };
         assert!(busy.starts_with("the service responded 503 Service Unavailable; trying again in "), "{words}");
@@ -272,9 +273,9 @@ mod event {
 
         let wrong = ["event", "purchase", "--product", "TEA,Assam", "--currency", "euro", "--mpid", "1"];
         let (code, out, words) = run(sending_to(&server).args(wrong));
-        assert_eq!((code, out.as_str(), server.counts().batches), (1, "", 1), "not sent: {words}");
+        assert_eq!((code, out.as_str(), server.stats().batches), (1, "", 1), "not sent: {words}");
 
-        let refusing = MockServer::builder().script([Fault::status(400)]).start_blocking();
+        let refusing = MockServer::builder().fault_sequence([Fault::status(400)]).start_blocking();
         let (code, _, words) = run(sending_to(&refusing).args(NOTE));
         assert_eq!(code, 1, "{words}");
         assert!(words.contains("error: upload failed: the service responded 400 Bad Request"), "{words}");
@@ -389,7 +390,7 @@ mod spool {
             let error = format!("error: failed to open the spool in {}: it is open already\n", path.display());
             assert_eq!((code, words), (4, error), "{action:?}");
         }
-        assert_eq!((left(&path), server.counts().requests), ((2, 2), 0));
+        assert_eq!((left(&path), server.stats().requests), ((2, 2), 0));
     }
 
     #[test]
@@ -404,13 +405,13 @@ mod spool {
         let (code, out, _) = run(sending_to(&server).args(["spool", "retry", "--dead", "--json"]).arg(&path));
         let told: Value = serde_json::from_str(&out).expect("JSON");
         assert_eq!((code, told), (0, json!({ "delivered": 2, "rejected": 0, "too_old": 0, "left": 0 })));
-        assert_eq!((left(&path), server.counts().batches), ((0, 0), 4));
+        assert_eq!((left(&path), server.stats().batches), ((0, 0), 4));
     }
 
     #[test]
     fn what_is_rejected_again_stays_a_dead_letter_and_what_is_not_sent_stays_in_the_spool() {
         let (_dir, path) = filled();
-        let refusing = MockServer::builder().chance(1.0, Fault::status(400)).start_blocking();
+        let refusing = MockServer::builder().fault_rate(1.0, Fault::status(400)).start_blocking();
         let (code, _, words) = run(sending_to(&refusing).args(["spool", "retry", "--dead"]).arg(&path));
         assert_eq!((code, left(&path)), (1, (0, 4)), "{words}");
         assert!(words.contains("batch third: ") && !words.contains("shop.example"), "{words}");

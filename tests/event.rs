@@ -84,5 +84,5 @@ fn without_certificates_https_fails_in_words_that_help_and_http_works() {
     assert_eq!(code, Some(2), "{words}");
     assert!(words.starts_with("error: no usable certificate store for https: install the certificates"), "{words}");
     let (code, words) = without(&server.url());
-    assert_eq!((code, server.counts().batches), (Some(0), 1), "{words}");
+    assert_eq!((code, server.stats().batches), (Some(0), 1), "{words}");
 }

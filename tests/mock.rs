@@ -69,7 +69,7 @@ async fn a_refusal_lists_what_is_wrong_in_the_form_of_the_service() {
     assert_eq!(Component::named("ApiErrorResponse").expect("a component").check(&answer), []);
     assert!(server.batches().is_empty());
     assert_eq!(server.requests()[0].violations.len(), 3);
-    assert_eq!((server.counts().refused, server.counts().errors), (1, 3));
+    assert_eq!((server.stats().refused, server.stats().errors), (1, 3));
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn lenient_it_takes_what_breaks_the_document_and_records_it() {
     assert_eq!(status(post(&server, "/events").body(wrong.to_string())).await, 202);
     assert_eq!(server.batches(), [wrong]);
     assert_eq!(server.requests()[0].violations.len(), 1_001, "a thousand, and how many more there are");
-    assert_eq!(server.counts().errors, 1_001);
+    assert_eq!(server.stats().errors, 1_001);
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn warnings_refuse_nothing() {
     assert_eq!(status(post(&server, "/events").body(long.to_string())).await, 202);
     let pointers: Vec<_> = server.requests()[0].violations.iter().map(|v| v.pointer.clone()).collect();
     assert_eq!(pointers, ["/schema_version", "", "/events/0/data/custom_attributes/a"]);
-    assert_eq!((server.counts().warnings, server.counts().errors), (3, 0));
+    assert_eq!((server.stats().warnings, server.stats().errors), (3, 0));
 }
 
 #[tokio::test]
@@ -157,7 +157,7 @@ async fn a_batch_that_came_before_under_the_same_key_is_accepted_and_dropped() {
         server.requests().iter().map(|r| r.duplicates.clone()).collect::<Vec<_>>(),
         [vec![2], vec![0], vec![], vec![]]
     );
-    assert_eq!((server.counts().batches, server.counts().duplicates), (9, 2));
+    assert_eq!((server.stats().batches, server.stats().duplicates), (9, 2));
     assert_eq!(server.batches().len(), 9);
 }
 
@@ -177,15 +177,15 @@ async fn historical_batches_that_the_service_would_not_process_are_dropped() {
     let body = json!([with(&[old]), with(&[]), with(&[old, young]), with(&[old, old])]);
     assert_eq!(status(post(&server, "/bulkevents/historical").body(body.to_string())).await, 202);
     assert_eq!(server.requests()[0].ignored, [1, 2]);
-    assert_eq!((server.counts().batches, server.counts().ignored, server.counts().events), (2, 2, 3));
+    assert_eq!((server.stats().batches, server.stats().ignored, server.stats().events), (2, 2, 3));
     assert_eq!(server.events().len(), 3);
     assert_eq!(status(post(&server, "/bulkevents").body(body.to_string())).await, 202);
-    assert_eq!(server.counts().batches, 6, "elsewhere they count");
+    assert_eq!(server.stats().batches, 6, "elsewhere they count");
 }
 
 #[tokio::test]
 async fn a_rate_is_kept_with_the_headers_of_the_service() {
-    let server = MockServer::builder().rate(200).start().await;
+    let server = MockServer::builder().rate_limit(200).start().await;
     let bulk = |count| post(&server, "/bulkevents").body(Value::from(vec![batch(); count]).to_string());
     let used = answer(bulk(100)).await.headers()["x-mp-rate-limit-percentage-used"].clone();
     let used: u32 = used.to_str().expect("text").parse().expect("a whole number");
@@ -197,9 +197,9 @@ async fn a_rate_is_kept_with_the_headers_of_the_service() {
     assert_eq!(refused.status(), 429);
     assert_eq!(refused.headers()["x-mp-rate-limit-exceeded"], "account");
     assert_eq!(refused.headers()["retry-after"], "1");
-    assert!(server.rate_used().is_some());
+    assert!(server.rate_limit_used_percent().is_some());
 
-    let rising = MockServer::builder().rate(1_000).acceleration(2.0).start().await;
+    let rising = MockServer::builder().rate_limit(1_000).acceleration_limit(2.0).start().await;
     let bulk = || post(&rising, "/bulkevents").body(Value::from(vec![batch(); 100]).to_string());
     let mut refused = answer(bulk()).await;
     for _ in 0..1_000 {
@@ -221,7 +221,7 @@ async fn only_so_much_is_kept_and_everything_is_counted() {
     }
     let numbers: Vec<_> = server.requests().iter().map(|request| request.number).collect();
     assert_eq!(numbers, [3, 4, 5]);
-    assert_eq!((server.counts().requests, server.counts().batches), (5, 5));
+    assert_eq!((server.stats().requests, server.stats().batches), (5, 5));
 
     let small = MockServer::builder().keep(1_000, 10_000).start().await;
     let client = support::client(&small);
@@ -243,10 +243,10 @@ async fn what_came_is_there_as_raw_json_and_as_types() {
     assert!(std::str::from_utf8(&request.body).expect("UTF-8").contains("9007199254740993"));
     assert_eq!(request.header("content-type"), Some("application/json"));
     assert_eq!(request.header("authorization"), None);
-    let mut received: Vec<mparticle::Batch> = server.received_as().expect("batches");
+    let mut received: Vec<mparticle::Batch> = server.batches_as().expect("batches");
     assert_eq!(received[0].mpid, sent.mpid);
     received[0].source_request_id = None;
-    assert!(server.received_as::<String>().is_err());
+    assert!(server.batches_as::<String>().is_err());
 }
 
 #[tokio::test]
@@ -344,7 +344,7 @@ async fn the_stream_tells_what_came_and_goes_on_where_it_was_cut_off() {
 async fn requests_can_be_watched_as_they_come() {
     let server = MockServer::builder().keep(2, usize::MAX).start().await;
     assert_eq!(status(post(&server, "/events").body("1")).await, 400);
-    let mut watch = server.watch();
+    let mut watch = server.request_stream();
     assert!(watch.try_next().is_none(), "only from now on");
     let (request, _) = tokio::join!(watch.next(), async { status(post(&server, "/events").body("2")).await });
     assert_eq!(request.expect("one").number, 2);

@@ -33,15 +33,15 @@ async fn sent() -> (MockServer, Client) {
 async fn requests_batches_and_events_are_counted() {
     let (server, _) = sent().await;
     server.expect(requests()).times(3);
-    server.expect(requests().to("/bulkevents").answered(202)).times(1);
-    server.expect(requests().of_type("session_start").identity("customer_id", "2")).times(1);
-    server.expect(requests().that("is a list", serde_json::Value::is_array)).times(1);
+    server.expect(requests().path("/bulkevents").status(202)).times(1);
+    server.expect(requests().event_type("session_start").identity("customer_id", "2")).times(1);
+    server.expect(requests().satisfies("is a list", serde_json::Value::is_array)).times(1);
     server.expect(batches()).times(2);
-    server.expect(batches().identity("customer_id", "1").named("Home")).times(1);
+    server.expect(batches().identity("customer_id", "1").name("Home")).times(1);
     server.expect(batches().user_attribute("seats", 5)).times(2);
-    server.expect(batches().that("has no event", |batch| batch["events"].is_null())).times(0);
+    server.expect(batches().satisfies("has no event", |batch| batch["events"].is_null())).times(0);
     server.expect(events()).times(3);
-    server.expect(events().of_type("screen_view"));
+    server.expect(events().event_type("screen_view"));
     server.expect(event_named("Signed Up").attribute("plan", "pro").identity("customer_id", "1")).times(1);
     server.expect(event_named("Signed Up").attribute("plan", "free")).times(0);
     server.expect(event_named("signed up")).times(..=0);
@@ -55,7 +55,7 @@ async fn what_came_instead_is_told() {
     let (server, _) = sent().await;
     server.expect(event_named("Signed Up").attribute("plan", "free").identity("customer_id", "1")).times(1);
     server.expect(batches().identity("email", "a@b.example")).times(2..);
-    server.expect(requests().answered(400));
+    server.expect(requests().status(400));
     server.expect(events()).times(..=2);
     let unmet = server.verify().expect_err("not met").to_string();
     let expected = r#"expected exactly 1 events named "Signed Up" with the attribute "plan" "free" of customer_id "1", came 0
@@ -94,7 +94,7 @@ async fn refused_batches_do_not_count() {
     let wrong = of("1").event(ScreenView::new("Home")).mp_deviceid("no UUID");
     support::client(&server).upload(wrong).await.expect_err("400");
     server.expect(events()).times(0);
-    server.expect(requests().answered(400)).times(1);
+    server.expect(requests().status(400)).times(1);
 }
 
 #[tokio::test]

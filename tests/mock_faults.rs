@@ -31,7 +31,7 @@ fn post(server: &MockServer, path: &str, body: &str) -> Exchange {
 #[test]
 fn a_script_is_met_one_request_each() {
     let script = [Fault::status(503), Fault::status(429).retry_after(7).limit("feed"), Fault::ok(), Fault::status(400)];
-    let server = MockServer::builder().script(script).start_blocking();
+    let server = MockServer::builder().fault_sequence(script).start_blocking();
     let answers: Vec<_> = (0..5).map(|_| send(&server).text()).collect();
     let statuses: Vec<_> = answers.iter().map(|answer| &answer[9..12]).collect();
     assert_eq!(statuses, ["503", "429", "202", "400", "202"]);
@@ -47,15 +47,15 @@ fn a_script_is_met_one_request_each() {
 fn stalls_give_no_answer() {
     let server = MockServer::start_blocking();
     for fault in [Fault::stall_before_body(), Fault::stall_during_body(), Fault::stall_after_body()] {
-        server.script([fault.clone()]);
+        server.queue_faults([fault.clone()]);
         let read = send(&server);
         assert!(read.bytes.is_empty(), "{fault}: {}", read.text());
         assert!(matches!(read.ended, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)), "{fault}: {:?}", read.ended);
     }
-    assert_eq!((server.counts().requests, server.batches().len()), (3, 0));
+    assert_eq!((server.stats().requests, server.batches().len()), (3, 0));
     assert!(server.requests().iter().all(|request| request.status.is_none()));
 
-    server.script([Fault::stall_in_answer()]);
+    server.queue_faults([Fault::stall_in_response()]);
     let read = send(&server);
     assert!(read.text().starts_with("HTTP/1.1 202") && read.ended.is_err(), "{:?}", read.ended);
     assert_eq!(server.batches().len(), 1, "it was taken");
@@ -63,7 +63,7 @@ fn stalls_give_no_answer() {
 
 #[test]
 fn a_reset_stores_nothing_and_a_lost_answer_does() {
-    let server = MockServer::builder().script([Fault::reset(), Fault::lost_answer()]).start_blocking();
+    let server = MockServer::builder().fault_sequence([Fault::reset(), Fault::lost_response()]).start_blocking();
     for stored in [0, 1] {
         let read = send(&server);
         assert!(read.bytes.is_empty());
@@ -76,8 +76,13 @@ fn a_reset_stores_nothing_and_a_lost_answer_does() {
 
 #[test]
 fn answers_can_be_cut_off_huge_or_no_http() {
-    let script = [Fault::truncated_answer(), Fault::huge_answer(3_000_000), Fault::garbage(), Fault::status(204)];
-    let server = MockServer::builder().script(script).start_blocking();
+    let script = [
+        Fault::truncated_response(),
+        Fault::oversized_response(3_000_000),
+        Fault::malformed_response(),
+        Fault::status(204),
+    ];
+    let server = MockServer::builder().fault_sequence(script).start_blocking();
     let truncated = send(&server);
     assert!(truncated.text().starts_with("HTTP/1.1 202") && truncated.text().contains("content-length: 32768"));
     assert!(truncated.bytes.len() < 32_768);
@@ -91,7 +96,7 @@ fn answers_can_be_cut_off_huge_or_no_http() {
 
 #[test]
 fn a_delay_answers_later() {
-    let server = MockServer::builder().script([Fault::delay(Duration::from_millis(120))]).start_blocking();
+    let server = MockServer::builder().fault_sequence([Fault::delay(Duration::from_millis(120))]).start_blocking();
     let start = Instant::now();
     assert!(send(&server).text().starts_with("HTTP/1.1 202"));
     assert!(start.elapsed() >= Duration::from_millis(120));
@@ -100,9 +105,9 @@ fn a_delay_answers_later() {
 #[test]
 fn chance_hits_its_share_and_repeats_with_its_seed() {
     let outcome = |seed| {
-        let server = MockServer::builder().chance(0.3, Fault::status(503)).seed(seed).start_blocking();
+        let server = MockServer::builder().fault_rate(0.3, Fault::status(503)).seed(seed).start_blocking();
         let hits: Vec<_> = (0..100).map(|_| send(&server).text().contains("503")).collect();
-        server.recover();
+        server.clear_faults();
         assert!((0..20).all(|_| send(&server).text().contains("202")));
         hits
     };
@@ -116,10 +121,10 @@ fn chance_hits_its_share_and_repeats_with_its_seed() {
 /// The case that makes duplicates: accepted, the answer lost, sent again by the client.
 #[tokio::test]
 async fn a_client_that_sends_again_after_a_lost_answer_is_not_counted_twice() {
-    let server = MockServer::builder().script([Fault::lost_answer()]).start().await;
+    let server = MockServer::builder().fault_sequence([Fault::lost_response()]).start().await;
     let client = support::builder(server.url()).retry_policy(RetryPolicy::default()).build().expect("a client");
     client.upload(support::batch()).await.expect("accepted at the second attempt");
-    assert_eq!((server.counts().batches, server.counts().duplicates), (1, 1));
+    assert_eq!((server.stats().batches, server.stats().duplicates), (1, 1));
 }
 
 /// Three batches of which the middle one is not ASCII, as they are sent, and where the last character of each is, in UTF-16 units.
@@ -162,12 +167,12 @@ fn a_partial_response_names_its_batches_and_stores_the_others() {
     ];
     for path in ["/bulkevents", "/v2/bulkevents"] {
         for (fault, expected, stored) in table.clone() {
-            let server = MockServer::builder().script([fault.clone()]).start_blocking();
+            let server = MockServer::builder().fault_sequence([fault.clone()]).start_blocking();
             let response = post(&server, path, THREE);
             assert!(response.text().starts_with("HTTP/1.1 202"), "{fault}: {}", response.text());
             assert!(response.text().contains("content-type: application/json"), "{fault}");
             assert_eq!((messages(&response), mpids(&server)), (expected, stored.clone()), "{fault}");
-            let counts = server.counts();
+            let counts = server.stats();
             let (batches, refused) = (stored.len() as u64, 3 - stored.len() as u64);
             assert_eq!((counts.batches, counts.refused_batches, counts.refused), (batches, refused, 0), "{fault}");
         }
@@ -176,7 +181,7 @@ fn a_partial_response_names_its_batches_and_stores_the_others() {
 
 #[test]
 fn a_partial_response_to_one_event_batch_refuses_it() {
-    let server = MockServer::builder().script([Fault::partial([0], Naming::Index)]).start_blocking();
+    let server = MockServer::builder().fault_sequence([Fault::partial([0], Naming::Index)]).start_blocking();
     let response = send(&server);
     assert!(response.text().starts_with("HTTP/1.1 202"), "{}", response.text());
     assert!(messages(&response)[0].ends_with(" Path 'mp_deviceid', line 1, position 38."), "{:?}", messages(&response));
@@ -185,7 +190,7 @@ fn a_partial_response_to_one_event_batch_refuses_it() {
 
 #[test]
 fn a_partial_response_without_a_batch_to_name_is_the_usual_one() {
-    let server = MockServer::builder().chance(1.0, Fault::partial([3, 7], Naming::Index)).start_blocking();
+    let server = MockServer::builder().fault_rate(1.0, Fault::partial([3, 7], Naming::Index)).start_blocking();
     let response = post(&server, "/bulkevents", THREE);
     assert!(
         response.text().starts_with("HTTP/1.1 202") && response.text().ends_with("\r\n\r\n"),
@@ -201,7 +206,7 @@ fn a_partial_response_without_a_batch_to_name_is_the_usual_one() {
 #[test]
 fn a_partial_response_names_batches_that_break_the_document_as_well() {
     let fault = Fault::partial([0], Naming::None);
-    let server = MockServer::builder().script([fault.clone(), fault.clone(), fault]).start_blocking();
+    let server = MockServer::builder().fault_sequence([fault.clone(), fault.clone(), fault]).start_blocking();
     let body =
         r#"[{"environment":"development","mpid":1},{"environment":"development","mpid":2},{"environment":"test"}]"#;
     let response = post(&server, "/bulkevents", body);
@@ -221,16 +226,16 @@ fn a_partial_response_names_batches_that_break_the_document_as_well() {
 
 #[test]
 fn a_refused_batch_may_come_again_under_its_id() {
-    let server = MockServer::builder().script([Fault::partial([0], Naming::Index)]).start_blocking();
+    let server = MockServer::builder().fault_sequence([Fault::partial([0], Naming::Index)]).start_blocking();
     let body = r#"[{"environment":"development","mpid":1,"source_request_id":"a"}]"#;
     post(&server, "/bulkevents", body);
     post(&server, "/bulkevents", body);
-    assert_eq!((server.counts().batches, server.counts().duplicates, server.counts().refused_batches), (1, 0, 1));
+    assert_eq!((server.stats().batches, server.stats().duplicates, server.stats().refused_batches), (1, 0, 1));
 }
 
 #[test]
 fn a_sign_in_page_comes_with_200_and_stores_nothing() {
-    let server = MockServer::builder().script([Fault::html()]).start_blocking();
+    let server = MockServer::builder().fault_sequence([Fault::html()]).start_blocking();
     let text = send(&server).text();
     assert!(text.starts_with("HTTP/1.1 200") && text.contains("content-type: text/html"), "{text}");
     assert!(text.contains("\r\n\r\n<!DOCTYPE html>") && text.contains("Sign in"), "{text}");

@@ -61,7 +61,7 @@ async fn good_batches_are_stored_and_the_bad_one_is_named_by_its_index() {
     assert_eq!(server.batches(), [sent[0].clone(), sent[2].clone()]);
     let request = &server.requests()[0];
     assert_eq!((request.accepted, request.refused.as_slice(), request.status), (true, &[1][..], Some(202)));
-    let counts = server.counts();
+    let counts = server.stats();
     assert_eq!((counts.requests, counts.refused, counts.errors), (1, 0, 1));
     assert_eq!((counts.batches, counts.events, counts.refused_batches), (2, 2, 1));
     assert_eq!(request.to_json()["refused"], json!([1]));
@@ -71,7 +71,7 @@ async fn good_batches_are_stored_and_the_bad_one_is_named_by_its_index() {
 async fn without_the_setting_one_bad_batch_refuses_its_request() {
     for server in [MockServer::start().await, MockServer::builder().partial_responses(false).start().await] {
         assert_eq!(post(&server, "/bulkevents", NESTED_ATTRIBUTE).await.0, 400);
-        assert_eq!((server.batches().len(), server.counts().refused, server.counts().refused_batches), (0, 1, 0));
+        assert_eq!((server.batches().len(), server.stats().refused, server.stats().refused_batches), (0, 1, 0));
     }
 }
 
@@ -87,7 +87,7 @@ async fn a_request_without_a_good_batch_is_refused_as_ever() {
         assert!(!messages.is_empty() && !messages.iter().any(|message| message.contains("Path '")), "{messages:?}");
     }
     assert_eq!(post(&server, "/events", bad().to_string()).await.0, 400, "one batch is all of its request");
-    assert_eq!((server.batches().len(), server.counts().refused_batches, server.counts().refused), (0, 0, 8));
+    assert_eq!((server.batches().len(), server.stats().refused_batches, server.stats().refused), (0, 0, 8));
     assert_eq!(post(&server, "/bulkevents", "[]").await, (202, vec![]));
     assert_eq!(post(&server, "/bulkevents", json!([good(1)]).to_string()).await, (202, vec![]));
     assert_eq!(post(&server, "/events", good(2).to_string()).await, (202, vec![]));
@@ -129,7 +129,7 @@ async fn every_bad_batch_is_named_however_much_is_wrong() {
         );
     }
     assert_eq!(mpids(&server), (0..100).step_by(10).collect::<Vec<_>>());
-    assert_eq!(server.counts().refused_batches, 90);
+    assert_eq!(server.stats().refused_batches, 90);
 }
 
 #[tokio::test]
@@ -167,6 +167,6 @@ async fn refused_historical_batches_are_neither_ignored_nor_duplicates() {
     assert_eq!((status, messages.len()), (202, 1), "{messages:?}");
     let request = &server.requests()[0];
     assert_eq!((&request.refused, &request.ignored, &request.duplicates), (&vec![0], &vec![2], &vec![]));
-    let counts = server.counts();
+    let counts = server.stats();
     assert_eq!((counts.batches, counts.refused_batches, counts.ignored, counts.duplicates), (1, 1, 1, 0));
 }

@@ -65,7 +65,7 @@ fn screens_of_sending(count: u64, arguments: &[&str]) -> Vec<String> {
 
 #[test]
 fn the_bar_tells_how_far_it_is_and_leaves_the_summary() {
-    let server = MockServer::builder().rate(270).start_blocking();
+    let server = MockServer::builder().rate_limit(270).start_blocking();
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("events.ndjson");
     let mut lines: Vec<_> = export::lines(3000, 1).collect();

@@ -123,7 +123,7 @@ fn the_same_file_again_is_not_counted_twice_and_two_equal_lines_are() {
     for round in 0..3 {
         let (code, _, stderr) = shell.send(&["a.ndjson"]);
         assert_eq!(code, Some(0), "{stderr}");
-        let (batches, counts) = (server.batches(), server.counts());
+        let (batches, counts) = (server.batches(), server.stats());
         assert_eq!((batches.len(), counts.duplicates), (3, 3 * round), "round {round}");
         assert_eq!(ids(&batches)[2], "mine");
     }
@@ -131,7 +131,7 @@ fn the_same_file_again_is_not_counted_twice_and_two_equal_lines_are() {
     let packed = zstd::encode_all(shell.read("a.ndjson").as_bytes(), 1).expect("memory");
     let marked = format!("\u{feff}{}", shell.read("a.ndjson"));
     shell.file("b.zst", packed).file("c.ndjson", marked).send(&["b.zst", "c.ndjson"]);
-    assert_eq!((server.batches().len(), server.counts().duplicates), (3, 12));
+    assert_eq!((server.batches().len(), server.stats().duplicates), (3, 12));
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn rejects_are_never_written_over_what_is_read() {
         assert_eq!(code, Some(2), "{stderr}");
         assert!(stderr.starts_with("error: the rejects do not go to a file that is read: "), "{stderr}");
     }
-    assert_eq!(server.counts().batches, 0);
+    assert_eq!(server.stats().batches, 0);
     // What was mended of the rejects of stdin goes there again.
     for (round, names) in [1, 2].into_iter().zip([&["stdin.rejects.ndjson"][..], &["stdin.rejects.ndjson.1"]]) {
         let source = shell.path(if round == 1 { "a.ndjson" } else { "stdin.rejects.ndjson" });
@@ -292,13 +292,13 @@ fn a_journal_that_cannot_be_written_is_found_before_anything_is_sent() {
     shell.file("a.ndjson", ONE);
     fs::create_dir(shell.path("a.ndjson.sent.json")).expect("a directory");
     let (code, _, stderr) = shell.send(&["a.ndjson"]);
-    assert_eq!((code, server.counts().batches), (Some(4), 0), "{stderr}");
+    assert_eq!((code, server.stats().batches), (Some(4), 0), "{stderr}");
     assert!(stderr.starts_with("error: cannot write a.ndjson.sent.json: "), "{stderr}");
 }
 
 #[test]
 fn what_the_service_refuses_is_rejected_in_its_words() {
-    let server = MockServer::builder().script([Fault::ok(), Fault::status(400)]).start_blocking();
+    let server = MockServer::builder().fault_sequence([Fault::ok(), Fault::status(400)]).start_blocking();
     let shell = Shell::new(server.url());
     shell.file("a.ndjson", ONE).file("b.ndjson", ONE);
     let (code, _, stderr) = shell.send(&["a.ndjson", "b.ndjson", "--concurrency", "1"]);
@@ -330,11 +330,11 @@ fn strict_stops_at_what_is_wrong_and_goes_on_when_it_is_mended() {
     shell.file("a.ndjson", format!("{head}\n{}\n{ONE}\n", WRONG.replace("customerid", "customer_id")));
     let (code, _, stderr) = shell.send(&["--strict", "--resume", "a.ndjson"]);
     assert_eq!(code, Some(0), "{stderr}");
-    assert_eq!((server.batches().len(), server.counts().duplicates), (lines + 2, 0));
+    assert_eq!((server.batches().len(), server.stats().duplicates), (lines + 2, 0));
     let (code, _, stderr) = shell.send(&["--resume", "a.ndjson"]);
     assert_eq!(code, Some(0));
     assert!(stderr.starts_with("a.ndjson: nothing is new since it was sent\n"), "{stderr}");
-    assert_eq!(server.counts().duplicates, 0);
+    assert_eq!(server.stats().duplicates, 0);
 }
 
 #[test]
@@ -397,7 +397,7 @@ fn the_environment_can_be_given_and_insisted_on() {
     // What was rehearsed is no duplicate when it is meant.
     let (code, _, stderr) = shell.send(&["a.ndjson", "--environment", "production"]);
     assert_eq!(code, Some(0), "{stderr}");
-    assert_eq!((server.batches().len(), server.counts().duplicates), (3, 0));
+    assert_eq!((server.batches().len(), server.stats().duplicates), (3, 0));
 }
 
 #[test]
@@ -411,7 +411,7 @@ fn rows_of_csv_are_gathered_by_user_and_a_wrong_one_is_told() {
         let (code, _, stderr) = shell.send(&["--csv", "orders.toml", "orders.csv"]);
         assert_eq!(code, Some(1), "{stderr}");
         assert!(stderr.starts_with("orders.csv:6:74  column \"seats\"  \"many\" is not a number\n"), "{stderr}");
-        assert_eq!(server.counts().duplicates, 3 * round, "the same rows have the same ids");
+        assert_eq!(server.stats().duplicates, 3 * round, "the same rows have the same ids");
     }
     let reject: Value = serde_json::from_str(&shell.read("orders.csv.rejects.ndjson")).expect("JSON");
     assert_eq!((&reject["line"], &reject["faults"][0]["rule"]), (&6.into(), &"csv".into()));
@@ -440,16 +440,16 @@ fn rows_of_csv_are_gathered_by_user_and_a_wrong_one_is_told() {
 
 #[test]
 fn killed_among_the_rows_and_resumed_every_row_arrives_once() {
-    let server = MockServer::builder().rate(200).keep(100_000, 1 << 28).start_blocking();
+    let server = MockServer::builder().rate_limit(200).keep(100_000, 1 << 28).start_blocking();
     let shell = Shell::new(server.url());
     let map = "environment = \"development\"\nidentities.customer_id = \"user\"\n[event]\ntype = \"screen_view\"\nname = { column = \"screen\" }\n";
     let rows: String =
         (0..25_000).fold("user,screen\n".to_owned(), |rows, row| rows + &format!("u{},{row}\n", row * 7 % 300));
     shell.file("map.toml", map).file("rows.csv", rows);
     for kill in 0..2 {
-        let before = server.counts().batches;
+        let before = server.stats().batches;
         let mut child = shell.start(&["--csv", "map.toml", "rows.csv", "--resume"]);
-        eventually("some batches", || server.counts().batches > before + 50 * (kill + 1));
+        eventually("some batches", || server.stats().batches > before + 50 * (kill + 1));
         child.kill().expect("SIGKILL");
         child.wait().expect("an end");
     }
@@ -563,7 +563,7 @@ fn files_that_cannot_be_read_are_told() {
     let (code, _, stderr) = shell.file("cut.gz", &packed).send(&["cut.gz", "--resume"]);
     assert_eq!(code, Some(0), "{stderr}");
     assert_eq!(counted(&server.batches()), expected(&lines));
-    assert_eq!(server.counts().duplicates, 0);
+    assert_eq!(server.stats().duplicates, 0);
 }
 
 #[test]
@@ -586,7 +586,7 @@ fn a_broken_list_is_a_file_that_cannot_be_read() {
         // The whole file's rest is sent, from the place that was certain.
         let (code, _, stderr) = shell.file("a.json", &whole).send(&["a.json", "--resume"]);
         assert_eq!(code, Some(0), "{what}: {stderr}");
-        assert_eq!((counted(&server.batches()), server.counts().duplicates), (expected(&lines), 0), "{what}");
+        assert_eq!((counted(&server.batches()), server.stats().duplicates), (expected(&lines), 0), "{what}");
     }
 }
 
@@ -599,7 +599,7 @@ fn another_file_is_not_gone_on_with() {
     let other = ONE.replace('1', "2");
     let (code, _, stderr) = shell.file("a.ndjson", format!("{ONE}\n{other}\n")).send(&["a.ndjson", "--resume"]);
     assert_eq!(code, Some(0), "{stderr}");
-    assert_eq!((server.batches().len(), server.counts().duplicates), (2, 0), "{stderr}");
+    assert_eq!((server.batches().len(), server.stats().duplicates), (2, 0), "{stderr}");
     let (code, _, stderr) = shell.file("a.ndjson", format!("{other}\n")).send(&["a.ndjson", "--resume"]);
     assert_eq!(code, Some(4));
     assert!(stderr.contains("the file is not the one that was sent then"), "{stderr}");
@@ -674,12 +674,12 @@ fn it_does_its_work_though_nobody_can_be_told() {
 #[test]
 fn who_asks_it_to_end_gets_an_end_and_resumes() {
     for (name, code) in [("INT", 130), ("TERM", 143)] {
-        let server = MockServer::builder().rate(100).start_blocking();
+        let server = MockServer::builder().rate_limit(100).start_blocking();
         let shell = Shell::new(server.url());
         let lines: Vec<_> = export::lines(4000, 9).collect();
         shell.file("a.ndjson", lines.join("\n"));
         let child = shell.start(&["a.ndjson"]);
-        eventually("a first batch", || server.counts().batches > 0);
+        eventually("a first batch", || server.stats().batches > 0);
         signal(&child, name);
         let (ended, _, stderr) = told(child.wait_with_output().expect("an end"));
         assert_eq!(ended, Some(code), "{stderr}");
@@ -705,9 +705,9 @@ fn killed_and_resumed_every_event_arrives_once() {
     for round in 0..3 {
         let server = MockServer::builder()
             .seed(round)
-            .chance(0.03, Fault::lost_answer())
-            .chance(0.02, Fault::status(503))
-            .chance(0.02, Fault::reset())
+            .fault_rate(0.03, Fault::lost_response())
+            .fault_rate(0.02, Fault::status(503))
+            .fault_rate(0.02, Fault::reset())
             .keep(1_000_000, 1 << 30)
             .start_blocking();
         let shell = Shell::new(server.url());
@@ -723,7 +723,7 @@ fn killed_and_resumed_every_event_arrives_once() {
         let mut kills = 0;
         let (code, stderr) = loop {
             let mut child = shell.start(&["a.ndjson", "--resume", "--quiet"]);
-            let before = server.counts().batches;
+            let before = server.stats().batches;
             let until = Instant::now() + Duration::from_millis(rng.u64(200..2500));
             while kills < 4 && Instant::now() < until {
                 if child.try_wait().expect("a child").is_some() {
@@ -734,7 +734,7 @@ fn killed_and_resumed_every_event_arrives_once() {
             if kills < 4 && child.try_wait().expect("a child").is_none() {
                 child.kill().expect("SIGKILL");
                 child.wait().expect("an end");
-                kills += u32::from(server.counts().batches > before);
+                kills += u32::from(server.stats().batches > before);
                 continue;
             }
             let (code, _, stderr) = told(child.wait_with_output().expect("an end"));

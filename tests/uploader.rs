@@ -260,7 +260,7 @@ fn an_http_client_that_cannot_be_made_is_found_at_the_start() {
 
 #[test]
 fn each_retry_is_reported_to_the_callback_of_the_client() {
-    let server = MockServer::builder().script([Fault::status(503), Fault::status(500)]).start_blocking();
+    let server = MockServer::builder().fault_sequence([Fault::status(503), Fault::status(500)]).start_blocking();
     let (tell, told) = std::sync::mpsc::channel();
     let policy = RetryPolicy::new().initial_backoff(Duration::from_millis(5)).max_backoff(Duration::from_millis(50));
     let reporting = builder(server.url()).retry_policy(policy).on_retry(move |retry| {
@@ -334,7 +334,8 @@ fn messages() -> Mutex<Vec<String>> {
 
 #[test]
 fn a_consumer_acknowledges_a_message_only_after_it_is_delivered() {
-    let server = MockServer::builder().script([Fault::status(503), Fault::status(500), Fault::ok()]).start_blocking();
+    let server =
+        MockServer::builder().fault_sequence([Fault::status(503), Fault::status(500), Fault::ok()]).start_blocking();
     let (uploader, queue) = (start(client(server.url())), messages());
     thread::scope(|scope| {
         let consumer = scope.spawn(|| consume(&uploader, &queue));
@@ -355,11 +356,11 @@ fn a_consumer_acknowledges_a_message_only_after_it_is_delivered() {
 
 #[test]
 fn a_consumer_keeps_its_messages_while_the_service_is_down() {
-    let server = MockServer::builder().chance(1.0, Fault::status(503)).start_blocking();
+    let server = MockServer::builder().fault_rate(1.0, Fault::status(503)).start_blocking();
     let (uploader, queue) = (start(client(server.url())), Mutex::new(vec!["message".to_owned()]));
     thread::scope(|scope| {
         let consumer = scope.spawn(|| consume(&uploader, &queue));
-        while server.counts().requests < 3 {
+        while server.stats().requests < 3 {
             thread::sleep(Duration::from_millis(10));
         }
         assert!(!consumer.is_finished());

@@ -40,7 +40,7 @@ fn assert_adds_up(stats: &UploaderStats) {
 #[test]
 fn what_an_outage_leaves_is_delivered_by_the_next_program() {
     let dir = tempfile::tempdir().expect("a directory");
-    let server = MockServer::builder().chance(1.0, Fault::status(503)).start_blocking();
+    let server = MockServer::builder().fault_rate(1.0, Fault::status(503)).start_blocking();
     let first = uploader(&server.url(), dir.path());
     for n in 0..250 {
         first.send(batch(n)).accepted().wait().expect("on the disk");
@@ -50,7 +50,7 @@ fn what_an_outage_leaves_is_delivered_by_the_next_program() {
     assert_adds_up(&stats);
     drop(first);
 
-    server.recover();
+    server.clear_faults();
     let second = uploader(&server.url(), dir.path());
     let stats = second.shutdown(PATIENCE).wait();
     assert_eq!((stats.recovered, stats.delivered, stats.spooled), (250, 250, 0));
@@ -83,7 +83,7 @@ fn a_rejected_batch_is_found_among_the_dead_letters_with_the_words_of_the_servic
 #[test]
 fn records_that_vanish_while_the_uploader_runs_are_counted_as_dropped() {
     let dir = tempfile::tempdir().expect("a directory");
-    let server = MockServer::builder().chance(1.0, Fault::status(503)).start_blocking();
+    let server = MockServer::builder().fault_rate(1.0, Fault::status(503)).start_blocking();
     let first = uploader(&server.url(), dir.path());
     (0..10).for_each(|n| first.send(batch(n)).accepted().wait().expect("on the disk"));
     assert_eq!(first.shutdown(Duration::from_millis(50)).wait().spooled, 10);
@@ -108,7 +108,7 @@ fn records_that_vanish_while_the_uploader_runs_are_counted_as_dropped() {
         }
     }
     assert_eq!(read, 2);
-    server.recover();
+    server.clear_faults();
     let stats = uploader.shutdown(PATIENCE).wait();
     assert_adds_up(&stats);
     assert_eq!((stats.spooled, stats.pending, stats.delivered + stats.dropped), (0, 0, 1_010), "{stats:?}");
@@ -138,7 +138,7 @@ fn a_shutdown_saves_at_once_what_was_delivered() {
 fn records_whose_file_vanished_after_they_were_read_are_on_the_disk_after_a_shutdown() {
     for shortened in [false, true] {
         let dir = tempfile::tempdir().expect("a directory");
-        let server = MockServer::builder().chance(1.0, Fault::status(503)).start_blocking();
+        let server = MockServer::builder().fault_rate(1.0, Fault::status(503)).start_blocking();
         let first = uploader(&server.url(), dir.path());
         (0..10).for_each(|n| first.send(batch(n)).accepted().wait().expect("on the disk"));
         // All of them are in memory when the circuit breaker holds them back.
@@ -155,7 +155,7 @@ fn records_whose_file_vanished_after_they_were_read_are_on_the_disk_after_a_shut
         drop(first);
         assert_eq!(Inspector::new(dir.path()).records().expect("a spool").count(), 10);
 
-        server.recover();
+        server.clear_faults();
         let second = uploader(&server.url(), dir.path());
         let stats = second.shutdown(PATIENCE).wait();
         assert_eq!((stats.recovered, stats.delivered, stats.spooled), (10, 10, 0));
@@ -209,7 +209,7 @@ fn a_second_program_is_locked_out() {
 #[test]
 fn what_is_not_the_service_leaves_the_spool_as_it_is_and_a_named_batch_becomes_a_dead_letter() {
     let dir = tempfile::tempdir().expect("a directory");
-    let server = MockServer::builder().chance(1.0, Fault::html()).start_blocking();
+    let server = MockServer::builder().fault_rate(1.0, Fault::html()).start_blocking();
     let first = uploader(&server.url(), dir.path());
     for n in 0..3 {
         first.send(batch(n)).accepted().wait().expect("on the disk");
@@ -221,8 +221,8 @@ fn what_is_not_the_service_leaves_the_spool_as_it_is_and_a_named_batch_becomes_a
     assert!(stopped.to_string().contains("200 text/html"), "{stopped}");
     drop(first);
 
-    server.recover();
-    server.script([Fault::partial([1], Naming::Index)]);
+    server.clear_faults();
+    server.queue_faults([Fault::partial([1], Naming::Index)]);
     let second = uploader(&server.url(), dir.path());
     let stats = second.shutdown(PATIENCE).wait();
     assert_eq!((stats.recovered, stats.delivered, stats.rejected, stats.spooled), (3, 2, 1, 0));
@@ -280,12 +280,12 @@ fn dead_letters(dir: &Path) -> BTreeMap<String, String> {
 fn parent(rounds: u64, seed: u64) {
     let dir = tempfile::tempdir().expect("a directory");
     let server = MockServer::builder()
-        .chance(0.2, Fault::lost_answer())
-        .chance(0.05, Fault::status(503))
+        .fault_rate(0.2, Fault::lost_response())
+        .fault_rate(0.05, Fault::status(503))
         // The first batch of a request is refused, or the second one, or one that nothing names.
-        .chance(0.1, Fault::partial([0], Naming::Index))
-        .chance(0.1, Fault::partial([1], Naming::Position))
-        .chance(0.1, Fault::partial([0], Naming::None))
+        .fault_rate(0.1, Fault::partial([0], Naming::Index))
+        .fault_rate(0.1, Fault::partial([1], Naming::Position))
+        .fault_rate(0.1, Fault::partial([0], Naming::None))
         .seed(seed)
         .keep(1_000_000, 1 << 30)
         .start_blocking();
@@ -303,9 +303,9 @@ fn parent(rounds: u64, seed: u64) {
         });
     }
     // With this many faults the circuit breaker is open: the service recovers so that the rest is delivered soon.
-    server.recover();
+    server.clear_faults();
     let namings = [Naming::Index, Naming::Position, Naming::None];
-    server.script((0..30).map(|n| Fault::partial([n % 5], namings[n % 3])));
+    server.queue_faults((0..30).map(|n| Fault::partial([n % 5], namings[n % 3])));
     let last = uploader(&server.url(), dir.path());
     let stats = last.shutdown(PATIENCE).wait();
     assert_adds_up(&stats);
@@ -325,7 +325,7 @@ fn parent(rounds: u64, seed: u64) {
     let missing: Vec<_> = confirmed.difference(&delivered).filter(|id| !refused.contains_key(*id)).collect();
     assert!(missing.is_empty(), "{missing:?} were confirmed");
     assert!(delivered.is_subset(&used), "nothing is delivered that nobody submitted");
-    let duplicates = server.counts().duplicates;
+    let duplicates = server.stats().duplicates;
     println!(
         "{rounds} kills: {} confirmed, {} delivered, {} dead letters, {duplicates} duplicates, each of a known id",
         confirmed.len(),

@@ -133,7 +133,7 @@ impl MockServerBuilder {
 
     /// A limit of this many batches per second; see [`Quota`]. The service's default is 270. There is none by default.
     #[must_use]
-    pub fn rate(mut self, batches_per_second: u32) -> Self {
+    pub fn rate_limit(mut self, batches_per_second: u32) -> Self {
         self.rate = Some(batches_per_second);
         self
     }
@@ -141,21 +141,21 @@ impl MockServerBuilder {
     /// Together with [`rate`](Self::rate): by which factor the speed may rise from one second to the next; see
     /// [`Quota::acceleration`].
     #[must_use]
-    pub fn acceleration(mut self, factor: f64) -> Self {
+    pub fn acceleration_limit(mut self, factor: f64) -> Self {
         self.acceleration = Some(factor);
         self
     }
 
     /// The faults that the next requests meet, one each; then all is well. Called again it adds to the end.
     #[must_use]
-    pub fn script(mut self, faults: impl IntoIterator<Item = Fault>) -> Self {
+    pub fn fault_sequence(mut self, faults: impl IntoIterator<Item = Fault>) -> Self {
         self.faults.script.extend(faults);
         self
     }
 
     /// A fault that a share of the requests meets, from 0 to 1, by chance. Several add up.
     #[must_use]
-    pub fn chance(mut self, share: f64, fault: Fault) -> Self {
+    pub fn fault_rate(mut self, share: f64, fault: Fault) -> Self {
         self.faults.chances.push((share, fault));
         self
     }
@@ -175,7 +175,7 @@ impl MockServerBuilder {
     }
 
     /// How much is kept of what came in: the newest requests, at most this many, in about this many bytes of memory. By
-    /// default [`KEPT_REQUESTS`] and [`KEPT_BYTES`]. Counts and expectations go on beyond.
+    /// default [`KEPT_REQUESTS`] and [`KEPT_BYTES`]. MockStats and expectations go on beyond.
     #[must_use]
     pub fn keep(mut self, requests: usize, bytes: usize) -> Self {
         self.kept = Kept { requests, bytes };

@@ -18,7 +18,7 @@ use super::fault::Fault;
 use super::partial::Refusals;
 use super::plan::FaultPlan;
 use super::quota::Quota;
-use super::received::{Received, into_batches};
+use super::received::{ReceivedRequest, into_batches};
 use super::reply::{self, Answer, Auth, Target, Understood};
 use super::store::Store;
 use crate::contract::Operations;
@@ -82,7 +82,7 @@ impl Engine {
     }
 
     /// How much of the rate limit is in use, in percent. `None` without a limit.
-    pub(super) fn rate_used(&self) -> Option<f64> {
+    pub(super) fn rate_limit_used_percent(&self) -> Option<f64> {
         let now = self.started.elapsed();
         self.state().quota.as_mut().map(|quota| quota.used(now))
     }
@@ -126,7 +126,7 @@ impl Engine {
 
     /// Remembers a request that a fault answered, or kept from being answered.
     pub(super) fn remember(&self, head: &Parts, body: &Body, fault: &Fault, status: Option<u16>) {
-        let received = Received { status, ..self.received(head, body, Some(fault)) };
+        let received = ReceivedRequest { status, ..self.received(head, body, Some(fault)) };
         self.state().store.add(received, "", &[]);
     }
 
@@ -136,7 +136,7 @@ impl Engine {
         body: Value,
         bytes: &[u8],
         fault: Option<&Fault>,
-        received: &mut Received,
+        received: &mut ReceivedRequest,
     ) -> (Answer, Vec<Value>) {
         let count = body.as_array().map_or(1, Vec::len);
         let used = match self.state().quota.as_mut().map(|quota| quota.take(count, self.started.elapsed())) {
@@ -195,8 +195,8 @@ impl Engine {
         found.map_or_else(|methods| !methods.is_empty(), |_| true)
     }
 
-    fn received(&self, head: &Parts, body: &Body, fault: Option<&Fault>) -> Received {
-        Received {
+    fn received(&self, head: &Parts, body: &Body, fault: Option<&Fault>) -> ReceivedRequest {
+        ReceivedRequest {
             number: 0,
             time: (self.settings.clock)(),
             method: head.method.to_string(),

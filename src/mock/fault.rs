@@ -10,7 +10,7 @@ const FORMS: &str = "503 (any status), 429:retry-after=2, 429:limit=acceleration
     partial=1:by=position, partial=1:by=none, ok";
 
 /// The size of a huge answer unless it is told otherwise: 100 MB.
-const HUGE_ANSWER_BYTES: u64 = 100_000_000;
+const OVERSIZED_RESPONSE_BYTES: u64 = 100_000_000;
 
 /// The longest that a fault can be asked to wait: an hour.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -29,10 +29,10 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// assert_eq!("partial=0+2:by=none".parse(), Ok(Fault::partial([0, 2], Naming::None)));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault(pub(super) Kind);
+pub struct Fault(pub(super) FaultKind);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FaultKind {
     Ok,
     Delay(Duration),
     // Nothing is stored.
@@ -41,15 +41,15 @@ pub(super) enum Kind {
     StallDuringBody,
     StallAfterBody,
     Reset,
-    Garbage,
+    MalformedResponse,
     Html,
     // The batches of these indices are refused, ascending and each once; the others are taken as usual.
     Partial { batches: Vec<usize>, naming: Naming },
     // The request is taken as usual; what goes wrong is its answer.
-    Lost,
-    StallInAnswer,
-    Truncated,
-    Huge(u64),
+    LostResponse,
+    StallInResponse,
+    TruncatedResponse,
+    OversizedResponse(u64),
 }
 
 /// How the errors of a partial response name their batches; see [`Fault::partial`].
@@ -67,7 +67,7 @@ impl Fault {
     /// No fault: the request is answered as usual. For the middle of a script.
     #[must_use]
     pub fn ok() -> Self {
-        Self(Kind::Ok)
+        Self(FaultKind::Ok)
     }
 
     /// An answer with this status, from 200 to 599, without looking at the request; nothing is stored. A 429 names the limit
@@ -78,13 +78,13 @@ impl Fault {
     #[must_use]
     pub fn status(status: u16) -> Self {
         assert!((200..600).contains(&status), "{status} is not the status of an answer");
-        Self(Kind::Status { status, retry_after: None, limit: None })
+        Self(FaultKind::Status { status, retry_after: None, limit: None })
     }
 
     /// Adds a `Retry-After` of whole seconds to an answer with a status. Other faults have no answer to add it to.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
-        if let Kind::Status { retry_after, .. } = &mut self.0 {
+        if let FaultKind::Status { retry_after, .. } = &mut self.0 {
             *retry_after = Some(seconds);
         }
         self
@@ -99,7 +99,7 @@ impl Fault {
     pub fn limit(mut self, name: impl Into<String>) -> Self {
         let name = name.into();
         assert!(is_limit(&name), "{name:?} is not the name of a limit");
-        if let Kind::Status { limit, .. } = &mut self.0 {
+        if let FaultKind::Status { limit, .. } = &mut self.0 {
             *limit = Some(name);
         }
         self
@@ -108,68 +108,68 @@ impl Fault {
     /// The request is answered as usual, this much later. At most an hour.
     #[must_use]
     pub fn delay(time: Duration) -> Self {
-        Self(Kind::Delay(time.min(LONGEST)))
+        Self(FaultKind::Delay(time.min(LONGEST)))
     }
 
     /// Nothing of the body is read and nothing is answered, until the client gives up.
     #[must_use]
     pub fn stall_before_body() -> Self {
-        Self(Kind::StallBeforeBody)
+        Self(FaultKind::StallBeforeBody)
     }
 
     /// A part of the body is read, and nothing is answered.
     #[must_use]
     pub fn stall_during_body() -> Self {
-        Self(Kind::StallDuringBody)
+        Self(FaultKind::StallDuringBody)
     }
 
     /// The whole body is read, and nothing is answered or stored.
     #[must_use]
     pub fn stall_after_body() -> Self {
-        Self(Kind::StallAfterBody)
+        Self(FaultKind::StallAfterBody)
     }
 
     /// The request is taken; its answer has a head and the beginning of a body, and then nothing more comes.
     #[must_use]
-    pub fn stall_in_answer() -> Self {
-        Self(Kind::StallInAnswer)
+    pub fn stall_in_response() -> Self {
+        Self(FaultKind::StallInResponse)
     }
 
     /// The connection is reset once the body has come. Nothing is stored.
     #[must_use]
     pub fn reset() -> Self {
-        Self(Kind::Reset)
+        Self(FaultKind::Reset)
     }
 
     /// The request is taken, and the connection is reset instead of an answer: the client cannot know, sends again, and so
     /// makes duplicates.
     #[must_use]
-    pub fn lost_answer() -> Self {
-        Self(Kind::Lost)
+    pub fn lost_response() -> Self {
+        Self(FaultKind::LostResponse)
     }
 
     /// The request is taken; its answer ends in the middle of its body.
     #[must_use]
-    pub fn truncated_answer() -> Self {
-        Self(Kind::Truncated)
+    pub fn truncated_response() -> Self {
+        Self(FaultKind::TruncatedResponse)
     }
 
     /// The request is taken; its answer has a body of this many bytes.
     #[must_use]
-    pub fn huge_answer(bytes: u64) -> Self {
-        Self(Kind::Huge(bytes))
+    pub fn oversized_response(bytes: u64) -> Self {
+        Self(FaultKind::OversizedResponse(bytes))
     }
 
     /// The answer is not HTTP. Nothing is stored.
     #[must_use]
-    pub fn garbage() -> Self {
-        Self(Kind::Garbage)
+    pub fn malformed_response() -> Self {
+        Self(FaultKind::MalformedResponse)
     }
 
     /// Returns a sign-in page with status 200, as a captive portal in front of the service answers. Nothing is stored.
     #[must_use]
     pub fn html() -> Self {
-        Self(Kind::Html)
+        Self(FaultKind::Html)
     }
 
     /// Refuses the batches of these indices, counted from 0, in the body of a 202, whatever the document says of them. The
@@ -194,7 +194,7 @@ impl Fault {
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), reqwest::Error> {
-    /// let server = MockServer::builder().script([Fault::partial([1], Naming::Index)]).start().await;
+    /// let server = MockServer::builder().fault_sequence([Fault::partial([1], Naming::Index)]).start().await;
     /// let batch = |mpid: u64| json!({ "environment": "development", "mpid": mpid });
     /// let request = reqwest::Client::new().post(format!("{}/bulkevents", server.url()));
     /// let request = request.basic_auth(mock::KEY, Some(mock::SECRET)).json(&json!([batch(1), batch(2), batch(3)]));
@@ -213,30 +213,30 @@ impl Fault {
         assert!(!batches.is_empty(), "a partial response refuses at least one batch");
         batches.sort_unstable();
         batches.dedup();
-        Self(Kind::Partial { batches, naming })
+        Self(FaultKind::Partial { batches, naming })
     }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Ok => f.write_str("ok"),
-            Kind::Delay(time) => write!(f, "delay={}ms", time.as_millis()),
-            Kind::Status { status, retry_after, limit } => {
+            FaultKind::Ok => f.write_str("ok"),
+            FaultKind::Delay(time) => write!(f, "delay={}ms", time.as_millis()),
+            FaultKind::Status { status, retry_after, limit } => {
                 write!(f, "{status}")?;
                 if let Some(seconds) = retry_after {
                     write!(f, ":retry-after={seconds}")?;
                 }
                 limit.iter().try_for_each(|name| write!(f, ":limit={name}"))
             }
-            Kind::StallBeforeBody => f.write_str("stall=before"),
-            Kind::StallDuringBody => f.write_str("stall=during"),
-            Kind::StallAfterBody => f.write_str("stall=after"),
-            Kind::StallInAnswer => f.write_str("stall=answer"),
-            Kind::Reset => f.write_str("reset"),
-            Kind::Garbage => f.write_str("garbage"),
-            Kind::Html => f.write_str("html"),
-            Kind::Partial { batches, naming } => {
+            FaultKind::StallBeforeBody => f.write_str("stall=before"),
+            FaultKind::StallDuringBody => f.write_str("stall=during"),
+            FaultKind::StallAfterBody => f.write_str("stall=after"),
+            FaultKind::StallInResponse => f.write_str("stall=answer"),
+            FaultKind::Reset => f.write_str("reset"),
+            FaultKind::MalformedResponse => f.write_str("garbage"),
+            FaultKind::Html => f.write_str("html"),
+            FaultKind::Partial { batches, naming } => {
                 let batches: Vec<_> = batches.iter().map(ToString::to_string).collect();
                 write!(f, "partial={}", batches.join("+"))?;
                 match naming {
@@ -245,30 +245,30 @@ impl fmt::Display for Fault {
                     Naming::None => f.write_str(":by=none"),
                 }
             }
-            Kind::Lost => f.write_str("lost"),
-            Kind::Truncated => f.write_str("truncated"),
-            Kind::Huge(bytes) => write!(f, "huge={bytes}"),
+            FaultKind::LostResponse => f.write_str("lost"),
+            FaultKind::TruncatedResponse => f.write_str("truncated"),
+            FaultKind::OversizedResponse(bytes) => write!(f, "huge={bytes}"),
         }
     }
 }
 
 /// A text that is not a [`Fault`], or not a share of requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotAFault(pub(super) String);
+pub struct ParseFaultError(pub(super) String);
 
-impl fmt::Display for NotAFault {
+impl fmt::Display for ParseFaultError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for NotAFault {}
+impl std::error::Error for ParseFaultError {}
 
 impl FromStr for Fault {
-    type Err = NotAFault;
+    type Err = ParseFaultError;
 
-    fn from_str(text: &str) -> Result<Self, NotAFault> {
-        let not_a_fault = || NotAFault(format!("there is no fault {text:?}; the faults are {FORMS}"));
+    fn from_str(text: &str) -> Result<Self, ParseFaultError> {
+        let not_a_fault = || ParseFaultError(format!("there is no fault {text:?}; the faults are {FORMS}"));
         let mut parts = text.trim().split(':');
         let (name, value) = pair(parts.next().unwrap_or_default());
         let mut fault = match (name, value) {
@@ -277,25 +277,25 @@ impl FromStr for Fault {
             ("stall", Some("before")) => Self::stall_before_body(),
             ("stall", Some("during")) => Self::stall_during_body(),
             ("stall", Some("after")) => Self::stall_after_body(),
-            ("stall", Some("answer")) => Self::stall_in_answer(),
+            ("stall", Some("answer")) => Self::stall_in_response(),
             ("reset", None) => Self::reset(),
-            ("lost", None) => Self::lost_answer(),
-            ("truncated", None) => Self::truncated_answer(),
-            ("garbage", None) => Self::garbage(),
+            ("lost", None) => Self::lost_response(),
+            ("truncated", None) => Self::truncated_response(),
+            ("garbage", None) => Self::malformed_response(),
             ("html", None) => Self::html(),
             ("partial", Some(batches)) => {
                 let batches: Result<Vec<_>, _> = batches.split('+').map(str::parse).collect();
                 Self::partial(batches.map_err(|_| not_a_fault())?, Naming::Index)
             }
-            ("huge", None) => Self::huge_answer(HUGE_ANSWER_BYTES),
-            ("huge", Some(bytes)) => Self::huge_answer(bytes.parse().map_err(|_| not_a_fault())?),
+            ("huge", None) => Self::oversized_response(OVERSIZED_RESPONSE_BYTES),
+            ("huge", Some(bytes)) => Self::oversized_response(bytes.parse().map_err(|_| not_a_fault())?),
             (status, None) => match status.parse() {
                 Ok(status @ 200..600) => Self::status(status),
                 _ => return Err(not_a_fault()),
             },
             _ => return Err(not_a_fault()),
         };
-        let has_answer = matches!(fault.0, Kind::Status { .. });
+        let has_answer = matches!(fault.0, FaultKind::Status { .. });
         for part in parts {
             fault = match pair(part) {
                 ("retry-after", Some(seconds)) if has_answer => {
@@ -303,9 +303,9 @@ impl FromStr for Fault {
                 }
                 ("limit", Some(name)) if has_answer && is_limit(name) => fault.limit(name),
                 ("by", Some(by)) => match (fault.0, by) {
-                    (Kind::Partial { batches, .. }, "index") => Self::partial(batches, Naming::Index),
-                    (Kind::Partial { batches, .. }, "position") => Self::partial(batches, Naming::Position),
-                    (Kind::Partial { batches, .. }, "none") => Self::partial(batches, Naming::None),
+                    (FaultKind::Partial { batches, .. }, "index") => Self::partial(batches, Naming::Index),
+                    (FaultKind::Partial { batches, .. }, "position") => Self::partial(batches, Naming::Position),
+                    (FaultKind::Partial { batches, .. }, "none") => Self::partial(batches, Naming::None),
                     _ => return Err(not_a_fault()),
                 },
                 _ => return Err(not_a_fault()),
@@ -345,12 +345,12 @@ mod tests {
             Fault::stall_before_body(),
             Fault::stall_during_body(),
             Fault::stall_after_body(),
-            Fault::stall_in_answer(),
+            Fault::stall_in_response(),
             Fault::reset(),
-            Fault::lost_answer(),
-            Fault::truncated_answer(),
-            Fault::huge_answer(7),
-            Fault::garbage(),
+            Fault::lost_response(),
+            Fault::truncated_response(),
+            Fault::oversized_response(7),
+            Fault::malformed_response(),
             Fault::html(),
             Fault::partial([1], Naming::Index),
             Fault::partial([2, 0, 2], Naming::Position),
@@ -359,7 +359,7 @@ mod tests {
         for fault in all {
             assert_eq!(fault.to_string().parse(), Ok(fault));
         }
-        assert_eq!("huge".parse(), Ok(Fault::huge_answer(100_000_000)));
+        assert_eq!("huge".parse(), Ok(Fault::oversized_response(100_000_000)));
         assert_eq!("partial=2+0:by=index".parse(), Ok(Fault::partial([0, 2], Naming::Index)));
         assert_eq!("delay=2s".parse(), Ok(Fault::delay(Duration::from_secs(2))));
         for wrong in [

@@ -43,11 +43,11 @@
 //! use mparticle::mock::{Fault, MockServer};
 //!
 //! let server = MockServer::builder()
-//!     .script([Fault::status(503), Fault::status(429).retry_after(1), Fault::ok()])
-//!     .chance(0.1, Fault::lost_answer())
-//!     .chance(0.1, Fault::delay(Duration::from_millis(20)))
+//!     .fault_sequence([Fault::status(503), Fault::status(429).retry_after(1), Fault::ok()])
+//!     .fault_rate(0.1, Fault::lost_response())
+//!     .fault_rate(0.1, Fault::delay(Duration::from_millis(20)))
 //!     .seed(7)
-//!     .rate(270)
+//!     .rate_limit(270)
 //!     .start_blocking();
 //! ```
 
@@ -70,11 +70,11 @@ mod plan;
 mod quota;
 mod received;
 mod reply;
+mod request_stream;
 mod server;
 mod store;
 #[cfg(test)]
 mod tests;
-mod watch;
 mod wire;
 
 use std::fmt;
@@ -86,16 +86,16 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use builder::MockServerBuilder;
-pub use expect::{Matcher, Times, Unmet, batches, event_named, events, requests};
-pub use fault::{Fault, Naming, NotAFault};
+pub use expect::{Matcher, Times, VerificationError, batches, event_named, events, requests};
+pub use fault::{Fault, Naming, ParseFaultError};
 pub use plan::FaultPlan;
 pub use quota::{Exceeded, Quota};
-pub use received::Received;
-pub use store::Counts;
-pub use watch::Watch;
+pub use received::ReceivedRequest;
+pub use request_stream::RequestStream;
+pub use store::MockStats;
 
 use engine::Engine;
-use expect::{Expectation, Seen};
+use expect::{Expectation, RecordedRequest};
 use server::Running;
 
 /// The key that a mock takes unless it is told otherwise.
@@ -127,15 +127,15 @@ impl MockServer {
     /// The requests so far, in the order in which they were answered: the newest ones, as many as are
     /// [kept](MockServerBuilder::keep).
     #[must_use]
-    pub fn requests(&self) -> Vec<Received> {
-        self.engine.state().store.requests().map(|request| Received::clone(request)).collect()
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.engine.state().store.requests().map(|request| ReceivedRequest::clone(request)).collect()
     }
 
     /// The batches of these requests that were taken and kept, in order: none that was refused, no duplicates, and none that
     /// the service would not process.
     #[must_use]
     pub fn batches(&self) -> Vec<Value> {
-        self.requests().iter().flat_map(Received::batches).collect()
+        self.requests().iter().flat_map(ReceivedRequest::batches).collect()
     }
 
     /// The events of these batches, in order.
@@ -153,72 +153,72 @@ impl MockServer {
     /// ```
     /// let server = mparticle::mock::MockServer::start_blocking();
     /// // ... send something ...
-    /// for batch in server.received_as::<mparticle::Batch>()? {
+    /// for batch in server.batches_as::<mparticle::Batch>()? {
     ///     println!("{:?}", batch.environment);
     /// }
     /// # Ok::<(), serde_json::Error>(())
     /// ```
-    pub fn received_as<T: DeserializeOwned>(&self) -> serde_json::Result<Vec<T>> {
+    pub fn batches_as<T: DeserializeOwned>(&self) -> serde_json::Result<Vec<T>> {
         self.batches().into_iter().map(serde_json::from_value).collect()
     }
 
     /// The requests one after the other, as they come from now on.
     #[must_use]
-    pub fn watch(&self) -> Watch {
-        let seen = self.counts().requests;
-        Watch::after(&self.engine, seen)
+    pub fn request_stream(&self) -> RequestStream {
+        let seen = self.stats().requests;
+        RequestStream::after(&self.engine, seen)
     }
 
     /// How much came in since the start.
     #[must_use]
-    pub fn counts(&self) -> Counts {
-        self.engine.state().store.counts()
+    pub fn stats(&self) -> MockStats {
+        self.engine.state().store.stats()
     }
 
     /// How much of the rate limit is in use now, in percent. `None` if there is no limit.
     #[must_use]
-    pub fn rate_used(&self) -> Option<f64> {
-        self.engine.rate_used()
+    pub fn rate_limit_used_percent(&self) -> Option<f64> {
+        self.engine.rate_limit_used_percent()
     }
 
     /// The faults that the next requests meet, one each, after those that are planned already.
-    pub fn script(&self, faults: impl IntoIterator<Item = Fault>) {
+    pub fn queue_faults(&self, faults: impl IntoIterator<Item = Fault>) {
         self.engine.state().faults.script.extend(faults);
     }
 
     /// Ends all faults, planned ones and those by chance.
-    pub fn recover(&self) {
+    pub fn clear_faults(&self) {
         self.engine.state().faults = FaultPlan::default();
     }
 
-    /// Expects something to come, at least once unless [`times`](Expected::times) says otherwise. What came before counts as
+    /// Expects something to come, at least once unless [`times`](ExpectationHandle::times) says otherwise. What came before counts as
     /// well, as far as it is kept. It is verified when the server is dropped.
     #[expect(clippy::must_use_candidate, reason = "without a number it is a whole sentence")]
-    pub fn expect(&self, matcher: Matcher) -> Expected<'_> {
+    pub fn expect(&self, matcher: Matcher) -> ExpectationHandle<'_> {
         let mut state = self.engine.state();
         let mut expectation = Expectation::new(matcher);
         for request in state.store.requests() {
-            expectation.see(&Seen { request, batches: &request.all_batches() });
+            expectation.record(&RecordedRequest { request, batches: &request.all_batches() });
         }
         state.store.expectations.push(expectation);
-        Expected { engine: &self.engine, index: state.store.expectations.len() - 1 }
+        ExpectationHandle { engine: &self.engine, index: state.store.expectations.len() - 1 }
     }
 
     /// Whether all that is expected has come, no more and no less.
     ///
     /// # Errors
     /// If not: in words, with what came instead.
-    pub fn verify(&self) -> Result<(), Unmet> {
+    pub fn verify(&self) -> Result<(), VerificationError> {
         let state = self.engine.state();
         let kept = || state.store.requests().map(AsRef::as_ref);
-        Unmet::of(&state.store.expectations, kept).map_or(Ok(()), Err)
+        VerificationError::from_unmet(&state.store.expectations, kept).map_or(Ok(()), Err)
     }
 
     /// Waits until all that is expected has come, at most this long. For code that sends in the background.
     ///
     /// # Errors
     /// As [`verify`](Self::verify), at the end of that time.
-    pub async fn verify_within(&self, time: Duration) -> Result<(), Unmet> {
+    pub async fn verify_within(&self, time: Duration) -> Result<(), VerificationError> {
         let engine = Arc::clone(&self.engine);
         let mut newest = engine.state().store.newest();
         // On the server's own runtime, since the caller's may have no clock, or one that stands still.
@@ -234,12 +234,12 @@ impl MockServer {
 
 /// Something that a [`MockServer`] expects; see [`MockServer::expect`].
 #[derive(Clone, Copy)]
-pub struct Expected<'a> {
+pub struct ExpectationHandle<'a> {
     engine: &'a Engine,
     index: usize,
 }
 
-impl Expected<'_> {
+impl ExpectationHandle<'_> {
     /// How often: a number, or a range such as `1..=3`, `2..` or `..=5`. Never is 0.
     pub fn times(self, times: impl Into<Times>) {
         self.engine.state().store.expectations[self.index].times = times.into();
@@ -251,8 +251,8 @@ impl Drop for MockServer {
         if thread::panicking() {
             return; // One panic tells enough, and two abort.
         }
-        if let Err(unmet) = self.verify() {
-            panic!("{unmet}");
+        if let Err(error) = self.verify() {
+            panic!("{error}");
         }
     }
 }
@@ -263,8 +263,8 @@ impl fmt::Debug for MockServer {
     }
 }
 
-impl fmt::Debug for Expected<'_> {
+impl fmt::Debug for ExpectationHandle<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Expected").finish_non_exhaustive()
+        f.debug_struct("ExpectationHandle").finish_non_exhaustive()
     }
 }

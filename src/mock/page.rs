@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 
 use super::body::ResponseBody;
 use super::engine::Engine;
-use super::received::Received;
-use super::watch::Watch;
+use super::received::ReceivedRequest;
+use super::request_stream::RequestStream;
 use crate::contract;
 
 /// How often a stream without news says that it is alive.
@@ -142,7 +142,7 @@ fn stream(engine: &Arc<Engine>, head: &Parts) -> Response<ResponseBody> {
     let seen = head.headers.get("last-event-id").and_then(|id| id.to_str().ok()?.rsplit_once(':'));
     let seen = seen.filter(|(session, _)| *session == engine.session.to_string());
     let seen: Option<u64> = seen.and_then(|(_, number)| number.parse().ok());
-    let seen = seen.unwrap_or_else(|| engine.state().store.counts().requests.saturating_sub(BEFORE));
+    let seen = seen.unwrap_or_else(|| engine.state().store.stats().requests.saturating_sub(BEFORE));
     let (sender, body) = Channel::new(4);
     let engine = Arc::clone(engine);
     tokio::spawn(async move {
@@ -165,7 +165,7 @@ async fn tell(engine: &Arc<Engine>, mut sender: Sender<Bytes>, seen: u64) -> Res
         "names": contract::event_names(),
     });
     sender.send_data(event("hello", None, &hello.to_string())).await?;
-    let mut requests = Watch::after(engine, seen);
+    let mut requests = RequestStream::after(engine, seen);
     let mut missed = 0;
     loop {
         // All that is there, then the counts, then the next one when it comes.
@@ -192,8 +192,8 @@ async fn tell(engine: &Arc<Engine>, mut sender: Sender<Bytes>, seen: u64) -> Res
 }
 
 fn counts(engine: &Engine) -> Value {
-    let rate_used = engine.rate_used();
-    let counts = engine.state().store.counts();
+    let rate_used = engine.rate_limit_used_percent();
+    let counts = engine.state().store.stats();
     json!({
         "requests": counts.requests,
         "batches": counts.batches,
@@ -206,7 +206,7 @@ fn counts(engine: &Engine) -> Value {
 }
 
 /// A request as the page takes it. The batches stand in it as they came: numbers of 64 bits stay exact.
-fn shown(request: &Received) -> String {
+fn shown(request: &ReceivedRequest) -> String {
     const SHOWN_OF_OTHERS: usize = 2000;
     let body = serde_json::from_slice::<&RawValue>(&request.body).ok().map(RawValue::get);
     let batches = match body.filter(|_| request.has_batches) {

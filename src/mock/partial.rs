@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::fault::{Fault, Kind, Naming};
+use super::fault::{Fault, FaultKind, Naming};
 use super::reply::{MOST_ERRORS, raw_batches};
 use crate::contract;
 use crate::diagnostics::{Code, Diagnostic};
@@ -22,7 +22,7 @@ pub(super) struct Refusals(BTreeMap<usize, Vec<String>>);
 impl Refusals {
     /// Returns the batches that a fault refuses, whatever the document says of them. Indices outside of the request are skipped.
     pub(super) fn of_fault(fault: Option<&Fault>, endpoint: Endpoint, bytes: &[u8]) -> Self {
-        let Some(Fault(Kind::Partial { batches, naming })) = fault else { return Self::default() };
+        let Some(Fault(FaultKind::Partial { batches, naming })) = fault else { return Self::default() };
         let ends = ends(endpoint, bytes);
         let named =
             batches.iter().filter_map(|index| Some((*index, words(*naming, endpoint, *index, *ends.get(*index)?))));

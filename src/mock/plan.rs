@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::str::FromStr;
 
-use super::fault::{Fault, Kind, NotAFault};
+use super::fault::{Fault, FaultKind, ParseFaultError};
 
 /// Which request gets which fault: first those of the script, one request each, then by chance.
 ///
@@ -19,7 +19,7 @@ impl FaultPlan {
     /// The fault of the next request, given a random number from 0 to 1.
     pub(super) fn next(&mut self, random: f64) -> Option<Fault> {
         if let Some(fault) = self.script.pop_front() {
-            return Some(fault).filter(|fault| fault.0 != Kind::Ok);
+            return Some(fault).filter(|fault| fault.0 != FaultKind::Ok);
         }
         let mut below = 0.0;
         let hit = self.chances.iter().find(|(chance, _)| {
@@ -33,21 +33,21 @@ impl FaultPlan {
     ///
     /// # Errors
     /// If the text is neither a script nor a chance.
-    pub fn add(&mut self, text: &str) -> Result<(), NotAFault> {
+    pub fn add(&mut self, text: &str) -> Result<(), ParseFaultError> {
         let Some((fault, share)) = text.split_once('@') else {
             let script: Result<Vec<_>, _> = text.split(',').map(Fault::from_str).collect();
             self.script.extend(script?);
             return Ok(());
         };
         if fault.contains(',') {
-            return Err(NotAFault(format!(
+            return Err(ParseFaultError(format!(
                 "{text:?} mixes a list with a share: give each share as a fault of its own"
             )));
         }
         let percent = share.trim().strip_suffix('%').and_then(|number| number.parse().ok());
         let percent: f64 = percent
             .filter(|percent| (0.0..=100.0).contains(percent))
-            .ok_or_else(|| NotAFault(format!("{share:?} is not a share of the requests, as 10%")))?;
+            .ok_or_else(|| ParseFaultError(format!("{share:?} is not a share of the requests, as 10%")))?;
         self.chances.push((percent / 100.0, fault.parse()?));
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::diagnostics::Diagnostic;
 /// A request that came in, whatever was answered.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Received {
+pub struct ReceivedRequest {
     /// The number of the request, from 1.
     pub number: u64,
     /// When it was answered.
@@ -27,7 +27,7 @@ pub struct Received {
     /// The status that was answered. `None` if a fault kept the answer back.
     pub status: Option<u16>,
     /// True if it was accepted. Then its batches were taken, all but those that are [`refused`](Self::refused). They can be while the client never hears of it: see
-    /// [`Fault::lost_answer`](super::Fault::lost_answer).
+    /// [`Fault::lost_response`](super::Fault::lost_response).
     pub accepted: bool,
     /// The fault that it met, as text.
     pub fault: Option<String>,
@@ -44,7 +44,7 @@ pub struct Received {
     pub(super) has_batches: bool,
 }
 
-impl Received {
+impl ReceivedRequest {
     /// A header, by its name in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -58,12 +58,12 @@ impl Received {
         if !self.accepted {
             return Vec::new();
         }
-        let kept = self.all_batches().into_iter().enumerate().filter(|(index, _)| self.is_kept(*index));
+        let kept = self.all_batches().into_iter().enumerate().filter(|(index, _)| self.is_stored(*index));
         kept.map(|(_, batch)| batch).collect()
     }
 
     /// Whether its batch of this index was taken and kept.
-    pub(super) fn is_kept(&self, index: usize) -> bool {
+    pub(super) fn is_stored(&self, index: usize) -> bool {
         let lists = [&self.duplicates, &self.ignored, &self.refused];
         self.accepted && !lists.into_iter().any(|dropped| dropped.contains(&index))
     }
@@ -131,9 +131,9 @@ pub(super) fn into_batches(body: Value) -> Vec<Value> {
     }
 }
 
-impl fmt::Debug for Received {
+impl fmt::Debug for ReceivedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Received")
+        f.debug_struct("ReceivedRequest")
             .field("number", &self.number)
             .field("method", &self.method)
             .field("path", &self.path)

@@ -22,7 +22,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::body::{Body, ResponseBody};
 use super::engine::Engine;
-use super::fault::Kind;
+use super::fault::FaultKind;
 use super::page;
 use super::reply::Answer;
 use super::wire::{Stream, Wire};
@@ -149,8 +149,8 @@ async fn answer(
 
     let mut incoming = incoming;
     match kind {
-        Some(Kind::StallBeforeBody) => return stall(&Body::Unread).await,
-        Some(Kind::StallDuringBody) => {
+        Some(FaultKind::StallBeforeBody) => return stall(&Body::Unread).await,
+        Some(FaultKind::StallDuringBody) => {
             let _ = incoming.frame().await;
             return stall(&Body::Unread).await;
         }
@@ -160,23 +160,23 @@ async fn answer(
         return Ok(response(Answer::bare(408).header("connection", "close")));
     };
     match (kind, &fault) {
-        (Some(Kind::StallAfterBody), _) => return stall(&body).await,
-        (Some(Kind::Delay(time)), _) => tokio::time::sleep(*time).await,
-        (Some(Kind::Reset), Some(fault)) => {
+        (Some(FaultKind::StallAfterBody), _) => return stall(&body).await,
+        (Some(FaultKind::Delay(time)), _) => tokio::time::sleep(*time).await,
+        (Some(FaultKind::Reset), Some(fault)) => {
             engine.remember(&head, &body, fault, None);
             wire.reset();
             return Err(NoAnswer);
         }
-        (Some(Kind::Garbage), Some(fault)) => {
+        (Some(FaultKind::MalformedResponse), Some(fault)) => {
             engine.remember(&head, &body, fault, None);
             wire.garbage();
             return Ok(response(Answer::bare(200).header("connection", "close")));
         }
-        (Some(Kind::Status { status, retry_after, limit }), Some(fault)) => {
+        (Some(FaultKind::Status { status, retry_after, limit }), Some(fault)) => {
             engine.remember(&head, &body, fault, Some(*status));
             return Ok(response(answer_with(*status, *retry_after, limit.as_deref())));
         }
-        (Some(Kind::Html), Some(fault)) => {
+        (Some(FaultKind::Html), Some(fault)) => {
             engine.remember(&head, &body, fault, Some(200));
             return Ok(sign_in_page());
         }
@@ -184,18 +184,22 @@ async fn answer(
     }
     let answer = engine.answer(&head, &body, fault.as_ref());
     match kind {
-        Some(Kind::Lost) => {
+        Some(FaultKind::LostResponse) => {
             wire.reset();
             Err(NoAnswer)
         }
-        Some(Kind::StallInAnswer) => Ok(long_response(&answer, 2 * PART.len() as u64, |mut sender| async move {
-            let _ = sender.send_data(Bytes::from_static(PART)).await;
-            tokio::time::sleep(STALL).await;
-        })),
-        Some(Kind::Truncated) => Ok(long_response(&answer, 2 * PART.len() as u64, |mut sender| async move {
-            let _ = sender.send_data(Bytes::from_static(PART)).await;
-        })),
-        Some(Kind::Huge(bytes)) => {
+        Some(FaultKind::StallInResponse) => {
+            Ok(long_response(&answer, 2 * PART.len() as u64, |mut sender| async move {
+                let _ = sender.send_data(Bytes::from_static(PART)).await;
+                tokio::time::sleep(STALL).await;
+            }))
+        }
+        Some(FaultKind::TruncatedResponse) => {
+            Ok(long_response(&answer, 2 * PART.len() as u64, |mut sender| async move {
+                let _ = sender.send_data(Bytes::from_static(PART)).await;
+            }))
+        }
+        Some(FaultKind::OversizedResponse(bytes)) => {
             let bytes = *bytes;
             Ok(long_response(&answer, bytes, move |sender| send(sender, bytes)))
         }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::expect::{Expectation, Seen};
-use super::received::Received;
+use super::expect::{Expectation, RecordedRequest};
+use super::received::ReceivedRequest;
 
 /// At most this many ids of batches are remembered, to tell duplicates; then the oldest are forgotten.
 const REMEMBERED_IDS: usize = 1_000_000;
@@ -16,7 +16,7 @@ const REMEMBERED_IDS: usize = 1_000_000;
 /// How much has come in since the start, whatever is still kept of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Counts {
+pub struct MockStats {
     /// Requests of any kind.
     pub requests: u64,
     /// Requests that were not accepted.
@@ -47,9 +47,9 @@ pub(super) struct Kept {
 
 pub(super) struct Store {
     kept: Kept,
-    requests: VecDeque<Arc<Received>>,
+    requests: VecDeque<Arc<ReceivedRequest>>,
     weight: usize,
-    counts: Counts,
+    counts: MockStats,
     ids: Ids,
     pub(super) expectations: Vec<Expectation>,
     /// Tells the number of the newest request to whoever waits for one.
@@ -62,14 +62,14 @@ impl Store {
             kept,
             requests: VecDeque::new(),
             weight: 0,
-            counts: Counts::default(),
+            counts: MockStats::default(),
             ids: Ids::default(),
             expectations: Vec::new(),
             newest: watch::Sender::new(0),
         }
     }
 
-    pub(super) fn counts(&self) -> Counts {
+    pub(super) fn stats(&self) -> MockStats {
         self.counts
     }
 
@@ -81,19 +81,19 @@ impl Store {
         self.newest.subscribe()
     }
 
-    pub(super) fn requests(&self) -> impl Iterator<Item = &Arc<Received>> {
+    pub(super) fn requests(&self) -> impl Iterator<Item = &Arc<ReceivedRequest>> {
         self.requests.iter()
     }
 
     /// The kept requests with a number above this one, and how many were forgotten in between.
-    pub(super) fn after(&self, number: u64) -> (u64, impl Iterator<Item = &Arc<Received>>) {
+    pub(super) fn after(&self, number: u64) -> (u64, impl Iterator<Item = &Arc<ReceivedRequest>>) {
         let first = self.requests.front().map_or(self.counts.requests + 1, |request| request.number);
         let missed = first.saturating_sub(number + 1);
         (missed, self.requests.iter().skip_while(move |request| request.number <= number))
     }
 
     /// Takes in a request and its batches, if they are accepted. Sets its number and its duplicates.
-    pub(super) fn add(&mut self, mut request: Received, key: &str, batches: &[Value]) -> Arc<Received> {
+    pub(super) fn add(&mut self, mut request: ReceivedRequest, key: &str, batches: &[Value]) -> Arc<ReceivedRequest> {
         self.counts.requests += 1;
         request.number = self.counts.requests;
         if request.accepted {
@@ -105,7 +105,7 @@ impl Store {
         self.counts.errors += errors as u64;
         self.counts.warnings += (request.violations.len() - errors) as u64;
         for expectation in &mut self.expectations {
-            expectation.see(&Seen { request: &request, batches });
+            expectation.record(&RecordedRequest { request: &request, batches });
         }
         self.weight += request.weight();
         let request = Arc::new(request);
@@ -117,7 +117,7 @@ impl Store {
         request
     }
 
-    fn add_batches(&mut self, request: &mut Received, key: &str, batches: &[Value]) {
+    fn add_batches(&mut self, request: &mut ReceivedRequest, key: &str, batches: &[Value]) {
         for (index, batch) in batches.iter().enumerate() {
             // Nothing of a refused batch is remembered: once mended, it may come again under its id.
             if request.refused.contains(&index) {

@@ -169,12 +169,12 @@ async fn a_lenient_mock_takes_the_wrong_body_of_an_operation_and_records_it() {
 async fn an_operation_meets_faults_and_is_remembered_without_batches() {
     let script =
         [Fault::status(503), Fault::partial([0], super::Naming::Index), Fault::delay(Duration::from_millis(1))];
-    let server = MockServer::builder().operations_of(&document()).script(script).start().await;
-    server.expect(requests().to("/users/7/alias").answered(201)).times(2);
+    let server = MockServer::builder().operations_of(&document()).fault_sequence(script).start().await;
+    server.expect(requests().path("/users/7/alias").status(201)).times(2);
     let post = || request(&server, "POST", "/users/7/alias").json(&alias());
     assert_eq!([send(post()).await.0, send(post()).await.0, send(post()).await.0], [503, 201, 201]);
     assert!(server.batches().is_empty());
-    let counts = server.counts();
+    let counts = server.stats();
     assert_eq!((counts.requests, counts.refused, counts.batches), (3, 1, 0));
 
     let mut response = request(&server, "GET", "/page/stream").send().await.expect("a stream");

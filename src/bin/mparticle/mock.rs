@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
 use clap::Args;
-use mparticle::mock::{self, Counts, FaultPlan, MockServer, NotAFault, Received};
+use mparticle::mock::{self, FaultPlan, MockServer, MockStats, ParseFaultError, ReceivedRequest};
 
 use crate::connect;
 use crate::exit::{self, Failure};
@@ -88,10 +88,10 @@ pub fn run(arguments: Arguments) -> exit::Result {
         builder = builder.lenient();
     }
     if let Some(rate) = rate {
-        builder = builder.rate(rate);
+        builder = builder.rate_limit(rate);
     }
     if let Some(factor) = acceleration {
-        builder = builder.acceleration(factor);
+        builder = builder.acceleration_limit(factor);
     }
     let server =
         builder.try_start().map_err(|error| Failure::system(&format!("listen on {bind}, port {port}"), &error))?;
@@ -102,7 +102,7 @@ pub fn run(arguments: Arguments) -> exit::Result {
     ));
     let written = connect::runtime()?.block_on(async {
         output.start(&server.url())?;
-        let mut requests = server.watch();
+        let mut requests = server.request_stream();
         let end = signals::ended();
         tokio::pin!(end);
         loop {
@@ -118,12 +118,12 @@ pub fn run(arguments: Arguments) -> exit::Result {
         while let Some(request) = requests.try_next() {
             output.request(&request)?;
         }
-        output.end(&server.counts(), requests.missed())
+        output.end(&server.stats(), requests.missed())
     });
     exit::written(written)
 }
 
-fn plan(texts: &[String]) -> Result<FaultPlan, NotAFault> {
+fn plan(texts: &[String]) -> Result<FaultPlan, ParseFaultError> {
     let mut plan = FaultPlan::default();
     texts.iter().try_for_each(|text| plan.add(text))?;
     Ok(plan)
@@ -144,7 +144,7 @@ impl Output {
         }
     }
 
-    fn request(self, request: &Received) -> io::Result<()> {
+    fn request(self, request: &ReceivedRequest) -> io::Result<()> {
         match self {
             Self::Json => line(request.to_json().to_string()),
             Self::Text => {
@@ -165,9 +165,18 @@ impl Output {
         }
     }
 
-    fn end(self, counts: &Counts, missed: u64) -> io::Result<()> {
-        let Counts {
-            requests, refused, batches, events, duplicates, ignored, refused_batches, errors, warnings, ..
+    fn end(self, counts: &MockStats, missed: u64) -> io::Result<()> {
+        let MockStats {
+            requests,
+            refused,
+            batches,
+            events,
+            duplicates,
+            ignored,
+            refused_batches,
+            errors,
+            warnings,
+            ..
         } = counts;
         match self {
             Self::Json => line(
@@ -197,7 +206,7 @@ impl Output {
 /// At most this many violations of a request are printed as text.
 const MOST_VIOLATIONS: usize = 10;
 
-fn one_line(request: &Received) -> String {
+fn one_line(request: &ReceivedRequest) -> String {
     let status = request.status.map_or("---".to_owned(), |status| status.to_string());
     let mut line = format!(
         "{} {status} {} {} {} bytes",

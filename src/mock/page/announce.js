@@ -9,7 +9,7 @@ let requests = 0;
 let wrong = 0;
 let timer = null;
 
-/** Counts a request in; a summary is said when the last one is long enough ago. */
+/** MockStats a request in; a summary is said when the last one is long enough ago. */
 export function arrived(request) {
   requests += 1;
   if (request.errors > 0) wrong += 1;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use tokio::sync::watch::Receiver;
 
 use super::engine::Engine;
-use super::received::Received;
+use super::received::ReceivedRequest;
 
 /// At most this many requests are taken from the store at once, so that its lock is not held for long.
 const AT_ONCE: usize = 64;
@@ -15,23 +15,23 @@ const AT_ONCE: usize = 64;
 ///
 /// It reads from what the mock keeps and holds nothing itself: whoever looks on too slowly misses what was forgotten meanwhile,
 /// and is told how much.
-pub struct Watch {
+pub struct RequestStream {
     /// Weak, so that whoever looks on does not keep an ended mock.
     engine: Weak<Engine>,
     newest: Receiver<u64>,
     seen: u64,
     missed: u64,
-    taken: VecDeque<Arc<Received>>,
+    taken: VecDeque<Arc<ReceivedRequest>>,
 }
 
-impl Watch {
+impl RequestStream {
     pub(super) fn after(engine: &Arc<Engine>, seen: u64) -> Self {
         let newest = engine.state().store.newest();
         Self { engine: Arc::downgrade(engine), newest, seen, missed: 0, taken: VecDeque::new() }
     }
 
     /// The next request, once it is there. `None` when the mock has ended.
-    pub async fn next(&mut self) -> Option<Arc<Received>> {
+    pub async fn next(&mut self) -> Option<Arc<ReceivedRequest>> {
         loop {
             if let Some(request) = self.try_next() {
                 return Some(request);
@@ -47,7 +47,7 @@ impl Watch {
     }
 
     /// The next request, if it is there already.
-    pub fn try_next(&mut self) -> Option<Arc<Received>> {
+    pub fn try_next(&mut self) -> Option<Arc<ReceivedRequest>> {
         if self.taken.is_empty() {
             let engine = self.engine.upgrade()?;
             let state = engine.state();
@@ -67,8 +67,8 @@ impl Watch {
     }
 }
 
-impl std::fmt::Debug for Watch {
+impl std::fmt::Debug for RequestStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watch").field("seen", &self.seen).finish_non_exhaustive()
+        f.debug_struct("RequestStream").field("seen", &self.seen).finish_non_exhaustive()
     }
 }
