@@ -182,7 +182,12 @@ fn what_is_wrong_says_so_with_its_place_and_an_exit_code() {
             "1:23  error[json]  unexpected end of hex escape",
             r#"    {"environment":"\ud800"}"#,
         ),
-        ("huge", br#"{"environment":1e999}"#, "1:20  error[json]  number out of range", "    {\"environment\":1e999}"),
+        (
+            "oversized",
+            br#"{"environment":1e999}"#,
+            "1:20  error[json]  number out of range",
+            "    {\"environment\":1e999}",
+        ),
         ("digits", digits.as_bytes(), "1:437  error[json]  number out of range", ""),
         ("deep", objects.as_bytes(), "1:636  error[json]  recursion limit exceeded", ""),
         (

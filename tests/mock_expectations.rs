@@ -58,18 +58,18 @@ async fn what_came_instead_is_told() {
     server.expect(requests().status(400));
     server.expect(events()).times(..=2);
     let unmet = server.verify().expect_err("not met").to_string();
-    let expected = r#"expected exactly 1 events named "Signed Up" with the attribute "plan" "free" of customer_id "1", came 0
+    let expected = r#"expected exactly 1 events named "Signed Up" with the attribute "plan" "free" of customer_id "1", received 0
   custom_event "Signed Up" of {"customer_id":"1"}, not with the attribute "plan" "free"
   screen_view "Home" of {"customer_id":"1"}, not named "Signed Up"
   session_start of {"customer_id":"2"}, not named "Signed Up"
-expected at least 2 batches of email "a@b.example", came 0
+expected at least 2 batches of email "a@b.example", received 0
   a batch with 2 events of {"customer_id":"1"}, not of email "a@b.example"
   a batch with 1 events of {"customer_id":"2"}, not of email "a@b.example"
-expected at least 1 requests answered 400, came 0
-  POST /events, answered 202, not answered 400
-  POST /events, answered 202, not answered 400
-  POST /bulkevents, answered 202, not answered 400
-expected at most 2 events, came 3"#;
+expected at least 1 requests with status 400, received 0
+  POST /events with status 202, not with status 400
+  POST /events with status 202, not with status 400
+  POST /bulkevents with status 202, not with status 400
+expected at most 2 events, received 3"#;
     assert_eq!(unmet, expected);
     let panic = catch_unwind(AssertUnwindSafe(|| drop(server))).expect_err("dropping verifies");
     assert_eq!(panic.downcast_ref::<String>().map(String::as_str), Some(expected));

@@ -154,7 +154,7 @@ fn positions_in_these_tests_are_those_of_the_closing_braces() {
 
 #[test]
 fn a_partial_response_names_its_batches_and_stores_the_others() {
-    let error = "Error converting value &quot;a fault that was asked for&quot; to type 'System.Guid'.";
+    let error = "Error converting value &quot;injected fault&quot; to type 'System.Guid'.";
     let indexed = |index: usize| format!("{error} Path '[{index}].mp_deviceid', line 1, position {}.", ENDS[index]);
     let by_position = |index: usize| format!("{error} Path 'mp_deviceid', line 1, position {}.", ENDS[index]);
     let table = [

@@ -5,24 +5,24 @@ use http_body_util::channel::Channel;
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
 
-use super::reply::REFUSED_BODY_BYTES;
+use super::protocol::REFUSED_BODY_BYTES;
 
-/// The body of a response: whole, or written part by part.
-pub(super) type ResponseBody = Either<Full<Bytes>, Channel<Bytes>>;
+/// The body of a response: complete, or written by a task.
+pub(super) type MockResponseBody = Either<Full<Bytes>, Channel<Bytes>>;
 
-/// The body of a request, as far as it was received.
-pub(super) enum Body {
+/// The received part of the body of a request.
+pub(super) enum ReceivedBody {
     Whole(Bytes),
     TooLarge,
-    /// The connection ended or the body came too slowly, or a fault left it unread.
+    /// The connection was closed, the body was too slow, or a fault left it unread.
     Unread,
 }
 
-impl Body {
-    /// Reads a body and keeps less than [`REFUSED_BODY_BYTES`] of it.
+impl ReceivedBody {
+    /// Reads a body of less than [`REFUSED_BODY_BYTES`].
     ///
-    /// A larger one is read and dropped, up to a bound: closing the connection to a client that is still sending resets it,
-    /// and the client would never see the response.
+    /// A larger body is read and discarded, up to 16 MiB: closing the connection while the client is still sending would reset
+    /// it, and the client would not see the response.
     pub(super) async fn read(incoming: &mut Incoming) -> Self {
         const DRAINED_BYTES: usize = 16 * 1024 * 1024;
         let (mut kept, mut size) = (Vec::new(), 0);

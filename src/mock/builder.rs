@@ -1,4 +1,4 @@
-//! The settings of a mock, and its start.
+//! The builder of a mock.
 
 use std::fmt;
 use std::io;
@@ -11,12 +11,12 @@ use super::engine::{Engine, Settings};
 use super::fault::Fault;
 use super::plan::FaultPlan;
 use super::quota::Quota;
-use super::server::Running;
-use super::store::{Kept, Store};
+use super::server::ServerHandle;
+use super::store::{Retention, Store};
 use super::{KEPT_BYTES, KEPT_REQUESTS, KEY, MockServer, SECRET};
 use crate::contract::{self, Operations};
 
-/// The settings of a [`MockServer`].
+/// Builds a [`MockServer`].
 pub struct MockServerBuilder {
     address: SocketAddr,
     credentials: Vec<(String, String)>,
@@ -26,30 +26,30 @@ pub struct MockServerBuilder {
     acceleration: Option<f64>,
     faults: FaultPlan,
     seed: u64,
-    kept: Kept,
+    retention: Retention,
     operations: Arc<Operations>,
     clock: Box<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }
 
 impl MockServer {
-    /// Starts a mock that takes [`KEY`] and [`SECRET`], on a free port of loopback.
+    /// Starts a mock that accepts the credentials [`KEY`] and [`SECRET`], on a free port of loopback.
     ///
     /// # Panics
-    /// If no port of loopback can be had.
+    /// Panics if no loopback port can be bound.
     pub async fn start() -> Self {
         Self::builder().start().await
     }
 
-    /// As [`start`](Self::start), for code that is not async.
+    /// Starts a mock like [`start`](Self::start), outside of async code.
     ///
     /// # Panics
-    /// If no port of loopback can be had.
+    /// Panics if no loopback port can be bound.
     #[must_use]
     pub fn start_blocking() -> Self {
         Self::builder().start_blocking()
     }
 
-    /// Starts the settings of a mock.
+    /// Returns a builder with the default settings.
     #[must_use]
     pub fn builder() -> MockServerBuilder {
         MockServerBuilder::new()
@@ -67,38 +67,38 @@ impl MockServerBuilder {
             acceleration: None,
             faults: FaultPlan::default(),
             seed: 0,
-            kept: Kept { requests: KEPT_REQUESTS, bytes: KEPT_BYTES },
+            retention: Retention { requests: KEPT_REQUESTS, bytes: KEPT_BYTES },
             operations: contract::operations(),
             clock: Box::new(Utc::now),
         }
     }
 
-    /// Where to listen. By default on loopback, on a port that is free. Elsewhere than on loopback whoever reaches this
-    /// machine can read what is sent.
+    /// Sets the address to listen on. The default is a free port of loopback. On any other address, everyone who can reach this
+    /// machine can read the received data.
     #[must_use]
     pub fn listen(mut self, address: impl Into<SocketAddr>) -> Self {
         self.address = address.into();
         self
     }
 
-    /// A pair of key and secret that is let in. Called again it adds one more; without any it is [`KEY`] and [`SECRET`].
+    /// Adds an API key and secret to accept. The default, if none is added, is [`KEY`] and [`SECRET`].
     #[must_use]
     pub fn credentials(mut self, key: impl Into<String>, secret: impl Into<String>) -> Self {
         self.credentials.push((key.into(), secret.into()));
         self
     }
 
-    /// Accepts what breaks the document, as the service mostly does, and records it. Only what the service is documented to
-    /// refuse is refused: what is not JSON or not a batch, and too much at once.
+    /// Accepts and records data that violates the document, as the service mostly does. Refuses only data that the service is
+    /// documented to refuse: bodies that are not JSON or not a batch, and those that exceed a size limit.
     #[must_use]
     pub fn lenient(mut self) -> Self {
         self.lenient = true;
         self
     }
 
-    /// Sets whether a bulk request of which some batches are bad is accepted in part, as the service does it: the good ones
-    /// are stored, and the bad ones named in the body of a 202, each by the index that begins a path. If all are bad, or the
-    /// request as a whole is, it is refused with a 400. Off by default: one bad batch refuses its request.
+    /// Sets whether a bulk request with some invalid batches is accepted in part, as by the service: the valid batches are stored,
+    /// and the body of a 202 names each invalid one by the index at the start of a path. If all batches or the request as a whole
+    /// are invalid, the response is a 400. Off by default: one invalid batch makes the mock refuse the request.
     ///
     /// ```
     /// use mparticle::mock::{self, MockServer};
@@ -124,82 +124,84 @@ impl MockServerBuilder {
     /// # }
     /// ```
     ///
-    /// The position is that of the end of the batch, in UTF-16 units of the body.
+    /// The position is that of the end of the batch, in UTF-16 code units of the body.
     #[must_use]
     pub fn partial_responses(mut self, enabled: bool) -> Self {
         self.partial_responses = enabled;
         self
     }
 
-    /// A limit of this many batches per second; see [`Quota`]. The service's default is 270. There is none by default.
+    /// Limits the rate of batches; requests beyond it receive a 429. The limit is a token bucket that holds the batches
+    /// of one second, or 100 if that is more. No limit by default; the service's default for an account is 270.
     #[must_use]
     pub fn rate_limit(mut self, batches_per_second: u32) -> Self {
         self.rate = Some(batches_per_second);
         self
     }
 
-    /// Together with [`rate`](Self::rate): by which factor the speed may rise from one second to the next; see
-    /// [`Quota::acceleration`].
+    /// Limits the batches of one second to `factor` times those of the previous second, but to no less than 100 or a tenth of the
+    /// [`rate_limit`](Self::rate_limit), without which it has no effect. The service documents that such a limit exists, but not
+    /// how it is measured.
     #[must_use]
     pub fn acceleration_limit(mut self, factor: f64) -> Self {
         self.acceleration = Some(factor);
         self
     }
 
-    /// The faults that the next requests meet, one each; then all is well. Called again it adds to the end.
+    /// Queues faults for the first requests, one per request. Further calls append to the sequence.
     #[must_use]
     pub fn fault_sequence(mut self, faults: impl IntoIterator<Item = Fault>) -> Self {
-        self.faults.script.extend(faults);
+        self.faults.sequence.extend(faults);
         self
     }
 
-    /// A fault that a share of the requests meets, from 0 to 1, by chance. Several add up.
+    /// Injects a fault at random, into a share of the requests from 0 to 1. The shares of several faults add up.
     #[must_use]
-    pub fn fault_rate(mut self, share: f64, fault: Fault) -> Self {
-        self.faults.chances.push((share, fault));
+    pub fn fault_rate(mut self, rate: f64, fault: Fault) -> Self {
+        self.faults.rates.push((rate, fault));
         self
     }
 
-    /// A whole plan of faults, in place of what was set so far.
+    /// Sets a plan of faults, in place of all faults set so far.
     #[must_use]
     pub fn faults(mut self, plan: FaultPlan) -> Self {
         self.faults = plan;
         self
     }
 
-    /// What chance starts from: with the same seed the same requests meet the same faults. 0 by default.
+    /// Sets the seed of random faults: with the same seed the same requests meet the same faults. 0 by default.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// How much is kept of what came in: the newest requests, at most this many, in about this many bytes of memory. By
-    /// default [`KEPT_REQUESTS`] and [`KEPT_BYTES`]. MockStats and expectations go on beyond.
+    /// Sets the maximum number of requests to keep, and their approximate size in memory in bytes; the oldest are discarded. The
+    /// defaults are [`KEPT_REQUESTS`] and [`KEPT_BYTES`]. Statistics and expectations still count discarded requests.
     #[must_use]
     pub fn keep(mut self, requests: usize, bytes: usize) -> Self {
-        self.kept = Kept { requests, bytes };
+        self.retention = Retention { requests, bytes };
         self
     }
 
-    /// What time it is, for the rule that historical data is older than 72 hours.
+    /// Sets the clock, which dates the requests and decides whether historical data is at least 72 hours old.
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
         self.clock = Box::new(clock);
         self
     }
 
-    /// Takes the operations of this document in place of those of the one that the crate was built from.
+    /// Sets the document whose operations the mock provides.
     #[cfg(test)]
     pub(super) fn operations_of(mut self, document: &serde_json::Value) -> Self {
         self.operations = Operations::of(document).into();
         self
     }
 
-    /// Starts the mock, in a thread of its own. It blocks for no longer than it takes to bind a port.
+    /// Starts the mock on a thread of its own. Blocks only while it binds the port.
     ///
     /// # Errors
-    /// If the address cannot be had.
+    /// Returns an error if the address cannot be bound or the thread cannot be spawned.
     pub fn try_start(mut self) -> io::Result<MockServer> {
         if self.credentials.is_empty() {
             self = self.credentials(KEY, SECRET);
@@ -216,25 +218,25 @@ impl MockServerBuilder {
             operations: self.operations,
             clock: self.clock,
         };
-        let engine = Arc::new(Engine::new(settings, Store::new(self.kept), self.faults, self.seed, quota));
-        let running = Running::start(self.address, Arc::clone(&engine))?;
+        let engine = Arc::new(Engine::new(settings, Store::new(self.retention), self.faults, self.seed, quota));
+        let running = ServerHandle::start(self.address, Arc::clone(&engine))?;
         Ok(MockServer { running, engine })
     }
 
-    /// As [`try_start`](Self::try_start), for tests.
+    /// Starts the mock like [`try_start`](Self::try_start), for tests.
     ///
     /// # Panics
-    /// If the address cannot be had.
+    /// Panics if [`try_start`](Self::try_start) returns an error.
     #[must_use]
     pub fn start_blocking(self) -> MockServer {
-        self.try_start().expect("an address to listen on")
+        self.try_start().expect("failed to start the mock")
     }
 
-    /// As [`try_start`](Self::try_start), for async tests.
+    /// Starts the mock like [`try_start`](Self::try_start), for async tests.
     ///
     /// # Panics
-    /// If the address cannot be had.
-    #[expect(clippy::unused_async, reason = "binding may come to wait")]
+    /// Panics if [`try_start`](Self::try_start) returns an error.
+    #[expect(clippy::unused_async, reason = "binding may become async")]
     pub async fn start(self) -> MockServer {
         self.start_blocking()
     }

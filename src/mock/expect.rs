@@ -91,7 +91,7 @@ impl Matcher {
         self.condition(format!("to {path}"), move |candidate| candidate.request.path == path)
     }
 
-    /// Requires that the request was answered with this status.
+    /// Requires that the response has this status.
     #[must_use]
     pub fn status(self, status: u16) -> Self {
         self.condition(format!("with status {status}"), move |candidate| candidate.request.status == Some(status))

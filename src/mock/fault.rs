@@ -1,25 +1,26 @@
-//! What can go wrong on purpose, as values and as text for a command line.
+//! The faults that a mock can inject, as values and as text for the command line.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The faults as text, for whoever asked for one that there is not.
+/// The text forms of all faults, for error messages.
 const FORMS: &str = "503 (any status), 429:retry-after=2, 429:limit=acceleration, delay=200ms, stall=before, stall=during, \
-    stall=after, stall=answer, reset, lost, truncated, huge, huge=10000000, garbage, html, partial=1, partial=0+2, \
+    stall=after, stall=response, reset, lost, truncated, oversized, oversized=10000000, malformed, html, partial=1, partial=0+2, \
     partial=1:by=position, partial=1:by=none, ok";
 
-/// The size of a huge answer unless it is told otherwise: 100 MB.
+/// The default size of an oversized response: 100 MB.
 const OVERSIZED_RESPONSE_BYTES: u64 = 100_000_000;
 
-/// The longest that a fault can be asked to wait: an hour.
-const LONGEST: Duration = Duration::from_secs(3600);
+/// The maximum delay: an hour.
+const MAX_DELAY: Duration = Duration::from_secs(3600);
 
-/// Something that goes wrong with one request.
+/// A fault that is injected into one request.
 ///
-/// As text, for a command line and for messages: `503`, `429:retry-after=2`, `429:limit=acceleration`, `delay=200ms`,
-/// `stall=before`, `stall=during`, `stall=after`, `stall=answer`, `reset`, `lost`, `truncated`, `huge`, `huge=10000000`,
-/// `garbage`, `html`, `partial=1`, `partial=0+2`, `partial=1:by=position`, `partial=1:by=none`, and `ok` for a request that is answered as if there were no faults.
+/// The text forms, for the command line and for messages, are `503`, `429:retry-after=2`, `429:limit=acceleration`, `delay=200ms`,
+/// `stall=before`, `stall=during`, `stall=after`, `stall=response`, `reset`, `lost`, `truncated`, `oversized`,
+/// `oversized=10000000`, `malformed`, `html`, `partial=1`, `partial=0+2`, `partial=1:by=position`, `partial=1:by=none`, and `ok`
+/// for no fault.
 ///
 /// ```
 /// use mparticle::mock::{Fault, Naming};
@@ -43,45 +44,45 @@ pub(super) enum FaultKind {
     Reset,
     MalformedResponse,
     Html,
-    // The batches of these indices are refused, ascending and each once; the others are taken as usual.
+    // The indices of the refused batches, sorted and without duplicates. The other batches are handled as usual.
     Partial { batches: Vec<usize>, naming: Naming },
-    // The request is taken as usual; what goes wrong is its answer.
+    // The request is handled as usual, and the fault affects its response.
     LostResponse,
     StallInResponse,
     TruncatedResponse,
     OversizedResponse(u64),
 }
 
-/// How the errors of a partial response name their batches; see [`Fault::partial`].
+/// The way in which the errors of a partial response name their batches; see [`Fault::partial`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Naming {
     /// By the index that begins a path, and a position: `Path '[1].mp_deviceid', line 1, position 648`.
     Index,
     /// By a position alone: `Path 'mp_deviceid', line 1, position 648`.
     Position,
-    /// Not at all: `Invalid event batch.`
+    /// No name: `Invalid event batch.`
     None,
 }
 
 impl Fault {
-    /// No fault: the request is answered as usual. For the middle of a script.
+    /// Injects no fault. For use within a sequence.
     #[must_use]
     pub fn ok() -> Self {
         Self(FaultKind::Ok)
     }
 
-    /// An answer with this status, from 200 to 599, without looking at the request; nothing is stored. A 429 names the limit
-    /// `account` unless told otherwise.
+    /// Responds with this status, from 200 to 599, without checking the request. Nothing is stored. A 429 names the limit
+    /// `account` unless [`limit`](Self::limit) sets another one.
     ///
     /// # Panics
-    /// If the status is not one of a final answer.
+    /// Panics if the status is not from 200 to 599.
     #[must_use]
     pub fn status(status: u16) -> Self {
-        assert!((200..600).contains(&status), "{status} is not the status of an answer");
+        assert!((200..600).contains(&status), "{status} is not the status of a final response: expected 200 to 599");
         Self(FaultKind::Status { status, retry_after: None, limit: None })
     }
 
-    /// Adds a `Retry-After` of whole seconds to an answer with a status. Other faults have no answer to add it to.
+    /// Adds a `Retry-After` header to the response of a [`status`](Self::status) fault. Has no effect on other faults.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
         if let FaultKind::Status { retry_after, .. } = &mut self.0 {
@@ -90,101 +91,101 @@ impl Fault {
         self
     }
 
-    /// Names the exceeded limit (`X-mp-rate-limit-exceeded`) in an answer with a status: `org`, `account`, `app`, `feed`,
-    /// `workspace`, `system` or `acceleration`.
+    /// Adds the header `X-mp-rate-limit-exceeded` to the response of a [`status`](Self::status) fault: `org`, `account`, `app`,
+    /// `feed`, `workspace`, `system` or `acceleration`. Has no effect on other faults.
     ///
     /// # Panics
-    /// If the name is not of lower-case letters.
+    /// Panics if the name is empty or has other characters than lower-case ASCII letters.
     #[must_use]
     pub fn limit(mut self, name: impl Into<String>) -> Self {
         let name = name.into();
-        assert!(is_limit(&name), "{name:?} is not the name of a limit");
+        assert!(is_limit_name(&name), "{name:?} is not the name of a limit: expected lower-case letters");
         if let FaultKind::Status { limit, .. } = &mut self.0 {
             *limit = Some(name);
         }
         self
     }
 
-    /// The request is answered as usual, this much later. At most an hour.
+    /// Delays the response. At most an hour.
     #[must_use]
     pub fn delay(time: Duration) -> Self {
-        Self(FaultKind::Delay(time.min(LONGEST)))
+        Self(FaultKind::Delay(time.min(MAX_DELAY)))
     }
 
-    /// Nothing of the body is read and nothing is answered, until the client gives up.
+    /// Stalls before reading the body, until the client closes the connection. Nothing is stored.
     #[must_use]
     pub fn stall_before_body() -> Self {
         Self(FaultKind::StallBeforeBody)
     }
 
-    /// A part of the body is read, and nothing is answered.
+    /// Reads a part of the body and then stalls, until the client closes the connection. Nothing is stored.
     #[must_use]
     pub fn stall_during_body() -> Self {
         Self(FaultKind::StallDuringBody)
     }
 
-    /// The whole body is read, and nothing is answered or stored.
+    /// Reads the whole body and then stalls, until the client closes the connection. Nothing is stored.
     #[must_use]
     pub fn stall_after_body() -> Self {
         Self(FaultKind::StallAfterBody)
     }
 
-    /// The request is taken; its answer has a head and the beginning of a body, and then nothing more comes.
+    /// Handles the request, sends the head and a part of the body of the response, and then stalls.
     #[must_use]
     pub fn stall_in_response() -> Self {
         Self(FaultKind::StallInResponse)
     }
 
-    /// The connection is reset once the body has come. Nothing is stored.
+    /// Resets the connection after the request was read. Nothing is stored.
     #[must_use]
     pub fn reset() -> Self {
         Self(FaultKind::Reset)
     }
 
-    /// The request is taken, and the connection is reset instead of an answer: the client cannot know, sends again, and so
-    /// makes duplicates.
+    /// Handles the request and resets the connection instead of responding. The client cannot know that its batches were
+    /// accepted, and a retry sends duplicates.
     #[must_use]
     pub fn lost_response() -> Self {
         Self(FaultKind::LostResponse)
     }
 
-    /// The request is taken; its answer ends in the middle of its body.
+    /// Handles the request, and closes the connection in the middle of the response body.
     #[must_use]
     pub fn truncated_response() -> Self {
         Self(FaultKind::TruncatedResponse)
     }
 
-    /// The request is taken; its answer has a body of this many bytes.
+    /// Handles the request, and sends a response body of `bytes` bytes.
     #[must_use]
     pub fn oversized_response(bytes: u64) -> Self {
         Self(FaultKind::OversizedResponse(bytes))
     }
 
-    /// The answer is not HTTP. Nothing is stored.
+    /// Responds with bytes that are not HTTP. Nothing is stored.
     #[must_use]
     pub fn malformed_response() -> Self {
         Self(FaultKind::MalformedResponse)
     }
 
-    /// Returns a sign-in page with status 200, as a captive portal in front of the service answers. Nothing is stored.
+    /// Responds with an HTML sign-in page and status 200, like a captive portal in front of the service. Nothing is stored.
     #[must_use]
     pub fn html() -> Self {
         Self(FaultKind::Html)
     }
 
-    /// Refuses the batches of these indices, counted from 0, in the body of a 202, whatever the document says of them. The
-    /// others are stored, unless they break the document: then they are named as well, as by a mock with
+    /// Refuses the batches of these indices, counted from 0, in the body of a 202, even if they are valid. The other batches are
+    /// stored, unless they are invalid: then the response names them as well, like a mock with
     /// [partial responses](super::MockServerBuilder::partial_responses).
     ///
-    /// The indices count within each request that gets the fault, whatever batches it has. A client that halves a request whose
-    /// errors name no batch sends the halves as requests of their own: for one of two batches to be refused under
-    /// [`Naming::None`] the script is `partial([0], Naming::None)` twice, for the request and for its first half.
+    /// The indices refer to the request that meets the fault. If the errors name no batch, a client may bisect the request and
+    /// send the halves as separate requests: to refuse one of two batches with [`Naming::None`], queue
+    /// `partial([0], Naming::None)` twice, for the request and for its first half.
     ///
-    /// Indices outside of the request are skipped; if none is left, the request is answered as usual. Index 0 is the one batch
-    /// of `/events`. A position is that of the end of the batch, in UTF-16 units of the body.
+    /// Indices outside of the request are ignored; if none remains, the request is handled as usual. Index 0 is the one batch of
+    /// `/events`. A position is that of the end of the batch, in UTF-16 code units of the body.
     ///
     /// # Panics
-    /// If there is no index.
+    /// Panics if there is no index.
     ///
     /// # Examples
     ///
@@ -210,7 +211,7 @@ impl Fault {
     #[must_use]
     pub fn partial(batches: impl IntoIterator<Item = usize>, naming: Naming) -> Self {
         let mut batches: Vec<_> = batches.into_iter().collect();
-        assert!(!batches.is_empty(), "a partial response refuses at least one batch");
+        assert!(!batches.is_empty(), "a partial response must refuse at least one batch");
         batches.sort_unstable();
         batches.dedup();
         Self(FaultKind::Partial { batches, naming })
@@ -232,9 +233,9 @@ impl fmt::Display for Fault {
             FaultKind::StallBeforeBody => f.write_str("stall=before"),
             FaultKind::StallDuringBody => f.write_str("stall=during"),
             FaultKind::StallAfterBody => f.write_str("stall=after"),
-            FaultKind::StallInResponse => f.write_str("stall=answer"),
+            FaultKind::StallInResponse => f.write_str("stall=response"),
             FaultKind::Reset => f.write_str("reset"),
-            FaultKind::MalformedResponse => f.write_str("garbage"),
+            FaultKind::MalformedResponse => f.write_str("malformed"),
             FaultKind::Html => f.write_str("html"),
             FaultKind::Partial { batches, naming } => {
                 let batches: Vec<_> = batches.iter().map(ToString::to_string).collect();
@@ -247,12 +248,12 @@ impl fmt::Display for Fault {
             }
             FaultKind::LostResponse => f.write_str("lost"),
             FaultKind::TruncatedResponse => f.write_str("truncated"),
-            FaultKind::OversizedResponse(bytes) => write!(f, "huge={bytes}"),
+            FaultKind::OversizedResponse(bytes) => write!(f, "oversized={bytes}"),
         }
     }
 }
 
-/// A text that is not a [`Fault`], or not a share of requests.
+/// The error returned when a text is not a [`Fault`], or not a percentage of requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseFaultError(pub(super) String);
 
@@ -268,40 +269,40 @@ impl FromStr for Fault {
     type Err = ParseFaultError;
 
     fn from_str(text: &str) -> Result<Self, ParseFaultError> {
-        let not_a_fault = || ParseFaultError(format!("there is no fault {text:?}; the faults are {FORMS}"));
+        let not_a_fault = || ParseFaultError(format!("unknown fault {text:?}: expected one of {FORMS}"));
         let mut parts = text.trim().split(':');
-        let (name, value) = pair(parts.next().unwrap_or_default());
+        let (name, value) = split_value(parts.next().unwrap_or_default());
         let mut fault = match (name, value) {
             ("ok", None) => Self::ok(),
-            ("delay", Some(time)) => Self::delay(duration(time).ok_or_else(not_a_fault)?),
+            ("delay", Some(time)) => Self::delay(parse_duration(time).ok_or_else(not_a_fault)?),
             ("stall", Some("before")) => Self::stall_before_body(),
             ("stall", Some("during")) => Self::stall_during_body(),
             ("stall", Some("after")) => Self::stall_after_body(),
-            ("stall", Some("answer")) => Self::stall_in_response(),
+            ("stall", Some("response")) => Self::stall_in_response(),
             ("reset", None) => Self::reset(),
             ("lost", None) => Self::lost_response(),
             ("truncated", None) => Self::truncated_response(),
-            ("garbage", None) => Self::malformed_response(),
+            ("malformed", None) => Self::malformed_response(),
             ("html", None) => Self::html(),
             ("partial", Some(batches)) => {
                 let batches: Result<Vec<_>, _> = batches.split('+').map(str::parse).collect();
                 Self::partial(batches.map_err(|_| not_a_fault())?, Naming::Index)
             }
-            ("huge", None) => Self::oversized_response(OVERSIZED_RESPONSE_BYTES),
-            ("huge", Some(bytes)) => Self::oversized_response(bytes.parse().map_err(|_| not_a_fault())?),
+            ("oversized", None) => Self::oversized_response(OVERSIZED_RESPONSE_BYTES),
+            ("oversized", Some(bytes)) => Self::oversized_response(bytes.parse().map_err(|_| not_a_fault())?),
             (status, None) => match status.parse() {
                 Ok(status @ 200..600) => Self::status(status),
                 _ => return Err(not_a_fault()),
             },
             _ => return Err(not_a_fault()),
         };
-        let has_answer = matches!(fault.0, FaultKind::Status { .. });
+        let has_status = matches!(fault.0, FaultKind::Status { .. });
         for part in parts {
-            fault = match pair(part) {
-                ("retry-after", Some(seconds)) if has_answer => {
+            fault = match split_value(part) {
+                ("retry-after", Some(seconds)) if has_status => {
                     fault.retry_after(seconds.parse().map_err(|_| not_a_fault())?)
                 }
-                ("limit", Some(name)) if has_answer && is_limit(name) => fault.limit(name),
+                ("limit", Some(name)) if has_status && is_limit_name(name) => fault.limit(name),
                 ("by", Some(by)) => match (fault.0, by) {
                     (FaultKind::Partial { batches, .. }, "index") => Self::partial(batches, Naming::Index),
                     (FaultKind::Partial { batches, .. }, "position") => Self::partial(batches, Naming::Position),
@@ -315,16 +316,16 @@ impl FromStr for Fault {
     }
 }
 
-fn is_limit(name: &str) -> bool {
+fn is_limit_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
-fn pair(text: &str) -> (&str, Option<&str>) {
+fn split_value(text: &str) -> (&str, Option<&str>) {
     text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)))
 }
 
-/// `200ms`, `2s`.
-fn duration(text: &str) -> Option<Duration> {
+/// Parses a duration such as `200ms` or `2s`.
+fn parse_duration(text: &str) -> Option<Duration> {
     match text.strip_suffix("ms") {
         Some(number) => number.parse().ok().map(Duration::from_millis),
         None => text.strip_suffix('s')?.parse().ok().map(Duration::from_secs),
@@ -336,7 +337,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_are_read_as_they_are_written() {
+    fn parses_its_own_text_and_rejects_other_text() {
         let all = [
             Fault::ok(),
             Fault::status(503),
@@ -359,7 +360,7 @@ mod tests {
         for fault in all {
             assert_eq!(fault.to_string().parse(), Ok(fault));
         }
-        assert_eq!("huge".parse(), Ok(Fault::oversized_response(100_000_000)));
+        assert_eq!("oversized".parse(), Ok(Fault::oversized_response(100_000_000)));
         assert_eq!("partial=2+0:by=index".parse(), Ok(Fault::partial([0, 2], Naming::Index)));
         assert_eq!("delay=2s".parse(), Ok(Fault::delay(Duration::from_secs(2))));
         for wrong in [
@@ -374,7 +375,7 @@ mod tests {
             "stall",
             "stall=never",
             "reset=1",
-            "huge=x",
+            "oversized=x",
             "503:",
             "503:x=1",
             "503:retry-after",

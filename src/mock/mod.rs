@@ -1,15 +1,15 @@
-//! A service to test against: a server on loopback that holds every request against the OpenAPI document that this crate was
-//! built from.
+//! A mock of the service for tests: a server on loopback that validates every request against the OpenAPI document that this
+//! crate was built from.
 //!
-//! It answers with the statuses, headers and bodies of the service, and is stricter: what breaks the document is refused
-//! with a 400 that lists everything, in words that help; see [`contract`](crate::contract). What the service would take and
-//! then truncate, drop or ignore in silence is accepted and recorded as a warning. [Lenient](MockServerBuilder::lenient) it
-//! accepts what the service would, and records it all the same. With
-//! [partial responses](MockServerBuilder::partial_responses) it refuses the bad batches of a bulk request alone.
+//! The mock responds with the statuses, headers and bodies of the service, but is stricter: it refuses data that violates the
+//! document with a 400 that lists all errors; see [`contract`](crate::contract). It accepts data that the service would accept
+//! and then silently truncate, drop or ignore, and records a warning. A [lenient](MockServerBuilder::lenient) mock accepts
+//! whatever the service would, and records the errors. With
+//! [partial responses](MockServerBuilder::partial_responses) a mock refuses only the invalid batches of a bulk request.
 //!
-//! It is for tests and for trying things out: it knows the document and nothing of this crate's client or types, so any
-//! HTTP client can talk to it. It has a thread and a runtime of its own, and a [live page](MockServer::url) at `/`, and gives the
-//! document at `/openapi.json` and its [strict view](crate::contract::strict_document) at `/openapi.strict.json`.
+//! The mock depends on the document, but not on the client or the types of this crate, so any HTTP client can use it. It runs
+//! on a thread with its own runtime. It serves a [live page](MockServer::url) at `/`, the document at `/openapi.json`, and its
+//! [strict view](crate::contract::strict_document) at `/openapi.strict.json`.
 //!
 //! # In a test
 //!
@@ -31,12 +31,12 @@
 //!
 //! assert_eq!(server.batches()[0]["events"][0]["data"]["event_name"], "Signed Up");
 //! # Ok(())
-//! # } // Dropping the server verifies what was expected.
+//! # } // Dropping the server verifies the expectation.
 //! ```
 //!
 //! # Faults
 //!
-//! What a service does on a bad day, as a script, by chance, or both; see [`Fault`]:
+//! A mock can inject faults in a sequence, at random, or both; see [`Fault`]:
 //!
 //! ```
 //! use std::time::Duration;
@@ -50,32 +50,32 @@
 //!     .rate_limit(270)
 //!     .start_blocking();
 //! ```
-
-//! # A document of yours
 //!
-//! Built from a document of yours ([`IS_CUSTOM_DOCUMENT`](crate::contract::IS_CUSTOM_DOCUMENT)), it knows your event types, fields and
-//! values, and it answers your operations. It checks the method, the credentials, the content type, the size and the body
-//! against the document, limits among them, but no parameters. It responds with the lowest 2xx status of the document, and with
-//! the first example, by name, of its `application/json` body. Such requests meet faults and are kept as others are; they hold no
-//! batches, and no rate limit counts them.
+//! # Custom documents
+//!
+//! If the crate was built from a document of yours ([`IS_CUSTOM_DOCUMENT`](crate::contract::IS_CUSTOM_DOCUMENT)), the mock knows
+//! its event types, fields, values and operations. For an operation that this crate does not know it checks the method, the
+//! credentials, the content type, the size and the body, including the limits of the schema, but no parameters. It responds with
+//! the lowest 2xx status of the document and the first example, by name, of its `application/json` body. Such requests meet
+//! faults and are kept like others, but contain no batches and do not count towards a rate limit.
 
 mod body;
 mod builder;
 mod engine;
 mod expect;
 mod fault;
+mod faulty_stream;
 mod page;
 mod partial;
 mod plan;
+mod protocol;
 mod quota;
 mod received;
-mod reply;
 mod request_stream;
 mod server;
 mod store;
 #[cfg(test)]
 mod tests;
-mod wire;
 
 use std::fmt;
 use std::sync::Arc;
@@ -89,66 +89,68 @@ pub use builder::MockServerBuilder;
 pub use expect::{Matcher, Times, VerificationError, batches, event_named, events, requests};
 pub use fault::{Fault, Naming, ParseFaultError};
 pub use plan::FaultPlan;
-pub use quota::{Exceeded, Quota};
 pub use received::ReceivedRequest;
 pub use request_stream::RequestStream;
 pub use store::MockStats;
 
 use engine::Engine;
 use expect::{Expectation, RecordedRequest};
-use server::Running;
+use server::ServerHandle;
 
-/// The key that a mock takes unless it is told otherwise.
+/// The API key that a mock accepts by default.
 pub const KEY: &str = "mock-key";
 
-/// The secret that a mock takes unless it is told otherwise.
+/// The API secret that a mock accepts by default.
 pub const SECRET: &str = "mock-secret";
 
-/// At most this many requests are kept, unless a mock is told otherwise: the newest ones.
+/// The default of the maximum number of requests that a mock keeps; see [`MockServerBuilder::keep`].
 pub const KEPT_REQUESTS: usize = 10_000;
 
-/// In about at most this many bytes of memory, unless a mock is told otherwise.
+/// The default of the approximate maximum size in bytes of the requests that a mock keeps; see [`MockServerBuilder::keep`].
 pub const KEPT_BYTES: usize = 64 * 1024 * 1024;
 
-/// A running mock, on a port of its own. Dropping it ends it, and panics if an expectation was not met.
+/// A running mock on a port of its own.
+///
+/// Dropping it stops the server.
+///
+/// # Panics
+/// Dropping panics if [`verify`](Self::verify) returns an error, unless the thread is already panicking.
 pub struct MockServer {
-    running: Running,
+    running: ServerHandle,
     engine: Arc<Engine>,
 }
 
 impl MockServer {
-    /// Where it listens: a base URL for a client, as `http://127.0.0.1:49152`, and of the live page for a browser. With
-    /// `/v2` added it is a base URL as well, as the service's own ends so.
+    /// Returns the URL of the mock, such as `http://127.0.0.1:49152`: the base URL for clients, and the live page in a browser. The
+    /// URL followed by `/v2`, like the service's own, also works as a base URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.running.address())
     }
 
-    /// The requests so far, in the order in which they were answered: the newest ones, as many as are
-    /// [kept](MockServerBuilder::keep).
+    /// Returns the [kept](MockServerBuilder::keep) requests in the order of their responses.
     #[must_use]
     pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.engine.state().store.requests().map(|request| ReceivedRequest::clone(request)).collect()
     }
 
-    /// The batches of these requests that were taken and kept, in order: none that was refused, no duplicates, and none that
-    /// the service would not process.
+    /// Returns the stored batches of these requests, in order: neither refused, nor duplicates, nor ignored.
     #[must_use]
     pub fn batches(&self) -> Vec<Value> {
         self.requests().iter().flat_map(ReceivedRequest::batches).collect()
     }
 
-    /// The events of these batches, in order.
+    /// Returns the events of these batches, in order.
     #[must_use]
     pub fn events(&self) -> Vec<Value> {
         let batches = self.batches().into_iter();
         batches.filter_map(|mut batch| Some(batch.get_mut("events")?.as_array_mut()?.split_off(0))).flatten().collect()
     }
 
-    /// The [batches](Self::batches) as a type of yours, or of this crate.
+    /// Returns the [batches](Self::batches), deserialized.
     ///
     /// # Errors
-    /// If a batch is not of that type.
+    /// Returns an error if a batch cannot be deserialized as a `T`.
     ///
     /// ```
     /// let server = mparticle::mock::MockServer::start_blocking();
@@ -162,38 +164,38 @@ impl MockServer {
         self.batches().into_iter().map(serde_json::from_value).collect()
     }
 
-    /// The requests one after the other, as they come from now on.
+    /// Returns a stream of the requests that arrive from now on.
     #[must_use]
     pub fn request_stream(&self) -> RequestStream {
         let seen = self.stats().requests;
-        RequestStream::after(&self.engine, seen)
+        RequestStream::new(&self.engine, seen)
     }
 
-    /// How much came in since the start.
+    /// Returns the statistics since the start.
     #[must_use]
     pub fn stats(&self) -> MockStats {
         self.engine.state().store.stats()
     }
 
-    /// How much of the rate limit is in use now, in percent. `None` if there is no limit.
+    /// Returns the currently used share of the rate limit in percent, or `None` without a limit.
     #[must_use]
     pub fn rate_limit_used_percent(&self) -> Option<f64> {
         self.engine.rate_limit_used_percent()
     }
 
-    /// The faults that the next requests meet, one each, after those that are planned already.
+    /// Queues faults for the next requests, one per request, after the faults that are queued already.
     pub fn queue_faults(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.engine.state().faults.script.extend(faults);
+        self.engine.state().faults.sequence.extend(faults);
     }
 
-    /// Ends all faults, planned ones and those by chance.
+    /// Removes all faults, both queued and random ones.
     pub fn clear_faults(&self) {
         self.engine.state().faults = FaultPlan::default();
     }
 
-    /// Expects something to come, at least once unless [`times`](ExpectationHandle::times) says otherwise. What came before counts as
-    /// well, as far as it is kept. It is verified when the server is dropped.
-    #[expect(clippy::must_use_candidate, reason = "without a number it is a whole sentence")]
+    /// Adds an expectation: a match at least once, unless [`times`](ExpectationHandle::times) sets another number. Earlier requests
+    /// count as well, if they are still kept. Dropping the server verifies all expectations.
+    #[expect(clippy::must_use_candidate, reason = "setting the number of times is optional")]
     pub fn expect(&self, matcher: Matcher) -> ExpectationHandle<'_> {
         let mut state = self.engine.state();
         let mut expectation = Expectation::new(matcher);
@@ -204,35 +206,35 @@ impl MockServer {
         ExpectationHandle { engine: &self.engine, index: state.store.expectations.len() - 1 }
     }
 
-    /// Whether all that is expected has come, no more and no less.
+    /// Verifies that each expectation was matched the expected number of times.
     ///
     /// # Errors
-    /// If not: in words, with what came instead.
+    /// Returns an error that lists the unmet expectations and what was received instead.
     pub fn verify(&self) -> Result<(), VerificationError> {
         let state = self.engine.state();
         let kept = || state.store.requests().map(AsRef::as_ref);
         VerificationError::from_unmet(&state.store.expectations, kept).map_or(Ok(()), Err)
     }
 
-    /// Waits until all that is expected has come, at most this long. For code that sends in the background.
+    /// Waits until all expectations are met, for at most `timeout`, and then verifies them. For code that sends in the background.
     ///
     /// # Errors
-    /// As [`verify`](Self::verify), at the end of that time.
-    pub async fn verify_within(&self, time: Duration) -> Result<(), VerificationError> {
+    /// Returns the error of [`verify`](Self::verify) after the timeout.
+    pub async fn verify_within(&self, timeout: Duration) -> Result<(), VerificationError> {
         let engine = Arc::clone(&self.engine);
-        let mut newest = engine.state().store.newest();
-        // On the server's own runtime, since the caller's may have no clock, or one that stands still.
+        let mut newest = engine.state().store.subscribe();
+        // Uses the server's runtime, because the caller's may have no timers, or a paused clock.
         let met = self.running.runtime().spawn(async move {
             let all_met = || engine.state().store.expectations.iter().all(Expectation::is_met);
             let wait = async { while !all_met() && newest.changed().await.is_ok() {} };
-            let _ = tokio::time::timeout(time, wait).await;
+            let _ = tokio::time::timeout(timeout, wait).await;
         });
         let _ = met.await;
         self.verify()
     }
 }
 
-/// Something that a [`MockServer`] expects; see [`MockServer::expect`].
+/// An expectation of a [`MockServer`]; see [`MockServer::expect`].
 #[derive(Clone, Copy)]
 pub struct ExpectationHandle<'a> {
     engine: &'a Engine,
@@ -240,7 +242,7 @@ pub struct ExpectationHandle<'a> {
 }
 
 impl ExpectationHandle<'_> {
-    /// How often: a number, or a range such as `1..=3`, `2..` or `..=5`. Never is 0.
+    /// Sets the expected number of matches: a number, or a range such as `1..=3`, `2..` or `..=5`. Use 0 to expect none.
     pub fn times(self, times: impl Into<Times>) {
         self.engine.state().store.expectations[self.index].times = times.into();
     }
@@ -249,7 +251,7 @@ impl ExpectationHandle<'_> {
 impl Drop for MockServer {
     fn drop(&mut self) {
         if thread::panicking() {
-            return; // One panic tells enough, and two abort.
+            return; // A second panic would abort the process.
         }
         if let Err(error) = self.verify() {
             panic!("{error}");

@@ -1,4 +1,4 @@
-//! The live page: what it is made of, the stream that it listens to, and whom it is shown to.
+//! The live page: its files, its event stream, and the checks that keep other sites out.
 
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -16,19 +16,19 @@ use hyper::http::uri::Authority;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::body::ResponseBody;
+use super::body::MockResponseBody;
 use super::engine::Engine;
 use super::received::ReceivedRequest;
 use super::request_stream::RequestStream;
 use crate::contract;
 
-/// How often a stream without news says that it is alive.
+/// The interval of heartbeats on an idle stream.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// A page that is opened is told of this many requests that came before, the newest ones: it shows no more.
-const BEFORE: u64 = 1000;
+/// The maximum number of earlier requests that a new page receives, which is also the most that it shows.
+const MAX_REPLAYED_REQUESTS: u64 = 1000;
 
-/// Nothing from elsewhere, nothing inline, and nobody may frame the page.
+/// Allows nothing from other origins and nothing inline, and forbids framing.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
     img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -62,12 +62,12 @@ const FILES: &[(&str, &str, &str)] = files! {
     "view.js": JAVASCRIPT,
 };
 
-/// What is answered to a request for the page or for the document; `None` if it is for an endpoint of the service.
+/// Returns the response to a request for the page or the document, or `None` if the request is for an endpoint of the service.
 ///
-/// A request that a foreign page makes a browser send is refused, wherever it goes.
-pub(super) fn answer(engine: &Arc<Engine>, head: &Parts) -> Option<Response<ResponseBody>> {
+/// Refuses every request that a page of another site makes a browser send.
+pub(super) fn respond(engine: &Arc<Engine>, head: &Parts) -> Option<Response<MockResponseBody>> {
     if is_cross_site(&head.headers) {
-        return Some(plain(403, "requests from other sites are refused\n"));
+        return Some(text_response(403, "requests from other sites are refused\n"));
     }
     let path = head.uri.path();
     let file = FILES.iter().find(|(name, ..)| *name == path);
@@ -75,21 +75,21 @@ pub(super) fn answer(engine: &Arc<Engine>, head: &Parts) -> Option<Response<Resp
         return None;
     }
     if !is_local_name(&head.headers) {
-        return Some(plain(403, "this host name is not one of this machine\n"));
+        return Some(text_response(403, "unknown host name: use an IP address or localhost\n"));
     }
     if head.method != "GET" && head.method != "HEAD" {
-        return Some(plain(405, "only to be read\n"));
+        return Some(text_response(405, "method not allowed: use GET or HEAD\n"));
     }
     Some(match path {
-        "/" => text(HTML, include_str!("page/index.html")),
+        "/" => file_response(HTML, include_str!("page/index.html")),
         "/page/stream" => stream(engine, head),
-        "/openapi.json" => text(JSON, contract::DOCUMENT),
-        "/openapi.strict.json" => text(JSON, contract::strict_document()),
-        _ => file.map_or_else(|| plain(404, ""), |(_, kind, content)| text(kind, *content)),
+        "/openapi.json" => file_response(JSON, contract::DOCUMENT),
+        "/openapi.strict.json" => file_response(JSON, contract::strict_document()),
+        _ => file.map_or_else(|| text_response(404, ""), |(_, kind, content)| file_response(kind, *content)),
     })
 }
 
-/// Browsers say from which site a request comes. Another port of this machine is another site, too.
+/// Returns whether a browser sent the request for another site. Another port of this machine counts as another site.
 fn is_cross_site(headers: &HeaderMap) -> bool {
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let site = text(HeaderName::from_static("sec-fetch-site"));
@@ -100,8 +100,8 @@ fn is_cross_site(headers: &HeaderMap) -> bool {
     text(ORIGIN).is_some_and(|origin| origin.split_once("://").is_none_or(|(_, host)| host != own))
 }
 
-/// Whether the request came to an address or to `localhost`. Any other name may have been pointed here by a foreign page's
-/// owner, to read what is shown.
+/// Returns whether the host of the request is an IP address or `localhost`. The owner of any other name could point it at this
+/// machine to read the page (DNS rebinding).
 fn is_local_name(headers: &HeaderMap) -> bool {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
     host.is_some_and(|host| {
@@ -110,17 +110,17 @@ fn is_local_name(headers: &HeaderMap) -> bool {
     })
 }
 
-fn plain(status: u16, words: &'static str) -> Response<ResponseBody> {
-    let mut response = text("text/plain; charset=utf-8", words);
-    *response.status_mut() = status.try_into().expect("a status of our own");
+fn text_response(status: u16, message: &'static str) -> Response<MockResponseBody> {
+    let mut response = file_response("text/plain; charset=utf-8", message);
+    *response.status_mut() = status.try_into().expect("a valid status");
     response
 }
 
-fn text(kind: &str, content: impl Into<Bytes>) -> Response<ResponseBody> {
-    guarded(kind, Either::Left(Full::new(content.into())))
+fn file_response(kind: &str, content: impl Into<Bytes>) -> Response<MockResponseBody> {
+    secured(kind, Either::Left(Full::new(content.into())))
 }
 
-fn guarded(kind: &str, body: ResponseBody) -> Response<ResponseBody> {
+fn secured(kind: &str, body: MockResponseBody) -> Response<MockResponseBody> {
     Response::builder()
         .header(CONTENT_TYPE, kind)
         .header(CONTENT_SECURITY_POLICY, POLICY)
@@ -130,31 +130,31 @@ fn guarded(kind: &str, body: ResponseBody) -> Response<ResponseBody> {
         .header("cross-origin-opener-policy", "same-origin")
         .header(CACHE_CONTROL, "no-store")
         .body(body)
-        .expect("headers of our own")
+        .expect("valid headers")
 }
 
-/// The requests as server-sent events: first those that are kept, then each as it comes.
-fn stream(engine: &Arc<Engine>, head: &Parts) -> Response<ResponseBody> {
-    let Ok(place) = Arc::clone(&engine.listeners).try_acquire_owned() else {
-        return plain(503, "too many pages are listening\n");
+/// Returns the requests as server-sent events: first the kept ones, then each new one.
+fn stream(engine: &Arc<Engine>, head: &Parts) -> Response<MockResponseBody> {
+    let Ok(permit) = Arc::clone(&engine.listeners).try_acquire_owned() else {
+        return text_response(503, "too many pages are listening\n");
     };
-    // A page that was cut off tells what it had seen, of which mock.
+    // A page that reconnects sends the mock's session and the last request that it received.
     let seen = head.headers.get("last-event-id").and_then(|id| id.to_str().ok()?.rsplit_once(':'));
     let seen = seen.filter(|(session, _)| *session == engine.session.to_string());
     let seen: Option<u64> = seen.and_then(|(_, number)| number.parse().ok());
-    let seen = seen.unwrap_or_else(|| engine.state().store.stats().requests.saturating_sub(BEFORE));
+    let seen = seen.unwrap_or_else(|| engine.state().store.stats().requests.saturating_sub(MAX_REPLAYED_REQUESTS));
     let (sender, body) = Channel::new(4);
     let engine = Arc::clone(engine);
     tokio::spawn(async move {
-        // It ends when the page is closed.
-        let _ = tell(&engine, sender, seen).await;
-        drop(place);
+        // Fails when the page is closed.
+        let _ = send_events(&engine, sender, seen).await;
+        drop(permit);
     });
-    guarded("text/event-stream", Either::Right(body))
+    secured("text/event-stream", Either::Right(body))
 }
 
-async fn tell(engine: &Arc<Engine>, mut sender: Sender<Bytes>, seen: u64) -> Result<(), SendError> {
-    let kept = engine.state().store.kept();
+async fn send_events(engine: &Arc<Engine>, mut sender: Sender<Bytes>, seen: u64) -> Result<(), SendError> {
+    let kept = engine.state().store.retention();
     let hello = json!({
         "mode": if engine.settings.lenient { "lenient" } else { "strict" },
         "partial_responses": engine.settings.partial_responses,
@@ -164,23 +164,23 @@ async fn tell(engine: &Arc<Engine>, mut sender: Sender<Bytes>, seen: u64) -> Res
         "session": engine.session.to_string(),
         "names": contract::event_names(),
     });
-    sender.send_data(event("hello", None, &hello.to_string())).await?;
-    let mut requests = RequestStream::after(engine, seen);
+    sender.send_data(encode_event("hello", None, &hello.to_string())).await?;
+    let mut requests = RequestStream::new(engine, seen);
     let mut missed = 0;
     loop {
-        // All that is there, then the counts, then the next one when it comes.
+        // Sends all available requests, then the statistics, and then waits for the next request.
         let mut next = requests.try_next();
         while let Some(request) = next {
             if requests.missed() > missed {
                 let gap = json!({ "missed": requests.missed() - missed });
-                sender.send_data(event("gap", None, &gap.to_string())).await?;
+                sender.send_data(encode_event("gap", None, &gap.to_string())).await?;
                 missed = requests.missed();
             }
             let id = format!("{}:{}", engine.session, request.number);
-            sender.send_data(event("request", Some(&id), &shown(&request))).await?;
+            sender.send_data(encode_event("request", Some(&id), &request_json(&request))).await?;
             next = requests.try_next();
         }
-        sender.send_data(event("counts", None, &counts(engine).to_string())).await?;
+        sender.send_data(encode_event("counts", None, &stats_json(engine).to_string())).await?;
         loop {
             match tokio::time::timeout(HEARTBEAT, requests.wait()).await {
                 Ok(Some(())) => break,
@@ -191,7 +191,7 @@ async fn tell(engine: &Arc<Engine>, mut sender: Sender<Bytes>, seen: u64) -> Res
     }
 }
 
-fn counts(engine: &Engine) -> Value {
+fn stats_json(engine: &Engine) -> Value {
     let rate_used = engine.rate_limit_used_percent();
     let counts = engine.state().store.stats();
     json!({
@@ -205,30 +205,30 @@ fn counts(engine: &Engine) -> Value {
     })
 }
 
-/// A request as the page takes it. The batches stand in it as they came: numbers of 64 bits stay exact.
-fn shown(request: &ReceivedRequest) -> String {
-    const SHOWN_OF_OTHERS: usize = 2000;
+/// Returns a request as JSON for the page. Contains the batches verbatim, so that 64-bit integers stay exact.
+fn request_json(request: &ReceivedRequest) -> String {
+    const MAX_TEXT_BYTES: usize = 2000;
     let body = serde_json::from_slice::<&RawValue>(&request.body).ok().map(RawValue::get);
     let batches = match body.filter(|_| request.has_batches) {
         Some(body) if body.starts_with('[') => body.to_owned(),
         Some(body) => format!("[{body}]"),
         None => "null".to_owned(),
     };
-    // What has no batches is shown as it came.
+    // Bodies without batches are shown as text.
     let text = match body {
         Some(_) if request.has_batches => None,
         None if request.body.is_empty() && !request.has_batches => None,
-        _ => Some(String::from_utf8_lossy(&request.body[..request.body.len().min(SHOWN_OF_OTHERS)])),
+        _ => Some(String::from_utf8_lossy(&request.body[..request.body.len().min(MAX_TEXT_BYTES)])),
     };
     let mut shown = request.to_json();
     shown["text"] = json!(text);
     let shown = shown.to_string();
-    // An object written by us ends with a brace, before which one more member fits.
+    // Inserts a member before the closing brace.
     format!("{},\"batches\":{batches}}}", &shown[..shown.len() - 1])
 }
 
-/// One server-sent event. JSON may be spread over lines, and each line of an event is marked.
-fn event(name: &str, id: Option<&str>, data: &str) -> Bytes {
+/// Encodes a server-sent event. Each line of the data, which JSON can have several of, needs its own field name.
+fn encode_event(name: &str, id: Option<&str>, data: &str) -> Bytes {
     let mut event = format!("event: {name}\n");
     if let Some(id) = id {
         let _ = writeln!(event, "id: {id}");
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_site_makes_a_browser_send_is_refused() {
+    fn refuses_requests_from_other_sites() {
         let host = ("host", "127.0.0.1:8080");
         let table = [
             (vec![host], false),
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn only_names_of_this_machine_lead_to_the_page() {
+    fn serves_the_page_only_under_local_host_names() {
         for name in ["127.0.0.1:8080", "localhost:8080", "LOCALHOST", "[::1]:8080", "192.168.0.7:80"] {
             assert!(is_local_name(&headers(&[("host", name)])), "{name}");
         }
@@ -279,8 +279,8 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_an_event_are_marked() {
-        let event = event("request", Some("s:1"), "{\n\"a\":\r1}");
+    fn encodes_each_line_of_an_event() {
+        let event = encode_event("request", Some("s:1"), "{\n\"a\":\r1}");
         assert_eq!(&event[..], b"event: request\nid: s:1\ndata: {\ndata: \"a\":\ndata: 1}\n\n");
     }
 }

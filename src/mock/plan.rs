@@ -1,54 +1,54 @@
-//! Which request meets which fault.
+//! The plan that assigns faults to requests.
 
 use std::collections::VecDeque;
 use std::str::FromStr;
 
 use super::fault::{Fault, FaultKind, ParseFaultError};
 
-/// Which request gets which fault: first those of the script, one request each, then by chance.
+/// A plan that assigns faults to requests: first a sequence with one fault per request, then faults at random.
 ///
-/// As text, a script is faults joined by commas, and a chance is a fault and its share of the requests in percent:
-/// `503,503,ok` and `reset@10%`.
+/// As text, a sequence is a list of faults joined by commas, `503,503,ok`, and a random fault has a percentage of the requests,
+/// `reset@10%`.
 #[derive(Clone, Debug, Default)]
 pub struct FaultPlan {
-    pub(super) script: VecDeque<Fault>,
-    pub(super) chances: Vec<(f64, Fault)>,
+    pub(super) sequence: VecDeque<Fault>,
+    pub(super) rates: Vec<(f64, Fault)>,
 }
 
 impl FaultPlan {
-    /// The fault of the next request, given a random number from 0 to 1.
+    /// Returns the fault of the next request, given a random number from 0 to 1.
     pub(super) fn next(&mut self, random: f64) -> Option<Fault> {
-        if let Some(fault) = self.script.pop_front() {
+        if let Some(fault) = self.sequence.pop_front() {
             return Some(fault).filter(|fault| fault.0 != FaultKind::Ok);
         }
         let mut below = 0.0;
-        let hit = self.chances.iter().find(|(chance, _)| {
-            below += chance;
+        let hit = self.rates.iter().find(|(rate, _)| {
+            below += rate;
             random < below
         });
         hit.map(|(_, fault)| fault.clone())
     }
 
-    /// Adds what a text says.
+    /// Adds a sequence or a random fault from its text form.
     ///
     /// # Errors
-    /// If the text is neither a script nor a chance.
+    /// Returns an error if the text is neither.
     pub fn add(&mut self, text: &str) -> Result<(), ParseFaultError> {
         let Some((fault, share)) = text.split_once('@') else {
-            let script: Result<Vec<_>, _> = text.split(',').map(Fault::from_str).collect();
-            self.script.extend(script?);
+            let sequence: Result<Vec<_>, _> = text.split(',').map(Fault::from_str).collect();
+            self.sequence.extend(sequence?);
             return Ok(());
         };
         if fault.contains(',') {
             return Err(ParseFaultError(format!(
-                "{text:?} mixes a list with a share: give each share as a fault of its own"
+                "{text:?} combines a list with a percentage: pass each fault with a percentage separately"
             )));
         }
         let percent = share.trim().strip_suffix('%').and_then(|number| number.parse().ok());
         let percent: f64 = percent
             .filter(|percent| (0.0..=100.0).contains(percent))
-            .ok_or_else(|| ParseFaultError(format!("{share:?} is not a share of the requests, as 10%")))?;
-        self.chances.push((percent / 100.0, fault.parse()?));
+            .ok_or_else(|| ParseFaultError(format!("{share:?} is not a percentage of the requests, such as 10%")))?;
+        self.rates.push((percent / 100.0, fault.parse()?));
         Ok(())
     }
 }
@@ -58,21 +58,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_script_comes_first_and_then_chance() {
+    fn sequence_comes_before_random_faults() {
         let mut plan = FaultPlan::default();
-        plan.add("503,ok,reset").expect("a script");
-        plan.add("lost@10%").expect("a chance");
-        plan.add("garbage@20%").expect("a chance");
+        plan.add("503,ok,reset").expect("a sequence");
+        plan.add("lost@10%").expect("a random fault");
+        plan.add("malformed@20%").expect("a random fault");
         let mut next = |random| plan.next(random).map(|fault| fault.to_string()).unwrap_or_default();
         assert_eq!([next(0.0), next(0.0), next(0.0)], ["503", "", "reset"]);
         assert_eq!(
             [next(0.0), next(0.09), next(0.1), next(0.29), next(0.31), next(0.99)],
-            ["lost", "lost", "garbage", "garbage", "", ""]
+            ["lost", "lost", "malformed", "malformed", "", ""]
         );
-        let mixed = plan.add("503,ok,reset@10%").expect_err("a list with a share");
+        let mixed = plan.add("503,ok,reset@10%").expect_err("a list with a percentage");
         assert_eq!(
             mixed.to_string(),
-            r#""503,ok,reset@10%" mixes a list with a share: give each share as a fault of its own"#
+            r#""503,ok,reset@10%" combines a list with a percentage: pass each fault with a percentage separately"#
         );
         for wrong in ["503@", "503@10", "503@101%", "503@-1%", "x@10%", "503,x", "503@NaN%"] {
             assert!(plan.add(wrong).is_err(), "{wrong:?}");

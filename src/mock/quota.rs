@@ -1,115 +1,99 @@
-//! The service's rate limits as a token bucket: a pure value that is told the time.
+//! The service's rate limits as a token bucket, without a clock of its own.
 
 use std::time::Duration;
 
-/// The smallest size of a bucket, in batches: a bulk request of as many can always pass.
-const LARGEST_REQUEST: f64 = 100.0;
+/// The maximum number of batches in a request, and so the smallest capacity of a bucket.
+const MAX_REQUEST_BATCHES: f64 = 100.0;
 
-/// A limit on batches per second, as an account has one, and optionally one on how fast the speed may rise.
+/// A limit on batches per second, like that of an account, with an optional limit on the acceleration.
 ///
-/// The bucket holds one second's worth of batches and fills evenly. It is told the time, as the time since anything fixed,
-/// so that it works under any clock.
-///
-/// ```
-/// use std::time::Duration;
-/// use mparticle::mock::Quota;
-///
-/// let mut quota = Quota::new(200);
-/// assert_eq!(quota.take(100, Duration::ZERO).unwrap(), 50.0); // percent used
-/// assert_eq!(quota.take(100, Duration::ZERO).unwrap(), 100.0);
-/// let exceeded = quota.take(100, Duration::ZERO).unwrap_err();
-/// assert_eq!((exceeded.limit, exceeded.retry_after), ("account", Some(Duration::from_secs(1))));
-/// assert!(quota.take(100, Duration::from_millis(500)).is_ok());
-/// ```
+/// The bucket holds the batches of one second, or 100 if that is more, and refills evenly. Times are given as the time since any
+/// fixed instant.
 #[derive(Clone, Debug)]
-pub struct Quota {
+pub(super) struct Quota {
     rate: f64,
     capacity: f64,
     tokens: f64,
-    filled_at: Duration,
-    rise: Option<Rise>,
+    refilled_at: Duration,
+    acceleration: Option<AccelerationLimit>,
 }
 
-/// What was taken in this second and in the one before.
+/// The limit on the acceleration, with the batches of the current and of the previous second.
 #[derive(Clone, Debug)]
-struct Rise {
+struct AccelerationLimit {
     factor: f64,
     second: u64,
-    taken: f64,
-    before: f64,
+    current: f64,
+    previous: f64,
 }
 
-/// A request that came too fast: the service answers it with 429.
+/// A limit that a request exceeds: the service responds 429.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Exceeded {
-    /// The limit, as `X-mp-rate-limit-exceeded` names it: `account` or `acceleration`.
-    pub limit: &'static str,
-    /// How long to wait, in whole seconds. `None` for `acceleration`, which asks to go on, only slower.
-    pub retry_after: Option<Duration>,
+pub(super) struct QuotaExceeded {
+    /// The value of `X-mp-rate-limit-exceeded`: `account` or `acceleration`.
+    pub(super) limit: &'static str,
+    /// The time to wait, in whole seconds. `None` for `acceleration`, which asks the client to slow down instead.
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl Quota {
-    /// A limit of this many batches per second. The service's default for an account is 270.
-    #[must_use]
-    pub fn new(batches_per_second: u32) -> Self {
+    /// Creates a limit of at least one batch per second.
+    pub(super) fn new(batches_per_second: u32) -> Self {
         let rate = f64::from(batches_per_second.max(1));
-        let capacity = rate.max(LARGEST_REQUEST);
-        Self { rate, capacity, tokens: capacity, filled_at: Duration::ZERO, rise: None }
+        let capacity = rate.max(MAX_REQUEST_BATCHES);
+        Self { rate, capacity, tokens: capacity, refilled_at: Duration::ZERO, acceleration: None }
     }
 
-    /// Lets the batches of one second be at most `factor` times those of the second before, or 100, or a tenth of the limit,
-    /// whichever is most. The service documents that such a limit exists and not how it is measured.
-    #[must_use]
-    pub fn acceleration(mut self, factor: f64) -> Self {
-        self.rise = Some(Rise { factor, second: 0, taken: 0.0, before: 0.0 });
+    /// Limits the batches of one second to `factor` times those of the previous second, but to no less than 100 or a tenth of
+    /// the rate. The service documents that such a limit exists, but not how it is measured.
+    pub(super) fn acceleration(mut self, factor: f64) -> Self {
+        self.acceleration = Some(AccelerationLimit { factor, second: 0, current: 0.0, previous: 0.0 });
         self
     }
 
-    /// Takes the batches of one request at a time, all or none. Gives how much of the bucket is used after it, in percent.
+    /// Takes the batches of one request, all or none, and returns the used share of the bucket in percent.
     ///
     /// # Errors
-    /// If there are more batches than the limit has room for; nothing is taken then.
-    pub fn take(&mut self, batches: usize, now: Duration) -> Result<f64, Exceeded> {
-        self.fill(now);
+    /// Returns the limit that the batches exceed.
+    pub(super) fn try_acquire(&mut self, batches: usize, now: Duration) -> Result<f64, QuotaExceeded> {
+        self.refill(now);
         let batches = f64::from(u32::try_from(batches).unwrap_or(u32::MAX));
-        let floor = LARGEST_REQUEST.max(self.rate / 10.0);
-        if let Some(rise) = &mut self.rise {
-            rise.turn(now.as_secs());
-            if rise.taken + batches > floor.max(rise.before * rise.factor) {
-                return Err(Exceeded { limit: "acceleration", retry_after: None });
+        let floor = MAX_REQUEST_BATCHES.max(self.rate / 10.0);
+        if let Some(acceleration) = &mut self.acceleration {
+            acceleration.advance_to(now.as_secs());
+            if acceleration.current + batches > floor.max(acceleration.previous * acceleration.factor) {
+                return Err(QuotaExceeded { limit: "acceleration", retry_after: None });
             }
         }
         if batches > self.tokens {
             let seconds = ((batches - self.tokens) / self.rate).ceil().max(1.0);
-            return Err(Exceeded { limit: "account", retry_after: Some(Duration::from_secs_f64(seconds)) });
+            return Err(QuotaExceeded { limit: "account", retry_after: Some(Duration::from_secs_f64(seconds)) });
         }
         self.tokens -= batches;
-        if let Some(rise) = &mut self.rise {
-            rise.taken += batches;
+        if let Some(acceleration) = &mut self.acceleration {
+            acceleration.current += batches;
         }
-        Ok(self.used(now))
+        Ok(self.used_percent(now))
     }
 
-    /// How much of the bucket is used at a time, in percent.
-    #[must_use]
-    pub fn used(&mut self, now: Duration) -> f64 {
-        self.fill(now);
+    /// Returns the used share of the bucket in percent.
+    pub(super) fn used_percent(&mut self, now: Duration) -> f64 {
+        self.refill(now);
         100.0 * (1.0 - self.tokens / self.capacity)
     }
 
-    fn fill(&mut self, now: Duration) {
-        let passed = now.saturating_sub(self.filled_at).as_secs_f64();
+    fn refill(&mut self, now: Duration) {
+        let passed = now.saturating_sub(self.refilled_at).as_secs_f64();
         self.tokens = (self.tokens + passed * self.rate).min(self.capacity);
-        self.filled_at = self.filled_at.max(now);
+        self.refilled_at = self.refilled_at.max(now);
     }
 }
 
-impl Rise {
-    fn turn(&mut self, second: u64) {
+impl AccelerationLimit {
+    fn advance_to(&mut self, second: u64) {
         if second > self.second {
-            self.before = if second == self.second + 1 { self.taken } else { 0.0 };
-            (self.second, self.taken) = (second, 0.0);
+            self.previous = if second == self.second + 1 { self.current } else { 0.0 };
+            (self.second, self.current) = (second, 0.0);
         }
     }
 }
@@ -123,33 +107,43 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_sender_gets_exactly_the_rate() {
+    fn requests_use_the_bucket_until_it_is_empty() {
+        let mut quota = Quota::new(200);
+        assert_eq!(quota.try_acquire(100, at(0)), Ok(50.0));
+        assert_eq!(quota.try_acquire(100, at(0)), Ok(100.0));
+        let exceeded = QuotaExceeded { limit: "account", retry_after: Some(at(1_000)) };
+        assert_eq!(quota.try_acquire(100, at(0)), Err(exceeded));
+        assert!(quota.try_acquire(100, at(500)).is_ok());
+    }
+
+    #[test]
+    fn steady_sender_gets_exactly_the_rate() {
         let mut quota = Quota::new(270);
-        let taken = (0..10_000).filter(|ms| quota.take(1, at(*ms)).is_ok()).count();
-        assert!((2_969..=2_970).contains(&taken), "ten seconds and what the bucket held: {taken}");
+        let taken = (0..10_000).filter(|ms| quota.try_acquire(1, at(*ms)).is_ok()).count();
+        assert!((2_969..=2_970).contains(&taken), "ten seconds and the initial bucket: {taken}");
     }
 
     #[test]
-    fn a_request_is_taken_whole_or_not_at_all() {
+    fn request_is_accepted_as_a_whole_or_not_at_all() {
         let mut quota = Quota::new(10);
-        assert_eq!(quota.take(100, at(0)), Ok(100.0), "a full bulk request passes under any limit");
+        assert_eq!(quota.try_acquire(100, at(0)), Ok(100.0), "a full bulk request passes with any limit");
         let seconds = Some(Duration::from_secs(10));
-        assert_eq!(quota.take(100, at(0)), Err(Exceeded { limit: "account", retry_after: seconds }));
-        assert_eq!(quota.take(0, at(0)), Ok(100.0));
-        assert_eq!(quota.take(10, at(1_000)), Ok(100.0));
-        assert_eq!(quota.take(1, at(500)).unwrap_err().retry_after, Some(at(1_000)), "a clock that goes back");
-        assert!(quota.take(101, at(1_000_000)).is_err());
+        assert_eq!(quota.try_acquire(100, at(0)), Err(QuotaExceeded { limit: "account", retry_after: seconds }));
+        assert_eq!(quota.try_acquire(0, at(0)), Ok(100.0));
+        assert_eq!(quota.try_acquire(10, at(1_000)), Ok(100.0));
+        assert_eq!(quota.try_acquire(1, at(500)).unwrap_err().retry_after, Some(at(1_000)), "the clock moved back");
+        assert!(quota.try_acquire(101, at(1_000_000)).is_err());
     }
 
     #[test]
-    fn the_speed_may_double_each_second() {
+    fn acceleration_limit_allows_doubling_each_second() {
         let mut quota = Quota::new(10_000).acceleration(2.0);
         let in_second = |second: u64, quota: &mut Quota| {
-            (0..1_000).filter(|n| quota.take(10, at(second * 1_000 + n)).is_ok()).count() * 10
+            (0..1_000).filter(|n| quota.try_acquire(10, at(second * 1_000 + n)).is_ok()).count() * 10
         };
         assert_eq!([0, 1, 2, 3].map(|second| in_second(second, &mut quota)), [1_000, 2_000, 4_000, 8_000]);
-        assert_eq!(in_second(5, &mut quota), 1_000, "after a second of silence from the start again");
-        let exceeded = quota.take(10, at(5_999)).unwrap_err();
-        assert_eq!(exceeded, Exceeded { limit: "acceleration", retry_after: None });
+        assert_eq!(in_second(5, &mut quota), 1_000, "starts over after an idle second");
+        let exceeded = quota.try_acquire(10, at(5_999)).unwrap_err();
+        assert_eq!(exceeded, QuotaExceeded { limit: "acceleration", retry_after: None });
     }
 }

@@ -1,4 +1,4 @@
-//! A request that came in, and what became of it.
+//! A received request and its result.
 
 use std::fmt;
 
@@ -8,51 +8,51 @@ use serde_json::{Value, json};
 
 use crate::diagnostics::Diagnostic;
 
-/// A request that came in, whatever was answered.
+/// A request that a mock received, whatever its response.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ReceivedRequest {
     /// The number of the request, from 1.
     pub number: u64,
-    /// When it was answered.
+    /// The time of the response.
     pub time: DateTime<Utc>,
-    /// The method, as `POST`.
+    /// The method, such as `POST`.
     pub method: String,
-    /// The path, as `/events`.
+    /// The path, such as `/events`.
     pub path: String,
-    /// The headers, with names in lower case, in the order in which they came. The credentials are left out.
+    /// The headers in the order in which they were received, with names in lower case and without the credentials.
     pub headers: Vec<(String, String)>,
-    /// The body, byte for byte. Of a body of 262,144 bytes or more nothing is kept, nor of one that a fault left unread.
+    /// The exact bytes of the body. Empty for a body of 262,144 bytes or more, and for one that a fault left unread.
     pub body: Bytes,
-    /// The status that was answered. `None` if a fault kept the answer back.
+    /// The status of the response. `None` if a fault withheld the response.
     pub status: Option<u16>,
-    /// True if it was accepted. Then its batches were taken, all but those that are [`refused`](Self::refused). They can be while the client never hears of it: see
-    /// [`Fault::lost_response`](super::Fault::lost_response).
+    /// True if the request was accepted, with all its batches except the [`refused`](Self::refused) ones. The client may not know
+    /// this; see [`Fault::lost_response`](super::Fault::lost_response).
     pub accepted: bool,
-    /// The fault that it met, as text.
+    /// The fault that was injected, as text.
     pub fault: Option<String>,
-    /// What is wrong with its body and what to be warned of; see [`contract`](crate::contract).
+    /// The errors and warnings of the body; see [`contract`](crate::contract).
     pub violations: Vec<Diagnostic>,
-    /// The indices of its batches whose `source_request_id` came before under the same key: accepted, and dropped.
+    /// The indices of the batches that were accepted and dropped, because their `source_request_id` was received before with the
+    /// same API key.
     pub duplicates: Vec<usize>,
-    /// The indices of its historical batches that the service would silently not process: accepted, and dropped.
+    /// The indices of the historical batches that were accepted and dropped, because the service would silently not process them.
     pub ignored: Vec<usize>,
-    /// The indices of its batches that were refused while the others were accepted: a partial response named them; see
+    /// The indices of the batches that were refused in a partial response, while the others were accepted; see
     /// [`partial_responses`](super::MockServerBuilder::partial_responses). Empty if the request was refused as a whole.
     pub refused: Vec<usize>,
-    /// False if it is for an operation that takes no batches.
+    /// False if the operation of the request accepts no batches.
     pub(super) has_batches: bool,
 }
 
 impl ReceivedRequest {
-    /// A header, by its name in lower case.
+    /// Returns the value of a header by its name in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
 
-    /// Its batches that were taken and kept: without refused ones, without duplicates, and without those that the service
-    /// would not process.
+    /// Returns the stored batches of the request: neither refused, nor duplicates, nor ignored.
     #[must_use]
     pub fn batches(&self) -> Vec<Value> {
         if !self.accepted {
@@ -62,13 +62,14 @@ impl ReceivedRequest {
         kept.map(|(_, batch)| batch).collect()
     }
 
-    /// Whether its batch of this index was taken and kept.
+    /// Returns whether the batch of this index was stored.
     pub(super) fn is_stored(&self, index: usize) -> bool {
         let lists = [&self.duplicates, &self.ignored, &self.refused];
         self.accepted && !lists.into_iter().any(|dropped| dropped.contains(&index))
     }
 
-    /// Whatever its body holds, as far as it is JSON and batches are expected: the entries of a list, or the one value.
+    /// Returns all batches of the body, valid or not: the entries of a list, or the one value. Empty if the body is not JSON or the
+    /// operation accepts no batches.
     pub(super) fn all_batches(&self) -> Vec<Value> {
         if !self.has_batches {
             return Vec::new();
@@ -76,7 +77,7 @@ impl ReceivedRequest {
         serde_json::from_slice(&self.body).map(into_batches).unwrap_or_default()
     }
 
-    /// All that is told of it but its headers and its body, of which it has the size in bytes.
+    /// Returns the request as JSON, without its headers, and with the size of its body in place of the body.
     #[must_use]
     pub fn to_json(&self) -> Value {
         json!({
@@ -95,11 +96,11 @@ impl ReceivedRequest {
         })
     }
 
-    /// About how many bytes it takes in memory.
-    pub(super) fn weight(&self) -> usize {
+    /// Returns the approximate size in memory, in bytes.
+    pub(super) fn memory_bytes(&self) -> usize {
         const FIXED: usize = 512;
-        const FIXED_OF_A_PART: usize = 64;
-        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len() + FIXED_OF_A_PART);
+        const PER_HEADER: usize = 64;
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len() + PER_HEADER);
         let violations = self.violations.iter().map(|violation| {
             let details = [&violation.expected, &violation.actual, &violation.suggestion].into_iter().flatten();
             size_of::<Diagnostic>()
@@ -123,7 +124,7 @@ fn violation(violation: &Diagnostic) -> Value {
     })
 }
 
-/// The batches of a body: the entries of a list, or the one value.
+/// Returns the batches of a body: the entries of a list, or the one value.
 pub(super) fn into_batches(body: Value) -> Vec<Value> {
     match body {
         Value::Array(batches) => batches,

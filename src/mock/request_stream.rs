@@ -1,4 +1,4 @@
-//! The requests of a mock one after the other, for whoever looks on while they come.
+//! The stream of the requests that a mock receives.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -8,29 +8,29 @@ use tokio::sync::watch::Receiver;
 use super::engine::Engine;
 use super::received::ReceivedRequest;
 
-/// At most this many requests are taken from the store at once, so that its lock is not held for long.
-const AT_ONCE: usize = 64;
+/// The maximum number of requests fetched from the store at once, so that its lock is held only briefly.
+const MAX_FETCHED: usize = 64;
 
-/// The requests of a mock, each once, as they come; see [`MockServer::watch`](super::MockServer::watch).
+/// A stream of the requests that a mock receives; see [`MockServer::request_stream`](super::MockServer::request_stream).
 ///
-/// It reads from what the mock keeps and holds nothing itself: whoever looks on too slowly misses what was forgotten meanwhile,
-/// and is told how much.
+/// The stream reads from the requests that the mock keeps. A slow reader misses the requests that the mock has discarded in the
+/// meantime; [`missed`](Self::missed) counts them.
 pub struct RequestStream {
-    /// Weak, so that whoever looks on does not keep an ended mock.
+    /// Weak, so that the stream ends when the mock is dropped.
     engine: Weak<Engine>,
     newest: Receiver<u64>,
-    seen: u64,
+    last_number: u64,
     missed: u64,
-    taken: VecDeque<Arc<ReceivedRequest>>,
+    fetched: VecDeque<Arc<ReceivedRequest>>,
 }
 
 impl RequestStream {
-    pub(super) fn after(engine: &Arc<Engine>, seen: u64) -> Self {
-        let newest = engine.state().store.newest();
-        Self { engine: Arc::downgrade(engine), newest, seen, missed: 0, taken: VecDeque::new() }
+    pub(super) fn new(engine: &Arc<Engine>, last_number: u64) -> Self {
+        let newest = engine.state().store.subscribe();
+        Self { engine: Arc::downgrade(engine), newest, last_number, missed: 0, fetched: VecDeque::new() }
     }
 
-    /// The next request, once it is there. `None` when the mock has ended.
+    /// Waits for the next request and returns it, or `None` if the mock was dropped.
     pub async fn next(&mut self) -> Option<Arc<ReceivedRequest>> {
         loop {
             if let Some(request) = self.try_next() {
@@ -40,27 +40,27 @@ impl RequestStream {
         }
     }
 
-    /// Waits until there is something that was not given yet. `None` when the mock has ended.
+    /// Waits until there is a request that was not returned yet. Returns `None` if the mock was dropped.
     pub(super) async fn wait(&mut self) -> Option<()> {
-        let seen = self.seen;
-        self.newest.wait_for(|newest| *newest > seen).await.ok().map(drop)
+        let last_number = self.last_number;
+        self.newest.wait_for(|newest| *newest > last_number).await.ok().map(drop)
     }
 
-    /// The next request, if it is there already.
+    /// Returns the next request if it was received already.
     pub fn try_next(&mut self) -> Option<Arc<ReceivedRequest>> {
-        if self.taken.is_empty() {
+        if self.fetched.is_empty() {
             let engine = self.engine.upgrade()?;
             let state = engine.state();
-            let (missed, requests) = state.store.after(self.seen);
+            let (missed, requests) = state.store.requests_after(self.last_number);
             self.missed += missed;
-            self.taken.extend(requests.take(AT_ONCE).cloned());
+            self.fetched.extend(requests.take(MAX_FETCHED).cloned());
         }
-        let request = self.taken.pop_front()?;
-        self.seen = request.number;
+        let request = self.fetched.pop_front()?;
+        self.last_number = request.number;
         Some(request)
     }
 
-    /// How many requests were forgotten before they could be given.
+    /// Returns the number of requests that were discarded before the stream could return them.
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.missed
@@ -69,6 +69,6 @@ impl RequestStream {
 
 impl std::fmt::Debug for RequestStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RequestStream").field("seen", &self.seen).finish_non_exhaustive()
+        f.debug_struct("RequestStream").field("last_number", &self.last_number).finish_non_exhaustive()
     }
 }

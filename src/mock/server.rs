@@ -1,4 +1,4 @@
-//! The socket side of the mock: a thread with a runtime of its own, so that it works beside any other and outside of all.
+//! The server of the mock. It runs on a thread with its own runtime, so that callers need none.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,48 +20,48 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::body::{Body, ResponseBody};
+use super::body::{MockResponseBody, ReceivedBody};
 use super::engine::Engine;
 use super::fault::FaultKind;
+use super::faulty_stream::{ConnectionFaults, FaultyStream};
 use super::page;
-use super::reply::Answer;
-use super::wire::{Stream, Wire};
+use super::protocol::MockResponse;
 
-/// How long a client may take over the head of a request, and how long over its body.
+/// The times within which a client must send the head of a request, and its body.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The longest that a stall lasts, if the client does not give up before.
-const STALL: Duration = Duration::from_secs(600);
+/// The time after which a stalled connection is closed if the client has not closed it before.
+const MAX_STALL: Duration = Duration::from_secs(600);
 
-/// At most this many connections are open at a time; the next ones wait to be accepted.
-const CONNECTIONS: usize = 1024;
+/// The maximum number of open connections; further ones wait to be accepted.
+const MAX_CONNECTIONS: usize = 1024;
 
-/// At most this many bytes of a request's head, or of a part of its body, are buffered.
+/// The size of the read buffer of a connection, which also bounds the head of a request.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// A request that gets no answer: the connection ends.
+/// Makes hyper close the connection without a response.
 #[derive(Debug)]
-struct NoAnswer;
+struct NoResponseError;
 
-impl std::fmt::Display for NoAnswer {
+impl std::fmt::Display for NoResponseError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("no answer, on purpose")
+        f.write_str("no response: an injected fault closes the connection")
     }
 }
 
-impl std::error::Error for NoAnswer {}
+impl std::error::Error for NoResponseError {}
 
-/// A server that listens. Dropping it ends it and all its connections.
-pub(super) struct Running {
+/// A running server. Dropping it closes the listener and all connections.
+pub(super) struct ServerHandle {
     address: SocketAddr,
     runtime: Handle,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Running {
-    /// Binds on the calling thread, which takes no time worth waiting for, and serves on one of its own.
+impl ServerHandle {
+    /// Binds on the calling thread, so that errors are returned to it, and serves on a thread of its own.
     pub(super) fn start(address: SocketAddr, engine: Arc<Engine>) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
@@ -77,7 +77,7 @@ impl Running {
                     _ = stopped => {}
                 }
             });
-            // Answers that stall on purpose are not waited for.
+            // Does not wait for stalled responses.
             runtime.shutdown_background();
         })?;
         Ok(Self { address, runtime: handle, stop: Some(stop), thread: Some(thread) })
@@ -87,13 +87,13 @@ impl Running {
         self.address
     }
 
-    /// The runtime of the server, for what waits for it: callers may have none, or one whose clock stands still.
+    /// Returns the runtime of the server. Callers may have no runtime, or one with a paused clock.
     pub(super) fn runtime(&self) -> &Handle {
         &self.runtime
     }
 }
 
-impl Drop for Running {
+impl Drop for ServerHandle {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
@@ -103,174 +103,178 @@ impl Drop for Running {
 }
 
 async fn accept(listener: TcpListener, engine: Arc<Engine>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
-            // Out of descriptors, most likely: the next connection may end and give one back.
+            // Most likely out of file descriptors: retry once a connection may have closed.
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
         let engine = Arc::clone(&engine);
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
-            let wire = Wire::default();
-            let service = service_fn(|request| answer(&engine, &wire, request));
-            // A connection that breaks is its client's affair, or a fault's.
+            let faults = ConnectionFaults::default();
+            let service = service_fn(|request| serve(&engine, &faults, request));
+            // A broken connection is caused by the client or by an injected fault.
             let _ = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
                 .max_buf_size(BUFFER_BYTES)
-                .serve_connection(TokioIo::new(Stream::new(stream, wire.clone())), service)
+                .serve_connection(TokioIo::new(FaultyStream::new(stream, faults.clone())), service)
                 .await;
-            drop(place);
+            drop(permit);
         });
     }
 }
 
-async fn answer(
+async fn serve(
     engine: &Arc<Engine>,
-    wire: &Wire,
+    faults: &ConnectionFaults,
     request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, NoAnswer> {
+) -> Result<Response<MockResponseBody>, NoResponseError> {
     let (head, incoming) = request.into_parts();
-    if let Some(answer) = page::answer(engine, &head) {
-        return Ok(answer);
+    if let Some(response) = page::respond(engine, &head) {
+        return Ok(response);
     }
-    let fault = if engine.is_known(&head) { engine.next_fault() } else { None };
+    let fault = if engine.has_operation(&head) { engine.next_fault() } else { None };
     let kind = fault.as_ref().map(|fault| &fault.0);
-    let stall = async |body: &Body| {
+    let stall = async |body: &ReceivedBody| {
         if let Some(fault) = &fault {
-            engine.remember(&head, body, fault, None);
+            engine.record(&head, body, fault, None);
         }
-        tokio::time::sleep(STALL).await;
-        Err(NoAnswer)
+        tokio::time::sleep(MAX_STALL).await;
+        Err(NoResponseError)
     };
 
     let mut incoming = incoming;
     match kind {
-        Some(FaultKind::StallBeforeBody) => return stall(&Body::Unread).await,
+        Some(FaultKind::StallBeforeBody) => return stall(&ReceivedBody::Unread).await,
         Some(FaultKind::StallDuringBody) => {
             let _ = incoming.frame().await;
-            return stall(&Body::Unread).await;
+            return stall(&ReceivedBody::Unread).await;
         }
         _ => {}
     }
-    let Ok(body) = tokio::time::timeout(BODY_TIMEOUT, Body::read(&mut incoming)).await else {
-        return Ok(response(Answer::bare(408).header("connection", "close")));
+    let Ok(body) = tokio::time::timeout(BODY_TIMEOUT, ReceivedBody::read(&mut incoming)).await else {
+        return Ok(into_http(MockResponse::bare(408).header("connection", "close")));
     };
     match (kind, &fault) {
         (Some(FaultKind::StallAfterBody), _) => return stall(&body).await,
         (Some(FaultKind::Delay(time)), _) => tokio::time::sleep(*time).await,
         (Some(FaultKind::Reset), Some(fault)) => {
-            engine.remember(&head, &body, fault, None);
-            wire.reset();
-            return Err(NoAnswer);
+            engine.record(&head, &body, fault, None);
+            faults.reset();
+            return Err(NoResponseError);
         }
         (Some(FaultKind::MalformedResponse), Some(fault)) => {
-            engine.remember(&head, &body, fault, None);
-            wire.garbage();
-            return Ok(response(Answer::bare(200).header("connection", "close")));
+            engine.record(&head, &body, fault, None);
+            faults.write_malformed();
+            return Ok(into_http(MockResponse::bare(200).header("connection", "close")));
         }
         (Some(FaultKind::Status { status, retry_after, limit }), Some(fault)) => {
-            engine.remember(&head, &body, fault, Some(*status));
-            return Ok(response(answer_with(*status, *retry_after, limit.as_deref())));
+            engine.record(&head, &body, fault, Some(*status));
+            return Ok(into_http(fault_response(*status, *retry_after, limit.as_deref())));
         }
         (Some(FaultKind::Html), Some(fault)) => {
-            engine.remember(&head, &body, fault, Some(200));
+            engine.record(&head, &body, fault, Some(200));
             return Ok(sign_in_page());
         }
         _ => {}
     }
-    let answer = engine.answer(&head, &body, fault.as_ref());
+    let response = engine.respond(&head, &body, fault.as_ref());
     match kind {
         Some(FaultKind::LostResponse) => {
-            wire.reset();
-            Err(NoAnswer)
+            faults.reset();
+            Err(NoResponseError)
         }
         Some(FaultKind::StallInResponse) => {
-            Ok(long_response(&answer, 2 * PART.len() as u64, |mut sender| async move {
-                let _ = sender.send_data(Bytes::from_static(PART)).await;
-                tokio::time::sleep(STALL).await;
+            Ok(long_response(&response, 2 * CHUNK.len() as u64, |mut sender| async move {
+                let _ = sender.send_data(Bytes::from_static(CHUNK)).await;
+                tokio::time::sleep(MAX_STALL).await;
             }))
         }
         Some(FaultKind::TruncatedResponse) => {
-            Ok(long_response(&answer, 2 * PART.len() as u64, |mut sender| async move {
-                let _ = sender.send_data(Bytes::from_static(PART)).await;
+            Ok(long_response(&response, 2 * CHUNK.len() as u64, |mut sender| async move {
+                let _ = sender.send_data(Bytes::from_static(CHUNK)).await;
             }))
         }
         Some(FaultKind::OversizedResponse(bytes)) => {
             let bytes = *bytes;
-            Ok(long_response(&answer, bytes, move |sender| send(sender, bytes)))
+            Ok(long_response(&response, bytes, move |sender| send_spaces(sender, bytes)))
         }
-        _ => Ok(response(answer)),
+        _ => Ok(into_http(response)),
     }
 }
 
-/// A part of an answer that is longer than it needs to be.
-const PART: &[u8] = &[b' '; 16 * 1024];
+/// A chunk of a response body that a fault makes too long.
+const CHUNK: &[u8] = &[b' '; 16 * 1024];
 
-async fn send(mut sender: Sender<Bytes>, bytes: u64) {
+async fn send_spaces(mut sender: Sender<Bytes>, bytes: u64) {
     let mut left = bytes;
     while left > 0 {
-        let part = PART.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        if sender.send_data(Bytes::from_static(&PART[..part])).await.is_err() {
-            return; // The client has had enough.
+        let part = CHUNK.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        if sender.send_data(Bytes::from_static(&CHUNK[..part])).await.is_err() {
+            return; // The client closed the connection.
         }
         left -= part as u64;
     }
 }
 
-/// The answer that a fault gives in place of the service.
-fn answer_with(status: u16, retry_after: Option<u64>, limit: Option<&str>) -> Answer {
-    let mut answer = if status == 400 {
-        Answer::bad_request(["a fault that was asked for".to_owned()])
+/// Returns the response of a fault with a status.
+fn fault_response(status: u16, retry_after: Option<u64>, limit: Option<&str>) -> MockResponse {
+    let mut response = if status == 400 {
+        MockResponse::bad_request(["injected fault".to_owned()])
     } else {
-        Answer::bare(status)
+        MockResponse::bare(status)
     };
     if let Some(seconds) = retry_after {
-        answer = answer.header("retry-after", seconds.to_string());
+        response = response.header("retry-after", seconds.to_string());
     }
     match limit.or((status == 429).then_some("account")) {
         // The service may wrap this value in quotes.
-        Some(limit) => answer.header("x-mp-rate-limit-exceeded", format!("\"{limit}\"")),
-        None => answer,
+        Some(limit) => response.header("x-mp-rate-limit-exceeded", format!("\"{limit}\"")),
+        None => response,
     }
 }
 
-/// The response of a captive portal, in place of any other.
-fn sign_in_page() -> Response<ResponseBody> {
+/// Returns the response of a captive portal.
+fn sign_in_page() -> Response<MockResponseBody> {
     const PAGE: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head><title>Sign in to the network</title></head>\n\
         <body><h1>Sign in to the network</h1><form method=\"post\" action=\"/login\"><input name=\"user\">\
         <button>Sign in</button></form></body>\n</html>\n";
     let response = Response::builder().header(CONTENT_TYPE, "text/html; charset=utf-8");
-    response.body(Either::Left(Full::from(PAGE))).expect("a header of our own")
+    response.body(Either::Left(Full::from(PAGE))).expect("a valid header")
 }
 
-fn response(answer: Answer) -> Response<ResponseBody> {
-    let mut response = head_of(&answer);
-    if answer.body.is_some() {
-        response = response.header(CONTENT_TYPE, "application/json");
+fn into_http(response: MockResponse) -> Response<MockResponseBody> {
+    let mut builder = response_head(&response);
+    if response.body.is_some() {
+        builder = builder.header(CONTENT_TYPE, "application/json");
     }
-    let body = answer.body.map(|body| body.to_string()).unwrap_or_default();
-    response.body(Either::Left(Full::from(body))).expect("statuses and headers are checked where faults are made")
+    let body = response.body.map(|body| body.to_string()).unwrap_or_default();
+    builder.body(Either::Left(Full::from(body))).expect("faults are validated where they are created")
 }
 
-/// An answer whose body is written by a task of its own, and claims to have this many bytes.
-fn long_response<F>(answer: &Answer, bytes: u64, write: impl FnOnce(Sender<Bytes>) -> F) -> Response<ResponseBody>
+/// Returns a response whose body is written by a spawned task, with a `Content-Length` of `bytes`.
+fn long_response<F>(
+    response: &MockResponse,
+    bytes: u64,
+    write: impl FnOnce(Sender<Bytes>) -> F,
+) -> Response<MockResponseBody>
 where
     F: Future<Output = ()> + Send + 'static,
 {
     let (sender, body) = Channel::new(1);
     tokio::spawn(write(sender));
-    let response = head_of(answer).header(CONTENT_LENGTH, bytes);
-    response.body(Either::Right(body)).expect("statuses and headers are our own")
+    let builder = response_head(response).header(CONTENT_LENGTH, bytes);
+    builder.body(Either::Right(body)).expect("a valid status and valid headers")
 }
 
-fn head_of(answer: &Answer) -> response::Builder {
-    let mut response = Response::builder().status(answer.status);
-    for (name, value) in &answer.headers {
-        response = response.header(*name, value);
+fn response_head(response: &MockResponse) -> response::Builder {
+    let mut builder = Response::builder().status(response.status);
+    for (name, value) in &response.headers {
+        builder = builder.header(*name, value);
     }
-    response
+    builder
 }

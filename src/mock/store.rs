@@ -1,4 +1,4 @@
-//! What came in so far: the newest requests, bounded, and counts of all.
+//! The store of a mock: the newest requests, within bounds, and statistics over all.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -10,74 +10,74 @@ use tokio::sync::watch;
 use super::expect::{Expectation, RecordedRequest};
 use super::received::ReceivedRequest;
 
-/// At most this many ids of batches are remembered, to tell duplicates; then the oldest are forgotten.
-const REMEMBERED_IDS: usize = 1_000_000;
+/// The maximum number of batch ids that are remembered to detect duplicates; beyond it the oldest are discarded.
+const MAX_REMEMBERED_IDS: usize = 1_000_000;
 
-/// How much has come in since the start, whatever is still kept of it.
+/// The statistics of a mock since its start, including requests that are no longer kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MockStats {
-    /// Requests of any kind.
+    /// The number of requests.
     pub requests: u64,
-    /// Requests that were not accepted.
+    /// The number of requests that were not accepted.
     pub refused: u64,
-    /// Batches that were taken and kept.
+    /// The number of stored batches.
     pub batches: u64,
-    /// Events within these batches.
+    /// The number of events in these batches.
     pub events: u64,
-    /// Batches that had come before: accepted, and dropped.
+    /// The number of accepted batches that were dropped as duplicates.
     pub duplicates: u64,
-    /// Historical batches that the service would silently not process: accepted, and dropped.
+    /// The number of accepted historical batches that were dropped because the service would silently not process them.
     pub ignored: u64,
-    /// Batches that were refused while others of their request were accepted; see
+    /// The number of batches that were refused while others of their request were accepted; see
     /// [`partial_responses`](super::MockServerBuilder::partial_responses).
     pub refused_batches: u64,
-    /// Errors in accepted and refused bodies, as far as they were listed.
+    /// The number of listed errors in accepted and refused bodies.
     pub errors: u64,
-    /// Warnings, likewise.
+    /// The number of listed warnings in accepted and refused bodies.
     pub warnings: u64,
 }
 
-/// How much is kept.
+/// The bounds of a store.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Kept {
+pub(super) struct Retention {
     pub(super) requests: usize,
     pub(super) bytes: usize,
 }
 
 pub(super) struct Store {
-    kept: Kept,
+    retention: Retention,
     requests: VecDeque<Arc<ReceivedRequest>>,
     weight: usize,
-    counts: MockStats,
-    ids: Ids,
+    stats: MockStats,
+    ids: RecentIds,
     pub(super) expectations: Vec<Expectation>,
-    /// Tells the number of the newest request to whoever waits for one.
+    /// Publishes the number of the newest request.
     newest: watch::Sender<u64>,
 }
 
 impl Store {
-    pub(super) fn new(kept: Kept) -> Self {
+    pub(super) fn new(retention: Retention) -> Self {
         Self {
-            kept,
+            retention,
             requests: VecDeque::new(),
             weight: 0,
-            counts: MockStats::default(),
-            ids: Ids::default(),
+            stats: MockStats::default(),
+            ids: RecentIds::default(),
             expectations: Vec::new(),
             newest: watch::Sender::new(0),
         }
     }
 
     pub(super) fn stats(&self) -> MockStats {
-        self.counts
+        self.stats
     }
 
-    pub(super) fn kept(&self) -> Kept {
-        self.kept
+    pub(super) fn retention(&self) -> Retention {
+        self.retention
     }
 
-    pub(super) fn newest(&self) -> watch::Receiver<u64> {
+    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
 
@@ -85,33 +85,35 @@ impl Store {
         self.requests.iter()
     }
 
-    /// The kept requests with a number above this one, and how many were forgotten in between.
-    pub(super) fn after(&self, number: u64) -> (u64, impl Iterator<Item = &Arc<ReceivedRequest>>) {
-        let first = self.requests.front().map_or(self.counts.requests + 1, |request| request.number);
+    /// Returns the number of requests after this one that were discarded, and the kept ones.
+    pub(super) fn requests_after(&self, number: u64) -> (u64, impl Iterator<Item = &Arc<ReceivedRequest>>) {
+        let first = self.requests.front().map_or(self.stats.requests + 1, |request| request.number);
         let missed = first.saturating_sub(number + 1);
         (missed, self.requests.iter().skip_while(move |request| request.number <= number))
     }
 
-    /// Takes in a request and its batches, if they are accepted. Sets its number and its duplicates.
+    /// Adds a request, and its batches if it was accepted. Sets its number and its duplicates.
     pub(super) fn add(&mut self, mut request: ReceivedRequest, key: &str, batches: &[Value]) -> Arc<ReceivedRequest> {
-        self.counts.requests += 1;
-        request.number = self.counts.requests;
+        self.stats.requests += 1;
+        request.number = self.stats.requests;
         if request.accepted {
             self.add_batches(&mut request, key, batches);
         } else {
-            self.counts.refused += 1;
+            self.stats.refused += 1;
         }
         let errors = request.violations.iter().filter(|v| v.severity == crate::diagnostics::Severity::Error).count();
-        self.counts.errors += errors as u64;
-        self.counts.warnings += (request.violations.len() - errors) as u64;
+        self.stats.errors += errors as u64;
+        self.stats.warnings += (request.violations.len() - errors) as u64;
         for expectation in &mut self.expectations {
             expectation.record(&RecordedRequest { request: &request, batches });
         }
-        self.weight += request.weight();
+        self.weight += request.memory_bytes();
         let request = Arc::new(request);
         self.requests.push_back(Arc::clone(&request));
-        while self.requests.len() > self.kept.requests || (self.weight > self.kept.bytes && self.requests.len() > 1) {
-            self.weight -= self.requests.pop_front().map_or(0, |request| request.weight());
+        while self.requests.len() > self.retention.requests
+            || (self.weight > self.retention.bytes && self.requests.len() > 1)
+        {
+            self.weight -= self.requests.pop_front().map_or(0, |request| request.memory_bytes());
         }
         self.newest.send_replace(request.number);
         request
@@ -119,44 +121,44 @@ impl Store {
 
     fn add_batches(&mut self, request: &mut ReceivedRequest, key: &str, batches: &[Value]) {
         for (index, batch) in batches.iter().enumerate() {
-            // Nothing of a refused batch is remembered: once mended, it may come again under its id.
+            // The id of a refused batch is not remembered, so that a corrected batch can be sent under the same id.
             if request.refused.contains(&index) {
-                self.counts.refused_batches += 1;
+                self.stats.refused_batches += 1;
                 continue;
             }
             if request.ignored.contains(&index) {
-                self.counts.ignored += 1;
+                self.stats.ignored += 1;
                 continue;
             }
-            // An empty id is none: the service cannot tell batches by it.
+            // An empty id identifies no batch.
             let id = batch["source_request_id"].as_str().filter(|id| !id.is_empty());
             if id.is_some_and(|id| !self.ids.is_new(key, id)) {
-                self.counts.duplicates += 1;
+                self.stats.duplicates += 1;
                 request.duplicates.push(index);
                 continue;
             }
-            self.counts.batches += 1;
-            self.counts.events += batch["events"].as_array().map_or(0, Vec::len) as u64;
+            self.stats.batches += 1;
+            self.stats.events += batch["events"].as_array().map_or(0, Vec::len) as u64;
         }
     }
 }
 
-/// The ids of batches by key, as hashes of 64 bits: that two of a million are alike by chance happens once in 37 million runs.
+/// The recent batch ids of each key, as 64-bit hashes: a collision among a million ids has a probability of 1 in 37 million.
 #[derive(Default)]
-struct Ids {
+struct RecentIds {
     hasher: RandomState,
     known: HashSet<u64>,
     oldest_first: VecDeque<u64>,
 }
 
-impl Ids {
+impl RecentIds {
     fn is_new(&mut self, key: &str, id: &str) -> bool {
         let hash = self.hasher.hash_one((key, id));
         if !self.known.insert(hash) {
             return false;
         }
         self.oldest_first.push_back(hash);
-        if self.oldest_first.len() > REMEMBERED_IDS {
+        if self.oldest_first.len() > MAX_REMEMBERED_IDS {
             self.oldest_first.pop_front().map(|oldest| self.known.remove(&oldest));
         }
         true

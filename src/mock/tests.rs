@@ -1,4 +1,4 @@
-//! Operations that only the document of a user has, over real sockets.
+//! Operations of a custom document, over real sockets.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Fault, KEY, MockServer, SECRET, requests};
 use crate::contract::DOCUMENT;
 
-/// This crate's document with more operations in it.
+/// Returns this crate's document with additional operations.
 fn document() -> Value {
     let mut document: Value = serde_json::from_str(DOCUMENT).expect("JSON");
     let schema = |name: &str| json!({ "$ref": format!("#/components/schemas/{name}") });
@@ -54,7 +54,7 @@ fn request(server: &MockServer, method: &str, path: &str) -> RequestBuilder {
     Client::new().request(method, format!("{}{path}", server.url())).basic_auth(KEY, Some(SECRET))
 }
 
-/// The status and the body of the response.
+/// Returns the status and the body of the response.
 async fn send(request: RequestBuilder) -> (u16, String) {
     let response = request.send().await.expect("a response");
     (response.status().as_u16(), response.text().await.expect("a body"))
@@ -65,12 +65,12 @@ fn alias() -> Value {
 }
 
 #[tokio::test]
-async fn an_operation_is_answered_with_its_first_2xx_and_its_example() {
+async fn responds_with_the_first_2xx_and_the_example_of_an_operation() {
     let server = MockServer::builder().operations_of(&document()).start().await;
     let call = async |method: &str, path: &str| send(request(&server, method, path)).await;
     assert_eq!(call("GET", "/users/7").await, (200, r#"{"name":"Mira"}"#.to_owned()));
     assert_eq!(call("GET", "/v2/users/a%2Fb?full=1").await.0, 200);
-    assert_eq!(call("GET", "/users/me").await, (200, String::new()), "the exact path goes first");
+    assert_eq!(call("GET", "/users/me").await, (200, String::new()), "an exact path takes precedence");
     assert_eq!(call("DELETE", "/users/7").await, (204, String::new()));
     assert_eq!(call("GET", "/events").await, (200, String::new()));
     let created = send(request(&server, "POST", "/users/7/alias").json(&alias())).await;
@@ -87,7 +87,7 @@ async fn an_operation_is_answered_with_its_first_2xx_and_its_example() {
 }
 
 #[tokio::test]
-async fn an_operation_is_checked_as_the_three_of_delivery_are() {
+async fn checks_an_operation_like_the_delivery_endpoints() {
     let server = MockServer::builder().operations_of(&document()).start().await;
     let path = "/users/7/alias";
     let url = format!("{}{path}", server.url());
@@ -100,8 +100,8 @@ async fn an_operation_is_checked_as_the_three_of_delivery_are() {
     let json = "application/json";
     assert_eq!(send(post(&alias().to_string(), "Application/JSON; charset=utf-8")).await.0, 201);
     let (status, body) = send(post("{}", "text/plain")).await;
-    assert!(status == 400 && body.contains("the content type has to be application/json"), "{body}");
-    assert_eq!(send(post("", json)).await.0, 400, "it is required");
+    assert!(status == 400 && body.contains("the content type must be application/json"), "{body}");
+    assert_eq!(send(post("", json)).await.0, 400, "the body is required");
     assert_eq!(send(post("{", json)).await.0, 400);
     assert_eq!(send(post(&" ".repeat(262_144), json)).await.0, 413);
     assert_eq!(send(post("{}", json).header("content-encoding", "gzip")).await.0, 400);
@@ -132,7 +132,7 @@ async fn an_operation_is_checked_as_the_three_of_delivery_are() {
 }
 
 #[tokio::test]
-async fn an_optional_body_can_be_absent_and_one_that_is_not_json_is_not_looked_at() {
+async fn accepts_absent_optional_bodies_and_does_not_check_other_media_types() {
     let server = MockServer::builder().operations_of(&document()).start().await;
     let put = |body: &'static str| request(&server, "PUT", "/import").body(body);
     assert_eq!(send(put("")).await.0, 202);
@@ -156,17 +156,17 @@ async fn an_optional_body_can_be_absent_and_one_that_is_not_json_is_not_looked_a
 }
 
 #[tokio::test]
-async fn a_lenient_mock_takes_the_wrong_body_of_an_operation_and_records_it() {
+async fn lenient_mock_accepts_and_records_the_invalid_body_of_an_operation() {
     let server = MockServer::builder().operations_of(&document()).lenient().start().await;
     let post = |body: Value| request(&server, "POST", "/users/7/alias").json(&body);
     assert_eq!(send(post(json!({ "source": "7" }))).await.0, 201);
     let taken = server.requests().pop().expect("a request");
     assert_eq!((taken.accepted, taken.violations.len()), (true, 2));
-    assert_eq!(send(post(json!([]))).await.0, 400, "not an object at all");
+    assert_eq!(send(post(json!([]))).await.0, 400, "not an object");
 }
 
 #[tokio::test]
-async fn an_operation_meets_faults_and_is_remembered_without_batches() {
+async fn injects_faults_into_an_operation_and_records_it_without_batches() {
     let script =
         [Fault::status(503), Fault::partial([0], super::Naming::Index), Fault::delay(Duration::from_millis(1))];
     let server = MockServer::builder().operations_of(&document()).fault_sequence(script).start().await;
@@ -189,7 +189,7 @@ async fn an_operation_meets_faults_and_is_remembered_without_batches() {
 }
 
 #[tokio::test]
-async fn without_a_document_of_a_user_there_are_three_operations() {
+async fn default_document_has_only_the_delivery_operations() {
     let server = MockServer::start().await;
     assert_eq!(send(request(&server, "GET", "/users/7")).await.0, 404);
     assert_eq!(send(request(&server, "GET", "/events")).await.0, 405);

@@ -21,7 +21,7 @@ Examples:
   mparticle mock --partial-responses          refuses the bad batches of a bulk request alone
 
 Faults: 503 (any status), 429:retry-after=2, 429:limit=acceleration, delay=200ms, stall=before, stall=during,
-stall=after, stall=answer, reset, lost, truncated, huge, huge=10000000, garbage, html, partial=1, partial=0+2,
+stall=after, stall=response, reset, lost, truncated, oversized, oversized=10000000, malformed, html, partial=1, partial=0+2,
 partial=1:by=position, partial=1:by=none, ok. A list is met one request each, a share by chance. partial refuses batches
 by their indices within each request, from 0; a request without these batches is answered as usual.
 
