@@ -21,6 +21,7 @@ pub struct MockServerBuilder {
     address: SocketAddr,
     credentials: Vec<(String, String)>,
     lenient: bool,
+    deny_warnings: bool,
     partial_responses: bool,
     rate: Option<u32>,
     acceleration: Option<f64>,
@@ -62,6 +63,7 @@ impl MockServerBuilder {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
             credentials: Vec::new(),
             lenient: false,
+            deny_warnings: false,
             partial_responses: false,
             rate: None,
             acceleration: None,
@@ -93,6 +95,14 @@ impl MockServerBuilder {
     #[must_use]
     pub fn lenient(mut self) -> Self {
         self.lenient = true;
+        self
+    }
+
+    /// Makes [`verify`](MockServer::verify), and with it dropping the mock, fail if a request caused a warning: data that the
+    /// service would accept and then silently truncate, drop or ignore.
+    #[must_use]
+    pub fn deny_warnings(mut self) -> Self {
+        self.deny_warnings = true;
         self
     }
 
@@ -213,6 +223,7 @@ impl MockServerBuilder {
         let settings = Settings {
             credentials: self.credentials,
             lenient: self.lenient,
+            deny_warnings: self.deny_warnings,
             partial_responses: self.partial_responses,
             rate: self.rate,
             operations: self.operations,

@@ -33,6 +33,7 @@ pub(super) struct Settings {
     /// Pairs of key and secret.
     pub(super) credentials: Vec<(String, String)>,
     pub(super) lenient: bool,
+    pub(super) deny_warnings: bool,
     pub(super) partial_responses: bool,
     pub(super) rate: Option<u32>,
     /// The operations of the document except those that accept batches.

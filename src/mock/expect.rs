@@ -1,12 +1,13 @@
 //! Expectations of a test, and the report of what was received instead.
 
 use std::fmt;
-use std::ops::{RangeFrom, RangeInclusive, RangeToInclusive};
+use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::received::ReceivedRequest;
+use crate::diagnostics::Severity;
 
 /// A set of conditions on requests, batches or events, all of which must hold; see [`MockServer::expect`](super::MockServer::expect).
 ///
@@ -255,41 +256,61 @@ impl fmt::Debug for Matcher {
     }
 }
 
-/// The expected number of matches: a number, or a range such as `1..=3`, `2..` or `..=5`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times {
-    min: u64,
-    max: u64,
-}
+/// The expected number of matches: a number, or any range of numbers such as `1..3`, `1..=3`, `2..`, `..5`, `..=5` or `..`.
+///
+/// An expectation with an empty range, such as `3..3`, is never met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Times(RangeInclusive<u64>);
 
 impl From<u64> for Times {
     fn from(times: u64) -> Self {
-        Self { min: times, max: times }
+        Self(times..=times)
     }
 }
 
 impl From<RangeInclusive<u64>> for Times {
     fn from(times: RangeInclusive<u64>) -> Self {
-        Self { min: *times.start(), max: *times.end() }
+        Self(times)
+    }
+}
+
+impl From<Range<u64>> for Times {
+    fn from(times: Range<u64>) -> Self {
+        // Without a number before it, the end is that of an empty range.
+        Self(times.end.checked_sub(1).map_or(1..=0, |end| times.start..=end))
     }
 }
 
 impl From<RangeFrom<u64>> for Times {
     fn from(times: RangeFrom<u64>) -> Self {
-        Self { min: times.start, max: u64::MAX }
+        Self(times.start..=u64::MAX)
+    }
+}
+
+impl From<RangeTo<u64>> for Times {
+    fn from(times: RangeTo<u64>) -> Self {
+        Self::from(0..times.end)
     }
 }
 
 impl From<RangeToInclusive<u64>> for Times {
     fn from(times: RangeToInclusive<u64>) -> Self {
-        Self { min: 0, max: times.end }
+        Self(0..=times.end)
+    }
+}
+
+impl From<RangeFull> for Times {
+    fn from(_: RangeFull) -> Self {
+        Self(0..=u64::MAX)
     }
 }
 
 impl fmt::Display for Times {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.min, self.max) {
+        match (*self.0.start(), *self.0.end()) {
+            (min, max) if min > max => f.write_str("an impossible number of"),
             (min, max) if min == max => write!(f, "exactly {min}"),
+            (0, u64::MAX) => f.write_str("any number of"),
             (min, u64::MAX) => write!(f, "at least {min}"),
             (0, max) => write!(f, "at most {max}"),
             (min, max) => write!(f, "{min} to {max}"),
@@ -314,39 +335,56 @@ impl Expectation {
     }
 
     pub(super) fn is_met(&self) -> bool {
-        (self.times.min..=self.times.max).contains(&self.count)
+        self.times.0.contains(&self.count)
     }
 }
 
 /// The error returned by [`MockServer::verify`](super::MockServer::verify): the unmet expectations, how often each matched, and
-/// what was received instead.
+/// what was received instead; or the warnings of a mock that [denies](super::MockServerBuilder::deny_warnings) them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct VerificationError(String);
 
 impl VerificationError {
-    /// Returns `None` if all expectations are met. Near misses are searched for in the requests that are still kept.
-    pub(super) fn from_unmet<'a, I: Iterator<Item = &'a ReceivedRequest>>(
+    /// Verifies the expectations and, if they are denied, the number of warnings. The details come from the requests that are
+    /// still kept.
+    pub(super) fn check<'a, I: Iterator<Item = &'a ReceivedRequest>>(
         expectations: &[Expectation],
+        denied_warnings: u64,
         kept: impl Fn() -> I,
-    ) -> Option<Self> {
-        const MAX_LINES: usize = 10;
+    ) -> Result<(), Self> {
         let mut text = String::new();
         for Expectation { matcher, times, count } in expectations.iter().filter(|expectation| !expectation.is_met()) {
-            text.push_str(&format!("\nexpected {times} {matcher}, received {count}"));
             let mut lines = Vec::new();
             for request in kept() {
                 matcher.near_misses(&RecordedRequest { request, batches: &request.all_batches() }, &mut lines);
             }
-            let more = lines.len().saturating_sub(MAX_LINES);
-            lines.truncate(MAX_LINES);
-            if more > 0 {
-                lines.push(format!("and {more} more"));
-            }
-            for line in &lines {
-                text += &format!("\n  {line}");
-            }
+            add_paragraph(&mut text, &format!("expected {times} {matcher}, received {count}"), lines);
         }
-        (!text.is_empty()).then(|| Self(text.trim_start().to_owned()))
+        if denied_warnings > 0 {
+            let lines = kept().flat_map(|request| {
+                let warnings = request.violations.iter().filter(|found| found.severity == Severity::Warning);
+                warnings.map(|warning| format!("{} {}: {warning}", request.method, request.path))
+            });
+            add_paragraph(&mut text, &format!("expected no warnings, received {denied_warnings}"), lines.collect());
+        }
+        if text.is_empty() { Ok(()) } else { Err(Self(text)) }
+    }
+}
+
+/// Adds a line, and below it at most ten detail lines.
+fn add_paragraph(text: &mut String, first: &str, mut details: Vec<String>) {
+    const MAX_LINES: usize = 10;
+    let omitted = details.len().saturating_sub(MAX_LINES);
+    details.truncate(MAX_LINES);
+    if omitted > 0 {
+        details.push(format!("and {omitted} more"));
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text.push_str(first);
+    for line in &details {
+        text.push_str(&format!("\n  {line}"));
     }
 }
 

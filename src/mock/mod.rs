@@ -206,14 +206,16 @@ impl MockServer {
         ExpectationHandle { engine: &self.engine, index: state.store.expectations.len() - 1 }
     }
 
-    /// Verifies that each expectation was matched the expected number of times.
+    /// Verifies that each expectation was matched the expected number of times, and that there were no warnings if the mock
+    /// [denies](MockServerBuilder::deny_warnings) them.
     ///
     /// # Errors
-    /// Returns an error that lists the unmet expectations and what was received instead.
+    /// Returns an error that lists the unmet expectations and what was received instead, and the denied warnings.
     pub fn verify(&self) -> Result<(), VerificationError> {
         let state = self.engine.state();
+        let denied_warnings = if self.engine.settings.deny_warnings { state.store.stats().warnings } else { 0 };
         let kept = || state.store.requests().map(AsRef::as_ref);
-        VerificationError::from_unmet(&state.store.expectations, kept).map_or(Ok(()), Err)
+        VerificationError::check(&state.store.expectations, denied_warnings, kept)
     }
 
     /// Waits until all expectations are met, for at most `timeout`, and then verifies them. For code that sends in the background.
@@ -242,7 +244,7 @@ pub struct ExpectationHandle<'a> {
 }
 
 impl ExpectationHandle<'_> {
-    /// Sets the expected number of matches: a number, or a range such as `1..=3`, `2..` or `..=5`. Use 0 to expect none.
+    /// Sets the expected number of matches: a number, or a range such as `1..3`, `2..` or `..=5`. Use 0 to expect none.
     pub fn times(self, times: impl Into<Times>) {
         self.engine.state().store.expectations[self.index].times = times.into();
     }

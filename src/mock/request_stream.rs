@@ -1,9 +1,15 @@
 //! The stream of the requests that a mock receives.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, ready};
 
+use futures_core::Stream;
 use tokio::sync::watch::Receiver;
+use tokio::sync::watch::error::RecvError;
 
 use super::engine::Engine;
 use super::received::ReceivedRequest;
@@ -11,39 +17,59 @@ use super::received::ReceivedRequest;
 /// The maximum number of requests fetched from the store at once, so that its lock is held only briefly.
 const MAX_FETCHED: usize = 64;
 
-/// A stream of the requests that a mock receives; see [`MockServer::request_stream`](super::MockServer::request_stream).
+/// A [`Stream`] of the requests that a mock receives; see [`MockServer::request_stream`](super::MockServer::request_stream). It ends
+/// when the mock is dropped.
 ///
 /// The stream reads from the requests that the mock keeps. A slow reader misses the requests that the mock has discarded in the
 /// meantime; [`missed`](Self::missed) counts them.
 pub struct RequestStream {
-    /// Weak, so that the stream ends when the mock is dropped.
+    /// Weak, so that the stream does not keep a dropped mock alive.
     engine: Weak<Engine>,
-    newest: Receiver<u64>,
+    /// Waits for the number of a newer request.
+    newer: Pin<Box<dyn Future<Output = (Result<(), RecvError>, Receiver<u64>)> + Send + Sync>>,
     last_number: u64,
     missed: u64,
     fetched: VecDeque<Arc<ReceivedRequest>>,
 }
 
+async fn wait_for_newer(mut newest: Receiver<u64>) -> (Result<(), RecvError>, Receiver<u64>) {
+    (newest.changed().await, newest)
+}
+
 impl RequestStream {
+    /// Creates a stream of the requests after this number.
     pub(super) fn new(engine: &Arc<Engine>, last_number: u64) -> Self {
         let newest = engine.state().store.subscribe();
-        Self { engine: Arc::downgrade(engine), newest, last_number, missed: 0, fetched: VecDeque::new() }
+        Self {
+            engine: Arc::downgrade(engine),
+            newer: Box::pin(wait_for_newer(newest)),
+            last_number,
+            missed: 0,
+            fetched: VecDeque::new(),
+        }
     }
 
-    /// Waits for the next request and returns it, or `None` if the mock was dropped.
+    /// Waits for the next request and returns it, or `None` if the mock was dropped. For code without a crate that extends streams.
     pub async fn next(&mut self) -> Option<Arc<ReceivedRequest>> {
-        loop {
-            if let Some(request) = self.try_next() {
-                return Some(request);
-            }
-            self.wait().await?;
-        }
+        poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
     /// Waits until there is a request that was not returned yet. Returns `None` if the mock was dropped.
     pub(super) async fn wait(&mut self) -> Option<()> {
-        let last_number = self.last_number;
-        self.newest.wait_for(|newest| *newest > last_number).await.ok().map(drop)
+        poll_fn(|context| self.poll_newer(context)).await
+    }
+
+    fn poll_newer(&mut self, context: &mut Context<'_>) -> Poll<Option<()>> {
+        loop {
+            let (result, newest) = ready!(self.newer.as_mut().poll(context));
+            let number = *newest.borrow();
+            self.newer = Box::pin(wait_for_newer(newest));
+            match result {
+                Err(_) => return Poll::Ready(None),
+                Ok(()) if number > self.last_number => return Poll::Ready(Some(())),
+                Ok(()) => {}
+            }
+        }
     }
 
     /// Returns the next request if it was received already.
@@ -67,8 +93,23 @@ impl RequestStream {
     }
 }
 
-impl std::fmt::Debug for RequestStream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Stream for RequestStream {
+    type Item = Arc<ReceivedRequest>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(request) = self.try_next() {
+                return Poll::Ready(Some(request));
+            }
+            if ready!(self.poll_newer(context)).is_none() {
+                return Poll::Ready(None);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RequestStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestStream").field("last_number", &self.last_number).finish_non_exhaustive()
     }
 }
