@@ -1,4 +1,4 @@
-//! The committed corpus of the fuzz targets, replayed: `just fuzz` looks for more.
+//! Replays the committed corpus of the fuzz targets; `just fuzz` searches for more inputs.
 
 mod support;
 
@@ -11,8 +11,8 @@ use mparticle::mock::MockServer;
 use support::any_body;
 use support::raw::exchange;
 
-/// Longer than anything takes on a busy machine, and shorter than the time that the mock gives a slow client.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Long enough for a busy machine, and shorter than the timeout of the mock for a slow client.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
@@ -23,18 +23,18 @@ fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[tokio::test]
-async fn any_bytes_on_a_connection_leave_the_mock_standing() {
+async fn mock_survives_arbitrary_bytes_on_a_connection() {
     let server = MockServer::start().await;
     for (path, bytes) in corpus("mock_request") {
-        let exchange = exchange(&server.url(), &bytes, true, PATIENCE);
+        let exchange = exchange(&server.url(), &bytes, true, TIMEOUT);
         let hangs = matches!(exchange.ended, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut));
         assert!(!hangs, "{} hangs: {}", path.display(), exchange.text());
     }
-    support::client(&server).upload(support::batch()).await.expect("it still answers");
+    support::client(&server).upload(support::batch()).await.expect("the mock still responds");
 }
 
 #[test]
-fn any_body_is_held_against_the_contract() {
+fn contract_checks_arbitrary_bodies() {
     for (path, bytes) in corpus("mock_body") {
         println!("{}", path.display()); // shown if it fails
         any_body::check(&bytes);

@@ -1,4 +1,4 @@
-//! The faults of the mock, as a client meets them on the wire.
+//! The faults of the mock, on raw sockets.
 
 mod support;
 
@@ -12,12 +12,12 @@ use mparticle::mock::{self, Fault, MockServer, Naming};
 use serde_json::{Value, json};
 use support::raw::{Exchange, exchange};
 
-/// Sends one batch on a raw socket and reads until the end, or for half a second without a byte.
+/// Sends one batch on a raw socket and reads until the end, or until no byte arrives for half a second.
 fn send(server: &MockServer) -> Exchange {
     post(server, "/events", r#"{"environment":"development","mpid":1}"#)
 }
 
-/// Sends a body to a path, likewise.
+/// Sends a body to a path and reads like [`send`].
 fn post(server: &MockServer, path: &str, body: &str) -> Exchange {
     let pair = BASE64_STANDARD.encode(format!("{}:{}", mock::KEY, mock::SECRET));
     let head = format!(
@@ -29,14 +29,14 @@ fn post(server: &MockServer, path: &str, body: &str) -> Exchange {
 }
 
 #[test]
-fn a_script_is_met_one_request_each() {
-    let script = [Fault::status(503), Fault::status(429).retry_after(7).limit("feed"), Fault::ok(), Fault::status(400)];
-    let server = MockServer::builder().fault_sequence(script).start_blocking();
-    let answers: Vec<_> = (0..5).map(|_| send(&server).text()).collect();
-    let statuses: Vec<_> = answers.iter().map(|answer| &answer[9..12]).collect();
+fn fault_sequence_affects_one_request_each() {
+    let faults = [Fault::status(503), Fault::status(429).retry_after(7).limit("feed"), Fault::ok(), Fault::status(400)];
+    let server = MockServer::builder().fault_sequence(faults).start_blocking();
+    let responses: Vec<_> = (0..5).map(|_| send(&server).text()).collect();
+    let statuses: Vec<_> = responses.iter().map(|response| &response[9..12]).collect();
     assert_eq!(statuses, ["503", "429", "202", "400", "202"]);
-    assert!(answers[1].contains("retry-after: 7") && answers[1].contains("x-mp-rate-limit-exceeded: \"feed\""));
-    assert!(answers[3].contains("BAD_REQUEST"));
+    assert!(responses[1].contains("retry-after: 7") && responses[1].contains("x-mp-rate-limit-exceeded: \"feed\""));
+    assert!(responses[3].contains("BAD_REQUEST"));
     assert_eq!(server.batches().len(), 2);
     let faults: Vec<_> = server.requests().into_iter().map(|request| request.fault).collect();
     assert_eq!(faults[..2], [Some("503".to_owned()), Some("429:retry-after=7:limit=feed".to_owned())]);
@@ -44,7 +44,7 @@ fn a_script_is_met_one_request_each() {
 }
 
 #[test]
-fn stalls_give_no_answer() {
+fn stalls_send_no_response() {
     let server = MockServer::start_blocking();
     for fault in [Fault::stall_before_body(), Fault::stall_during_body(), Fault::stall_after_body()] {
         server.queue_faults([fault.clone()]);
@@ -58,11 +58,11 @@ fn stalls_give_no_answer() {
     server.queue_faults([Fault::stall_in_response()]);
     let read = send(&server);
     assert!(read.text().starts_with("HTTP/1.1 202") && read.ended.is_err(), "{:?}", read.ended);
-    assert_eq!(server.batches().len(), 1, "it was taken");
+    assert_eq!(server.batches().len(), 1, "the batch was stored");
 }
 
 #[test]
-fn a_reset_stores_nothing_and_a_lost_answer_does() {
+fn reset_stores_nothing_but_lost_response_does() {
     let server = MockServer::builder().fault_sequence([Fault::reset(), Fault::lost_response()]).start_blocking();
     for stored in [0, 1] {
         let read = send(&server);
@@ -75,27 +75,27 @@ fn a_reset_stores_nothing_and_a_lost_answer_does() {
 }
 
 #[test]
-fn answers_can_be_cut_off_huge_or_no_http() {
-    let script = [
+fn responses_can_be_truncated_oversized_or_malformed() {
+    let faults = [
         Fault::truncated_response(),
         Fault::oversized_response(3_000_000),
         Fault::malformed_response(),
         Fault::status(204),
     ];
-    let server = MockServer::builder().fault_sequence(script).start_blocking();
+    let server = MockServer::builder().fault_sequence(faults).start_blocking();
     let truncated = send(&server);
     assert!(truncated.text().starts_with("HTTP/1.1 202") && truncated.text().contains("content-length: 32768"));
     assert!(truncated.bytes.len() < 32_768);
-    let huge = send(&server);
-    assert!(huge.text().starts_with("HTTP/1.1 202") && huge.bytes.len() > 3_000_000);
-    let garbage = send(&server);
-    assert!(!garbage.bytes.is_empty() && !garbage.bytes.starts_with(b"HTTP"));
+    let oversized = send(&server);
+    assert!(oversized.text().starts_with("HTTP/1.1 202") && oversized.bytes.len() > 3_000_000);
+    let malformed = send(&server);
+    assert!(!malformed.bytes.is_empty() && !malformed.bytes.starts_with(b"HTTP"));
     assert!(send(&server).text().starts_with("HTTP/1.1 204"));
     assert_eq!(server.batches().len(), 2);
 }
 
 #[test]
-fn a_delay_answers_later() {
+fn delay_postpones_the_response() {
     let server = MockServer::builder().fault_sequence([Fault::delay(Duration::from_millis(120))]).start_blocking();
     let start = Instant::now();
     assert!(send(&server).text().starts_with("HTTP/1.1 202"));
@@ -103,7 +103,7 @@ fn a_delay_answers_later() {
 }
 
 #[test]
-fn chance_hits_its_share_and_repeats_with_its_seed() {
+fn random_faults_meet_their_rate_and_repeat_with_the_same_seed() {
     let outcome = |seed| {
         let server = MockServer::builder().fault_rate(0.3, Fault::status(503)).seed(seed).start_blocking();
         let hits: Vec<_> = (0..100).map(|_| send(&server).text().contains("503")).collect();
@@ -118,20 +118,19 @@ fn chance_hits_its_share_and_repeats_with_its_seed() {
     assert!((10..=50).contains(&count), "{count} of 100 at 30 %");
 }
 
-/// The case that makes duplicates: accepted, the answer lost, sent again by the client.
 #[tokio::test]
-async fn a_client_that_sends_again_after_a_lost_answer_is_not_counted_twice() {
+async fn retry_after_a_lost_response_counts_as_a_duplicate() {
     let server = MockServer::builder().fault_sequence([Fault::lost_response()]).start().await;
     let client = support::builder(server.url()).retry_policy(RetryPolicy::default()).build().expect("a client");
     client.upload(support::batch()).await.expect("accepted at the second attempt");
     assert_eq!((server.stats().batches, server.stats().duplicates), (1, 1));
 }
 
-/// Three batches of which the middle one is not ASCII, as they are sent, and where the last character of each is, in UTF-16 units.
+/// Three batches, the second one with non-ASCII text, and the position of the last character of each in UTF-16 code units.
 const THREE: &str = r#"[{"environment":"development","mpid":1}, {"environment":"development","partner_identity":"zoë😀"}, {"environment":"development","mpid":3}]"#;
 const ENDS: [usize; 3] = [39, 97, 137];
 
-/// The messages in the body of a response.
+/// Returns the messages in the body of a response.
 fn messages(response: &Exchange) -> Vec<String> {
     let text = response.text();
     let (_, body) = text.split_once("\r\n\r\n").expect("a head");
@@ -146,14 +145,14 @@ fn mpids(server: &MockServer) -> Vec<Value> {
 }
 
 #[test]
-fn positions_in_these_tests_are_those_of_the_closing_braces() {
+fn ends_are_the_positions_of_the_closing_braces() {
     let units: Vec<_> = THREE.encode_utf16().collect();
     let braces: Vec<_> = (1..=units.len()).filter(|position| units[position - 1] == u16::from(b'}')).collect();
     assert_eq!(braces, ENDS);
 }
 
 #[test]
-fn a_partial_response_names_its_batches_and_stores_the_others() {
+fn partial_response_names_its_batches_and_stores_the_others() {
     let error = "Error converting value &quot;injected fault&quot; to type 'System.Guid'.";
     let indexed = |index: usize| format!("{error} Path '[{index}].mp_deviceid', line 1, position {}.", ENDS[index]);
     let by_position = |index: usize| format!("{error} Path 'mp_deviceid', line 1, position {}.", ENDS[index]);
@@ -180,7 +179,7 @@ fn a_partial_response_names_its_batches_and_stores_the_others() {
 }
 
 #[test]
-fn a_partial_response_to_one_event_batch_refuses_it() {
+fn partial_response_of_the_events_endpoint_refuses_its_batch() {
     let server = MockServer::builder().fault_sequence([Fault::partial([0], Naming::Index)]).start_blocking();
     let response = send(&server);
     assert!(response.text().starts_with("HTTP/1.1 202"), "{}", response.text());
@@ -189,7 +188,7 @@ fn a_partial_response_to_one_event_batch_refuses_it() {
 }
 
 #[test]
-fn a_partial_response_without_a_batch_to_name_is_the_usual_one() {
+fn partial_response_without_a_matching_batch_has_no_effect() {
     let server = MockServer::builder().fault_rate(1.0, Fault::partial([3, 7], Naming::Index)).start_blocking();
     let response = post(&server, "/bulkevents", THREE);
     assert!(
@@ -204,7 +203,7 @@ fn a_partial_response_without_a_batch_to_name_is_the_usual_one() {
 }
 
 #[test]
-fn a_partial_response_names_batches_that_break_the_document_as_well() {
+fn partial_response_also_names_invalid_batches() {
     let fault = Fault::partial([0], Naming::None);
     let server = MockServer::builder().fault_sequence([fault.clone(), fault.clone(), fault]).start_blocking();
     let body =
@@ -218,14 +217,14 @@ fn a_partial_response_names_batches_that_break_the_document_as_well() {
     assert_eq!((messages(&response), mpids(&server)), (expected.map(str::to_owned).to_vec(), vec![json!(2)]));
 
     let broken = post(&server, "/bulkevents", r#"[{"environment":"test"},{"environment":"development","mpid":4}]"#);
-    assert_eq!(messages(&broken), ["Invalid event batch."], "its own violations do not matter");
+    assert_eq!(messages(&broken), ["Invalid event batch."], "the fault replaces the errors of its batch");
     assert_eq!(mpids(&server), [json!(2), json!(4)]);
     let too_many = json!(vec![json!({ "environment": "development", "mpid": 1 }); 101]).to_string();
     assert!(post(&server, "/bulkevents", &too_many).text().starts_with("HTTP/1.1 400"));
 }
 
 #[test]
-fn a_refused_batch_may_come_again_under_its_id() {
+fn refused_batch_can_be_sent_again_under_its_id() {
     let server = MockServer::builder().fault_sequence([Fault::partial([0], Naming::Index)]).start_blocking();
     let body = r#"[{"environment":"development","mpid":1,"source_request_id":"a"}]"#;
     post(&server, "/bulkevents", body);
@@ -234,7 +233,7 @@ fn a_refused_batch_may_come_again_under_its_id() {
 }
 
 #[test]
-fn a_sign_in_page_comes_with_200_and_stores_nothing() {
+fn sign_in_page_has_status_200_and_stores_nothing() {
     let server = MockServer::builder().fault_sequence([Fault::html()]).start_blocking();
     let text = send(&server).text();
     assert!(text.starts_with("HTTP/1.1 200") && text.contains("content-type: text/html"), "{text}");

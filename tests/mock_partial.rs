@@ -1,4 +1,4 @@
-//! Partial responses of the mock: of a bulk request the good batches are stored, and the bad ones named in a 202.
+//! Partial responses of the mock: it stores the valid batches of a bulk request, and names the invalid ones in a 202.
 
 use chrono::{DateTime, Utc};
 use mparticle::contract::Component;
@@ -6,7 +6,7 @@ use mparticle::mock::{self, MockServer};
 use reqwest::Client;
 use serde_json::{Value, json};
 
-/// Three batches of one export, as they were sent: an attribute of the middle one holds an object.
+/// Three batches of an export. An attribute of the second one is an object.
 const NESTED_ATTRIBUTE: &str = r#"[{"schema_version":2,"environment":"development","user_identities":{"customer_id":"cust-71"},"events":[{"event_type":"custom_event","data":{"event_name":"conversion","custom_event_type":"transaction","timestamp_unixtime_ms":1767225600000,"source_message_id":"msg-71","custom_attributes":{"conversiontype":"purchase"}}}]},{"schema_version":2,"environment":"development","user_identities":{"customer_id":"cust-72"},"events":[{"event_type":"custom_event","data":{"event_name":"conversion","custom_event_type":"transaction","timestamp_unixtime_ms":1767225600000,"source_message_id":"msg-72","custom_attributes":{"conversiontype":"purchase","currency":{"code":"EUR"}}}}]},{"schema_version":2,"environment":"development","user_identities":{"customer_id":"cust-73"},"events":[{"event_type":"custom_event","data":{"event_name":"conversion","custom_event_type":"transaction","timestamp_unixtime_ms":1767225600000,"source_message_id":"msg-73","custom_attributes":{"conversiontype":"purchase"}}}]}]"#;
 
 async fn partial() -> MockServer {
@@ -42,7 +42,7 @@ fn mpids(server: &MockServer) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn good_batches_are_stored_and_the_bad_one_is_named_by_its_index() {
+async fn stores_valid_batches_and_names_the_invalid_one_by_its_index() {
     let server = partial().await;
     server.expect(mock::batches()).times(2);
     server.expect(mock::event_named("conversion")).times(2);
@@ -68,7 +68,7 @@ async fn good_batches_are_stored_and_the_bad_one_is_named_by_its_index() {
 }
 
 #[tokio::test]
-async fn without_the_setting_one_bad_batch_refuses_its_request() {
+async fn one_invalid_batch_refuses_its_request_by_default() {
     for server in [MockServer::start().await, MockServer::builder().partial_responses(false).start().await] {
         assert_eq!(post(&server, "/bulkevents", NESTED_ATTRIBUTE).await.0, 400);
         assert_eq!((server.batches().len(), server.stats().refused, server.stats().refused_batches), (0, 1, 0));
@@ -76,7 +76,7 @@ async fn without_the_setting_one_bad_batch_refuses_its_request() {
 }
 
 #[tokio::test]
-async fn a_request_without_a_good_batch_is_refused_as_ever() {
+async fn request_without_a_valid_batch_is_refused_with_400() {
     let (server, strict) = (partial().await, MockServer::start().await);
     let many = json!([bad(), { "environment": 1 }]).to_string();
     let too_many = json!(vec![good(1); 101]).to_string();
@@ -86,7 +86,7 @@ async fn a_request_without_a_good_batch_is_refused_as_ever() {
         assert_eq!((status, &messages), (400, &post(&strict, "/bulkevents", body).await.1));
         assert!(!messages.is_empty() && !messages.iter().any(|message| message.contains("Path '")), "{messages:?}");
     }
-    assert_eq!(post(&server, "/events", bad().to_string()).await.0, 400, "one batch is all of its request");
+    assert_eq!(post(&server, "/events", bad().to_string()).await.0, 400, "the batch is the whole request");
     assert_eq!((server.batches().len(), server.stats().refused_batches, server.stats().refused), (0, 0, 8));
     assert_eq!(post(&server, "/bulkevents", "[]").await, (202, vec![]));
     assert_eq!(post(&server, "/bulkevents", json!([good(1)]).to_string()).await, (202, vec![]));
@@ -94,7 +94,7 @@ async fn a_request_without_a_good_batch_is_refused_as_ever() {
 }
 
 #[tokio::test]
-async fn each_bad_batch_is_named_by_each_of_its_violations() {
+async fn names_an_invalid_batch_in_each_of_its_errors() {
     let server = partial().await;
     let nameless = json!({ "environment": "test", "it's mine": 1 });
     let body = format!("[ {},\t{}, {} ]", nameless, good(1), json!(["no batch", "😀"]));
@@ -114,9 +114,9 @@ async fn each_bad_batch_is_named_by_each_of_its_violations() {
     assert_eq!(mpids(&server), [1]);
 }
 
-/// Of violations only a thousand are listed, and of errors a hundred are written: no bad batch may get lost in that.
+/// Only a thousand violations are listed, and only a hundred errors are written.
 #[tokio::test]
-async fn every_bad_batch_is_named_however_much_is_wrong() {
+async fn names_every_invalid_batch_despite_the_limits_on_errors() {
     let server = partial().await;
     let wrong = json!({ "environment": "test", "events": vec![1; 60] });
     let bodies = (0..100).map(|n| if n % 10 == 0 { good(n) } else { wrong.clone() });
@@ -133,7 +133,7 @@ async fn every_bad_batch_is_named_however_much_is_wrong() {
 }
 
 #[tokio::test]
-async fn messages_stay_short_enough_to_be_read() {
+async fn messages_stay_short_enough_for_clients_to_read() {
     let server = partial().await;
     // A control character takes six bytes in JSON.
     for name in ["a name that is quite long".repeat(90), "\u{1F600}".repeat(90), "\u{1}".repeat(390)] {
@@ -146,7 +146,7 @@ async fn messages_stay_short_enough_to_be_read() {
 }
 
 #[tokio::test]
-async fn in_lenient_mode_only_what_the_service_refuses_is_named() {
+async fn lenient_mock_names_only_batches_that_the_service_refuses() {
     let server = MockServer::builder().lenient().partial_responses(true).start().await;
     let large = json!({ "environment": "production", "mpid": 3, "partner_identity": "x".repeat(131_072) });
     let (status, messages) = post(&server, "/bulkevents", json!([bad(), large, good(2)]).to_string()).await;
