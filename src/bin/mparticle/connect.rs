@@ -9,7 +9,7 @@ use mparticle::{Client, ClientBuilder, Environment, Pod};
 use tokio::runtime::{self, Runtime};
 use uuid::Uuid;
 
-use crate::exit::{self, Failure};
+use crate::exit::{self, CliError};
 use crate::profile;
 
 const VARIABLES: [&str; 4] = ["MPARTICLE_API_KEY", "MPARTICLE_API_SECRET", "MPARTICLE_POD", "MPARTICLE_BASE_URL"];
@@ -48,9 +48,9 @@ impl Connection {
 
     fn builder_and_key(&self) -> exit::Result<(ClientBuilder, String)> {
         let profile = match &self.profile {
-            Some(name) => Some(profile::named(name)?),
+            Some(name) => Some(profile::load(name)?),
             None if VARIABLES.into_iter().any(is_set) => None,
-            None => Some(profile::default()?.ok_or_else(nothing_set)?),
+            None => Some(profile::load_default()?.ok_or_else(missing_credentials)?),
         };
         let (mut builder, key) = match profile {
             Some(profile) => {
@@ -74,22 +74,22 @@ impl Connection {
         Ok(self.client_builder()?.build()?)
     }
 
-    /// The client, and what tells its destination from others. An attempt ends before `patience` does, so that the reason of a
+    /// The client, and what tells its destination from others. An attempt ends before `timeout` does, so that the reason of a
     /// failure is known by then.
-    pub fn service(&self, patience: Duration) -> exit::Result<Service> {
+    pub fn destination(&self, timeout: Duration) -> exit::Result<Destination> {
         let (mut builder, key) = self.builder_and_key()?;
-        let longest = patience.max(Duration::from_secs(1)).mul_f64(0.9);
-        if longest < TIMEOUT {
-            builder = builder.timeout(longest).connect_timeout(longest.min(CONNECT_TIMEOUT));
+        let attempt_timeout = timeout.max(Duration::from_secs(1)).mul_f64(0.9);
+        if attempt_timeout < TIMEOUT {
+            builder = builder.timeout(attempt_timeout).connect_timeout(attempt_timeout.min(CONNECT_TIMEOUT));
         }
         let client = builder.build()?;
         let address = client.base_url().to_owned();
-        Ok(Service { client, address, key: Uuid::new_v5(&Uuid::NAMESPACE_OID, key.as_bytes()) })
+        Ok(Destination { client, address, key: Uuid::new_v5(&Uuid::NAMESPACE_OID, key.as_bytes()) })
     }
 }
 
 /// A client, where it sends to, and of its key a hash, from which the key cannot be found out.
-pub struct Service {
+pub struct Destination {
     pub client: Client,
     pub address: String,
     pub key: Uuid,
@@ -99,21 +99,22 @@ fn is_set(variable: &str) -> bool {
     env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
-fn nothing_set() -> Failure {
-    let place = profile::file().map_or_else(|| "a configuration file".into(), |path| path.display().to_string());
-    Failure::usage(format!(
-        "MPARTICLE_API_KEY is not set: set MPARTICLE_API_KEY and MPARTICLE_API_SECRET, or write the section [profile.default] into {place}"
+fn missing_credentials() -> CliError {
+    let position =
+        profile::config_path().map_or_else(|| "a configuration file".into(), |path| path.display().to_string());
+    CliError::usage(format!(
+        "MPARTICLE_API_KEY is not set: set MPARTICLE_API_KEY and MPARTICLE_API_SECRET, or write the section [profile.default] into {position}"
     ))
 }
 
 /// The runtime that a command waits on.
 pub fn runtime() -> exit::Result<Runtime> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| Failure::system("start a runtime", &error))
+    runtime.map_err(|error| CliError::system("start a runtime", &error))
 }
 
 /// Waits for a result, and for nothing that is left behind: a name lookup that was given up can take a minute.
-pub fn wait_for<T>(result: impl Future<Output = T>) -> exit::Result<T> {
+pub fn block_on<T>(result: impl Future<Output = T>) -> exit::Result<T> {
     let runtime = runtime()?;
     let result = runtime.block_on(result);
     runtime.shutdown_background();
@@ -121,7 +122,7 @@ pub fn wait_for<T>(result: impl Future<Output = T>) -> exit::Result<T> {
 }
 
 /// The argument of every command that takes an environment.
-pub fn environment() -> impl TypedValueParser<Value = Environment> {
+pub fn environment_parser() -> impl TypedValueParser<Value = Environment> {
     PossibleValuesParser::new(["development", "production"]).try_map(|name| name.parse::<Environment>())
 }
 
@@ -137,7 +138,7 @@ mod tests {
         const LOOKUP: Duration = Duration::from_secs(60);
         let started = Instant::now();
         // As the resolver of the system does it, which cannot be broken off.
-        wait_for(async { _ = tokio::task::spawn_blocking(|| thread::sleep(LOOKUP)) }).expect("a runtime");
+        block_on(async { _ = tokio::task::spawn_blocking(|| thread::sleep(LOOKUP)) }).expect("a runtime");
         assert!(started.elapsed() < LOOKUP / 2);
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mparticle::{Error, ErrorKind as Kind, SealError};
 
-use crate::text::{self, printable, tell};
+use crate::text::{self, eprint_line, printable};
 
 /// The exit codes, as `mparticle --help` lists them.
 pub const CODES: &str = "\
@@ -25,65 +25,65 @@ Exit codes:
 
 /// How a command ended that did its work, the graver the greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Exit {
-    Done,
+pub enum ExitStatus {
+    Success,
     /// Something in the data is wrong, or was rejected.
-    Findings,
+    DataError,
     /// A file was read or written up to a place, and not further.
-    Unreadable,
+    IoError,
     /// The service could not be reached, or refused the credentials.
-    Unsent,
+    Unavailable,
     /// A signal of this number asked it to end.
     Interrupted(u8),
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
+impl From<ExitStatus> for ExitCode {
+    fn from(exit: ExitStatus) -> Self {
         match exit {
-            Exit::Done => Self::SUCCESS,
-            Exit::Findings => Self::from(1),
-            Exit::Unreadable => Self::from(4),
-            Exit::Unsent => Self::from(3),
-            Exit::Interrupted(signal) => Self::from(128 + signal),
+            ExitStatus::Success => Self::SUCCESS,
+            ExitStatus::DataError => Self::from(1),
+            ExitStatus::IoError => Self::from(4),
+            ExitStatus::Unavailable => Self::from(3),
+            ExitStatus::Interrupted(signal) => Self::from(128 + signal),
         }
     }
 }
 
 /// Why a command could not do its work. Its text goes to stderr.
 #[derive(Debug)]
-pub struct Failure {
+pub struct CliError {
     code: u8,
-    words: String,
+    message: String,
 }
 
-pub type Result<T = Exit> = std::result::Result<T, Failure>;
+pub type Result<T = ExitStatus> = std::result::Result<T, CliError>;
 
-impl Failure {
+impl CliError {
     /// The arguments, the profile or the environment are not right.
-    pub fn usage(words: impl Into<String>) -> Self {
-        Self { code: 2, words: words.into() }
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { code: 2, message: message.into() }
     }
 
     /// A file cannot be read or written: "cannot open FILE: no such file".
     pub fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
-        Self { code: 4, words: format!("cannot {doing} {}: {error}", path.display()) }
+        Self { code: 4, message: format!("cannot {doing} {}: {error}", path.display()) }
     }
 
     /// Something else that the system refuses.
     pub fn system(doing: &str, error: &io::Error) -> Self {
-        Self { code: 4, words: format!("cannot {doing}: {error}") }
+        Self { code: 4, message: format!("cannot {doing}: {error}") }
     }
 
     /// Writing to stdout failed. Nobody reads any more, as in `mparticle check FILE | head`: that is no failure.
-    pub fn output(error: &io::Error) -> Result {
-        if error.kind() == ErrorKind::BrokenPipe { Ok(Exit::Done) } else { Err(Self::system("write", error)) }
+    pub fn stdout(error: &io::Error) -> Result {
+        if error.kind() == ErrorKind::BrokenPipe { Ok(ExitStatus::Success) } else { Err(Self::system("write", error)) }
     }
 
     /// What was sent to this address was not accepted.
-    pub fn unsent(error: impl Into<Error>, address: &str) -> Self {
+    pub fn upload(error: impl Into<Error>, address: &str) -> Self {
         let error = error.into();
-        let words = words_with_address(&error, address);
-        Self { words, ..Self::from(error) }
+        let message = message_with_address(&error, address);
+        Self { message, ..Self::from(error) }
     }
 
     pub fn code(&self) -> ExitCode {
@@ -92,17 +92,17 @@ impl Failure {
 }
 
 /// What was to be written to stdout was written, or not.
-pub fn written(result: io::Result<()>) -> Result {
-    result.map_or_else(|error| Failure::output(&error), |()| Ok(Exit::Done))
+pub fn from_write(result: io::Result<()>) -> Result {
+    result.map_or_else(|error| CliError::stdout(&error), |()| Ok(ExitStatus::Success))
 }
 
-impl From<SealError> for Failure {
+impl From<SealError> for CliError {
     fn from(error: SealError) -> Self {
         Error::from(error).into()
     }
 }
 
-impl From<Error> for Failure {
+impl From<Error> for CliError {
     fn from(error: Error) -> Self {
         let status = error.status().map(|status| status.as_u16());
         let code = match error.kind() {
@@ -113,81 +113,83 @@ impl From<Error> for Failure {
             Kind::Refused if matches!(status, Some(200..300 | 400 | 413 | 422)) => 1,
             _ => 3,
         };
-        Self { code, words: words(&error) }
+        Self { code, message: message(&error) }
     }
 }
 
 /// The error with its number of attempts, and what a person can make of it.
-pub fn words(error: &Error) -> String {
-    explained(&error.to_string(), error)
+pub fn message(error: &Error) -> String {
+    with_cause(&error.to_string(), error)
 }
 
 /// The reason alone, for a place that says itself what failed, and what a person can make of it.
-pub fn reason_words(error: &Error) -> String {
-    explained(error.message(), error)
+pub fn reason(error: &Error) -> String {
+    with_cause(error.message(), error)
 }
 
-fn explained(text: &str, error: &Error) -> String {
-    let words = match cause(error) {
-        Some(cause) => format!("{text}: {cause}"),
-        None if is_unknown(error) => format!("{text}: the key and the secret do not fit"),
+fn with_cause(text: &str, error: &Error) -> String {
+    let message = match root_cause(error) {
+        Some(root_cause) => format!("{text}: {root_cause}"),
+        None if is_unauthorized(error) => format!("{text}: the key and the secret do not fit"),
         None => text.to_owned(),
     };
-    match asked_wait(error) {
-        Some(wait) => format!("{words}; it asks to wait {}", text::wait(wait)),
-        None => words,
+    match requested_wait(error) {
+        Some(wait) => format!("{message}; it asks to wait {}", text::format_wait(wait)),
+        None => message,
     }
 }
 
 /// The same, and the address if something was sent there: a wrong one is a common reason.
-pub fn words_with_address(error: &Error, address: &str) -> String {
+pub fn message_with_address(error: &Error, address: &str) -> String {
     match error.attempts() {
-        0 => words(error),
-        _ => format!("{} ({address})", words(error)),
+        0 => message(error),
+        _ => format!("{} ({address})", message(error)),
     }
 }
 
 /// How long the service asks to wait, if it asks that.
-pub fn asked_wait(error: &Error) -> Option<Duration> {
+pub fn requested_wait(error: &Error) -> Option<Duration> {
     error.retry_after().filter(|wait| !wait.is_zero())
 }
 
 /// Whether the service does not know the key and the secret.
-pub fn is_unknown(error: &Error) -> bool {
+pub fn is_unauthorized(error: &Error) -> bool {
     error.status().is_some_and(|status| matches!(status.as_u16(), 401 | 403))
 }
 
 /// Tells each thing that the service said.
-pub fn tell_said(error: &Error) {
-    for words in words_of_the_service(error) {
-        tell(format_args!("the service says: {}", printable(words)));
+pub fn print_service_messages(error: &Error) {
+    for message in service_messages(error) {
+        eprint_line(format_args!("the service says: {}", printable(message)));
     }
 }
 
 /// What the service said of what it refused, or else what kept it from being sent. It may quote what was sent.
-pub fn said(error: &Error) -> String {
-    let said: Vec<_> = words_of_the_service(error).collect();
-    if said.is_empty() { error.message().to_owned() } else { said.join("; ") }
+pub fn service_message(error: &Error) -> String {
+    let service_message: Vec<_> = service_messages(error).collect();
+    if service_message.is_empty() { error.message().to_owned() } else { service_message.join("; ") }
 }
 
 /// The message of each error of the service, or its code alone. An error can have neither.
-fn words_of_the_service(error: &Error) -> impl Iterator<Item = &str> {
-    let said = error.api_errors().iter().map(|said| if said.message.is_empty() { &said.code } else { &said.message });
-    said.map(String::as_str).filter(|words| !words.is_empty())
+fn service_messages(error: &Error) -> impl Iterator<Item = &str> {
+    let service_message = error.api_errors().iter().map(|service_message| {
+        if service_message.message.is_empty() { &service_message.code } else { &service_message.message }
+    });
+    service_message.map(String::as_str).filter(|message| !message.is_empty())
 }
 
 /// What the system says of a connection that failed, without the layers between; or why the attempts before a deadline failed.
-fn cause(error: &Error) -> Option<String> {
-    if let Some(cause) = error.source()?.downcast_ref() {
-        return Some(reason_words(cause));
+fn root_cause(error: &Error) -> Option<String> {
+    if let Some(root_cause) = error.source()?.downcast_ref() {
+        return Some(reason(root_cause));
     }
     let is_network = matches!(error.kind(), Kind::Connect | Kind::ConnectionLost);
-    let causes = iter::successors(error.source(), |&cause| cause.source());
+    let causes = iter::successors(error.source(), |&root_cause| root_cause.source());
     causes.last().filter(|_| is_network).map(ToString::to_string)
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.words)
+        f.write_str(&self.message)
     }
 }

@@ -7,19 +7,19 @@ use std::path::{Path, PathBuf};
 
 /// The mode of a file that only its owner can read.
 #[cfg(unix)]
-pub const OWNER_ALONE: u32 = 0o600;
+pub const OWNER_ONLY_MODE: u32 = 0o600;
 
 /// Returns options that create a file which only its owner can read.
-pub fn private() -> OpenOptions {
+pub fn owner_only_options() -> OpenOptions {
     #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
     let mut options = OpenOptions::new();
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, OWNER_ALONE);
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, OWNER_ONLY_MODE);
     options
 }
 
 /// Returns the path of a file with a suffix added to its name.
-pub fn beside(file: &Path, suffix: &str) -> PathBuf {
+pub fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(file);
     name.push(suffix);
     PathBuf::from(name)
@@ -36,13 +36,13 @@ pub struct Replacement {
 impl Replacement {
     /// Creates an empty file beside the one that it will replace, with this suffix. Only its owner can read it.
     pub fn create(replaced: &Path, suffix: &str) -> io::Result<Self> {
-        let path = beside(replaced, suffix);
+        let path = with_suffix(replaced, suffix);
         // What an earlier run could not remove. A link is not followed.
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let file = private().write(true).create_new(true).open(&path)?;
+        let file = owner_only_options().write(true).create_new(true).open(&path)?;
         Ok(Self { file, path, replaced: replaced.to_owned(), is_complete: false })
     }
 

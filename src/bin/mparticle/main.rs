@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            text::tell(format_args!("error: {failure}"));
+            text::eprint_line(format_args!("error: {failure}"));
             failure.code()
         }
     }

@@ -7,9 +7,9 @@ use clap::Args;
 use mparticle::mock::{self, FaultPlan, MockServer, MockStats, ParseFaultError, ReceivedRequest};
 
 use crate::connect;
-use crate::exit::{self, Failure};
+use crate::exit::{self, CliError};
 use crate::signals;
-use crate::text::{line, printable, tell};
+use crate::text::{eprint_line, print_line, printable};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -80,7 +80,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> exit::Result {
     let Arguments { port, bind, lenient, partial_responses, rate, acceleration, fault, seed, key, secret, json } =
         arguments;
-    let faults = plan(&fault).map_err(|error| Failure::usage(error.to_string()))?;
+    let faults = parse_faults(&fault).map_err(|error| CliError::usage(error.to_string()))?;
     let shown_secret = if secret == mock::SECRET { mock::SECRET } else { "(as given)" };
     let mut builder = MockServer::builder().listen((bind, port)).credentials(&key, secret).faults(faults).seed(seed);
     builder = builder.partial_responses(partial_responses);
@@ -94,16 +94,16 @@ pub fn run(arguments: Arguments) -> exit::Result {
         builder = builder.acceleration_limit(factor);
     }
     let server =
-        builder.try_start().map_err(|error| Failure::system(&format!("listen on {bind}, port {port}"), &error))?;
-    let output = if json { Output::Json } else { Output::Text };
-    tell(format_args!(
+        builder.try_start().map_err(|error| CliError::system(&format!("listen on {bind}, port {port}"), &error))?;
+    let output = if json { RequestPrinter::Json } else { RequestPrinter::Text };
+    eprint_line(format_args!(
         "listening on {} (key {key}, secret {shown_secret}); open it in a browser to watch",
         server.url()
     ));
     let written = connect::runtime()?.block_on(async {
         output.start(&server.url())?;
         let mut requests = server.request_stream();
-        let end = signals::ended();
+        let end = signals::wait_for_signal();
         tokio::pin!(end);
         loop {
             tokio::select! {
@@ -120,10 +120,10 @@ pub fn run(arguments: Arguments) -> exit::Result {
         }
         output.end(&server.stats(), requests.missed())
     });
-    exit::written(written)
+    exit::from_write(written)
 }
 
-fn plan(texts: &[String]) -> Result<FaultPlan, ParseFaultError> {
+fn parse_faults(texts: &[String]) -> Result<FaultPlan, ParseFaultError> {
     let mut plan = FaultPlan::default();
     texts.iter().try_for_each(|text| plan.add(text))?;
     Ok(plan)
@@ -131,36 +131,36 @@ fn plan(texts: &[String]) -> Result<FaultPlan, ParseFaultError> {
 
 /// How requests are told on stdout.
 #[derive(Clone, Copy)]
-enum Output {
+enum RequestPrinter {
     Text,
     Json,
 }
 
-impl Output {
+impl RequestPrinter {
     fn start(self, url: &str) -> io::Result<()> {
         match self {
             Self::Text => Ok(()),
-            Self::Json => line(serde_json::json!({ "listening": url }).to_string()),
+            Self::Json => print_line(serde_json::json!({ "listening": url }).to_string()),
         }
     }
 
     fn request(self, request: &ReceivedRequest) -> io::Result<()> {
         match self {
-            Self::Json => line(request.to_json().to_string()),
+            Self::Json => print_line(request.to_json().to_string()),
             Self::Text => {
-                let mut lines = one_line(request);
-                for violation in request.violations.iter().take(MOST_VIOLATIONS) {
+                let mut lines = format_request(request);
+                for violation in request.violations.iter().take(MAX_PRINTED_VIOLATIONS) {
                     lines.push_str(&format!(
                         "\n  {}: {}",
                         violation.severity.name(),
                         printable(&violation.to_string())
                     ));
                 }
-                let more = request.violations.len().saturating_sub(MOST_VIOLATIONS);
+                let more = request.violations.len().saturating_sub(MAX_PRINTED_VIOLATIONS);
                 if more > 0 {
                     lines.push_str(&format!("\n  and {more} more"));
                 }
-                line(&lines)
+                print_line(&lines)
             }
         }
     }
@@ -179,7 +179,7 @@ impl Output {
             ..
         } = counts;
         match self {
-            Self::Json => line(
+            Self::Json => print_line(
                 serde_json::json!({ "summary": {
                     "requests": requests, "refused": refused, "batches": batches, "events": events,
                     "duplicates": duplicates, "ignored": ignored, "refused_batches": refused_batches, "errors": errors,
@@ -189,11 +189,11 @@ impl Output {
             ),
             Self::Text => {
                 if missed > 0 {
-                    tell(format_args!("{missed} requests came faster than they could be printed"));
+                    eprint_line(format_args!("{missed} requests came faster than they could be printed"));
                 }
                 let refused_batches =
                     if *refused_batches > 0 { format!(" (and {refused_batches} refused)") } else { String::new() };
-                tell(format_args!(
+                eprint_line(format_args!(
                     "{requests} requests ({refused} refused), {batches} batches{refused_batches}, {events} events, {duplicates} duplicates, \
                      {ignored} ignored, {errors} errors, {warnings} warnings"
                 ));
@@ -204,9 +204,9 @@ impl Output {
 }
 
 /// At most this many violations of a request are printed as text.
-const MOST_VIOLATIONS: usize = 10;
+const MAX_PRINTED_VIOLATIONS: usize = 10;
 
-fn one_line(request: &ReceivedRequest) -> String {
+fn format_request(request: &ReceivedRequest) -> String {
     let status = request.status.map_or("---".to_owned(), |status| status.to_string());
     let mut line = format!(
         "{} {status} {} {} {} bytes",

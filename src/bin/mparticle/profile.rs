@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use mparticle::{Client, ClientBuilder, Credentials, Pod};
 use toml::{Table, Value};
 
-use crate::exit::{self, Failure};
+use crate::exit::{self, CliError};
 use crate::text::printable;
 
 /// The file holds a few lines for each profile; one that is larger is another file.
@@ -58,7 +58,7 @@ impl fmt::Debug for Profile {
 }
 
 /// Where the file lies: `$MPARTICLE_CONFIG`, or `mparticle/config.toml` in the user's directory for configuration.
-pub fn file() -> Option<PathBuf> {
+pub fn config_path() -> Option<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(path) = set("MPARTICLE_CONFIG") {
         return Some(path);
@@ -69,61 +69,61 @@ pub fn file() -> Option<PathBuf> {
 }
 
 /// The profile of this name, which has to be there.
-pub fn named(name: &str) -> exit::Result<Profile> {
-    let path = file().ok_or_else(|| Failure::usage("there is no home directory to look for profiles in"))?;
-    let mut profiles = read(&path)?.ok_or_else(|| {
+pub fn load(name: &str) -> exit::Result<Profile> {
+    let path = config_path().ok_or_else(|| CliError::usage("there is no home directory to look for profiles in"))?;
+    let mut profiles = read_profiles(&path)?.ok_or_else(|| {
         let (name, path) = (printable(name), path.display());
-        Failure::usage(format!("there is no profile \"{name}\": there is no file {path}"))
+        CliError::usage(format!("there is no profile \"{name}\": there is no file {path}"))
     })?;
     profiles.remove(name).ok_or_else(|| {
         let names: Vec<_> = profiles.keys().map(|name| printable(name)).collect();
         let there_is = if names.is_empty() { "it has none".to_owned() } else { format!("it has {}", names.join(", ")) };
-        Failure::usage(format!("there is no profile \"{}\" in {}: {there_is}", printable(name), path.display()))
+        CliError::usage(format!("there is no profile \"{}\" in {}: {there_is}", printable(name), path.display()))
     })
 }
 
-/// The profile `default`, if there is one.
-pub fn default() -> exit::Result<Option<Profile>> {
-    let Some(path) = file() else { return Ok(None) };
-    Ok(read(&path)?.and_then(|mut profiles| profiles.remove(DEFAULT)))
+/// The profile `load_default`, if there is one.
+pub fn load_default() -> exit::Result<Option<Profile>> {
+    let Some(path) = config_path() else { return Ok(None) };
+    Ok(read_profiles(&path)?.and_then(|mut profiles| profiles.remove(DEFAULT)))
 }
 
 /// All profiles of the file, if it is there.
-fn read(path: &Path) -> exit::Result<Option<BTreeMap<String, Profile>>> {
-    let cannot_read = |error: &io::Error| Failure::usage(format!("cannot read {}: {error}", path.display()));
-    let wrong = |words: &str| Failure::usage(format!("{}: {words}", path.display()));
-    let file = match File::open(path) {
-        Ok(file) => file,
+fn read_profiles(path: &Path) -> exit::Result<Option<BTreeMap<String, Profile>>> {
+    let cannot_read = |error: &io::Error| CliError::usage(format!("cannot read {}: {error}", path.display()));
+    let wrong = |message: &str| CliError::usage(format!("{}: {message}", path.display()));
+    let config_path = match File::open(path) {
+        Ok(config_path) => config_path,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(cannot_read(&error)),
     };
-    check_private(path, &file)?;
+    check_private(path, &config_path)?;
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| cannot_read(&error))?;
+    config_path.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| cannot_read(&error))?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(wrong("is larger than 64 KiB, which no configuration is"));
     }
     let text = String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8"))?;
-    parse(&text).map(Some).map_err(|words| wrong(&words))
+    parse(&text).map(Some).map_err(|message| wrong(&message))
 }
 
 /// Whoever can write to the file could send our data elsewhere, and whoever can read it has the keys. The open file is
 /// looked at, not its name: that may lead to another one by now.
-fn check_private(path: &Path, file: &File) -> exit::Result<()> {
+fn check_private(path: &Path, config_path: &File) -> exit::Result<()> {
     let metadata =
-        file.metadata().map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+        config_path.metadata().map_err(|error| CliError::usage(format!("cannot read {}: {error}", path.display())))?;
     if !metadata.is_file() {
-        return Err(Failure::usage(format!("{} is not a file", path.display())));
+        return Err(CliError::usage(format!("{} is not a file", path.display())));
     }
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
         if metadata.uid() != rustix::process::geteuid().as_raw() {
-            return Err(Failure::usage(format!("{} belongs to another user", path.display())));
+            return Err(CliError::usage(format!("{} belongs to another user", path.display())));
         }
         if metadata.mode() & 0o077 != 0 {
             let path = path.display();
-            return Err(Failure::usage(format!("{path} is open to other users; close it with: chmod 600 {path}")));
+            return Err(CliError::usage(format!("{path} is open to other users; close it with: chmod 600 {path}")));
         }
     }
     Ok(())
@@ -133,15 +133,15 @@ fn check_private(path: &Path, file: &File) -> exit::Result<()> {
 fn parse(text: &str) -> Result<BTreeMap<String, Profile>, String> {
     // The parser's own words are left out: they can quote the text.
     let table: Table = text.parse().map_err(|error: toml::de::Error| match error.span() {
-        Some(span) => format!("{} is not TOML", place(text, span.start)),
+        Some(span) => format!("{} is not TOML", position(text, span.start)),
         None => "it is not TOML".to_owned(),
     })?;
     let mut profiles = BTreeMap::new();
     for (field, value) in table {
         if field != "profile" {
-            return Err(unknown("", &field));
+            return Err(unknown_field("", &field));
         }
-        for (name, value) in as_table("profile", value)? {
+        for (name, value) in into_table("profile", value)? {
             let path = format!("profile.{}", printable(&name));
             profiles.insert(name, profile(&path, value)?);
         }
@@ -151,16 +151,16 @@ fn parse(text: &str) -> Result<BTreeMap<String, Profile>, String> {
 
 fn profile(path: &str, value: Value) -> Result<Profile, String> {
     let (mut key, mut secret, mut pod, mut base_url) = (None, None, None, None);
-    for (field, value) in as_table(path, value)? {
-        let place = match field.as_str() {
+    for (field, value) in into_table(path, value)? {
+        let position = match field.as_str() {
             "key" => &mut key,
             "secret" => &mut secret,
             "pod" => &mut pod,
             "base_url" => &mut base_url,
-            _ => return Err(unknown(&format!("{path}."), &field)),
+            _ => return Err(unknown_field(&format!("{path}."), &field)),
         };
         let Value::String(text) = value else { return Err(format!("{path}.{field} is not a text")) };
-        *place = Some(text).filter(|text| !text.is_empty());
+        *position = Some(text).filter(|text| !text.is_empty());
     }
     let needed = |field: &str, value: Option<String>| value.ok_or_else(|| format!("{path} has no {field}"));
     let pod = pod.map_or(Ok(Pod::default()), |pod| pod.parse()).map_err(|error| format!("{path}.pod: {error}"))?;
@@ -168,15 +168,15 @@ fn profile(path: &str, value: Value) -> Result<Profile, String> {
     Ok(Profile { key, secret, pod, base_url })
 }
 
-fn as_table(path: &str, value: Value) -> Result<Table, String> {
+fn into_table(path: &str, value: Value) -> Result<Table, String> {
     if let Value::Table(table) = value { Ok(table) } else { Err(format!("{path} is not a section")) }
 }
 
-fn unknown(path: &str, field: &str) -> String {
+fn unknown_field(path: &str, field: &str) -> String {
     format!("unknown field {path}{}: there are key, secret, pod and base_url, in [profile.NAME]", printable(field))
 }
 
-fn place(text: &str, at: usize) -> String {
+fn position(text: &str, at: usize) -> String {
     let before = text.get(..at).unwrap_or_default();
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     format!("line {}, column {}", before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
@@ -229,8 +229,8 @@ mod tests {
                 "unknown field profiles: there are key, secret, pod and base_url, in [profile.NAME]",
             ),
         ];
-        for (text, words) in table {
-            assert_eq!(parse(text).expect_err(words), words, "{text}");
+        for (text, message) in table {
+            assert_eq!(parse(text).expect_err(message), message, "{text}");
         }
     }
 }

@@ -7,7 +7,7 @@ use clap::{Args, Command};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use crate::exit::{self, Exit, Failure};
+use crate::exit::{self, CliError, ExitStatus};
 use crate::text;
 
 const COMPLETIONS: &str = "\
@@ -40,21 +40,21 @@ pub struct Manual {
 pub fn completions(arguments: &Completions, mut program: Command) -> exit::Result {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut program, "mparticle", &mut script);
-    exit::written(text::print(&script))
+    exit::from_write(text::print(&script))
 }
 
 pub fn manual(arguments: &Manual, program: Command) -> exit::Result {
     match &arguments.dir {
         None => {
             let mut page = Vec::new();
-            Man::new(program).render(&mut page).map_err(|error| Failure::system("write the page", &error))?;
-            exit::written(text::print(&page))
+            Man::new(program).render(&mut page).map_err(|error| CliError::system("write the page", &error))?;
+            exit::from_write(text::print(&page))
         }
         Some(dir) => {
-            fs::create_dir_all(dir).map_err(|error| Failure::file("make", dir, &error))?;
+            fs::create_dir_all(dir).map_err(|error| CliError::file("make", dir, &error))?;
             // As git names its pages: mparticle-spool-list.1.
-            clap_mangen::generate_to(program, dir).map_err(|error| Failure::file("write pages into", dir, &error))?;
-            Ok(Exit::Done)
+            clap_mangen::generate_to(program, dir).map_err(|error| CliError::file("write pages into", dir, &error))?;
+            Ok(ExitStatus::Success)
         }
     }
 }

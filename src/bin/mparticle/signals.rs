@@ -1,7 +1,7 @@
 //! Ctrl-C and SIGTERM.
 
 /// Waits until somebody asks the program to end, and tells the number of the signal.
-pub async fn ended() -> u8 {
+pub async fn wait_for_signal() -> u8 {
     const INTERRUPT: u8 = 2;
     #[cfg(unix)]
     {

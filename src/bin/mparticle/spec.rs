@@ -24,7 +24,7 @@ says so, and --version too.";
 pub struct Arguments {
     /// Form of the document
     #[arg(long, default_value = "json")]
-    format: Format,
+    format: DocumentFormat,
 
     /// Print the strict view of it, in which nothing unknown is allowed
     #[arg(long, conflicts_with = "format")]
@@ -36,26 +36,26 @@ pub struct Arguments {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Format {
+enum DocumentFormat {
     Json,
     Yaml,
 }
 
 pub fn run(arguments: &Arguments) -> exit::Result {
-    if let Some(words) = origin(contract::IS_CUSTOM_DOCUMENT).filter(|_| !arguments.version) {
-        text::tell(words);
+    if let Some(message) = origin_notice(contract::IS_CUSTOM_DOCUMENT).filter(|_| !arguments.version) {
+        text::eprint_line(message);
     }
-    exit::written(match arguments {
+    exit::from_write(match arguments {
         Arguments { version: true, .. } => {
-            stated_version().and_then(|stated| text::line(version(&stated, contract::IS_CUSTOM_DOCUMENT)))
+            document_version().and_then(|stated| text::print_line(version(&stated, contract::IS_CUSTOM_DOCUMENT)))
         }
-        Arguments { strict: true, .. } => text::line(contract::strict_document()),
-        Arguments { format: Format::Json, .. } => text::line(contract::DOCUMENT),
-        Arguments { format: Format::Yaml, .. } => text::print(contract::DOCUMENT_YAML.as_bytes()),
+        Arguments { strict: true, .. } => text::print_line(contract::strict_document()),
+        Arguments { format: DocumentFormat::Json, .. } => text::print_line(contract::DOCUMENT),
+        Arguments { format: DocumentFormat::Yaml, .. } => text::print(contract::DOCUMENT_YAML.as_bytes()),
     })
 }
 
-fn stated_version() -> io::Result<String> {
+fn document_version() -> io::Result<String> {
     let document: serde_json::Value = serde_json::from_str(contract::DOCUMENT)?;
     Ok(document["info"]["version"].as_str().unwrap_or_default().to_owned())
 }
@@ -66,7 +66,7 @@ fn version(version: &str, is_custom: bool) -> String {
 }
 
 /// Returns the line for stderr that says where a custom document comes from.
-fn origin(is_custom: bool) -> Option<&'static str> {
+fn origin_notice(is_custom: bool) -> Option<&'static str> {
     is_custom.then_some("built from a custom document, which MPARTICLE_OPENAPI named")
 }
 
@@ -76,9 +76,9 @@ mod tests {
 
     #[test]
     fn a_custom_document_is_named_beside_its_version_and_on_stderr() {
-        assert_eq!((version("2.0", false).as_str(), origin(false)), ("2.0", None));
-        let words = origin(true).expect("a line");
-        assert!(words.contains("custom document") && !words.contains('\n'), "{words}");
+        assert_eq!((version("2.0", false).as_str(), origin_notice(false)), ("2.0", None));
+        let message = origin_notice(true).expect("a line");
+        assert!(message.contains("custom document") && !message.contains('\n'), "{message}");
         assert_eq!(version("2.0", true), "2.0 (custom document)");
     }
 }

@@ -13,20 +13,20 @@ pub fn printable(text: &str) -> String {
 }
 
 /// Returns text from a file as it is shown to a person: printable, and at most its first 200 characters.
-pub fn shown(text: &str) -> String {
-    const MOST: usize = 200;
-    let ellipsis = if text.chars().nth(MOST).is_some() { "…" } else { "" };
-    printable(&text.chars().take(MOST).collect::<String>()) + ellipsis
+pub fn shorten(text: &str) -> String {
+    const MAX_CHARS: usize = 200;
+    let ellipsis = if text.chars().nth(MAX_CHARS).is_some() { "…" } else { "" };
+    printable(&text.chars().take(MAX_CHARS).collect::<String>()) + ellipsis
 }
 
 /// Returns a path as it was named.
-pub fn path_of(path: &Path) -> String {
+pub fn path_string(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
 /// A line of words for a person. Nobody may read them any more, and what is done goes on all the same.
-pub fn tell(words: impl fmt::Display) {
-    let _ = io::stderr().write_all(format!("{words}\n").as_bytes());
+pub fn eprint_line(message: impl fmt::Display) {
+    let _ = io::stderr().write_all(format!("{message}\n").as_bytes());
 }
 
 /// Data, which is there at once.
@@ -37,7 +37,7 @@ pub fn print(data: &[u8]) -> io::Result<()> {
 }
 
 /// A line of data, which is there at once.
-pub fn line(data: impl AsRef<[u8]>) -> io::Result<()> {
+pub fn print_line(data: impl AsRef<[u8]>) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(data.as_ref())?;
     stdout.write_all(b"\n")?;
@@ -45,7 +45,7 @@ pub fn line(data: impl AsRef<[u8]>) -> io::Result<()> {
 }
 
 /// A wait for a person: `300 ms`, `45 s`, `86400 s (24 hours)`.
-pub fn wait(wait: Duration) -> String {
+pub fn format_wait(wait: Duration) -> String {
     const LONG: Duration = Duration::from_secs(120);
     match wait {
         _ if wait >= LONG => format!("{} s ({})", wait.as_secs(), HumanDuration(wait)),
@@ -56,11 +56,11 @@ pub fn wait(wait: Duration) -> String {
 }
 
 /// What there are so many of, in English: `batch`, `batches`.
-pub fn plural(count: u64, what: &str) -> String {
-    let ending = match what {
+pub fn pluralize(count: u64, noun: &str) -> String {
+    let ending = match noun {
         _ if count == 1 => "",
         "batch" => "es",
         _ => "s",
     };
-    format!("{what}{ending}")
+    format!("{noun}{ending}")
 }

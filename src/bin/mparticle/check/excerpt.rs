@@ -29,16 +29,16 @@ pub fn excerpt(text: &[u8], range: Range<usize>) -> Option<Excerpt> {
     let line_end = memchr::memchr(b'\n', &text[range.start..]).map_or(text.len(), |at| range.start + at);
     let range = range.start..range.end.clamp(range.start, line_end);
 
-    let start = floor(text, line_start.max(range.start.saturating_sub(BYTES)));
-    let mut before = characters(&text[start..range.start]);
-    let fitting = before.iter().rev().scan(0, |sum, (_, width)| within(sum, *width, COLUMNS_BEFORE)).count();
+    let start = floor_char_boundary(text, line_start.max(range.start.saturating_sub(BYTES)));
+    let mut before = printable_characters(&text[start..range.start]);
+    let fitting = before.iter().rev().scan(0, |sum, (_, width)| add_within(sum, *width, COLUMNS_BEFORE)).count();
     let is_cut = start > line_start || fitting < before.len();
     before.drain(..before.len() - fitting);
-    let before = Piece { characters: before, is_cut };
+    let before = Piece { printable_characters: before, is_cut };
 
     let marked = Piece::first(&text[range.clone()], COLUMNS_MARKED);
     let after = if marked.is_cut {
-        Piece { characters: Vec::new(), is_cut: false }
+        Piece { printable_characters: Vec::new(), is_cut: false }
     } else {
         let rest = text[range.end..line_end].trim_ascii_end();
         Piece::first(rest, COLUMNS.saturating_sub(before.width() + marked.width()))
@@ -61,38 +61,38 @@ pub fn excerpt(text: &[u8], range: Range<usize>) -> Option<Excerpt> {
 
 /// Characters with the columns that each takes.
 struct Piece {
-    characters: Vec<(char, usize)>,
+    printable_characters: Vec<(char, usize)>,
     is_cut: bool,
 }
 
 impl Piece {
     fn first(bytes: &[u8], columns: usize) -> Self {
-        let end = floor(bytes, bytes.len().min(BYTES));
-        let mut characters = characters(&bytes[..end]);
-        let fitting = characters.iter().scan(0, |sum, (_, width)| within(sum, *width, columns)).count();
-        let is_cut = end < bytes.len() || fitting < characters.len();
-        characters.truncate(fitting);
-        Self { characters, is_cut }
+        let end = floor_char_boundary(bytes, bytes.len().min(BYTES));
+        let mut printable_characters = printable_characters(&bytes[..end]);
+        let fitting = printable_characters.iter().scan(0, |sum, (_, width)| add_within(sum, *width, columns)).count();
+        let is_cut = end < bytes.len() || fitting < printable_characters.len();
+        printable_characters.truncate(fitting);
+        Self { printable_characters, is_cut }
     }
 
     fn width(&self) -> usize {
-        self.characters.iter().map(|(_, width)| width).sum()
+        self.printable_characters.iter().map(|(_, width)| width).sum()
     }
 
     fn text(&self) -> String {
-        self.characters.iter().map(|(character, _)| character).collect()
+        self.printable_characters.iter().map(|(character, _)| character).collect()
     }
 }
 
 /// For `scan`: goes on for as long as the sum is within these columns.
 #[allow(clippy::unnecessary_wraps)]
-fn within(sum: &mut usize, width: usize, columns: usize) -> Option<()> {
+fn add_within(sum: &mut usize, width: usize, columns: usize) -> Option<()> {
     *sum += width;
     (*sum <= columns).then_some(())
 }
 
 /// Whatever could steer a terminal, or change the order of what it shows, is replaced.
-fn characters(bytes: &[u8]) -> Vec<(char, usize)> {
+fn printable_characters(bytes: &[u8]) -> Vec<(char, usize)> {
     let shown = |character: char| match character {
         '\t' => (' ', 1),
         '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => ('\u{fffd}', 1),
@@ -102,7 +102,7 @@ fn characters(bytes: &[u8]) -> Vec<(char, usize)> {
 }
 
 /// The border between two characters at this byte, or just before it.
-fn floor(bytes: &[u8], at: usize) -> usize {
+fn floor_char_boundary(bytes: &[u8], at: usize) -> usize {
     let is_border = |at: &usize| bytes.get(*at).is_none_or(|byte| byte & 0b1100_0000 != 0b1000_0000);
     (at.saturating_sub(3)..=at).rev().find(is_border).unwrap_or(at)
 }

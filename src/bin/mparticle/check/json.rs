@@ -6,17 +6,17 @@ use std::path::Path;
 use mparticle::diagnostics::{Diagnostic, EventPlace, Severity};
 use serde::Serialize;
 
-use super::report::Report;
+use super::report::Reporter;
 use super::summary::Summary;
-use crate::input::{Examined, Located, Place};
-use crate::text::path_of;
+use crate::input::{CheckedText, FilePosition, LocatedDiagnostic};
+use crate::text::path_string;
 
-pub struct Json {
+pub struct JsonReporter {
     stdout: BufWriter<Stdout>,
     quiet: bool,
 }
 
-impl Json {
+impl JsonReporter {
     pub fn new(quiet: bool) -> Self {
         Self { stdout: BufWriter::new(io::stdout()), quiet }
     }
@@ -28,7 +28,7 @@ impl Json {
 }
 
 #[derive(Serialize)]
-struct Told<'a> {
+struct DiagnosticLine<'a> {
     file: String,
     line: u64,
     column: u64,
@@ -42,15 +42,15 @@ struct Told<'a> {
     fixable: bool,
 }
 
-impl Report for Json {
-    fn fault(&mut self, path: &Path, _: &Examined, fault: &Located) -> io::Result<()> {
+impl Reporter for JsonReporter {
+    fn fault(&mut self, path: &Path, _: &CheckedText, fault: &LocatedDiagnostic) -> io::Result<()> {
         if self.quiet {
             return Ok(());
         }
-        let Place { offset, line, column } = fault.place;
+        let FilePosition { offset, line, column } = fault.position;
         let Diagnostic { code, severity, pointer, message, event, fix, .. } = &fault.diagnostic;
-        self.line(&Told {
-            file: path_of(path),
+        self.line(&DiagnosticLine {
+            file: path_string(path),
             line,
             column,
             offset,
@@ -63,17 +63,17 @@ impl Report for Json {
         })
     }
 
-    fn unread(&mut self, path: &Path, place: Option<Place>, words: &str) -> io::Result<()> {
-        let Place { offset, line, column } = place.unwrap_or(Place { offset: 0, line: 1, column: 1 });
-        self.line(&Told {
-            file: path_of(path),
+    fn unreadable(&mut self, path: &Path, position: Option<FilePosition>, message: &str) -> io::Result<()> {
+        let FilePosition { offset, line, column } = position.unwrap_or(FilePosition { offset: 0, line: 1, column: 1 });
+        self.line(&DiagnosticLine {
+            file: path_string(path),
             line,
             column,
             offset,
             severity: Severity::Error,
             rule: "unread",
             pointer: "",
-            message: words,
+            message: message,
             event: None,
             fixable: false,
         })

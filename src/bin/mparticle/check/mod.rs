@@ -1,8 +1,8 @@
 //! `mparticle check`: what is wrong with files of batches, told without sending them.
 
 mod excerpt;
+mod fix;
 mod json;
-mod mend;
 mod output;
 mod report;
 mod sarif;
@@ -20,11 +20,11 @@ use clap::{Args, ValueEnum};
 use mparticle::Environment;
 
 use crate::connect;
-use crate::exit::{self, Exit, Failure};
-use crate::input::{self, Examined, Examiner, Frame, Place};
-use crate::text::{path_of, printable, tell};
-use output::Output;
-use report::Report;
+use crate::exit::{self, CliError, ExitStatus};
+use crate::input::{self, CheckedText, FilePosition, Frame, Validator};
+use crate::text::{eprint_line, path_string, printable};
+use output::FixOutput;
+use report::Reporter;
 use summary::Summary;
 
 const EXAMPLES: &str = "\
@@ -60,7 +60,7 @@ pub struct Arguments {
     historical: bool,
 
     /// Of which environment batches are that name none; one that names another is an error
-    #[arg(long, value_name = "ENVIRONMENT", value_parser = connect::environment())]
+    #[arg(long, value_name = "ENVIRONMENT", value_parser = connect::environment_parser())]
     environment: Option<Environment>,
 
     /// End with exit code 1 for warnings too
@@ -68,8 +68,8 @@ pub struct Arguments {
     strict: bool,
 
     /// How to print what is wrong
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    format: ReportFormat,
 
     /// The same as --format json
     #[arg(long, conflicts_with = "format")]
@@ -77,7 +77,7 @@ pub struct Arguments {
 
     /// List at most so many; by default 1000 as text, 5000 as SARIF, and all as JSON
     #[arg(long, value_name = "N")]
-    max_faults: Option<u64>,
+    max_diagnostics: Option<u64>,
 
     /// List nothing, and only print the summary
     #[arg(short, long)]
@@ -89,7 +89,7 @@ pub struct Arguments {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum ReportFormat {
     /// For people: the place, the words, and an excerpt
     Text,
     /// One JSON object a line
@@ -99,50 +99,50 @@ enum Format {
 }
 
 /// So many faults are listed for people unless they ask for more.
-const MOST_AS_TEXT: u64 = 1000;
+const MAX_LISTED_AS_TEXT: u64 = 1000;
 
 /// Reads all files, and prints what is wrong with them.
 pub fn run(arguments: &Arguments) -> exit::Result {
-    let format = if arguments.json { Format::Json } else { arguments.format };
+    let format = if arguments.json { ReportFormat::Json } else { arguments.format };
     let on_stdout = arguments.fix.as_deref().is_some_and(input::is_dash);
-    if on_stdout && format != Format::Text {
-        return Err(Failure::usage("--fix - writes the batches to standard output, where the faults would go"));
+    if on_stdout && format != ReportFormat::Text {
+        return Err(CliError::usage("--fix - writes the batches to standard output, where the faults would go"));
     }
-    let output = arguments.fix.as_deref().map(|path| Output::create(path, &arguments.files)).transpose()?;
-    let most = match (arguments.max_faults, format) {
+    let output = arguments.fix.as_deref().map(|path| FixOutput::create(path, &arguments.files)).transpose()?;
+    let most = match (arguments.max_diagnostics, format) {
         _ if arguments.quiet => u64::MAX,
-        (most, Format::Sarif) => most.map_or(sarif::MAX_RESULTS, |most| most.min(sarif::MAX_RESULTS)),
-        (most, Format::Json) => most.unwrap_or(u64::MAX),
-        (most, Format::Text) => most.unwrap_or(MOST_AS_TEXT),
+        (most, ReportFormat::Sarif) => most.map_or(sarif::MAX_RESULTS, |most| most.min(sarif::MAX_RESULTS)),
+        (most, ReportFormat::Json) => most.unwrap_or(u64::MAX),
+        (most, ReportFormat::Text) => most.unwrap_or(MAX_LISTED_AS_TEXT),
     };
     let historical = arguments.historical.then(Utc::now);
     let check = Check {
-        examiner: Examiner { historical, environment: arguments.environment },
+        validator: Validator { historical, environment: arguments.environment },
         report: self::report(format, arguments.quiet || on_stdout),
-        summary: Summary { fixing: output.is_some(), ..Summary::default() },
+        summary: Summary { is_fixing: output.is_some(), ..Summary::default() },
         most,
-        mute: arguments.quiet,
+        is_quiet: arguments.quiet,
         output,
     };
     match check.run(&arguments.files) {
         ControlFlow::Break(ended) => ended,
-        ControlFlow::Continue(summary) if summary.unread > 0 => Ok(Exit::Unreadable),
-        ControlFlow::Continue(summary) if summary.errors() > 0 => Ok(Exit::Findings),
-        ControlFlow::Continue(summary) if arguments.strict && summary.warnings() > 0 => Ok(Exit::Findings),
-        ControlFlow::Continue(_) => Ok(Exit::Done),
+        ControlFlow::Continue(summary) if summary.unreadable > 0 => Ok(ExitStatus::IoError),
+        ControlFlow::Continue(summary) if summary.errors() > 0 => Ok(ExitStatus::DataError),
+        ControlFlow::Continue(summary) if arguments.strict && summary.warnings() > 0 => Ok(ExitStatus::DataError),
+        ControlFlow::Continue(_) => Ok(ExitStatus::Success),
     }
 }
 
 /// One run over all files. It breaks off only where its own output cannot be written.
 struct Check {
-    examiner: Examiner,
-    report: Box<dyn Report>,
+    validator: Validator,
+    report: Box<dyn Reporter>,
     summary: Summary,
     /// So many faults are listed, and so many lines tell what was mended.
     most: u64,
     /// Whether what was mended is not told.
-    mute: bool,
-    output: Option<Output>,
+    is_quiet: bool,
+    output: Option<FixOutput>,
 }
 
 type Flow<T = ()> = ControlFlow<exit::Result, T>;
@@ -153,9 +153,9 @@ impl Check {
             self.file(path)?;
         }
         if let Some(output) = self.output.take() {
-            let path = printable(&path_of(output.path()));
-            if !or_end(output.finish(self.summary.unread == 0))? {
-                tell(format_args!("{path} was not written: not all could be read"));
+            let path = printable(&path_string(output.path()));
+            if !or_end(output.finish(self.summary.unreadable == 0))? {
+                eprint_line(format_args!("{path} was not written: not all could be read"));
             }
         }
         let result = self.report.end(&self.summary);
@@ -167,65 +167,66 @@ impl Check {
         self.summary.files += 1;
         let mut frames = match input::open(path) {
             Ok(frames) => frames,
-            Err(error) => return self.unread(path, None, &error),
+            Err(error) => return self.unreadable(path, None, &error),
         };
         while let Some(frame) = frames.next() {
             match frame {
                 Ok(frame) => self.frame(path, frame)?,
-                Err(error) => return self.unread(path, Some(frames.place()), &error),
+                Err(error) => return self.unreadable(path, Some(frames.current_position()), &error),
             }
         }
         Flow::Continue(())
     }
 
     fn frame(&mut self, path: &Path, frame: Frame) -> Flow {
-        let Some(output) = &mut self.output else { return self.examined(path, frame) };
-        let Frame::Text { place, text } = frame else {
+        let Some(output) = &mut self.output else { return self.checked(path, frame) };
+        let Frame::Text { position, text } = frame else {
             // There is no text that could be written.
             self.summary.left_out += 1;
-            return self.examined(path, frame);
+            return self.checked(path, frame);
         };
-        let mended = mend::mend(&self.examiner, text, place);
-        let at = or_end(output.write(&mended.text))?;
+        let fixed = fix::fix(&self.validator, text, position);
+        let at = or_end(output.write(&fixed.text))?;
         let written = output.path().to_owned();
-        self.summary.unfinished += u64::from(mended.unfinished);
-        for change in mended.changes {
-            self.summary.mended += 1;
-            if !self.mute && self.summary.mended <= self.most {
-                tell(format_args!("{}:{change}", printable(&path_of(path))));
+        self.summary.unfinished += u64::from(fixed.unfinished);
+        for change in fixed.changes {
+            self.summary.fixed += 1;
+            if !self.is_quiet && self.summary.fixed <= self.most {
+                eprint_line(format_args!("{}:{change}", printable(&path_string(path))));
             }
         }
         // What is left to be mended by hand is told where it stands now.
-        self.examined(&written, Frame::Text { place: at, text: mended.text })
+        self.checked(&written, Frame::Text { position: at, text: fixed.text })
     }
 
-    fn examined(&mut self, path: &Path, frame: Frame) -> Flow {
+    fn checked(&mut self, path: &Path, frame: Frame) -> Flow {
         let is_batch = !matches!(frame, Frame::Broken { .. });
-        let examined = self.examiner.examine(frame);
-        self.summary.count(&examined, is_batch);
-        self.list(path, &examined)
+        let checked = self.validator.check(frame);
+        self.summary.count(&checked, is_batch);
+        self.list(path, &checked)
     }
 
-    fn list(&mut self, path: &Path, examined: &Examined) -> Flow {
-        for fault in &examined.faults {
+    fn list(&mut self, path: &Path, checked: &CheckedText) -> Flow {
+        for fault in &checked.diagnostics {
             if self.summary.listed == self.most {
-                self.summary.unlisted += 1;
+                self.summary.not_listed += 1;
                 continue;
             }
             self.summary.listed += 1;
-            let result = self.report.fault(path, examined, fault);
+            let result = self.report.fault(path, checked, fault);
             self.written(result)?;
         }
         Flow::Continue(())
     }
 
     /// The file cannot be read, or not beyond this place. It does not keep the other files from being checked.
-    fn unread(&mut self, path: &Path, place: Option<Place>, error: &io::Error) -> Flow {
-        let beyond = place.map_or(String::new(), |place| format!(" beyond {place} (byte {})", place.offset));
-        let words = format!("cannot read {}{beyond}: {error}", printable(&path_of(path)));
-        tell(format_args!("error: {words}"));
-        self.summary.unread += 1;
-        let result = self.report.unread(path, place, &words);
+    fn unreadable(&mut self, path: &Path, position: Option<FilePosition>, error: &io::Error) -> Flow {
+        let beyond =
+            position.map_or(String::new(), |position| format!(" beyond {position} (byte {})", position.offset));
+        let message = format!("cannot read {}{beyond}: {error}", printable(&path_string(path)));
+        eprint_line(format_args!("error: {message}"));
+        self.summary.unreadable += 1;
+        let result = self.report.unreadable(path, position, &message);
         self.written(result)
     }
 
@@ -234,20 +235,20 @@ impl Check {
         match result {
             Ok(()) => Flow::Continue(()),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe && self.output.is_some() => {
-                self.report = report(Format::Text, true);
+                self.report = report(ReportFormat::Text, true);
                 Flow::Continue(())
             }
-            Err(error) => Flow::Break(Failure::output(&error)),
+            Err(error) => Flow::Break(CliError::stdout(&error)),
         }
     }
 }
 
 /// Creates the report of a form of output.
-fn report(format: Format, quiet: bool) -> Box<dyn Report> {
+fn report(format: ReportFormat, quiet: bool) -> Box<dyn Reporter> {
     match format {
-        Format::Text => Box::new(text::Text::new(quiet)),
-        Format::Json => Box::new(json::Json::new(quiet)),
-        Format::Sarif => Box::new(sarif::Sarif::new(quiet)),
+        ReportFormat::Text => Box::new(text::TextReporter::new(quiet)),
+        ReportFormat::Json => Box::new(json::JsonReporter::new(quiet)),
+        ReportFormat::Sarif => Box::new(sarif::SarifReporter::new(quiet)),
     }
 }
 

@@ -6,17 +6,17 @@ use std::path::Path;
 use mparticle::diagnostics::{Code, Diagnostic, Severity};
 use serde_json::{Value, json};
 
-use super::report::Report;
+use super::report::Reporter;
 use super::summary::Summary;
-use crate::input::{self, Examined, Lines, Located, Place, is_dash};
-use crate::text::tell;
+use crate::input::{self, CheckedText, FilePosition, LineIndex, LocatedDiagnostic, is_dash};
+use crate::text::eprint_line;
 
 /// Code hosts take no more results of one run.
 pub const MAX_RESULTS: u64 = 5000;
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
-pub struct Sarif {
+pub struct SarifReporter {
     stdout: BufWriter<Stdout>,
     quiet: bool,
     begun: bool,
@@ -24,7 +24,7 @@ pub struct Sarif {
     notifications: Vec<Value>,
 }
 
-impl Sarif {
+impl SarifReporter {
     pub fn new(quiet: bool) -> Self {
         Self { stdout: BufWriter::new(io::stdout()), quiet, begun: false, notifications: Vec::new() }
     }
@@ -47,17 +47,17 @@ impl Sarif {
     }
 }
 
-impl Report for Sarif {
-    fn fault(&mut self, path: &Path, examined: &Examined, fault: &Located) -> io::Result<()> {
+impl Reporter for SarifReporter {
+    fn fault(&mut self, path: &Path, checked: &CheckedText, fault: &LocatedDiagnostic) -> io::Result<()> {
         if self.quiet {
             return Ok(());
         }
         let separator = if self.begun { "," } else { "" };
         self.begin()?;
-        let Place { offset, line, column } = fault.place;
+        let FilePosition { offset, line, column } = fault.position;
         let mut region = json!({ "startLine": line, "startColumn": column, "byteOffset": offset });
         if !fault.range.is_empty() {
-            let end = Lines::new(&examined.text, examined.place).place(fault.range.end);
+            let end = LineIndex::new(&checked.text, checked.position).position(fault.range.end);
             region["endLine"] = end.line.into();
             region["endColumn"] = end.column.into();
             region["byteLength"] = fault.range.len().into();
@@ -76,12 +76,12 @@ impl Report for Sarif {
         write!(self.stdout, "{separator}\n{result}")
     }
 
-    fn unread(&mut self, path: &Path, place: Option<Place>, words: &str) -> io::Result<()> {
+    fn unreadable(&mut self, path: &Path, position: Option<FilePosition>, message: &str) -> io::Result<()> {
         let mut location = json!({ "artifactLocation": { "uri": uri(path) } });
-        if let Some(Place { line, column, .. }) = place {
+        if let Some(FilePosition { line, column, .. }) = position {
             location["region"] = json!({ "startLine": line, "startColumn": column });
         }
-        let mut notification = notification("unread", words);
+        let mut notification = notification("unread", message);
         notification["locations"] = json!([{ "physicalLocation": location }]);
         self.notifications.push(notification);
         Ok(())
@@ -89,17 +89,17 @@ impl Report for Sarif {
 
     fn end(&mut self, summary: &Summary) -> io::Result<()> {
         self.begin()?;
-        if summary.unlisted > 0 {
-            let words = format!("{} more were found, which are not listed", summary.unlisted);
-            self.notifications.push(notification("unlisted", &words));
+        if summary.not_listed > 0 {
+            let message = format!("{} more were found, which are not listed", summary.not_listed);
+            self.notifications.push(notification("unlisted", &message));
         }
         let invocation = json!({
-            "executionSuccessful": summary.unread == 0,
+            "executionSuccessful": summary.unreadable == 0,
             "toolExecutionNotifications": self.notifications,
         });
         writeln!(self.stdout, "\n],\"invocations\":[{invocation}]}}]}}")?;
         self.stdout.flush()?;
-        tell(summary);
+        eprint_line(summary);
         Ok(())
     }
 }
@@ -113,9 +113,9 @@ fn rule(code: Code) -> Value {
     })
 }
 
-fn notification(rule: &str, words: &str) -> Value {
+fn notification(rule: &str, message: &str) -> Value {
     let level = if rule == "unread" { Severity::Error } else { Severity::Warning };
-    json!({ "level": level, "descriptor": { "id": rule }, "message": { "text": words } })
+    json!({ "level": level, "descriptor": { "id": rule }, "message": { "text": message } })
 }
 
 /// A file as a reference that holds for every checkout, if it was named relative to where one stands.

@@ -2,13 +2,13 @@
 
 use proptest::prelude::*;
 
-use super::mend::{Mended, mend};
-use crate::input::{Examiner, Frame, Frames, Place};
+use super::fix::{FixedBatch, fix};
+use crate::input::{FilePosition, Frame, FrameReader, Validator};
 
-const START: Place = Place { offset: 0, line: 1, column: 1 };
+const START: FilePosition = FilePosition { offset: 0, line: 1, column: 1 };
 
-fn mended(text: &str) -> (String, Vec<String>) {
-    let Mended { text, changes, .. } = mend(&Examiner::default(), text.as_bytes().to_vec(), START);
+fn fixed(text: &str) -> (String, Vec<String>) {
+    let FixedBatch { text, changes, .. } = fix(&Validator::default(), text.as_bytes().to_vec(), START);
     (String::from_utf8(text).expect("UTF-8"), changes.iter().map(ToString::to_string).collect())
 }
 
@@ -79,7 +79,7 @@ fn what_needs_no_guessing_is_mended() {
         ),
     ];
     for (rest, expected, changes) in table {
-        let (text, told) = mended(&with(rest));
+        let (text, told) = fixed(&with(rest));
         assert_eq!((text.as_str(), told), (with(expected).as_str(), changes.iter().map(ToString::to_string).collect()));
     }
 }
@@ -87,11 +87,11 @@ fn what_needs_no_guessing_is_mended() {
 #[test]
 fn what_is_no_json_stays_and_what_has_several_lines_is_put_on_one() {
     for text in ["{\"environment\":", "{\"a\":1,\"a\":1}", "", "\u{0}"] {
-        assert_eq!(mended(text), (text.into(), vec![]), "{text:?}");
+        assert_eq!(fixed(text), (text.into(), vec![]), "{text:?}");
     }
-    assert_eq!(mended("{\n  \"mpid\": \"a\n b\"}").0, "{\n  \"mpid\": \"a\n b\"}", "a line break in a text is no JSON");
+    assert_eq!(fixed("{\n  \"mpid\": \"a\n b\"}").0, "{\n  \"mpid\": \"a\n b\"}", "a line break in a text is no JSON");
     let (text, told) =
-        mended("{\r\n  \"environment\": \"production\",\r\n  \"mpid\": 1, \"user_identities\": {\n\"email\": 5 } }");
+        fixed("{\r\n  \"environment\": \"production\",\r\n  \"mpid\": 1, \"user_identities\": {\n\"email\": 5 } }");
     assert_eq!(text, r#"{  "environment": "production",  "mpid": 1, "user_identities": {"email": "5" } }"#);
     assert_eq!(told, ["4:10  /user_identities/email  5 put into quotes"]);
 }
@@ -101,7 +101,7 @@ fn a_batch_that_is_wrong_in_more_places_than_are_listed_is_mended_whole() {
     let list = |entry: &str| vec![entry; 1_100].join(",");
     let with =
         |entry: &str| format!(r#"{{"environment":"production","mpid":1,"user_attributes":{{"a":[{}]}}}}"#, list(entry));
-    let (text, told) = mended(&with("1"));
+    let (text, told) = fixed(&with("1"));
     assert_eq!((text, told.len()), (with("\"1\""), 1_100));
 }
 
@@ -140,10 +140,14 @@ fn batch() -> impl Strategy<Value = (String, String)> {
             members.into_iter().take(count).filter(|(text, _)| with_number || !text.contains("e9999")).collect();
         let join =
             |texts: Vec<&str>| format!("{{{}}}", [vec!["\"environment\":\"production\""], texts].concat().join(","));
-        let before = join(chosen.iter().map(|(text, _)| *text).collect());
+        let original_offset = join(chosen.iter().map(|(text, _)| *text).collect());
         let after = join(chosen.iter().map(|(_, text)| *text).filter(|text| !text.is_empty()).collect());
         // A number beyond all bounds makes it something else than JSON.
-        if before.contains("e9999") { (before.clone(), before) } else { (before, after) }
+        if original_offset.contains("e9999") {
+            (original_offset.clone(), original_offset)
+        } else {
+            (original_offset, after)
+        }
     })
 }
 
@@ -151,12 +155,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn only_what_is_wrong_is_changed_and_only_once((before, after) in batch()) {
-        let (text, told) = mended(&before);
+    fn only_what_is_wrong_is_changed_and_only_once((original_offset, after) in batch()) {
+        let (text, told) = fixed(&original_offset);
         prop_assert_eq!(&text, &after);
-        prop_assert_eq!(told.is_empty(), before == after);
-        prop_assert_eq!(mended(&text), (text.clone(), vec![]), "mended twice");
-        if let Some((_, fixes)) = Examiner::default().fixes(text.as_bytes()) {
+        prop_assert_eq!(told.is_empty(), original_offset == after);
+        prop_assert_eq!(fixed(&text), (text.clone(), vec![]), "mended twice");
+        if let Some((_, fixes)) = Validator::default().fixes(text.as_bytes()) {
             prop_assert!(fixes.is_empty(), "{:?}", fixes);
         }
     }
@@ -168,16 +172,16 @@ proptest! {
         batch().prop_flat_map(|(text, _)| (Just(text.into_bytes()), any::<prop::sample::Index>(), any::<u8>()))
             .prop_map(|(mut bytes, at, byte)| { let at = at.index(bytes.len()); bytes[at] = byte; bytes }),
     ]) {
-        for frame in Frames::new(bytes.as_slice()).expect("memory") {
+        for frame in FrameReader::new(bytes.as_slice()).expect("memory") {
             let frame = frame.expect("memory");
-            if let Frame::Text { place, text } = &frame {
-                let mended = mend(&Examiner::default(), text.clone(), *place);
-                prop_assert!(!mended.unfinished);
+            if let Frame::Text { position, text } = &frame {
+                let fixed = fix(&Validator::default(), text.clone(), *position);
+                prop_assert!(!fixed.unfinished);
             }
-            let examined = Examiner::default().examine(frame);
-            for fault in &examined.faults {
-                prop_assert!(fault.range.end <= examined.text.len());
-                super::excerpt::excerpt(&examined.text, fault.range.clone());
+            let checked = Validator::default().check(frame);
+            for fault in &checked.diagnostics {
+                prop_assert!(fault.range.end <= checked.text.len());
+                super::excerpt::excerpt(&checked.text, fault.range.clone());
             }
         }
     }

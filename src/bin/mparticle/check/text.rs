@@ -7,18 +7,18 @@ use clap::builder::styling::{AnsiColor, Style};
 use mparticle::diagnostics::{Diagnostic, Severity};
 
 use super::excerpt::{Excerpt, excerpt};
-use super::report::Report;
+use super::report::Reporter;
 use super::summary::Summary;
-use crate::input::{Examined, Located, Place};
-use crate::text::{path_of, printable, shown, tell};
+use crate::input::{CheckedText, FilePosition, LocatedDiagnostic};
+use crate::text::{eprint_line, path_string, printable, shorten};
 
-pub struct Text {
+pub struct TextReporter {
     stdout: BufWriter<Stdout>,
     is_coloured: bool,
     quiet: bool,
 }
 
-impl Text {
+impl TextReporter {
     pub fn new(quiet: bool) -> Self {
         let choice = anstream::AutoStream::choice(&io::stdout());
         let is_coloured = choice != anstream::ColorChoice::Never;
@@ -26,8 +26,8 @@ impl Text {
     }
 }
 
-impl Report for Text {
-    fn fault(&mut self, path: &Path, examined: &Examined, fault: &Located) -> io::Result<()> {
+impl Reporter for TextReporter {
+    fn fault(&mut self, path: &Path, checked: &CheckedText, fault: &LocatedDiagnostic) -> io::Result<()> {
         if self.quiet {
             return Ok(());
         }
@@ -38,26 +38,26 @@ impl Report for Text {
         };
         let bold = if self.is_coloured { Style::new().bold() } else { Style::new() };
         let loud = if self.is_coloured { bold.fg_color(Some(colour.into())) } else { bold };
-        let (file, place, severity) = (printable(&path_of(path)), fault.place, severity.name());
-        write!(self.stdout, "{bold}{file}:{place}{bold:#}  {loud}{severity}[{code}]{loud:#}")?;
+        let (file, position, severity) = (printable(&path_string(path)), fault.position, severity.name());
+        write!(self.stdout, "{bold}{file}:{position}{bold:#}  {loud}{severity}[{code}]{loud:#}")?;
         if !pointer.is_empty() {
-            write!(self.stdout, "  {}", shown(pointer))?;
+            write!(self.stdout, "  {}", shorten(pointer))?;
         }
         writeln!(self.stdout, "  {}", printable(message))?;
-        if let Some(Excerpt { line, before, width }) = excerpt(&examined.text, fault.range.clone()) {
+        if let Some(Excerpt { line, before, width }) = excerpt(&checked.text, fault.range.clone()) {
             let mark = "^".repeat(width);
             writeln!(self.stdout, "    {line}\n    {:before$}{loud}{mark}{loud:#}", "")?;
         }
         Ok(())
     }
 
-    fn unread(&mut self, _: &Path, _: Option<Place>, _: &str) -> io::Result<()> {
+    fn unreadable(&mut self, _: &Path, _: Option<FilePosition>, _: &str) -> io::Result<()> {
         Ok(())
     }
 
     fn end(&mut self, summary: &Summary) -> io::Result<()> {
         self.stdout.flush()?;
-        tell(summary);
+        eprint_line(summary);
         Ok(())
     }
 }

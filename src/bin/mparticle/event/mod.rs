@@ -1,6 +1,6 @@
 //! `mparticle event`: one event from arguments, for a quick try.
 
-mod families;
+mod kinds;
 mod values;
 
 use std::time::Duration;
@@ -12,8 +12,8 @@ use mparticle::{AppState, Batch, Environment, FirstRun, IdentityType, Retry, Ret
 use serde_json::json;
 
 use crate::connect::{self, Connection};
-use crate::exit::{self, Exit, Failure};
-use crate::text::{self, printable, tell};
+use crate::exit::{self, CliError, ExitStatus};
+use crate::text::{self, eprint_line, printable};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,52 +33,52 @@ What breaks the document of the API is told, and not sent.";
 #[command(arg_required_else_help = true, disable_help_subcommand = true)]
 pub struct Arguments {
     #[command(subcommand)]
-    event: Kind,
+    event: EventCommand,
 }
 
 #[derive(Subcommand)]
-enum Kind {
+enum EventCommand {
     /// Something of your own, under a name that you choose
-    Custom(With<families::Custom>),
+    Custom(EventArguments<kinds::CustomArguments>),
     /// A screen or page was seen
-    Screen(With<families::Screen>),
+    Screen(EventArguments<kinds::ScreenArguments>),
     /// The application ran for the first time after it was installed
-    Install(With<families::Plain>),
+    Install(EventArguments<kinds::PlainArguments>),
     /// The application ran for the first time in a new version
-    Upgrade(With<families::Plain>),
+    Upgrade(EventArguments<kinds::PlainArguments>),
     /// The application came to the foreground
-    Foreground(With<families::Plain>),
+    Foreground(EventArguments<kinds::PlainArguments>),
     /// The application went to the background
-    Background(With<families::Plain>),
+    Background(EventArguments<kinds::PlainArguments>),
     /// The application was left
-    Exit(With<families::Plain>),
+    ExitStatus(EventArguments<kinds::PlainArguments>),
     /// The application ran for the first time
-    FirstRun(With<families::Plain>),
+    FirstRun(EventArguments<kinds::PlainArguments>),
     /// The application was removed
-    Uninstall(With<families::Plain>),
+    Uninstall(EventArguments<kinds::PlainArguments>),
     /// A session began
-    SessionStart(With<families::SessionStart>),
+    SessionStart(EventArguments<kinds::SessionStartArguments>),
     /// A session ended
-    SessionEnd(With<families::SessionEnd>),
+    SessionEnd(EventArguments<kinds::SessionEndArguments>),
     /// Products were bought
-    Purchase(With<families::Purchase>),
+    Purchase(EventArguments<kinds::PurchaseArguments>),
     /// The user opted out of tracking, or in again
-    OptOut(With<families::OptOut>),
+    OptOut(EventArguments<kinds::OptOutArguments>),
     /// What the user answered under the GDPR or the CCPA; no event
-    Consent(With<families::Consent>),
+    Consent(EventArguments<kinds::ConsentArguments>),
     /// What is known of the user; no event
-    Attribute(With<families::Attribute>),
+    Attribute(EventArguments<kinds::AttributeArguments>),
 }
 
 /// An event of a family, and what all of them have in common.
 #[derive(Args)]
-struct With<Family: Args> {
+struct EventArguments<Family: Args> {
     #[command(flatten)]
     family: Family,
     #[command(flatten)]
-    sending: Sending,
+    sending: SendOptions,
     #[command(flatten)]
-    user: User,
+    user: UserArguments,
     #[command(flatten)]
     connection: Connection,
 }
@@ -86,7 +86,7 @@ struct With<Family: Args> {
 /// Whose event it is.
 #[derive(Args)]
 #[command(next_help_heading = "The user")]
-struct User {
+struct UserArguments {
     /// Your own id of the user
     #[arg(long, value_name = "ID")]
     customer_id: Option<String>,
@@ -100,17 +100,17 @@ struct User {
     mpid: Option<i64>,
 
     /// Another identity, as google=1234; may be given several times
-    #[arg(long = "identity", value_name = "TYPE=ID", value_parser = values::identity)]
+    #[arg(long = "identity", value_name = "TYPE=ID", value_parser = values::parse_identity)]
     identities: Vec<(IdentityType, String)>,
 
     /// What is known of the user: text, or JSON after := as in age:=42; may be given several times
-    #[arg(long = "user-attr", value_name = "NAME=TEXT", value_parser = values::user_attribute)]
-    known: Vec<values::UserAttribute>,
+    #[arg(long = "user-attr", value_name = "NAME=TEXT", value_parser = values::parse_user_attribute)]
+    user_attributes: Vec<values::UserAttribute>,
 }
 
-impl User {
+impl UserArguments {
     fn batch(self, environment: Environment) -> Batch {
-        let mut batch = Batch::new(environment).user_attributes(self.known);
+        let mut batch = Batch::new(environment).user_attributes(self.user_attributes);
         if let Some(id) = self.customer_id {
             batch = batch.customer_id(id);
         }
@@ -126,9 +126,9 @@ impl User {
 
 /// What it counts as, and what is told of it.
 #[derive(Args)]
-struct Sending {
+struct SendOptions {
     /// Whose data it is: the service keeps the two apart
-    #[arg(long, default_value = "development", value_parser = connect::environment())]
+    #[arg(long, default_value = "development", value_parser = connect::environment_parser())]
     environment: Environment,
 
     /// Print the JSON of the batch, and send nothing
@@ -143,37 +143,37 @@ struct Sending {
 /// Builds the batch, checks it, and sends it.
 pub fn run(arguments: Arguments) -> exit::Result {
     match arguments.event {
-        Kind::Custom(with) => with.run(families::Custom::add_to),
-        Kind::Screen(with) => with.run(families::Screen::add_to),
-        Kind::Install(with) => with.run(|plain, batch| plain.app_state(batch, AppState::install())),
-        Kind::Upgrade(with) => with.run(|plain, batch| plain.app_state(batch, AppState::upgrade())),
-        Kind::Foreground(with) => with.run(|plain, batch| plain.app_state(batch, AppState::foreground())),
-        Kind::Background(with) => with.run(|plain, batch| plain.app_state(batch, AppState::background())),
-        Kind::Exit(with) => with.run(|plain, batch| plain.app_state(batch, AppState::exit())),
-        Kind::FirstRun(with) => with.run(|plain, batch| plain.first_run(batch, FirstRun::new())),
-        Kind::Uninstall(with) => with.run(|plain, batch| plain.uninstall(batch, Uninstall::new())),
-        Kind::SessionStart(with) => with.run(families::SessionStart::add_to),
-        Kind::SessionEnd(with) => with.run(families::SessionEnd::add_to),
-        Kind::Purchase(with) => with.run(families::Purchase::add_to),
-        Kind::OptOut(with) => with.run(families::OptOut::add_to),
-        Kind::Consent(with) => with.run(families::Consent::add_to),
-        Kind::Attribute(with) => with.run(families::Attribute::add_to),
+        EventCommand::Custom(with) => with.run(kinds::CustomArguments::add_to),
+        EventCommand::Screen(with) => with.run(kinds::ScreenArguments::add_to),
+        EventCommand::Install(with) => with.run(|plain, batch| plain.app_state(batch, AppState::install())),
+        EventCommand::Upgrade(with) => with.run(|plain, batch| plain.app_state(batch, AppState::upgrade())),
+        EventCommand::Foreground(with) => with.run(|plain, batch| plain.app_state(batch, AppState::foreground())),
+        EventCommand::Background(with) => with.run(|plain, batch| plain.app_state(batch, AppState::background())),
+        EventCommand::ExitStatus(with) => with.run(|plain, batch| plain.app_state(batch, AppState::exit())),
+        EventCommand::FirstRun(with) => with.run(|plain, batch| plain.first_run(batch, FirstRun::new())),
+        EventCommand::Uninstall(with) => with.run(|plain, batch| plain.uninstall(batch, Uninstall::new())),
+        EventCommand::SessionStart(with) => with.run(kinds::SessionStartArguments::add_to),
+        EventCommand::SessionEnd(with) => with.run(kinds::SessionEndArguments::add_to),
+        EventCommand::Purchase(with) => with.run(kinds::PurchaseArguments::add_to),
+        EventCommand::OptOut(with) => with.run(kinds::OptOutArguments::add_to),
+        EventCommand::Consent(with) => with.run(kinds::ConsentArguments::add_to),
+        EventCommand::Attribute(with) => with.run(kinds::AttributeArguments::add_to),
     }
 }
 
-impl<Family: Args> With<Family> {
+impl<Family: Args> EventArguments<Family> {
     fn run(self, add: impl FnOnce(Family, Batch) -> Batch) -> exit::Result {
         let Self { family, sending, user, connection } = self;
         let batch = add(family, user.batch(sending.environment)).seal()?;
-        let right = check(&batch)?;
+        let is_valid = check(&batch)?;
         if sending.dry_run
-            && let Err(error) = text::line(batch.json())
+            && let Err(error) = text::print_line(batch.json())
         {
-            return Failure::output(&error);
+            return CliError::stdout(&error);
         }
-        match (right, sending.dry_run) {
-            (false, _) => Ok(Exit::Findings),
-            (true, true) => Ok(Exit::Done),
+        match (is_valid, sending.dry_run) {
+            (false, _) => Ok(ExitStatus::DataError),
+            (true, true) => Ok(ExitStatus::Success),
             (true, false) => send(batch, &connection, sending.json),
         }
     }
@@ -181,36 +181,40 @@ impl<Family: Args> With<Family> {
 
 /// Tells what is wrong with it; whether it can be sent.
 fn check(batch: &SealedBatch) -> exit::Result<bool> {
-    let body = serde_json::from_slice(batch.json()).map_err(|_| Failure::usage("the batch has no JSON form"))?;
-    let mut right = true;
+    let body = serde_json::from_slice(batch.json()).map_err(|_| CliError::usage("the batch has no JSON form"))?;
+    let mut is_valid = true;
     for violation in contract::check_batch(&body) {
-        right &= violation.severity != Severity::Error;
-        tell(format_args!("{}: {}", violation.severity.name(), printable(&violation.to_string())));
+        is_valid &= violation.severity != Severity::Error;
+        eprint_line(format_args!("{}: {}", violation.severity.name(), printable(&violation.to_string())));
     }
-    Ok(right)
+    Ok(is_valid)
 }
 
 /// Someone waits at the terminal.
-const PATIENCE: Duration = Duration::from_secs(30);
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn send(batch: SealedBatch, connection: &Connection, json: bool) -> exit::Result {
-    let retry = RetryPolicy::new().request_timeout(PATIENCE);
+    let retry = RetryPolicy::new().request_timeout(UPLOAD_TIMEOUT);
     let on_retry = |retry: &Retry<'_>| {
-        tell(format_args!("{}; trying again in {}", exit::reason_words(retry.error()), text::wait(retry.wait())));
+        eprint_line(format_args!(
+            "{}; trying again in {}",
+            exit::reason(retry.error()),
+            text::format_wait(retry.wait())
+        ));
     };
     let client = connection.client_builder()?.retry_policy(retry).on_retry(on_retry).build()?;
     let id = batch.source_request_id().to_owned();
-    let accepted = connect::wait_for(client.upload(batch))?.map_err(|error| {
-        exit::tell_said(&error);
-        Failure::unsent(error, client.base_url())
+    let accepted = connect::block_on(client.upload(batch))?.map_err(|error| {
+        exit::print_service_messages(&error);
+        CliError::upload(error, client.base_url())
     })?;
     let used = accepted.rate_limit_used_percent();
     if json {
         let told =
             json!({ "source_request_id": id, "status": accepted.status().as_u16(), "rate_limit_used_percent": used });
-        return exit::written(text::line(told.to_string()));
+        return exit::from_write(text::print_line(told.to_string()));
     }
     let used = used.map_or_else(String::new, |used| format!(", {used} % of the rate limit used"));
-    tell(format_args!("accepted: batch {id}{used}"));
-    Ok(Exit::Done)
+    eprint_line(format_args!("accepted: batch {id}{used}"));
+    Ok(ExitStatus::Success)
 }

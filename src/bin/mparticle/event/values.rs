@@ -6,34 +6,34 @@ use mparticle::types::{AttributeValue, UserAttributeValue};
 use mparticle::{CustomEventType, IdentityType, Product};
 use serde::de::DeserializeOwned;
 
-pub type Attribute = (String, AttributeValue);
+pub type EventAttribute = (String, AttributeValue);
 pub type UserAttribute = (String, UserAttributeValue);
 
 /// What a user answered to a purpose.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Answer {
+pub enum ConsentAnswer {
     Granted,
     Denied,
 }
 
-pub fn custom_event_type() -> impl TypedValueParser<Value = CustomEventType> {
+pub fn custom_event_type_parser() -> impl TypedValueParser<Value = CustomEventType> {
     let names = CustomEventType::ALL.iter().map(CustomEventType::as_str);
     PossibleValuesParser::new(names).try_map(|name| name.parse::<CustomEventType>())
 }
 
 /// An attribute of an event.
-pub fn attribute(text: &str) -> Result<Attribute, String> {
-    pair(text, "text, a number, true, false or null")
+pub fn parse_attribute(text: &str) -> Result<EventAttribute, String> {
+    parse_pair(text, "text, a number, true, false or null")
 }
 
 /// An attribute of a user.
-pub fn user_attribute(text: &str) -> Result<UserAttribute, String> {
-    pair(text, "text, a number, true, false, null or a list of texts")
+pub fn parse_user_attribute(text: &str) -> Result<UserAttribute, String> {
+    parse_pair(text, "text, a number, true, false, null or a list of texts")
 }
 
 /// `NAME=TEXT`, or `NAME:=JSON`.
-fn pair<V: From<String> + DeserializeOwned>(pair: &str, kinds: &str) -> Result<(String, V), String> {
-    let (name, value) = split(pair, "NAME=TEXT, or NAME:=JSON")?;
+fn parse_pair<V: From<String> + DeserializeOwned>(pair: &str, kinds: &str) -> Result<(String, V), String> {
+    let (name, value) = split_pair(pair, "NAME=TEXT, or NAME:=JSON")?;
     match name.strip_suffix(':') {
         None => Ok((name.to_owned(), V::from(value.to_owned()))),
         Some("") => Err("it has no name".into()),
@@ -44,43 +44,43 @@ fn pair<V: From<String> + DeserializeOwned>(pair: &str, kinds: &str) -> Result<(
     }
 }
 
-pub fn identity(pair: &str) -> Result<(IdentityType, String), String> {
-    let (name, identity) = split(pair, "TYPE=ID")?;
+pub fn parse_identity(pair: &str) -> Result<(IdentityType, String), String> {
+    let (name, identity) = split_pair(pair, "TYPE=ID")?;
     let identity_type = name.parse().map_err(|_| "there is no such type: as customer_id, email, google, other_id_2")?;
     Ok((identity_type, identity.to_owned()))
 }
 
-pub fn answer(pair: &str) -> Result<(String, Answer), String> {
-    let (purpose, answer) = split(pair, "PURPOSE=granted, or PURPOSE=denied")?;
+pub fn parse_consent_answer(pair: &str) -> Result<(String, ConsentAnswer), String> {
+    let (purpose, answer) = split_pair(pair, "PURPOSE=granted, or PURPOSE=denied")?;
     let answer = match answer {
-        "granted" => Answer::Granted,
-        "denied" => Answer::Denied,
+        "granted" => ConsentAnswer::Granted,
+        "denied" => ConsentAnswer::Denied,
         _ => return Err("an answer is granted or denied".into()),
     };
     Ok((purpose.to_owned(), answer))
 }
 
-fn split<'a>(pair: &'a str, form: &str) -> Result<(&'a str, &'a str), String> {
+fn split_pair<'a>(pair: &'a str, form: &str) -> Result<(&'a str, &'a str), String> {
     pair.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| format!("its form is {form}"))
 }
 
-pub fn time(text: &str) -> Result<DateTime<Utc>, String> {
+pub fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
     let time = DateTime::parse_from_rfc3339(text).map_err(|_| "a time is written as 2026-01-31T12:00:00Z")?;
     Ok(time.to_utc())
 }
 
 /// `SKU,NAME,PRICE,QUANTITY`, the last two as far as they are known.
-pub fn product(text: &str) -> Result<Product, String> {
+pub fn parse_product(text: &str) -> Result<Product, String> {
     let mut parts = text.split(',');
     let (Some(sku), Some(name)) = (parts.next(), parts.next()) else {
         return Err("its form is SKU,NAME,PRICE,QUANTITY".into());
     };
     let mut product = Product::new(sku, name);
     if let Some(price) = parts.next() {
-        product = product.price(number("price", price)?);
+        product = product.price(parse_number("price", price)?);
     }
     if let Some(quantity) = parts.next() {
-        product = product.quantity(number("quantity", quantity)?);
+        product = product.quantity(parse_number("quantity", quantity)?);
     }
     if parts.next().is_some() {
         return Err("its form is SKU,NAME,PRICE,QUANTITY, and no part of it holds a comma".into());
@@ -88,7 +88,7 @@ pub fn product(text: &str) -> Result<Product, String> {
     Ok(product)
 }
 
-fn number(what: &str, text: &str) -> Result<f64, String> {
+fn parse_number(what: &str, text: &str) -> Result<f64, String> {
     text.parse().map_err(|_| format!("the {what} is not a number"))
 }
 
@@ -111,21 +111,21 @@ mod tests {
             ("nothing:=null", "nothing", AttributeValue::Null),
         ];
         for (text, name, value) in table {
-            assert_eq!(attribute(text), Ok((name.to_owned(), value)), "{text}");
+            assert_eq!(parse_attribute(text), Ok((name.to_owned(), value)), "{text}");
         }
         for wrong in ["plan", "=pro", ":=5", "age:=", "age:=4 2", "list:=[\"a\"]", "object:={}", "bare:=word"] {
-            assert!(attribute(wrong).is_err(), "{wrong}");
+            assert!(parse_attribute(wrong).is_err(), "{wrong}");
         }
         let list = UserAttributeValue::List(vec!["free".into(), "pro".into()]);
-        assert_eq!(user_attribute("plans:=[\"free\",\"pro\"]"), Ok(("plans".into(), list)));
+        assert_eq!(parse_user_attribute("plans:=[\"free\",\"pro\"]"), Ok(("plans".into(), list)));
     }
 
     #[test]
     fn a_product_has_a_price_and_a_quantity_where_they_are_told() {
-        assert_eq!(product("T,Tea"), Ok(Product::new("T", "Tea")));
-        assert_eq!(product("T,Tea,1.5,2"), Ok(Product::new("T", "Tea").price(1.5).quantity(2.0)));
+        assert_eq!(parse_product("T,Tea"), Ok(Product::new("T", "Tea")));
+        assert_eq!(parse_product("T,Tea,1.5,2"), Ok(Product::new("T", "Tea").price(1.5).quantity(2.0)));
         for wrong in ["T", "T,Tea,x", "T,Tea,1,x", "T,Tea,1,2,3"] {
-            assert!(product(wrong).is_err(), "{wrong}");
+            assert!(parse_product(wrong).is_err(), "{wrong}");
         }
     }
 
@@ -133,7 +133,7 @@ mod tests {
     fn every_type_of_the_document_can_be_chosen() {
         let document: serde_json::Value = serde_json::from_str(mparticle::contract::DOCUMENT).expect("JSON");
         let types = document["components"]["schemas"]["CustomEventType"]["enum"].as_array().expect("a list");
-        let parser = custom_event_type();
+        let parser = custom_event_type_parser();
         let possible: Vec<_> =
             parser.possible_values().expect("a list").map(|value| value.get_name().to_owned()).collect();
         assert_eq!(types, &possible);

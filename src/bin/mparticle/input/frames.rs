@@ -8,7 +8,7 @@ use std::mem;
 
 use serde::de::IgnoredAny;
 
-use super::place::{Place, characters};
+use super::position::{FilePosition, count_characters};
 
 /// A longer text is not kept in memory. It is eight times what a batch may have.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
@@ -23,46 +23,46 @@ const PEEK_BYTES: usize = 64 * 1024;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Frame {
     /// What should be one JSON value, without the white space around it.
-    Text { place: Place, text: Vec<u8> },
+    Text { position: FilePosition, text: Vec<u8> },
     /// A text of so many bytes, more than [`MAX_TEXT_BYTES`]: it was passed over.
-    TooLong { place: Place, bytes: u64 },
+    TooLong { position: FilePosition, bytes: u64 },
     /// The layout itself is broken, and no next text can be found in it.
-    Broken { place: Place, words: &'static str },
+    Broken { position: FilePosition, message: &'static str },
 }
 
 impl Frame {
     /// A line without the white space around it, if anything is left then.
-    fn trimmed(start: Place, mut text: Vec<u8>) -> Option<Self> {
+    fn trimmed(start: FilePosition, mut text: Vec<u8>) -> Option<Self> {
         text.truncate(text.trim_ascii_end().len());
         let before = text.len() - text.trim_ascii_start().len();
         if before > 0 {
             text.drain(..before);
         }
         let before = before as u64;
-        let place = Place { offset: start.offset + before, column: start.column + before, ..start };
-        (!text.is_empty()).then_some(Self::Text { place, text })
+        let position = FilePosition { offset: start.offset + before, column: start.column + before, ..start };
+        (!text.is_empty()).then_some(Self::Text { position, text })
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Layout {
-    Lines,
+enum FileLayout {
+    LineIndex,
     /// One value after the other, with white space between them.
     Values,
     Array,
 }
 
 /// The texts of a file, in their order. An error of the source is the last that it gives.
-pub struct Frames<R> {
+pub struct FrameReader<R> {
     reader: BufReader<io::Chain<io::Cursor<Vec<u8>>, R>>,
-    layout: Layout,
+    layout: FileLayout,
     /// Of the next byte.
-    place: Place,
+    position: FilePosition,
     first: bool,
     ended: bool,
 }
 
-impl<R: Read> Frames<R> {
+impl<R: Read> FrameReader<R> {
     /// Looks at the beginning to see how the file is laid out.
     pub fn new(mut source: R) -> io::Result<Self> {
         let mut head = Vec::new();
@@ -71,7 +71,7 @@ impl<R: Read> Frames<R> {
             head.drain(..BYTE_ORDER_MARK.len());
         }
         let reader = BufReader::with_capacity(PEEK_BYTES, io::Cursor::new(head).chain(source));
-        Ok(Self { reader, layout, place: Place { offset: 0, line: 1, column: 1 }, first: true, ended: false })
+        Ok(Self { reader, layout, position: FilePosition { offset: 0, line: 1, column: 1 }, first: true, ended: false })
     }
 
     /// What is read.
@@ -81,40 +81,40 @@ impl<R: Read> Frames<R> {
 
     /// Whether they are the elements of one JSON array.
     pub fn is_list(&self) -> bool {
-        self.layout == Layout::Array
+        self.layout == FileLayout::Array
     }
 
     /// Where the next byte stands: at the end, where the file ended or was cut off.
-    pub fn place(&self) -> Place {
-        self.place
+    pub fn current_position(&self) -> FilePosition {
+        self.position
     }
 
-    /// Goes on from a place that [`place`](Self::place) told between two texts of the same file.
-    pub fn skip_to(&mut self, place: Place) -> io::Result<()> {
-        let skipped = io::copy(&mut self.reader.by_ref().take(place.offset), &mut io::sink())?;
-        if skipped < place.offset {
+    /// Goes on from a place that [`position`](Self::place) told between two texts of the same file.
+    pub fn skip_to(&mut self, position: FilePosition) -> io::Result<()> {
+        let skipped = io::copy(&mut self.reader.by_ref().take(position.offset), &mut io::sink())?;
+        if skipped < position.offset {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.first &= place.offset == 0;
-        self.place = place;
+        self.first &= position.offset == 0;
+        self.position = position;
         Ok(())
     }
 
     fn read(&mut self) -> io::Result<Option<Frame>> {
         match self.layout {
-            Layout::Lines => self.line(),
-            Layout::Values => match self.skip_space()? {
+            FileLayout::LineIndex => self.line(),
+            FileLayout::Values => match self.skip_space()? {
                 None => Ok(None),
                 Some(_) => self.value().map(Some),
             },
-            Layout::Array => self.element(),
+            FileLayout::Array => self.element(),
         }
     }
 
     /// The next line that is not empty.
     fn line(&mut self) -> io::Result<Option<Frame>> {
         loop {
-            let mut kept = Kept::at(self.place);
+            let mut bounded = BoundedText::at(self.position);
             let ended = loop {
                 let chunk = fill(&mut self.reader)?;
                 if chunk.is_empty() {
@@ -122,21 +122,21 @@ impl<R: Read> Frames<R> {
                 }
                 let end = memchr::memchr(b'\n', chunk);
                 let taken = end.map_or(chunk.len(), |end| end + 1);
-                kept.push(&chunk[..taken]);
+                bounded.push(&chunk[..taken]);
                 self.reader.consume(taken);
                 if end.is_some() {
                     break false;
                 }
             };
-            let Kept { start, text, bytes } = kept;
-            self.place.offset += bytes;
+            let BoundedText { start, text, bytes } = bounded;
+            self.position.offset += bytes;
             if ended {
-                self.place.column += characters(&text);
+                self.position.column += count_characters(&text);
             } else {
-                self.place.line += 1;
+                self.position.line += 1;
             }
             if bytes > text.len() as u64 {
-                return Ok(Some(Frame::TooLong { place: start, bytes }));
+                return Ok(Some(Frame::TooLong { position: start, bytes }));
             }
             if let Some(frame) = Frame::trimmed(start, text) {
                 return Ok(Some(frame));
@@ -172,32 +172,32 @@ impl<R: Read> Frames<R> {
 
     /// One JSON value, from its first byte, as far as brackets and quotes tell.
     fn value(&mut self) -> io::Result<Frame> {
-        let mut kept = Kept::at(self.place);
-        let mut scan = Scan::default();
+        let mut bounded = BoundedText::at(self.position);
+        let mut scan = Scanner::default();
         loop {
             let chunk = fill(&mut self.reader)?;
             let (taken, ended) = scan.advance(chunk);
-            kept.push(&chunk[..taken]);
-            self.place = after(self.place, &chunk[..taken]);
+            bounded.push(&chunk[..taken]);
+            self.position = after(self.position, &chunk[..taken]);
             self.reader.consume(taken);
             // Nothing more comes, or it is no value at all.
             if ended || taken == 0 {
                 break;
             }
         }
-        let Kept { start, text, bytes } = kept;
+        let BoundedText { start, text, bytes } = bounded;
         if bytes > text.len() as u64 {
-            return Ok(Frame::TooLong { place: start, bytes });
+            return Ok(Frame::TooLong { position: start, bytes });
         }
         if text.is_empty() {
             return Ok(self.broken("expected a value"));
         }
-        Ok(Frame::Text { place: start, text: text.trim_ascii_end().to_vec() })
+        Ok(Frame::Text { position: start, text: text.trim_ascii_end().to_vec() })
     }
 
-    fn broken(&mut self, words: &'static str) -> Frame {
+    fn broken(&mut self, message: &'static str) -> Frame {
         self.ended = true;
-        Frame::Broken { place: self.place, words }
+        Frame::Broken { position: self.position, message }
     }
 
     /// Passes over white space, and looks at what follows.
@@ -208,7 +208,7 @@ impl<R: Read> Frames<R> {
             let found = chunk.iter().position(|byte| !byte.is_ascii_whitespace());
             let skipped = found.unwrap_or(last + 1);
             let next = found.map(|at| chunk[at]);
-            self.place = after(self.place, &chunk[..skipped]);
+            self.position = after(self.position, &chunk[..skipped]);
             self.reader.consume(skipped);
             if next.is_some() {
                 return Ok(next);
@@ -219,12 +219,12 @@ impl<R: Read> Frames<R> {
     /// Passes over bytes that were looked at and are no line breaks.
     fn advance(&mut self, bytes: usize) {
         self.reader.consume(bytes);
-        self.place.offset += bytes as u64;
-        self.place.column += bytes as u64;
+        self.position.offset += bytes as u64;
+        self.position.column += bytes as u64;
     }
 }
 
-impl<R: Read> Iterator for Frames<R> {
+impl<R: Read> Iterator for FrameReader<R> {
     type Item = io::Result<Frame>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -238,14 +238,14 @@ impl<R: Read> Iterator for Frames<R> {
 }
 
 /// The bytes of one text, as long as they are not too many.
-struct Kept {
-    start: Place,
+struct BoundedText {
+    start: FilePosition,
     text: Vec<u8>,
     bytes: u64,
 }
 
-impl Kept {
-    fn at(start: Place) -> Self {
+impl BoundedText {
+    fn at(start: FilePosition) -> Self {
         Self { start, text: Vec::new(), bytes: 0 }
     }
 
@@ -261,14 +261,14 @@ impl Kept {
 
 /// How far a value reaches.
 #[derive(Default)]
-struct Scan {
+struct Scanner {
     depth: u64,
-    within: Within,
+    state: ScanState,
     begun: bool,
 }
 
 #[derive(Default)]
-enum Within {
+enum ScanState {
     #[default]
     Brackets,
     Text,
@@ -276,30 +276,30 @@ enum Within {
     Escape,
 }
 
-impl Scan {
+impl Scanner {
     /// How many of these bytes belong to the value, and whether it ends with them.
     fn advance(&mut self, bytes: &[u8]) -> (usize, bool) {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
-            match self.within {
-                Within::Escape => {
-                    self.within = Within::Text;
+            match self.state {
+                ScanState::Escape => {
+                    self.state = ScanState::Text;
                     at += 1;
                 }
-                Within::Text => {
+                ScanState::Text => {
                     let Some(found) = memchr::memchr2(b'"', b'\\', &bytes[at..]) else { return (bytes.len(), false) };
                     at += found + 1;
-                    self.within = if bytes[at - 1] == b'"' { Within::Brackets } else { Within::Escape };
-                    if self.depth == 0 && matches!(self.within, Within::Brackets) {
+                    self.state = if bytes[at - 1] == b'"' { ScanState::Brackets } else { ScanState::Escape };
+                    if self.depth == 0 && matches!(self.state, ScanState::Brackets) {
                         return (at, true);
                     }
                 }
-                Within::Brackets => {
+                ScanState::Brackets => {
                     let alone = self.depth == 0;
                     match byte {
                         b'"' | b'{' | b'[' if alone && self.begun => return (at, true),
                         b'}' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' if alone => return (at, true),
-                        b'"' => self.within = Within::Text,
+                        b'"' => self.state = ScanState::Text,
                         b'{' | b'[' => self.depth += 1,
                         b'}' | b']' => self.depth -= 1,
                         _ => {}
@@ -317,8 +317,8 @@ impl Scan {
 }
 
 /// The place after these bytes.
-fn after(place: Place, bytes: &[u8]) -> Place {
-    super::place::Lines::new(bytes, place).place(bytes.len())
+fn after(position: FilePosition, bytes: &[u8]) -> FilePosition {
+    super::position::LineIndex::new(bytes, position).position(bytes.len())
 }
 
 /// As `fill_buf`, but for interruptions.
@@ -335,18 +335,18 @@ pub fn fill(reader: &mut impl BufRead) -> io::Result<&[u8]> {
 ///
 /// A list is an array. Otherwise there is a value a line, unless the first one goes on in a second line which does not
 /// begin a value itself: a batch that was written to be read by people.
-fn layout(source: &mut impl Read, head: &mut Vec<u8>, mark: &[u8]) -> io::Result<Layout> {
+fn layout(source: &mut impl Read, head: &mut Vec<u8>, mark: &[u8]) -> io::Result<FileLayout> {
     loop {
         let text = head.strip_prefix(mark).unwrap_or(head).trim_ascii_start();
         if text.starts_with(b"[") {
-            return Ok(Layout::Array);
+            return Ok(FileLayout::Array);
         }
         if let Some(end) = memchr::memchr(b'\n', text) {
             let goes_on = serde_json::from_slice::<IgnoredAny>(&text[..end]).is_err_and(|error| error.is_eof());
             match text[end..].trim_ascii_start().first() {
-                _ if !goes_on => return Ok(Layout::Lines),
-                Some(b'{') => return Ok(Layout::Lines),
-                Some(_) => return Ok(Layout::Values),
+                _ if !goes_on => return Ok(FileLayout::LineIndex),
+                Some(b'{') => return Ok(FileLayout::LineIndex),
+                Some(_) => return Ok(FileLayout::Values),
                 None => {}
             }
         }
@@ -357,7 +357,7 @@ fn layout(source: &mut impl Read, head: &mut Vec<u8>, mark: &[u8]) -> io::Result
         };
         head.extend_from_slice(&more[..read]);
         if read == 0 || head.len() > PEEK_BYTES {
-            return Ok(Layout::Lines);
+            return Ok(FileLayout::LineIndex);
         }
     }
 }

@@ -1,30 +1,30 @@
-//! Files of batches, from opening to what is wrong with each: `source` → `frames` → `parse` → `examine`.
+//! Files of batches, from opening to what is wrong with each: `source` → `frames` → `parse` → `check`.
 //!
 //! One batch is in memory at a time, whatever the size of the file. Of CSV it is a window of rows.
 
-mod batches;
+mod batch_reader;
 mod csv;
-mod examine;
 mod frames;
+mod input_batch;
 mod parse;
-mod place;
-mod reading;
+mod position;
 mod source;
 #[cfg(test)]
 mod tests;
+mod validate;
 
 use std::io;
 use std::path::Path;
 
-pub use batches::Batches;
+pub use batch_reader::BatchReader;
 pub use csv::MapFile;
-pub use examine::{Examined, Examiner, Located, severity};
-pub use frames::{Frame, Frames};
-pub use place::{Lines, Place, locate};
-pub use reading::Reading;
+pub use frames::{Frame, FrameReader};
+pub use input_batch::InputBatch;
+pub use position::{FilePosition, LineIndex, locate};
 pub use source::{Source, is_dash};
+pub use validate::{CheckedText, LocatedDiagnostic, Validator, severity};
 
 /// Opens a file, or stdin for `-`, and splits it into the texts of its batches.
-pub fn open(path: &Path) -> io::Result<Frames<Source>> {
-    Frames::new(Source::open(path)?)
+pub fn open(path: &Path) -> io::Result<FrameReader<Source>> {
+    FrameReader::new(Source::open(path)?)
 }

@@ -6,35 +6,35 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
-use super::place::Lines;
+use super::position::LineIndex;
 
 /// Why a text is not one JSON value, and at which byte.
 #[derive(Debug, PartialEq, Eq)]
-pub struct NotJson {
+pub struct JsonError {
     pub offset: usize,
-    pub words: String,
+    pub message: String,
 }
 
 /// Reads one value. Nesting is bounded at 127 levels, and so is the stack.
-pub fn parse<'t>(text: &'t [u8], lines: &Lines<'_>) -> Result<(&'t str, Value), NotJson> {
+pub fn parse<'t>(text: &'t [u8], lines: &LineIndex<'_>) -> Result<(&'t str, Value), JsonError> {
     let text = str::from_utf8(text)
-        .map_err(|error| NotJson { offset: error.valid_up_to(), words: "this is not UTF-8".into() })?;
+        .map_err(|error| JsonError { offset: error.valid_up_to(), message: "this is not UTF-8".into() })?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = Strict.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
+    let value = StrictValue.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
     value.map(|value| (text, value)).map_err(|error| {
         // The place is told apart from the words.
-        let place = format!(" at line {} column {}", error.line(), error.column());
-        let words = error.to_string();
-        let words = words.strip_suffix(&place).unwrap_or(&words).to_owned();
+        let position = format!(" at line {} column {}", error.line(), error.column());
+        let message = error.to_string();
+        let message = message.strip_suffix(&position).unwrap_or(&message).to_owned();
         let offset = if error.is_eof() { text.len() } else { lines.offset(error.line(), error.column()) };
-        NotJson { offset, words }
+        JsonError { offset, message }
     })
 }
 
 #[derive(Clone, Copy)]
-struct Strict;
+struct StrictValue;
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'de> DeserializeSeed<'de> for StrictValue {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -42,7 +42,7 @@ impl<'de> DeserializeSeed<'de> for Strict {
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for StrictValue {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -89,9 +89,9 @@ impl<'de> Visitor<'de> for Strict {
         let mut members = Map::new();
         while let Some(name) = map.next_key::<String>()? {
             match members.entry(name) {
-                Entry::Vacant(place) => _ = place.insert(map.next_value_seed(Self)?),
-                Entry::Occupied(place) => {
-                    return Err(M::Error::custom(format_args!("{:?} stands twice in one object", place.key())));
+                Entry::Vacant(position) => _ = position.insert(map.next_value_seed(Self)?),
+                Entry::Occupied(position) => {
+                    return Err(M::Error::custom(format_args!("{:?} stands twice in one object", position.key())));
                 }
             }
         }

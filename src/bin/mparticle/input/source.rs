@@ -46,9 +46,9 @@ impl Source {
     /// Reads from anywhere; the size is that of the packed bytes, if it is known.
     pub fn new(reader: impl Read + Send + 'static, size: Option<u64>) -> io::Result<Self> {
         let read = Arc::<AtomicU64>::default();
-        let counted = Counted { reader, read: Arc::clone(&read) };
+        let counted = CountingReader { reader, read: Arc::clone(&read) };
         let mut packed = BufReader::with_capacity(BUFFER_BYTES, counted);
-        let magic = first_bytes(&mut packed)?;
+        let magic = peek(&mut packed)?;
         let reader: Box<dyn Read + Send> = if magic.starts_with(GZIP_MAGIC) {
             Box::new(MultiGzDecoder::new(packed))
         } else if magic.starts_with(ZSTD_MAGIC) {
@@ -80,7 +80,7 @@ impl Read for Source {
 
 /// The buffer's bytes; an empty input has none. A first read that gives less than a magic number is asked no more: packed
 /// files come in larger pieces.
-fn first_bytes(reader: &mut impl BufRead) -> io::Result<&[u8]> {
+fn peek(reader: &mut impl BufRead) -> io::Result<&[u8]> {
     loop {
         match reader.fill_buf() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -90,12 +90,12 @@ fn first_bytes(reader: &mut impl BufRead) -> io::Result<&[u8]> {
     }
 }
 
-struct Counted<R> {
+struct CountingReader<R> {
     reader: R,
     read: Arc<AtomicU64>,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let bytes = self.reader.read(buffer)?;
         self.read.fetch_add(bytes as u64, Ordering::Relaxed);

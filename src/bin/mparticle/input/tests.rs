@@ -4,8 +4,8 @@ use std::io::{self, Cursor, Read, Write};
 
 use mparticle::diagnostics::{Diagnostic, Severity};
 
-use super::examine::*;
 use super::frames::{Frame, MAX_TEXT_BYTES};
+use super::validate::*;
 use super::*;
 
 const GOOD: &str = r#"{"environment":"development","user_identities":{"customer_id":"1"},"events":[]}"#;
@@ -28,13 +28,15 @@ pub fn slow(bytes: impl Into<Vec<u8>>, piece: usize) -> Slow {
 }
 
 /// The texts with their places, or what stands instead of one.
-fn told(bytes: impl Into<Vec<u8>>, piece: usize) -> Vec<String> {
-    let frames = Frames::new(slow(bytes, piece)).expect("a layout");
+fn described(bytes: impl Into<Vec<u8>>, piece: usize) -> Vec<String> {
+    let frames = FrameReader::new(slow(bytes, piece)).expect("a layout");
     frames
         .map(|frame| match frame.expect("bytes") {
-            Frame::Text { place, text } => format!("{place} @{} {}", place.offset, String::from_utf8_lossy(&text)),
-            Frame::TooLong { place, bytes } => format!("{place} @{} {bytes} bytes", place.offset),
-            Frame::Broken { place, words } => format!("{place} @{} {words}", place.offset),
+            Frame::Text { position, text } => {
+                format!("{position} @{} {}", position.offset, String::from_utf8_lossy(&text))
+            }
+            Frame::TooLong { position, bytes } => format!("{position} @{} {bytes} bytes", position.offset),
+            Frame::Broken { position, message } => format!("{position} @{} {message}", position.offset),
         })
         .collect()
 }
@@ -75,7 +77,7 @@ fn every_layout_gives_the_same_texts_wherever_the_reads_end() {
     for (bytes, expected) in table {
         for piece in [1, 2, 3, 7, 100_000] {
             let last = expected.len();
-            let found = told(*bytes, piece);
+            let found = described(*bytes, piece);
             assert_eq!(&found[..last.min(found.len())], *expected, "{bytes:?} in pieces of {piece}");
             // A value that the end of the file cuts off is followed by the words that the list has no end.
             assert!(found.len() - last <= 1, "{found:?}");
@@ -90,17 +92,17 @@ fn reading_goes_on_where_it_stopped() {
         "[{\"a\":1} ,\n{\"b\":\"é\"}, {\"c\":3}]",
         "\u{feff}{\n\"a\":1}{\"b\":2}\n{}",
     ] {
-        let frames = || Frames::new(slow(text, 5)).expect("a layout");
+        let frames = || FrameReader::new(slow(text, 5)).expect("a layout");
         let all: Vec<_> = frames().map(|frame| frame.expect("bytes")).collect();
         let mut before = frames();
         for read in 0..=all.len() {
             let mut after = frames();
-            after.skip_to(before.place()).expect("the same file");
+            after.skip_to(before.current_position()).expect("the same file");
             let rest: Vec<_> = after.map(|frame| frame.expect("bytes")).collect();
             assert_eq!(rest, all[read..], "{text:?} after {read}");
             before.next();
         }
-        let beyond = Place { offset: 1000, line: 1, column: 1 };
+        let beyond = FilePosition { offset: 1000, line: 1, column: 1 };
         assert!(frames().skip_to(beyond).is_err(), "the file is shorter than it was");
     }
 }
@@ -134,9 +136,11 @@ fn a_text_without_an_end_is_passed_over() {
         let start = u64::from(head[0] == b'[');
         let expected = BYTES + head.len() as u64 - start;
         let source = Endless { head: Cursor::new(std::mem::take(&mut head)), byte: b'x', left: BYTES };
-        let mut frames = Frames::new(source).expect("a layout");
+        let mut frames = FrameReader::new(source).expect("a layout");
         match frames.next() {
-            Some(Ok(Frame::TooLong { place, bytes })) => assert_eq!((place.offset, bytes), (start, expected), "{name}"),
+            Some(Ok(Frame::TooLong { position, bytes })) => {
+                assert_eq!((position.offset, bytes), (start, expected), "{name}")
+            }
             other => panic!("{name}: {other:?}"),
         }
     }
@@ -145,12 +149,12 @@ fn a_text_without_an_end_is_passed_over() {
 #[test]
 fn after_a_text_that_is_too_long_the_next_one_is_read() {
     let long = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_TEXT_BYTES));
-    let lines = told(format!("{GOOD}\n{long}\n{{}}\n"), 100_000);
+    let lines = described(format!("{GOOD}\n{long}\n{{}}\n"), 100_000);
     assert_eq!((lines.len(), lines[1].as_str(), &lines[2][..4]), (3, "2:1 @80 1048585 bytes", "3:1 "));
-    let list = told(format!("[{GOOD},{long},{{}}]"), 100_000);
+    let list = described(format!("[{GOOD},{long},{{}}]"), 100_000);
     assert_eq!((list.len(), list[1].as_str(), &list[2][list[2].len() - 2..]), (3, "1:82 @81 1048584 bytes", "{}"));
     let whole = format!("\"{}\"", "x".repeat(MAX_TEXT_BYTES - 2));
-    assert!(matches!(Frames::new(slow(whole, 100_000)).expect("a layout").next(), Some(Ok(Frame::Text { .. }))));
+    assert!(matches!(FrameReader::new(slow(whole, 100_000)).expect("a layout").next(), Some(Ok(Frame::Text { .. }))));
 }
 
 fn packed(how: &str, bytes: &[u8]) -> Vec<u8> {
@@ -174,7 +178,7 @@ fn what_is_packed_is_read_as_what_is_not() {
         let size = bytes.len() as u64;
         let source = Source::new(slow(bytes, 1000), Some(size)).expect("a source");
         let (progress, mut count) = (source.progress(), 0);
-        for frame in Frames::new(source).expect("a layout") {
+        for frame in FrameReader::new(source).expect("a layout") {
             assert!(matches!(frame, Ok(Frame::Text { .. })), "{how}: {frame:?}");
             count += 1;
         }
@@ -188,7 +192,7 @@ fn a_packed_file_that_is_cut_off_gives_what_it_has_and_then_an_error() {
     for how in ["gz", "zst"] {
         let whole = packed(how, text.as_bytes());
         let source = Source::new(Cursor::new(whole[..whole.len() / 2].to_vec()), None).expect("a source");
-        let frames: Vec<_> = Frames::new(source).expect("a layout").collect();
+        let frames: Vec<_> = FrameReader::new(source).expect("a layout").collect();
         let (last, before) = frames.split_last().expect("frames");
         assert!(before.iter().all(Result::is_ok) && before.len() > 100, "{how}: {}", before.len());
         let error = last.as_ref().expect_err(how);
@@ -196,15 +200,15 @@ fn a_packed_file_that_is_cut_off_gives_what_it_has_and_then_an_error() {
     }
 }
 
-fn faults(text: &[u8]) -> Vec<String> {
-    let place = Place { offset: 0, line: 7, column: 1 };
-    let examined = Examiner::default().examine(Frame::Text { place, text: text.to_vec() });
-    let shown = |fault: &Located| {
+fn diagnostics(text: &[u8]) -> Vec<String> {
+    let position = FilePosition { offset: 0, line: 7, column: 1 };
+    let checked = Validator::default().check(Frame::Text { position, text: text.to_vec() });
+    let shown = |fault: &LocatedDiagnostic| {
         let range = String::from_utf8_lossy(&text[fault.range.clone()]).into_owned();
         let Diagnostic { code, pointer, message, .. } = &fault.diagnostic;
-        format!("{} {code} {pointer}: {message} [{range}]", fault.place)
+        format!("{} {code} {pointer}: {message} [{range}]", fault.position)
     };
-    examined.faults.iter().map(shown).collect()
+    checked.diagnostics.iter().map(shown).collect()
 }
 
 #[test]
@@ -223,7 +227,7 @@ fn what_is_no_json_is_told_with_its_place() {
         (deep.as_bytes(), "7:128 json : recursion limit exceeded [[]"),
     ];
     for (text, expected) in table {
-        let found = faults(text);
+        let found = diagnostics(text);
         assert_eq!(found, [*expected], "{}", String::from_utf8_lossy(&text[..text.len().min(80)]));
     }
 }
@@ -236,7 +240,7 @@ fn what_breaks_the_contract_is_told_where_it_stands() {
         r#" "events":[{"event_type":"opt_out","data":{"timestamp_unixtime_ms":1523039002,"is_opted_out":"é"}}]}"#
     );
     assert_eq!(
-        faults(text.as_bytes()),
+        diagnostics(text.as_bytes()),
         [
             "7:49 unknown-field /user_identities/customerid: unknown field, did you mean \"customer_id\"? [\"customerid\"]",
             "8:68 seconds /events/0/data/timestamp_unixtime_ms: looks like seconds, milliseconds are expected; the service \
@@ -244,8 +248,8 @@ fn what_breaks_the_contract_is_told_where_it_stands() {
             "8:94 type /events/0/data/is_opted_out: expected true or false, found \"é\" [\"é\"]",
         ]
     );
-    assert_eq!(faults(GOOD.as_bytes()), [""; 0]);
-    assert_eq!(faults(b"7"), ["7:1 type : expected an object, found 7 [7]"]);
+    assert_eq!(diagnostics(GOOD.as_bytes()), [""; 0]);
+    assert_eq!(diagnostics(b"7"), ["7:1 type : expected an object, found 7 [7]"]);
 }
 
 #[test]
@@ -263,7 +267,7 @@ fn a_batch_has_to_leave_room_for_its_id() {
     for (name, bytes, fits) in
         [("id", 128_000, true), ("id", 128_001, false), ("", 127_941, true), ("", 127_942, false)]
     {
-        let found = faults(batch(name, bytes).as_bytes());
+        let found = diagnostics(batch(name, bytes).as_bytes());
         assert_eq!(found.is_empty(), fits, "{bytes} bytes: {:?}", found.iter().map(|f| &f[..50]).collect::<Vec<_>>());
     }
 }
@@ -272,7 +276,7 @@ fn a_batch_has_to_leave_room_for_its_id() {
 fn a_text_that_is_wrong_everywhere_is_bounded() {
     let members: Vec<_> = (0..2_000).map(|number| format!("\"x{number}\":1")).collect();
     let text = format!("{{\"environment\":\"development\",\"mpid\":1,{}}}", members.join(","));
-    let found = faults(text.as_bytes());
+    let found = diagnostics(text.as_bytes());
     assert_eq!(found.len(), 101);
     assert!(found[100].contains("there are more, which are not listed"), "{}", found[100]);
 }
@@ -280,7 +284,7 @@ fn a_text_that_is_wrong_everywhere_is_bounded() {
 #[test]
 fn an_error_behind_many_warnings_is_one_all_the_same() {
     let now = chrono::Utc::now();
-    let examiner = Examiner { historical: Some(now), ..Examiner::default() };
+    let validator = Validator { historical: Some(now), ..Validator::default() };
     let event = |name: usize, hours: i64| {
         let (name, time) = ("x".repeat(name), now.timestamp_millis() - hours * 3_600_000);
         format!(
@@ -290,27 +294,27 @@ fn an_error_behind_many_warnings_is_one_all_the_same() {
     let mut events = vec![event(300, 100); 150];
     events.push(event(1, 1));
     let text = format!(r#"{{"environment":"development","mpid":1,"events":[{}]}}"#, events.join(","));
-    let place = Place { offset: 0, line: 1, column: 1 };
-    let seen = examiner.examine(Frame::Text { place, text: text.into_bytes() });
-    let errors: Vec<_> = seen.faults.iter().filter(|fault| fault.is_error()).collect();
-    assert_eq!((seen.faults.len(), errors.len(), seen.is_wrong()), (MAX_FAULTS + 1, 1, true));
+    let position = FilePosition { offset: 0, line: 1, column: 1 };
+    let seen = validator.check(Frame::Text { position, text: text.into_bytes() });
+    let errors: Vec<_> = seen.diagnostics.iter().filter(|fault| fault.is_error()).collect();
+    assert_eq!((seen.diagnostics.len(), errors.len(), seen.has_errors()), (MAX_DIAGNOSTICS + 1, 1, true));
     assert_eq!(errors[0].diagnostic.pointer, "/events/150/data/timestamp_unixtime_ms");
 }
 
 #[test]
 fn the_environment_that_is_asked_for_is_put_in_or_insisted_on() {
-    let examiner = Examiner { environment: Some(mparticle::Environment::Development), ..Examiner::default() };
-    let examine = |text: &str| {
-        let place = Place { offset: 0, line: 1, column: 1 };
-        examiner.examine(Frame::Text { place, text: text.into() })
+    let validator = Validator { environment: Some(mparticle::Environment::Development), ..Validator::default() };
+    let check = |text: &str| {
+        let position = FilePosition { offset: 0, line: 1, column: 1 };
+        validator.check(Frame::Text { position, text: text.into() })
     };
-    let sent = |examined: Examined| String::from_utf8(examiner.to_send(examined.text)).expect("UTF-8");
-    let put_in = examine(r#"{"mpid":1,"events":[]}"#);
-    assert!(put_in.faults.is_empty(), "{:?}", put_in.faults);
+    let sent = |checked: CheckedText| String::from_utf8(validator.fill_in(checked.text)).expect("UTF-8");
+    let put_in = check(r#"{"mpid":1,"events":[]}"#);
+    assert!(put_in.diagnostics.is_empty(), "{:?}", put_in.diagnostics);
     assert_eq!(sent(put_in), r#"{"environment":"development","mpid":1,"events":[]}"#);
-    let null = examine(r#"{"mpid":1, "environment" : null, "events":[]}"#);
+    let null = check(r#"{"mpid":1, "environment" : null, "events":[]}"#);
     assert_eq!(sent(null), r#"{"mpid":1, "environment" : "development", "events":[]}"#);
-    let other = examine(r#"{"mpid":1,"environment":"production","events":[]}"#);
-    assert_eq!(other.faults[0].diagnostic.message, "development is asked for, not production");
-    assert_eq!((other.faults[0].place.column, other.faults[0].diagnostic.severity), (25, Severity::Error));
+    let other = check(r#"{"mpid":1,"environment":"production","events":[]}"#);
+    assert_eq!(other.diagnostics[0].diagnostic.message, "development is asked for, not production");
+    assert_eq!((other.diagnostics[0].position.column, other.diagnostics[0].diagnostic.severity), (25, Severity::Error));
 }

@@ -58,7 +58,7 @@ pub struct Arguments {
     pub historical: bool,
 
     /// The environment of batches that name none; those that name another are rejected
-    #[arg(long, value_parser = connect::environment())]
+    #[arg(long, value_parser = connect::environment_parser())]
     pub environment: Option<Environment>,
 
     /// At most this many batches a second; without it, as fast as the service lets

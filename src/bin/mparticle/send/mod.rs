@@ -6,14 +6,14 @@
 //!
 //! A thread reads; the uploader's thread sends; the main thread watches both, and writes down how far they are.
 
-mod account;
 mod arguments;
-mod faults;
-mod feed;
-mod journal;
+mod checkpoint;
+mod diagnostics;
+mod feeder;
 mod progress;
 mod rejects;
-mod sending;
+mod tracker;
+mod upload;
 
 use std::path::Path;
 use std::sync::mpsc::{self, Sender};
@@ -23,39 +23,39 @@ use std::time::Duration;
 pub use arguments::Arguments;
 
 use crate::connect;
-use crate::exit::{self, Exit, Failure};
+use crate::exit::{self, CliError, ExitStatus};
 use crate::input::{MapFile, is_dash};
 use crate::signals;
 use crate::text::printable;
-use sending::{Sending, Told};
+use upload::{ControlMessage, FileUpload};
 
 /// Sends the files one after the other.
 #[expect(clippy::needless_pass_by_value, reason = "as every command")]
 pub fn run(arguments: Arguments) -> exit::Result {
     if arguments.files.len() > 1 && arguments.rejects.is_some() {
-        return Err(Failure::usage("--rejects is for one file"));
+        return Err(CliError::usage("--rejects is for one file"));
     }
     for file in &arguments.files {
         if arguments.resume && is_dash(file) {
-            return Err(Failure::usage("--resume needs a file: stdin cannot be read again"));
+            return Err(CliError::usage("--resume needs a file: stdin cannot be read again"));
         }
         if arguments.resume && file.exists() && !file.is_file() {
             let name = printable(&file.to_string_lossy());
-            return Err(Failure::usage(format!("--resume needs a file: {name} cannot be read again")));
+            return Err(CliError::usage(format!("--resume needs a file: {name} cannot be read again")));
         }
-        are_no_inputs(&arguments, &rejects::path(file, arguments.rejects.as_deref()))?;
+        check_not_an_input(&arguments, &rejects::path(file, arguments.rejects.as_deref()))?;
     }
     let map = arguments.csv.as_deref().map(|path| MapFile::read(path, arguments.environment)).transpose()?;
-    let patience = Duration::from_secs(arguments.give_up_after);
-    let service = if arguments.dry_run { None } else { Some(arguments.connection.service(patience)?) };
-    let (teller, told) = mpsc::channel();
-    listen_for_signals(teller.clone())?;
-    let mut exit = Exit::Done;
+    let timeout = Duration::from_secs(arguments.give_up_after);
+    let service = if arguments.dry_run { None } else { Some(arguments.connection.destination(timeout)?) };
+    let (sender, receiver) = mpsc::channel();
+    listen_for_signals(sender.clone())?;
+    let mut exit = ExitStatus::Success;
     for file in &arguments.files {
         let (map, service) = (map.as_ref(), service.as_ref());
-        let sending = Sending { arguments: &arguments, file, map, service, teller: &teller, told: &told };
+        let sending = FileUpload { arguments: &arguments, file, map, service, sender: &sender, receiver: &receiver };
         exit = exit.max(sending.run()?);
-        if exit >= Exit::Unsent {
+        if exit >= ExitStatus::Unavailable {
             break;
         }
     }
@@ -63,26 +63,26 @@ pub fn run(arguments: Arguments) -> exit::Result {
 }
 
 /// Rejects are not written over what is read.
-fn are_no_inputs(arguments: &Arguments, rejects: &Path) -> exit::Result<()> {
+fn check_not_an_input(arguments: &Arguments, rejects: &Path) -> exit::Result<()> {
     let Ok(real) = rejects.canonicalize() else { return Ok(()) };
     let mut inputs = arguments.files.iter().chain(&arguments.csv);
     // A terminal or a device can be both.
     if real.is_file() && inputs.any(|input| input.canonicalize().is_ok_and(|input| input == real)) {
         let name = printable(&rejects.to_string_lossy());
-        return Err(Failure::usage(format!("the rejects do not go to a file that is read: {name}")));
+        return Err(CliError::usage(format!("the rejects do not go to a file that is read: {name}")));
     }
     Ok(())
 }
 
 /// The second signal ends the program at once: the journal is of the last second, and that is safe.
-fn listen_for_signals(teller: Sender<Told>) -> Result<(), Failure> {
+fn listen_for_signals(sender: Sender<ControlMessage>) -> Result<(), CliError> {
     let runtime = connect::runtime()?;
     let listen = move || {
         runtime.block_on(async {
-            let _ = teller.send(Told::Signal(signals::ended().await));
-            std::process::exit(128 + i32::from(signals::ended().await));
+            let _ = sender.send(ControlMessage::Signal(signals::wait_for_signal().await));
+            std::process::exit(128 + i32::from(signals::wait_for_signal().await));
         });
     };
-    thread::Builder::new().spawn(listen).map_err(|error| Failure::system("start a thread", &error))?;
+    thread::Builder::new().spawn(listen).map_err(|error| CliError::system("start a thread", &error))?;
     Ok(())
 }

@@ -7,21 +7,21 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::account::Totals;
-use super::journal::Tally;
-use crate::text::{self, plural, tell};
+use super::checkpoint::BatchCount;
+use super::tracker::Totals;
+use crate::text::{self, eprint_line, pluralize};
 
 /// A bar on stderr, if that is a terminal.
 pub struct Progress {
     bar: ProgressBar,
     started: Instant,
     /// What an earlier run had delivered.
-    before: Tally,
+    before: BatchCount,
 }
 
 impl Progress {
     /// The size is that of the file as it is read, packed or not.
-    pub fn new(file: &Path, size: Option<u64>, before: Tally, quiet: bool) -> Self {
+    pub fn new(file: &Path, size: Option<u64>, before: BatchCount, quiet: bool) -> Self {
         let bar = match size {
             _ if quiet || !io::stderr().is_terminal() => ProgressBar::hidden(),
             Some(size) => {
@@ -37,14 +37,14 @@ impl Progress {
     /// Shows how far it is: how much of what was read has its end.
     pub fn show(&self, read: u64, totals: &Totals, rate_limit_used_percent: Option<f64>, last_error: Option<&str>) {
         // An estimate, which a bar that never goes back hides best.
-        let done = totals.ended_of(read).max(self.bar.position());
+        let done = totals.finished_bytes(read).max(self.bar.position());
         self.bar.set_position(done);
         self.bar.set_message(line(done, self.per_second(totals), totals, rate_limit_used_percent, last_error));
     }
 
     /// Words above the bar.
-    pub fn say(&self, words: &str) {
-        self.bar.suspend(|| tell(words));
+    pub fn print(&self, message: &str) {
+        self.bar.suspend(|| eprint_line(message));
     }
 
     pub fn end(&self) {
@@ -59,41 +59,41 @@ impl Progress {
     }
 
     /// What was done, for a person.
-    pub fn summary(&self, verb: &str, totals: &Totals, unanswered: &Unanswered) -> String {
-        let Totals { delivered, rejected, warnings, under_way, .. } = totals;
-        let mut words = format!("{verb} {}", tally(*delivered));
+    pub fn summary(&self, verb: &str, totals: &Totals, in_flight_summary: &InFlightSummary) -> String {
+        let Totals { delivered, rejected, warnings, in_flight, .. } = totals;
+        let mut message = format!("{verb} {}", format_count(*delivered));
         if rejected.batches > 0 {
-            words.push_str(&format!(", rejected {}", tally(*rejected)));
+            message.push_str(&format!(", rejected {}", format_count(*rejected)));
         }
-        if *under_way > 0 {
-            let was = if *under_way == 1 { "was" } else { "were" };
-            let fate = match unanswered.outcome {
-                Unsent::NotSent => format!("{was} not sent"),
-                Unsent::NotAccepted => format!("{was} not accepted"),
-                Unsent::Unknown => "without an answer".to_owned(),
+        if *in_flight > 0 {
+            let was = if *in_flight == 1 { "was" } else { "were" };
+            let fate = match in_flight_summary.outcome {
+                InFlightState::NotSent => format!("{was} not sent"),
+                InFlightState::NotAccepted => format!("{was} not accepted"),
+                InFlightState::Unknown => "without an answer".to_owned(),
             };
-            words.push_str(&format!(", {} {fate}", counted(*under_way, "batch")));
+            message.push_str(&format!(", {} {fate}", counted(*in_flight, "batch")));
         }
-        if let Some(wait) = unanswered.wait {
-            words.push_str(&format!(", the service asks to wait {}", text::wait(wait)));
+        if let Some(wait) = in_flight_summary.wait {
+            message.push_str(&format!(", the service asks to wait {}", text::format_wait(wait)));
         }
         if *warnings > 0 {
-            words.push_str(&format!(", {} (listed by `mparticle check`)", counted(*warnings, "warning")));
+            message.push_str(&format!(", {} (listed by `mparticle check`)", counted(*warnings, "warning")));
         }
-        format!("{words} in {}", HumanDuration(self.started.elapsed()))
+        format!("{message} in {}", HumanDuration(self.started.elapsed()))
     }
 }
 
 /// The state of the batches in flight at the end.
 #[derive(Default)]
-pub struct Unanswered {
-    pub outcome: Unsent,
+pub struct InFlightSummary {
+    pub outcome: InFlightState,
     /// The wait that the service asked for.
     pub wait: Option<Duration>,
 }
 
 #[derive(Default)]
-pub enum Unsent {
+pub enum InFlightState {
     /// They may have arrived.
     #[default]
     Unknown,
@@ -103,12 +103,12 @@ pub enum Unsent {
 
 /// What was done, or would be, for a machine.
 pub fn summary_json(file: &Path, totals: &Totals, ended: &str, dry_run: bool) -> Value {
-    let Totals { delivered, rejected, warnings, under_way, .. } = totals;
+    let Totals { delivered, rejected, warnings, in_flight, .. } = totals;
     let mut summary = json!({
         "file": file.to_string_lossy(),
         "ended": ended,
         "rejected": rejected,
-        "without_answer": under_way,
+        "without_answer": in_flight,
         "warnings": warnings,
     });
     if dry_run {
@@ -145,10 +145,10 @@ fn line(
     line
 }
 
-fn tally(Tally { batches, events }: Tally) -> String {
+fn format_count(BatchCount { batches, events }: BatchCount) -> String {
     format!("{} in {}", counted(events, "event"), counted(batches, "batch"))
 }
 
 fn counted(count: u64, what: &str) -> String {
-    format!("{} {}", HumanCount(count), plural(count, what))
+    format!("{} {}", HumanCount(count), pluralize(count, what))
 }

@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::exit;
-use crate::files::{beside, private};
-use crate::input::{Located, Place, is_dash};
+use crate::files::{owner_only_options, with_suffix};
+use crate::input::{FilePosition, LocatedDiagnostic, is_dash};
 
 /// Where the rejects of a file go: where it was asked for, or beside the file. What is no regular file has no place beside
 /// it, and they go to the working directory.
@@ -20,15 +20,15 @@ pub fn path(file: &Path, asked_for: Option<&Path>) -> PathBuf {
         Some(name) if !file.is_file() => Path::new(name),
         _ => file,
     };
-    asked_for.map_or_else(|| beside(beside_it, ".rejects.ndjson"), Path::to_owned)
+    asked_for.map_or_else(|| with_suffix(beside_it, ".rejects.ndjson"), Path::to_owned)
 }
 
 /// A line of the file.
 #[derive(Serialize)]
-struct Reject<'a> {
+struct RejectLine<'a> {
     line: u64,
     column: u64,
-    faults: Vec<Reason<'a>>,
+    diagnostics: Vec<RejectDiagnostic<'a>>,
     /// As it was read; what is no JSON is text, and what is no text is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<&'a RawValue>,
@@ -37,7 +37,7 @@ struct Reject<'a> {
 }
 
 #[derive(Serialize)]
-struct Reason<'a> {
+struct RejectDiagnostic<'a> {
     rule: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u64>,
@@ -49,11 +49,11 @@ struct Reason<'a> {
 }
 
 /// What was found wrong before it was sent.
-pub fn found(start: Place, text: &[u8], faults: &[Located]) -> Vec<u8> {
-    let reasons = faults.iter().map(|fault| Reason {
+pub fn found(start: FilePosition, text: &[u8], diagnostics: &[LocatedDiagnostic]) -> Vec<u8> {
+    let reasons = diagnostics.iter().map(|fault| RejectDiagnostic {
         rule: fault.diagnostic.code.id(),
-        line: Some(fault.place.line),
-        column: Some(fault.place.column),
+        line: Some(fault.position.line),
+        column: Some(fault.position.column),
         pointer: &fault.diagnostic.pointer,
         message: fault.diagnostic.message.clone(),
     });
@@ -61,18 +61,18 @@ pub fn found(start: Place, text: &[u8], faults: &[Located]) -> Vec<u8> {
 }
 
 /// What the service refused.
-pub fn refused(start: Place, json: &[u8], error: &Error) -> Vec<u8> {
-    let message = exit::said(error);
-    written(start, json, vec![Reason { rule: "service", line: None, column: None, pointer: "", message }])
+pub fn refused(start: FilePosition, json: &[u8], error: &Error) -> Vec<u8> {
+    let message = exit::service_message(error);
+    written(start, json, vec![RejectDiagnostic { rule: "service", line: None, column: None, pointer: "", message }])
 }
 
-fn written(start: Place, text: &[u8], faults: Vec<Reason<'_>>) -> Vec<u8> {
+fn written(start: FilePosition, text: &[u8], diagnostics: Vec<RejectDiagnostic<'_>>) -> Vec<u8> {
     let text = str::from_utf8(text).ok();
     // A line break can only stand between the tokens of JSON.
     let one_line = text.map(|text| text.replace(['\n', '\r'], " "));
     let batch = one_line.as_deref().and_then(|text| serde_json::from_str(text).ok());
     let text = if batch.is_some() { None } else { text };
-    let line = Reject { line: start.line, column: start.column, faults, batch, text };
+    let line = RejectLine { line: start.line, column: start.column, diagnostics, batch, text };
     let mut line = serde_json::to_vec(&line).expect("texts and numbers have a JSON form");
     line.push(b'\n');
     line
@@ -81,20 +81,20 @@ fn written(start: Place, text: &[u8], faults: Vec<Reason<'_>>) -> Vec<u8> {
 /// The file, which is made with the first reject. It holds user data: only its owner can read it.
 ///
 /// What an earlier run left there is kept: this one goes on behind it, or gives it another name.
-pub struct Rejects {
+pub struct RejectsFile {
     path: PathBuf,
     /// How many bytes of the file this run goes on behind; `None` if what is there is none of its business.
     earlier: Option<u64>,
     bytes: u64,
     file: Option<File>,
     /// Told of the new name of what was there.
-    on_kept: Box<dyn Fn(&Path) + Send>,
+    on_renamed: Box<dyn Fn(&Path) + Send>,
 }
 
-impl Rejects {
+impl RejectsFile {
     /// Goes on after so many bytes that an earlier run wrote, if it does so at all.
-    pub fn new(path: PathBuf, earlier: Option<u64>, on_kept: impl Fn(&Path) + Send + 'static) -> Self {
-        Self { path, earlier, bytes: earlier.unwrap_or(0), file: None, on_kept: Box::new(on_kept) }
+    pub fn new(path: PathBuf, earlier: Option<u64>, on_renamed: impl Fn(&Path) + Send + 'static) -> Self {
+        Self { path, earlier, bytes: earlier.unwrap_or(0), file: None, on_renamed: Box::new(on_renamed) }
     }
 
     /// How many bytes the file has.
@@ -129,11 +129,11 @@ impl Rejects {
 
     fn open(&mut self) -> io::Result<File> {
         if self.earlier.is_none() && self.path.metadata().is_ok_and(|found| found.is_file() && found.len() > 0) {
-            let kept = free_name(&self.path);
+            let kept = unused_name(&self.path);
             fs::rename(&self.path, &kept)?;
-            (self.on_kept)(&kept);
+            (self.on_renamed)(&kept);
         }
-        let file = private().create(true).append(true).open(&self.path)?;
+        let file = owner_only_options().create(true).append(true).open(&self.path)?;
         let metadata = file.metadata()?;
         if metadata.is_file() {
             // It may be shorter by now, since somebody has mended what was in it.
@@ -145,7 +145,7 @@ impl Rejects {
 }
 
 /// The first of `FILE.1`, `FILE.2`, and so on that is not there.
-fn free_name(path: &Path) -> PathBuf {
-    let names = (1_u64..).map(|number| beside(path, &format!(".{number}")));
-    names.into_iter().find(|name| name.symlink_metadata().is_err()).unwrap_or_else(|| beside(path, ".0"))
+fn unused_name(path: &Path) -> PathBuf {
+    let names = (1_u64..).map(|number| with_suffix(path, &format!(".{number}")));
+    names.into_iter().find(|name| name.symlink_metadata().is_err()).unwrap_or_else(|| with_suffix(path, ".0"))
 }

@@ -23,34 +23,34 @@ list, export and retry say so and end with 1; segments named *.log.damaged hold 
 #[command(after_help = EXAMPLES, arg_required_else_help = true, disable_help_subcommand = true)]
 pub struct Arguments {
     #[command(subcommand)]
-    pub action: Action,
+    pub action: SpoolCommand,
 }
 
 #[derive(Subcommand)]
-pub enum Action {
-    List(List),
-    Show(Show),
-    Export(Export),
-    Retry(Retry),
-    Purge(Purge),
+pub enum SpoolCommand {
+    List(ListArguments),
+    Show(ShowArguments),
+    Export(ExportArguments),
+    Retry(RetryArguments),
+    Purge(PurgeArguments),
 }
 
-impl Action {
+impl SpoolCommand {
     /// Returns the directory of the spool.
     pub fn dir(&self) -> &Path {
         match self {
-            Self::List(List { dir, .. })
-            | Self::Show(Show { dir, .. })
-            | Self::Export(Export { dir, .. })
-            | Self::Retry(Retry { dir, .. })
-            | Self::Purge(Purge { dir, .. }) => dir,
+            Self::List(ListArguments { dir, .. })
+            | Self::Show(ShowArguments { dir, .. })
+            | Self::Export(ExportArguments { dir, .. })
+            | Self::Retry(RetryArguments { dir, .. })
+            | Self::Purge(PurgeArguments { dir, .. }) => dir,
         }
     }
 }
 
 /// Print a line for each record: number, time, endpoint, bytes, source_request_id. No user's data
 #[derive(Args)]
-pub struct List {
+pub struct ListArguments {
     /// Directory of the spool
     pub dir: PathBuf,
 
@@ -65,7 +65,7 @@ pub struct List {
 
 /// Print the JSON of one batch, with the user's data
 #[derive(Args)]
-pub struct Show {
+pub struct ShowArguments {
     /// Directory of the spool
     pub dir: PathBuf,
 
@@ -79,7 +79,7 @@ pub struct Show {
 
 /// Print the batches, one a line, as they would be sent
 #[derive(Args)]
-pub struct Export {
+pub struct ExportArguments {
     /// Directory of the spool
     pub dir: PathBuf,
 
@@ -89,18 +89,18 @@ pub struct Export {
 
     /// Only what is for this endpoint
     #[arg(long, value_name = "ENDPOINT")]
-    pub endpoint: Option<Endpoint>,
+    pub endpoint: Option<EndpointFilter>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Endpoint {
+pub enum EndpointFilter {
     Events,
     Historical,
 }
 
 /// Send what is in the spool
 #[derive(Args)]
-pub struct Retry {
+pub struct RetryArguments {
     /// Directory of the spool; no program may have it open
     pub dir: PathBuf,
 
@@ -128,7 +128,7 @@ pub struct Retry {
 /// Remove dead letters, or everything, for good
 #[derive(Args)]
 #[command(group(ArgGroup::new("what").required(true).args(["dead", "all"])))]
-pub struct Purge {
+pub struct PurgeArguments {
     /// Directory of the spool; no program may have it open
     pub dir: PathBuf,
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// What the text of an attribute's cell is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum CellType {
     Text,
     Number,
     Boolean,
@@ -17,28 +17,28 @@ pub enum Kind {
 }
 
 /// A value of an attribute.
-pub fn value<V>(kind: &Kind, text: &str) -> Result<V, String>
+pub fn value<V>(kind: &CellType, text: &str) -> Result<V, String>
 where
     V: From<String> + From<i64> + From<f64> + From<bool> + DeserializeOwned,
 {
     match kind {
-        Kind::Text => Ok(text.to_owned().into()),
-        Kind::Boolean => boolean(text).map(V::from),
-        Kind::Number => match number(text)? {
+        CellType::Text => Ok(text.to_owned().into()),
+        CellType::Boolean => boolean(text).map(V::from),
+        CellType::Number => match number(text)? {
             Number::Integer(integer) => Ok(integer.into()),
             Number::Decimal(decimal) => Ok(decimal.into()),
         },
-        Kind::List(separator) => {
+        CellType::List(separator) => {
             let list: Vec<_> =
                 text.split(separator.as_str()).map(str::trim).filter(|entry| !entry.is_empty()).collect();
             serde_json::from_value(list.into()).map_err(|_| "it takes no list".to_owned())
         }
-        Kind::Json => {
-            let value: Value = serde_json::from_str(text).map_err(|_| format!("{} is not JSON", quoted(text)))?;
+        CellType::Json => {
+            let value: Value = serde_json::from_str(text).map_err(|_| format!("{} is not JSON", quote(text)))?;
             if let Value::Number(_) = value {
                 number(text)?;
             }
-            serde_json::from_value(value).map_err(|_| format!("{} cannot be the value of an attribute", quoted(text)))
+            serde_json::from_value(value).map_err(|_| format!("{} cannot be the value of an attribute", quote(text)))
         }
     }
 }
@@ -57,7 +57,7 @@ fn number(text: &str) -> Result<Number, String> {
     }
     let is_decimal = trimmed.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
     let decimal: Option<f64> = trimmed.parse().ok().filter(|decimal: &f64| is_decimal && decimal.is_finite());
-    decimal.map(Number::Decimal).ok_or_else(|| format!("{} is not a number", quoted(text)))
+    decimal.map(Number::Decimal).ok_or_else(|| format!("{} is not a number", quote(text)))
 }
 
 /// An amount or a price, for which the service takes decimals.
@@ -65,7 +65,7 @@ pub fn decimal(text: &str) -> Result<f64, String> {
     let trimmed = text.trim();
     match number(text)? {
         Number::Decimal(decimal) => Ok(decimal),
-        Number::Integer(_) => trimmed.parse().map_err(|_| format!("{} is not a number", quoted(text))),
+        Number::Integer(_) => trimmed.parse().map_err(|_| format!("{} is not a number", quote(text))),
     }
 }
 
@@ -73,9 +73,9 @@ pub fn decimal(text: &str) -> Result<f64, String> {
 pub fn integer(text: &str) -> Result<i64, String> {
     text.trim().parse().map_err(|error: std::num::ParseIntError| match error.kind() {
         std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow => {
-            format!("{} does not fit into 64 bits", quoted(text))
+            format!("{} does not fit into 64 bits", quote(text))
         }
-        _ => format!("{} is not a whole number", quoted(text)),
+        _ => format!("{} is not a whole number", quote(text)),
     })
 }
 
@@ -83,7 +83,7 @@ pub fn boolean(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "yes" | "1" => Ok(true),
         "false" | "no" | "0" => Ok(false),
-        _ => Err(format!("{} is not true or false, yes or no, 1 or 0", quoted(text))),
+        _ => Err(format!("{} is not true or false, yes or no, 1 or 0", quote(text))),
     }
 }
 
@@ -105,10 +105,10 @@ impl TimeFormat {
             "milliseconds" => Ok(Self::Milliseconds),
             _ if !name.contains('%') => Err(format!(
                 "there is no format {}: rfc3339, seconds, milliseconds, or a pattern as \"%d.%m.%Y %H:%M\"",
-                quoted(name)
+                quote(name)
             )),
             _ if StrftimeItems::new(name).any(|item| item == Item::Error) => {
-                Err(format!("{} is not a pattern of strftime", quoted(name)))
+                Err(format!("{} is not a pattern of strftime", quote(name)))
             }
             _ => Ok(Self::Pattern(name.to_owned())),
         }
@@ -129,11 +129,11 @@ impl TimeFormat {
                 (time, "a time in milliseconds since 1970")
             }
             Self::Pattern(pattern) => {
-                return by_pattern(pattern, trimmed)
-                    .ok_or_else(|| format!("{} is not a time as {}", quoted(text), quoted(pattern)));
+                return parse_with_pattern(pattern, trimmed)
+                    .ok_or_else(|| format!("{} is not a time as {}", quote(text), quote(pattern)));
             }
         };
-        time.ok_or_else(|| format!("{} is not {form}", quoted(text)))
+        time.ok_or_else(|| format!("{} is not {form}", quote(text)))
     }
 }
 
@@ -148,7 +148,7 @@ fn seconds(text: &str) -> Option<i64> {
     seconds.checked_mul(1000)?.checked_add(if whole.starts_with('-') { -millis } else { millis })
 }
 
-fn by_pattern(pattern: &str, text: &str) -> Option<DateTime<Utc>> {
+fn parse_with_pattern(pattern: &str, text: &str) -> Option<DateTime<Utc>> {
     let mut parsed = Parsed::new();
     parse(&mut parsed, text, StrftimeItems::new(pattern)).ok()?;
     if let Ok(time) = parsed.to_datetime() {
@@ -161,7 +161,7 @@ fn by_pattern(pattern: &str, text: &str) -> Option<DateTime<Utc>> {
 }
 
 /// A text of somebody else in a message: not more of it than is needed to find it.
-pub fn quoted(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     const SHOWN: usize = 40;
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("\"{}…\"", &text[..end]),

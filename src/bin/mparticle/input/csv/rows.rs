@@ -9,7 +9,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::ops::Range;
 
 use crate::input::frames::{BYTE_ORDER_MARK, MAX_TEXT_BYTES, fill};
-use crate::input::place::{Lines, Place};
+use crate::input::position::{FilePosition, LineIndex};
 
 /// What parts the fields, and what can stand around one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,26 +27,26 @@ impl Default for Dialect {
 
 /// One row that can be read.
 #[derive(Debug)]
-pub struct Row {
-    pub place: Place,
+pub struct CsvRow {
+    pub position: FilePosition,
     /// As it was read, without the end of its line.
     pub text: String,
-    fields: Vec<Field>,
+    fields: Vec<FieldSpan>,
     quote: Option<u8>,
 }
 
 /// One that cannot.
 #[derive(Debug)]
-pub struct Flawed {
-    pub place: Place,
+pub struct RowError {
+    pub position: FilePosition,
     pub text: Vec<u8>,
     /// Where the flaw is.
-    pub at: Place,
-    pub words: String,
+    pub at: FilePosition,
+    pub message: String,
 }
 
 #[derive(Clone, Debug)]
-struct Field {
+struct FieldSpan {
     /// Where it begins, with its quote.
     start: usize,
     /// What it holds.
@@ -55,13 +55,13 @@ struct Field {
     doubled: bool,
 }
 
-impl Row {
+impl CsvRow {
     pub fn len(&self) -> usize {
         self.fields.len()
     }
 
     pub fn field(&self, index: usize) -> Cow<'_, str> {
-        let Field { content, doubled, .. } = &self.fields[index];
+        let FieldSpan { content, doubled, .. } = &self.fields[index];
         let text = &self.text[content.clone()];
         match self.quote {
             Some(quote) if *doubled => {
@@ -73,20 +73,20 @@ impl Row {
     }
 
     /// Where a field begins.
-    pub fn place_of(&self, index: usize) -> Place {
-        Lines::new(self.text.as_bytes(), self.place).place(self.fields[index].start)
+    pub fn position_of(&self, index: usize) -> FilePosition {
+        LineIndex::new(self.text.as_bytes(), self.position).position(self.fields[index].start)
     }
 }
 
 /// The rows of a file, in their order; empty lines are none.
-pub struct Rows<R> {
+pub struct RowReader<R> {
     reader: BufReader<io::Chain<io::Cursor<Vec<u8>>, R>>,
     dialect: Dialect,
     /// Of the next row.
-    place: Place,
+    position: FilePosition,
 }
 
-impl<R: Read> Rows<R> {
+impl<R: Read> RowReader<R> {
     pub fn new(mut source: R, dialect: Dialect) -> io::Result<Self> {
         let mut head = Vec::new();
         source.by_ref().take(BYTE_ORDER_MARK.len() as u64).read_to_end(&mut head)?;
@@ -94,7 +94,7 @@ impl<R: Read> Rows<R> {
             head.clear();
         }
         let reader = BufReader::with_capacity(64 * 1024, io::Cursor::new(head).chain(source));
-        Ok(Self { reader, dialect, place: Place { offset: 0, line: 1, column: 1 } })
+        Ok(Self { reader, dialect, position: FilePosition { offset: 0, line: 1, column: 1 } })
     }
 
     /// What is read.
@@ -103,24 +103,24 @@ impl<R: Read> Rows<R> {
     }
 
     /// Where the next row begins, or the file ended.
-    pub fn place(&self) -> Place {
-        self.place
+    pub fn current_position(&self) -> FilePosition {
+        self.position
     }
 
     /// Goes on from a place where a row begins.
-    pub fn skip_to(&mut self, place: Place) -> io::Result<()> {
-        let bytes = place.offset.checked_sub(self.place.offset).ok_or(io::ErrorKind::InvalidInput)?;
+    pub fn skip_to(&mut self, position: FilePosition) -> io::Result<()> {
+        let bytes = position.offset.checked_sub(self.position.offset).ok_or(io::ErrorKind::InvalidInput)?;
         if io::copy(&mut self.reader.by_ref().take(bytes), &mut io::sink())? < bytes {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.place = place;
+        self.position = position;
         Ok(())
     }
 
     /// The next row; `None` at the end of the file.
-    pub fn next(&mut self) -> io::Result<Option<Result<Row, Flawed>>> {
+    pub fn next(&mut self) -> io::Result<Option<Result<CsvRow, RowError>>> {
         loop {
-            let (mut scan, mut text) = (Scan::new(self.dialect), Vec::new());
+            let (mut scan, mut text) = (RowScanner::new(self.dialect), Vec::new());
             let (mut bytes, mut breaks, mut ended) = (0, 0, false);
             while !ended {
                 let chunk = fill(&mut self.reader)?;
@@ -139,14 +139,14 @@ impl<R: Read> Rows<R> {
             if bytes == 0 {
                 return Ok(None);
             }
-            let place = self.place;
-            self.place.offset += bytes;
-            self.place.line += breaks;
+            let position = self.position;
+            self.position.offset += bytes;
+            self.position.line += breaks;
             if !ended {
                 scan.end_of_file();
-                self.place.column = Lines::new(&text, place).place(text.len()).column;
+                self.position.column = LineIndex::new(&text, position).position(text.len()).column;
             }
-            if let Some(row) = scan.row(place, text, bytes) {
+            if let Some(row) = scan.row(position, text, bytes) {
                 return Ok(Some(row));
             }
         }
@@ -154,7 +154,7 @@ impl<R: Read> Rows<R> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum RowState {
     /// At the first byte of a field.
     Start,
     Plain,
@@ -168,20 +168,20 @@ enum State {
 }
 
 /// Finds the end of one row and of its fields, in pieces of any size.
-struct Scan {
+struct RowScanner {
     dialect: Dialect,
-    state: State,
-    fields: Vec<Field>,
+    state: RowState,
+    fields: Vec<FieldSpan>,
     /// The field that is read.
-    field: Field,
+    field: FieldSpan,
     read: usize,
-    flaw: Option<(usize, &'static str)>,
+    error: Option<(usize, &'static str)>,
 }
 
-impl Scan {
+impl RowScanner {
     fn new(dialect: Dialect) -> Self {
-        let field = Field { start: 0, content: 0..0, doubled: false };
-        Self { dialect, state: State::Start, fields: Vec::new(), field, read: 0, flaw: None }
+        let field = FieldSpan { start: 0, content: 0..0, doubled: false };
+        Self { dialect, state: RowState::Start, fields: Vec::new(), field, read: 0, error: None }
     }
 
     /// How many of these bytes belong to the row, if it ends in them.
@@ -191,9 +191,9 @@ impl Scan {
         while at < chunk.len() {
             // To the next byte that matters.
             let skipped = match (self.state, quote) {
-                (State::Plain, _) => memchr::memchr2(delimiter, b'\n', &chunk[at..]),
-                (State::Quoted, Some(quote)) => memchr::memchr(quote, &chunk[at..]),
-                (State::Broken, _) => memchr::memchr(b'\n', &chunk[at..]),
+                (RowState::Plain, _) => memchr::memchr2(delimiter, b'\n', &chunk[at..]),
+                (RowState::Quoted, Some(quote)) => memchr::memchr(quote, &chunk[at..]),
+                (RowState::Broken, _) => memchr::memchr(b'\n', &chunk[at..]),
                 _ => Some(0),
             };
             let Some(skipped) = skipped else { break };
@@ -201,34 +201,34 @@ impl Scan {
             let (byte, offset) = (chunk[at], self.read + at);
             at += 1;
             match self.state {
-                State::Start if Some(byte) == quote => {
+                RowState::Start if Some(byte) == quote => {
                     self.field.content.start = offset + 1;
-                    self.state = State::Quoted;
+                    self.state = RowState::Quoted;
                 }
-                State::Quoted => {
+                RowState::Quoted => {
                     self.field.content.end = offset;
-                    self.state = State::Closed;
+                    self.state = RowState::Closed;
                 }
-                State::Closed if Some(byte) == quote => {
+                RowState::Closed if Some(byte) == quote => {
                     self.field.doubled = true;
-                    self.state = State::Quoted;
+                    self.state = RowState::Quoted;
                 }
-                State::Closed if byte == b'\r' => self.state = State::Return,
-                State::Start | State::Plain if byte == delimiter || byte == b'\n' => {
+                RowState::Closed if byte == b'\r' => self.state = RowState::Return,
+                RowState::Start | RowState::Plain if byte == delimiter || byte == b'\n' => {
                     self.field.content.end = offset;
                     self.end_field(offset + 1);
                 }
-                State::Closed if byte == delimiter || byte == b'\n' => self.end_field(offset + 1),
-                State::Return if byte == b'\n' => {}
-                State::Start => self.state = State::Plain,
-                State::Closed | State::Return => {
-                    self.flaw = Some((offset, "something follows the closing quote"));
-                    self.state = State::Broken;
+                RowState::Closed if byte == delimiter || byte == b'\n' => self.end_field(offset + 1),
+                RowState::Return if byte == b'\n' => {}
+                RowState::Start => self.state = RowState::Plain,
+                RowState::Closed | RowState::Return => {
+                    self.error = Some((offset, "something follows the closing quote"));
+                    self.state = RowState::Broken;
                 }
-                State::Plain | State::Broken => {}
+                RowState::Plain | RowState::Broken => {}
             }
-            if byte == b'\n' && self.state != State::Quoted {
-                if self.state == State::Return {
+            if byte == b'\n' && self.state != RowState::Quoted {
+                if self.state == RowState::Return {
                     self.end_field(offset + 1);
                 }
                 self.read += at;
@@ -244,17 +244,17 @@ impl Scan {
         if self.read <= MAX_TEXT_BYTES {
             self.fields.push(self.field.clone());
         }
-        self.field = Field { start: next, content: next..next, doubled: false };
-        self.state = State::Start;
+        self.field = FieldSpan { start: next, content: next..next, doubled: false };
+        self.state = RowState::Start;
     }
 
     /// The last line has no end of its own.
     fn end_of_file(&mut self) {
         match self.state {
-            State::Quoted => self.flaw = Some((self.field.start, "the quote that opens here is never closed")),
-            State::Broken => {}
-            State::Closed | State::Return => self.end_field(self.read),
-            State::Start | State::Plain => {
+            RowState::Quoted => self.error = Some((self.field.start, "the quote that opens here is never closed")),
+            RowState::Broken => {}
+            RowState::Closed | RowState::Return => self.end_field(self.read),
+            RowState::Start | RowState::Plain => {
                 self.field.content.end = self.read;
                 self.end_field(self.read);
             }
@@ -262,23 +262,23 @@ impl Scan {
     }
 
     /// What was found in the text that was scanned; `None` for an empty line.
-    fn row(mut self, place: Place, mut text: Vec<u8>, bytes: u64) -> Option<Result<Row, Flawed>> {
+    fn row(mut self, position: FilePosition, mut text: Vec<u8>, bytes: u64) -> Option<Result<CsvRow, RowError>> {
         let whole = bytes == text.len() as u64;
-        let flawed = |mut text: Vec<u8>, offset: usize, words: String| {
-            let at = Lines::new(&text, place).place(offset);
+        let row_error = |mut text: Vec<u8>, offset: usize, message: String| {
+            let at = LineIndex::new(&text, position).position(offset);
             if !whole {
                 text.clear();
             }
-            Some(Err(Flawed { place, text, at, words }))
+            Some(Err(RowError { position, text, at, message }))
         };
         let line_end = text.len() - without_line_end(&text).len();
-        if let Some((offset, words)) = self.flaw {
+        if let Some((offset, message)) = self.error {
             text.truncate(text.len() - line_end);
-            return flawed(text, offset, words.into());
+            return row_error(text, offset, message.into());
         }
         if !whole {
-            let words = format!("{bytes} bytes; a row of more than {MAX_TEXT_BYTES} is not looked at");
-            return flawed(text, 0, words);
+            let message = format!("{bytes} bytes; a row of more than {MAX_TEXT_BYTES} is not looked at");
+            return row_error(text, 0, message);
         }
         let mut text = match String::from_utf8(text) {
             Ok(text) => text,
@@ -286,7 +286,7 @@ impl Scan {
                 let offset = error.utf8_error().valid_up_to();
                 let mut text = error.into_bytes();
                 text.truncate(text.len() - line_end);
-                return flawed(text, offset, "this is not UTF-8".into());
+                return row_error(text, offset, "this is not UTF-8".into());
             }
         };
         text.truncate(text.len() - line_end);
@@ -297,7 +297,7 @@ impl Scan {
         if let Some(last) = self.fields.last_mut() {
             last.content.end = last.content.end.min(text.len());
         }
-        Some(Ok(Row { place, text, fields: self.fields, quote: self.dialect.quote }))
+        Some(Ok(CsvRow { position, text, fields: self.fields, quote: self.dialect.quote }))
     }
 }
 

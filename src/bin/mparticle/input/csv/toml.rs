@@ -9,18 +9,18 @@ use toml::de::{DeString, DeTable, DeValue};
 #[derive(Debug)]
 pub struct Wrong {
     pub span: Range<usize>,
-    pub words: String,
+    pub message: String,
 }
 
 impl Wrong {
-    pub fn new(span: Range<usize>, words: impl Into<String>) -> Self {
-        Self { span, words: words.into() }
+    pub fn new(span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { span, message: message.into() }
     }
 }
 
 /// A text, and where it stands.
 #[derive(Clone, Debug)]
-pub struct Text {
+pub struct SpannedText {
     pub text: String,
     pub span: Range<usize>,
 }
@@ -37,8 +37,8 @@ pub struct Section<'t> {
 impl<'t> Section<'t> {
     pub fn parse(text: &'t str) -> Result<Self, Wrong> {
         let table = DeTable::parse(text).map_err(|error| {
-            let words = error.message().lines().next().unwrap_or_default().to_owned();
-            Wrong::new(error.span().unwrap_or(0..0), words)
+            let message = error.message().lines().next().unwrap_or_default().to_owned();
+            Wrong::new(error.span().unwrap_or(0..0), message)
         })?;
         let span = table.span();
         Ok(Self { path: String::new(), span, table: table.into_inner(), known: Vec::new() })
@@ -49,13 +49,13 @@ impl<'t> Section<'t> {
         self.table.remove(name)
     }
 
-    fn path_of(&self, name: &str) -> String {
+    fn path_string(&self, name: &str) -> String {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
     /// A section within this one.
     pub fn section(&mut self, name: &'static str) -> Result<Option<Self>, Wrong> {
-        let path = self.path_of(name);
+        let path = self.path_string(name);
         self.field(name).map(|value| Self::of(path, value)).transpose()
     }
 
@@ -67,18 +67,18 @@ impl<'t> Section<'t> {
         }
     }
 
-    pub fn text(&mut self, name: &'static str) -> Result<Option<Text>, Wrong> {
-        let path = self.path_of(name);
+    pub fn text(&mut self, name: &'static str) -> Result<Option<SpannedText>, Wrong> {
+        let path = self.path_string(name);
         self.field(name).map(|value| text(&path, value)).transpose()
     }
 
     /// A field that is a text or a section: whichever it is.
-    pub fn text_or_section(&mut self, name: &'static str) -> Result<Option<Result<Text, Self>>, Wrong> {
-        let path = self.path_of(name);
+    pub fn text_or_section(&mut self, name: &'static str) -> Result<Option<Result<SpannedText, Self>>, Wrong> {
+        let path = self.path_string(name);
         self.field(name).map(|value| Self::either(path, value)).transpose()
     }
 
-    fn either(path: String, value: Spanned<DeValue<'t>>) -> Result<Result<Text, Self>, Wrong> {
+    fn either(path: String, value: Spanned<DeValue<'t>>) -> Result<Result<SpannedText, Self>, Wrong> {
         match value.get_ref() {
             DeValue::Table(_) => Self::of(path, value).map(Err),
             _ => text(&path, value).map(Ok),
@@ -89,21 +89,22 @@ impl<'t> Section<'t> {
     pub fn lacks(&self, name: &str) -> Wrong {
         match self.table.keys().find(|left| nearest(left.get_ref(), &[name]).is_some()) {
             Some(left) => self.unknown(left, &[name]),
-            None => Wrong::new(self.span.clone(), format!("it has no {}", self.path_of(name))),
+            None => Wrong::new(self.span.clone(), format!("it has no {}", self.path_string(name))),
         }
     }
 
     fn unknown(&self, name: &Spanned<DeString<'_>>, known: &[&str]) -> Wrong {
-        let words = format!("unknown field {}: {}", self.path_of(name.get_ref()), choice(name.get_ref(), known));
-        Wrong::new(name.span(), words)
+        let message =
+            format!("unknown field {}: {}", self.path_string(name.get_ref()), suggestion(name.get_ref(), known));
+        Wrong::new(name.span(), message)
     }
 
     /// All fields, of a section whose names are free.
-    pub fn fields(self) -> impl Iterator<Item = Result<(Text, Result<Text, Self>), Wrong>> {
+    pub fn fields(self) -> impl Iterator<Item = Result<(SpannedText, Result<SpannedText, Self>), Wrong>> {
         let path = self.path.clone();
         self.table.into_iter().map(move |(name, value)| {
             let path = format!("{path}.{}", name.get_ref());
-            let name = Text { span: name.span(), text: name.into_inner().into_owned() };
+            let name = SpannedText { span: name.span(), text: name.into_inner().into_owned() };
             Ok((name, Self::either(path, value)?))
         })
     }
@@ -115,21 +116,21 @@ impl<'t> Section<'t> {
     }
 }
 
-fn text(path: &str, value: Spanned<DeValue<'_>>) -> Result<Text, Wrong> {
+fn text(path: &str, value: Spanned<DeValue<'_>>) -> Result<SpannedText, Wrong> {
     let span = value.span();
     match value.into_inner() {
-        DeValue::String(text) => Ok(Text { text: text.into_owned(), span }),
+        DeValue::String(text) => Ok(SpannedText { text: text.into_owned(), span }),
         _ => Err(Wrong::new(span, format!("{path} is not a text"))),
     }
 }
 
 /// What there is instead of something that is not there: the nearest name, or all.
-pub fn choice<S: AsRef<str>>(name: &str, known: &[S]) -> String {
+pub fn suggestion<S: AsRef<str>>(name: &str, known: &[S]) -> String {
     nearest(name, known)
-        .map_or_else(|| format!("there is {}", listed(known)), |nearest| format!("did you mean \"{nearest}\"?"))
+        .map_or_else(|| format!("there is {}", join(known)), |nearest| format!("did you mean \"{nearest}\"?"))
 }
 
-fn listed<S: AsRef<str>>(names: &[S]) -> String {
+fn join<S: AsRef<str>>(names: &[S]) -> String {
     names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
 }
 

@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 
-use super::make::{Made, batch_with};
-use crate::input::examine::{Examined, Located};
+use super::convert::{ConvertedRow, with_events};
 use crate::input::frames::MAX_TEXT_BYTES;
-use crate::input::place::Place;
+use crate::input::position::FilePosition;
+use crate::input::validate::{CheckedText, LocatedDiagnostic};
 use mparticle::limits::MAX_BATCH_BYTES;
 
 /// So many rows are gathered at most.
@@ -27,20 +27,20 @@ const MAX_GATHERED_BYTES: usize = MAX_BATCH_BYTES * 3 / 4;
 pub struct Window {
     rows: usize,
     bytes: usize,
-    wrong: Vec<Examined>,
-    batches: Vec<Gathered>,
+    wrong: Vec<CheckedText>,
+    batches: Vec<WindowBatch>,
     /// The last batch of each user.
     last: HashMap<String, usize>,
 }
 
 /// One batch, of its first row's place.
-struct Gathered {
-    place: Place,
+struct WindowBatch {
+    position: FilePosition,
     head: String,
     events: String,
     count: usize,
     /// What its sender would want to know.
-    warnings: Vec<Located>,
+    warnings: Vec<LocatedDiagnostic>,
 }
 
 impl Window {
@@ -49,16 +49,16 @@ impl Window {
     }
 
     /// A row that is not sent.
-    pub fn reject(&mut self, examined: Examined) {
+    pub fn reject(&mut self, checked: CheckedText) {
         self.rows += 1;
-        self.bytes += examined.text.len();
-        self.wrong.push(examined);
+        self.bytes += checked.text.len();
+        self.wrong.push(checked);
     }
 
     /// A row that is sent. To the order of one user's rows it belongs that an attribute which changes and changes back ends
     /// as it was: so only the last batch of the user takes more.
-    pub fn add(&mut self, place: Place, made: Made, warnings: Vec<Located>) {
-        let Made { user, head, event } = made;
+    pub fn add(&mut self, position: FilePosition, converted: ConvertedRow, warnings: Vec<LocatedDiagnostic>) {
+        let ConvertedRow { user, head, event } = converted;
         let event = event.unwrap_or_default();
         self.rows += 1;
         if let Some(last) = self.last.get(&user).map(|index| &mut self.batches[*index])
@@ -72,23 +72,23 @@ impl Window {
         self.bytes += user.len() + head.len() + event.len();
         self.last.insert(user, self.batches.len());
         let count = usize::from(!event.is_empty());
-        self.batches.push(Gathered { place, head, events: event, count, warnings });
+        self.batches.push(WindowBatch { position, head, events: event, count, warnings });
     }
 
     /// What is wrong comes first: who stops at that, and mends it, gets the other rows of the window as if nothing had been
     /// wrong, and none of them was sent already in a batch of another content.
-    pub fn into_batches(self) -> impl ExactSizeIterator<Item = (Examined, u64)> {
-        let wrong = self.wrong.into_iter().map(|examined| (examined, 1));
-        let batches = self.batches.into_iter().map(|gathered| {
-            let Gathered { place, head, events, count, warnings } = gathered;
-            let text = batch_with(&head, &events).into_bytes();
-            (Examined { place, text, value: None, faults: warnings }, count as u64)
+    pub fn into_batches(self) -> impl ExactSizeIterator<Item = (CheckedText, u64)> {
+        let wrong = self.wrong.into_iter().map(|checked| (checked, 1));
+        let batches = self.batches.into_iter().map(|batch| {
+            let WindowBatch { position, head, events, count, warnings } = batch;
+            let text = with_events(&head, &events).into_bytes();
+            (CheckedText { position, text, value: None, diagnostics: warnings }, count as u64)
         });
         wrong.chain(batches).collect::<Vec<_>>().into_iter()
     }
 }
 
-impl Gathered {
+impl WindowBatch {
     fn takes(&self, head: &str, event: &str) -> bool {
         self.head == head
             && self.count < MAX_EVENTS

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::input::csv::window::{MAX_EVENTS, MAX_ROWS};
-use crate::input::csv::{CsvBatches, MapFile};
-use crate::input::{Examiner, Place};
+use crate::input::csv::{CsvBatchReader, MapFile};
+use crate::input::{FilePosition, Validator};
 
 const MAP: &str = r#"
 environment = "development"
@@ -33,10 +33,10 @@ const HEADER: &str = "user,mpid,plan,name,at,number\n";
 /// A batch, and what is told of it.
 #[derive(Clone, Debug, PartialEq)]
 struct Told {
-    place: Place,
+    position: FilePosition,
     text: String,
-    faults: Vec<String>,
-    next: Option<Place>,
+    diagnostics: Vec<String>,
+    next: Option<FilePosition>,
     events: u64,
 }
 
@@ -46,31 +46,31 @@ impl Told {
     }
 }
 
-fn open<'t>(map: &str, text: &'t str) -> CsvBatches<&'t [u8]> {
+fn open<'t>(map: &str, text: &'t str) -> CsvBatchReader<&'t [u8]> {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(map.as_bytes()).expect("room");
     let map = MapFile::read(file.path(), None).unwrap_or_else(|failure| panic!("{failure}"));
     map.open(Path::new("FILE"), text.as_bytes()).unwrap_or_else(|failure| panic!("{failure}"))
 }
 
-fn all(mut batches: CsvBatches<&[u8]>) -> Vec<Told> {
-    let mut told = Vec::new();
-    while let Some(reading) = batches.next(&Examiner::default()) {
+fn all(mut batches: CsvBatchReader<&[u8]>) -> Vec<Told> {
+    let mut described = Vec::new();
+    while let Some(reading) = batches.next(&Validator::default()) {
         let reading = reading.expect("bytes");
-        let examined = reading.examined;
-        told.push(Told {
-            place: examined.place,
-            text: String::from_utf8_lossy(&examined.text).into_owned(),
-            faults: examined
-                .faults
+        let checked = reading.checked;
+        described.push(Told {
+            position: checked.position,
+            text: String::from_utf8_lossy(&checked.text).into_owned(),
+            diagnostics: checked
+                .diagnostics
                 .iter()
-                .map(|fault| format!("{}  {}", fault.place, fault.diagnostic.message))
+                .map(|fault| format!("{}  {}", fault.position, fault.diagnostic.message))
                 .collect(),
-            next: reading.next,
+            next: reading.resume_at,
             events: reading.events,
         });
     }
-    told
+    described
 }
 
 fn read(rows: &str) -> Vec<Told> {
@@ -79,7 +79,7 @@ fn read(rows: &str) -> Vec<Told> {
 
 #[test]
 fn a_row_is_a_batch_with_what_its_cells_say() {
-    let told = read("u1,9007199254740993,,\"A, \"\"b\"\"\",1769860800000,9223372036854775807\r\n");
+    let described = read("u1,9007199254740993,,\"A, \"\"b\"\"\",1769860800000,9223372036854775807\r\n");
     let event = json!({ "event_type": "custom_event", "data": {
         "event_name": "A, \"b\"", "custom_event_type": "other", "timestamp_unixtime_ms": 1_769_860_800_000_i64,
         "custom_attributes": { "number": 9_223_372_036_854_775_807_i64 },
@@ -88,8 +88,8 @@ fn a_row_is_a_batch_with_what_its_cells_say() {
         "environment": "development", "mpid": 9_007_199_254_740_993_i64, "user_identities": { "customer_id": "u1" },
         "events": [event],
     });
-    assert_eq!((told.len(), told[0].batch(), told[0].events), (1, batch, 1));
-    assert_eq!(told[0].faults, [""; 0]);
+    assert_eq!((described.len(), described[0].batch(), described[0].events), (1, batch, 1));
+    assert_eq!(described[0].diagnostics, [""; 0]);
 }
 
 #[test]
@@ -117,15 +117,19 @@ fn every_family_is_what_the_contract_takes() {
         ),
     ];
     for (event, expected) in table {
-        let told = all(open(&format!("{start}{event}\n"), "mail,a,b\nm,7,no\n"));
-        assert_eq!((told[0].batch()["events"][0].clone(), &told[0].faults[..]), (expected, &[][..]), "{event}");
+        let described = all(open(&format!("{start}{event}\n"), "mail,a,b\nm,7,no\n"));
+        assert_eq!(
+            (described[0].batch()["events"][0].clone(), &described[0].diagnostics[..]),
+            (expected, &[][..]),
+            "{event}"
+        );
     }
     // No event at all: the user is sent, once.
     let users = "environment = \"development\"\n[identities]\nmp_deviceid = \"d\"\n[user_attributes]\nplan = \"p\"\n";
-    let told =
+    let described =
         all(open(users, "d,p\n00000000-0000-4000-8000-000000000001,a\n00000000-0000-4000-8000-000000000001,a\n"));
     let batch = json!({ "environment": "development", "mp_deviceid": "00000000-0000-4000-8000-000000000001", "user_attributes": { "plan": "a" } });
-    assert_eq!((told.len(), told[0].batch(), told[0].events), (1, batch, 0));
+    assert_eq!((described.len(), described[0].batch(), described[0].events), (1, batch, 0));
 }
 
 #[test]
@@ -142,40 +146,44 @@ fn a_wrong_row_is_told_with_the_place_of_its_cell_and_takes_no_other_with_it() {
         // What the contract says, at the cell that it is about.
         ("u,,,A,1769860800,", "2:7  "),
     ];
-    for (row, words) in table {
+    for (row, message) in table {
         let right = "v,,,A,,1\n";
-        let told = read(&format!("{row}\n{right}"));
-        let [wrong, batch] = &told[..] else { panic!("{row}: {told:?}") };
-        assert!(wrong.faults[0].starts_with(words), "{row}: {:?}", wrong.faults);
+        let described = read(&format!("{row}\n{right}"));
+        let [wrong, batch] = &described[..] else { panic!("{row}: {described:?}") };
+        assert!(wrong.diagnostics[0].starts_with(message), "{row}: {:?}", wrong.diagnostics);
         assert_eq!(batch.batch()["user_identities"]["customer_id"], "v", "{row}");
     }
     let all_of_it = read("u,x,,,soon,y\n");
-    assert_eq!(all_of_it[0].faults.len(), 4, "{:?}", all_of_it[0].faults);
+    assert_eq!(all_of_it[0].diagnostics.len(), 4, "{:?}", all_of_it[0].diagnostics);
     assert_eq!(all_of_it[0].text, "u,x,,,soon,y");
     let no_user = read(",,pro,A,,\n");
-    assert!(no_user[0].faults[0].starts_with("2:1  "), "{:?}", no_user[0].faults);
+    assert!(no_user[0].diagnostics[0].starts_with("2:1  "), "{:?}", no_user[0].diagnostics);
 }
 
 #[test]
 fn batches_stay_within_the_limits() {
     let rows: String = (0..250).map(|number| format!("u,,,A,,{number}\n")).collect();
-    let counts: Vec<_> = read(&rows).iter().map(|told| told.events).collect();
+    let counts: Vec<_> = read(&rows).iter().map(|described| described.events).collect();
     assert_eq!(counts, [MAX_EVENTS as u64, MAX_EVENTS as u64, 50]);
     let long = "x".repeat(200);
     let rows: String = (0..90).map(|_| format!("u,,,{long},,\n")).collect();
     assert_eq!(read(&rows).len(), 1);
     let map = MAP.replace("number = { column = \"number\", type = \"number\" }", "number = \"number\"");
     let rows: String = (0..90).map(|_| format!("u,,,A,,{}\n", "y".repeat(4000))).collect();
-    let told = all(open(&map, &format!("{HEADER}{rows}")));
-    assert!(told.len() > 3 && told.iter().all(|told| told.text.len() < 100_000), "{}", told.len());
-    assert_eq!(told.iter().map(|told| told.events).sum::<u64>(), 90);
+    let described = all(open(&map, &format!("{HEADER}{rows}")));
+    assert!(
+        described.len() > 3 && described.iter().all(|described| described.text.len() < 100_000),
+        "{}",
+        described.len()
+    );
+    assert_eq!(described.iter().map(|described| described.events).sum::<u64>(), 90);
 }
 
 #[test]
 fn what_is_wrong_comes_before_the_batches_of_its_window() {
-    let told = read("u,,,A,,1\nu,,,A,,x\nu,,,A,,3\n");
-    assert_eq!(told.iter().map(|told| told.faults.len()).collect::<Vec<_>>(), [1, 0]);
-    assert_eq!(told[1].events, 2);
+    let described = read("u,,,A,,1\nu,,,A,,x\nu,,,A,,3\n");
+    assert_eq!(described.iter().map(|described| described.diagnostics.len()).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(described[1].events, 2);
 }
 
 /// Rows of a few users, whose plans change now and then.
@@ -189,11 +197,11 @@ proptest! {
     fn every_event_is_in_one_batch_of_its_user_and_their_order_is_kept(rows in rows()) {
         let text: String =
             rows.iter().enumerate().map(|(at, (user, plan))| format!("u{user},,p{plan},A,,{at}\n")).collect();
-        let told = read(&text);
+        let described = read(&text);
         let mut seen: HashMap<String, Vec<(u64, String)>> = HashMap::new();
-        for told in &told {
-            prop_assert!(told.faults.is_empty());
-            let batch = told.batch();
+        for described in &described {
+            prop_assert!(described.diagnostics.is_empty());
+            let batch = described.batch();
             for event in batch["events"].as_array().expect("events") {
                 let number = event["data"]["custom_attributes"]["number"].as_u64().expect("a number");
                 let (user, plan) = (&batch["user_identities"]["customer_id"], &batch["user_attributes"]["plan"]);
@@ -205,7 +213,7 @@ proptest! {
             expected.entry(format!("\"u{user}\"")).or_default().push((number, format!("\"p{plan}\"")));
         }
         prop_assert_eq!(seen, expected);
-        prop_assert!(told.is_sorted_by_key(|told| told.place.offset), "in the order of their first rows");
+        prop_assert!(described.is_sorted_by_key(|described| described.position.offset), "in the order of their first rows");
     }
 }
 
@@ -219,13 +227,14 @@ fn from_each_place_to_go_on_from_the_same_batches_come() {
         text += &format!("u{},,,{name},,{value}\n", number * 7 % 613);
     }
     let whole = all(open(MAP, &text));
-    let places: Vec<_> = whole.iter().enumerate().filter_map(|(at, told)| Some((at + 1, told.next?))).collect();
+    let places: Vec<_> =
+        whole.iter().enumerate().filter_map(|(at, described)| Some((at + 1, described.next?))).collect();
     assert_eq!(places.len(), 3, "one a window");
     assert_eq!(places[2].1.offset, text.len() as u64);
     assert!(whole == all(open(MAP, &text)), "twice the same");
-    for (at, place) in places {
+    for (at, position) in places {
         let mut rest = open(MAP, &text);
-        rest.skip_to(place).expect("a place in it");
-        assert!(all(rest) == whole[at..], "from {place} on");
+        rest.skip_to(position).expect("a place in it");
+        assert!(all(rest) == whole[at..], "from {position} on");
     }
 }

@@ -7,18 +7,23 @@ use std::path::Path;
 use mparticle::Environment;
 use proptest::prelude::*;
 
-use crate::exit::Failure;
-use crate::input::csv::cells::{Kind, TimeFormat, value};
-use crate::input::csv::map::Map;
-use crate::input::csv::{CsvBatches, MapFile};
+use crate::exit::CliError;
+use crate::input::csv::cells::{CellType, TimeFormat, value};
+use crate::input::csv::map::ColumnMap;
+use crate::input::csv::{CsvBatchReader, MapFile};
 
 /// What is said of a map and a header.
-fn opened<'h>(map: &str, header: &'h str, environment: Option<Environment>) -> Result<CsvBatches<&'h [u8]>, Failure> {
+fn opened<'h>(
+    map: &str,
+    header: &'h str,
+    environment: Option<Environment>,
+) -> Result<CsvBatchReader<&'h [u8]>, CliError> {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(map.as_bytes()).expect("room");
-    let words = |failure: Failure| Failure::usage(failure.to_string().replace(&*file.path().to_string_lossy(), "MAP"));
-    let map = MapFile::read(file.path(), environment).map_err(words)?;
-    map.open(Path::new("FILE"), header.as_bytes()).map_err(words)
+    let message =
+        |failure: CliError| CliError::usage(failure.to_string().replace(&*file.path().to_string_lossy(), "MAP"));
+    let map = MapFile::read(file.path(), environment).map_err(message)?;
+    map.open(Path::new("FILE"), header.as_bytes()).map_err(message)
 }
 
 const START: &str = "environment = \"development\"\n[identities]\ncustomer_id = \"id\"\n";
@@ -77,10 +82,10 @@ fn what_is_wrong_with_a_map_is_told_with_its_place() {
         ("email = \"name\"", "MAP:4:9  there is no column \"name\": there is id, mail, two, two"),
         ("email = \"two\"", "MAP:4:9  column \"two\" stands twice in the header"),
     ];
-    for (text, words) in table {
+    for (text, message) in table {
         let failure = opened(&format!("{START}{text}\n"), "id,mail,two,two\n", None).err();
-        let told = failure.unwrap_or_else(|| panic!("{text} is right")).to_string();
-        assert!(told.starts_with(words), "{text}\n  {told}\n  {words}");
+        let described = failure.unwrap_or_else(|| panic!("{text} is right")).to_string();
+        assert!(described.starts_with(message), "{text}\n  {described}\n  {message}");
     }
     let whole = [
         ("[identities]\nemail = \"m\"", "m", None, "MAP: it has no environment, and --environment is not given"),
@@ -95,9 +100,9 @@ fn what_is_wrong_with_a_map_is_told_with_its_place() {
         (START, "", None, "cannot read FILE: it is empty, without the header of its columns"),
         (START, "id,\"a\"b", None, "cannot read FILE: the header, at 1:7: something follows the closing quote"),
     ];
-    for (map, header, environment, words) in whole {
+    for (map, header, environment, message) in whole {
         let failure = opened(map, header, environment).err().unwrap_or_else(|| panic!("{map} is right"));
-        assert_eq!(failure.to_string(), words, "{map}");
+        assert_eq!(failure.to_string(), message, "{map}");
     }
     assert!(opened("[identities]\nemail = \"m\"", "m", Some(Environment::Production)).is_ok());
 }
@@ -108,10 +113,10 @@ fn every_identity_of_the_document_has_its_column() {
     let types = document["components"]["schemas"]["IdentityType"]["enum"].as_array().expect("a list");
     assert!(types.len() > 20);
     for name in types.iter().filter_map(serde_json::Value::as_str).chain(["mpid", "mp_deviceid"]) {
-        assert!(Map::parse(&format!("[identities]\n{name} = \"c\"")).is_ok(), "{name}");
+        assert!(ColumnMap::parse(&format!("[identities]\n{name} = \"c\"")).is_ok(), "{name}");
         // And it is found by one who mistypes it.
-        let wrong = Map::parse(&format!("[identities]\n\"{name}!\" = \"c\"")).expect_err("no such type");
-        assert!(wrong.words.contains(&format!("did you mean \"{name}\"?")), "{}", wrong.words);
+        let wrong = ColumnMap::parse(&format!("[identities]\n\"{name}!\" = \"c\"")).expect_err("no such type");
+        assert!(wrong.message.contains(&format!("did you mean \"{name}\"?")), "{}", wrong.message);
     }
 }
 
@@ -124,42 +129,43 @@ fn the_map_of_the_examples_is_right() {
 
 #[test]
 fn a_cell_is_what_it_says_exactly_or_it_is_refused() {
-    let list = Kind::List("|".into());
+    let list = CellType::List("|".into());
     let right = [
-        (&Kind::Text, " 007 ", r#"" 007 ""#),
-        (&Kind::Number, "9223372036854775807", "9223372036854775807"),
-        (&Kind::Number, "-9223372036854775808", "-9223372036854775808"),
-        (&Kind::Number, " 9007199254740993 ", "9007199254740993"),
-        (&Kind::Number, "12.90", "12.9"),
-        (&Kind::Number, "-1.5e3", "-1500.0"),
-        (&Kind::Boolean, "TRUE", "true"),
-        (&Kind::Boolean, "no", "false"),
+        (&CellType::Text, " 007 ", r#"" 007 ""#),
+        (&CellType::Number, "9223372036854775807", "9223372036854775807"),
+        (&CellType::Number, "-9223372036854775808", "-9223372036854775808"),
+        (&CellType::Number, " 9007199254740993 ", "9007199254740993"),
+        (&CellType::Number, "12.90", "12.9"),
+        (&CellType::Number, "-1.5e3", "-1500.0"),
+        (&CellType::Boolean, "TRUE", "true"),
+        (&CellType::Boolean, "no", "false"),
         (&list, "tea| |coffee", r#"["tea","coffee"]"#),
-        (&Kind::Json, "[\"a\",\"b\"]", r#"["a","b"]"#),
-        (&Kind::Json, "9007199254740993", "9007199254740993"),
-        (&Kind::Json, "null", "null"),
+        (&CellType::Json, "[\"a\",\"b\"]", r#"["a","b"]"#),
+        (&CellType::Json, "9007199254740993", "9007199254740993"),
+        (&CellType::Json, "null", "null"),
     ];
     for (kind, text, json) in right {
-        let value = value::<mparticle::types::UserAttributeValue>(kind, text).unwrap_or_else(|words| panic!("{words}"));
+        let value =
+            value::<mparticle::types::UserAttributeValue>(kind, text).unwrap_or_else(|message| panic!("{message}"));
         assert_eq!(serde_json::to_string(&value).expect("JSON"), json, "{text}");
     }
     let wrong = [
-        (Kind::Number, "many", "\"many\" is not a number"),
-        (Kind::Number, "9223372036854775808", "\"9223372036854775808\" does not fit into 64 bits"),
-        (Kind::Number, "1,5", "\"1,5\" is not a number"),
-        (Kind::Number, "NaN", "\"NaN\" is not a number"),
-        (Kind::Number, "1e999", "\"1e999\" is not a number"),
-        (Kind::Number, "0x10", "\"0x10\" is not a number"),
-        (Kind::Number, "-", "\"-\" is not a number"),
-        (Kind::Boolean, "si", "\"si\" is not true or false, yes or no, 1 or 0"),
-        (Kind::Json, "{", "\"{\" is not JSON"),
-        (Kind::Json, "{}", "\"{}\" cannot be the value of an attribute"),
-        (Kind::Json, "18446744073709551615", "\"18446744073709551615\" does not fit into 64 bits"),
+        (CellType::Number, "many", "\"many\" is not a number"),
+        (CellType::Number, "9223372036854775808", "\"9223372036854775808\" does not fit into 64 bits"),
+        (CellType::Number, "1,5", "\"1,5\" is not a number"),
+        (CellType::Number, "NaN", "\"NaN\" is not a number"),
+        (CellType::Number, "1e999", "\"1e999\" is not a number"),
+        (CellType::Number, "0x10", "\"0x10\" is not a number"),
+        (CellType::Number, "-", "\"-\" is not a number"),
+        (CellType::Boolean, "si", "\"si\" is not true or false, yes or no, 1 or 0"),
+        (CellType::Json, "{", "\"{\" is not JSON"),
+        (CellType::Json, "{}", "\"{}\" cannot be the value of an attribute"),
+        (CellType::Json, "18446744073709551615", "\"18446744073709551615\" does not fit into 64 bits"),
     ];
-    for (kind, text, words) in wrong {
-        assert_eq!(value::<mparticle::types::AttributeValue>(&kind, text), Err(words.into()), "{text}");
+    for (kind, text, message) in wrong {
+        assert_eq!(value::<mparticle::types::AttributeValue>(&kind, text), Err(message.into()), "{text}");
     }
-    let long = value::<mparticle::types::AttributeValue>(&Kind::Number, &"é".repeat(100));
+    let long = value::<mparticle::types::AttributeValue>(&CellType::Number, &"é".repeat(100));
     assert_eq!(long, Err(format!("\"{}…\" is not a number", "é".repeat(40))));
 }
 
@@ -176,7 +182,7 @@ fn a_time_is_read_as_the_map_says() {
         ("%Y-%m-%d %H:%M:%S %z", "2026-01-31 13:00:00 +0100", 1_769_860_800_000),
     ];
     for (format, text, millis) in right {
-        let time = TimeFormat::of(format).expect("a format").time(text).unwrap_or_else(|words| panic!("{words}"));
+        let time = TimeFormat::of(format).expect("a format").time(text).unwrap_or_else(|message| panic!("{message}"));
         assert_eq!(time.timestamp_millis(), millis, "{format} {text}");
     }
     let wrong = [
@@ -189,24 +195,24 @@ fn a_time_is_read_as_the_map_says() {
         ("%d.%m.%Y", "30.02.2026", "\"30.02.2026\" is not a time as \"%d.%m.%Y\""),
         ("%H:%M", "12:00", "\"12:00\" is not a time as \"%H:%M\""),
     ];
-    for (format, text, words) in wrong {
-        assert_eq!(TimeFormat::of(format).expect("a format").time(text), Err(words.into()), "{format}");
+    for (format, text, message) in wrong {
+        assert_eq!(TimeFormat::of(format).expect("a format").time(text), Err(message.into()), "{format}");
     }
 }
 
 proptest! {
     #[test]
     fn any_map_is_read_or_refused(text in any::<String>(), name in ".*", value in ".*") {
-        let _ = Map::parse(&text);
+        let _ = ColumnMap::parse(&text);
         for section in ["", "[csv]", "[identities]", "[user_attributes]", "[event]", "[event.attributes]"] {
-            let _ = Map::parse(&format!("{section}\n{name:?} = {value:?}\n"));
-            let _ = Map::parse(&format!("{section}\n{name:?} = {{ column = {value:?}, type = {name:?}, format = {value:?} }}\n"));
+            let _ = ColumnMap::parse(&format!("{section}\n{name:?} = {value:?}\n"));
+            let _ = ColumnMap::parse(&format!("{section}\n{name:?} = {{ column = {value:?}, type = {name:?}, format = {value:?} }}\n"));
         }
     }
 
     #[test]
     fn any_cell_is_read_or_refused(text in ".*", pattern in "%.{0,6}", separator in ".{1,2}") {
-        for kind in [Kind::Text, Kind::Number, Kind::Boolean, Kind::Json, Kind::List(separator)] {
+        for kind in [CellType::Text, CellType::Number, CellType::Boolean, CellType::Json, CellType::List(separator)] {
             let _ = value::<mparticle::types::UserAttributeValue>(&kind, &text);
         }
         for format in ["rfc3339", "seconds", "milliseconds", &pattern] {

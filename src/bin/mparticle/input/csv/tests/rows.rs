@@ -8,22 +8,22 @@ use crate::input::frames::MAX_TEXT_BYTES;
 use crate::input::tests::slow;
 
 /// Each row with its place and its fields, or its text and what is wrong with it; at last where the file ended.
-fn told(bytes: &[u8], dialect: Dialect, piece: usize) -> Vec<String> {
-    let mut rows = Rows::new(slow(bytes, piece), dialect).expect("a beginning");
-    let mut told = Vec::new();
+fn described(bytes: &[u8], dialect: Dialect, piece: usize) -> Vec<String> {
+    let mut rows = RowReader::new(slow(bytes, piece), dialect).expect("a beginning");
+    let mut described = Vec::new();
     while let Some(row) = rows.next().expect("bytes") {
-        told.push(match row {
+        described.push(match row {
             Ok(row) => {
                 let fields: Vec<_> = (0..row.len()).map(|index| row.field(index)).collect();
-                format!("{} @{} {fields:?}", row.place, row.place.offset)
+                format!("{} @{} {fields:?}", row.position, row.position.offset)
             }
-            Err(Flawed { place, text, at, words }) => {
-                format!("{place} @{} {:?} {at} {words}", place.offset, String::from_utf8_lossy(&text))
+            Err(RowError { position, text, at, message }) => {
+                format!("{position} @{} {:?} {at} {message}", position.offset, String::from_utf8_lossy(&text))
             }
         });
     }
-    told.push(format!("{} @{}", rows.place(), rows.place().offset));
-    told
+    described.push(format!("{} @{}", rows.current_position(), rows.current_position().offset));
+    described
 }
 
 #[test]
@@ -60,27 +60,27 @@ fn rows_are_told_with_their_places_wherever_the_reads_end() {
     ];
     for (text, expected) in table {
         for piece in [1, 2, 3, 1000] {
-            assert_eq!(told(text.as_bytes(), Dialect::default(), piece), *expected, "{text:?} by {piece}");
+            assert_eq!(described(text.as_bytes(), Dialect::default(), piece), *expected, "{text:?} by {piece}");
         }
     }
     let tabs = Dialect { delimiter: b'\t', quote: None };
-    assert_eq!(told(b"\"a\tb\"\n", tabs, 9), ["1:1 @0 [\"\\\"a\", \"b\\\"\"]", "2:1 @6"]);
+    assert_eq!(described(b"\"a\tb\"\n", tabs, 9), ["1:1 @0 [\"\\\"a\", \"b\\\"\"]", "2:1 @6"]);
     let single = Dialect { delimiter: b';', quote: Some(b'\'') };
-    assert_eq!(told(b"'a;''b';\"c\"\n", single, 9), ["1:1 @0 [\"a;'b\", \"\\\"c\\\"\"]", "2:1 @12"]);
-    let not_text = told(b"a,b\nc,\xff\nd\n", Dialect::default(), 9);
+    assert_eq!(described(b"'a;''b';\"c\"\n", single, 9), ["1:1 @0 [\"a;'b\", \"\\\"c\\\"\"]", "2:1 @12"]);
+    let not_text = described(b"a,b\nc,\xff\nd\n", Dialect::default(), 9);
     assert_eq!(not_text[1..3], ["2:1 @4 \"c,\u{fffd}\" 2:3 this is not UTF-8", "3:1 @8 [\"d\"]"]);
 }
 
 #[test]
 fn a_row_without_end_is_passed_over() {
     for line in [vec![b'x'; 3 * MAX_TEXT_BYTES], vec![b','; 3 * MAX_TEXT_BYTES]] {
-        let told = told(&[&line[..], b"\nb\n"].concat(), Dialect::default(), 100_000);
+        let described = described(&[&line[..], b"\nb\n"].concat(), Dialect::default(), 100_000);
         let expected = "1:1 @0 \"\" 1:1 3145729 bytes; a row of more than 1048576 is not looked at";
-        assert_eq!(told, [expected, "2:1 @3145729 [\"b\"]", "3:1 @3145731"]);
+        assert_eq!(described, [expected, "2:1 @3145729 [\"b\"]", "3:1 @3145731"]);
     }
     let unclosed = [b"a,\"", &vec![b'\n'; 3 * MAX_TEXT_BYTES][..]].concat();
-    let told = told(&unclosed, Dialect::default(), 100_000);
-    assert_eq!(told[0], "1:1 @0 \"\" 1:3 the quote that opens here is never closed");
+    let described = described(&unclosed, Dialect::default(), 100_000);
+    assert_eq!(described[0], "1:1 @0 \"\" 1:3 the quote that opens here is never closed");
 }
 
 fn cell() -> impl Strategy<Value = String> {
@@ -102,7 +102,7 @@ proptest! {
             writer.write_record(row).expect("memory");
         }
         let text = writer.into_inner().expect("memory");
-        let mut rows = Rows::new(slow(text, piece), Dialect { delimiter, quote: Some(b'"') }).expect("bytes");
+        let mut rows = RowReader::new(slow(text, piece), Dialect { delimiter, quote: Some(b'"') }).expect("bytes");
         let mut read = Vec::new();
         while let Some(row) = rows.next().expect("bytes") {
             let row = row.expect("a right row");
@@ -117,16 +117,16 @@ proptest! {
         piece in 1_usize..9,
     ) {
         let dialect = Dialect::default();
-        let all = told(&bytes, dialect, piece);
-        prop_assert_eq!(&all, &told(&bytes, dialect, 1000));
+        let all = described(&bytes, dialect, piece);
+        prop_assert_eq!(&all, &described(&bytes, dialect, 1000));
         let mark = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         let end = format!(" @{}", bytes.len() - mark);
         prop_assert!(all.last().expect("an end").ends_with(&end), "{:?}", all);
         // From each row on, the same is read again.
-        let mut rows = Rows::new(&bytes[..], dialect).expect("bytes");
+        let mut rows = RowReader::new(&bytes[..], dialect).expect("bytes");
         for left in (0..all.len()).rev() {
-            let mut again = Rows::new(&bytes[..], dialect).expect("bytes");
-            again.skip_to(rows.place()).expect("a place in it");
+            let mut again = RowReader::new(&bytes[..], dialect).expect("bytes");
+            again.skip_to(rows.current_position()).expect("a place in it");
             let mut count = 0;
             while again.next().expect("bytes").is_some() {
                 count += 1;

@@ -3,17 +3,17 @@
 use std::borrow::Cow;
 
 use mparticle::types::{AttributeValue, UserAttributeValue};
-use mparticle::{
-    Batch, CommerceEvent, CustomEvent, Environment, Event as AnyEvent, OptOut, Product, ProductAction, ScreenView,
-};
+use mparticle::{Batch, CommerceEvent, CustomEvent, Environment, Event, OptOut, Product, ProductAction, ScreenView};
 
-use super::cells::{self, quoted};
-use super::map::{Column, Event, Family, Given, Identity, Map, Purchase, custom_event_type};
-use super::rows::Row;
+use super::cells::{self, quote};
+use super::map::{
+    Column, ColumnMap, EventFamily, EventMap, FieldSource, IdentityField, PurchaseMap, custom_event_type,
+};
+use super::rows::CsvRow;
 
 /// What a row says.
 #[derive(Debug)]
-pub struct Made {
+pub struct ConvertedRow {
     /// The same for all rows of one user.
     pub user: String,
     /// The batch without its event, as JSON.
@@ -27,12 +27,12 @@ pub struct Made {
 pub struct Wrong {
     /// Its field in the row; `None` if it is about the row.
     pub field: Option<usize>,
-    pub words: String,
+    pub message: String,
 }
 
 /// An empty cell is absent.
-pub fn make(map: &Map, environment: Environment, row: &Row) -> Result<Made, Vec<Wrong>> {
-    let mut cells = Cells { row, wrong: Vec::new() };
+pub fn convert(map: &ColumnMap, environment: Environment, row: &CsvRow) -> Result<ConvertedRow, Vec<Wrong>> {
+    let mut cells = RowConverter { row, wrong: Vec::new() };
     let (mut batch, mut user) = (Batch::new(environment), String::new());
     for (identity, column) in &map.identities {
         let text = cells.text(column);
@@ -40,12 +40,12 @@ pub fn make(map: &Map, environment: Environment, row: &Row) -> Result<Made, Vec<
         user.extend([text.as_deref().unwrap_or_default(), "\0"]);
         let Some(text) = text else { continue };
         batch = match identity {
-            Identity::Mpid => match cells.read(column, cells::integer) {
+            IdentityField::Mpid => match cells.read(column, cells::integer) {
                 Some(mpid) => batch.mpid(mpid),
                 None => batch,
             },
-            Identity::DeviceId => batch.mp_deviceid(text),
-            Identity::Of(identity_type) => batch.identity(*identity_type, text),
+            IdentityField::DeviceId => batch.mp_deviceid(text),
+            IdentityField::Of(identity_type) => batch.identity(*identity_type, text),
         };
     }
     for attribute in &map.user_attributes {
@@ -58,13 +58,13 @@ pub fn make(map: &Map, environment: Environment, row: &Row) -> Result<Made, Vec<
     if !cells.wrong.is_empty() {
         return Err(cells.wrong);
     }
-    let json = |error: serde_json::Error| vec![Wrong { field: None, words: format!("it has no JSON form: {error}") }];
+    let json = |error: serde_json::Error| vec![Wrong { field: None, message: format!("it has no JSON form: {error}") }];
     let event = event.map(|event| serde_json::to_string(&event)).transpose().map_err(json)?;
-    Ok(Made { user, head: serde_json::to_string(&batch).map_err(json)?, event })
+    Ok(ConvertedRow { user, head: serde_json::to_string(&batch).map_err(json)?, event })
 }
 
 /// The batch with these events, which are parted by commas.
-pub fn batch_with(head: &str, events: &str) -> String {
+pub fn with_events(head: &str, events: &str) -> String {
     match head.strip_suffix('}') {
         Some(head) if !events.is_empty() => format!("{head},\"events\":[{events}]}}"),
         _ => head.to_owned(),
@@ -72,44 +72,44 @@ pub fn batch_with(head: &str, events: &str) -> String {
 }
 
 /// The cells of a row, and what is wrong with them.
-struct Cells<'r> {
-    row: &'r Row,
+struct RowConverter<'r> {
+    row: &'r CsvRow,
     wrong: Vec<Wrong>,
 }
 
-impl<'r> Cells<'r> {
+impl<'r> RowConverter<'r> {
     fn text(&self, column: &Column) -> Option<Cow<'r, str>> {
         Some(self.row.field(column.at)).filter(|text| !text.is_empty())
     }
 
-    fn fault(&mut self, column: Option<&Column>, words: &str) {
-        let words = match column {
-            Some(column) => format!("column {}  {words}", quoted(&column.name)),
-            None => words.to_owned(),
+    fn fault(&mut self, column: Option<&Column>, message: &str) {
+        let message = match column {
+            Some(column) => format!("column {}  {message}", quote(&column.name)),
+            None => message.to_owned(),
         };
-        self.wrong.push(Wrong { field: column.map(|column| column.at), words });
+        self.wrong.push(Wrong { field: column.map(|column| column.at), message });
     }
 
     /// `None` if it is empty, or wrong.
     fn read<T>(&mut self, column: &Column, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let parsed = parse(&self.text(column)?);
-        parsed.map_err(|words| self.fault(Some(column), &words)).ok()
+        parsed.map_err(|message| self.fault(Some(column), &message)).ok()
     }
 
-    fn given<T>(&mut self, given: &Given, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+    fn given<T>(&mut self, given: &FieldSource, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         match given {
-            Given::Column(column) => self.read(column, parse),
-            Given::Constant(text) => parse(text).map_err(|words| self.fault(None, &words)).ok(),
+            FieldSource::Column(column) => self.read(column, parse),
+            FieldSource::Constant(text) => parse(text).map_err(|message| self.fault(None, &message)).ok(),
         }
     }
 
-    fn optional<T>(&mut self, given: Option<&Given>, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+    fn optional<T>(&mut self, given: Option<&FieldSource>, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         given.and_then(|given| self.given(given, parse))
     }
 
     /// As `given`, of something without which there is no event.
-    fn needed<T>(&mut self, given: &Given, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        if let Given::Column(column) = given
+    fn needed<T>(&mut self, given: &FieldSource, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        if let FieldSource::Column(column) = given
             && self.text(column).is_none()
         {
             self.fault(Some(column), "it is empty, and the event needs it");
@@ -117,7 +117,7 @@ impl<'r> Cells<'r> {
         self.given(given, parse)
     }
 
-    fn event(&mut self, event: &Event) -> Option<AnyEvent> {
+    fn event(&mut self, event: &EventMap) -> Option<Event> {
         // All cells are read before the first that is missing ends it, so that all that is wrong is told at once.
         let time = event.time.as_ref().and_then(|(column, format)| self.read(column, |text| format.time(text)));
         let id = event.source_message_id.as_ref().and_then(|column| self.text(column));
@@ -144,26 +144,26 @@ impl<'r> Cells<'r> {
             }};
         }
         Some(match &event.family {
-            Family::Custom { name, kind } => {
+            EventFamily::Custom { name, kind } => {
                 let (name, kind) = (self.needed(name, owned), self.needed(kind, custom_event_type));
                 with_details!(CustomEvent::new(name?, kind?))
             }
-            Family::Screen { name } => {
+            EventFamily::Screen { name } => {
                 let name = self.needed(name, owned);
                 with_details!(ScreenView::new(name?))
             }
-            Family::OptOut { opted_out } => {
+            EventFamily::OptOut { opted_out } => {
                 let opted_out = self.needed(opted_out, cells::boolean);
                 with_details!(if opted_out? { OptOut::opted_out() } else { OptOut::opted_in() })
             }
-            Family::Purchase(purchase) => {
+            EventFamily::PurchaseMap(purchase) => {
                 let payload = self.purchase(purchase);
                 with_details!(payload?)
             }
         })
     }
 
-    fn purchase(&mut self, purchase: &Purchase) -> Option<CommerceEvent> {
+    fn purchase(&mut self, purchase: &PurchaseMap) -> Option<CommerceEvent> {
         let (id, name) = (self.needed(&purchase.id, owned), self.needed(&purchase.name, owned));
         let mut product = Product::new(id?, name?);
         if let Some(price) = self.optional(purchase.price.as_ref(), cells::decimal) {

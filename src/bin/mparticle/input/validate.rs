@@ -12,17 +12,17 @@ use serde_json::Value;
 
 use super::frames::{Frame, MAX_TEXT_BYTES};
 use super::parse::parse;
-use super::place::{Lines, Place, locate};
+use super::position::{FilePosition, LineIndex, locate};
 
 /// At most this many faults of one text are told; the last one then says that there are more.
-pub const MAX_FAULTS: usize = 100;
+pub const MAX_DIAGNOSTICS: usize = 100;
 
 /// What an id adds to a batch that has none: `"source_request_id":"…",`.
 const ID_BYTES: usize = 59;
 
 /// What batches are held to, besides the contract.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Examiner {
+pub struct Validator {
     /// The rules of historical data, at this time.
     pub historical: Option<DateTime<Utc>>,
     /// A batch without an environment is of this one, and one of another is wrong.
@@ -31,30 +31,30 @@ pub struct Examiner {
 
 /// What was seen at one place of a file.
 #[derive(Debug)]
-pub struct Examined {
+pub struct CheckedText {
     /// Where the text begins.
-    pub place: Place,
+    pub position: FilePosition,
     /// The text as it was read.
     pub text: Vec<u8>,
     /// The text as JSON, if it is that, with the environment that was asked for.
     pub value: Option<Value>,
     /// In the order of their places.
-    pub faults: Vec<Located>,
+    pub diagnostics: Vec<LocatedDiagnostic>,
 }
 
 /// A diagnostic and its place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Located {
+pub struct LocatedDiagnostic {
     pub diagnostic: Diagnostic,
-    pub place: Place,
+    pub position: FilePosition,
     /// The bytes of the text that it is about: a name, a value, or nothing at all where the text ends too early.
     pub range: Range<usize>,
 }
 
-impl Examined {
+impl CheckedText {
     /// Whether it is not to be sent.
-    pub fn is_wrong(&self) -> bool {
-        self.faults.iter().any(Located::is_error)
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(LocatedDiagnostic::is_error)
     }
 
     /// How many events it has.
@@ -64,47 +64,52 @@ impl Examined {
     }
 
     /// A place of a file where there is no text.
-    pub fn unread(place: Place, code: Code, message: String) -> Self {
-        Self { place, text: Vec::new(), value: None, faults: vec![Located::new(place, code, message)] }
+    pub fn unread(position: FilePosition, code: Code, message: String) -> Self {
+        Self {
+            position,
+            text: Vec::new(),
+            value: None,
+            diagnostics: vec![LocatedDiagnostic::new(position, code, message)],
+        }
     }
 }
 
-impl Examiner {
+impl Validator {
     /// Everything about one text.
-    pub fn examine(&self, frame: Frame) -> Examined {
+    pub fn check(&self, frame: Frame) -> CheckedText {
         match frame {
-            Frame::Text { place, text } => self.examine_text(place, text),
-            Frame::TooLong { place, bytes } => {
+            Frame::Text { position, text } => self.examine_text(position, text),
+            Frame::TooLong { position, bytes } => {
                 let message = format!("{bytes} bytes; more than {MAX_TEXT_BYTES} are no batch, and are not looked at");
-                Examined::unread(place, Code::TextBytes, message)
+                CheckedText::unread(position, Code::TextBytes, message)
             }
-            Frame::Broken { place, words } => {
-                let message = format!("{words}; what follows is not looked at");
-                Examined::unread(place, Code::Layout, message)
+            Frame::Broken { position, message } => {
+                let message = format!("{message}; what follows is not looked at");
+                CheckedText::unread(position, Code::Layout, message)
             }
         }
     }
 
-    fn examine_text(&self, place: Place, text: Vec<u8>) -> Examined {
-        let lines = Lines::new(&text, place);
+    fn examine_text(&self, position: FilePosition, text: Vec<u8>) -> CheckedText {
+        let lines = LineIndex::new(&text, position);
         match parse(&text, &lines) {
             Ok((json, mut value)) => {
-                self.put_environment(&mut value);
-                let faults = self.faults(json, &value, &lines);
-                Examined { faults, place, value: Some(value), text }
+                self.fill_environment(&mut value);
+                let diagnostics = self.locate_diagnostics(json, &value, &lines);
+                CheckedText { diagnostics, position, value: Some(value), text }
             }
             Err(error) => {
-                let mut fault = Located::new(lines.place(error.offset), Code::NotJson, error.words);
+                let mut fault = LocatedDiagnostic::new(lines.position(error.offset), Code::NotJson, error.message);
                 fault.range = error.offset..(error.offset + 1).min(text.len());
-                Examined { faults: vec![fault], place, value: None, text }
+                CheckedText { diagnostics: vec![fault], position, value: None, text }
             }
         }
     }
 
     /// Returns the text as JSON with the fixes for it, each with the pointer to its place; `None` if it is not JSON.
     pub fn fixes(&self, text: &[u8]) -> Option<(Value, Vec<(String, Fix)>)> {
-        let (_, mut value) = parse(text, &Lines::new(text, Place::default())).ok()?;
-        self.put_environment(&mut value);
+        let (_, mut value) = parse(text, &LineIndex::new(text, FilePosition::default())).ok()?;
+        self.fill_environment(&mut value);
         let diagnostics = self.diagnostics(&value).into_iter();
         let fixes = diagnostics.filter_map(|diagnostic| Some((diagnostic.pointer, diagnostic.fix?))).collect();
         Some((value, fixes))
@@ -117,18 +122,18 @@ impl Examiner {
         }
     }
 
-    fn faults(&self, json: &str, value: &Value, lines: &Lines<'_>) -> Vec<Located> {
+    fn locate_diagnostics(&self, json: &str, value: &Value, lines: &LineIndex<'_>) -> Vec<LocatedDiagnostic> {
         let mut diagnostics = self.diagnostics(value);
         for diagnostic in &mut diagnostics {
-            if is_lost(diagnostic.code) {
+            if is_error_in_files(diagnostic.code) {
                 diagnostic.severity = Severity::Error;
             }
         }
         let count = diagnostics.len();
         // Errors come first where not all are listed: one behind a hundred warnings still makes the batch wrong.
-        if count > MAX_FAULTS {
+        if count > MAX_DIAGNOSTICS {
             diagnostics.sort_by_key(|diagnostic| Reverse(diagnostic.severity));
-            diagnostics.truncate(MAX_FAULTS);
+            diagnostics.truncate(MAX_DIAGNOSTICS);
         }
         diagnostics.extend(self.check_environment(value).into_iter().chain(check_size(json.len(), value)));
         let locate = |diagnostic: Diagnostic| {
@@ -137,18 +142,22 @@ impl Examiner {
                 (Some(key), Code::UnknownField | Code::AttributeName) => key,
                 _ => member.value,
             };
-            Located { place: lines.place(range.start), range, diagnostic }
+            LocatedDiagnostic { position: lines.position(range.start), range, diagnostic }
         };
-        let mut faults: Vec<_> = diagnostics.into_iter().map(locate).collect();
-        faults.sort_by_key(|fault| fault.range.start);
-        if count > MAX_FAULTS {
-            faults.push(Located::new(lines.place(0), Code::More, "there are more, which are not listed"));
+        let mut diagnostics: Vec<_> = diagnostics.into_iter().map(locate).collect();
+        diagnostics.sort_by_key(|fault| fault.range.start);
+        if count > MAX_DIAGNOSTICS {
+            diagnostics.push(LocatedDiagnostic::new(
+                lines.position(0),
+                Code::More,
+                "there are more, which are not listed",
+            ));
         }
-        faults
+        diagnostics
     }
 
     /// The text as it is to be sent: as it was read, but for the environment that was asked for and is not there.
-    pub fn to_send(self, text: Vec<u8>) -> Vec<u8> {
+    pub fn fill_in(self, text: Vec<u8>) -> Vec<u8> {
         let Some((environment, text)) = self.environment.zip(str::from_utf8(&text).ok()) else { return text };
         let member = locate(text, "/environment");
         let written = format!("\"{environment}\"");
@@ -165,7 +174,7 @@ impl Examiner {
         }
     }
 
-    fn put_environment(&self, value: &mut Value) {
+    fn fill_environment(&self, value: &mut Value) {
         if let (Some(environment), Some(batch)) = (self.environment, value.as_object_mut())
             && batch.get("environment").is_none_or(Value::is_null)
         {
@@ -185,10 +194,10 @@ impl Examiner {
     }
 }
 
-impl Located {
+impl LocatedDiagnostic {
     /// Creates a diagnostic about a batch as a whole.
-    pub fn new(place: Place, code: Code, message: impl Into<String>) -> Self {
-        Self { diagnostic: Diagnostic::new(code, "", message), place, range: 0..0 }
+    pub fn new(position: FilePosition, code: Code, message: impl Into<String>) -> Self {
+        Self { diagnostic: Diagnostic::new(code, "", message), position, range: 0..0 }
     }
 
     pub fn is_error(&self) -> bool {
@@ -198,14 +207,14 @@ impl Located {
 
 /// Returns whether it is an error here, though the library warns of it: the service accepts a historical batch and then
 /// does nothing, and a batch of a file is not split.
-fn is_lost(code: Code) -> bool {
+fn is_error_in_files(code: Code) -> bool {
     use Code::{BatchBytes, HistoricalTooYoung, HistoricalWithoutEvents, HistoricalWithoutTime};
     matches!(code, BatchBytes | HistoricalTooYoung | HistoricalWithoutEvents | HistoricalWithoutTime)
 }
 
 /// Returns the severity that a diagnostic of this code has for a batch of a file, unless its place says otherwise.
 pub fn severity(code: Code) -> Severity {
-    if is_lost(code) { Severity::Error } else { code.severity() }
+    if is_error_in_files(code) { Severity::Error } else { code.severity() }
 }
 
 /// A batch has to leave room for its id.

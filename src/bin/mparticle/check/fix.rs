@@ -7,67 +7,71 @@ use std::ops::Range;
 use mparticle::diagnostics::Fix;
 use serde_json::Value;
 
-use crate::input::{Examiner, Lines, Place, locate};
-use crate::text::shown;
+use crate::input::{FilePosition, LineIndex, Validator, locate};
+use crate::text::shorten;
 
 /// Mending can bring more to light: a field that now has its right name may hold a number where text is expected. And only
 /// the first thousand faults of a text are listed. So it is looked at again, but not without end.
-const ROUNDS: usize = 20;
+const MAX_ROUNDS: usize = 20;
 
 /// A batch after mending.
 #[derive(Debug)]
-pub struct Mended {
+pub struct FixedBatch {
     pub text: Vec<u8>,
-    pub changes: Vec<Change>,
+    pub changes: Vec<AppliedFix>,
     /// More could be mended.
     pub unfinished: bool,
 }
 
 /// What was done at one place of the file that was read.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Change {
-    pub place: Place,
+pub struct AppliedFix {
+    pub position: FilePosition,
     pub pointer: String,
-    pub words: String,
+    pub message: String,
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for AppliedFix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}  {}  {}", self.place, shown(&self.pointer), shown(&self.words))
+        write!(f, "{}  {}  {}", self.position, shorten(&self.pointer), shorten(&self.message))
     }
 }
 
 /// Mends a text that stands at this place of its file, and puts it on one line if it is JSON.
-pub fn mend(examiner: &Examiner, text: Vec<u8>, place: Place) -> Mended {
-    let mut mended = Mended { text, changes: Vec::new(), unfinished: false };
-    let is_json = rounds(examiner, &mut mended, place);
+pub fn fix(validator: &Validator, text: Vec<u8>, position: FilePosition) -> FixedBatch {
+    let mut fixed = FixedBatch { text, changes: Vec::new(), unfinished: false };
+    let is_json = fix_repeatedly(validator, &mut fixed, position);
     // In JSON a line break is white space, and no part of anything.
-    if is_json && mended.text.contains(&b'\n') {
-        mended.text.retain(|byte| !matches!(byte, b'\n' | b'\r'));
+    if is_json && fixed.text.contains(&b'\n') {
+        fixed.text.retain(|byte| !matches!(byte, b'\n' | b'\r'));
     }
-    mended
+    fixed
 }
 
 /// Gives whether it is JSON at all.
-fn rounds(examiner: &Examiner, mended: &mut Mended, place: Place) -> bool {
-    let mut rounds: Vec<Vec<Edit>> = Vec::new();
-    let original = mended.text.clone();
-    let lines = Lines::new(&original, place);
+fn fix_repeatedly(validator: &Validator, fixed: &mut FixedBatch, position: FilePosition) -> bool {
+    let mut fix_repeatedly: Vec<Vec<Edit>> = Vec::new();
+    let original = fixed.text.clone();
+    let lines = LineIndex::new(&original, position);
     loop {
-        let Some((value, fixes)) = examiner.fixes(&mended.text) else { return false };
-        let Ok(text) = str::from_utf8(&mended.text) else { return false };
+        let Some((value, fixes)) = validator.fixes(&fixed.text) else { return false };
+        let Ok(text) = str::from_utf8(&fixed.text) else { return false };
         let edits = edits(text, &value, fixes);
-        mended.unfinished = !edits.is_empty() && rounds.len() == ROUNDS;
-        if edits.is_empty() || mended.unfinished {
+        fixed.unfinished = !edits.is_empty() && fix_repeatedly.len() == MAX_ROUNDS;
+        if edits.is_empty() || fixed.unfinished {
             return true;
         }
         let changed = apply(text, &edits);
-        for Edit { range, pointer, words, .. } in &edits {
-            let at = rounds.iter().rev().fold(range.start, |at, edits| before(edits, at));
-            mended.changes.push(Change { place: lines.place(at), pointer: pointer.clone(), words: words.clone() });
+        for Edit { range, pointer, message, .. } in &edits {
+            let at = fix_repeatedly.iter().rev().fold(range.start, |at, edits| original_offset(edits, at));
+            fixed.changes.push(AppliedFix {
+                position: lines.position(at),
+                pointer: pointer.clone(),
+                message: message.clone(),
+            });
         }
-        mended.text = changed.into_bytes();
-        rounds.push(edits);
+        fixed.text = changed.into_bytes();
+        fix_repeatedly.push(edits);
     }
 }
 
@@ -77,7 +81,7 @@ struct Edit {
     range: Range<usize>,
     with: String,
     pointer: String,
-    words: String,
+    message: String,
 }
 
 /// The edits of one round, in their order, none of which touches another.
@@ -90,7 +94,7 @@ fn edits(text: &str, value: &Value, fixes: Vec<(String, Fix)>) -> Vec<Edit> {
         .into_iter()
         .filter_map(|(member, pointer, fix)| {
             let raw = &text[member.value.clone()];
-            let (range, with, words) = match fix {
+            let (range, with, message) = match fix {
                 Fix::Rename(name) => {
                     let (parent, _) = pointer.rsplit_once('/')?;
                     let is_there = value.pointer(parent)?.get(&name).is_some();
@@ -98,14 +102,14 @@ fn edits(text: &str, value: &Value, fixes: Vec<(String, Fix)>) -> Vec<Edit> {
                         return None;
                     }
                     let name = Value::from(name).to_string();
-                    let words = format!("renamed to {name}");
-                    (member.key?, name, words)
+                    let message = format!("renamed to {name}");
+                    (member.key?, name, message)
                 }
                 Fix::Quote => (member.value, format!("\"{raw}\""), format!("{raw} put into quotes")),
                 Fix::Milliseconds => {
                     let with = format!("{raw}000");
-                    let words = format!("{raw} seconds written as {with} milliseconds");
-                    (member.value, with, words)
+                    let message = format!("{raw} seconds written as {with} milliseconds");
+                    (member.value, with, message)
                 }
                 Fix::Remove => {
                     let start = member.key.map_or(member.value.start, |key| key.start);
@@ -113,7 +117,7 @@ fn edits(text: &str, value: &Value, fixes: Vec<(String, Fix)>) -> Vec<Edit> {
                 }
                 _ => return None,
             };
-            Some(Edit { range, with, pointer, words })
+            Some(Edit { range, with, pointer, message })
         })
         .collect();
     let mut end = 0;
@@ -150,7 +154,7 @@ fn apply(text: &str, edits: &[Edit]) -> String {
 }
 
 /// Where a byte stood before these edits.
-fn before(edits: &[Edit], after: usize) -> usize {
+fn original_offset(edits: &[Edit], after: usize) -> usize {
     let mut shift = 0_isize;
     for Edit { range, with, .. } in edits {
         let start = range.start.saturating_add_signed(shift);

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 /// A place in the unpacked bytes of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct FilePosition {
     /// In bytes, from 0. A byte-order mark counts as none.
     pub offset: u64,
     /// From 1.
@@ -18,7 +18,7 @@ pub struct Place {
     pub column: u64,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FilePosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.line, self.column)
     }
@@ -26,23 +26,23 @@ impl fmt::Display for Place {
 
 /// Turns offsets in a text into places in its file.
 #[derive(Clone, Copy)]
-pub struct Lines<'a> {
+pub struct LineIndex<'a> {
     text: &'a [u8],
-    start: Place,
+    start: FilePosition,
 }
 
-impl<'a> Lines<'a> {
+impl<'a> LineIndex<'a> {
     /// The text starts at this place of its file.
-    pub fn new(text: &'a [u8], start: Place) -> Self {
+    pub fn new(text: &'a [u8], start: FilePosition) -> Self {
         Self { text, start }
     }
 
     /// The place of a byte of the text.
-    pub fn place(&self, offset: usize) -> Place {
+    pub fn position(&self, offset: usize) -> FilePosition {
         let before = &self.text[..offset.min(self.text.len())];
         let line_start = memchr::memrchr(b'\n', before).map(|at| at + 1);
-        let column = characters(&before[line_start.unwrap_or(0)..]);
-        Place {
+        let column = count_characters(&before[line_start.unwrap_or(0)..]);
+        FilePosition {
             offset: self.start.offset + before.len() as u64,
             line: self.start.line + memchr::memchr_iter(b'\n', before).count() as u64,
             column: if line_start.is_some() { 1 + column } else { self.start.column + column },
@@ -60,7 +60,7 @@ impl<'a> Lines<'a> {
 }
 
 /// How many characters these bytes begin. In what is not UTF-8 the number is as good as any.
-pub fn characters(bytes: &[u8]) -> u64 {
+pub fn count_characters(bytes: &[u8]) -> u64 {
     let is_start = |byte: &&u8| **byte & 0b1100_0000 != 0b1000_0000;
     bytes.iter().filter(is_start).count() as u64
 }

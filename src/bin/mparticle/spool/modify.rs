@@ -8,23 +8,23 @@ use mparticle::spool::{Inspector, Spool, SpoolOptions};
 use mparticle::{DeliveryReport, Uploader, UploaderStatus};
 use serde_json::json;
 
-use super::arguments::{Purge, Retry};
-use super::look;
-use crate::exit::{self, Exit, Failure};
-use crate::text::{self, printable, tell};
+use super::arguments::{PurgeArguments, RetryArguments};
+use super::inspect;
+use crate::exit::{self, CliError, ExitStatus};
+use crate::text::{self, eprint_line, printable};
 
 /// Sends it all, for as long as was said.
-pub fn retry(retry: &Retry) -> exit::Result {
+pub fn retry(retry: &RetryArguments) -> exit::Result {
     // The key first: it may be missing, and then nothing is to change.
     let client = retry.connection.client()?;
-    let mut findings = look::report_damage(&retry.dir, Exit::Done)? == Exit::Findings;
+    let mut findings = inspect::report_damage(&retry.dir, ExitStatus::Success)? == ExitStatus::DataError;
     let settings = SpoolOptions::new().max_bytes(u64::MAX).lock_timeout(Duration::from_secs(retry.lock_wait));
     if retry.dead {
         // Room for all of them: they are on this disk already.
         let redriven = Spool::redrive_dead_letters(&retry.dir, settings.clone())?;
-        tell(format_args!("{} dead letters are to be sent again", redriven.records));
+        eprint_line(format_args!("{} dead letters are to be sent again", redriven.records));
         if redriven.skipped > 0 {
-            tell(format_args!(
+            eprint_line(format_args!(
                 "warning: {} lines were no dead letters: they were skipped and removed",
                 redriven.skipped
             ));
@@ -33,77 +33,83 @@ pub fn retry(retry: &Retry) -> exit::Result {
     }
     let uploader = Uploader::builder(client)
         .linger(Duration::ZERO)
-        .on_delivery(|report| tell_reason(report))
+        .on_delivery(|report| print_error(report))
         .spool_with(&retry.dir, settings)
         .start()?;
     let stats = uploader.shutdown(Duration::from_secs(retry.wait)).wait();
     let left = stats.spooled + stats.pending;
     match uploader.status() {
         UploaderStatus::Stopped(error) => {
-            exit::tell_said(&error);
-            tell(format_args!("error: {}", exit::words(&error)));
+            exit::print_service_messages(&error);
+            eprint_line(format_args!("error: {}", exit::message(&error)));
         }
         status if left > 0 => {
-            let why = status.error().map_or_else(String::new, |error| format!(": {}", exit::reason_words(error)));
-            tell(format_args!("the service did not accept all of it within {} seconds{why}", retry.wait));
+            let why = status.error().map_or_else(String::new, |error| format!(": {}", exit::reason(error)));
+            eprint_line(format_args!("the service did not accept all of it within {} seconds{why}", retry.wait));
         }
         _ => {}
     }
     let (delivered, rejected, dropped) = (stats.delivered, stats.rejected, stats.dropped);
     if retry.json {
         let told = json!({ "delivered": delivered, "rejected": rejected, "too_old": dropped, "left": left });
-        if let Err(error) = text::line(told.to_string()) {
-            return Failure::output(&error);
+        if let Err(error) = text::print_line(told.to_string()) {
+            return CliError::stdout(&error);
         }
     } else {
-        tell(format_args!("{delivered} delivered, {rejected} rejected, {dropped} too old, {left} left in the spool"));
+        eprint_line(format_args!(
+            "{delivered} delivered, {rejected} rejected, {dropped} too old, {left} left in the spool"
+        ));
     }
     Ok(match () {
-        () if left > 0 => Exit::Unsent,
-        () if findings || rejected + dropped > 0 => Exit::Findings,
-        () => Exit::Done,
+        () if left > 0 => ExitStatus::Unavailable,
+        () if findings || rejected + dropped > 0 => ExitStatus::DataError,
+        () => ExitStatus::Success,
     })
 }
 
 /// Tells why a batch was not taken, in the words of whoever did not take it. They stay in the dead letters.
-fn tell_reason(report: &DeliveryReport) {
+fn print_error(report: &DeliveryReport) {
     let (Some(error), Some(batch)) = (report.error(), report.batch()) else { return };
-    tell(format_args!("batch {}: {}", printable(batch.source_request_id()), printable(&exit::said(error))));
+    eprint_line(format_args!(
+        "batch {}: {}",
+        printable(batch.source_request_id()),
+        printable(&exit::service_message(error))
+    ));
 }
 
 /// Removes dead letters, or everything, once that is certain to be wanted.
-pub fn purge(purge: &Purge) -> exit::Result {
+pub fn purge(purge: &PurgeArguments) -> exit::Result {
     let inspector = Inspector::new(&purge.dir);
-    let letters = inspector.dead_letters()?.count();
-    let mut what = format!("{letters} dead letters");
+    let dead_letters = inspector.dead_letters()?.count();
+    let mut what = format!("{dead_letters} dead letters");
     if purge.all {
         what = format!("{} batches that were not sent, and {what}", inspector.records()?.count());
     }
-    if !purge.yes && !is_sure(&format!("Remove {what}, for good?"))? {
-        tell("nothing was removed");
-        return Ok(Exit::Done);
+    if !purge.yes && !confirm(&format!("Remove {what}, for good?"))? {
+        eprint_line("nothing was removed");
+        return Ok(ExitStatus::Success);
     }
     if purge.all {
-        give_up_records(&purge.dir)?;
+        acknowledge_all(&purge.dir)?;
         Spool::remove_damaged_segments(&purge.dir)?;
     }
     Spool::remove_dead_letters(&purge.dir)?;
-    tell(format_args!("removed {what}"));
-    Ok(Exit::Done)
+    eprint_line(format_args!("removed {what}"));
+    Ok(ExitStatus::Success)
 }
 
-fn is_sure(question: &str) -> exit::Result<bool> {
+fn confirm(question: &str) -> exit::Result<bool> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::usage("there is no terminal to ask at: --yes removes without asking"));
+        return Err(CliError::usage("there is no terminal to ask at: --yes removes without asking"));
     }
-    write!(io::stderr(), "{question} [y/N] ").map_err(|error| Failure::system("ask", &error))?;
+    write!(io::stderr(), "{question} [y/N] ").map_err(|error| CliError::system("ask", &error))?;
     let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).map_err(|error| Failure::system("read the answer", &error))?;
+    io::stdin().lock().read_line(&mut answer).map_err(|error| CliError::system("read the answer", &error))?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Counts all records as done. Their numbers are not given again, so no record to come is taken for one of them.
-fn give_up_records(dir: &Path) -> exit::Result<()> {
+fn acknowledge_all(dir: &Path) -> exit::Result<()> {
     // None is too old to be given up.
     let spool = Spool::open(dir, SpoolOptions::new().max_age(Duration::MAX).max_bytes(u64::MAX))?;
     while let Some(record) = spool.next_record()? {

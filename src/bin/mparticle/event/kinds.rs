@@ -14,11 +14,11 @@ use super::values;
 #[derive(Args)]
 pub struct Details {
     /// What you tell of the event: text, or JSON after := as in length:=512; may be given several times
-    #[arg(long = "attr", value_name = "NAME=TEXT", value_parser = values::attribute)]
-    attributes: Vec<values::Attribute>,
+    #[arg(long = "attr", value_name = "NAME=TEXT", value_parser = values::parse_attribute)]
+    attributes: Vec<values::EventAttribute>,
 
     /// When it happened, as 2026-01-31T12:00:00Z [default: now]
-    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    #[arg(long, value_name = "TIME", value_parser = values::parse_time)]
     at: Option<DateTime<Utc>>,
 }
 
@@ -39,26 +39,26 @@ macro_rules! with_event {
 }
 
 #[derive(Args)]
-pub struct Custom {
+pub struct CustomArguments {
     /// Name of the event
     name: String,
 
     /// What kind of event it is
-    #[arg(long = "type", value_name = "TYPE", value_parser = values::custom_event_type())]
+    #[arg(long = "type", value_name = "TYPE", value_parser = values::custom_event_type_parser())]
     kind: CustomEventType,
 
     #[command(flatten)]
     details: Details,
 }
 
-impl Custom {
+impl CustomArguments {
     pub fn add_to(self, batch: Batch) -> Batch {
         with_event!(batch, CustomEvent::new(self.name, self.kind), self.details)
     }
 }
 
 #[derive(Args)]
-pub struct Screen {
+pub struct ScreenArguments {
     /// Name of the screen
     name: String,
 
@@ -66,7 +66,7 @@ pub struct Screen {
     details: Details,
 }
 
-impl Screen {
+impl ScreenArguments {
     pub fn add_to(self, batch: Batch) -> Batch {
         with_event!(batch, ScreenView::new(self.name), self.details)
     }
@@ -74,12 +74,12 @@ impl Screen {
 
 /// An event with no arguments of its own.
 #[derive(Args)]
-pub struct Plain {
+pub struct PlainArguments {
     #[command(flatten)]
     details: Details,
 }
 
-impl Plain {
+impl PlainArguments {
     pub fn app_state(self, batch: Batch, event: AppState) -> Batch {
         with_event!(batch, event, self.details)
     }
@@ -94,7 +94,7 @@ impl Plain {
 }
 
 #[derive(Args)]
-pub struct SessionStart {
+pub struct SessionStartArguments {
     /// UUID of the session [default: a random one]
     #[arg(long, value_name = "UUID")]
     session: Option<Uuid>,
@@ -103,7 +103,7 @@ pub struct SessionStart {
     details: Details,
 }
 
-impl SessionStart {
+impl SessionStartArguments {
     pub fn add_to(self, batch: Batch) -> Batch {
         let start = self.details.time();
         let session = Session::resume(self.session.unwrap_or_else(Uuid::new_v4), start);
@@ -112,7 +112,7 @@ impl SessionStart {
 }
 
 #[derive(Args)]
-pub struct SessionEnd {
+pub struct SessionEndArguments {
     /// UUID of the session, as its start had it
     #[arg(long, value_name = "UUID")]
     session: Uuid,
@@ -125,7 +125,7 @@ pub struct SessionEnd {
     details: Details,
 }
 
-impl SessionEnd {
+impl SessionEndArguments {
     pub fn add_to(self, batch: Batch) -> Batch {
         let end = self.details.time();
         let session = Session::resume(self.session, end - TimeDelta::seconds(self.duration.into()));
@@ -134,9 +134,9 @@ impl SessionEnd {
 }
 
 #[derive(Args)]
-pub struct Purchase {
+pub struct PurchaseArguments {
     /// What was bought, as TEA-12,Assam,12.99,2; price and quantity may be left out; may be given several times
-    #[arg(long = "product", value_name = "SKU,NAME,PRICE,QUANTITY", value_parser = values::product, required = true)]
+    #[arg(long = "product", value_name = "SKU,NAME,PRICE,QUANTITY", value_parser = values::parse_product, required = true)]
     products: Vec<Product>,
 
     /// The whole amount, with tax and shipping
@@ -167,7 +167,7 @@ pub struct Purchase {
     details: Details,
 }
 
-impl Purchase {
+impl PurchaseArguments {
     pub fn add_to(self, batch: Batch) -> Batch {
         let mut action = ProductAction::purchase().products(self.products);
         if let Some(amount) = self.total {
@@ -194,7 +194,7 @@ impl Purchase {
 }
 
 #[derive(Args)]
-pub struct OptOut {
+pub struct OptOutArguments {
     /// The user opted in again
     #[arg(long)]
     undo: bool,
@@ -203,7 +203,7 @@ pub struct OptOut {
     details: Details,
 }
 
-impl OptOut {
+impl OptOutArguments {
     pub fn add_to(self, batch: Batch) -> Batch {
         let event = if self.undo { mparticle::OptOut::opted_in() } else { mparticle::OptOut::opted_out() };
         with_event!(batch, event, self.details)
@@ -212,37 +212,37 @@ impl OptOut {
 
 #[derive(Args)]
 #[command(group(ArgGroup::new("answers").required(true).multiple(true).args(["gdpr", "ccpa"])))]
-pub struct Consent {
+pub struct ConsentArguments {
     /// Answer to a purpose under the GDPR, as analytics=granted; may be given several times
-    #[arg(long, value_name = "PURPOSE=ANSWER", value_parser = values::answer)]
-    gdpr: Vec<(String, values::Answer)>,
+    #[arg(long, value_name = "PURPOSE=ANSWER", value_parser = values::parse_consent_answer)]
+    gdpr: Vec<(String, values::ConsentAnswer)>,
 
     /// Answer to the sale of data under the CCPA
     #[arg(long, value_name = "ANSWER")]
-    ccpa: Option<Ccpa>,
+    ccpa: Option<CcpaAnswer>,
 
     /// The document, or its version, that the user was shown
     #[arg(long, value_name = "TEXT")]
     document: Option<String>,
 
     /// When the user answered, as 2026-01-31T12:00:00Z [default: now]
-    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    #[arg(long, value_name = "TIME", value_parser = values::parse_time)]
     at: Option<DateTime<Utc>>,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum Ccpa {
+enum CcpaAnswer {
     OptedOut,
     NotOptedOut,
 }
 
-impl Consent {
+impl ConsentArguments {
     pub fn add_to(self, mut batch: Batch) -> Batch {
         let at = self.at.unwrap_or_else(Utc::now);
         for (purpose, answer) in self.gdpr {
             let mut consent = match answer {
-                values::Answer::Granted => mparticle::Consent::granted(at),
-                values::Answer::Denied => mparticle::Consent::denied(at),
+                values::ConsentAnswer::Granted => mparticle::Consent::granted(at),
+                values::ConsentAnswer::Denied => mparticle::Consent::denied(at),
             };
             if let Some(document) = &self.document {
                 consent = consent.document(document);
@@ -251,8 +251,8 @@ impl Consent {
         }
         let Some(answer) = self.ccpa else { return batch };
         let mut consent = match answer {
-            Ccpa::OptedOut => mparticle::CcpaConsent::opted_out(at),
-            Ccpa::NotOptedOut => mparticle::CcpaConsent::opted_in(at),
+            CcpaAnswer::OptedOut => mparticle::CcpaConsent::opted_out(at),
+            CcpaAnswer::NotOptedOut => mparticle::CcpaConsent::opted_in(at),
         };
         if let Some(document) = self.document {
             consent = consent.document(document);
@@ -262,9 +262,9 @@ impl Consent {
 }
 
 #[derive(Args)]
-pub struct Attribute {
+pub struct AttributeArguments {
     /// What is known of the user: text, or JSON after := as in age:=42
-    #[arg(value_name = "NAME=TEXT", value_parser = values::user_attribute, required_unless_present = "delete")]
+    #[arg(value_name = "NAME=TEXT", value_parser = values::parse_user_attribute, required_unless_present = "delete")]
     set: Vec<values::UserAttribute>,
 
     /// Name of an attribute to forget; may be given several times
@@ -272,7 +272,7 @@ pub struct Attribute {
     delete: Vec<String>,
 }
 
-impl Attribute {
+impl AttributeArguments {
     pub fn add_to(self, batch: Batch) -> Batch {
         self.delete.into_iter().fold(batch.user_attributes(self.set), Batch::deleted_user_attribute)
     }

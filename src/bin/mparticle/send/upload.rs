@@ -1,0 +1,433 @@
+//! One file on its way: a thread reads it, the uploader's thread sends, and the main thread watches both, shows how far they
+//! are, and writes it down.
+
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use mparticle::{Client, DeliveryReport, DeliveryStatus, Error, ErrorKind as Kind, Uploader, UploaderStatus};
+
+use super::arguments::Arguments;
+use super::checkpoint::{Checkpoint, CheckpointFile};
+use super::diagnostics::{self, DiagnosticPrinter};
+use super::feeder::{BatchFeeder, ReadEnd};
+use super::progress::{self, InFlightState, InFlightSummary, Progress};
+use super::rejects::{self, RejectsFile};
+use super::tracker::{BatchOutcome, Tracker};
+use crate::connect::Destination;
+use crate::exit::{self, CliError, ExitStatus};
+use crate::input::{self, BatchReader, MapFile, Source, Validator, is_dash};
+use crate::text::{self, eprint_line};
+
+/// How often the bar moves.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How often the journal is written.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The time that batches in flight get when the user asks to end.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The same time when no request succeeds.
+const SHUTDOWN_TIMEOUT_AFTER_FAILURE: Duration = Duration::from_millis(200);
+
+/// Failures that last this long are reported.
+const FAILURE_NOTICE_DELAY: Duration = Duration::from_secs(2);
+
+/// Memory for batches that are read and not sent: 8 MiB.
+const QUEUE_BYTES: usize = 8 << 20;
+
+/// What the main thread is told by the others.
+pub enum ControlMessage {
+    ReadEnd(ReadEnd),
+    Signal(u8),
+}
+
+/// One file on its way.
+pub struct FileUpload<'a> {
+    pub arguments: &'a Arguments,
+    pub file: &'a Path,
+    /// How the file is read, if it is CSV.
+    pub map: Option<&'a MapFile>,
+    /// `None` for a dry run.
+    pub service: Option<&'a Destination>,
+    pub sender: &'a Sender<ControlMessage>,
+    pub receiver: &'a Receiver<ControlMessage>,
+}
+
+/// Why the watching ended.
+enum StopReason {
+    ReadEnd(ReadEnd),
+    Signal(u8),
+    /// The service lets nothing through.
+    GaveUp(Error),
+    /// How far it is cannot be written down.
+    Failed(CliError),
+}
+
+impl FileUpload<'_> {
+    pub fn run(&self) -> exit::Result {
+        let Self { arguments, file, .. } = self;
+        let mut batches = self.batches()?;
+        let (mut checkpoint_file, checkpoint) = self.checkpoint_file()?;
+        if checkpoint.offset > 0 {
+            batches.skip_to(checkpoint.position()).map_err(|error| CliError::file("go on with", file, &error))?;
+        }
+        let (size, read) = (batches.source().size(), batches.source().progress());
+        // What cannot be written down is found before anything is sent.
+        if let Some(checkpoint_file) = &mut checkpoint_file {
+            write_checkpoint(checkpoint_file, checkpoint)?;
+        }
+        let progress = Arc::new(Progress::new(file, size, checkpoint.delivered, arguments.quiet));
+        let rejects = if arguments.dry_run { None } else { Some(self.rejects(checkpoint, &progress)?) };
+        let tracker = Arc::new(Tracker::new(checkpoint, rejects));
+        let diagnostics = (!arguments.quiet)
+            .then(|| Arc::new(DiagnosticPrinter::new(self.name(), Arc::clone(&progress), arguments.dry_run)));
+        let uploader = self
+            .service
+            .map(|service| self.uploader(service.client.clone(), &tracker, diagnostics.clone()))
+            .transpose()?;
+
+        self.start(batches, &tracker, uploader.clone(), diagnostics)?;
+        let stop = self.watch(&tracker, uploader.as_ref(), &read, &progress, checkpoint_file.as_mut());
+
+        let (last_error, stopped) = failures(uploader.as_ref());
+        if let (StopReason::Signal(_) | StopReason::GaveUp(_) | StopReason::Failed(_), Some(uploader)) =
+            (&stop, &uploader)
+        {
+            let given_up = matches!(stop, StopReason::GaveUp(_)) && stopped.is_none();
+            uploader.shutdown(if given_up { SHUTDOWN_TIMEOUT_AFTER_FAILURE } else { SHUTDOWN_TIMEOUT }).wait();
+        }
+        progress.end();
+        let at_the_end = matches!(stop, StopReason::ReadEnd(ReadEnd::EndOfFile));
+        let stop = match self.save_checkpoint(&tracker, at_the_end, checkpoint_file.as_mut()) {
+            Ok(reached) => {
+                if checkpoint.complete && reached == checkpoint && !arguments.quiet {
+                    eprint_line(format_args!("{}: nothing is new since it was sent", self.name()));
+                }
+                stop
+            }
+            Err(failure) => StopReason::Failed(failure),
+        };
+        let exit = self.eprint_line(stop, last_error.as_ref(), &tracker, &progress)?;
+        let unread = uploader.map_or(0, |uploader| uploader.stats().unread_responses);
+        if unread > 0 {
+            eprint_line(format_args!(
+                "{}: warning: {unread} responses could not be read to their end; what was sent with them counts as delivered by \
+                 their status",
+                self.name()
+            ));
+        }
+        Ok(exit)
+    }
+
+    fn batches(&self) -> exit::Result<BatchReader> {
+        let cannot_read = |error: io::Error| CliError::file("read", self.file, &error);
+        Ok(match self.map {
+            Some(map) => {
+                let source = Source::open(self.file).map_err(cannot_read)?;
+                BatchReader::csv(map.open(self.file, source)?, self.validator())
+            }
+            None => BatchReader::json(input::open(self.file).map_err(cannot_read)?, self.validator()),
+        })
+    }
+
+    /// The file's journal, and where to begin.
+    fn checkpoint_file(&self) -> Result<(Option<CheckpointFile>, Checkpoint), CliError> {
+        let Self { arguments, file, .. } = self;
+        let Some(Destination { address, key, .. }) = self.service.filter(|_| self.is_resumable()) else {
+            return Ok((None, Checkpoint::default()));
+        };
+        let endpoint = if arguments.historical { "historical" } else { "events" };
+        let mut destination = format!("{endpoint} to {address} with the key {key}");
+        if let Some(environment) = arguments.environment {
+            destination += &format!(", in {environment}");
+        }
+        if let Some(map) = self.map {
+            destination += &format!(", by the map {}", map.fingerprint());
+        }
+        let checkpoint_file = CheckpointFile::new(file, &destination, &self.rejects_path())
+            .map_err(|error| CliError::file("read", file, &error))?;
+        let begin = Checkpoint { line: 1, column: 1, ..Checkpoint::default() };
+        let checkpoint = match checkpoint_file.read(file) {
+            Ok(checkpoint) if arguments.resume => checkpoint.unwrap_or(begin),
+            Err(error) if arguments.resume => return Err(CliError::file("go on from", checkpoint_file.path(), &error)),
+            Ok(Some(checkpoint)) if !checkpoint.complete && !arguments.quiet => {
+                eprint_line(format_args!(
+                    "{}: an earlier run stopped at line {}; --resume would go on there",
+                    self.name(),
+                    checkpoint.line
+                ));
+                begin
+            }
+            _ => begin,
+        };
+        Ok((Some(checkpoint_file), checkpoint))
+    }
+
+    fn rejects_path(&self) -> PathBuf {
+        rejects::path(self.file, self.arguments.rejects.as_deref())
+    }
+
+    fn rejects(&self, checkpoint: Checkpoint, progress: &Arc<Progress>) -> exit::Result<RejectsFile> {
+        let (path, name, progress) = (self.rejects_path(), self.name(), Arc::clone(progress));
+        let on_renamed = move |kept: &Path| {
+            let kept = text::printable(&kept.to_string_lossy());
+            progress.print(&format!("{name}: the rejects that were there are in {kept} now"));
+        };
+        let mut rejects = RejectsFile::new(path.clone(), checkpoint.rejects_bytes, on_renamed);
+        rejects.begin().map_err(|error| CliError::file("write", &path, &error))?;
+        Ok(rejects)
+    }
+
+    fn validator(&self) -> Validator {
+        Validator { historical: self.arguments.historical.then(Utc::now), environment: self.arguments.environment }
+    }
+
+    fn uploader(
+        &self,
+        client: Client,
+        tracker: &Arc<Tracker>,
+        diagnostics: Option<Arc<DiagnosticPrinter>>,
+    ) -> Result<Uploader, CliError> {
+        let receiver = Arc::clone(tracker);
+        let mut builder = Uploader::builder(client)
+            .linger(Duration::from_millis(100))
+            .max_bytes(QUEUE_BYTES)
+            .max_in_flight(self.arguments.concurrency.into())
+            .on_delivery(move |report| end(&receiver, diagnostics.as_deref(), report));
+        if self.arguments.historical {
+            builder = builder.historical();
+        }
+        if let Some(rate) = self.arguments.rate {
+            builder = builder.max_rate(rate);
+        }
+        Ok(builder.start()?)
+    }
+
+    /// Starts the thread that reads.
+    fn start(
+        &self,
+        batches: BatchReader,
+        tracker: &Arc<Tracker>,
+        uploader: Option<Uploader>,
+        diagnostics: Option<Arc<DiagnosticPrinter>>,
+    ) -> Result<(), CliError> {
+        let (tracker, strict, sender) = (Arc::clone(tracker), self.arguments.strict, self.sender.clone());
+        let read = move || {
+            let feed = BatchFeeder { batches, tracker, uploader: uploader.clone(), strict, diagnostics };
+            // Whatever happens to it, the main thread waits for its end.
+            let ended = panic::catch_unwind(AssertUnwindSafe(|| feed.run())).unwrap_or(ReadEnd::Closed);
+            // All that was read has its end before the end is told.
+            if let Some(uploader) = uploader {
+                uploader.shutdown(Duration::MAX).wait();
+            }
+            // Nobody listens any more if a signal came first.
+            let _ = sender.send(ControlMessage::ReadEnd(ended));
+        };
+        let thread = thread::Builder::new().name("mparticle-reader".into()).spawn(read);
+        thread.map(drop).map_err(|error| CliError::system("start a thread", &error))
+    }
+
+    /// Until there is an end: shows the progress, and writes down how far it is.
+    fn watch(
+        &self,
+        tracker: &Tracker,
+        uploader: Option<&Uploader>,
+        read: &AtomicU64,
+        progress: &Progress,
+        mut checkpoint_file: Option<&mut CheckpointFile>,
+    ) -> StopReason {
+        let timeout = Duration::from_secs(self.arguments.give_up_after);
+        let (mut written, mut moved, mut delivered, mut receiver) = (Instant::now(), Instant::now(), u64::MAX, false);
+        loop {
+            match self.receiver.recv_timeout(TICK) {
+                Ok(ControlMessage::ReadEnd(ended)) => {
+                    return failures(uploader).1.map_or(StopReason::ReadEnd(ended), StopReason::GaveUp);
+                }
+                Ok(ControlMessage::Signal(signal)) => return StopReason::Signal(signal),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+            let totals = tracker.totals();
+            let (last_error, stopped) = failures(uploader);
+            let message = last_error.as_ref().map(exit::reason);
+            let used = uploader.and_then(Uploader::rate_limit_used_percent);
+            let shown =
+                last_error.as_ref().zip(message.as_ref()).map(|(error, message)| match exit::requested_wait(error) {
+                    Some(wait) => format!("the service asks to wait {}", text::format_wait(wait)),
+                    None => format!("trying again: {message}"),
+                });
+            progress.show(read.load(Ordering::Relaxed), &totals, used, shown.as_deref());
+            if let Some(error) = stopped {
+                return StopReason::GaveUp(error);
+            }
+            let ended = totals.delivered.batches + totals.rejected.batches;
+            if ended != delivered || totals.in_flight == 0 {
+                (moved, delivered, receiver) = (Instant::now(), ended, false);
+            }
+            if let (Some(message), false) =
+                (&message, receiver || self.arguments.quiet || moved.elapsed() < FAILURE_NOTICE_DELAY)
+            {
+                progress.print(&format!("{}: {message}; trying again", self.name()));
+                receiver = true;
+            }
+            if let Some(error) = last_error.filter(|_| moved.elapsed() >= timeout) {
+                return StopReason::GaveUp(error);
+            }
+            if checkpoint_file.is_some() && written.elapsed() >= CHECKPOINT_INTERVAL {
+                if let Err(failure) = self.save_checkpoint(tracker, false, checkpoint_file.as_deref_mut()) {
+                    return StopReason::Failed(failure);
+                }
+                written = Instant::now();
+            }
+        }
+    }
+
+    /// Up to where all have their end: the rejects on the disk first, then the journal, if there is one.
+    fn save_checkpoint(
+        &self,
+        tracker: &Tracker,
+        at_the_end: bool,
+        checkpoint_file: Option<&mut CheckpointFile>,
+    ) -> exit::Result<Checkpoint> {
+        let checkpoint =
+            tracker.checkpoint(at_the_end).map_err(|error| CliError::file("write", &self.rejects_path(), &error))?;
+        if let Some(checkpoint_file) = checkpoint_file {
+            write_checkpoint(checkpoint_file, checkpoint)?;
+        }
+        Ok(checkpoint)
+    }
+
+    /// Says what was done, and gives the exit code.
+    fn eprint_line(
+        &self,
+        stop: StopReason,
+        last_error: Option<&Error>,
+        tracker: &Tracker,
+        progress: &Progress,
+    ) -> exit::Result {
+        let (arguments, name, totals) = (self.arguments, self.name(), tracker.totals());
+        let (exit, ended) = match &stop {
+            StopReason::ReadEnd(ReadEnd::EndOfFile) if totals.rejected.batches > 0 => {
+                (ExitStatus::DataError, "complete")
+            }
+            StopReason::ReadEnd(ReadEnd::EndOfFile) => (ExitStatus::Success, "complete"),
+            StopReason::ReadEnd(ReadEnd::InvalidBatch(_)) => (ExitStatus::DataError, "strict"),
+            StopReason::ReadEnd(ReadEnd::Broken(..)) => (ExitStatus::IoError, "unreadable"),
+            StopReason::ReadEnd(ReadEnd::Closed) | StopReason::GaveUp(_) => (ExitStatus::Unavailable, "unsent"),
+            StopReason::Signal(signal) => (ExitStatus::Interrupted(*signal), "interrupted"),
+            StopReason::Failed(_) => (ExitStatus::IoError, "unwritten"),
+        };
+        let in_flight_summary = in_flight_summary(&stop, last_error);
+        if arguments.json {
+            let mut line = progress::summary_json(self.file, &totals, ended, arguments.dry_run);
+            if let StopReason::GaveUp(error) = &stop {
+                line["error"] = self.message(error).into();
+            }
+            if let Some(wait) = in_flight_summary.wait {
+                line["retry_after_seconds"] = wait.as_secs().into();
+            }
+            exit::from_write(text::print_line(line.to_string()))?;
+        }
+        let is_written = !matches!(stop, StopReason::Failed(_));
+        match stop {
+            StopReason::ReadEnd(ReadEnd::InvalidBatch(diagnostics)) => {
+                eprint_line(diagnostics::line(&name, &diagnostics))
+            }
+            StopReason::ReadEnd(ReadEnd::Broken(position, error)) => {
+                eprint_line(format_args!("error: cannot read {name} on after {position}: {error}"));
+            }
+            StopReason::GaveUp(error) => {
+                exit::print_service_messages(&error);
+                eprint_line(format_args!("error: {}", self.message(&error)));
+            }
+            StopReason::Failed(failure) => eprint_line(format_args!("error: {failure}")),
+            _ => {}
+        }
+        let verb = match exit {
+            ExitStatus::Interrupted(_) if arguments.dry_run => "interrupted, would send",
+            ExitStatus::Interrupted(_) => "interrupted, delivered",
+            _ if arguments.dry_run => "would send",
+            _ => "delivered",
+        };
+        eprint_line(format_args!("{name}: {}", progress.summary(verb, &totals, &in_flight_summary)));
+        if totals.rejected.batches > 0 && !arguments.dry_run && is_written {
+            eprint_line(format_args!(
+                "{name}: the rejected batches are in {}",
+                text::printable(&self.rejects_path().to_string_lossy())
+            ));
+        }
+        if ended == "strict" {
+            eprint_line(format_args!("{name}: stopped at the first batch that is wrong, as --strict asks"));
+        }
+        if !matches!(exit, ExitStatus::Success | ExitStatus::DataError) && self.is_resumable() {
+            eprint_line(format_args!("{name}: --resume sends the rest"));
+        }
+        Ok(exit)
+    }
+
+    fn message(&self, error: &Error) -> String {
+        self.service.map_or_else(|| exit::message(error), |service| exit::message_with_address(error, &service.address))
+    }
+
+    /// Whether it is sent, and can be read again.
+    fn is_resumable(&self) -> bool {
+        !self.arguments.dry_run && !is_dash(self.file) && self.file.is_file()
+    }
+
+    fn name(&self) -> String {
+        if is_dash(self.file) { "stdin".to_owned() } else { text::printable(&self.file.to_string_lossy()) }
+    }
+}
+
+fn write_checkpoint(checkpoint_file: &mut CheckpointFile, checkpoint: Checkpoint) -> exit::Result<()> {
+    checkpoint_file.write(checkpoint).map_err(|error| CliError::file("write", checkpoint_file.path(), &error))
+}
+
+/// Returns what is known of the batches that were in flight when it stopped, after this last error of a request.
+fn in_flight_summary(stop: &StopReason, last_error: Option<&Error>) -> InFlightSummary {
+    let error = match stop {
+        StopReason::GaveUp(error) => Some(error),
+        _ => None,
+    };
+    let outcome = match error {
+        Some(error) if error.kind() == Kind::Connect || exit::is_unauthorized(error) => InFlightState::NotSent,
+        Some(error) if error.status().is_some() => InFlightState::NotAccepted,
+        _ => InFlightState::Unknown,
+    };
+    InFlightSummary { outcome, wait: error.or(last_error).and_then(exit::requested_wait) }
+}
+
+/// Ends the batch of a report. One that is left at the end of the uploader has no end.
+fn end(tracker: &Tracker, diagnostics: Option<&DiagnosticPrinter>, report: &DeliveryReport) {
+    let (Some(tag), Some(batch)) = (report.tag(), report.batch()) else { return };
+    match report.status() {
+        DeliveryStatus::Delivered => tracker.ended(tag, |_| BatchOutcome::Delivered),
+        DeliveryStatus::Rejected(error) | DeliveryStatus::Dropped(error) => {
+            let mut position = None;
+            tracker.ended(tag, |start| {
+                position = Some(start);
+                BatchOutcome::Rejected(rejects::refused(start, batch.json(), error))
+            });
+            if let (Some(diagnostics), Some(position)) = (diagnostics, position) {
+                diagnostics.refused(position, error);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Returns why the last request failed, if it is being retried, and why the uploader has stopped, if it has.
+fn failures(uploader: Option<&Uploader>) -> (Option<Error>, Option<Error>) {
+    match uploader.map(Uploader::status) {
+        Some(UploaderStatus::Stopped(error)) => (None, Some(error)),
+        Some(status) => (status.error().cloned(), None),
+        None => (None, None),
+    }
+}
