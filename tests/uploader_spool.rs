@@ -181,7 +181,7 @@ fn a_builder_touches_no_disk_before_its_start() {
 #[test]
 fn a_disabled_client_leaves_the_spool_as_it_is() {
     let dir = tempfile::tempdir().expect("a directory");
-    let server = MockServer::builder().chance(1.0, Fault::status(503)).start_blocking();
+    let server = MockServer::builder().fault_rate(1.0, Fault::status(503)).start_blocking();
     let first = uploader(&server.url(), dir.path());
     first.send(batch(1)).accepted().wait().expect("on the disk");
     assert_eq!(first.shutdown(Duration::from_millis(500)).wait().spooled, 1);

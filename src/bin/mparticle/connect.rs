@@ -1,4 +1,4 @@
-//! Where a command sends to, and with whose key: from a profile or from the environment, never from arguments.
+//! The address and the credentials of a command: from a profile or the environment, never from arguments.
 
 use std::env;
 use std::time::Duration;
@@ -14,16 +14,15 @@ use crate::profile;
 
 const VARIABLES: [&str; 4] = ["MPARTICLE_API_KEY", "MPARTICLE_API_SECRET", "MPARTICLE_POD", "MPARTICLE_BASE_URL"];
 
-/// The defaults of the library.
+/// The timeouts that the library uses by default.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The arguments of every command that sends. They are flattened in as the last: what follows would stand under their
-/// heading.
+/// The arguments of every command that sends. Flattened last, since later arguments would appear under its heading.
 #[derive(Args)]
-#[command(next_help_heading = "Where to send")]
+#[command(next_help_heading = "Connection")]
 pub struct Connection {
-    /// Profile of the configuration file [default: the environment, or else the profile "default"]
+    /// Profile in the configuration file [default: the environment, or else the profile "default"]
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
 
@@ -31,17 +30,17 @@ pub struct Connection {
     #[arg(long, value_parser = PossibleValuesParser::new(["us1", "us2", "eu1", "au1"]).try_map(|pod| pod.parse::<Pod>()))]
     pod: Option<Pod>,
 
-    /// Another place than a pod, as a mock
+    /// Base URL to use instead of a pod, for example that of a mock
     #[arg(long, conflicts_with = "pod")]
     url: Option<String>,
 }
 
 impl Connection {
-    /// The settings of a client for this key and place.
+    /// Returns a client builder with the credentials and the address.
     ///
-    /// A profile that is asked for is taken, and nothing of the environment is mixed into it. Without one, the environment
-    /// is taken as soon as one of its variables is set: a key from one and an address from the other would send somewhere
-    /// that nobody meant.
+    /// They come from the given profile alone, or else from the environment alone if any of its variables is set, or else
+    /// from the profile `default`. Sources are never mixed: a key from one and an address from the other could send data to
+    /// the wrong workspace.
     pub fn client_builder(&self) -> exit::Result<ClientBuilder> {
         Ok(self.builder_and_key()?.0)
     }
@@ -60,7 +59,7 @@ impl Connection {
             None => (ClientBuilder::from_env()?, env::var(VARIABLES[0]).unwrap_or_default()),
         };
         if let Some(pod) = self.pod {
-            // Not as the pod alone: a base URL of the profile or the environment would win over it.
+            // Set as a base URL, since one from the profile or the environment would override a pod.
             builder = builder.base_url(pod.base_url());
         }
         if let Some(url) = &self.url {
@@ -69,13 +68,13 @@ impl Connection {
         Ok((builder, key))
     }
 
-    /// The client itself.
+    /// Returns the client.
     pub fn client(&self) -> exit::Result<Client> {
         Ok(self.client_builder()?.build()?)
     }
 
-    /// The client, and what tells its destination from others. An attempt ends before `timeout` does, so that the reason of a
-    /// failure is known by then.
+    /// Returns the client with its address and a hash of its key. An attempt times out before `timeout` ends, so that the
+    /// reason of a failure is known by then.
     pub fn destination(&self, timeout: Duration) -> exit::Result<Destination> {
         let (mut builder, key) = self.builder_and_key()?;
         let attempt_timeout = timeout.max(Duration::from_secs(1)).mul_f64(0.9);
@@ -84,15 +83,15 @@ impl Connection {
         }
         let client = builder.build()?;
         let address = client.base_url().to_owned();
-        Ok(Destination { client, address, key: Uuid::new_v5(&Uuid::NAMESPACE_OID, key.as_bytes()) })
+        Ok(Destination { client, address, key_hash: Uuid::new_v5(&Uuid::NAMESPACE_OID, key.as_bytes()) })
     }
 }
 
-/// A client, where it sends to, and of its key a hash, from which the key cannot be found out.
+/// A client, its address, and a hash of its key that does not reveal the key.
 pub struct Destination {
     pub client: Client,
     pub address: String,
-    pub key: Uuid,
+    pub key_hash: Uuid,
 }
 
 fn is_set(variable: &str) -> bool {
@@ -100,20 +99,19 @@ fn is_set(variable: &str) -> bool {
 }
 
 fn missing_credentials() -> CliError {
-    let position =
-        profile::config_path().map_or_else(|| "a configuration file".into(), |path| path.display().to_string());
+    let path = profile::config_path().map_or_else(|| "a configuration file".into(), |path| path.display().to_string());
     CliError::usage(format!(
-        "MPARTICLE_API_KEY is not set: set MPARTICLE_API_KEY and MPARTICLE_API_SECRET, or write the section [profile.default] into {position}"
+        "MPARTICLE_API_KEY is not set: set MPARTICLE_API_KEY and MPARTICLE_API_SECRET, or add the section [profile.default] to {path}"
     ))
 }
 
-/// The runtime that a command waits on.
+/// Creates the runtime of a command.
 pub fn runtime() -> exit::Result<Runtime> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| CliError::system("start a runtime", &error))
 }
 
-/// Waits for a result, and for nothing that is left behind: a name lookup that was given up can take a minute.
+/// Waits for a result, but not for abandoned blocking tasks: a DNS lookup can block for a minute.
 pub fn block_on<T>(result: impl Future<Output = T>) -> exit::Result<T> {
     let runtime = runtime()?;
     let result = runtime.block_on(result);
@@ -121,7 +119,7 @@ pub fn block_on<T>(result: impl Future<Output = T>) -> exit::Result<T> {
     Ok(result)
 }
 
-/// The argument of every command that takes an environment.
+/// Returns the parser of the argument `--environment`.
 pub fn environment_parser() -> impl TypedValueParser<Value = Environment> {
     PossibleValuesParser::new(["development", "production"]).try_map(|name| name.parse::<Environment>())
 }
@@ -134,10 +132,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_is_left_behind_is_waited_for() {
+    fn does_not_wait_for_abandoned_tasks() {
         const LOOKUP: Duration = Duration::from_secs(60);
         let started = Instant::now();
-        // As the resolver of the system does it, which cannot be broken off.
+        // The resolver of the system blocks in the same way and cannot be cancelled.
         block_on(async { _ = tokio::task::spawn_blocking(|| thread::sleep(LOOKUP)) }).expect("a runtime");
         assert!(started.elapsed() < LOOKUP / 2);
     }

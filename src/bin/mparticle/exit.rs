@@ -1,4 +1,4 @@
-//! How a command ends: with an exit code that a script can rely on, and words for a person.
+//! Exit codes for scripts, and error messages for people.
 
 use std::error::Error as _;
 use std::fmt;
@@ -15,25 +15,25 @@ use crate::text::{self, eprint_line, printable};
 /// The exit codes, as `mparticle --help` lists them.
 pub const CODES: &str = "\
 Exit codes:
-  0    all is well
-  1    something in the data is wrong, or was rejected; the rest was done
-  2    wrong arguments, profile or environment variables; nothing was done
-  3    not everything could be sent: no connection, an outage, a wrong key, a sign-in page; once that is over, the same
-       again, or --resume, sends the rest
-  4    a file, a spool or a port cannot be used, or --resume does not fit the file
-  130  ended by Ctrl-C; 143 by SIGTERM";
+  0    success
+  1    invalid or rejected data; everything else was processed
+  2    invalid arguments, profile or environment variables; nothing was done
+  3    not everything was sent, for example because of a network failure, an outage, a wrong key or a captive portal;
+       run the command again, or use --resume, to send the rest
+  4    a file, a spool or a port cannot be used, or --resume does not match the file
+  130  interrupted by Ctrl-C; 143 terminated by SIGTERM";
 
-/// How a command ended that did its work, the graver the greater.
+/// The status of a command that ran, ordered by increasing severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExitStatus {
     Success,
-    /// Something in the data is wrong, or was rejected.
+    /// Some data is invalid or was rejected.
     DataError,
-    /// A file was read or written up to a place, and not further.
+    /// A file could not be read or written completely.
     IoError,
     /// The service could not be reached, or refused the credentials.
     Unavailable,
-    /// A signal of this number asked it to end.
+    /// Interrupted by the signal with this number.
     Interrupted(u8),
 }
 
@@ -49,7 +49,7 @@ impl From<ExitStatus> for ExitCode {
     }
 }
 
-/// Why a command could not do its work. Its text goes to stderr.
+/// The error that stopped a command. Its text goes to stderr.
 #[derive(Debug)]
 pub struct CliError {
     code: u8,
@@ -59,27 +59,27 @@ pub struct CliError {
 pub type Result<T = ExitStatus> = std::result::Result<T, CliError>;
 
 impl CliError {
-    /// The arguments, the profile or the environment are not right.
+    /// Creates an error about the arguments, the profile or the environment.
     pub fn usage(message: impl Into<String>) -> Self {
         Self { code: 2, message: message.into() }
     }
 
-    /// A file cannot be read or written: "cannot open FILE: no such file".
-    pub fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
-        Self { code: 4, message: format!("cannot {doing} {}: {error}", path.display()) }
+    /// Creates an error about a file, for example "cannot open FILE: no such file".
+    pub fn file(action: &str, path: &Path, error: &io::Error) -> Self {
+        Self { code: 4, message: format!("cannot {action} {}: {error}", path.display()) }
     }
 
-    /// Something else that the system refuses.
-    pub fn system(doing: &str, error: &io::Error) -> Self {
-        Self { code: 4, message: format!("cannot {doing}: {error}") }
+    /// Creates an error about another operation of the system.
+    pub fn system(action: &str, error: &io::Error) -> Self {
+        Self { code: 4, message: format!("cannot {action}: {error}") }
     }
 
-    /// Writing to stdout failed. Nobody reads any more, as in `mparticle check FILE | head`: that is no failure.
+    /// Handles an error of writing to stdout. A closed pipe, as in `mparticle check FILE | head`, counts as success.
     pub fn stdout(error: &io::Error) -> Result {
         if error.kind() == ErrorKind::BrokenPipe { Ok(ExitStatus::Success) } else { Err(Self::system("write", error)) }
     }
 
-    /// What was sent to this address was not accepted.
+    /// Creates an error about an upload to `address`.
     pub fn upload(error: impl Into<Error>, address: &str) -> Self {
         let error = error.into();
         let message = message_with_address(&error, address);
@@ -91,7 +91,7 @@ impl CliError {
     }
 }
 
-/// What was to be written to stdout was written, or not.
+/// Converts the result of writing to stdout.
 pub fn from_write(result: io::Result<()>) -> Result {
     result.map_or_else(|error| CliError::stdout(&error), |()| Ok(ExitStatus::Success))
 }
@@ -109,7 +109,7 @@ impl From<Error> for CliError {
             Kind::Config => 2,
             Kind::Spool | Kind::SpoolLocked => 4,
             Kind::Invalid | Kind::Limit => 1,
-            // It is about the batch, and the same again would be refused again.
+            // The batch itself was refused: sending it again would fail again.
             Kind::Refused if matches!(status, Some(200..300 | 400 | 413 | 422)) => 1,
             _ => 3,
         };
@@ -117,20 +117,20 @@ impl From<Error> for CliError {
     }
 }
 
-/// The error with its number of attempts, and what a person can make of it.
+/// Returns the text of the error with its number of attempts, its root cause and the requested wait.
 pub fn message(error: &Error) -> String {
-    with_cause(&error.to_string(), error)
+    with_root_cause(&error.to_string(), error)
 }
 
-/// The reason alone, for a place that says itself what failed, and what a person can make of it.
+/// Returns the reason without the operation that failed, with its root cause and the requested wait.
 pub fn reason(error: &Error) -> String {
-    with_cause(error.message(), error)
+    with_root_cause(error.message(), error)
 }
 
-fn with_cause(text: &str, error: &Error) -> String {
+fn with_root_cause(text: &str, error: &Error) -> String {
     let message = match root_cause(error) {
-        Some(root_cause) => format!("{text}: {root_cause}"),
-        None if is_unauthorized(error) => format!("{text}: the key and the secret do not fit"),
+        Some(cause) => format!("{text}: {cause}"),
+        None if is_unauthorized(error) => format!("{text}: the key or the secret is wrong"),
         None => text.to_owned(),
     };
     match requested_wait(error) {
@@ -139,7 +139,7 @@ fn with_cause(text: &str, error: &Error) -> String {
     }
 }
 
-/// The same, and the address if something was sent there: a wrong one is a common reason.
+/// Returns the message with the address, if a request was sent: a wrong address is a common cause.
 pub fn message_with_address(error: &Error, address: &str) -> String {
     match error.attempts() {
         0 => message(error),
@@ -147,30 +147,30 @@ pub fn message_with_address(error: &Error, address: &str) -> String {
     }
 }
 
-/// How long the service asks to wait, if it asks that.
+/// Returns the wait that the service requested, if any.
 pub fn requested_wait(error: &Error) -> Option<Duration> {
     error.retry_after().filter(|wait| !wait.is_zero())
 }
 
-/// Whether the service does not know the key and the secret.
+/// Returns whether the service rejected the key and the secret.
 pub fn is_unauthorized(error: &Error) -> bool {
     error.status().is_some_and(|status| matches!(status.as_u16(), 401 | 403))
 }
 
-/// Tells each thing that the service said.
+/// Prints each error message of the service to stderr.
 pub fn print_service_messages(error: &Error) {
     for message in service_messages(error) {
-        eprint_line(format_args!("the service says: {}", printable(message)));
+        eprint_line(format_args!("the service responded: {}", printable(message)));
     }
 }
 
-/// What the service said of what it refused, or else what kept it from being sent. It may quote what was sent.
+/// Returns the messages of the service, or else the reason why the batch was not sent. They may quote the batch.
 pub fn service_message(error: &Error) -> String {
-    let service_message: Vec<_> = service_messages(error).collect();
-    if service_message.is_empty() { error.message().to_owned() } else { service_message.join("; ") }
+    let messages: Vec<_> = service_messages(error).collect();
+    if messages.is_empty() { error.message().to_owned() } else { messages.join("; ") }
 }
 
-/// The message of each error of the service, or its code alone. An error can have neither.
+/// Returns the message of each error of the service, or its code if it has no message. An error may have neither.
 fn service_messages(error: &Error) -> impl Iterator<Item = &str> {
     let service_message = error.api_errors().iter().map(|service_message| {
         if service_message.message.is_empty() { &service_message.code } else { &service_message.message }
@@ -178,7 +178,7 @@ fn service_messages(error: &Error) -> impl Iterator<Item = &str> {
     service_message.map(String::as_str).filter(|message| !message.is_empty())
 }
 
-/// What the system says of a connection that failed, without the layers between; or why the attempts before a deadline failed.
+/// Returns the innermost cause of a failed connection, or the reason why the attempts before a deadline failed.
 fn root_cause(error: &Error) -> Option<String> {
     if let Some(root_cause) = error.source()?.downcast_ref() {
         return Some(reason(root_cause));

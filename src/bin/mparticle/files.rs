@@ -1,11 +1,11 @@
-//! Files that only their owner can read, and files that are replaced as a whole.
+//! Files that only their owner can read, and files that are replaced atomically.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The mode of a file that only its owner can read.
+/// The mode of a file that only its owner can read and write.
 #[cfg(unix)]
 pub const OWNER_ONLY_MODE: u32 = 0o600;
 
@@ -25,25 +25,25 @@ pub fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// A file beside another, which it replaces once it is complete. It is removed if it never is.
+/// A temporary file that atomically replaces another file once it is complete, and is removed otherwise.
 pub struct Replacement {
     file: File,
     path: PathBuf,
-    replaced: PathBuf,
+    target: PathBuf,
     is_complete: bool,
 }
 
 impl Replacement {
-    /// Creates an empty file beside the one that it will replace, with this suffix. Only its owner can read it.
-    pub fn create(replaced: &Path, suffix: &str) -> io::Result<Self> {
-        let path = with_suffix(replaced, suffix);
-        // What an earlier run could not remove. A link is not followed.
+    /// Creates an empty file next to the target, with this suffix. Only its owner can read it.
+    pub fn create(target: &Path, suffix: &str) -> io::Result<Self> {
+        let path = with_suffix(target, suffix);
+        // An earlier run may have left the file. A symbolic link is removed, not followed.
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let file = owner_only_options().write(true).create_new(true).open(&path)?;
-        Ok(Self { file, path, replaced: replaced.to_owned(), is_complete: false })
+        Ok(Self { file, path, target: target.to_owned(), is_complete: false })
     }
 
     /// Returns the file to write to.
@@ -51,11 +51,10 @@ impl Replacement {
         &self.file
     }
 
-    /// Writes the file to the disk, and then replaces the other one: whenever the program ends, one of the two is there as a
-    /// whole.
+    /// Syncs the file to the disk and then renames it, so that a complete file exists even if the program is killed.
     pub fn finish(mut self) -> io::Result<()> {
         self.file.sync_data()?;
-        fs::rename(&self.path, &self.replaced)?;
+        fs::rename(&self.path, &self.target)?;
         self.is_complete = true;
         Ok(())
     }
@@ -76,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_replacement_takes_the_place_of_the_file_only_when_it_is_finished() {
+    fn the_target_is_replaced_only_when_finished() {
         let dir = tempfile::tempdir().expect("a directory");
         let file = dir.path().join("a");
         fs::write(&file, "old").expect("written");

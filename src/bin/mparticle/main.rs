@@ -1,4 +1,4 @@
-//! The command line: a thin shell over the library. Data goes to stdout, words go to stderr.
+//! The command line, a thin layer over the library. Data goes to stdout, messages go to stderr.
 
 mod check;
 mod connect;
@@ -48,8 +48,8 @@ fn main() -> ExitCode {
         Command::Mock(arguments) => mock::run(arguments),
         Command::Spool(arguments) => spool::run(arguments),
         Command::Spec(arguments) => spec::run(&arguments),
-        Command::Completions(arguments) => shell::completions(&arguments, Arguments::command()),
-        Command::Man(arguments) => shell::manual(&arguments, Arguments::command()),
+        Command::Completions(arguments) => shell::print_completions(&arguments, Arguments::command()),
+        Command::Man(arguments) => shell::write_manual(&arguments, Arguments::command()),
     };
     match result {
         Ok(exit) => exit.into(),
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_arguments_of_all_commands_make_sense() {
+    fn argument_definitions_of_all_commands_are_consistent() {
         Arguments::command().debug_assert();
     }
 }

@@ -1,4 +1,4 @@
-//! `mparticle mock`: a service to send to, at a terminal.
+//! `mparticle mock`: the mock server at a terminal.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -13,70 +13,70 @@ use crate::text::{eprint_line, print_line, printable};
 
 const EXAMPLES: &str = "\
 Examples:
-  mparticle mock                              a strict service on a free port, with a live page
-  mparticle mock --port 8080 --lenient        takes what the service would, and tells what is wrong
-  mparticle mock --rate 270                   answers 429 above 270 batches a second
-  mparticle mock --fault 503,503,ok           the first two requests fail
+  mparticle mock                              a strict server on a free port, with a live page
+  mparticle mock --port 8080 --lenient        accept what the service accepts; report violations
+  mparticle mock --rate 270                   respond 429 above 270 batches per second
+  mparticle mock --fault 503,503,ok           fail the first two requests
   mparticle mock --fault lost@5% --fault delay=200ms@10%
-  mparticle mock --partial-responses          refuses the bad batches of a bulk request alone
+  mparticle mock --partial-responses          reject only the invalid batches of a bulk request
 
 Faults: 503 (any status), 429:retry-after=2, 429:limit=acceleration, delay=200ms, stall=before, stall=during,
 stall=after, stall=response, reset, lost, truncated, oversized, oversized=10000000, malformed, html, partial=1, partial=0+2,
-partial=1:by=position, partial=1:by=none, ok. A list is met one request each, a share by chance. partial refuses batches
-by their indices within each request, from 0; a request without these batches is answered as usual.
+partial=1:by=position, partial=1:by=none, ok. A list applies one fault to each request, in order; a percentage applies the
+fault at random. partial rejects batches by their index within each request, from 0; other requests are unaffected.
 
-It ends with Ctrl-C or SIGTERM, and prints a summary then.";
+Ctrl-C or SIGTERM stops the server, which then prints a summary.";
 
-/// Run a local service that holds every request against the API's document
+/// Run a local mock server that validates every request against the API's document
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Port to listen on; 0 takes one that is free
+    /// Port to listen on; 0 picks a free port
     #[arg(long, default_value_t = 0)]
     port: u16,
 
-    /// Address to listen on. Elsewhere than on loopback whoever reaches this machine can read what is sent
+    /// Address to listen on. Beyond loopback, anyone who can reach this machine can read the data sent to it
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     bind: IpAddr,
 
-    /// Accept what the service would, and only tell what is wrong
+    /// Accept what the service accepts, and report violations without rejecting
     #[arg(long)]
     lenient: bool,
 
-    /// Store the good batches of a bulk request and name the bad ones in a 202, as the service does, instead of a 400
+    /// Store the valid batches of a bulk request and list the invalid ones in a 202, as the service does, instead of a 400
     #[arg(long)]
     partial_responses: bool,
 
-    /// Answer 429 above this many batches a second; the service's default is 270
+    /// Respond 429 above this many batches per second; the default of the service is 270
     #[arg(long, value_name = "BATCHES", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
 
-    /// With --rate: by which factor the speed may rise from one second to the next
+    /// With --rate: factor by which the rate may grow from one second to the next
     #[arg(long, value_name = "FACTOR", requires = "rate")]
     acceleration: Option<f64>,
 
-    /// What goes wrong: a list of faults (503,503,ok) or one by chance (reset@10%); may be given several times
+    /// Inject faults: a list, for example 503,503,ok, or a random one, for example reset@10%; can be repeated
     #[arg(long, value_name = "FAULT")]
     fault: Vec<String>,
 
-    /// What chance starts from: the same seed gives the same faults
+    /// Seed of random faults; the same seed gives the same faults
     #[arg(long, default_value_t = 0)]
     seed: u64,
 
-    /// API key that is let in
+    /// API key to accept
     #[arg(long, default_value = mock::KEY)]
     key: String,
 
-    /// API secret that is let in
+    /// API secret to accept
     #[arg(long, default_value = mock::SECRET, hide_default_value = true)]
     secret: String,
 
-    /// Print one JSON object a line: where it listens, each request, and the summary
+    /// Print one JSON object per line: the address, each request, and the summary
     #[arg(long)]
     json: bool,
 }
 
-/// Starts the mock, prints a line a request until it is told to end, and then a summary.
+/// Starts the mock, prints each request until a signal arrives, and then prints a summary.
 pub fn run(arguments: Arguments) -> exit::Result {
     let Arguments { port, bind, lenient, partial_responses, rate, acceleration, fault, seed, key, secret, json } =
         arguments;
@@ -95,30 +95,30 @@ pub fn run(arguments: Arguments) -> exit::Result {
     }
     let server =
         builder.try_start().map_err(|error| CliError::system(&format!("listen on {bind}, port {port}"), &error))?;
-    let output = if json { RequestPrinter::Json } else { RequestPrinter::Text };
+    let printer = if json { RequestPrinter::Json } else { RequestPrinter::Text };
     eprint_line(format_args!(
         "listening on {} (key {key}, secret {shown_secret}); open it in a browser to watch",
         server.url()
     ));
     let written = connect::runtime()?.block_on(async {
-        output.start(&server.url())?;
+        printer.print_address(&server.url())?;
         let mut requests = server.request_stream();
         let end = signals::wait_for_signal();
         tokio::pin!(end);
         loop {
             tokio::select! {
                 request = requests.next() => match request {
-                    Some(request) => output.request(&request)?,
+                    Some(request) => printer.print_request(&request)?,
                     None => break,
                 },
                 _ = &mut end => break,
             }
         }
-        // What came in until the end is told as well.
+        // Requests that arrived before the signal are printed too.
         while let Some(request) = requests.try_next() {
-            output.request(&request)?;
+            printer.print_request(&request)?;
         }
-        output.end(&server.stats(), requests.missed())
+        printer.print_summary(&server.stats(), requests.missed())
     });
     exit::from_write(written)
 }
@@ -129,7 +129,7 @@ fn parse_faults(texts: &[String]) -> Result<FaultPlan, ParseFaultError> {
     Ok(plan)
 }
 
-/// How requests are told on stdout.
+/// Prints requests to stdout.
 #[derive(Clone, Copy)]
 enum RequestPrinter {
     Text,
@@ -137,14 +137,14 @@ enum RequestPrinter {
 }
 
 impl RequestPrinter {
-    fn start(self, url: &str) -> io::Result<()> {
+    fn print_address(self, url: &str) -> io::Result<()> {
         match self {
             Self::Text => Ok(()),
             Self::Json => print_line(serde_json::json!({ "listening": url }).to_string()),
         }
     }
 
-    fn request(self, request: &ReceivedRequest) -> io::Result<()> {
+    fn print_request(self, request: &ReceivedRequest) -> io::Result<()> {
         match self {
             Self::Json => print_line(request.to_json().to_string()),
             Self::Text => {
@@ -165,7 +165,7 @@ impl RequestPrinter {
         }
     }
 
-    fn end(self, counts: &MockStats, missed: u64) -> io::Result<()> {
+    fn print_summary(self, counts: &MockStats, missed: u64) -> io::Result<()> {
         let MockStats {
             requests,
             refused,
@@ -189,7 +189,7 @@ impl RequestPrinter {
             ),
             Self::Text => {
                 if missed > 0 {
-                    eprint_line(format_args!("{missed} requests came faster than they could be printed"));
+                    eprint_line(format_args!("{missed} requests arrived faster than they could be printed"));
                 }
                 let refused_batches =
                     if *refused_batches > 0 { format!(" (and {refused_batches} refused)") } else { String::new() };
@@ -203,7 +203,7 @@ impl RequestPrinter {
     }
 }
 
-/// At most this many violations of a request are printed as text.
+/// The maximum number of violations printed as text for each request.
 const MAX_PRINTED_VIOLATIONS: usize = 10;
 
 fn format_request(request: &ReceivedRequest) -> String {

@@ -1,6 +1,6 @@
 //! Ctrl-C and SIGTERM.
 
-/// Waits until somebody asks the program to end, and tells the number of the signal.
+/// Waits for a signal to terminate, and returns its number.
 pub async fn wait_for_signal() -> u8 {
     const INTERRUPT: u8 = 2;
     #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! Text from outside, made fit for a terminal, and lines of data.
+//! Output to stdout and stderr, and text that is safe to print.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -7,36 +7,36 @@ use std::time::Duration;
 
 use indicatif::HumanDuration;
 
-/// What was read or sent is not to steer the terminal.
+/// Replaces control characters, so that foreign text cannot control the terminal.
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// Returns text from a file as it is shown to a person: printable, and at most its first 200 characters.
+/// Returns the first 200 characters of text from a file, printable.
 pub fn shorten(text: &str) -> String {
     const MAX_CHARS: usize = 200;
     let ellipsis = if text.chars().nth(MAX_CHARS).is_some() { "…" } else { "" };
     printable(&text.chars().take(MAX_CHARS).collect::<String>()) + ellipsis
 }
 
-/// Returns a path as it was named.
+/// Returns a path as text.
 pub fn path_string(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// A line of words for a person. Nobody may read them any more, and what is done goes on all the same.
+/// Prints a line to stderr. Errors are ignored: a closed stderr must not stop the work.
 pub fn eprint_line(message: impl fmt::Display) {
     let _ = io::stderr().write_all(format!("{message}\n").as_bytes());
 }
 
-/// Data, which is there at once.
+/// Writes data to stdout and flushes it.
 pub fn print(data: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(data)?;
     stdout.flush()
 }
 
-/// A line of data, which is there at once.
+/// Writes a line to stdout and flushes it.
 pub fn print_line(data: impl AsRef<[u8]>) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(data.as_ref())?;
@@ -44,7 +44,7 @@ pub fn print_line(data: impl AsRef<[u8]>) -> io::Result<()> {
     stdout.flush()
 }
 
-/// A wait for a person: `300 ms`, `45 s`, `86400 s (24 hours)`.
+/// Formats a wait: `300 ms`, `45 s`, `86400 s (24 hours)`.
 pub fn format_wait(wait: Duration) -> String {
     const LONG: Duration = Duration::from_secs(120);
     match wait {
@@ -55,11 +55,11 @@ pub fn format_wait(wait: Duration) -> String {
     }
 }
 
-/// What there are so many of, in English: `batch`, `batches`.
+/// Returns the noun in the singular or the plural: `batch`, `batches`.
 pub fn pluralize(count: u64, noun: &str) -> String {
     let ending = match noun {
         _ if count == 1 => "",
-        "batch" => "es",
+        "batch" | "fix" => "es",
         _ => "s",
     };
     format!("{noun}{ending}")

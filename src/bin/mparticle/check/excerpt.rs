@@ -1,26 +1,27 @@
-//! The piece of a line that a person has to look at, as wide as a terminal can show.
+//! The part of a line that a diagnostic is about, cut to the width of a terminal.
 
 use std::ops::Range;
 
 use unicode_width::UnicodeWidthChar;
 
-/// So many columns of a line are shown, so many of them before what is marked, and at most so many are marked.
+/// The maximum width of an excerpt, of the part before the mark, and of the mark, in columns.
 const COLUMNS: usize = 100;
 const COLUMNS_BEFORE: usize = 40;
 const COLUMNS_MARKED: usize = 50;
 
-/// So many bytes are looked at for a piece. More than that stand in that many columns only for those who mean no good.
+/// The maximum number of bytes examined for a piece. Only hostile text has more bytes in so few columns.
 const BYTES: usize = 1024;
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Excerpt {
     pub line: String,
-    /// The mark begins after so many columns, and is so many columns wide.
+    /// The number of columns before the mark.
     pub before: usize,
+    /// The width of the mark, in columns.
     pub width: usize,
 }
 
-/// The surroundings of a range, within its first line. There are none if there is no text.
+/// Returns the excerpt around a range, within its first line; `None` for an empty text.
 pub fn excerpt(text: &[u8], range: Range<usize>) -> Option<Excerpt> {
     if text.is_empty() {
         return None;
@@ -59,7 +60,7 @@ pub fn excerpt(text: &[u8], range: Range<usize>) -> Option<Excerpt> {
     })
 }
 
-/// Characters with the columns that each takes.
+/// Characters with the width of each, in columns.
 struct Piece {
     printable_characters: Vec<(char, usize)>,
     is_cut: bool,
@@ -84,14 +85,14 @@ impl Piece {
     }
 }
 
-/// For `scan`: goes on for as long as the sum is within these columns.
+/// Adds a width to the sum, for `scan`; returns `None` once the sum exceeds `columns`.
 #[allow(clippy::unnecessary_wraps)]
 fn add_within(sum: &mut usize, width: usize, columns: usize) -> Option<()> {
     *sum += width;
     (*sum <= columns).then_some(())
 }
 
-/// Whatever could steer a terminal, or change the order of what it shows, is replaced.
+/// Replaces characters that could control a terminal or change the direction of text.
 fn printable_characters(bytes: &[u8]) -> Vec<(char, usize)> {
     let shown = |character: char| match character {
         '\t' => (' ', 1),
@@ -101,7 +102,7 @@ fn printable_characters(bytes: &[u8]) -> Vec<(char, usize)> {
     String::from_utf8_lossy(bytes).chars().map(shown).collect()
 }
 
-/// The border between two characters at this byte, or just before it.
+/// Returns the character boundary at or before this byte.
 fn floor_char_boundary(bytes: &[u8], at: usize) -> usize {
     let is_border = |at: &usize| bytes.get(*at).is_none_or(|byte| byte & 0b1100_0000 != 0b1000_0000);
     (at.saturating_sub(3)..=at).rev().find(is_border).unwrap_or(at)
@@ -111,14 +112,14 @@ fn floor_char_boundary(bytes: &[u8], at: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// The line, and the mark under it.
+    /// Returns the line and the mark under it.
     fn shown(text: &[u8], range: Range<usize>) -> (String, String) {
         let Excerpt { line, before, width } = excerpt(text, range).expect("a text");
         (line, format!("{}{}", " ".repeat(before), "^".repeat(width)))
     }
 
     #[test]
-    fn a_short_line_is_shown_whole() {
+    fn shows_a_short_line_whole() {
         let (line, mark) = shown(b"{\"a\":1,\"b\":x}", 11..12);
         assert_eq!((line.as_str(), mark.as_str()), ("{\"a\":1,\"b\":x}", "           ^"));
         assert_eq!(shown(b"{\"a\":", 5..5), ("{\"a\":".into(), "     ^".into()));
@@ -126,14 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn of_several_lines_the_one_of_the_range_is_shown() {
+    fn shows_the_line_of_the_range_among_several_lines() {
         let text = b"{\n  \"a\": {\n \"b\": 1 }\r\n}";
         assert_eq!(shown(text, 9..20), ("  \"a\": {".into(), "       ^".into()));
         assert_eq!(shown(text, 17..18), (" \"b\": 1 }".into(), "      ^".into()));
     }
 
     #[test]
-    fn a_long_line_is_cut_on_both_sides() {
+    fn cuts_a_long_line_on_both_sides() {
         let text = format!("{}MARK{}", "a".repeat(100_000), "b".repeat(100_000));
         let (line, mark) = shown(text.as_bytes(), 100_000..100_004);
         assert_eq!(line, format!("…{}MARK{}…", "a".repeat(40), "b".repeat(56)));
@@ -143,8 +144,8 @@ mod tests {
     }
 
     #[test]
-    fn the_mark_stands_under_wide_and_combining_characters() {
-        // Two columns each, then one with an accent of its own.
+    fn aligns_the_mark_under_wide_and_combining_characters() {
+        // Characters of two columns, then one with a combining accent.
         assert_eq!(shown("日本 e\u{301}X".as_bytes(), 10..11), ("日本 e\u{301}X".into(), "      ^".into()));
         assert_eq!(shown("a日本".as_bytes(), 1..7), ("a日本".into(), " ^^^^".into()));
         let wide = "日".repeat(10_000);
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_steers_the_terminal_and_no_bytes_upset_it() {
+    fn replaces_control_characters_and_accepts_any_bytes() {
         let (line, mark) = shown("\u{1b}[31m\t\u{202e}\u{85}X".as_bytes(), 11..12);
         assert_eq!((line.as_str(), mark.as_str()), ("\u{fffd}[31m \u{fffd}\u{fffd}X", "        ^"));
         let bytes: Vec<u8> = (0..=255).map(|byte: u8| byte.wrapping_mul(7)).cycle().take(5_000).collect();
@@ -161,7 +162,7 @@ mod tests {
             let Excerpt { line, before, width } = excerpt(&bytes, start..start + 1).expect("a text");
             assert!(line.chars().count() <= 200 && before <= 41 && width == 1, "{line}");
         }
-        // Accents without end.
+        // Many accents on one character.
         let accents = "\u{301}".repeat(100_000);
         assert!(excerpt(accents.as_bytes(), 50_000..50_002).expect("a text").line.len() <= 3 * BYTES + 6);
     }

@@ -1,4 +1,4 @@
-//! Faults for machines: one JSON object a line, and one of the summary at the end.
+//! Diagnostics for programs: one JSON object per line, and the summary as the last one.
 
 use std::io::{self, BufWriter, Stdout, Write};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use mparticle::diagnostics::{Diagnostic, EventPlace, Severity};
 use serde::Serialize;
 
-use super::report::Reporter;
+use super::reporter::Reporter;
 use super::summary::Summary;
 use crate::input::{CheckedText, FilePosition, LocatedDiagnostic};
 use crate::text::path_string;
@@ -38,17 +38,16 @@ struct DiagnosticLine<'a> {
     pointer: &'a str,
     message: &'a str,
     event: Option<&'a EventPlace>,
-    /// Whether `--fix` mends it.
     fixable: bool,
 }
 
 impl Reporter for JsonReporter {
-    fn fault(&mut self, path: &Path, _: &CheckedText, fault: &LocatedDiagnostic) -> io::Result<()> {
+    fn diagnostic(&mut self, path: &Path, _: &CheckedText, diagnostic: &LocatedDiagnostic) -> io::Result<()> {
         if self.quiet {
             return Ok(());
         }
-        let FilePosition { offset, line, column } = fault.position;
-        let Diagnostic { code, severity, pointer, message, event, fix, .. } = &fault.diagnostic;
+        let FilePosition { offset, line, column } = diagnostic.position;
+        let Diagnostic { code, severity, pointer, message, event, fix, .. } = &diagnostic.diagnostic;
         self.line(&DiagnosticLine {
             file: path_string(path),
             line,
@@ -71,15 +70,15 @@ impl Reporter for JsonReporter {
             column,
             offset,
             severity: Severity::Error,
-            rule: "unread",
+            rule: "unreadable",
             pointer: "",
-            message: message,
+            message,
             event: None,
             fixable: false,
         })
     }
 
-    fn end(&mut self, summary: &Summary) -> io::Result<()> {
+    fn finish(&mut self, summary: &Summary) -> io::Result<()> {
         self.line(&serde_json::json!({ "summary": summary.json() }))?;
         self.stdout.flush()
     }

@@ -1,4 +1,4 @@
-//! The file of mended batches: one a line, and there only when it is whole.
+//! The file of fixed batches, one per line, which appears only when it is complete.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -13,35 +13,35 @@ pub struct FixOutput {
     writer: BufWriter<Box<dyn Write>>,
     /// The file that replaces the one at `path` at the end, unless that is no regular file.
     unfinished: Option<Replacement>,
-    /// Of the next byte.
+    /// The position of the next byte.
     position: FilePosition,
 }
 
-/// Whoever may not read one of the inputs may not read it mended.
+/// Returns the permissions that all inputs have in common, so that the output reveals data to no additional user.
 #[cfg(unix)]
 fn permissions(inputs: &[PathBuf]) -> fs::Permissions {
     use std::os::unix::fs::PermissionsExt;
 
     use crate::files::OWNER_ONLY_MODE;
 
-    // A pipe does not say who may read its data.
+    // A pipe has no mode of its own.
     let files = inputs.iter().map(|input| fs::metadata(input).ok().filter(fs::Metadata::is_file));
     let modes = files.map(|file| file.map_or(OWNER_ONLY_MODE, |file| file.permissions().mode()));
     fs::Permissions::from_mode(modes.fold(0o666, |all, mode| all & mode))
 }
 
 impl FixOutput {
-    /// `-` is standard output. What is there already is replaced at the end, unless it is read as well.
+    /// Creates the output; `-` is stdout. An existing file is replaced at the end, and refused if it is an input as well.
     pub fn create(path: &Path, inputs: &[PathBuf]) -> exit::Result<Self> {
         let failure = |error| CliError::file("write", path, &error);
         let real = |path: &Path| fs::canonicalize(path).ok();
         if real(path).is_some_and(|output| inputs.iter().any(|input| real(input).as_ref() == Some(&output))) {
-            return Err(CliError::usage(format!("--fix does not write to a file that it reads: {}", path.display())));
+            return Err(CliError::usage(format!("--fix cannot write to an input file: {}", path.display())));
         }
         let (writer, unfinished): (Box<dyn Write>, _) = if is_dash(path) {
             (Box::new(io::stdout()), None)
         } else if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-            // A pipe or a terminal; a directory says for itself that it is one.
+            // A pipe or a terminal. Opening a directory fails.
             (Box::new(File::options().write(true).open(path).map_err(failure)?), None)
         } else {
             let unfinished =
@@ -59,7 +59,7 @@ impl FixOutput {
         &self.path
     }
 
-    /// Writes a batch, and gives the place where it stands. What is not JSON may have several lines, and keeps them.
+    /// Writes a batch and returns its position. A text that is not JSON may span several lines.
     pub fn write(&mut self, text: &[u8]) -> exit::Result<FilePosition> {
         let position = self.position;
         let written = self.writer.write_all(text).and_then(|()| self.writer.write_all(b"\n"));
@@ -69,13 +69,13 @@ impl FixOutput {
         Ok(position)
     }
 
-    /// The file is there from now on, if it has all: half of the batches are not to take the place of what may have all of
-    /// them. Gives whether it is there.
-    pub fn finish(mut self, has_all: bool) -> exit::Result<bool> {
+    /// Puts the file in place if it is complete: an incomplete file must not replace a complete one. Returns whether the file is
+    /// in place.
+    pub fn finish(mut self, is_complete: bool) -> exit::Result<bool> {
         self.writer.flush().map_err(|error| self.failure(&error))?;
         match self.unfinished.take() {
             None => Ok(true),
-            Some(_) if !has_all => Ok(false),
+            Some(_) if !is_complete => Ok(false),
             Some(unfinished) => unfinished.finish().map_err(|error| self.failure(&error)).map(|()| true),
         }
     }

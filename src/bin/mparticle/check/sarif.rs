@@ -1,4 +1,4 @@
-//! Faults for code hosts: SARIF 2.1.0, written as they come.
+//! Diagnostics for code hosts: SARIF 2.1.0, written incrementally.
 
 use std::io::{self, BufWriter, Stdout, Write};
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::path::Path;
 use mparticle::diagnostics::{Code, Diagnostic, Severity};
 use serde_json::{Value, json};
 
-use super::report::Reporter;
+use super::reporter::Reporter;
 use super::summary::Summary;
 use crate::input::{self, CheckedText, FilePosition, LineIndex, LocatedDiagnostic, is_dash};
 use crate::text::eprint_line;
 
-/// Code hosts take no more results of one run.
+/// The maximum number of results per run that code hosts accept.
 pub const MAX_RESULTS: u64 = 5000;
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -19,22 +19,22 @@ const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os
 pub struct SarifReporter {
     stdout: BufWriter<Stdout>,
     quiet: bool,
-    begun: bool,
+    has_head: bool,
     /// One for each file that could not be read.
     notifications: Vec<Value>,
 }
 
 impl SarifReporter {
     pub fn new(quiet: bool) -> Self {
-        Self { stdout: BufWriter::new(io::stdout()), quiet, begun: false, notifications: Vec::new() }
+        Self { stdout: BufWriter::new(io::stdout()), quiet, has_head: false, notifications: Vec::new() }
     }
 
-    /// Everything that stands before the first result.
-    fn begin(&mut self) -> io::Result<()> {
-        if self.begun {
+    /// Writes everything before the first result.
+    fn write_head(&mut self) -> io::Result<()> {
+        if self.has_head {
             return Ok(());
         }
-        self.begun = true;
+        self.has_head = true;
         let rules: Vec<_> = Code::ALL.iter().copied().map(rule).collect();
         let driver = json!({
             "name": env!("CARGO_BIN_NAME"), "version": env!("CARGO_PKG_VERSION"),
@@ -48,21 +48,21 @@ impl SarifReporter {
 }
 
 impl Reporter for SarifReporter {
-    fn fault(&mut self, path: &Path, checked: &CheckedText, fault: &LocatedDiagnostic) -> io::Result<()> {
+    fn diagnostic(&mut self, path: &Path, checked: &CheckedText, diagnostic: &LocatedDiagnostic) -> io::Result<()> {
         if self.quiet {
             return Ok(());
         }
-        let separator = if self.begun { "," } else { "" };
-        self.begin()?;
-        let FilePosition { offset, line, column } = fault.position;
+        let separator = if self.has_head { "," } else { "" };
+        self.write_head()?;
+        let FilePosition { offset, line, column } = diagnostic.position;
         let mut region = json!({ "startLine": line, "startColumn": column, "byteOffset": offset });
-        if !fault.range.is_empty() {
-            let end = LineIndex::new(&checked.text, checked.position).position(fault.range.end);
+        if !diagnostic.range.is_empty() {
+            let end = LineIndex::new(&checked.text, checked.position).position(diagnostic.range.end);
             region["endLine"] = end.line.into();
             region["endColumn"] = end.column.into();
-            region["byteLength"] = fault.range.len().into();
+            region["byteLength"] = diagnostic.range.len().into();
         }
-        let Diagnostic { code, severity, pointer, message, .. } = &fault.diagnostic;
+        let Diagnostic { code, severity, pointer, message, .. } = &diagnostic.diagnostic;
         let mut result = json!({
             "ruleId": code, "level": severity, "message": { "text": message },
             "locations": [{ "physicalLocation": { "artifactLocation": { "uri": uri(path) }, "region": region } }],
@@ -81,17 +81,17 @@ impl Reporter for SarifReporter {
         if let Some(FilePosition { line, column, .. }) = position {
             location["region"] = json!({ "startLine": line, "startColumn": column });
         }
-        let mut notification = notification("unread", message);
+        let mut notification = notification("unreadable", message);
         notification["locations"] = json!([{ "physicalLocation": location }]);
         self.notifications.push(notification);
         Ok(())
     }
 
-    fn end(&mut self, summary: &Summary) -> io::Result<()> {
-        self.begin()?;
+    fn finish(&mut self, summary: &Summary) -> io::Result<()> {
+        self.write_head()?;
         if summary.not_listed > 0 {
-            let message = format!("{} more were found, which are not listed", summary.not_listed);
-            self.notifications.push(notification("unlisted", &message));
+            let message = format!("{} more, not listed", summary.not_listed);
+            self.notifications.push(notification("not-listed", &message));
         }
         let invocation = json!({
             "executionSuccessful": summary.unreadable == 0,
@@ -114,11 +114,11 @@ fn rule(code: Code) -> Value {
 }
 
 fn notification(rule: &str, message: &str) -> Value {
-    let level = if rule == "unread" { Severity::Error } else { Severity::Warning };
+    let level = if rule == "unreadable" { Severity::Error } else { Severity::Warning };
     json!({ "level": level, "descriptor": { "id": rule }, "message": { "text": message } })
 }
 
-/// A file as a reference that holds for every checkout, if it was named relative to where one stands.
+/// Returns the path as a URI reference; a relative path stays relative, so that it is valid in every checkout.
 fn uri(path: &Path) -> String {
     if is_dash(path) {
         return "stdin".into();
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_named_by_a_reference() {
+    fn percent_encodes_paths() {
         for (path, expected) in [
             ("a/b.ndjson", "a/b.ndjson"),
             ("./a b.ndjson", "a%20b.ndjson"),

@@ -1,19 +1,19 @@
-//! Mending: what it changes, what it leaves, and that it never upsets.
+//! Fixes: applied where they are unambiguous, and safe on any bytes.
 
 use proptest::prelude::*;
 
-use super::fix::{FixedBatch, fix};
+use super::fix::{FixedBatch, fix_batch};
 use crate::input::{FilePosition, Frame, FrameReader, Validator};
 
 const START: FilePosition = FilePosition { offset: 0, line: 1, column: 1 };
 
 fn fixed(text: &str) -> (String, Vec<String>) {
-    let FixedBatch { text, changes, .. } = fix(&Validator::default(), text.as_bytes().to_vec(), START);
+    let FixedBatch { text, changes, .. } = fix_batch(&Validator::default(), text.as_bytes().to_vec(), START);
     (String::from_utf8(text).expect("UTF-8"), changes.iter().map(ToString::to_string).collect())
 }
 
 #[test]
-fn what_needs_no_guessing_is_mended() {
+fn applies_unambiguous_fixes() {
     let with = |rest: &str| format!(r#"{{"environment":"production","mpid":1,{rest}}}"#);
     let table: &[(&str, &str, &[&str])] = &[
         (
@@ -21,17 +21,17 @@ fn what_needs_no_guessing_is_mended() {
             r#""user_identities":{ "customer_id" : "1" }"#,
             &[r#"1:58  /user_identities/customerid  renamed to "customer_id""#],
         ),
-        // Its right name was needed to see what is wrong with its value; and the place is that of what was read.
+        // The type error of the value shows only after the rename. Positions are those of the input.
         (
             r#""useridentities":{"customerid":12345678901234567890.10},"ip":null"#,
             r#""user_identities":{"customer_id":"12345678901234567890.10"},"ip":null"#,
             &[
                 r#"1:38  /useridentities  renamed to "user_identities""#,
                 r#"1:56  /user_identities/customerid  renamed to "customer_id""#,
-                "1:69  /user_identities/customer_id  12345678901234567890.10 put into quotes",
+                "1:69  /user_identities/customer_id  12345678901234567890.10 quoted",
             ],
         ),
-        // Two that mean the same, and one that is there already.
+        // Two misspellings of one name, and one whose correct name exists already.
         (
             r#""user_identities":{"customerid":"1","customer-id":"2"}"#,
             r#""user_identities":{"customer_id":"1","customer-id":"2"}"#,
@@ -46,32 +46,34 @@ fn what_needs_no_guessing_is_mended() {
             r#""user_attributes":{"a":[null, 1, null,true , "x", 1e3 ,null]},"nothing":null"#,
             r#""user_attributes":{"a":["1", "true" , "x", "1e3" ]}"#,
             &[
-                "1:62  /user_attributes/a/0  null taken away",
-                "1:68  /user_attributes/a/1  1 put into quotes",
-                "1:71  /user_attributes/a/2  null taken away",
-                "1:76  /user_attributes/a/3  true put into quotes",
-                "1:88  /user_attributes/a/5  1e3 put into quotes",
-                "1:92  /user_attributes/a/6  null taken away",
-                "1:99  /nothing  null taken away",
+                "1:62  /user_attributes/a/0  null removed",
+                "1:68  /user_attributes/a/1  1 quoted",
+                "1:71  /user_attributes/a/2  null removed",
+                "1:76  /user_attributes/a/3  true quoted",
+                "1:88  /user_attributes/a/5  1e3 quoted",
+                "1:92  /user_attributes/a/6  null removed",
+                "1:99  /nothing  null removed",
             ],
         ),
         (
             r#""user_attributes":{"a":[null]}"#,
             r#""user_attributes":{"a":[]}"#,
-            &["1:62  /user_attributes/a/0  null taken away"],
+            &["1:62  /user_attributes/a/0  null removed"],
         ),
         (
             r#""events":[{"event_type":"first_run","data":{"timestamp_unixtime_ms":1523039002}}]"#,
             r#""events":[{"event_type":"first_run","data":{"timestamp_unixtime_ms":1523039002000}}]"#,
-            &["1:106  /events/0/data/timestamp_unixtime_ms  1523039002 seconds written as 1523039002000 milliseconds"],
+            &[
+                "1:106  /events/0/data/timestamp_unixtime_ms  1523039002 seconds converted to 1523039002000 milliseconds",
+            ],
         ),
-        // Escapes, and what a name must not be taken for.
+        // Escapes, and a valid name that looks like another.
         (
             r#""user_identities":{"customer\u0069d":"\ud83d\ude00","ios_idfa":"x"}"#,
             r#""user_identities":{"customer_id":"\ud83d\ude00","ios_idfa":"x"}"#,
             &[r#"1:57  /user_identities/customerid  renamed to "customer_id""#],
         ),
-        // What would have to be guessed at stays.
+        // Ambiguous problems stay.
         (
             r#""environmnet":1,"ip":7,"batch_id":"1","events":{}, "user_attributes":{"a":{}}"#,
             r#""environmnet":1,"ip":7,"batch_id":"1","events":{}, "user_attributes":{"a":{}}"#,
@@ -79,33 +81,40 @@ fn what_needs_no_guessing_is_mended() {
         ),
     ];
     for (rest, expected, changes) in table {
-        let (text, told) = fixed(&with(rest));
-        assert_eq!((text.as_str(), told), (with(expected).as_str(), changes.iter().map(ToString::to_string).collect()));
+        let (text, fixes) = fixed(&with(rest));
+        assert_eq!(
+            (text.as_str(), fixes),
+            (with(expected).as_str(), changes.iter().map(ToString::to_string).collect())
+        );
     }
 }
 
 #[test]
-fn what_is_no_json_stays_and_what_has_several_lines_is_put_on_one() {
+fn keeps_invalid_json_and_joins_lines_of_valid_json() {
     for text in ["{\"environment\":", "{\"a\":1,\"a\":1}", "", "\u{0}"] {
         assert_eq!(fixed(text), (text.into(), vec![]), "{text:?}");
     }
-    assert_eq!(fixed("{\n  \"mpid\": \"a\n b\"}").0, "{\n  \"mpid\": \"a\n b\"}", "a line break in a text is no JSON");
-    let (text, told) =
+    assert_eq!(
+        fixed("{\n  \"mpid\": \"a\n b\"}").0,
+        "{\n  \"mpid\": \"a\n b\"}",
+        "a line break in a string is not JSON"
+    );
+    let (text, fixes) =
         fixed("{\r\n  \"environment\": \"production\",\r\n  \"mpid\": 1, \"user_identities\": {\n\"email\": 5 } }");
     assert_eq!(text, r#"{  "environment": "production",  "mpid": 1, "user_identities": {"email": "5" } }"#);
-    assert_eq!(told, ["4:10  /user_identities/email  5 put into quotes"]);
+    assert_eq!(fixes, ["4:10  /user_identities/email  5 quoted"]);
 }
 
 #[test]
-fn a_batch_that_is_wrong_in_more_places_than_are_listed_is_mended_whole() {
+fn fixes_more_problems_than_are_listed() {
     let list = |entry: &str| vec![entry; 1_100].join(",");
     let with =
         |entry: &str| format!(r#"{{"environment":"production","mpid":1,"user_attributes":{{"a":[{}]}}}}"#, list(entry));
-    let (text, told) = fixed(&with("1"));
-    assert_eq!((text, told.len()), (with("\"1\""), 1_100));
+    let (text, fixes) = fixed(&with("1"));
+    assert_eq!((text, fixes.len()), (with("\"1\""), 1_100));
 }
 
-/// Members of a batch, each with what it becomes.
+/// Members of a batch, each before and after fixing.
 const MEMBERS: [(&str, &str); 15] = [
     (r#""user_identities":{"customerid":"1","email":"a@b"}"#, r#""user_identities":{"customer_id":"1","email":"a@b"}"#),
     (
@@ -142,7 +151,7 @@ fn batch() -> impl Strategy<Value = (String, String)> {
             |texts: Vec<&str>| format!("{{{}}}", [vec!["\"environment\":\"production\""], texts].concat().join(","));
         let original_offset = join(chosen.iter().map(|(text, _)| *text).collect());
         let after = join(chosen.iter().map(|(_, text)| *text).filter(|text| !text.is_empty()).collect());
-        // A number beyond all bounds makes it something else than JSON.
+        // With a number out of range, the text is not valid JSON and stays as it is.
         if original_offset.contains("e9999") {
             (original_offset.clone(), original_offset)
         } else {
@@ -155,18 +164,18 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn only_what_is_wrong_is_changed_and_only_once((original_offset, after) in batch()) {
-        let (text, told) = fixed(&original_offset);
+    fn fixes_are_minimal_and_idempotent((original_offset, after) in batch()) {
+        let (text, fixes) = fixed(&original_offset);
         prop_assert_eq!(&text, &after);
-        prop_assert_eq!(told.is_empty(), original_offset == after);
-        prop_assert_eq!(fixed(&text), (text.clone(), vec![]), "mended twice");
+        prop_assert_eq!(fixes.is_empty(), original_offset == after);
+        prop_assert_eq!(fixed(&text), (text.clone(), vec![]), "fixed twice");
         if let Some((_, fixes)) = Validator::default().fixes(text.as_bytes()) {
             prop_assert!(fixes.is_empty(), "{:?}", fixes);
         }
     }
 
     #[test]
-    fn no_bytes_upset_it(bytes in prop_oneof![
+    fn accepts_any_bytes(bytes in prop_oneof![
         prop::collection::vec(any::<u8>(), 0..200),
         prop::collection::vec(prop::sample::select(br#"{}[]",:\ 0123eE.-truefalsn"#.to_vec()), 0..200),
         batch().prop_flat_map(|(text, _)| (Just(text.into_bytes()), any::<prop::sample::Index>(), any::<u8>()))
@@ -175,13 +184,13 @@ proptest! {
         for frame in FrameReader::new(bytes.as_slice()).expect("memory") {
             let frame = frame.expect("memory");
             if let Frame::Text { position, text } = &frame {
-                let fixed = fix(&Validator::default(), text.clone(), *position);
-                prop_assert!(!fixed.unfinished);
+                let fixed = fix_batch(&Validator::default(), text.clone(), *position);
+                prop_assert!(!fixed.has_more);
             }
             let checked = Validator::default().check(frame);
-            for fault in &checked.diagnostics {
-                prop_assert!(fault.range.end <= checked.text.len());
-                super::excerpt::excerpt(&checked.text, fault.range.clone());
+            for diagnostic in &checked.diagnostics {
+                prop_assert!(diagnostic.range.end <= checked.text.len());
+                super::excerpt::excerpt(&checked.text, diagnostic.range.clone());
             }
         }
     }

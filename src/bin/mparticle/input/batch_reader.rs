@@ -1,4 +1,4 @@
-//! The batches of a file one after the other, each examined: from texts of JSON, or from rows of CSV.
+//! Reads and checks the batches of a file, from JSON or from CSV rows.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use super::position::FilePosition;
 use super::source::Source;
 use super::validate::Validator;
 
-/// The batches of a file, in its order.
+/// Reads the batches of a file in order.
 pub struct BatchReader {
     source: BatchSource,
     validator: Validator,
@@ -21,12 +21,12 @@ enum BatchSource {
 }
 
 impl BatchReader {
-    /// Of a file of JSON.
+    /// Creates a reader of JSON.
     pub fn json(frames: FrameReader<Source>, validator: Validator) -> Self {
         Self { source: BatchSource::Json(frames), validator }
     }
 
-    /// Of a file of CSV.
+    /// Creates a reader of CSV.
     pub fn csv(batches: CsvBatchReader<Source>, validator: Validator) -> Self {
         Self { source: BatchSource::Csv(Box::new(batches)), validator }
     }
@@ -35,7 +35,7 @@ impl BatchReader {
         self.validator
     }
 
-    /// What is read.
+    /// Returns the source.
     pub fn source(&self) -> &Source {
         match &self.source {
             BatchSource::Json(frames) => frames.source(),
@@ -43,7 +43,7 @@ impl BatchReader {
         }
     }
 
-    /// How far the file was read.
+    /// Returns the position up to which the file was read.
     pub fn current_position(&self) -> FilePosition {
         match &self.source {
             BatchSource::Json(frames) => frames.current_position(),
@@ -51,7 +51,7 @@ impl BatchReader {
         }
     }
 
-    /// Goes on from a place that a [`InputBatch`] of the same file told.
+    /// Continues from the `resume_at` of an [`InputBatch`] of the same file.
     pub fn skip_to(&mut self, position: FilePosition) -> io::Result<()> {
         match &mut self.source {
             BatchSource::Json(frames) => frames.skip_to(position),
@@ -73,8 +73,8 @@ impl Iterator for BatchReader {
                 };
                 Some(frame.map(|frame| {
                     let checked = self.validator.check(frame);
-                    // Where a list is broken, its next element may be no element at all.
-                    let is_certain = checked.value.is_some() || !frames.is_list();
+                    // After a broken element of an array, the boundary of the next element is uncertain.
+                    let is_certain = checked.value.is_some() || !frames.is_array();
                     InputBatch {
                         events: checked.events(),
                         checked,

@@ -1,7 +1,6 @@
-//! Cuts what is read into the texts of batches: a line each, the elements of one JSON array, or values that go over
-//! several lines.
+//! Splits a file into the texts of batches: one per line, the elements of a JSON array, or values that span several lines.
 //!
-//! Only brackets and quotes are looked at; whether a text is JSON is seen later, so that one broken text costs only itself.
+//! Looks only at brackets and quotes. The texts are parsed later, so that an invalid text does not affect the others.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::mem;
@@ -10,28 +9,28 @@ use serde::de::IgnoredAny;
 
 use super::position::{FilePosition, count_characters};
 
-/// A longer text is not kept in memory. It is eight times what a batch may have.
+/// The maximum size of a text kept in memory: more than eight times the maximum size of a batch.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
 
-/// What some programs begin a text with.
+/// The byte-order mark that some programs put at the beginning of a file.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// So much is looked at, at most, to see how a file is laid out.
+/// The maximum number of bytes examined to detect the layout.
 const PEEK_BYTES: usize = 64 * 1024;
 
-/// What stands at one place of a file.
+/// An item of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Frame {
-    /// What should be one JSON value, without the white space around it.
+    /// A text that should be one JSON value, without surrounding white space.
     Text { position: FilePosition, text: Vec<u8> },
-    /// A text of so many bytes, more than [`MAX_TEXT_BYTES`]: it was passed over.
+    /// A text of more than [`MAX_TEXT_BYTES`] bytes, which was skipped.
     TooLong { position: FilePosition, bytes: u64 },
-    /// The layout itself is broken, and no next text can be found in it.
+    /// An error in the layout itself, after which no further text can be found.
     Broken { position: FilePosition, message: &'static str },
 }
 
 impl Frame {
-    /// A line without the white space around it, if anything is left then.
+    /// Creates a frame from a line without surrounding white space; `None` for an empty line.
     fn trimmed(start: FilePosition, mut text: Vec<u8>) -> Option<Self> {
         text.truncate(text.trim_ascii_end().len());
         let before = text.len() - text.trim_ascii_start().len();
@@ -46,27 +45,28 @@ impl Frame {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FileLayout {
-    LineIndex,
-    /// One value after the other, with white space between them.
+    /// One value per line.
+    Lines,
+    /// Values separated by white space.
     Values,
     Array,
 }
 
-/// The texts of a file, in their order. An error of the source is the last that it gives.
+/// Reads the frames of a file in order. It ends after the first I/O error.
 pub struct FrameReader<R> {
     reader: BufReader<io::Chain<io::Cursor<Vec<u8>>, R>>,
     layout: FileLayout,
-    /// Of the next byte.
+    /// The position of the next byte.
     position: FilePosition,
     first: bool,
     ended: bool,
 }
 
 impl<R: Read> FrameReader<R> {
-    /// Looks at the beginning to see how the file is laid out.
+    /// Creates a reader, and detects the layout from the beginning of the file.
     pub fn new(mut source: R) -> io::Result<Self> {
         let mut head = Vec::new();
-        let layout = layout(&mut source, &mut head, BYTE_ORDER_MARK)?;
+        let layout = detect_layout(&mut source, &mut head, BYTE_ORDER_MARK)?;
         if head.starts_with(BYTE_ORDER_MARK) {
             head.drain(..BYTE_ORDER_MARK.len());
         }
@@ -74,22 +74,22 @@ impl<R: Read> FrameReader<R> {
         Ok(Self { reader, layout, position: FilePosition { offset: 0, line: 1, column: 1 }, first: true, ended: false })
     }
 
-    /// What is read.
+    /// Returns the source.
     pub fn source(&self) -> &R {
         self.reader.get_ref().get_ref().1
     }
 
-    /// Whether they are the elements of one JSON array.
-    pub fn is_list(&self) -> bool {
+    /// Returns whether the file is one JSON array.
+    pub fn is_array(&self) -> bool {
         self.layout == FileLayout::Array
     }
 
-    /// Where the next byte stands: at the end, where the file ended or was cut off.
+    /// Returns the position of the next byte.
     pub fn current_position(&self) -> FilePosition {
         self.position
     }
 
-    /// Goes on from a place that [`position`](Self::place) told between two texts of the same file.
+    /// Continues from a [`current_position`](Self::current_position) between two frames of the same file.
     pub fn skip_to(&mut self, position: FilePosition) -> io::Result<()> {
         let skipped = io::copy(&mut self.reader.by_ref().take(position.offset), &mut io::sink())?;
         if skipped < position.offset {
@@ -102,17 +102,17 @@ impl<R: Read> FrameReader<R> {
 
     fn read(&mut self) -> io::Result<Option<Frame>> {
         match self.layout {
-            FileLayout::LineIndex => self.line(),
+            FileLayout::Lines => self.read_line(),
             FileLayout::Values => match self.skip_space()? {
                 None => Ok(None),
-                Some(_) => self.value().map(Some),
+                Some(_) => self.read_value().map(Some),
             },
-            FileLayout::Array => self.element(),
+            FileLayout::Array => self.read_element(),
         }
     }
 
-    /// The next line that is not empty.
-    fn line(&mut self) -> io::Result<Option<Frame>> {
+    /// Reads the next line that is not empty.
+    fn read_line(&mut self) -> io::Result<Option<Frame>> {
         loop {
             let mut bounded = BoundedText::at(self.position);
             let ended = loop {
@@ -147,40 +147,40 @@ impl<R: Read> FrameReader<R> {
         }
     }
 
-    /// The next element of the array, or what is wrong before it.
-    fn element(&mut self) -> io::Result<Option<Frame>> {
+    /// Reads the next element of the array.
+    fn read_element(&mut self) -> io::Result<Option<Frame>> {
         let next = self.skip_space()?;
         if mem::take(&mut self.first) {
-            // The bracket that told the layout.
-            self.advance(1);
+            // Skips the opening bracket.
+            self.consume(1);
             if self.skip_space()? != Some(b']') {
-                return self.value().map(Some);
+                return self.read_value().map(Some);
             }
         } else if next == Some(b',') {
-            self.advance(1);
+            self.consume(1);
             self.skip_space()?;
-            return self.value().map(Some);
+            return self.read_value().map(Some);
         } else if next != Some(b']') {
-            return Ok(Some(self.broken("expected a comma or the end of the list")));
+            return Ok(Some(self.broken_frame("expected a comma or the end of the array")));
         }
-        self.advance(1);
+        self.consume(1);
         match self.skip_space()? {
             None => Ok(None),
-            Some(_) => Ok(Some(self.broken("nothing is expected after the end of the list"))),
+            Some(_) => Ok(Some(self.broken_frame("unexpected data after the end of the array"))),
         }
     }
 
-    /// One JSON value, from its first byte, as far as brackets and quotes tell.
-    fn value(&mut self) -> io::Result<Frame> {
+    /// Reads one JSON value from its first byte, delimited by brackets and quotes.
+    fn read_value(&mut self) -> io::Result<Frame> {
         let mut bounded = BoundedText::at(self.position);
-        let mut scan = Scanner::default();
+        let mut scan = ValueScanner::default();
         loop {
             let chunk = fill(&mut self.reader)?;
             let (taken, ended) = scan.advance(chunk);
             bounded.push(&chunk[..taken]);
-            self.position = after(self.position, &chunk[..taken]);
+            self.position = position_after(self.position, &chunk[..taken]);
             self.reader.consume(taken);
-            // Nothing more comes, or it is no value at all.
+            // The value is complete, the file has ended, or no value starts here.
             if ended || taken == 0 {
                 break;
             }
@@ -190,17 +190,17 @@ impl<R: Read> FrameReader<R> {
             return Ok(Frame::TooLong { position: start, bytes });
         }
         if text.is_empty() {
-            return Ok(self.broken("expected a value"));
+            return Ok(self.broken_frame("expected a value"));
         }
         Ok(Frame::Text { position: start, text: text.trim_ascii_end().to_vec() })
     }
 
-    fn broken(&mut self, message: &'static str) -> Frame {
+    fn broken_frame(&mut self, message: &'static str) -> Frame {
         self.ended = true;
         Frame::Broken { position: self.position, message }
     }
 
-    /// Passes over white space, and looks at what follows.
+    /// Skips white space and returns the next byte without consuming it.
     fn skip_space(&mut self) -> io::Result<Option<u8>> {
         loop {
             let chunk = fill(&mut self.reader)?;
@@ -208,7 +208,7 @@ impl<R: Read> FrameReader<R> {
             let found = chunk.iter().position(|byte| !byte.is_ascii_whitespace());
             let skipped = found.unwrap_or(last + 1);
             let next = found.map(|at| chunk[at]);
-            self.position = after(self.position, &chunk[..skipped]);
+            self.position = position_after(self.position, &chunk[..skipped]);
             self.reader.consume(skipped);
             if next.is_some() {
                 return Ok(next);
@@ -216,8 +216,8 @@ impl<R: Read> FrameReader<R> {
         }
     }
 
-    /// Passes over bytes that were looked at and are no line breaks.
-    fn advance(&mut self, bytes: usize) {
+    /// Consumes buffered bytes that contain no line break.
+    fn consume(&mut self, bytes: usize) {
         self.reader.consume(bytes);
         self.position.offset += bytes as u64;
         self.position.column += bytes as u64;
@@ -237,7 +237,7 @@ impl<R: Read> Iterator for FrameReader<R> {
     }
 }
 
-/// The bytes of one text, as long as they are not too many.
+/// The bytes of one text, discarded once they exceed [`MAX_TEXT_BYTES`].
 struct BoundedText {
     start: FilePosition,
     text: Vec<u8>,
@@ -259,9 +259,9 @@ impl BoundedText {
     }
 }
 
-/// How far a value reaches.
+/// Finds the end of a JSON value.
 #[derive(Default)]
-struct Scanner {
+struct ValueScanner {
     depth: u64,
     state: ScanState,
     begun: bool,
@@ -276,8 +276,8 @@ enum ScanState {
     Escape,
 }
 
-impl Scanner {
-    /// How many of these bytes belong to the value, and whether it ends with them.
+impl ValueScanner {
+    /// Returns the number of these bytes that belong to the value, and whether it ends with them.
     fn advance(&mut self, bytes: &[u8]) -> (usize, bool) {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
@@ -316,12 +316,12 @@ impl Scanner {
     }
 }
 
-/// The place after these bytes.
-fn after(position: FilePosition, bytes: &[u8]) -> FilePosition {
+/// Returns the position after these bytes.
+fn position_after(position: FilePosition, bytes: &[u8]) -> FilePosition {
     super::position::LineIndex::new(bytes, position).position(bytes.len())
 }
 
-/// As `fill_buf`, but for interruptions.
+/// Calls `fill_buf`, and retries when it is interrupted.
 pub fn fill(reader: &mut impl BufRead) -> io::Result<&[u8]> {
     while let Err(error) = reader.fill_buf() {
         if error.kind() != io::ErrorKind::Interrupted {
@@ -331,21 +331,21 @@ pub fn fill(reader: &mut impl BufRead) -> io::Result<&[u8]> {
     reader.fill_buf()
 }
 
-/// How a file is laid out. What had to be read for that is put into `head`.
+/// Detects the layout of a file. Appends the bytes that it reads to `head`.
 ///
-/// A list is an array. Otherwise there is a value a line, unless the first one goes on in a second line which does not
-/// begin a value itself: a batch that was written to be read by people.
-fn layout(source: &mut impl Read, head: &mut Vec<u8>, mark: &[u8]) -> io::Result<FileLayout> {
+/// A file that begins with `[` is an array. Otherwise it has one value per line, unless the first value continues on a second
+/// line that does not begin a value itself, as in pretty-printed JSON.
+fn detect_layout(source: &mut impl Read, head: &mut Vec<u8>, mark: &[u8]) -> io::Result<FileLayout> {
     loop {
         let text = head.strip_prefix(mark).unwrap_or(head).trim_ascii_start();
         if text.starts_with(b"[") {
             return Ok(FileLayout::Array);
         }
         if let Some(end) = memchr::memchr(b'\n', text) {
-            let goes_on = serde_json::from_slice::<IgnoredAny>(&text[..end]).is_err_and(|error| error.is_eof());
+            let is_incomplete = serde_json::from_slice::<IgnoredAny>(&text[..end]).is_err_and(|error| error.is_eof());
             match text[end..].trim_ascii_start().first() {
-                _ if !goes_on => return Ok(FileLayout::LineIndex),
-                Some(b'{') => return Ok(FileLayout::LineIndex),
+                _ if !is_incomplete => return Ok(FileLayout::Lines),
+                Some(b'{') => return Ok(FileLayout::Lines),
                 Some(_) => return Ok(FileLayout::Values),
                 None => {}
             }
@@ -357,7 +357,7 @@ fn layout(source: &mut impl Read, head: &mut Vec<u8>, mark: &[u8]) -> io::Result
         };
         head.extend_from_slice(&more[..read]);
         if read == 0 || head.len() > PEEK_BYTES {
-            return Ok(FileLayout::LineIndex);
+            return Ok(FileLayout::Lines);
         }
     }
 }

@@ -1,12 +1,12 @@
-//! One batch of a file, as it is read.
+//! A batch read from a file.
 
 use super::position::FilePosition;
 use super::validate::CheckedText;
 
-/// A batch of a file, or what stands where one should be.
+/// A checked batch of a file, or a text in its place.
 pub struct InputBatch {
     pub checked: CheckedText,
     pub events: u64,
-    /// From where to read on after it. `None` if only a later one tells: reading on in between would give other batches.
+    /// The position from which a later run can resume after this batch; `None` if it can resume only after a later batch.
     pub resume_at: Option<FilePosition>,
 }

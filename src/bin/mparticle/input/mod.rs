@@ -1,6 +1,6 @@
-//! Files of batches, from opening to what is wrong with each: `source` → `frames` → `parse` → `check`.
+//! Reads and checks files of batches: `source` → `frames` → `parse` → `validate`.
 //!
-//! One batch is in memory at a time, whatever the size of the file. Of CSV it is a window of rows.
+//! Only one batch is in memory at a time, or one window of rows for CSV.
 
 mod batch_reader;
 mod csv;

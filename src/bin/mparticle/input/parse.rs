@@ -1,4 +1,4 @@
-//! JSON text to a value, with an eye for what a plain reader passes over: a name that stands twice in one object.
+//! Parses JSON, and rejects duplicate names in an object.
 
 use std::fmt;
 
@@ -8,21 +8,21 @@ use serde_json::{Map, Number, Value};
 
 use super::position::LineIndex;
 
-/// Why a text is not one JSON value, and at which byte.
+/// The error of a text that is not one JSON value.
 #[derive(Debug, PartialEq, Eq)]
 pub struct JsonError {
     pub offset: usize,
     pub message: String,
 }
 
-/// Reads one value. Nesting is bounded at 127 levels, and so is the stack.
+/// Parses one value with at most 127 levels of nesting, which bounds the stack.
 pub fn parse<'t>(text: &'t [u8], lines: &LineIndex<'_>) -> Result<(&'t str, Value), JsonError> {
     let text = str::from_utf8(text)
-        .map_err(|error| JsonError { offset: error.valid_up_to(), message: "this is not UTF-8".into() })?;
+        .map_err(|error| JsonError { offset: error.valid_up_to(), message: "invalid UTF-8".into() })?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = StrictValue.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
     value.map(|value| (text, value)).map_err(|error| {
-        // The place is told apart from the words.
+        // Removes the position, which is reported separately.
         let position = format!(" at line {} column {}", error.line(), error.column());
         let message = error.to_string();
         let message = message.strip_suffix(&position).unwrap_or(&message).to_owned();
@@ -91,7 +91,7 @@ impl<'de> Visitor<'de> for StrictValue {
             match members.entry(name) {
                 Entry::Vacant(position) => _ = position.insert(map.next_value_seed(Self)?),
                 Entry::Occupied(position) => {
-                    return Err(M::Error::custom(format_args!("{:?} stands twice in one object", position.key())));
+                    return Err(M::Error::custom(format_args!("duplicate name {:?} in an object", position.key())));
                 }
             }
         }

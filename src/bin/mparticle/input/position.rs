@@ -1,4 +1,4 @@
-//! Where something stands in a file: for a person and for an editor.
+//! Positions in a file, as editors show them.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,14 +7,14 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// A place in the unpacked bytes of a file.
+/// A position in the decompressed bytes of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FilePosition {
-    /// In bytes, from 0. A byte-order mark counts as none.
+    /// The offset in bytes, from 0, without a byte-order mark.
     pub offset: u64,
-    /// From 1.
+    /// The line, from 1.
     pub line: u64,
-    /// In characters, from 1.
+    /// The column in characters, from 1.
     pub column: u64,
 }
 
@@ -24,7 +24,7 @@ impl fmt::Display for FilePosition {
     }
 }
 
-/// Turns offsets in a text into places in its file.
+/// Converts offsets in a text to positions in its file.
 #[derive(Clone, Copy)]
 pub struct LineIndex<'a> {
     text: &'a [u8],
@@ -32,12 +32,12 @@ pub struct LineIndex<'a> {
 }
 
 impl<'a> LineIndex<'a> {
-    /// The text starts at this place of its file.
+    /// Creates an index of a text that starts at this position of its file.
     pub fn new(text: &'a [u8], start: FilePosition) -> Self {
         Self { text, start }
     }
 
-    /// The place of a byte of the text.
+    /// Returns the position of a byte of the text.
     pub fn position(&self, offset: usize) -> FilePosition {
         let before = &self.text[..offset.min(self.text.len())];
         let line_start = memchr::memrchr(b'\n', before).map(|at| at + 1);
@@ -49,7 +49,7 @@ impl<'a> LineIndex<'a> {
         }
     }
 
-    /// The byte that a parser names by its line and its column, both from 1 and within the text, the column in bytes.
+    /// Returns the offset of a line and a column, both from 1 and relative to the text, the column in bytes.
     pub fn offset(&self, line: usize, column: usize) -> usize {
         let line_start = match line.saturating_sub(2) {
             _ if line <= 1 => 0,
@@ -59,21 +59,22 @@ impl<'a> LineIndex<'a> {
     }
 }
 
-/// How many characters these bytes begin. In what is not UTF-8 the number is as good as any.
+/// Returns the number of characters that start in these bytes. Outside of UTF-8 the number is approximate.
 pub fn count_characters(bytes: &[u8]) -> u64 {
     let is_start = |byte: &&u8| **byte & 0b1100_0000 != 0b1000_0000;
     bytes.iter().filter(is_start).count() as u64
 }
 
-/// A member of an object or of a list, as it stands in a text.
+/// The ranges of a member of an object or an array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// The name with its quotes; of an entry of a list there is none.
+    /// The name with its quotes; `None` for an element of an array.
     pub key: Option<Range<usize>>,
     pub value: Range<usize>,
 }
 
-/// What a JSON pointer leads to, or as far as it leads. The text is valid JSON.
+/// Returns the ranges of the value that a JSON pointer refers to, or of its nearest existing parent. The text must be valid
+/// JSON.
 pub fn locate(text: &str, pointer: &str) -> Member {
     let trimmed = text.trim_ascii();
     let start = trimmed.as_ptr() as usize - text.as_ptr() as usize;
@@ -91,12 +92,12 @@ pub fn locate(text: &str, pointer: &str) -> Member {
     found
 }
 
-/// The names and numbers that a JSON pointer leads through, with their escapes undone.
+/// Returns the unescaped reference tokens of a JSON pointer.
 pub fn tokens(pointer: &str) -> impl Iterator<Item = String> + '_ {
     pointer.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~"))
 }
 
-/// One step down. Names are compared as they read, with their escapes undone.
+/// Finds a member by its token. Names are compared unescaped.
 fn step(text: &str, token: &str) -> Option<Member> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     Step { text, token }.deserialize(&mut deserializer).ok().flatten()
@@ -118,7 +119,7 @@ impl<'de> DeserializeSeed<'de> for Step<'_> {
     type Value = Option<Member>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        // Anything else has no members.
+        // Other values have no members.
         match self.text.as_bytes().first() {
             Some(b'{') => deserializer.deserialize_map(self),
             Some(b'[') => deserializer.deserialize_seq(self),
@@ -131,11 +132,11 @@ impl<'de> Visitor<'de> for Step<'_> {
     type Value = Option<Member>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object or a list")
+        f.write_str("an object or an array")
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-        // The last of several members of one name is the one that counts for most readers.
+        // Of duplicate members, most parsers use the last.
         let mut found = None;
         while let Some((key, value)) = map.next_entry::<&'de RawValue, &'de RawValue>()? {
             if serde_json::from_str::<String>(key.get()).is_ok_and(|name| name == self.token) {

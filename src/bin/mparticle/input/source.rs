@@ -1,4 +1,4 @@
-//! The bytes of a file: from the disk or from stdin, unpacked if they are packed, counted as they are read.
+//! Reads a file or stdin, decompresses it, and counts the bytes read.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -14,15 +14,15 @@ const BUFFER_BYTES: usize = 128 * 1024;
 const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
 const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
 
-/// A frame that needs more memory to be unpacked is refused: 2^23 bytes are what the format asks of every reader.
+/// The maximum window, which bounds memory: 2^23 bytes, which the format requires every decoder to support.
 const ZSTD_MAX_WINDOW_LOG: u32 = 23;
 
-/// Whether `-` is given instead of a file: stdin, or stdout where something is written.
+/// Returns whether the path is `-`, for stdin, or for stdout where it names an output.
 pub fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// What is read, unpacked. Gzip and zstd are known by their first bytes, whatever the name of the file says.
+/// A decompressing reader. Detects gzip and zstd by their first bytes, independent of the file name.
 pub struct Source {
     reader: Box<dyn Read + Send>,
     size: Option<u64>,
@@ -43,7 +43,7 @@ impl Source {
         Self::new(file, metadata.is_file().then_some(metadata.len()))
     }
 
-    /// Reads from anywhere; the size is that of the packed bytes, if it is known.
+    /// Creates a source from a reader; `size` is the compressed size, if known.
     pub fn new(reader: impl Read + Send + 'static, size: Option<u64>) -> io::Result<Self> {
         let read = Arc::<AtomicU64>::default();
         let counted = CountingReader { reader, read: Arc::clone(&read) };
@@ -61,12 +61,12 @@ impl Source {
         Ok(Self { reader, size, read })
     }
 
-    /// How many bytes the file has, packed as it is; `None` for a pipe.
+    /// Returns the compressed size of the file; `None` for a pipe.
     pub fn size(&self) -> Option<u64> {
         self.size
     }
 
-    /// Tells, from any thread, how many bytes of the file have been read so far.
+    /// Returns the shared count of compressed bytes read so far.
     pub fn progress(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.read)
     }
@@ -78,8 +78,8 @@ impl Read for Source {
     }
 }
 
-/// The buffer's bytes; an empty input has none. A first read that gives less than a magic number is asked no more: packed
-/// files come in larger pieces.
+/// Returns the buffered bytes, none for an empty input. Reads once only: a first read shorter than a magic number does not
+/// occur with compressed files in practice.
 fn peek(reader: &mut impl BufRead) -> io::Result<&[u8]> {
     loop {
         match reader.fill_buf() {

@@ -1,4 +1,4 @@
-//! Files as they come: good, odd and hostile.
+//! Tests with valid, unusual and hostile files.
 
 use std::io::{self, Cursor, Read, Write};
 
@@ -10,7 +10,7 @@ use super::*;
 
 const GOOD: &str = r#"{"environment":"development","user_identities":{"customer_id":"1"},"events":[]}"#;
 
-/// Gives what it is told in pieces of this size, so that every border is met.
+/// A reader that returns at most `piece` bytes at a time, to test every chunk boundary.
 pub struct Slow {
     bytes: Cursor<Vec<u8>>,
     piece: usize,
@@ -27,8 +27,8 @@ pub fn slow(bytes: impl Into<Vec<u8>>, piece: usize) -> Slow {
     Slow { bytes: Cursor::new(bytes.into()), piece }
 }
 
-/// The texts with their places, or what stands instead of one.
-fn described(bytes: impl Into<Vec<u8>>, piece: usize) -> Vec<String> {
+/// Returns a description of each frame, with its position.
+fn read_all(bytes: impl Into<Vec<u8>>, piece: usize) -> Vec<String> {
     let frames = FrameReader::new(slow(bytes, piece)).expect("a layout");
     frames
         .map(|frame| match frame.expect("bytes") {
@@ -42,51 +42,51 @@ fn described(bytes: impl Into<Vec<u8>>, piece: usize) -> Vec<String> {
 }
 
 #[test]
-fn every_layout_gives_the_same_texts_wherever_the_reads_end() {
+fn reads_every_layout_independent_of_chunk_boundaries() {
     let table: &[(&str, &[&str])] = &[
         ("", &[]),
         ("\n \r\n\t", &[]),
         ("{\"a\":1}", &["1:1 @0 {\"a\":1}"]),
         ("{\"a\":1}\n{\"b\":2}\n", &["1:1 @0 {\"a\":1}", "2:1 @8 {\"b\":2}"]),
-        // CRLF, empty lines, white space around.
+        // CRLF, empty lines, surrounding white space.
         ("{\"a\":1}\r\n\r\n  {\"b\":2} \r\n", &["1:1 @0 {\"a\":1}", "3:3 @13 {\"b\":2}"]),
-        // A byte-order mark counts as nothing.
+        // A byte-order mark does not count.
         ("\u{feff}{\"a\":1}\n{\"b\":2}", &["1:1 @0 {\"a\":1}", "2:1 @8 {\"b\":2}"]),
         ("\u{feff}[{\"a\":1}]", &["1:2 @1 {\"a\":1}"]),
-        // A broken line costs itself, also if it is the first.
+        // An invalid line does not affect the others, even if it is the first.
         ("{\"a\":\n{\"b\":2}\n", &["1:1 @0 {\"a\":", "2:1 @6 {\"b\":2}"]),
         ("oops\n{\"b\":2}\n", &["1:1 @0 oops", "2:1 @5 {\"b\":2}"]),
-        // A batch that is written for people, and two of them.
+        // Pretty-printed values, one and two.
         ("{\n  \"a\": 1\n}\n", &["1:1 @0 {\n  \"a\": 1\n}"]),
         ("{\n  \"a\": \"}\\\"\"\n}\n\n {\"b\": [{}]}\n", &["1:1 @0 {\n  \"a\": \"}\\\"\"\n}", "5:2 @19 {\"b\": [{}]}"]),
-        // A list, on one line and on several.
+        // An array, on one line and on several.
         ("[]", &[]),
         (" [ ] \n", &[]),
         ("[{\"a\":\"é,]\"}, {\"b\":2}]", &["1:2 @1 {\"a\":\"é,]\"}", "1:15 @15 {\"b\":2}"]),
         ("[\n  {\"a\": [1, 2]},\n  {\"b\": {}}\n]\n", &["2:3 @4 {\"a\": [1, 2]}", "3:3 @21 {\"b\": {}}"]),
         ("[1,\"x\",null]", &["1:2 @1 1", "1:4 @3 \"x\"", "1:8 @7 null"]),
-        // A list that is broken where it is no more than brackets and commas.
-        ("[{} {}]", &["1:2 @1 {}", "1:5 @4 expected a comma or the end of the list"]),
+        // An array with errors between its elements.
+        ("[{} {}]", &["1:2 @1 {}", "1:5 @4 expected a comma or the end of the array"]),
         ("[{},]", &["1:2 @1 {}", "1:5 @4 expected a value"]),
         ("[,{}]", &["1:2 @1 expected a value"]),
-        ("[{}", &["1:2 @1 {}", "1:4 @3 expected a comma or the end of the list"]),
+        ("[{}", &["1:2 @1 {}", "1:4 @3 expected a comma or the end of the array"]),
         ("[", &["1:2 @1 expected a value"]),
-        ("[{}] x", &["1:2 @1 {}", "1:6 @5 nothing is expected after the end of the list"]),
+        ("[{}] x", &["1:2 @1 {}", "1:6 @5 unexpected data after the end of the array"]),
         ("[{\"a\":[}", &["1:2 @1 {\"a\":[}"]),
     ];
     for (bytes, expected) in table {
         for piece in [1, 2, 3, 7, 100_000] {
             let last = expected.len();
-            let found = described(*bytes, piece);
+            let found = read_all(*bytes, piece);
             assert_eq!(&found[..last.min(found.len())], *expected, "{bytes:?} in pieces of {piece}");
-            // A value that the end of the file cuts off is followed by the words that the list has no end.
+            // A value truncated by the end of the file is followed by the error of the unclosed array.
             assert!(found.len() - last <= 1, "{found:?}");
         }
     }
 }
 
 #[test]
-fn reading_goes_on_where_it_stopped() {
+fn resumes_reading_at_any_frame() {
     for text in [
         "{\"a\":1}\r\n\n{\"b\":\"é\"} \n{\"c\":3}",
         "[{\"a\":1} ,\n{\"b\":\"é\"}, {\"c\":3}]",
@@ -103,11 +103,11 @@ fn reading_goes_on_where_it_stopped() {
             before.next();
         }
         let beyond = FilePosition { offset: 1000, line: 1, column: 1 };
-        assert!(frames().skip_to(beyond).is_err(), "the file is shorter than it was");
+        assert!(frames().skip_to(beyond).is_err(), "the file is shorter than the position");
     }
 }
 
-/// A file that never was: so many bytes, again and again the same.
+/// A generated file: a head, followed by one byte repeated.
 struct Endless {
     head: Cursor<Vec<u8>>,
     byte: u8,
@@ -129,7 +129,7 @@ impl Read for Endless {
 }
 
 #[test]
-fn a_text_without_an_end_is_passed_over() {
+fn skips_an_unterminated_text() {
     const BYTES: u64 = 1 << 24;
     for (head, name) in [("{\"a\":\"", "a line"), ("[{\"a\":\"", "an element"), ("{\n\"a\":\"", "a value")] {
         let mut head = head.as_bytes().to_vec();
@@ -147,17 +147,17 @@ fn a_text_without_an_end_is_passed_over() {
 }
 
 #[test]
-fn after_a_text_that_is_too_long_the_next_one_is_read() {
+fn reads_the_text_after_one_that_is_too_large() {
     let long = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_TEXT_BYTES));
-    let lines = described(format!("{GOOD}\n{long}\n{{}}\n"), 100_000);
+    let lines = read_all(format!("{GOOD}\n{long}\n{{}}\n"), 100_000);
     assert_eq!((lines.len(), lines[1].as_str(), &lines[2][..4]), (3, "2:1 @80 1048585 bytes", "3:1 "));
-    let list = described(format!("[{GOOD},{long},{{}}]"), 100_000);
+    let list = read_all(format!("[{GOOD},{long},{{}}]"), 100_000);
     assert_eq!((list.len(), list[1].as_str(), &list[2][list[2].len() - 2..]), (3, "1:82 @81 1048584 bytes", "{}"));
     let whole = format!("\"{}\"", "x".repeat(MAX_TEXT_BYTES - 2));
     assert!(matches!(FrameReader::new(slow(whole, 100_000)).expect("a layout").next(), Some(Ok(Frame::Text { .. }))));
 }
 
-fn packed(how: &str, bytes: &[u8]) -> Vec<u8> {
+fn compress(how: &str, bytes: &[u8]) -> Vec<u8> {
     match how {
         "gz" => {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -170,11 +170,11 @@ fn packed(how: &str, bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_packed_is_read_as_what_is_not() {
+fn reads_compressed_files() {
     let text = format!("{GOOD}\n").repeat(5_000);
     for how in ["plain", "gz", "zst"] {
-        // Two packed files one after the other are one.
-        let bytes = [packed(how, text.as_bytes()), packed(how, text.as_bytes())].concat();
+        // Concatenated compressed files are read as one.
+        let bytes = [compress(how, text.as_bytes()), compress(how, text.as_bytes())].concat();
         let size = bytes.len() as u64;
         let source = Source::new(slow(bytes, 1000), Some(size)).expect("a source");
         let (progress, mut count) = (source.progress(), 0);
@@ -187,10 +187,10 @@ fn what_is_packed_is_read_as_what_is_not() {
 }
 
 #[test]
-fn a_packed_file_that_is_cut_off_gives_what_it_has_and_then_an_error() {
+fn reads_a_truncated_compressed_file_up_to_the_error() {
     let text = (0..100_000).map(|number| format!("{{\"a\":{number}}}")).collect::<Vec<_>>().join("\n");
     for how in ["gz", "zst"] {
-        let whole = packed(how, text.as_bytes());
+        let whole = compress(how, text.as_bytes());
         let source = Source::new(Cursor::new(whole[..whole.len() / 2].to_vec()), None).expect("a source");
         let frames: Vec<_> = FrameReader::new(source).expect("a layout").collect();
         let (last, before) = frames.split_last().expect("frames");
@@ -200,7 +200,7 @@ fn a_packed_file_that_is_cut_off_gives_what_it_has_and_then_an_error() {
     }
 }
 
-fn diagnostics(text: &[u8]) -> Vec<String> {
+fn check_text(text: &[u8]) -> Vec<String> {
     let position = FilePosition { offset: 0, line: 7, column: 1 };
     let checked = Validator::default().check(Frame::Text { position, text: text.to_vec() });
     let shown = |fault: &LocatedDiagnostic| {
@@ -212,35 +212,35 @@ fn diagnostics(text: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn what_is_no_json_is_told_with_its_place() {
+fn locates_json_errors() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let table: &[(&[u8], &str)] = &[
-        (b"{\"a\":\"\xff\"}", "7:7 json : this is not UTF-8 [\u{fffd}]"),
+        (b"{\"a\":\"\xff\"}", "7:7 json : invalid UTF-8 [\u{fffd}]"),
         (b"{\"a\":1,}", "7:8 json : trailing comma [}]"),
         (b"{\"a\":1", "7:7 json : EOF while parsing an object []"),
         (b"{\"a\":tru}", "7:9 json : expected ident [}]"),
         (b"{\"a\":1e999}", "7:10 json : number out of range [9]"),
         (b"{\"a\":1} {}", "7:9 json : trailing characters [{]"),
         (b"{\"\xc3\xa9\":1,\n \"b\":x}", "8:6 json : expected value [x]"),
-        (b"{\"a\":{\"b\":1,\"b\":1}}", "7:15 json : \"b\" stands twice in one object [\"]"),
-        (b"{\"a\":1,\"\\u0061\":1}", "7:15 json : \"a\" stands twice in one object [\"]"),
+        (b"{\"a\":{\"b\":1,\"b\":1}}", "7:15 json : duplicate name \"b\" in an object [\"]"),
+        (b"{\"a\":1,\"\\u0061\":1}", "7:15 json : duplicate name \"a\" in an object [\"]"),
         (deep.as_bytes(), "7:128 json : recursion limit exceeded [[]"),
     ];
     for (text, expected) in table {
-        let found = diagnostics(text);
+        let found = check_text(text);
         assert_eq!(found, [*expected], "{}", String::from_utf8_lossy(&text[..text.len().min(80)]));
     }
 }
 
 #[test]
-fn what_breaks_the_contract_is_told_where_it_stands() {
+fn locates_violations_of_the_contract() {
     let text = concat!(
         r#"{"environment":"development","user_identities":{"customerid":"1"},"mpid":9007199254740993,"#,
         "\n",
         r#" "events":[{"event_type":"opt_out","data":{"timestamp_unixtime_ms":1523039002,"is_opted_out":"é"}}]}"#
     );
     assert_eq!(
-        diagnostics(text.as_bytes()),
+        check_text(text.as_bytes()),
         [
             "7:49 unknown-field /user_identities/customerid: unknown field, did you mean \"customer_id\"? [\"customerid\"]",
             "8:68 seconds /events/0/data/timestamp_unixtime_ms: looks like seconds, milliseconds are expected; the service \
@@ -248,12 +248,12 @@ fn what_breaks_the_contract_is_told_where_it_stands() {
             "8:94 type /events/0/data/is_opted_out: expected true or false, found \"é\" [\"é\"]",
         ]
     );
-    assert_eq!(diagnostics(GOOD.as_bytes()), [""; 0]);
-    assert_eq!(diagnostics(b"7"), ["7:1 type : expected an object, found 7 [7]"]);
+    assert_eq!(check_text(GOOD.as_bytes()), [""; 0]);
+    assert_eq!(check_text(b"7"), ["7:1 type : expected an object, found 7 [7]"]);
 }
 
 #[test]
-fn a_batch_has_to_leave_room_for_its_id() {
+fn rejects_a_batch_that_is_too_large_with_its_id() {
     let batch = |name: &str, bytes: usize| {
         let head = r#"{"environment":"development","mpid":1,"#;
         let id = if name == "id" { r#""source_request_id":"x","# } else { "" };
@@ -267,22 +267,22 @@ fn a_batch_has_to_leave_room_for_its_id() {
     for (name, bytes, fits) in
         [("id", 128_000, true), ("id", 128_001, false), ("", 127_941, true), ("", 127_942, false)]
     {
-        let found = diagnostics(batch(name, bytes).as_bytes());
+        let found = check_text(batch(name, bytes).as_bytes());
         assert_eq!(found.is_empty(), fits, "{bytes} bytes: {:?}", found.iter().map(|f| &f[..50]).collect::<Vec<_>>());
     }
 }
 
 #[test]
-fn a_text_that_is_wrong_everywhere_is_bounded() {
+fn limits_the_diagnostics_of_one_text() {
     let members: Vec<_> = (0..2_000).map(|number| format!("\"x{number}\":1")).collect();
     let text = format!("{{\"environment\":\"development\",\"mpid\":1,{}}}", members.join(","));
-    let found = diagnostics(text.as_bytes());
+    let found = check_text(text.as_bytes());
     assert_eq!(found.len(), 101);
-    assert!(found[100].contains("there are more, which are not listed"), "{}", found[100]);
+    assert!(found[100].contains("more problems, not listed"), "{}", found[100]);
 }
 
 #[test]
-fn an_error_behind_many_warnings_is_one_all_the_same() {
+fn keeps_an_error_behind_many_warnings() {
     let now = chrono::Utc::now();
     let validator = Validator { historical: Some(now), ..Validator::default() };
     let event = |name: usize, hours: i64| {
@@ -295,26 +295,26 @@ fn an_error_behind_many_warnings_is_one_all_the_same() {
     events.push(event(1, 1));
     let text = format!(r#"{{"environment":"development","mpid":1,"events":[{}]}}"#, events.join(","));
     let position = FilePosition { offset: 0, line: 1, column: 1 };
-    let seen = validator.check(Frame::Text { position, text: text.into_bytes() });
-    let errors: Vec<_> = seen.diagnostics.iter().filter(|fault| fault.is_error()).collect();
-    assert_eq!((seen.diagnostics.len(), errors.len(), seen.has_errors()), (MAX_DIAGNOSTICS + 1, 1, true));
+    let checked = validator.check(Frame::Text { position, text: text.into_bytes() });
+    let errors: Vec<_> = checked.diagnostics.iter().filter(|fault| fault.is_error()).collect();
+    assert_eq!((checked.diagnostics.len(), errors.len(), checked.has_errors()), (MAX_DIAGNOSTICS + 1, 1, true));
     assert_eq!(errors[0].diagnostic.pointer, "/events/150/data/timestamp_unixtime_ms");
 }
 
 #[test]
-fn the_environment_that_is_asked_for_is_put_in_or_insisted_on() {
+fn adds_or_enforces_the_requested_environment() {
     let validator = Validator { environment: Some(mparticle::Environment::Development), ..Validator::default() };
     let check = |text: &str| {
         let position = FilePosition { offset: 0, line: 1, column: 1 };
         validator.check(Frame::Text { position, text: text.into() })
     };
-    let sent = |checked: CheckedText| String::from_utf8(validator.fill_in(checked.text)).expect("UTF-8");
-    let put_in = check(r#"{"mpid":1,"events":[]}"#);
-    assert!(put_in.diagnostics.is_empty(), "{:?}", put_in.diagnostics);
-    assert_eq!(sent(put_in), r#"{"environment":"development","mpid":1,"events":[]}"#);
+    let sent = |checked: CheckedText| String::from_utf8(validator.with_environment(checked.text)).expect("UTF-8");
+    let added = check(r#"{"mpid":1,"events":[]}"#);
+    assert!(added.diagnostics.is_empty(), "{:?}", added.diagnostics);
+    assert_eq!(sent(added), r#"{"environment":"development","mpid":1,"events":[]}"#);
     let null = check(r#"{"mpid":1, "environment" : null, "events":[]}"#);
     assert_eq!(sent(null), r#"{"mpid":1, "environment" : "development", "events":[]}"#);
     let other = check(r#"{"mpid":1,"environment":"production","events":[]}"#);
-    assert_eq!(other.diagnostics[0].diagnostic.message, "development is asked for, not production");
+    assert_eq!(other.diagnostics[0].diagnostic.message, "expected the environment development, found production");
     assert_eq!((other.diagnostics[0].position.column, other.diagnostics[0].diagnostic.severity), (25, Severity::Error));
 }

@@ -1,4 +1,4 @@
-//! What is wrong with the text of a batch, and where: the JSON itself, then the contract, then what was asked for.
+//! Checks the text of a batch: the JSON, then the contract, then the requested environment.
 
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -14,56 +14,56 @@ use super::frames::{Frame, MAX_TEXT_BYTES};
 use super::parse::parse;
 use super::position::{FilePosition, LineIndex, locate};
 
-/// At most this many faults of one text are told; the last one then says that there are more.
+/// The maximum number of diagnostics for one text. An additional one then says that there are more.
 pub const MAX_DIAGNOSTICS: usize = 100;
 
-/// What an id adds to a batch that has none: `"source_request_id":"…",`.
+/// The size of an ID that is added to a batch without one: `"source_request_id":"…",`.
 const ID_BYTES: usize = 59;
 
-/// What batches are held to, besides the contract.
+/// The requirements on batches in addition to the contract.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Validator {
-    /// The rules of historical data, at this time.
+    /// Whether the rules of historical data apply, and the current time for them.
     pub historical: Option<DateTime<Utc>>,
-    /// A batch without an environment is of this one, and one of another is wrong.
+    /// The environment of batches without one. A batch of another environment is an error.
     pub environment: Option<Environment>,
 }
 
-/// What was seen at one place of a file.
+/// The result of checking one text of a file.
 #[derive(Debug)]
 pub struct CheckedText {
-    /// Where the text begins.
+    /// The position of the first byte.
     pub position: FilePosition,
-    /// The text as it was read.
+    /// The original text.
     pub text: Vec<u8>,
-    /// The text as JSON, if it is that, with the environment that was asked for.
+    /// The JSON value, with the requested environment; `None` if the text is not JSON.
     pub value: Option<Value>,
-    /// In the order of their places.
+    /// The diagnostics, ordered by position.
     pub diagnostics: Vec<LocatedDiagnostic>,
 }
 
-/// A diagnostic and its place in a file.
+/// A diagnostic with its position in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocatedDiagnostic {
     pub diagnostic: Diagnostic,
     pub position: FilePosition,
-    /// The bytes of the text that it is about: a name, a value, or nothing at all where the text ends too early.
+    /// The bytes that the diagnostic is about: a name or a value; empty where the text ends too early.
     pub range: Range<usize>,
 }
 
 impl CheckedText {
-    /// Whether it is not to be sent.
+    /// Returns whether the batch must not be sent.
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(LocatedDiagnostic::is_error)
     }
 
-    /// How many events it has.
+    /// Returns the number of events.
     pub fn events(&self) -> u64 {
         let events = self.value.as_ref().and_then(|batch| batch["events"].as_array());
         events.map_or(0, |events| events.len() as u64)
     }
 
-    /// A place of a file where there is no text.
+    /// Creates a result for a position without a usable text.
     pub fn unread(position: FilePosition, code: Code, message: String) -> Self {
         Self {
             position,
@@ -75,16 +75,17 @@ impl CheckedText {
 }
 
 impl Validator {
-    /// Everything about one text.
+    /// Checks one text.
     pub fn check(&self, frame: Frame) -> CheckedText {
         match frame {
             Frame::Text { position, text } => self.examine_text(position, text),
             Frame::TooLong { position, bytes } => {
-                let message = format!("{bytes} bytes; more than {MAX_TEXT_BYTES} are no batch, and are not looked at");
+                let message =
+                    format!("{bytes} bytes, too large for a batch; texts over {MAX_TEXT_BYTES} bytes are skipped");
                 CheckedText::unread(position, Code::TextBytes, message)
             }
             Frame::Broken { position, message } => {
-                let message = format!("{message}; what follows is not looked at");
+                let message = format!("{message}; the rest of the file is skipped");
                 CheckedText::unread(position, Code::Layout, message)
             }
         }
@@ -130,7 +131,7 @@ impl Validator {
             }
         }
         let count = diagnostics.len();
-        // Errors come first where not all are listed: one behind a hundred warnings still makes the batch wrong.
+        // If the list is truncated, errors are kept first, so that an error behind many warnings still rejects the batch.
         if count > MAX_DIAGNOSTICS {
             diagnostics.sort_by_key(|diagnostic| Reverse(diagnostic.severity));
             diagnostics.truncate(MAX_DIAGNOSTICS);
@@ -147,17 +148,13 @@ impl Validator {
         let mut diagnostics: Vec<_> = diagnostics.into_iter().map(locate).collect();
         diagnostics.sort_by_key(|fault| fault.range.start);
         if count > MAX_DIAGNOSTICS {
-            diagnostics.push(LocatedDiagnostic::new(
-                lines.position(0),
-                Code::More,
-                "there are more, which are not listed",
-            ));
+            diagnostics.push(LocatedDiagnostic::new(lines.position(0), Code::More, "more problems, not listed"));
         }
         diagnostics
     }
 
-    /// The text as it is to be sent: as it was read, but for the environment that was asked for and is not there.
-    pub fn fill_in(self, text: Vec<u8>) -> Vec<u8> {
+    /// Returns the text to send: the original text, with the requested environment added if it has none.
+    pub fn with_environment(self, text: Vec<u8>) -> Vec<u8> {
         let Some((environment, text)) = self.environment.zip(str::from_utf8(&text).ok()) else { return text };
         let member = locate(text, "/environment");
         let written = format!("\"{environment}\"");
@@ -185,7 +182,7 @@ impl Validator {
     fn check_environment(&self, value: &Value) -> Option<Diagnostic> {
         let (wanted, found) = (self.environment?.to_string(), value["environment"].as_str()?);
         (found != wanted && ["production", "development"].contains(&found)).then(|| {
-            let message = format!("{wanted} is asked for, not {found}");
+            let message = format!("expected the environment {wanted}, found {found}");
             let mut diagnostic = Diagnostic::new(Code::OtherEnvironment, "/environment", message);
             diagnostic.expected = Some(wanted);
             diagnostic.actual = Some(found.to_owned());
@@ -205,25 +202,25 @@ impl LocatedDiagnostic {
     }
 }
 
-/// Returns whether it is an error here, though the library warns of it: the service accepts a historical batch and then
-/// does nothing, and a batch of a file is not split.
+/// Returns whether a warning of the library is an error for files: the service would accept such a historical batch without
+/// processing it, and batches from files are not split.
 fn is_error_in_files(code: Code) -> bool {
     use Code::{BatchBytes, HistoricalTooYoung, HistoricalWithoutEvents, HistoricalWithoutTime};
     matches!(code, BatchBytes | HistoricalTooYoung | HistoricalWithoutEvents | HistoricalWithoutTime)
 }
 
-/// Returns the severity that a diagnostic of this code has for a batch of a file, unless its place says otherwise.
+/// Returns the default severity of a code for batches from files.
 pub fn severity(code: Code) -> Severity {
     if is_error_in_files(code) { Severity::Error } else { code.severity() }
 }
 
-/// A batch has to leave room for its id.
+/// Checks that the batch does not exceed the limit once it has an ID.
 fn check_size(bytes: usize, value: &Value) -> Option<Diagnostic> {
     let has_id = value["source_request_id"].as_str().is_some_and(|id| !id.is_empty());
     let sealed = bytes + if has_id { 0 } else { ID_BYTES };
     (sealed > MAX_BATCH_BYTES).then(|| {
         let message = format!(
-            "{sealed} bytes with its id; at most {MAX_BATCH_BYTES} are sent. Give its events to several batches"
+            "{sealed} bytes including its ID, at most {MAX_BATCH_BYTES}; split its events into several batches"
         );
         let mut diagnostic = Diagnostic::new(Code::BatchBytes, "", message);
         diagnostic.severity = severity(diagnostic.code);

@@ -69,7 +69,7 @@ impl BatchFeeder {
     }
 
     fn send(&self, read: BatchSpan, checked: CheckedText) -> Option<ReadEnd> {
-        let text = Bytes::from(self.batches.validator().fill_in(checked.text));
+        let text = Bytes::from(self.batches.validator().with_environment(checked.text));
         let id = Uuid::new_v5(&IDS, &name(checked.position, &text));
         let sealed = match SealedBatch::from_json_with(text.clone(), || id) {
             Ok(sealed) => sealed,

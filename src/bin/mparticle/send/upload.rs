@@ -141,11 +141,11 @@ impl FileUpload<'_> {
     /// The file's journal, and where to begin.
     fn checkpoint_file(&self) -> Result<(Option<CheckpointFile>, Checkpoint), CliError> {
         let Self { arguments, file, .. } = self;
-        let Some(Destination { address, key, .. }) = self.service.filter(|_| self.is_resumable()) else {
+        let Some(Destination { address, key_hash, .. }) = self.service.filter(|_| self.is_resumable()) else {
             return Ok((None, Checkpoint::default()));
         };
         let endpoint = if arguments.historical { "historical" } else { "events" };
-        let mut destination = format!("{endpoint} to {address} with the key {key}");
+        let mut destination = format!("{endpoint} to {address} with the key {key_hash}");
         if let Some(environment) = arguments.environment {
             destination += &format!(", in {environment}");
         }

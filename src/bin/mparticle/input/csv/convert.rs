@@ -1,4 +1,4 @@
-//! What a row is made into, as its map says: a user, and an event.
+//! Converts a row to a user and an event, according to the map.
 
 use std::borrow::Cow;
 
@@ -11,36 +11,36 @@ use super::map::{
 };
 use super::rows::CsvRow;
 
-/// What a row says.
+/// The JSON of a row.
 #[derive(Debug)]
 pub struct ConvertedRow {
-    /// The same for all rows of one user.
+    /// The user's identities, by which rows are gathered.
     pub user: String,
-    /// The batch without its event, as JSON.
+    /// The JSON of the batch without its event.
     pub head: String,
-    /// The event as JSON.
+    /// The JSON of the event.
     pub event: Option<String>,
 }
 
-/// A cell that is not what it should be.
+/// The error of a cell or a row.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Wrong {
-    /// Its field in the row; `None` if it is about the row.
+pub struct CellError {
+    /// The index of the cell; `None` for an error of the row.
     pub field: Option<usize>,
     pub message: String,
 }
 
-/// An empty cell is absent.
-pub fn convert(map: &ColumnMap, environment: Environment, row: &CsvRow) -> Result<ConvertedRow, Vec<Wrong>> {
-    let mut cells = RowConverter { row, wrong: Vec::new() };
+/// Converts a row. An empty cell counts as absent.
+pub fn convert_row(map: &ColumnMap, environment: Environment, row: &CsvRow) -> Result<ConvertedRow, Vec<CellError>> {
+    let mut converter = RowConverter { row, errors: Vec::new() };
     let (mut batch, mut user) = (Batch::new(environment), String::new());
     for (identity, column) in &map.identities {
-        let text = cells.text(column);
-        // Two users whose names run together differ in the rest of the batch, and that is compared too.
+        let text = converter.text(column);
+        // Identities that contain the separator cannot mix up users, since the rest of the batch is compared too.
         user.extend([text.as_deref().unwrap_or_default(), "\0"]);
         let Some(text) = text else { continue };
         batch = match identity {
-            IdentityField::Mpid => match cells.read(column, cells::integer) {
+            IdentityField::Mpid => match converter.read(column, cells::parse_integer) {
                 Some(mpid) => batch.mpid(mpid),
                 None => batch,
             },
@@ -49,21 +49,24 @@ pub fn convert(map: &ColumnMap, environment: Environment, row: &CsvRow) -> Resul
         };
     }
     for attribute in &map.user_attributes {
-        let value = cells.read(&attribute.column, |text| cells::value::<UserAttributeValue>(&attribute.kind, text));
+        let value =
+            converter.read(&attribute.column, |text| cells::parse_value::<UserAttributeValue>(&attribute.kind, text));
         if let Some(value) = value {
             batch = batch.user_attribute(&attribute.name, value);
         }
     }
-    let event = map.event.as_ref().and_then(|event| cells.event(event));
-    if !cells.wrong.is_empty() {
-        return Err(cells.wrong);
+    let event = map.event.as_ref().and_then(|event| converter.convert_event(event));
+    if !converter.errors.is_empty() {
+        return Err(converter.errors);
     }
-    let json = |error: serde_json::Error| vec![Wrong { field: None, message: format!("it has no JSON form: {error}") }];
+    let json = |error: serde_json::Error| {
+        vec![CellError { field: None, message: format!("the row has no JSON form: {error}") }]
+    };
     let event = event.map(|event| serde_json::to_string(&event)).transpose().map_err(json)?;
     Ok(ConvertedRow { user, head: serde_json::to_string(&batch).map_err(json)?, event })
 }
 
-/// The batch with these events, which are parted by commas.
+/// Returns the JSON of the batch with these events, which are separated by commas.
 pub fn with_events(head: &str, events: &str) -> String {
     match head.strip_suffix('}') {
         Some(head) if !events.is_empty() => format!("{head},\"events\":[{events}]}}"),
@@ -71,63 +74,67 @@ pub fn with_events(head: &str, events: &str) -> String {
     }
 }
 
-/// The cells of a row, and what is wrong with them.
+/// Reads the cells of a row and collects their errors.
 struct RowConverter<'r> {
     row: &'r CsvRow,
-    wrong: Vec<Wrong>,
+    errors: Vec<CellError>,
 }
 
 impl<'r> RowConverter<'r> {
     fn text(&self, column: &Column) -> Option<Cow<'r, str>> {
-        Some(self.row.field(column.at)).filter(|text| !text.is_empty())
+        Some(self.row.field(column.index)).filter(|text| !text.is_empty())
     }
 
-    fn fault(&mut self, column: Option<&Column>, message: &str) {
+    fn add_error(&mut self, column: Option<&Column>, message: &str) {
         let message = match column {
             Some(column) => format!("column {}  {message}", quote(&column.name)),
             None => message.to_owned(),
         };
-        self.wrong.push(Wrong { field: column.map(|column| column.at), message });
+        self.errors.push(CellError { field: column.map(|column| column.index), message });
     }
 
-    /// `None` if it is empty, or wrong.
+    /// Reads a cell; `None` if it is empty or invalid.
     fn read<T>(&mut self, column: &Column, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let parsed = parse(&self.text(column)?);
-        parsed.map_err(|message| self.fault(Some(column), &message)).ok()
+        parsed.map_err(|message| self.add_error(Some(column), &message)).ok()
     }
 
-    fn given<T>(&mut self, given: &FieldSource, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        match given {
+    fn read_source<T>(&mut self, field: &FieldSource, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        match field {
             FieldSource::Column(column) => self.read(column, parse),
-            FieldSource::Constant(text) => parse(text).map_err(|message| self.fault(None, &message)).ok(),
+            FieldSource::Constant(text) => parse(text).map_err(|message| self.add_error(None, &message)).ok(),
         }
     }
 
-    fn optional<T>(&mut self, given: Option<&FieldSource>, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        given.and_then(|given| self.given(given, parse))
+    fn read_optional<T>(
+        &mut self,
+        field: Option<&FieldSource>,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        field.and_then(|field| self.read_source(field, parse))
     }
 
-    /// As `given`, of something without which there is no event.
-    fn needed<T>(&mut self, given: &FieldSource, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        if let FieldSource::Column(column) = given
+    /// Reads a field that the event requires.
+    fn read_required<T>(&mut self, field: &FieldSource, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        if let FieldSource::Column(column) = field
             && self.text(column).is_none()
         {
-            self.fault(Some(column), "it is empty, and the event needs it");
+            self.add_error(Some(column), "empty, but required for the event");
         }
-        self.given(given, parse)
+        self.read_source(field, parse)
     }
 
-    fn event(&mut self, event: &EventMap) -> Option<Event> {
-        // All cells are read before the first that is missing ends it, so that all that is wrong is told at once.
-        let time = event.time.as_ref().and_then(|(column, format)| self.read(column, |text| format.time(text)));
+    fn convert_event(&mut self, event: &EventMap) -> Option<Event> {
+        // All cells are read before a missing one ends the conversion, so that all errors are reported at once.
+        let time = event.time.as_ref().and_then(|(column, format)| self.read(column, |text| format.parse_time(text)));
         let id = event.source_message_id.as_ref().and_then(|column| self.text(column));
         let mut attributes = Vec::with_capacity(event.attributes.len());
         for attribute in &event.attributes {
             let kind = &attribute.kind;
-            let value = self.read(&attribute.column, |text| cells::value::<AttributeValue>(kind, text));
+            let value = self.read(&attribute.column, |text| cells::parse_value::<AttributeValue>(kind, text));
             attributes.extend(value.map(|value| (&attribute.name, value)));
         }
-        /// The payloads share these setters by name, not by a trait.
+        /// A macro, since the payloads share these setters by name and not by a trait.
         macro_rules! with_details {
             ($payload:expr) => {{
                 let mut payload = $payload;
@@ -145,49 +152,49 @@ impl<'r> RowConverter<'r> {
         }
         Some(match &event.family {
             EventFamily::Custom { name, kind } => {
-                let (name, kind) = (self.needed(name, owned), self.needed(kind, custom_event_type));
+                let (name, kind) = (self.read_required(name, parse_text), self.read_required(kind, custom_event_type));
                 with_details!(CustomEvent::new(name?, kind?))
             }
             EventFamily::Screen { name } => {
-                let name = self.needed(name, owned);
+                let name = self.read_required(name, parse_text);
                 with_details!(ScreenView::new(name?))
             }
             EventFamily::OptOut { opted_out } => {
-                let opted_out = self.needed(opted_out, cells::boolean);
+                let opted_out = self.read_required(opted_out, cells::parse_boolean);
                 with_details!(if opted_out? { OptOut::opted_out() } else { OptOut::opted_in() })
             }
-            EventFamily::PurchaseMap(purchase) => {
-                let payload = self.purchase(purchase);
+            EventFamily::Purchase(purchase) => {
+                let payload = self.convert_purchase(purchase);
                 with_details!(payload?)
             }
         })
     }
 
-    fn purchase(&mut self, purchase: &PurchaseMap) -> Option<CommerceEvent> {
-        let (id, name) = (self.needed(&purchase.id, owned), self.needed(&purchase.name, owned));
+    fn convert_purchase(&mut self, purchase: &PurchaseMap) -> Option<CommerceEvent> {
+        let (id, name) = (self.read_required(&purchase.id, parse_text), self.read_required(&purchase.name, parse_text));
         let mut product = Product::new(id?, name?);
-        if let Some(price) = self.optional(purchase.price.as_ref(), cells::decimal) {
+        if let Some(price) = self.read_optional(purchase.price.as_ref(), cells::parse_decimal) {
             product = product.price(price);
         }
-        if let Some(quantity) = self.optional(purchase.quantity.as_ref(), cells::decimal) {
+        if let Some(quantity) = self.read_optional(purchase.quantity.as_ref(), cells::parse_decimal) {
             product = product.quantity(quantity);
         }
         let mut action = ProductAction::purchase().product(product);
-        if let Some(id) = self.optional(purchase.transaction_id.as_ref(), owned) {
+        if let Some(id) = self.read_optional(purchase.transaction_id.as_ref(), parse_text) {
             action = action.transaction_id(id);
         }
-        if let Some(total) = self.optional(purchase.total.as_ref(), cells::decimal) {
+        if let Some(total) = self.read_optional(purchase.total.as_ref(), cells::parse_decimal) {
             action = action.total(total);
         }
         let event = CommerceEvent::product_action(action);
-        Some(match self.optional(purchase.currency_code.as_ref(), owned) {
+        Some(match self.read_optional(purchase.currency_code.as_ref(), parse_text) {
             Some(code) => event.currency_code(code),
             None => event,
         })
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "it stands beside those that can fail")]
-fn owned(text: &str) -> Result<String, String> {
+#[expect(clippy::unnecessary_wraps, reason = "the other parsers can fail")]
+fn parse_text(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }

@@ -1,4 +1,4 @@
-//! The map: which column of a file goes where in a batch.
+//! The map from the columns of a file to the fields of a batch.
 
 use std::ops::Range;
 
@@ -6,20 +6,20 @@ use mparticle::{CustomEventType, Environment, IdentityType};
 
 use super::cells::{CellType, TimeFormat, quote};
 use super::rows::{CsvRow, Dialect};
-use super::toml::{Section, SpannedText, Wrong, suggestion};
+use super::toml::{MapError, Section, SpannedText, suggestion};
 use crate::input::position::tokens;
 
 /// A column of the file, by the name in its header.
 #[derive(Clone, Debug)]
 pub struct Column {
     pub name: String,
-    /// Where the map names it.
+    /// The position of the name in the map.
     span: Range<usize>,
-    /// Its place in a row, once the header is known.
-    pub at: usize,
+    /// The index in a row, once the header is known.
+    pub index: usize,
 }
 
-/// Something that every row has in a column, or that is the same for all.
+/// The source of a field: a column, or a constant for all rows.
 #[derive(Clone, Debug)]
 pub enum FieldSource {
     Constant(String),
@@ -33,7 +33,7 @@ pub struct AttributeColumn {
     pub kind: CellType,
 }
 
-/// Who a user is, by one column.
+/// An identity of the user, from one column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdentityField {
     Mpid,
@@ -50,7 +50,7 @@ pub struct ColumnMap {
     pub event: Option<EventMap>,
 }
 
-/// The event that a row is.
+/// The event of a row.
 #[derive(Clone, Debug)]
 pub struct EventMap {
     pub family: EventFamily,
@@ -64,10 +64,10 @@ pub enum EventFamily {
     Custom { name: FieldSource, kind: FieldSource },
     Screen { name: FieldSource },
     OptOut { opted_out: FieldSource },
-    PurchaseMap(Box<PurchaseMap>),
+    Purchase(Box<PurchaseMap>),
 }
 
-/// One product a row.
+/// A purchase of one product per row.
 #[derive(Clone, Debug)]
 pub struct PurchaseMap {
     pub id: FieldSource,
@@ -80,11 +80,11 @@ pub struct PurchaseMap {
 }
 
 impl ColumnMap {
-    pub fn parse(text: &str) -> Result<Self, Wrong> {
+    pub fn parse(text: &str) -> Result<Self, MapError> {
         let mut whole = Section::parse(text)?;
         let environment = whole.text("environment")?.map(|text| {
             text.text.parse().map_err(|_| {
-                Wrong::new(text.span, format!("{} is neither development nor production", quote(&text.text)))
+                MapError::new(text.span, format!("{} is not development or production", quote(&text.text)))
             })
         });
         let dialect = whole.section("csv")?.map_or(Ok(Dialect::default()), dialect)?;
@@ -93,37 +93,33 @@ impl ColumnMap {
         let user_attributes = user_attributes.map_or(Ok(Vec::new()), |section| attributes(section, true))?;
         let event = whole.section("event")?.map(EventMap::parse).transpose()?;
         let span = whole.span.clone();
-        whole.end()?;
+        whole.finish()?;
         if identities.is_empty() {
-            return Err(Wrong::new(span, "it has no [identities]: whose events are they?"));
+            return Err(MapError::new(span, "[identities] is missing or empty: events need a user"));
         }
         Ok(Self { environment: environment.transpose()?, dialect, identities, user_attributes, event })
     }
 
-    /// Finds each column in the header.
-    pub fn bind(&mut self, header: &CsvRow) -> Result<(), Wrong> {
+    /// Finds the index of each column in the header.
+    pub fn bind(&mut self, header: &CsvRow) -> Result<(), MapError> {
         let names: Vec<_> = (0..header.len()).map(|index| header.field(index)).collect();
         for column in self.columns_mut() {
             let mut found = (0..names.len()).filter(|index| names[*index] == column.name);
-            let wrong = |message: String| Err(Wrong::new(column.span.clone(), message));
+            let error = |message: String| Err(MapError::new(column.span.clone(), message));
             match (found.next(), found.next()) {
-                (Some(at), None) => column.at = at,
+                (Some(index), None) => column.index = index,
                 (Some(_), Some(_)) => {
-                    return wrong(format!("column {} stands twice in the header", quote(&column.name)));
+                    return error(format!("column {} occurs twice in the header", quote(&column.name)));
                 }
                 (None, _) => {
-                    return wrong(format!(
-                        "there is no column {}: {}",
-                        quote(&column.name),
-                        suggestion(&column.name, &names)
-                    ));
+                    return error(format!("no column {}: {}", quote(&column.name), suggestion(&column.name, &names)));
                 }
             }
         }
         Ok(())
     }
 
-    /// The column that a JSON pointer into a batch of one row leads to.
+    /// Returns the column that a JSON pointer into the batch of one row refers to.
     pub fn column_for(&self, pointer: &str) -> Option<&Column> {
         let tokens: Vec<_> = tokens(pointer).collect();
         let tokens: Vec<_> = tokens.iter().map(String::as_str).collect();
@@ -151,7 +147,7 @@ impl ColumnMap {
         let mut columns: Vec<_> = self.identities.iter_mut().map(|(_, column)| column).collect();
         columns.extend(self.user_attributes.iter_mut().map(|attribute| &mut attribute.column));
         if let Some(EventMap { family, time, source_message_id, attributes }) = &mut self.event {
-            columns.extend(family.sources_mut().into_iter().filter_map(|given| match given {
+            columns.extend(family.sources_mut().into_iter().filter_map(|field| match field {
                 FieldSource::Column(column) => Some(column),
                 FieldSource::Constant(_) => None,
             }));
@@ -173,7 +169,7 @@ impl EventFamily {
             Self::Custom { name, kind } => vec![name, kind],
             Self::Screen { name } => vec![name],
             Self::OptOut { opted_out } => vec![opted_out],
-            Self::PurchaseMap(purchase) => {
+            Self::Purchase(purchase) => {
                 let PurchaseMap { id, name, price, quantity, transaction_id, total, currency_code } = &mut **purchase;
                 let optional = [price, quantity, transaction_id, total, currency_code];
                 [id, name].into_iter().chain(optional.into_iter().flatten()).collect()
@@ -183,30 +179,31 @@ impl EventFamily {
 }
 
 impl EventMap {
-    fn parse(mut section: Section<'_>) -> Result<Self, Wrong> {
+    fn parse(mut section: Section<'_>) -> Result<Self, MapError> {
         const FAMILIES: [&str; 4] = ["custom_event", "screen_view", "opt_out", "purchase"];
         let family = required(&mut section, "type", Section::text)?;
         let family = match family.text.as_str() {
             "custom_event" => {
-                let (name, kind) = (needed(&mut section, "name")?, needed(&mut section, "custom_event_type")?);
+                let (name, kind) =
+                    (required_source(&mut section, "name")?, required_source(&mut section, "custom_event_type")?);
                 if let (FieldSource::Constant(text), span) = &kind
                     && let Err(message) = custom_event_type(text)
                 {
-                    return Err(Wrong::new(span.clone(), message));
+                    return Err(MapError::new(span.clone(), message));
                 }
                 EventFamily::Custom { name: name.0, kind: kind.0 }
             }
-            "screen_view" => EventFamily::Screen { name: needed(&mut section, "name")?.0 },
+            "screen_view" => EventFamily::Screen { name: required_source(&mut section, "name")?.0 },
             "opt_out" => {
-                let opted_out = given(&mut section, "opted_out")?;
+                let opted_out = optional_source(&mut section, "opted_out")?;
                 EventFamily::OptOut {
-                    opted_out: opted_out.map_or_else(|| FieldSource::Constant("true".into()), |given| given.0),
+                    opted_out: opted_out.map_or_else(|| FieldSource::Constant("true".into()), |field| field.0),
                 }
             }
-            "purchase" => EventFamily::PurchaseMap(Box::new(PurchaseMap::parse(&mut section)?)),
+            "purchase" => EventFamily::Purchase(Box::new(PurchaseMap::parse(&mut section)?)),
             other => {
-                let message = format!("there is no type {} here: {}", quote(other), suggestion(other, &FAMILIES));
-                return Err(Wrong::new(family.span, message));
+                let message = format!("unknown type {}: {}", quote(other), suggestion(other, &FAMILIES));
+                return Err(MapError::new(family.span, message));
             }
         };
         let time = match section.text_or_section("time")? {
@@ -215,9 +212,9 @@ impl EventMap {
             Some(Err(mut section)) => {
                 let column = required(&mut section, "column", Section::text)?;
                 let format = section.text("format")?.map_or(Ok(TimeFormat::Rfc3339), |format| {
-                    TimeFormat::of(&format.text).map_err(|message| Wrong::new(format.span, message))
+                    TimeFormat::from_name(&format.text).map_err(|message| MapError::new(format.span, message))
                 })?;
-                section.end()?;
+                section.finish()?;
                 Some((column.into(), format))
             }
         };
@@ -227,44 +224,47 @@ impl EventMap {
             Some(Err(section)) => Some(column(section)?),
         };
         let attributes = section.section("attributes")?.map_or(Ok(Vec::new()), |section| attributes(section, false))?;
-        section.end()?;
+        section.finish()?;
         Ok(Self { family, time, source_message_id, attributes })
     }
 }
 
 impl PurchaseMap {
-    fn parse(event: &mut Section<'_>) -> Result<Self, Wrong> {
+    fn parse(event: &mut Section<'_>) -> Result<Self, MapError> {
         let mut product = required(event, "product", Section::section)?;
-        let plain = |given: Option<(FieldSource, _)>| given.map(|given| given.0);
+        let source_only = |field: Option<(FieldSource, _)>| field.map(|field| field.0);
         let purchase = Self {
-            id: needed(&mut product, "id")?.0,
-            name: needed(&mut product, "name")?.0,
-            price: plain(given(&mut product, "price")?),
-            quantity: plain(given(&mut product, "quantity")?),
-            transaction_id: plain(given(event, "transaction_id")?),
-            total: plain(given(event, "total")?),
-            currency_code: plain(given(event, "currency_code")?),
+            id: required_source(&mut product, "id")?.0,
+            name: required_source(&mut product, "name")?.0,
+            price: source_only(optional_source(&mut product, "price")?),
+            quantity: source_only(optional_source(&mut product, "quantity")?),
+            transaction_id: source_only(optional_source(event, "transaction_id")?),
+            total: source_only(optional_source(event, "total")?),
+            currency_code: source_only(optional_source(event, "currency_code")?),
         };
-        product.end()?;
+        product.finish()?;
         Ok(purchase)
     }
 }
 
 impl From<SpannedText> for Column {
     fn from(SpannedText { text, span }: SpannedText) -> Self {
-        Self { name: text, span, at: 0 }
+        Self { name: text, span, index: 0 }
     }
 }
 
-/// `{ column = "…" }`.
-fn column(mut section: Section<'_>) -> Result<Column, Wrong> {
+/// Parses `{ column = "…" }`.
+fn column(mut section: Section<'_>) -> Result<Column, MapError> {
     let column = required(&mut section, "column", Section::text)?;
-    section.end()?;
+    section.finish()?;
     Ok(column.into())
 }
 
-/// A text that is the same for all rows, or `{ column = "…" }`.
-fn given(section: &mut Section<'_>, name: &'static str) -> Result<Option<(FieldSource, Range<usize>)>, Wrong> {
+/// Parses a constant, or `{ column = "…" }`.
+fn optional_source(
+    section: &mut Section<'_>,
+    name: &'static str,
+) -> Result<Option<(FieldSource, Range<usize>)>, MapError> {
     Ok(match section.text_or_section(name)? {
         None => None,
         Some(Ok(SpannedText { text, span })) => Some((FieldSource::Constant(text), span)),
@@ -275,25 +275,25 @@ fn given(section: &mut Section<'_>, name: &'static str) -> Result<Option<(FieldS
     })
 }
 
-fn needed(section: &mut Section<'_>, name: &'static str) -> Result<(FieldSource, Range<usize>), Wrong> {
-    required(section, name, given)
+fn required_source(section: &mut Section<'_>, name: &'static str) -> Result<(FieldSource, Range<usize>), MapError> {
+    required(section, name, optional_source)
 }
 
 fn required<'t, T>(
     section: &mut Section<'t>,
     name: &'static str,
-    take: impl FnOnce(&mut Section<'t>, &'static str) -> Result<Option<T>, Wrong>,
-) -> Result<T, Wrong> {
-    take(section, name)?.ok_or_else(|| section.lacks(name))
+    take: impl FnOnce(&mut Section<'t>, &'static str) -> Result<Option<T>, MapError>,
+) -> Result<T, MapError> {
+    take(section, name)?.ok_or_else(|| section.missing(name))
 }
 
-fn dialect(mut section: Section<'_>) -> Result<Dialect, Wrong> {
+fn dialect(mut section: Section<'_>) -> Result<Dialect, MapError> {
     let delimiter = section.text("delimiter")?;
     let quote_text = section.text("quote")?;
-    section.end()?;
+    section.finish()?;
     let one = |SpannedText { text, span }: SpannedText| match text.as_bytes() {
         [byte] if byte.is_ascii() && !b"\r\n".contains(byte) => Ok(*byte),
-        _ => Err(Wrong::new(span, format!("{} is not one ASCII character", quote(&text)))),
+        _ => Err(MapError::new(span, format!("{} is not one ASCII character", quote(&text)))),
     };
     let mut dialect = Dialect::default();
     if let Some(text) = delimiter {
@@ -303,13 +303,13 @@ fn dialect(mut section: Section<'_>) -> Result<Dialect, Wrong> {
         let span = text.span.clone();
         dialect.quote = if text.text.is_empty() { None } else { Some(one(text)?) };
         if dialect.quote == Some(dialect.delimiter) {
-            return Err(Wrong::new(span, "the quote and the delimiter are the same"));
+            return Err(MapError::new(span, "the quote and the delimiter are the same"));
         }
     }
     Ok(dialect)
 }
 
-fn identities(section: Section<'_>) -> Result<Vec<(IdentityField, Column)>, Wrong> {
+fn identities(section: Section<'_>) -> Result<Vec<(IdentityField, Column)>, MapError> {
     let mut identities = Vec::new();
     for field in section.fields() {
         let (name, value) = field?;
@@ -318,7 +318,7 @@ fn identities(section: Section<'_>) -> Result<Vec<(IdentityField, Column)>, Wron
             "mp_deviceid" => IdentityField::DeviceId,
             other => IdentityField::Of(other.parse().map_err(|_| {
                 let known = identity_names();
-                Wrong::new(name.span, format!("there is no identity {}: {}", quote(other), suggestion(other, &known)))
+                MapError::new(name.span, format!("unknown identity {}: {}", quote(other), suggestion(other, &known)))
             })?),
         };
         let column = match value {
@@ -334,7 +334,7 @@ fn identity_names() -> Vec<&'static str> {
     IdentityType::ALL.iter().map(IdentityType::as_str).chain(["mpid", "mp_deviceid"]).collect()
 }
 
-fn attributes(section: Section<'_>, for_user: bool) -> Result<Vec<AttributeColumn>, Wrong> {
+fn attributes(section: Section<'_>, for_user: bool) -> Result<Vec<AttributeColumn>, MapError> {
     let mut attributes = Vec::new();
     for field in section.fields() {
         let (name, value) = field?;
@@ -343,7 +343,7 @@ fn attributes(section: Section<'_>, for_user: bool) -> Result<Vec<AttributeColum
             Err(mut section) => {
                 let column = required(&mut section, "column", Section::text)?;
                 let kind = kind(&mut section, for_user)?;
-                section.end()?;
+                section.finish()?;
                 (column.into(), kind)
             }
         };
@@ -352,31 +352,31 @@ fn attributes(section: Section<'_>, for_user: bool) -> Result<Vec<AttributeColum
     Ok(attributes)
 }
 
-fn kind(section: &mut Section<'_>, for_user: bool) -> Result<CellType, Wrong> {
+fn kind(section: &mut Section<'_>, for_user: bool) -> Result<CellType, MapError> {
     const KINDS: [&str; 5] = ["text", "number", "boolean", "list", "json"];
     let separator = section.text("separator")?;
     let Some(SpannedText { text, span }) = section.text("type")? else {
         return match separator {
-            Some(separator) => Err(Wrong::new(separator.span, "only a list has a separator")),
+            Some(separator) => Err(MapError::new(separator.span, "only a list has a separator")),
             None => Ok(CellType::Text),
         };
     };
     let kind = match (text.as_str(), &separator) {
-        ("list", _) if !for_user => return Err(Wrong::new(span, "only an attribute of a user can be a list")),
+        ("list", _) if !for_user => return Err(MapError::new(span, "only a user attribute can be a list")),
         ("list", Some(separator)) if !separator.text.is_empty() => return Ok(CellType::List(separator.text.clone())),
-        ("list", _) => return Err(Wrong::new(span, "a list needs a separator, as in separator = \"|\"")),
+        ("list", _) => return Err(MapError::new(span, "a list needs a separator, for example separator = \"|\"")),
         ("text", _) => CellType::Text,
         ("number", _) => CellType::Number,
         ("boolean", _) => CellType::Boolean,
         ("json", _) => CellType::Json,
         (other, _) => {
-            return Err(Wrong::new(span, format!("there is no type {}: {}", quote(other), suggestion(other, &KINDS))));
+            return Err(MapError::new(span, format!("unknown type {}: {}", quote(other), suggestion(other, &KINDS))));
         }
     };
-    separator.map_or(Ok(kind), |separator| Err(Wrong::new(separator.span, "only a list has a separator")))
+    separator.map_or(Ok(kind), |separator| Err(MapError::new(separator.span, "only a list has a separator")))
 }
 
 pub fn custom_event_type(text: &str) -> Result<CustomEventType, String> {
     let known: Vec<_> = CustomEventType::ALL.iter().map(CustomEventType::as_str).collect();
-    text.parse().map_err(|_| format!("there is no custom_event_type {}: {}", quote(text), suggestion(text, &known)))
+    text.parse().map_err(|_| format!("unknown custom_event_type {}: {}", quote(text), suggestion(text, &known)))
 }

@@ -1,7 +1,7 @@
-//! CSV as batches: `rows` → `convert` (as a `map` says) → `check` → `window`.
+//! CSV as batches: `rows` → `convert` (with a `map`) → `validate` → `window`.
 //!
-//! Each row is examined on its own, as a batch of one event, so that one which is wrong takes no other with it. What is
-//! then gathered of right rows is right.
+//! Each row is checked on its own, as a batch of one event, so that an invalid row does not affect the others, and batches of
+//! valid rows are valid.
 
 mod cells;
 mod convert;
@@ -26,15 +26,15 @@ use super::position::{FilePosition, LineIndex};
 use super::validate::{CheckedText, LocatedDiagnostic, Validator};
 use crate::exit::{self, CliError};
 use crate::text::printable;
-use convert::{convert, with_events};
+use convert::{CellError, ConvertedRow, convert_row, with_events};
 use map::ColumnMap;
 use rows::{CsvRow, RowError, RowReader};
 use window::Window;
 
-/// A map is written by hand; one that is larger is another file.
+/// A larger file is not a map, which is written by hand.
 const MAX_MAP_BYTES: u64 = 1 << 20;
 
-/// A map that was read from a file.
+/// A map and its file.
 pub struct MapFile {
     name: String,
     text: String,
@@ -43,65 +43,65 @@ pub struct MapFile {
 }
 
 impl MapFile {
-    /// Without an environment of its own, that one counts which is asked for.
+    /// Reads a map. A map without an environment gets the requested one.
     pub fn read(path: &Path, environment: Option<Environment>) -> exit::Result<Self> {
         let name = printable(&path.to_string_lossy());
         let file = std::fs::File::open(path).map_err(|error| CliError::file("read", path, &error))?;
         let mut bytes = Vec::new();
         file.take(MAX_MAP_BYTES + 1).read_to_end(&mut bytes).map_err(|error| CliError::file("read", path, &error))?;
         if bytes.len() as u64 > MAX_MAP_BYTES {
-            return Err(CliError::usage(format!("{name}: is larger than 1 MiB, which no map is")));
+            return Err(CliError::usage(format!("{name}: larger than 1 MiB, too large for a map")));
         }
-        let text = String::from_utf8(bytes).map_err(|_| CliError::usage(format!("{name}: is not UTF-8")))?;
-        let map = ColumnMap::parse(&text).map_err(|wrong| described(&name, &text, &wrong))?;
+        let text = String::from_utf8(bytes).map_err(|_| CliError::usage(format!("{name}: not UTF-8")))?;
+        let map = ColumnMap::parse(&text).map_err(|error| map_error(&name, &text, &error))?;
         let environment = match (map.environment, environment) {
-            (Some(own), Some(other)) if own != other => {
-                return Err(CliError::usage(format!("{name}: {other} is asked for, not {own}")));
+            (Some(own), Some(requested)) if own != requested => {
+                return Err(CliError::usage(format!("{name}: the map is for {own}, but --environment is {requested}")));
             }
-            (own, other) => own.or(other).ok_or_else(|| {
-                CliError::usage(format!("{name}: it has no environment, and --environment is not given"))
-            })?,
+            (own, requested) => own
+                .or(requested)
+                .ok_or_else(|| CliError::usage(format!("{name}: no environment in the map, and no --environment")))?,
         };
         Ok(Self { name, text, map, environment })
     }
 
-    /// The same for the same map.
+    /// Returns a hash of the map.
     pub fn fingerprint(&self) -> Uuid {
         Uuid::new_v5(&Uuid::NAMESPACE_OID, self.text.as_bytes())
     }
 
-    /// Reads the header of a file, and finds the columns in it.
+    /// Reads the header of a file and finds the columns.
     pub fn open<R: Read>(&self, path: &Path, source: R) -> exit::Result<CsvBatchReader<R>> {
         let cannot_read = |error: io::Error| CliError::file("read", path, &error);
         let no_header = |message: String| cannot_read(io::Error::new(io::ErrorKind::InvalidData, message));
         let mut rows = RowReader::new(source, self.map.dialect).map_err(cannot_read)?;
         let header = match rows.next().map_err(cannot_read)? {
-            None => return Err(no_header("it is empty, without the header of its columns".into())),
+            None => return Err(no_header("the file is empty, without a header".into())),
             Some(Err(RowError { at, message, .. })) => {
-                return Err(no_header(format!("the header, at {at}: {message}")));
+                return Err(no_header(format!("invalid header at {at}: {message}")));
             }
             Some(Ok(header)) => header,
         };
         let mut map = self.map.clone();
-        map.bind(&header).map_err(|wrong| described(&self.name, &self.text, &wrong))?;
+        map.bind(&header).map_err(|error| map_error(&self.name, &self.text, &error))?;
         let (columns, position) = (header.len(), rows.current_position());
         Ok(CsvBatchReader { rows, map, environment: self.environment, columns, position, ready: VecDeque::new() })
     }
 }
 
-fn described(name: &str, text: &str, wrong: &toml::Wrong) -> CliError {
+fn map_error(name: &str, text: &str, error: &toml::MapError) -> CliError {
     let position =
-        LineIndex::new(text.as_bytes(), FilePosition { offset: 0, line: 1, column: 1 }).position(wrong.span.start);
-    CliError::usage(format!("{name}:{position}  {}", printable(&wrong.message)))
+        LineIndex::new(text.as_bytes(), FilePosition { offset: 0, line: 1, column: 1 }).position(error.span.start);
+    CliError::usage(format!("{name}:{position}  {}", printable(&error.message)))
 }
 
-/// The batches of the rows of a file.
+/// Reads the batches of a CSV file.
 pub struct CsvBatchReader<R> {
     rows: RowReader<R>,
     map: ColumnMap,
     environment: Environment,
     columns: usize,
-    /// Behind the last window that was read to its end.
+    /// The position after the last complete window.
     position: FilePosition,
     ready: VecDeque<InputBatch>,
 }
@@ -111,7 +111,7 @@ impl<R: Read> CsvBatchReader<R> {
         self.rows.source()
     }
 
-    /// How far the file was read.
+    /// Returns the position after the last complete window.
     pub fn current_position(&self) -> FilePosition {
         self.position
     }
@@ -131,16 +131,22 @@ impl<R: Read> CsvBatchReader<R> {
         self.ready.pop_front().map(Ok)
     }
 
-    /// A window that cannot be read to its end gives nothing: once that is mended, its batches will be others.
+    /// Reads the next window. After a read error an incomplete window is discarded, since its batches would differ from those of
+    /// the repaired file.
     fn read_window(&mut self, validator: &Validator) -> io::Result<()> {
         let mut window = Window::default();
         while window.has_room()
             && let Some(row) = self.rows.next()?
         {
             match row {
-                Ok(row) => self.add(&mut window, row, validator),
+                Ok(row) => self.add_row(&mut window, row, validator),
                 Err(RowError { position, text, at, message }) => {
-                    window.reject(CheckedText { position, text, value: None, diagnostics: vec![fault(at, message)] });
+                    window.reject(CheckedText {
+                        position,
+                        text,
+                        value: None,
+                        diagnostics: vec![csv_diagnostic(at, message)],
+                    });
                 }
             }
         }
@@ -154,7 +160,7 @@ impl<R: Read> CsvBatchReader<R> {
         Ok(())
     }
 
-    fn add(&self, window: &mut Window, row: CsvRow, validator: &Validator) {
+    fn add_row(&self, window: &mut Window, row: CsvRow, validator: &Validator) {
         let converted = match self.convert(&row) {
             Ok(converted) => converted,
             Err(diagnostics) => {
@@ -168,39 +174,39 @@ impl<R: Read> CsvBatchReader<R> {
             }
         };
         let text = with_events(&converted.head, converted.event.as_deref().unwrap_or_default()).into_bytes();
-        let mut seen = validator.check(Frame::Text { position: row.position, text });
-        for fault in &mut seen.diagnostics {
-            let column = self.map.column_for(&fault.diagnostic.pointer);
-            fault.position = column.map_or(row.position, |column| row.position_of(column.at));
+        let mut checked = validator.check(Frame::Text { position: row.position, text });
+        for diagnostic in &mut checked.diagnostics {
+            let column = self.map.column_for(&diagnostic.diagnostic.pointer);
+            diagnostic.position = column.map_or(row.position, |column| row.position_of(column.index));
         }
-        if seen.has_errors() {
-            seen.value = None;
-            window.reject(seen);
+        if checked.has_errors() {
+            checked.value = None;
+            window.reject(checked);
         } else {
-            window.add(row.position, converted, seen.diagnostics);
+            window.add(row.position, converted, checked.diagnostics);
         }
     }
 
-    /// What the row is made into, or all that is wrong with its cells.
-    fn convert(&self, row: &CsvRow) -> Result<convert::ConvertedRow, Vec<LocatedDiagnostic>> {
+    /// Converts a row, or returns all errors of its cells.
+    fn convert(&self, row: &CsvRow) -> Result<ConvertedRow, Vec<LocatedDiagnostic>> {
         if row.len() != self.columns {
             let (fields, columns) = (row.len(), self.columns);
-            let message = format!("{}, and the header has {columns}", count(fields, "field"));
-            return Err(vec![fault(row.position, message)]);
+            let message = format!("{}, but the header has {columns}", format_count(fields, "field"));
+            return Err(vec![csv_diagnostic(row.position, message)]);
         }
-        convert(&self.map, self.environment, row).map_err(|wrong| {
-            let fault = |wrong: convert::Wrong| {
-                fault(wrong.field.map_or(row.position, |field| row.position_of(field)), wrong.message)
+        convert_row(&self.map, self.environment, row).map_err(|errors| {
+            let locate = |error: CellError| {
+                csv_diagnostic(error.field.map_or(row.position, |field| row.position_of(field)), error.message)
             };
-            wrong.into_iter().map(fault).collect()
+            errors.into_iter().map(locate).collect()
         })
     }
 }
 
-fn fault(position: FilePosition, message: String) -> LocatedDiagnostic {
+fn csv_diagnostic(position: FilePosition, message: String) -> LocatedDiagnostic {
     LocatedDiagnostic::new(position, Code::Csv, message)
 }
 
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+fn format_count(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

@@ -1,8 +1,8 @@
-//! Cuts CSV into rows and fields, as RFC 4180 has them: a quoted field can hold delimiters, line breaks and doubled quotes.
+//! Splits CSV into rows and fields according to RFC 4180: a quoted field can contain delimiters, line breaks and doubled quotes.
 //!
-//! It is stricter than most readers, since a row that is read otherwise than it was meant would go to the wrong user: what
-//! follows a closing quote, and a quote that is never closed, are told. A quote within a field that does not begin with one
-//! is a character as any other. One row is in memory at a time, and of that no more than [`MAX_TEXT_BYTES`].
+//! It is stricter than most readers, since a misread row would go to the wrong user: data after a closing quote and an unclosed
+//! quote are errors. A quote inside an unquoted field is an ordinary character. Only one row is in memory at a time, and no more
+//! than [`MAX_TEXT_BYTES`] of it.
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Read};
@@ -11,11 +11,11 @@ use std::ops::Range;
 use crate::input::frames::{BYTE_ORDER_MARK, MAX_TEXT_BYTES, fill};
 use crate::input::position::{FilePosition, LineIndex};
 
-/// What parts the fields, and what can stand around one.
+/// The delimiter and the quote character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dialect {
     pub delimiter: u8,
-    /// `None` if quotes are characters as all others.
+    /// The quote; `None` if no field is quoted.
     pub quote: Option<u8>,
 }
 
@@ -25,33 +25,33 @@ impl Default for Dialect {
     }
 }
 
-/// One row that can be read.
+/// A valid row.
 #[derive(Debug)]
 pub struct CsvRow {
     pub position: FilePosition,
-    /// As it was read, without the end of its line.
+    /// The original text without the line break.
     pub text: String,
     fields: Vec<FieldSpan>,
     quote: Option<u8>,
 }
 
-/// One that cannot.
+/// A row with a syntax error.
 #[derive(Debug)]
 pub struct RowError {
     pub position: FilePosition,
     pub text: Vec<u8>,
-    /// Where the flaw is.
+    /// The position of the error.
     pub at: FilePosition,
     pub message: String,
 }
 
 #[derive(Clone, Debug)]
 struct FieldSpan {
-    /// Where it begins, with its quote.
+    /// The start of the field, including its quote.
     start: usize,
-    /// What it holds.
+    /// The content, without quotes.
     content: Range<usize>,
-    /// Some quotes in it are doubled.
+    /// Whether the content has doubled quotes.
     doubled: bool,
 }
 
@@ -72,17 +72,17 @@ impl CsvRow {
         }
     }
 
-    /// Where a field begins.
+    /// Returns the position of a field.
     pub fn position_of(&self, index: usize) -> FilePosition {
         LineIndex::new(self.text.as_bytes(), self.position).position(self.fields[index].start)
     }
 }
 
-/// The rows of a file, in their order; empty lines are none.
+/// Reads the rows of a file in order, without empty lines.
 pub struct RowReader<R> {
     reader: BufReader<io::Chain<io::Cursor<Vec<u8>>, R>>,
     dialect: Dialect,
-    /// Of the next row.
+    /// The position of the next row.
     position: FilePosition,
 }
 
@@ -97,17 +97,17 @@ impl<R: Read> RowReader<R> {
         Ok(Self { reader, dialect, position: FilePosition { offset: 0, line: 1, column: 1 } })
     }
 
-    /// What is read.
+    /// Returns the source.
     pub fn source(&self) -> &R {
         self.reader.get_ref().get_ref().1
     }
 
-    /// Where the next row begins, or the file ended.
+    /// Returns the position of the next row, or of the end of the file.
     pub fn current_position(&self) -> FilePosition {
         self.position
     }
 
-    /// Goes on from a place where a row begins.
+    /// Continues from the start of a row.
     pub fn skip_to(&mut self, position: FilePosition) -> io::Result<()> {
         let bytes = position.offset.checked_sub(self.position.offset).ok_or(io::ErrorKind::InvalidInput)?;
         if io::copy(&mut self.reader.by_ref().take(bytes), &mut io::sink())? < bytes {
@@ -117,7 +117,7 @@ impl<R: Read> RowReader<R> {
         Ok(())
     }
 
-    /// The next row; `None` at the end of the file.
+    /// Reads the next row; `None` at the end of the file.
     pub fn next(&mut self) -> io::Result<Option<Result<CsvRow, RowError>>> {
         loop {
             let (mut scan, mut text) = (RowScanner::new(self.dialect), Vec::new());
@@ -146,7 +146,7 @@ impl<R: Read> RowReader<R> {
                 scan.end_of_file();
                 self.position.column = LineIndex::new(&text, position).position(text.len()).column;
             }
-            if let Some(row) = scan.row(position, text, bytes) {
+            if let Some(row) = scan.finish(position, text, bytes) {
                 return Ok(Some(row));
             }
         }
@@ -159,20 +159,20 @@ enum RowState {
     Start,
     Plain,
     Quoted,
-    /// After a quote that closes a field, or is the first of two.
+    /// After a quote that closes a field or is the first of a doubled quote.
     Closed,
-    /// After the first byte of CRLF, behind a closed field.
+    /// After the first byte of CRLF after a closed field.
     Return,
-    /// Behind a flaw: the row ends where its line does.
+    /// After an error: the row ends at the next line break.
     Broken,
 }
 
-/// Finds the end of one row and of its fields, in pieces of any size.
+/// Finds the end of a row and of its fields, in chunks of any size.
 struct RowScanner {
     dialect: Dialect,
     state: RowState,
     fields: Vec<FieldSpan>,
-    /// The field that is read.
+    /// The current field.
     field: FieldSpan,
     read: usize,
     error: Option<(usize, &'static str)>,
@@ -184,12 +184,12 @@ impl RowScanner {
         Self { dialect, state: RowState::Start, fields: Vec::new(), field, read: 0, error: None }
     }
 
-    /// How many of these bytes belong to the row, if it ends in them.
+    /// Returns the number of these bytes that belong to the row, if it ends in them.
     fn advance(&mut self, chunk: &[u8]) -> Option<usize> {
         let Dialect { delimiter, quote } = self.dialect;
         let mut at = 0;
         while at < chunk.len() {
-            // To the next byte that matters.
+            // Skips to the next significant byte.
             let skipped = match (self.state, quote) {
                 (RowState::Plain, _) => memchr::memchr2(delimiter, b'\n', &chunk[at..]),
                 (RowState::Quoted, Some(quote)) => memchr::memchr(quote, &chunk[at..]),
@@ -222,7 +222,7 @@ impl RowScanner {
                 RowState::Return if byte == b'\n' => {}
                 RowState::Start => self.state = RowState::Plain,
                 RowState::Closed | RowState::Return => {
-                    self.error = Some((offset, "something follows the closing quote"));
+                    self.error = Some((offset, "unexpected data after the closing quote"));
                     self.state = RowState::Broken;
                 }
                 RowState::Plain | RowState::Broken => {}
@@ -240,7 +240,7 @@ impl RowScanner {
     }
 
     fn end_field(&mut self, next: usize) {
-        // A row that is longer is not looked at.
+        // The fields of a longer row are not used.
         if self.read <= MAX_TEXT_BYTES {
             self.fields.push(self.field.clone());
         }
@@ -248,10 +248,10 @@ impl RowScanner {
         self.state = RowState::Start;
     }
 
-    /// The last line has no end of its own.
+    /// Handles the end of the file, where the last line may have no line break.
     fn end_of_file(&mut self) {
         match self.state {
-            RowState::Quoted => self.error = Some((self.field.start, "the quote that opens here is never closed")),
+            RowState::Quoted => self.error = Some((self.field.start, "unclosed quote")),
             RowState::Broken => {}
             RowState::Closed | RowState::Return => self.end_field(self.read),
             RowState::Start | RowState::Plain => {
@@ -261,8 +261,8 @@ impl RowScanner {
         }
     }
 
-    /// What was found in the text that was scanned; `None` for an empty line.
-    fn row(mut self, position: FilePosition, mut text: Vec<u8>, bytes: u64) -> Option<Result<CsvRow, RowError>> {
+    /// Returns the scanned row; `None` for an empty line.
+    fn finish(mut self, position: FilePosition, mut text: Vec<u8>, bytes: u64) -> Option<Result<CsvRow, RowError>> {
         let whole = bytes == text.len() as u64;
         let row_error = |mut text: Vec<u8>, offset: usize, message: String| {
             let at = LineIndex::new(&text, position).position(offset);
@@ -277,7 +277,7 @@ impl RowScanner {
             return row_error(text, offset, message.into());
         }
         if !whole {
-            let message = format!("{bytes} bytes; a row of more than {MAX_TEXT_BYTES} is not looked at");
+            let message = format!("{bytes} bytes, too large for a row; rows over {MAX_TEXT_BYTES} bytes are skipped");
             return row_error(text, 0, message);
         }
         let mut text = match String::from_utf8(text) {
@@ -286,14 +286,14 @@ impl RowScanner {
                 let offset = error.utf8_error().valid_up_to();
                 let mut text = error.into_bytes();
                 text.truncate(text.len() - line_end);
-                return row_error(text, offset, "this is not UTF-8".into());
+                return row_error(text, offset, "invalid UTF-8".into());
             }
         };
         text.truncate(text.len() - line_end);
         if text.is_empty() {
             return None;
         }
-        // The first byte of CRLF was taken for one of the last field.
+        // Removes the first byte of CRLF from the last field.
         if let Some(last) = self.fields.last_mut() {
             last.content.end = last.content.end.min(text.len());
         }

@@ -1,7 +1,7 @@
-//! Rows that follow each other, gathered into batches: those of one user that differ in nothing but the event go together.
+//! Gathers consecutive rows into batches: the rows of one user that differ only in their event.
 //!
-//! A batch that is gathered has no place to go on from after it, since rows of it stand among those of others. So rows are
-//! gathered in windows, and a run that is stopped goes on at the beginning of one: the same windows give the same batches.
+//! The rows of different batches are interleaved, so that a run cannot resume after a single batch. Rows are therefore gathered
+//! in windows, and a run resumes at the start of a window: the same windows give the same batches.
 
 use std::collections::HashMap;
 
@@ -11,35 +11,35 @@ use crate::input::position::FilePosition;
 use crate::input::validate::{CheckedText, LocatedDiagnostic};
 use mparticle::limits::MAX_BATCH_BYTES;
 
-/// So many rows are gathered at most.
+/// The maximum number of rows in a window.
 pub const MAX_ROWS: usize = 10_000;
 
-/// So much of them is in memory, at most, and one row more.
+/// The maximum size of a window, which its last row may exceed.
 const MAX_BYTES: usize = 4 * MAX_TEXT_BYTES;
 
-/// So many events are gathered in one batch.
+/// The maximum number of events in a batch.
 pub const MAX_EVENTS: usize = 100;
 
-/// A batch of several rows stays well under what the service takes.
+/// The maximum size of a batch of several rows, well under the limit of the service.
 const MAX_GATHERED_BYTES: usize = MAX_BATCH_BYTES * 3 / 4;
 
 #[derive(Default)]
 pub struct Window {
     rows: usize,
     bytes: usize,
-    wrong: Vec<CheckedText>,
+    invalid: Vec<CheckedText>,
     batches: Vec<WindowBatch>,
-    /// The last batch of each user.
+    /// The index of the last batch of each user.
     last: HashMap<String, usize>,
 }
 
-/// One batch, of its first row's place.
+/// A batch with the position of its first row.
 struct WindowBatch {
     position: FilePosition,
     head: String,
     events: String,
     count: usize,
-    /// What its sender would want to know.
+    /// The warnings of its rows.
     warnings: Vec<LocatedDiagnostic>,
 }
 
@@ -48,21 +48,21 @@ impl Window {
         self.rows < MAX_ROWS && self.bytes < MAX_BYTES
     }
 
-    /// A row that is not sent.
+    /// Adds an invalid row.
     pub fn reject(&mut self, checked: CheckedText) {
         self.rows += 1;
         self.bytes += checked.text.len();
-        self.wrong.push(checked);
+        self.invalid.push(checked);
     }
 
-    /// A row that is sent. To the order of one user's rows it belongs that an attribute which changes and changes back ends
-    /// as it was: so only the last batch of the user takes more.
+    /// Adds a valid row. Only the last batch of a user takes further rows, so that an attribute that changes and changes back
+    /// keeps its order.
     pub fn add(&mut self, position: FilePosition, converted: ConvertedRow, warnings: Vec<LocatedDiagnostic>) {
         let ConvertedRow { user, head, event } = converted;
         let event = event.unwrap_or_default();
         self.rows += 1;
         if let Some(last) = self.last.get(&user).map(|index| &mut self.batches[*index])
-            && last.takes(&head, &event)
+            && last.has_room_for(&head, &event)
         {
             self.bytes += event.len();
             last.push(&event);
@@ -75,21 +75,21 @@ impl Window {
         self.batches.push(WindowBatch { position, head, events: event, count, warnings });
     }
 
-    /// What is wrong comes first: who stops at that, and mends it, gets the other rows of the window as if nothing had been
-    /// wrong, and none of them was sent already in a batch of another content.
+    /// Returns the invalid rows, then the batches. With `--strict`, a run therefore stops before any batch of the window is sent,
+    /// and the repaired file gives the batches that it would have given without the error.
     pub fn into_batches(self) -> impl ExactSizeIterator<Item = (CheckedText, u64)> {
-        let wrong = self.wrong.into_iter().map(|checked| (checked, 1));
+        let invalid = self.invalid.into_iter().map(|checked| (checked, 1));
         let batches = self.batches.into_iter().map(|batch| {
             let WindowBatch { position, head, events, count, warnings } = batch;
             let text = with_events(&head, &events).into_bytes();
             (CheckedText { position, text, value: None, diagnostics: warnings }, count as u64)
         });
-        wrong.chain(batches).collect::<Vec<_>>().into_iter()
+        invalid.chain(batches).collect::<Vec<_>>().into_iter()
     }
 }
 
 impl WindowBatch {
-    fn takes(&self, head: &str, event: &str) -> bool {
+    fn has_room_for(&self, head: &str, event: &str) -> bool {
         self.head == head
             && self.count < MAX_EVENTS
             && self.head.len() + self.events.len() + event.len() <= MAX_GATHERED_BYTES

@@ -1,4 +1,4 @@
-//! Maps: what they can say, and what they are told when they are wrong.
+//! Tests of maps and of their error messages.
 
 use std::fs;
 use std::io::Write;
@@ -8,12 +8,12 @@ use mparticle::Environment;
 use proptest::prelude::*;
 
 use crate::exit::CliError;
-use crate::input::csv::cells::{CellType, TimeFormat, value};
+use crate::input::csv::cells::{CellType, TimeFormat, parse_value};
 use crate::input::csv::map::ColumnMap;
 use crate::input::csv::{CsvBatchReader, MapFile};
 
-/// What is said of a map and a header.
-fn opened<'h>(
+/// Reads a map and opens a header with it.
+fn open<'h>(
     map: &str,
     header: &'h str,
     environment: Option<Environment>,
@@ -29,106 +29,111 @@ fn opened<'h>(
 const START: &str = "environment = \"development\"\n[identities]\ncustomer_id = \"id\"\n";
 
 #[test]
-fn what_is_wrong_with_a_map_is_told_with_its_place() {
+fn errors_of_a_map_have_positions() {
     let table = [
         ("x", "MAP:4:2  "),
         ("[event", "MAP:4:7  "),
         ("[events]\ntype = \"opt_out\"", "MAP:4:2  unknown field events: did you mean \"event\"?"),
         (
             "[event]\ntype = \"opt_out\"\nnane = \"a\"",
-            "MAP:6:1  unknown field event.nane: there is type, opted_out, time, ",
+            "MAP:6:1  unknown field event.nane: known are type, opted_out, time, ",
         ),
-        ("[event]\ntype = \"optout\"", "MAP:5:8  there is no type \"optout\" here: did you mean \"opt_out\"?"),
-        ("[event]\nname = \"a\"", "MAP:4:1  it has no event.type"),
-        ("event = 5", "MAP:4:9  identities.event is not a text"),
-        ("[event]\ntype = 5", "MAP:5:8  event.type is not a text"),
-        ("[event]\ntype = \"screen_view\"", "MAP:4:1  it has no event.name"),
+        ("[event]\ntype = \"optout\"", "MAP:5:8  unknown type \"optout\": did you mean \"opt_out\"?"),
+        ("[event]\nname = \"a\"", "MAP:4:1  missing event.type"),
+        ("event = 5", "MAP:4:9  identities.event is not a string"),
+        ("[event]\ntype = 5", "MAP:5:8  event.type is not a string"),
+        ("[event]\ntype = \"screen_view\"", "MAP:4:1  missing event.name"),
         (
             "[event]\ntype = \"screen_view\"\nname = { colum = \"a\" }",
             "MAP:6:10  unknown field event.name.colum: did you mean \"column\"?",
         ),
-        ("[event]\ntype = \"screen_view\"\nname = {}", "MAP:6:8  it has no event.name.column"),
+        ("[event]\ntype = \"screen_view\"\nname = {}", "MAP:6:8  missing event.name.column"),
         (
             "[event]\ntype = \"custom_event\"\nname = \"a\"\ncustom_event_type = \"transactions\"",
-            "MAP:7:21  there is no custom_event_type \"transactions\": did you mean \"transaction\"?",
+            "MAP:7:21  unknown custom_event_type \"transactions\": did you mean \"transaction\"?",
         ),
-        ("[event]\ntype = \"purchase\"", "MAP:4:1  it has no event.product"),
+        ("[event]\ntype = \"purchase\"", "MAP:4:1  missing event.product"),
         (
             "[event]\ntype = \"opt_out\"\ntime = { column = \"at\", format = \"iso\" }",
-            "MAP:6:34  there is no format \"iso\": rfc3339, seconds, milliseconds, or a pattern as \"%d.%m.%Y %H:%M\"",
+            "MAP:6:34  unknown format \"iso\"; use rfc3339, seconds, milliseconds, or a pattern, for example \"%d.%m.%Y %H:%M\"",
         ),
         (
             "[event]\ntype = \"opt_out\"\ntime = { column = \"at\", format = \"%Q\" }",
-            "MAP:6:34  \"%Q\" is not a pattern of strftime",
+            "MAP:6:34  \"%Q\" is not a strftime pattern",
         ),
         (
             "[user_attributes]\na = { column = \"a\", type = \"int\" }",
-            "MAP:5:28  there is no type \"int\": there is text, ",
+            "MAP:5:28  unknown type \"int\": known are text, ",
         ),
         ("[user_attributes]\na = { column = \"a\", type = \"list\" }", "MAP:5:28  a list needs a separator"),
         ("[user_attributes]\na = { column = \"a\", separator = \"|\" }", "MAP:5:33  only a list has a separator"),
-        ("[user_attributes]\na = [\"a\"]", "MAP:5:5  user_attributes.a is not a text"),
+        ("[user_attributes]\na = [\"a\"]", "MAP:5:5  user_attributes.a is not a string"),
         (
             "[event]\ntype = \"opt_out\"\n[event.attributes]\na = { column = \"a\", type = \"list\", separator = \"|\" }",
-            "MAP:7:28  only an attribute of a user can be a list",
+            "MAP:7:28  only a user attribute can be a list",
         ),
-        ("emial = \"m\"", "MAP:4:1  there is no identity \"emial\": did you mean \"email\"?"),
+        ("emial = \"m\"", "MAP:4:1  unknown identity \"emial\": did you mean \"email\"?"),
         ("email = { column = \"m\", type = \"text\" }", "MAP:4:25  unknown field identities.email.type: "),
         ("[csv]\ndelimiter = \"ab\"", "MAP:5:13  \"ab\" is not one ASCII character"),
         ("[csv]\ndelimiter = \"é\"", "MAP:5:13  \"é\" is not one ASCII character"),
         ("[csv]\nquote = \",\"", "MAP:5:9  the quote and the delimiter are the same"),
-        // Of the header.
-        ("email = \"maill\"", "MAP:4:9  there is no column \"maill\": did you mean \"mail\"?"),
-        ("email = \"name\"", "MAP:4:9  there is no column \"name\": there is id, mail, two, two"),
-        ("email = \"two\"", "MAP:4:9  column \"two\" stands twice in the header"),
+        // Errors about the header.
+        ("email = \"maill\"", "MAP:4:9  no column \"maill\": did you mean \"mail\"?"),
+        ("email = \"name\"", "MAP:4:9  no column \"name\": known are id, mail, two, two"),
+        ("email = \"two\"", "MAP:4:9  column \"two\" occurs twice in the header"),
     ];
     for (text, message) in table {
-        let failure = opened(&format!("{START}{text}\n"), "id,mail,two,two\n", None).err();
-        let described = failure.unwrap_or_else(|| panic!("{text} is right")).to_string();
-        assert!(described.starts_with(message), "{text}\n  {described}\n  {message}");
+        let failure = open(&format!("{START}{text}\n"), "id,mail,two,two\n", None).err();
+        let error = failure.unwrap_or_else(|| panic!("{text} is valid")).to_string();
+        assert!(error.starts_with(message), "{text}\n  {error}\n  {message}");
     }
     let whole = [
-        ("[identities]\nemail = \"m\"", "m", None, "MAP: it has no environment, and --environment is not given"),
-        (START, "id", Some(Environment::Production), "MAP: production is asked for, not development"),
+        ("[identities]\nemail = \"m\"", "m", None, "MAP: no environment in the map, and no --environment"),
+        (
+            START,
+            "id",
+            Some(Environment::Production),
+            "MAP: the map is for development, but --environment is production",
+        ),
         (
             "environment = \"prod\"\nidentities.email = \"m\"",
             "m",
             None,
-            "MAP:1:15  \"prod\" is neither development nor production",
+            "MAP:1:15  \"prod\" is not development or production",
         ),
-        ("environment = \"production\"", "m", None, "MAP:1:1  it has no [identities]: whose events are they?"),
-        (START, "", None, "cannot read FILE: it is empty, without the header of its columns"),
-        (START, "id,\"a\"b", None, "cannot read FILE: the header, at 1:7: something follows the closing quote"),
+        ("environment = \"production\"", "m", None, "MAP:1:1  [identities] is missing or empty: events need a user"),
+        (START, "", None, "cannot read FILE: the file is empty, without a header"),
+        (START, "id,\"a\"b", None, "cannot read FILE: invalid header at 1:7: unexpected data after the closing quote"),
     ];
     for (map, header, environment, message) in whole {
-        let failure = opened(map, header, environment).err().unwrap_or_else(|| panic!("{map} is right"));
+        let failure = open(map, header, environment).err().unwrap_or_else(|| panic!("{map} is valid"));
         assert_eq!(failure.to_string(), message, "{map}");
     }
-    assert!(opened("[identities]\nemail = \"m\"", "m", Some(Environment::Production)).is_ok());
+    assert!(open("[identities]\nemail = \"m\"", "m", Some(Environment::Production)).is_ok());
 }
 
 #[test]
-fn every_identity_of_the_document_has_its_column() {
+fn accepts_every_identity_of_the_document() {
     let document: serde_json::Value = serde_json::from_str(mparticle::contract::DOCUMENT).expect("JSON");
     let types = document["components"]["schemas"]["IdentityType"]["enum"].as_array().expect("a list");
     assert!(types.len() > 20);
     for name in types.iter().filter_map(serde_json::Value::as_str).chain(["mpid", "mp_deviceid"]) {
         assert!(ColumnMap::parse(&format!("[identities]\n{name} = \"c\"")).is_ok(), "{name}");
-        // And it is found by one who mistypes it.
-        let wrong = ColumnMap::parse(&format!("[identities]\n\"{name}!\" = \"c\"")).expect_err("no such type");
-        assert!(wrong.message.contains(&format!("did you mean \"{name}\"?")), "{}", wrong.message);
+        // A misspelling gets a suggestion.
+        let error = ColumnMap::parse(&format!("[identities]\n\"{name}!\" = \"c\"")).expect_err("no such type");
+        assert!(error.message.contains(&format!("did you mean \"{name}\"?")), "{}", error.message);
     }
 }
 
 #[test]
-fn the_map_of_the_examples_is_right() {
+fn the_map_of_the_examples_is_valid() {
     let map = fs::read_to_string("examples/csv/orders.toml").expect("the map");
     let header = fs::read_to_string("examples/csv/orders.csv").expect("the data");
-    assert!(opened(&map, &header, None).is_ok());
+    assert!(open(&map, &header, None).is_ok());
 }
 
 #[test]
-fn a_cell_is_what_it_says_exactly_or_it_is_refused() {
+fn parses_cells_exactly_or_rejects_them() {
     let list = CellType::List("|".into());
     let right = [
         (&CellType::Text, " 007 ", r#"" 007 ""#),
@@ -145,13 +150,13 @@ fn a_cell_is_what_it_says_exactly_or_it_is_refused() {
         (&CellType::Json, "null", "null"),
     ];
     for (kind, text, json) in right {
-        let value =
-            value::<mparticle::types::UserAttributeValue>(kind, text).unwrap_or_else(|message| panic!("{message}"));
+        let value = parse_value::<mparticle::types::UserAttributeValue>(kind, text)
+            .unwrap_or_else(|message| panic!("{message}"));
         assert_eq!(serde_json::to_string(&value).expect("JSON"), json, "{text}");
     }
-    let wrong = [
+    let invalid = [
         (CellType::Number, "many", "\"many\" is not a number"),
-        (CellType::Number, "9223372036854775808", "\"9223372036854775808\" does not fit into 64 bits"),
+        (CellType::Number, "9223372036854775808", "\"9223372036854775808\" is out of the range of 64 bits"),
         (CellType::Number, "1,5", "\"1,5\" is not a number"),
         (CellType::Number, "NaN", "\"NaN\" is not a number"),
         (CellType::Number, "1e999", "\"1e999\" is not a number"),
@@ -159,18 +164,18 @@ fn a_cell_is_what_it_says_exactly_or_it_is_refused() {
         (CellType::Number, "-", "\"-\" is not a number"),
         (CellType::Boolean, "si", "\"si\" is not true or false, yes or no, 1 or 0"),
         (CellType::Json, "{", "\"{\" is not JSON"),
-        (CellType::Json, "{}", "\"{}\" cannot be the value of an attribute"),
-        (CellType::Json, "18446744073709551615", "\"18446744073709551615\" does not fit into 64 bits"),
+        (CellType::Json, "{}", "\"{}\" is not a valid attribute value"),
+        (CellType::Json, "18446744073709551615", "\"18446744073709551615\" is out of the range of 64 bits"),
     ];
-    for (kind, text, message) in wrong {
-        assert_eq!(value::<mparticle::types::AttributeValue>(&kind, text), Err(message.into()), "{text}");
+    for (kind, text, message) in invalid {
+        assert_eq!(parse_value::<mparticle::types::AttributeValue>(&kind, text), Err(message.into()), "{text}");
     }
-    let long = value::<mparticle::types::AttributeValue>(&CellType::Number, &"é".repeat(100));
+    let long = parse_value::<mparticle::types::AttributeValue>(&CellType::Number, &"é".repeat(100));
     assert_eq!(long, Err(format!("\"{}…\" is not a number", "é".repeat(40))));
 }
 
 #[test]
-fn a_time_is_read_as_the_map_says() {
+fn parses_times_in_the_format_of_the_map() {
     let right = [
         ("rfc3339", "2026-01-31T13:00:00.25+01:00", 1_769_860_800_250),
         ("seconds", "1769860800", 1_769_860_800_000),
@@ -182,27 +187,30 @@ fn a_time_is_read_as_the_map_says() {
         ("%Y-%m-%d %H:%M:%S %z", "2026-01-31 13:00:00 +0100", 1_769_860_800_000),
     ];
     for (format, text, millis) in right {
-        let time = TimeFormat::of(format).expect("a format").time(text).unwrap_or_else(|message| panic!("{message}"));
+        let time = TimeFormat::from_name(format)
+            .expect("a format")
+            .parse_time(text)
+            .unwrap_or_else(|message| panic!("{message}"));
         assert_eq!(time.timestamp_millis(), millis, "{format} {text}");
     }
-    let wrong = [
-        ("rfc3339", "2026-01-31", "\"2026-01-31\" is not a time as 2026-01-31T12:00:00Z"),
+    let invalid = [
+        ("rfc3339", "2026-01-31", "\"2026-01-31\" is not an RFC 3339 time, for example 2026-01-31T12:00:00Z"),
         ("seconds", "now", "\"now\" is not a time in seconds since 1970"),
         ("seconds", "9223372036854775807", "\"9223372036854775807\" is not a time in seconds since 1970"),
         ("seconds", "1.", "\"1.\" is not a time in seconds since 1970"),
         ("milliseconds", "1.5", "\"1.5\" is not a time in milliseconds since 1970"),
         ("milliseconds", "9223372036854775807", "\"9223372036854775807\" is not a time in milliseconds since 1970"),
-        ("%d.%m.%Y", "30.02.2026", "\"30.02.2026\" is not a time as \"%d.%m.%Y\""),
-        ("%H:%M", "12:00", "\"12:00\" is not a time as \"%H:%M\""),
+        ("%d.%m.%Y", "30.02.2026", "\"30.02.2026\" does not match the pattern \"%d.%m.%Y\""),
+        ("%H:%M", "12:00", "\"12:00\" does not match the pattern \"%H:%M\""),
     ];
-    for (format, text, message) in wrong {
-        assert_eq!(TimeFormat::of(format).expect("a format").time(text), Err(message.into()), "{format}");
+    for (format, text, message) in invalid {
+        assert_eq!(TimeFormat::from_name(format).expect("a format").parse_time(text), Err(message.into()), "{format}");
     }
 }
 
 proptest! {
     #[test]
-    fn any_map_is_read_or_refused(text in any::<String>(), name in ".*", value in ".*") {
+    fn accepts_any_map_without_panic(text in any::<String>(), name in ".*", value in ".*") {
         let _ = ColumnMap::parse(&text);
         for section in ["", "[csv]", "[identities]", "[user_attributes]", "[event]", "[event.attributes]"] {
             let _ = ColumnMap::parse(&format!("{section}\n{name:?} = {value:?}\n"));
@@ -211,12 +219,12 @@ proptest! {
     }
 
     #[test]
-    fn any_cell_is_read_or_refused(text in ".*", pattern in "%.{0,6}", separator in ".{1,2}") {
+    fn accepts_any_cell_without_panic(text in ".*", pattern in "%.{0,6}", separator in ".{1,2}") {
         for kind in [CellType::Text, CellType::Number, CellType::Boolean, CellType::Json, CellType::List(separator)] {
-            let _ = value::<mparticle::types::UserAttributeValue>(&kind, &text);
+            let _ = parse_value::<mparticle::types::UserAttributeValue>(&kind, &text);
         }
         for format in ["rfc3339", "seconds", "milliseconds", &pattern] {
-            let _ = TimeFormat::of(format).map(|format| format.time(&text));
+            let _ = TimeFormat::from_name(format).map(|format| format.parse_time(&text));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! CSV as it comes, maps as people write them, and what becomes of both.
+//! Tests of CSV files and maps.
 
 #![allow(clippy::format_collect, reason = "rows are written one after the other")]
 
