@@ -440,7 +440,7 @@ async fn a_disabled_client_validates_and_sends_nothing() {
     let large = support::batch_of(MAX_BATCH_BYTES + 1).seal().expect("a batch");
     assert_eq!(client.upload(large).await.expect_err("too large").kind(), ErrorKind::Limit);
     assert_eq!(client.raw().err().expect("it would send").kind(), ErrorKind::Config);
-    assert_eq!(server.counts().requests, 0);
+    assert_eq!(server.stats().requests, 0);
 
     // Settings that make no sense are found all the same, and credentials are not needed.
     let missing = || Client::builder(Credentials::new("", ""));
@@ -455,5 +455,5 @@ async fn a_disabled_client_validates_and_sends_nothing() {
 async fn a_client_of_a_mock_has_its_address_and_credentials() {
     let server = MockServer::start().await;
     Client::for_mock(&server).expect("a client").upload(batch()).await.expect("accepted");
-    assert_eq!((server.counts().batches, server.counts().refused), (1, 0));
+    assert_eq!((server.stats().batches, server.stats().refused), (1, 0));
 }

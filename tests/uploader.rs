@@ -439,7 +439,7 @@ fn before_send_of_the_client_holds_for_its_uploaders_and_panics_reach_the_caller
 
 #[test]
 fn the_status_says_what_delivery_does() {
-    let server = MockServer::builder().script([Fault::status(503), Fault::status(403)]).start_blocking();
+    let server = MockServer::builder().fault_sequence([Fault::status(503), Fault::status(403)]).start_blocking();
     let policy = RetryPolicy::new().initial_backoff(Duration::from_secs(1));
     let client = builder(server.url()).retry_policy(policy).build().expect("a client");
     let uploader = Uploader::builder(client).linger(Duration::ZERO).start().expect("a thread");
