@@ -307,7 +307,7 @@ mod tests {
         let source = include_str!("settings.rs");
         let block =
             source.split("/// ```toml\n").nth(1).and_then(|rest| rest.split("/// ```\n").next()).expect("a block");
-        let text: String = block.lines().map(|line| format!("{}\n", line.trim_start_matches("///"))).collect();
+        let text = block.replace("\n/// ", "\n").replace("\n///", "\n").replacen("/// ", "", 1);
         let Config { mparticle } = toml::from_str(&text).expect("TOML");
         assert_eq!(mparticle.when_full, Some(WhenFull::Wait(Duration::from_secs(2))));
         assert_eq!(mparticle.max_batches, Some(20_000));

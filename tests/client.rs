@@ -439,7 +439,7 @@ async fn a_disabled_client_validates_and_sends_nothing() {
     assert_eq!((report.delivered(), report.rejected().len()), (1, 1));
     let large = support::batch_of(MAX_BATCH_BYTES + 1).seal().expect("a batch");
     assert_eq!(client.upload(large).await.expect_err("too large").kind(), ErrorKind::Limit);
-    assert_eq!(client.raw().err().expect("it would send").kind(), ErrorKind::Config);
+    assert_eq!(client.raw().expect_err("it would send").kind(), ErrorKind::Config);
     assert_eq!(server.stats().requests, 0);
 
     // Settings that make no sense are found all the same, and credentials are not needed.

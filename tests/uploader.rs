@@ -443,9 +443,9 @@ fn the_status_says_what_delivery_does() {
     let policy = RetryPolicy::new().initial_backoff(Duration::from_secs(1));
     let client = builder(server.url()).retry_policy(policy).build().expect("a client");
     let uploader = Uploader::builder(client).linger(Duration::ZERO).start().expect("a thread");
-    let status = uploader.status();
-    assert!(matches!(status, UploaderStatus::Running) && status.error().is_none());
-    assert_eq!(status.to_string(), "running");
+    let idle = uploader.status();
+    assert!(matches!(idle, UploaderStatus::Running) && idle.error().is_none());
+    assert_eq!(idle.to_string(), "running");
 
     uploader.try_send(batch()).expect("room");
     let until = |wanted: fn(&UploaderStatus) -> bool| {

@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_float_is_the_number_that_prints_the_same() {
-        assert_json!(0.1_f32 => 0.1, 0.1_f64 => 0.1, &0.5_f32 => 0.5, &0.5_f64 => 0.5, f32::MAX => 3.4028235e38);
+        assert_json!(0.1_f32 => 0.1, 0.1_f64 => 0.1, &0.5_f32 => 0.5, &0.5_f64 => 0.5, f32::MAX => 3.402_823_5e38);
         let not_a_number = AttributeValue::from(f32::NAN);
         assert!(matches!(not_a_number, AttributeValue::Number(number) if number.is_nan()), "{not_a_number:?}");
     }

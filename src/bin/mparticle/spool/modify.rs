@@ -43,8 +43,8 @@ pub fn retry(retry: &RetryArguments) -> exit::Result {
             exit::print_service_messages(&error);
             eprint_line(format_args!("error: {}", exit::message(&error)));
         }
-        status if left > 0 => {
-            let why = status.error().map_or_else(String::new, |error| format!(": {}", exit::reason(error)));
+        delivery if left > 0 => {
+            let why = delivery.error().map_or_else(String::new, |error| format!(": {}", exit::reason(error)));
             eprint_line(format_args!("the service did not accept all of it within {} seconds{why}", retry.wait));
         }
         _ => {}
