@@ -9,15 +9,15 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Router, serve};
 use mparticle::mock::MockServer;
-use mparticle::{Batch, Client, CustomEvent, CustomEventType, Environment, Uploader, User};
+use mparticle::{Batch, Client, CustomEvent, CustomEventType, Environment, Uploader};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 /// A request waits for nothing here: the event is taken, or there is no room.
 async fn add_note(State(uploader): State<Uploader>, Path(customer): Path<String>) -> StatusCode {
-    let user = User::new(Batch::new(Environment::Development).customer_id(customer));
+    let user = Batch::new(Environment::Development).customer_id(customer);
     let event = CustomEvent::new("Added Note", CustomEventType::UserContent);
-    match user.and_then(|user| Ok(uploader.track(&user, event)?)) {
+    match uploader.track(user, event) {
         Ok(()) => StatusCode::ACCEPTED,
         // The note is added all the same; what was not tracked is worth a metric.
         Err(error) => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mparticle::mock::{Fault, MockServer};
-use mparticle::{Batch, Client, CustomEvent, CustomEventType, Environment, Error, Uploader, User};
+use mparticle::{Batch, Client, CustomEvent, CustomEventType, Environment, Error, Uploader};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = std::env::temp_dir().join(format!("mparticle-spool-{}", std::process::id()));
@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let uploader = start()?;
     for n in 0..20 {
-        let user = User::new(Batch::new(Environment::Development).customer_id(format!("customer-{n}")))?;
+        let user = Batch::new(Environment::Development).customer_id(format!("customer-{n}")).into_template();
         uploader.track(&user, CustomEvent::new("Added Note", CustomEventType::UserContent))?;
     }
     let stats = uploader.shutdown(Duration::from_secs(1)).wait();

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use mparticle::mock::MockServer;
-use mparticle::{Batch, Client, CustomEvent, CustomEventType, Environment, Uploader, User};
+use mparticle::{Batch, Client, CustomEvent, CustomEventType, Environment, Uploader};
 
 fn main() -> Result<(), mparticle::Error> {
     let server = MockServer::start_blocking();
@@ -18,7 +18,7 @@ fn main() -> Result<(), mparticle::Error> {
         })
         .start()?;
 
-    let reader = User::new(Batch::new(Environment::Development).customer_id("customer-1"))?;
+    let reader = Batch::new(Environment::Development).customer_id("customer-1").into_template();
     for page in 1..=30 {
         uploader.track(&reader, CustomEvent::new("Read Page", CustomEventType::UserContent).attribute("page", page))?;
     }

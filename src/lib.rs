@@ -38,7 +38,7 @@ pub use delivery::{Accepted, Rejected, Report, Retry, RetryPolicy};
 pub use error::{Error, ErrorKind};
 pub use generated::types;
 pub use model::{Session, SessionId};
-pub use seal::{IntoSealed, SealError, SealedBatch, User};
+pub use seal::{BatchTemplate, IntoSealed, SealError, SealedBatch};
 pub use settings::Settings;
 #[doc(no_inline)]
 pub use types::{

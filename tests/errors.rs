@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use mparticle::limits::MAX_BATCH_BYTES;
 use mparticle::{
-    Batch, Client, CustomEvent, CustomEventType, Environment, Error, ErrorKind, RetryPolicy, SealError, TrySendError,
-    UploadError, Uploader, User, WhenFull,
+    Batch, BatchTemplate, Client, CustomEvent, CustomEventType, Environment, Error, ErrorKind, RetryPolicy, SealError,
+    TrySendError, UploadError, Uploader, WhenFull,
 };
 use support::builder;
 
@@ -32,8 +32,8 @@ fn unsealable(id: &str) -> Batch {
     batch(id).user_attribute("score", f64::NAN)
 }
 
-fn user() -> User {
-    User::new(Batch::new(Environment::Development).email(EMAIL)).expect("a user")
+fn user() -> BatchTemplate {
+    Batch::new(Environment::Development).email(EMAIL).into_template()
 }
 
 fn uploader() -> Uploader {

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use mparticle::mock::{Fault, MockServer};
 use mparticle::{
-    Batch, Client, CustomEvent, CustomEventType, DeliveryReport, DeliveryStatus, Environment, ErrorKind, RetryPolicy,
-    TrySendError, Uploader, UploaderStatus, User, WhenFull,
+    Batch, BatchTemplate, Client, CustomEvent, CustomEventType, DeliveryReport, DeliveryStatus, Environment, ErrorKind,
+    RetryPolicy, TrySendError, Uploader, UploaderStatus, WhenFull,
 };
 use support::peer::Peer;
 use support::{batch, builder};
@@ -31,8 +31,8 @@ fn start(client: Client) -> Uploader {
     Uploader::builder(client).linger(Duration::from_millis(20)).initial_rate(10_000).start().expect("a thread")
 }
 
-fn user(name: &str) -> User {
-    User::new(Batch::new(Environment::Development).customer_id(name)).expect("a user")
+fn user(name: &str) -> BatchTemplate {
+    Batch::new(Environment::Development).customer_id(name).into_template()
 }
 
 fn event(name: impl Into<String>) -> CustomEvent {
@@ -298,7 +298,7 @@ fn handles_can_cross_threads() {
     fn check<T: Send + Sync + Clone + 'static>() {}
     fn check_answer<T: Send + Future>(_: T) {}
     check::<Uploader>();
-    check::<User>();
+    check::<BatchTemplate>();
     let uploader = start(client("http://127.0.0.1:1"));
     check_answer(uploader.flush(Duration::ZERO));
     check_answer(uploader.send(batch()).delivered());
@@ -385,7 +385,7 @@ fn before_send_changes_adds_and_discards_what_is_submitted() {
         .start()
         .expect("a thread");
     let user = |name: &str, value: bool| {
-        User::new(Batch::new(Environment::Development).customer_id("1").user_attribute(name, value)).expect("a user")
+        Batch::new(Environment::Development).customer_id("1").user_attribute(name, value).into_template()
     };
     uploader.track(&user("consent", true), event("a")).expect("room");
     uploader.track(&user("twice", true), event("b")).expect("room");

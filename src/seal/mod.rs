@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 pub use error::SealError;
 pub(crate) use ids::RandomIds;
-pub use pending::User;
-pub(crate) use pending::{EncodedEvent, PendingBatch};
+pub use pending::BatchTemplate;
+pub(crate) use pending::{EncodedEvent, PendingBatch, TemplateData};
 pub use sealed::SealedBatch;
 pub(crate) use user::UserKey;
 

@@ -1,5 +1,5 @@
-//! Batches of a user whose events come one by one: what they have in common is written once, each event when it comes, and
-//! the pieces are joined when the batch is sealed.
+//! Batches whose events come one by one: the data that they have in common is written once, each event when it comes, and the
+//! pieces are joined when the batch is sealed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,85 +13,140 @@ use crate::error::Error;
 use crate::generated::types::{Batch, Environment, Event};
 use crate::json;
 use crate::limits::MAX_BATCH_BYTES;
+use crate::model::Session;
 
-/// A user, for [`Uploader::track`](crate::Uploader::track): a batch without events and without a request id.
+/// The data that the events of a user have in common, for [`Uploader::track`](crate::Uploader::track): a batch without events
+/// and without a `source_request_id`.
 ///
-/// The events of one user that come within the linger window go as one batch. Two users are the same if all is equal,
-/// attributes and device as well. Cloning is cheap.
+/// Events that are tracked with equal templates within the linger time go as one batch. Templates are equal if all of their data
+/// is: attributes and device as well as identities. Its JSON is written when it is made; cloning is cheap.
 ///
 /// ```
-/// use mparticle::{Batch, Environment, User};
+/// use mparticle::{Batch, BatchTemplate, Environment};
 ///
-/// let user = User::new(Batch::new(Environment::Production).customer_id("123456").user_attribute("plan", "pro"))?;
-/// # Ok::<(), mparticle::Error>(())
+/// let template = Batch::new(Environment::Production).customer_id("123456").user_attribute("plan", "pro").into_template();
+/// let same = BatchTemplate::from(Batch::new(Environment::Production).customer_id("123456").user_attribute("plan", "pro"));
+/// assert_eq!(template, same);
 /// ```
 #[derive(Clone)]
-pub struct User(Arc<Shell>);
-
-/// The JSON of the batch, and whose it is.
-struct Shell {
-    json: Box<str>,
-    key: UserKey,
+pub struct BatchTemplate {
+    /// The error of a batch that is no template is that of `track`, so that a template is made in one expression.
+    data: Result<TemplateData, Arc<SealError>>,
+    session: Option<Arc<Session>>,
 }
 
-impl User {
-    /// The user that this batch is of.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the batch has events or a request id, or as
-    /// [`Batch::seal`]; [`ErrorKind::Limit`](crate::ErrorKind::Limit) if it is too large for a batch.
-    #[expect(clippy::needless_pass_by_value, reason = "it is what the setters of a batch give")]
-    pub fn new(batch: Batch) -> Result<Self, Error> {
-        Self::of(&batch)
+impl BatchTemplate {
+    /// Assigns the events that are tracked with this template to a session, except those that belong to one.
+    #[must_use]
+    pub fn in_session(self, session: &Session) -> Self {
+        Self { session: Some(Arc::new(session.clone())), ..self }
     }
 
-    /// As [`new`](Self::new), and leaves the batch to the caller.
-    pub(crate) fn of(batch: &Batch) -> Result<Self, Error> {
-        if !batch.events.is_empty() || batch.source_request_id.is_some() {
-            return Err(Error::invalid("a user is a batch without events and without a source_request_id"));
+    /// Returns the data, and the event with what the template adds to it.
+    ///
+    /// # Errors
+    /// With the batch and the event if the batch is no template.
+    pub(crate) fn apply(&self, mut event: Event) -> Result<(TemplateData, Event), SealError> {
+        if let Some(session) = &self.session {
+            event.join(session);
         }
-        let (json, key) = user_json(batch)?;
+        match &self.data {
+            Ok(data) => Ok((data.clone(), event)),
+            Err(error) => Err(SealError::new(Error::clone(error), error.batch().clone().event(event))),
+        }
+    }
+}
+
+impl Batch {
+    /// Makes a template of the batch, for [`Uploader::track`](crate::Uploader::track).
+    ///
+    /// A batch with events or a `source_request_id`, with a number that is NaN, or above
+    /// [`MAX_BATCH_BYTES`](crate::limits::MAX_BATCH_BYTES) is no template: `track` returns the error.
+    #[must_use]
+    pub fn into_template(self) -> BatchTemplate {
+        self.into()
+    }
+}
+
+impl From<Batch> for BatchTemplate {
+    fn from(batch: Batch) -> Self {
+        let data = TemplateData::new(&batch).map_err(|error| Arc::new(SealError::new(error, batch)));
+        Self { data, session: None }
+    }
+}
+
+impl From<&BatchTemplate> for BatchTemplate {
+    fn from(template: &BatchTemplate) -> Self {
+        template.clone()
+    }
+}
+
+impl PartialEq for BatchTemplate {
+    fn eq(&self, other: &Self) -> bool {
+        let same_data = match (&self.data, &other.data) {
+            (Ok(data), Ok(other)) => data == other,
+            (Err(error), Err(other)) => error.batch() == other.batch(),
+            _ => false,
+        };
+        same_data && self.session == other.session
+    }
+}
+
+impl fmt::Debug for BatchTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BatchTemplate").finish_non_exhaustive()
+    }
+}
+
+/// The JSON of a batch that is a template, and the key of its user.
+#[derive(Clone)]
+pub(crate) struct TemplateData(Arc<(Box<str>, UserKey)>);
+
+impl TemplateData {
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the batch has events or a request id, or as [`Batch::seal`];
+    /// [`ErrorKind::Limit`](crate::ErrorKind::Limit) if it is too large for a batch.
+    pub(crate) fn new(batch: &Batch) -> Result<Self, Error> {
+        if !batch.events.is_empty() || batch.source_request_id.is_some() {
+            return Err(Error::invalid("a batch template has no events and no source_request_id"));
+        }
+        let json = json::to_json(batch)?;
         if json.len() > MAX_BATCH_BYTES {
             let size = json.len();
             return Err(Error::limit(format!(
-                "the user has {size} bytes, more than the {MAX_BATCH_BYTES} that a batch may have"
+                "the batch template has {size} bytes, more than the {MAX_BATCH_BYTES} that a batch may have"
             )));
         }
-        Ok(Self(Arc::new(Shell { json, key })))
+        let json = Box::from(str::from_utf8(&json).map_err(|error| Error::invalid("not UTF-8").with_source(error))?);
+        // A template may have no identity. All of its data stands for the user then.
+        let key = Names::of(batch).key(&json);
+        Ok(Self(Arc::new((json, key))))
+    }
+
+    fn json(&self) -> &str {
+        &self.0.0
     }
 
     pub(crate) fn key(&self) -> UserKey {
-        self.0.key
+        self.0.1
     }
 
-    /// Returns the batch without events that it was created from.
+    /// Returns the batch that it was created from.
     pub(crate) fn batch(&self) -> Batch {
         // Its own JSON always is one.
-        serde_json::from_str(&self.0.json).unwrap_or_else(|_| Batch::new(Environment::Development))
-    }
-
-    fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0.json == other.0.json
+        serde_json::from_str(self.json()).unwrap_or_else(|_| Batch::new(Environment::Development))
     }
 }
 
-impl TryFrom<Batch> for User {
-    type Error = Error;
-
-    fn try_from(batch: Batch) -> Result<Self, Error> {
-        Self::new(batch)
+impl PartialEq for TemplateData {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.json() == other.json()
     }
 }
 
-impl fmt::Debug for User {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("User").field("len", &self.0.json.len()).finish_non_exhaustive()
-    }
-}
-
-/// Events of one user that will be a batch. Their JSON is written when they are tracked, so that the size is exact.
+/// Events with one template that will be a batch. Their JSON is written when they are tracked, so that the size is exact.
 pub(crate) struct PendingBatch {
-    user: User,
+    template: TemplateData,
     id: Uuid,
     /// The events, joined by `,`.
     events: Vec<u8>,
@@ -105,9 +160,9 @@ impl EncodedEvent {
     /// Encodes an event.
     ///
     /// # Errors
-    /// With a batch of this user and event if the event has no JSON form.
+    /// With a batch of this template and event if the event has no JSON form.
     pub(crate) fn new(
-        user: &User,
+        template: &TemplateData,
         mut event: Event,
         id: impl FnOnce() -> Uuid,
         now_ms: i64,
@@ -115,7 +170,7 @@ impl EncodedEvent {
         event.timestamp_unixtime_ms_mut().get_or_insert(now_ms);
         ids::fill(event.source_message_id_mut(), id);
         let json = json::to_json(&event).map(|json| Self(Vec::from(json)));
-        json.map_err(|error| SealError::new(error, user.batch().event(event)))
+        json.map_err(|error| SealError::new(error, template.batch().event(event)))
     }
 }
 
@@ -123,17 +178,19 @@ impl PendingBatch {
     /// The service's guide names 100 events for one request.
     const MOST_EVENTS: usize = 100;
 
-    /// What the list of events and the id add to the user's JSON.
+    /// The size that the list of events and the id add to the JSON of the template.
     const FRAME_BYTES: usize = r#""events":[],"source_request_id":"","#.len() + 36;
 
     /// Creates a batch of one event, which may be too large for a batch.
-    pub(crate) fn new(user: &User, id: Uuid, event: EncodedEvent) -> Self {
-        Self { user: user.clone(), id, events: event.0, count: 1 }
+    pub(crate) fn new(template: &TemplateData, id: Uuid, event: EncodedEvent) -> Self {
+        Self { template: template.clone(), id, events: event.0, count: 1 }
     }
 
-    /// Whether the event can go with the others. All of the user has to be equal.
-    pub(crate) fn takes(&self, user: &User, event: &EncodedEvent) -> bool {
-        self.count < Self::MOST_EVENTS && self.len() + Self::growth(event) <= MAX_BATCH_BYTES && self.user.is(user)
+    /// Whether the event can go with the others: the templates have to be equal.
+    pub(crate) fn takes(&self, template: &TemplateData, event: &EncodedEvent) -> bool {
+        self.count < Self::MOST_EVENTS
+            && self.len() + Self::growth(event) <= MAX_BATCH_BYTES
+            && self.template == *template
     }
 
     /// By how much the batch grows with this event.
@@ -149,11 +206,11 @@ impl PendingBatch {
 
     /// The size that the batch will have.
     pub(crate) fn len(&self) -> usize {
-        self.user.0.json.len() + Self::FRAME_BYTES + self.events.len()
+        self.template.json().len() + Self::FRAME_BYTES + self.events.len()
     }
 
     pub(crate) fn key(&self) -> UserKey {
-        self.user.key()
+        self.template.key()
     }
 
     pub(crate) fn seal(&self) -> SealedBatch {
@@ -163,23 +220,14 @@ impl PendingBatch {
         json.extend_from_slice(br#"],"source_request_id":""#);
         json.extend_from_slice(self.id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
         json.extend_from_slice(br#"","#);
-        // After the brace; a user has an environment at least.
-        json.extend_from_slice(&self.user.0.json.as_bytes()[1..]);
+        // After the brace; a template has an environment at least.
+        json.extend_from_slice(&self.template.json().as_bytes()[1..]);
         SealedBatch {
             json: json.into_boxed_slice().into(),
             source_request_id: ids::text(self.id).into(),
-            user: self.user.key(),
+            user: self.template.key(),
         }
     }
-}
-
-/// Returns the JSON of a batch that has neither events nor an id, and the key of its user.
-fn user_json(batch: &Batch) -> Result<(Box<str>, UserKey), Error> {
-    let json = json::to_json(batch)?;
-    let json = Box::from(str::from_utf8(&json).map_err(|error| Error::invalid("not UTF-8").with_source(error))?);
-    // Nothing may name the user. All that is known of it stands for it then.
-    let key = Names::of(batch).key(&json);
-    Ok((json, key))
 }
 
 #[cfg(test)]
@@ -194,16 +242,16 @@ mod tests {
     }
 
     fn event(name: &str) -> EncodedEvent {
-        let user = User::new(batch()).expect("a user");
+        let template = TemplateData::new(&batch()).expect("a template");
         let event = CustomEvent::new(name, CustomEventType::Other).into();
-        EncodedEvent::new(&user, event, || Uuid::from_u128(7), 99).expect("JSON")
+        EncodedEvent::new(&template, event, || Uuid::from_u128(7), 99).expect("JSON")
     }
 
     #[test]
     fn a_tracked_batch_is_the_batch_that_its_user_and_events_make() {
-        let user = User::new(batch()).expect("a user");
-        let mut tracked = PendingBatch::new(&user, Uuid::from_u128(1), event("a"));
-        assert!(tracked.takes(&user, &event("b")));
+        let template = TemplateData::new(&batch()).expect("a template");
+        let mut tracked = PendingBatch::new(&template, Uuid::from_u128(1), event("a"));
+        assert!(tracked.takes(&template, &event("b")));
         tracked.add(&event("b"));
         let sealed = tracked.seal();
         assert_eq!(sealed.len(), tracked.len());
@@ -219,40 +267,41 @@ mod tests {
 
     #[test]
     fn two_are_the_same_only_if_all_is_equal() {
-        let tracked = PendingBatch::new(&User::new(batch()).expect("a user"), Uuid::from_u128(1), event("a"));
+        let tracked =
+            PendingBatch::new(&TemplateData::new(&batch()).expect("a template"), Uuid::from_u128(1), event("a"));
         for (other, same) in [
             (batch(), true),
             (batch().email("a@b.c"), false),
             (batch().user_attribute("plan", "free"), false),
             (Batch { environment: Environment::Production, ..batch() }, false),
         ] {
-            assert_eq!(tracked.takes(&User::new(other).expect("a user"), &event("b")), same);
+            assert_eq!(tracked.takes(&TemplateData::new(&other).expect("a template"), &event("b")), same);
         }
     }
 
     #[test]
     fn a_batch_takes_100_events_and_128000_bytes() {
-        let user = User::new(batch()).expect("a user");
-        let mut tracked = PendingBatch::new(&user, Uuid::from_u128(1), event("a"));
-        while tracked.takes(&user, &event("a")) {
+        let template = TemplateData::new(&batch()).expect("a template");
+        let mut tracked = PendingBatch::new(&template, Uuid::from_u128(1), event("a"));
+        while tracked.takes(&template, &event("a")) {
             tracked.add(&event("a"));
         }
         assert_eq!(tracked.count, 100);
         let large = |bytes: usize| EncodedEvent(vec![b'x'; bytes]);
-        let room = MAX_BATCH_BYTES - tracked.user.0.json.len() - PendingBatch::FRAME_BYTES;
-        assert_eq!(PendingBatch::new(&user, Uuid::from_u128(1), large(room)).len(), MAX_BATCH_BYTES);
-        assert_eq!(PendingBatch::new(&user, Uuid::from_u128(1), large(room + 1)).len(), MAX_BATCH_BYTES + 1);
-        let mut tracked = PendingBatch::new(&user, Uuid::from_u128(1), large(room - 11));
-        assert!(!tracked.takes(&user, &large(11)) && tracked.takes(&user, &large(10)));
+        let room = MAX_BATCH_BYTES - tracked.template.json().len() - PendingBatch::FRAME_BYTES;
+        assert_eq!(PendingBatch::new(&template, Uuid::from_u128(1), large(room)).len(), MAX_BATCH_BYTES);
+        assert_eq!(PendingBatch::new(&template, Uuid::from_u128(1), large(room + 1)).len(), MAX_BATCH_BYTES + 1);
+        let mut tracked = PendingBatch::new(&template, Uuid::from_u128(1), large(room - 11));
+        assert!(!tracked.takes(&template, &large(11)) && tracked.takes(&template, &large(10)));
         tracked.add(&large(10));
         assert_eq!(tracked.len(), MAX_BATCH_BYTES);
     }
 
     #[test]
     fn an_event_without_a_json_form_comes_back_as_a_batch_of_its_user() {
-        let user = User::new(batch()).expect("a user");
+        let template = TemplateData::new(&batch()).expect("a template");
         let bad = CustomEvent::new("a", CustomEventType::Other).attribute("score", f64::NAN);
-        let error = EncodedEvent::new(&user, bad.into(), || Uuid::from_u128(7), 99).err().expect("NaN");
+        let error = EncodedEvent::new(&template, bad.into(), || Uuid::from_u128(7), 99).err().expect("NaN");
         assert_eq!(error.kind(), ErrorKind::Invalid);
         let back = error.into_batch();
         assert_eq!(back.events.len(), 1);
@@ -260,12 +309,33 @@ mod tests {
     }
 
     #[test]
-    fn a_user_has_no_events() {
-        let full = batch().event(CustomEvent::new("a", CustomEventType::Other));
-        assert_eq!(User::new(full).expect_err("events").kind(), ErrorKind::Invalid);
-        assert_eq!(User::new(batch().source_request_id("x")).expect_err("an id").kind(), ErrorKind::Invalid);
-        let large = batch().user_attribute("a", "x".repeat(MAX_BATCH_BYTES));
-        assert_eq!(User::new(large).expect_err("large").kind(), ErrorKind::Limit);
-        assert_eq!(User::new(batch().user_attribute("a", f64::NAN)).expect_err("NaN").kind(), ErrorKind::Invalid);
+    fn a_batch_that_is_no_template_is_handed_back_with_the_event() {
+        let table = [
+            (batch().event(CustomEvent::new("a", CustomEventType::Other)), ErrorKind::Invalid),
+            (batch().source_request_id("x"), ErrorKind::Invalid),
+            (batch().user_attribute("a", "x".repeat(MAX_BATCH_BYTES)), ErrorKind::Limit),
+            (batch().user_attribute("a", f64::NAN), ErrorKind::Invalid),
+        ];
+        for (batch, kind) in table {
+            let events = batch.events.len();
+            let event = CustomEvent::new("b", CustomEventType::Other).into();
+            let Err(error) = batch.into_template().apply(event) else { panic!("a template") };
+            assert_eq!(error.kind(), kind);
+            assert_eq!(error.into_batch().events.len(), events + 1);
+        }
+    }
+
+    #[test]
+    fn a_template_in_a_session_assigns_the_events_that_have_none() {
+        let session = Session::resume(7, chrono::Utc::now());
+        let template = batch().into_template().in_session(&session);
+        let number_of = |event: CustomEvent| match template.apply(event.into()) {
+            Ok((_, Event::CustomEvent(event))) => event.session_id,
+            _ => None,
+        };
+        let event = || CustomEvent::new("a", CustomEventType::Other);
+        assert_eq!(number_of(event()), Some(7));
+        assert_eq!(number_of(event().session(&Session::resume(8, chrono::Utc::now()))), Some(8));
+        assert_ne!(template, batch().into_template());
     }
 }

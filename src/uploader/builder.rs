@@ -157,7 +157,7 @@ impl UploaderBuilder {
     /// # let server = mparticle::mock::MockServer::start_blocking();
     /// # let client = mparticle::Client::for_mock(&server)?;
     /// use std::time::Duration;
-    /// use mparticle::{Batch, CustomEvent, CustomEventType, Environment, Uploader, User};
+    /// use mparticle::{Batch, CustomEvent, CustomEventType, Environment, Uploader};
     ///
     /// let uploader = Uploader::builder(client)
     ///     .before_send(|batch| {
@@ -165,7 +165,7 @@ impl UploaderBuilder {
     ///         batch.consent_state.is_some()
     ///     })
     ///     .start()?;
-    /// let user = User::new(Batch::new(Environment::Development).customer_id("123456"))?;
+    /// let user = Batch::new(Environment::Development).customer_id("123456").into_template();
     /// uploader.track(&user, CustomEvent::new("Added Note", CustomEventType::UserContent))?;
     /// let stats = uploader.shutdown(Duration::from_secs(10)).wait();
     /// assert_eq!((stats.filtered, stats.accepted), (1, 0));

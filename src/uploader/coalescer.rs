@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use tokio::time::Instant;
 
 use super::entry::{Amount, SubmissionToken};
-use crate::seal::{EncodedEvent, PendingBatch, User, UserKey};
+use crate::seal::{EncodedEvent, PendingBatch, TemplateData, UserKey};
 
 /// A batch that still takes events.
 pub(super) struct OpenBatch {
@@ -31,8 +31,8 @@ impl Coalescer {
     }
 
     /// Returns whether the user's open batch takes this event.
-    pub(super) fn takes(&self, user: &User, event: &EncodedEvent) -> bool {
-        self.open.get(&user.key()).is_some_and(|open| open.batch.takes(user, event))
+    pub(super) fn takes(&self, template: &TemplateData, event: &EncodedEvent) -> bool {
+        self.open.get(&template.key()).is_some_and(|open| open.batch.takes(template, event))
     }
 
     /// Adds an event to the user's open batch, and returns the token of that.

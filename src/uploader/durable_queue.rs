@@ -24,7 +24,7 @@ use super::report::{DeliveryReport, DeliveryStatus};
 use super::submission::{Acceptance, Submission};
 use crate::error::Error;
 use crate::limits::MAX_BATCH_BYTES;
-use crate::seal::{EncodedEvent, PendingBatch, SealedBatch, User, UserKey};
+use crate::seal::{EncodedEvent, PendingBatch, SealedBatch, TemplateData, UserKey};
 use crate::time::saturating_add;
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -171,10 +171,10 @@ impl DurableQueue {
     }
 
     /// Adds an event to its user's open batch, if that takes it and there is room.
-    pub(super) fn coalesce(&mut self, user: &User, event: &EncodedEvent) -> bool {
+    pub(super) fn coalesce(&mut self, template: &TemplateData, event: &EncodedEvent) -> bool {
         let growth = Amount { batches: 0, bytes: PendingBatch::growth(event) };
-        let takes = self.coalescer.takes(user, event) && self.has_room(growth) && self.can_keep(growth);
-        if takes && let Some(token) = self.coalescer.add(user.key(), event) {
+        let takes = self.coalescer.takes(template, event) && self.has_room(growth) && self.can_keep(growth);
+        if takes && let Some(token) = self.coalescer.add(template.key(), event) {
             self.accounting.join(token);
         }
         takes

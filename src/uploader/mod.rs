@@ -56,7 +56,9 @@ pub use submission::SendHandle;
 use crate::completion::Completion;
 use crate::error::ErrorKind;
 use crate::generated::types::Event;
-use crate::seal::{BeforeSend, EncodedEvent, IntoSealed, RandomIds, SealError, SealedBatch, Sealing, User};
+use crate::seal::{
+    BatchTemplate, BeforeSend, EncodedEvent, IntoSealed, RandomIds, SealError, SealedBatch, Sealing, TemplateData,
+};
 use shared::{DISK_GRACE_PERIOD, Phase, Shared};
 use submission::Submission;
 
@@ -83,7 +85,7 @@ use submission::Submission;
 ///
 /// ```
 /// use std::time::Duration;
-/// use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, Uploader, User};
+/// use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, Uploader};
 ///
 /// # let server = mparticle::mock::MockServer::builder().credentials("key", "secret").start_blocking();
 /// let client = Client::builder(Credentials::new("key", "secret"))
@@ -91,7 +93,7 @@ use submission::Submission;
 ///     .build()?;
 /// let uploader = Uploader::builder(client).linger(Duration::from_millis(200)).start()?;
 ///
-/// let user = User::new(Batch::new(Environment::Development).customer_id("123456"))?;
+/// let user = Batch::new(Environment::Development).customer_id("123456").into_template();
 /// uploader.track(&user, CustomEvent::new("Added Note", CustomEventType::UserContent))?;
 ///
 /// let stats = uploader.shutdown(Duration::from_secs(10)).wait(); // or `.await`
@@ -167,29 +169,37 @@ impl Uploader {
         }
     }
 
-    /// Submits an event of a user. Never blocks. `Ok` means queued, not delivered.
+    /// Submits an event with the data of a template. Never blocks. `Ok` means queued, not delivered.
     ///
-    /// The events of one user that come within the linger time go as one batch: the service counts batches. An event
-    /// without a time gets the time of this call.
+    /// Use it for events as they happen, and [`try_send`](Self::try_send) or [`send`](Self::send) for batches. Events with
+    /// equal templates within the linger time go as one batch, because the service counts batches. An event without a time gets the
+    /// time of this call.
     ///
     /// # Errors
-    /// [`TrySendError::Invalid`] if the event has no JSON form, and the others as [`try_send`](Self::try_send). The error hands the
-    /// event back in a batch.
-    pub fn track(&self, user: &User, event: impl Into<Event>) -> Result<(), TrySendError> {
+    /// [`TrySendError::Invalid`] if the batch is no [template](BatchTemplate) or the event has no JSON form, and the others as
+    /// [`try_send`](Self::try_send). The error hands the event back in a batch.
+    pub fn track(&self, template: impl Into<BatchTemplate>, event: impl Into<Event>) -> Result<(), TrySendError> {
+        let (template, event) = template.into().apply(event.into())?;
         match &self.0.shared.config.before_send {
-            Some(before_send) => self.track_filtered(user, event.into(), before_send),
-            None => self.track_encoded(user, event.into()),
+            Some(before_send) => self.track_filtered(&template, event, before_send),
+            None => self.track_encoded(&template, event),
         }
     }
 
-    fn track_encoded(&self, user: &User, event: Event) -> Result<(), TrySendError> {
-        let event = EncodedEvent::new(user, event, || self.0.shared.config.new_id(), Utc::now().timestamp_millis())?;
-        self.0.shared.track(user, event)
+    fn track_encoded(&self, template: &TemplateData, event: Event) -> Result<(), TrySendError> {
+        let new_id = || self.0.shared.config.new_id();
+        let event = EncodedEvent::new(template, event, new_id, Utc::now().timestamp_millis())?;
+        self.0.shared.track(template, event)
     }
 
-    /// Tracks what the callback makes of the event and its user.
-    fn track_filtered(&self, user: &User, event: Event, before_send: &BeforeSend) -> Result<(), TrySendError> {
-        let mut batch = user.batch().event(event);
+    /// Tracks the events that the callback leaves, with the template that it leaves.
+    fn track_filtered(
+        &self,
+        template: &TemplateData,
+        event: Event,
+        before_send: &BeforeSend,
+    ) -> Result<(), TrySendError> {
+        let mut batch = template.batch().event(event);
         if !before_send(&mut batch) || batch.events.is_empty() {
             self.0.shared.count_filtered();
             return Ok(());
@@ -199,15 +209,15 @@ impl Uploader {
             let Some(parts) = self.seal(batch, None)? else { return Ok(()) };
             return self.0.shared.try_send(Submission::new(parts, None));
         }
-        let mut events = mem::take(&mut batch.events);
-        let user = match User::of(&batch) {
-            Ok(user) => user,
+        let events = mem::take(&mut batch.events);
+        let template = match TemplateData::new(&batch) {
+            Ok(template) => template,
             Err(error) => {
                 batch.events = events;
                 return Err(SealError::new(error, batch).into());
             }
         };
-        events.drain(..).try_for_each(|event| self.track_encoded(&user, event))
+        events.into_iter().try_for_each(|event| self.track_encoded(&template, event))
     }
 
     /// Sends what is queued without lingering. Completes with the statistics when everything that was submitted before has

@@ -22,7 +22,7 @@ use crate::completion::{self, Completer, Completion};
 use crate::delivery::AdaptiveLimiter;
 use crate::error::Error;
 use crate::limits::MAX_BATCH_BYTES;
-use crate::seal::{EncodedEvent, PendingBatch, SealedBatch, User};
+use crate::seal::{EncodedEvent, PendingBatch, SealedBatch, TemplateData};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::time::saturating_add;
 
@@ -191,15 +191,15 @@ impl Shared {
     }
 
     /// Accepts an event of a user, into the batch of that user if one waits.
-    pub(super) fn track(&self, user: &User, event: EncodedEvent) -> Result<(), TrySendError> {
+    pub(super) fn track(&self, template: &TemplateData, event: EncodedEvent) -> Result<(), TrySendError> {
         let mut state = self.lock();
-        if state.is_open() && state.queue.coalesce(user, &event) {
+        if state.is_open() && state.queue.coalesce(template, &event) {
             self.unlock(state);
             return Ok(());
         }
         drop(state);
         // Without the lock: the source of ids is the caller's.
-        let mut batch = Some(PendingBatch::new(user, self.config.new_id(), event));
+        let mut batch = Some(PendingBatch::new(template, self.config.new_id(), event));
         let mut state = self.lock();
         if state.is_open() {
             batch = batch.and_then(|batch| state.queue.open(batch));

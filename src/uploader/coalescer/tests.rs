@@ -22,11 +22,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn user(number: usize) -> User {
-    User::new(Batch::new(Environment::Development).customer_id(number.to_string())).expect("a user")
+fn user(number: usize) -> TemplateData {
+    TemplateData::new(&Batch::new(Environment::Development).customer_id(number.to_string())).expect("a template")
 }
 
-fn event(user: &User, number: usize) -> EncodedEvent {
+fn event(user: &TemplateData, number: usize) -> EncodedEvent {
     let event = CustomEvent::new(number.to_string(), CustomEventType::Other).into();
     EncodedEvent::new(user, event, Uuid::nil, 0).expect("JSON")
 }

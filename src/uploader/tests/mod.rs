@@ -111,8 +111,8 @@ fn batch(user: usize, id: impl ToString) -> Batch {
     Batch::new(Environment::Development).customer_id(user.to_string()).source_request_id(id.to_string())
 }
 
-fn user(user: usize) -> User {
-    User::new(Batch::new(Environment::Development).customer_id(user.to_string())).expect("a user")
+fn user(user: usize) -> BatchTemplate {
+    Batch::new(Environment::Development).customer_id(user.to_string()).into_template()
 }
 
 fn event(name: impl ToString) -> CustomEvent {

@@ -48,8 +48,7 @@ async fn a_batch_in_between_ends_the_gathering() {
     rig.try_send(batch(0, "between")).expect("room");
     rig.track(&user(0), event("b")).expect("room");
     // Another attribute: another user, and the order holds all the same.
-    let other =
-        User::new(Batch::new(Environment::Development).customer_id("0").user_attribute("seats", 5)).expect("a user");
+    let other = Batch::new(Environment::Development).customer_id("0").user_attribute("seats", 5).into_template();
     rig.track(&other, event("c")).expect("room");
     rig.track(&user(0), event("d")).expect("room");
     rig.flush(SECOND).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mparticle::mock::{self, MockServer};
 use mparticle::types::{AudienceRequest, LoyaltyEvent, LoyaltyKind};
-use mparticle::{Batch, Client, Credentials, Environment, Event, IdentityType, Session, Uploader, User};
+use mparticle::{Batch, Client, Credentials, Environment, Event, IdentityType, Session, Uploader};
 use serde_json::{Value, json};
 
 #[tokio::main]
@@ -63,7 +63,7 @@ async fn uploads(server: &MockServer, client: &Client) -> Result<(), Box<dyn Err
 /// Tracks events of one user, which become one batch, with ids and times.
 async fn coalesces(server: &MockServer, client: &Client) -> Result<(), Box<dyn Error>> {
     let uploader = Uploader::builder(client.clone()).linger(Duration::from_secs(60)).start()?;
-    let user = User::new(user())?;
+    let user = user().into_template();
     for points in 1..=3 {
         uploader.track(&user, earned(points))?;
     }
