@@ -113,7 +113,23 @@ fn with_glue(mut file: File, view: &Value) -> Result<String, (Option<Place>, Str
     describe_newtypes(items, view);
     items.retain(|item| !glue::replaces(item, &types));
     items.extend(glue::items(view, &types, &events, &model));
+    hide_constructors(&mut file);
     Ok(prettyplease::unparse(&file))
+}
+
+/// The constructors of the generated client take a transport, which only a `Client` of this crate has.
+fn hide_constructors(file: &mut File) {
+    let clients = file.items.iter_mut().filter_map(|item| match item {
+        Item::Impl(item) if item.trait_.is_none() && types::kind(&item.self_ty) == "Client" => Some(&mut item.items),
+        _ => None,
+    });
+    for item in clients.flatten() {
+        if let syn::ImplItem::Fn(function) = item
+            && ["new", "new_with_client"].iter().any(|name| function.sig.ident == name)
+        {
+            function.vis = syn::parse_quote!(pub(crate));
+        }
+    }
 }
 
 /// The generator documents a newtype by its name alone.
