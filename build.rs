@@ -213,7 +213,12 @@ fn quietly<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     panic::set_hook(hook);
     result.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
-        Err(text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("the generator gave up").to_owned())
+        let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("the generator gave up");
+        Err(if text.contains("response_types.len() <= 1") {
+            "its responses of 2xx have bodies of different types, and the generator takes one".to_owned()
+        } else {
+            text.to_owned()
+        })
     })
 }
 

@@ -6,8 +6,9 @@ use openapiv3::{Header, PathItem, ReferenceOr, Response, Schema};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// A place in the document: a name to look for, a property within it, and how to say it.
+/// A place in the document: a section, a name to look for within it, and a property of that.
 pub struct Place {
+    section: &'static str,
     name: String,
     property: Option<String>,
     said: String,
@@ -15,12 +16,12 @@ pub struct Place {
 
 impl Place {
     pub fn component(name: &str) -> Self {
-        Self { name: name.into(), property: None, said: format!("components.schemas.{name}") }
+        Self::shared("schemas", name)
     }
 
     pub fn property(component: &str, property: &str) -> Self {
         let said = format!("components.schemas.{component}.{property}");
-        Self { name: component.into(), property: Some(property.into()), said }
+        Self { property: Some(property.into()), said, ..Self::component(component) }
     }
 
     /// A property that is not there: its name in an example is not its place.
@@ -28,28 +29,58 @@ impl Place {
         Self { property: None, ..Self::property(component, property) }
     }
 
-    fn shared(kind: &str, name: &str) -> Self {
-        Self { name: name.into(), property: None, said: format!("components.{kind}.{name}") }
+    fn shared(section: &'static str, name: &str) -> Self {
+        Self { section, name: name.into(), property: None, said: format!("components.{section}.{name}") }
     }
 
     pub fn path(name: &str) -> Self {
-        Self { name: name.into(), property: None, said: format!("paths.{name}") }
+        Self { section: "paths", name: name.into(), property: None, said: format!("paths.{name}") }
     }
 
     /// `:LINE: components.schemas.Batch`, with the line at which the part begins, or the property if it has a line there.
     pub fn within(&self, yaml: &str) -> String {
-        let of_part = yaml.lines().position(|line| line.trim().strip_suffix(':') == Some(&self.name));
-        let of_property = of_part.zip(self.property.as_deref()).and_then(|(part, property)| {
-            let indent = |line: &str| line.len() - line.trim_start().len();
-            let depth = yaml.lines().nth(part).map(indent)?;
-            let mut lines = yaml.lines().enumerate().skip(part + 1);
-            let within = lines.by_ref().take_while(|(_, line)| line.trim().is_empty() || indent(line) > depth);
-            let is_property = |line: &str| line.trim().strip_prefix(property).is_some_and(|rest| rest.starts_with(':'));
-            within.into_iter().find(|(_, line)| is_property(line)).map(|(index, _)| index)
+        let lines: Vec<_> = yaml.lines().collect();
+        let section = lines.iter().position(|line| is_key(line, self.section) && indent(line) <= 2);
+        let part = section.and_then(|section| {
+            // A property or another section can hold the same name: only the first level of this section counts.
+            let mut within = deeper_than(&lines, section);
+            let depth = within.clone().find(|(_, line)| is_content(line)).map(|(_, line)| indent(line))?;
+            within.find(|(_, line)| indent(line) == depth && is_key(line, &self.name)).map(|(index, _)| index)
         });
-        let line = of_property.or(of_part).map(|index| format!(":{}", index + 1)).unwrap_or_default();
+        let property = part.zip(self.property.as_deref()).and_then(|(part, property)| {
+            deeper_than(&lines, part).find(|(_, line)| is_key(line, property)).map(|(index, _)| index)
+        });
+        let line = property.or(part).map(|index| format!(":{}", index + 1)).unwrap_or_default();
         format!("{line}: {}", self.said)
     }
+}
+
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start().len()
+}
+
+fn is_content(line: &str) -> bool {
+    !line.trim().is_empty() && !line.trim_start().starts_with('#')
+}
+
+/// Whether the line begins with this key, which may be quoted.
+fn is_key(line: &str, key: &str) -> bool {
+    let line = line.trim_start();
+    let quote = line.chars().next().filter(|first| matches!(first, '"' | '\''));
+    let line = quote.map_or(line, |_| &line[1..]);
+    let Some(mut rest) = line.strip_prefix(key) else { return false };
+    if let Some(quote) = quote {
+        let Some(after) = rest.strip_prefix(quote) else { return false };
+        rest = after;
+    }
+    rest.trim_start().starts_with(':')
+}
+
+/// The lines below this one that are indented deeper, with their indices.
+fn deeper_than<'a>(lines: &'a [&'a str], index: usize) -> impl Iterator<Item = (usize, &'a str)> + Clone {
+    let depth = indent(lines[index]);
+    let below = lines.iter().copied().enumerate().skip(index + 1);
+    below.take_while(move |(_, line)| !is_content(line) || indent(line) > depth)
 }
 
 /// Reads part by part what the generator reads as a whole: an error about the whole does not say where it is.
