@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::places::{Place, schemas};
-use super::types::Types;
+use super::types::{Field, Types};
 
 /// The component that each payload takes in.
 pub const COMMON: &str = "CommonEventData";
@@ -37,7 +37,8 @@ impl Events {
             schema.and_then(|schema| schema["oneOf"].as_array()).ok_or((at(), "not a `oneOf`".to_owned()))?;
         for (index, branch) in branches.iter().enumerate() {
             let properties = &branch["properties"];
-            let event_type = properties["event_type"]["enum"][0].as_str();
+            let values = properties["event_type"]["enum"].as_array().map_or(&[][..], Vec::as_slice);
+            let event_type = values.first().and_then(Value::as_str);
             let named = event_type.map_or_else(|| format!("branch {index}"), |name| format!("the event type `{name}`"));
             let wrong = |why: &str| Err((at(), format!("{named} {why}")));
             let requires =
@@ -45,8 +46,14 @@ impl Events {
             let Some(payload) = properties["data"]["$ref"].as_str().and_then(|target| target.rsplit('/').next()) else {
                 return wrong("needs a `data` that refers to a component");
             };
-            if event_type.is_none() || !requires("event_type") || !requires("data") {
+            if event_type.is_none() || values.len() > 1 || !requires("event_type") || !requires("data") {
                 return wrong("needs an `event_type` of one value, and has to require it and `data`");
+            }
+            let mut others = properties.as_object().into_iter().flatten().map(|(name, _)| name);
+            if let Some(other) = others.find(|name| *name != "event_type" && *name != "data") {
+                return wrong(&format!(
+                    "has a property `{other}` beside `event_type` and `data`: it belongs into the `data`"
+                ));
             }
             if !takes_in_common(document, payload) {
                 let why = format!(
@@ -54,6 +61,8 @@ impl Events {
                 );
                 return Err((Place::component(payload), why));
             }
+            has_common_fields(types, payload)
+                .map_err(|(place, why)| (place, format!("{why} (the payload of {named})")))?;
         }
         let all = types.enums.get("Event").into_iter().flatten().filter_map(|variant| {
             let payload = variant.payload.clone()?;
@@ -68,6 +77,31 @@ impl Events {
         let is_first =
             |(index, one): &(usize, &EventType)| !self.all[..*index].iter().any(|other| other.payload == one.payload);
         self.all.iter().enumerate().filter(is_first).map(|(_, one)| one)
+    }
+}
+
+/// The fields that all events share are written through every payload, so each has them as the common data has them.
+fn has_common_fields(types: &Types, payload: &str) -> Result<(), (Place, String)> {
+    let (Some(common), Some(of_payload)) = (types.structs.get(COMMON), types.structs.get(payload)) else {
+        return Err((
+            Place::component(payload),
+            "no struct in Rust: a payload is an object with properties".to_owned(),
+        ));
+    };
+    if let Some(wrapped) = of_payload.wraps.as_ref().filter(|wrapped| *wrapped != COMMON) {
+        let why =
+            format!("no property of its own beside those of `{wrapped}`: refer to `{wrapped}` itself, or add one");
+        return Err((Place::component(payload), why));
+    }
+    let own = |field: &Field| of_payload.fields.iter().find(|own| own.property == field.property);
+    let differs =
+        |field: &&Field| own(field).is_none_or(|own| (&own.kind, own.is_required) != (&field.kind, field.is_required));
+    match common.fields.iter().filter(|_| of_payload.wraps.is_none()).find(differs) {
+        Some(field) => {
+            let why = format!("not as `{COMMON}` has it: optional, `{}` in Rust", field.kind);
+            Err((Place::property(payload, &field.property), why))
+        }
+        None => Ok(()),
     }
 }
 

@@ -5,9 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::error::Error;
-#[allow(clippy::wildcard_imports, reason = "the payloads are those of the document")]
-use crate::generated::types::*;
-use crate::generated::types::{AttributeValue, DeviceCurrentState, Event, Location, each_event};
+use crate::generated::types::{self, AttributeValue, DeviceCurrentState, Event, Location, each_event};
 use crate::model::{Session, attributes_of, unixtime_ms};
 
 /// A payload without fields of its own is generated as a newtype, hence the `.0` in the path to its common fields.
@@ -43,7 +41,8 @@ macro_rules! common {
             }
         }
 
-        $(impl $payload {
+        // By its path: the document may have a payload with the name of a type that is in scope here, like `Session`.
+        $(impl types::$payload {
             /// Sets the time of the event, sent in milliseconds: a `chrono` time or a `SystemTime`. The service uses the time
             /// of receipt for an event without one.
             #[must_use]
