@@ -25,7 +25,7 @@ pub fn items(document: &Value, types: &Types, events: &Events, model: &Model) ->
         has_setters || events.all.iter().any(|event| event.payload == **name)
     };
     let when_some = types.structs.keys().filter(is_built).map(|name| when_some(name));
-    let shared = event(types, events).chain(common(types, events, model)).chain(identities(types));
+    let shared = event(types, events).chain(common(types, events, model)).chain(identities(types, model));
     constructors.chain(setters).chain(when_some).chain(values).chain(shared).collect()
 }
 
@@ -207,15 +207,18 @@ fn common(types: &Types, events: &Events, model: &Model) -> impl Iterator<Item =
 }
 
 /// The identities of a user: by type, all in the order of their types, and as setters of a batch.
-fn identities(types: &Types) -> [Item; 2] {
+fn identities(types: &Types, model: &Model) -> [Item; 2] {
     let all = &types.structs["UserIdentities"].fields;
     let field_of =
         |variant: &Variant| all.iter().find(|field| field.property == variant.value).map(|field| &field.name);
     let (of_type, variants): (Vec<_>, Vec<_>) =
         types.enums["IdentityType"].iter().filter_map(|variant| Some((field_of(variant)?, &variant.name))).unzip();
     let without_type = all.iter().map(|field| &field.name).filter(|name| !of_type.contains(name));
-    // A property of the batch itself keeps its name.
-    let is_taken = |field: &Field| types.structs["Batch"].fields.iter().any(|other| other.name == field.name);
+    // A property or a method of the batch itself keeps its name: such an identity is set through `Batch::identity`.
+    let is_taken = |field: &Field| {
+        let is_property = types.structs["Batch"].fields.iter().any(|other| other.name == field.name);
+        is_property || model["Batch"].methods.iter().any(|method| field.name == method)
+    };
     let setters = all.iter().filter(|field| !is_taken(field)).map(|field| -> ImplItem {
         let (name, doc) = (&field.name, doc("Sets the user identity", field));
         parse_quote! {

@@ -29,6 +29,7 @@ pub struct Used {
     pub setters: BTreeMap<String, String>,
     pub fields: BTreeMap<String, String>,
     pub values: Vec<String>,
+    pub methods: Vec<String>,
 }
 
 pub fn read() -> Result<Model, String> {

@@ -80,7 +80,10 @@ fn a_broken_path_is_named() {
         ("      operationId: uploadEvents\n", "      operation: uploadEvents\n", "/events", "operation ID"),
         ("'#/components/responses/Accepted'", "'#/components/responses/Acepted'", "/bulkevents", "Acepted"),
     ];
-    for (from, to, path, reason) in table {
+    let two = "'200': {description: x, content: {application/json: {schema: {$ref: '#/components/schemas/Context'}}}}";
+    let two = format!("{two}\n        '201': {}", two.trim_start_matches("'200': ").replace("Context", "Location"));
+    let two = ("'202': {$ref: '#/components/responses/Accepted'}", &*two, "/bulkevents", "bodies of different types");
+    for (from, to, path, reason) in table.into_iter().chain([two]) {
         let error = broken(from, to);
         assert!(error.contains(&format!(": paths.{path}: ")) && error.contains(reason), "{error}");
     }
@@ -130,6 +133,26 @@ fn what_the_hand_written_code_needs_is_missed_in_one_line() {
             "Product: the payload of the event type `uninstall` does not take in `CommonEventData`",
         ),
         (
+            "            data: {$ref: '#/components/schemas/Uninstall'}\n",
+            "            data: {$ref: '#/components/schemas/Uninstall'}\n            version: {type: string, description: x}\n",
+            "Event: the event type `uninstall` has a property `version` beside `event_type` and `data`",
+        ),
+        (
+            "    Uninstall:\n",
+            "    Uninstall:\n      description: x\n      allOf: [{$ref: '#/components/schemas/FirstRun'}]\n    Uninstalled:\n",
+            "Uninstall: no property of its own beside those of `FirstRun`",
+        ),
+        (
+            "          required: [screen_name]\n",
+            "          required: [screen_name, session_uuid]\n",
+            "ScreenView.session_uuid: not as `CommonEventData` has it: optional, `Option<String>` in Rust",
+        ),
+        (
+            "enum: [uninstall]",
+            "enum: [uninstall, removal]",
+            "Event: the event type `uninstall` needs an `event_type` of one value",
+        ),
+        (
             "data: {$ref: '#/components/schemas/Uninstall'}",
             "data: {type: object, description: x}",
             "Event: the event type `uninstall` needs a `data` that refers to a component",
@@ -142,6 +165,73 @@ fn what_the_hand_written_code_needs_is_missed_in_one_line() {
         let line = place.strip_prefix("openapi/events.yaml:").map(str::parse::<usize>);
         assert!(matches!(line, Some(Ok(1..))), "{error}");
     }
+}
+
+/// The name of a component can be that of a response or of a property as well, be quoted, and have a comment.
+#[test]
+fn a_name_that_occurs_twice_is_found_in_its_own_section() {
+    let component = |name: &str| format!("    {name}:\n      description: x\n      type: strin\n    Environment:\n");
+    for (written, name) in
+        [("BadRequest", "BadRequest"), ("environment", "environment"), ("'Quoted'", "Quoted"), ("\"Quoted\"", "Quoted")]
+    {
+        let error = broken("    Environment:\n", &component(written));
+        let place = format!("openapi/events.yaml:{}: components.schemas.{name}: ", line_of("    Environment:"));
+        assert!(error.starts_with(&place), "{error}");
+    }
+    let error = broken(
+        "[production, development]\n    Context:\n",
+        "[production, development]\n    Context: # x\n      minProperties: x\n",
+    );
+    let place = format!("openapi/events.yaml:{}: components.schemas.Context: ", line_of("    Context:"));
+    assert!(error.starts_with(&place), "{error}");
+}
+
+/// An identity can bear the name of a method of `Batch` that is written by hand.
+#[test]
+fn an_identity_has_no_setter_of_a_name_that_is_taken() {
+    let mut by_hand = Vec::new();
+    let mut next = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+    while let Some(path) = next.pop() {
+        if path.is_dir() {
+            next.extend(std::fs::read_dir(path).expect("src").map(|entry| entry.expect("an entry").path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            by_hand.extend(methods_of_batch(&std::fs::read_to_string(path).expect("a source file")));
+        }
+    }
+    by_hand.push("user_firstname".to_owned()); // by a macro
+    assert!(by_hand.iter().any(|name| name == "event") && by_hand.iter().any(|name| name == "seal"), "{by_hand:?}");
+
+    let before = methods_of_batch(&build::generate(PATH, YAML).expect("the document").0);
+    let added: String = by_hand
+        .iter()
+        .chain(&before)
+        .filter(|name| !YAML.contains(&format!("        {name}:")))
+        .map(|name| format!("        {name}: {{type: string, description: x}}\n"))
+        .collect();
+    let alias = "        alias: {type: string";
+    let (code, _) = build::generate(PATH, &YAML.replacen(alias, &(added.clone() + alias), 1)).expect("a superset");
+    assert!(added.contains(" event:") && code.contains("pub event: ::std::option::Option<::std::string::String>"));
+    let after = methods_of_batch(&code);
+    let new: Vec<_> = after.iter().filter(|name| !before.contains(name)).collect();
+    assert!(new.is_empty(), "{new:?} is not among the methods of build/model.yaml");
+}
+
+/// The methods of each `impl Batch` without a trait, in a file or in a module of it.
+fn methods_of_batch(code: &str) -> Vec<String> {
+    let items = syn::parse_file(code).expect("Rust").items.into_iter().flat_map(|item| match item {
+        syn::Item::Mod(syn::ItemMod { content: Some((_, items)), .. }) => items,
+        other => vec![other],
+    });
+    let impls = items.filter_map(|item| match item {
+        syn::Item::Impl(item) if item.trait_.is_none() => Some(item),
+        _ => None,
+    });
+    let of_batch = impls.filter(|item| matches!(&*item.self_ty, syn::Type::Path(ty) if ty.path.is_ident("Batch")));
+    let functions = of_batch.flat_map(|item| item.items).filter_map(|item| match item {
+        syn::ImplItem::Fn(function) => Some(function.sig.ident.to_string()),
+        _ => None,
+    });
+    functions.collect()
 }
 
 /// An event type of which nobody wrote a line by hand.
