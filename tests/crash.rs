@@ -1,7 +1,7 @@
-//! A child process appends to a spool while its parent kills it, again and again: what was confirmed is there.
+//! A child process appends to a spool and is killed by its parent, repeatedly. No confirmed record may be lost.
 //!
-//! The child is this very test, with the spool's directory in its environment. `CRASH_ROUNDS` says how often, 60 times
-//! without it; `CRASH_SEED` where the dice start.
+//! The child is the same test with the directory of the spool in its environment. `CRASH_ROUNDS` sets the number of kills,
+//! 60 by default, and `CRASH_SEED` the seed of the random numbers.
 
 mod support;
 
@@ -15,16 +15,16 @@ use std::time::Duration;
 use mparticle::spool::{Endpoint, Inspector, Receipt, Spool, SpoolOptions};
 use support::killed::kill_after;
 
-const NAME: &str = "what_was_confirmed_survives_sigkill";
+const NAME: &str = "confirmed_records_survive_sigkill";
 const CHILD_DIR: &str = "CRASH_CHILD_DIR";
 const CHILD_START: &str = "CRASH_CHILD_START";
 
-/// What the child says, each on its own line before a number: libtest writes to the same pipe.
+/// The prefixes of the lines that the child prints. Each is on a line of its own, because libtest writes to the same pipe.
 const CONFIRMED: &str = "confirmed ";
 const DONE: &str = "done ";
 
 #[test]
-fn what_was_confirmed_survives_sigkill() {
+fn confirmed_records_survive_sigkill() {
     match env::var_os(CHILD_DIR) {
         Some(dir) => child(Path::new(&dir), number(CHILD_START).expect("a start")),
         None => parent(number("CRASH_ROUNDS").unwrap_or(60), number("CRASH_SEED").unwrap_or(1)),
@@ -35,7 +35,7 @@ fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok().map(|value| value.parse().expect("a number"))
 }
 
-/// Small segments, so that they come and go within a round.
+/// Returns options with small segments, so that they are created and removed within a round.
 fn settings() -> SpoolOptions {
     SpoolOptions::new().segment_bytes(4_000)
 }
@@ -44,7 +44,7 @@ fn settings() -> SpoolOptions {
 fn child(dir: &Path, start: u64) {
     let spool = Spool::open(dir, settings()).expect("no spool fails to open");
     let mut out = std::io::stdout();
-    let mut say =
+    let mut print =
         |what: &str, id: u64| out.write_all(format!("\n{what}{id}\n").as_bytes()).expect("the parent listens");
     for group in 0.. {
         let ids = start + group * 10..start + (group + 1) * 10;
@@ -53,13 +53,13 @@ fn child(dir: &Path, start: u64) {
             .collect();
         for (id, receipt) in receipts {
             receipt.wait().expect("the disk works");
-            say(CONFIRMED, id);
+            print(CONFIRMED, id);
         }
         while let Some(record) = spool.next_record().expect("the disk works") {
             let id = id_of(&record.batch);
             if !id.is_multiple_of(5) {
-                // The parent has to know first: it may be done from here on.
-                say(DONE, id);
+                // Printed first: from here on the record may be done.
+                print(DONE, id);
                 spool.acknowledge(record.number);
             }
         }
@@ -104,7 +104,7 @@ fn start(dir: &Path, start: u64) -> Child {
         .expect("a child")
 }
 
-/// Looks at the spool as the kill left it, and gives the first id that was never used.
+/// Checks the spool as the kill left it, and returns the first unused id.
 fn assert_all_there(dir: &Path, pending: &BTreeSet<u64>, next: u64, round: u64) -> u64 {
     let records = Inspector::new(dir).records().expect("no spool fails to open");
     let there: BTreeSet<_> = records.map(|record| id_of(&record.expect("the disk works").batch)).collect();

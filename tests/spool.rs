@@ -1,4 +1,4 @@
-//! The spool on a real disk, with its thread. What a simulated disk shows better stands beside the code.
+//! The spool on a real disk, with its thread. The tests on a simulated disk are in `src/spool/tests/`.
 
 use std::fs;
 use std::path::Path;
@@ -39,7 +39,7 @@ fn pending(dir: &Path) -> Vec<String> {
 }
 
 #[test]
-fn records_come_back_in_order_until_they_are_acknowledged() {
+fn records_are_read_in_order_until_acknowledged() {
     let dir = dir();
     let spool = open(dir.path());
     for place in 0..5 {
@@ -51,7 +51,7 @@ fn records_come_back_in_order_until_they_are_acknowledged() {
         assert!(!format!("{record:?}").contains("[0]"), "a batch is user data");
         numbers.push(record.number);
     }
-    // Parts of a bulk request end in any order.
+    // Batches of a bulk request end in any order.
     assert!(spool.acknowledge(numbers[3]) && spool.acknowledge(numbers[0]));
     assert!(!spool.acknowledge(numbers[0]), "once");
     drop(spool);
@@ -59,7 +59,7 @@ fn records_come_back_in_order_until_they_are_acknowledged() {
 }
 
 #[test]
-fn many_threads_append_and_each_record_is_there_once() {
+fn concurrent_appends_store_each_record_once() {
     let dir = dir();
     let spool = Arc::new(open(dir.path()));
     let threads: Vec<_> = (0..8)
@@ -101,7 +101,7 @@ async fn receipts_and_readiness_can_be_awaited() {
 }
 
 #[test]
-fn with_each_setting_of_fsync_a_restart_finds_everything() {
+fn a_restart_finds_every_record_with_each_fsync_policy() {
     for fsync in [Fsync::EachCommit, Fsync::Interval(Duration::from_millis(1)), Fsync::Never] {
         let dir = dir();
         let settings = SpoolOptions::new().fsync(fsync).segment_bytes(200);
@@ -116,7 +116,7 @@ fn with_each_setting_of_fsync_a_restart_finds_everything() {
 }
 
 #[test]
-fn dropping_the_spool_writes_what_waits() {
+fn drop_writes_queued_appends() {
     let dir = dir();
     let spool = open(dir.path());
     let receipts: Vec<_> = (0..100).map(|_| spool.append(Endpoint::BulkEvents, "{}").expect("there is room")).collect();
@@ -128,7 +128,7 @@ fn dropping_the_spool_writes_what_waits() {
 }
 
 #[test]
-fn space_comes_back_when_records_are_done() {
+fn segments_are_removed_when_their_records_are_done() {
     let dir = dir();
     let spool = Spool::open(dir.path(), SpoolOptions::new().segment_bytes(1_000)).expect("a spool");
     for _ in 0..100 {
@@ -149,7 +149,7 @@ fn space_comes_back_when_records_are_done() {
 }
 
 #[test]
-fn a_second_process_is_locked_out_and_can_look() {
+fn a_second_process_fails_to_open_the_spool_and_can_inspect_it() {
     let dir = dir();
     let spool = open(dir.path());
     let error = Spool::open(dir.path(), SpoolOptions::new()).expect_err("it is locked");
@@ -167,7 +167,7 @@ fn a_second_process_is_locked_out_and_can_look() {
 }
 
 #[test]
-fn rejected_batches_can_be_read_and_sent_again() {
+fn rejected_batches_become_dead_letters() {
     let dir = dir();
     let spool = open(dir.path());
     append(&spool, r#"{"environment":"production"}"#);
@@ -197,8 +197,8 @@ fn rejected_batches_can_be_read_and_sent_again() {
     assert_eq!(pending(dir.path()), [""; 0], "the rejected one is done");
 }
 
-/// Three dead letters, one of them historical, and a record.
-fn with_letters(dir: &Path) {
+/// Creates three dead letters, one of them historical, and a record.
+fn create_dead_letters(dir: &Path) {
     let spool = open(dir);
     append(&spool, "[0]");
     for (endpoint, batch) in
@@ -213,10 +213,10 @@ fn letters(dir: &Path) -> usize {
 }
 
 #[test]
-fn dead_letters_become_records_again() {
+fn redriven_dead_letters_become_records() {
     let dir = dir();
-    with_letters(dir.path());
-    // Older files of them, too.
+    create_dead_letters(dir.path());
+    // Older dead-letter files.
     for (name, batch) in [("11", "[4]"), ("10", "[5]"), ("9", "[6]"), ("1", "[7]")] {
         let line = json!({ "time": "2026-01-01T00:00:00Z", "reason": "bad", "endpoint": "events", "batch": batch });
         let text = line.to_string().replace("\"[", "[").replace("]\"", "]") + "\n";
@@ -237,9 +237,9 @@ fn dead_letters_become_records_again() {
 }
 
 #[test]
-fn dead_letters_stay_when_they_cannot_all_be_redriven() {
+fn dead_letters_stay_if_redriving_fails() {
     let dir = dir();
-    with_letters(dir.path());
+    create_dead_letters(dir.path());
     let full = SpoolOptions::new().segment_bytes(64).max_bytes(192);
     let error = Spool::redrive_dead_letters(dir.path(), full).expect_err("there is room for some of them");
     assert_eq!((error.to_string().as_str(), letters(dir.path())), ("the spool is full", 3));
@@ -250,9 +250,9 @@ fn dead_letters_stay_when_they_cannot_all_be_redriven() {
 }
 
 #[test]
-fn a_line_that_was_cut_off_is_skipped_and_counted_and_the_others_become_records() {
+fn redriving_skips_and_counts_partial_lines() {
     let dir = dir();
-    with_letters(dir.path());
+    create_dead_letters(dir.path());
     let path = dir.path().join("dead-letters.ndjson");
     let text = fs::read_to_string(&path).expect("a text");
     fs::write(&path, text.replacen("[2]}\n", "[2\n", 1) + "{\"time\":").expect("written");
@@ -262,9 +262,9 @@ fn a_line_that_was_cut_off_is_skipped_and_counted_and_the_others_become_records(
 }
 
 #[test]
-fn dead_letters_of_a_spool_in_use_are_left_alone() {
+fn dead_letters_of_an_open_spool_cannot_be_redriven_or_removed() {
     let dir = dir();
-    with_letters(dir.path());
+    create_dead_letters(dir.path());
     let _open = open(dir.path());
     for error in [
         Spool::redrive_dead_letters(dir.path(), SpoolOptions::new()).expect_err("it is open"),
@@ -277,7 +277,7 @@ fn dead_letters_of_a_spool_in_use_are_left_alone() {
 
 #[cfg(unix)]
 #[test]
-fn files_are_for_this_user_alone() {
+fn files_are_accessible_to_this_user_only() {
     use std::os::unix::fs::PermissionsExt;
 
     let parent = dir();
@@ -307,7 +307,7 @@ fn chmod(path: &Path, mode: u32) {
 
 #[cfg(unix)]
 #[test]
-fn files_that_others_can_write_to_are_refused_by_name() {
+fn files_that_others_can_write_to_are_refused_with_their_path() {
     for name in ["00000000000000000001.log", "cursor", "dead-letters.ndjson"] {
         let dir = dir();
         let spool = open(dir.path());
@@ -320,7 +320,7 @@ fn files_that_others_can_write_to_are_refused_by_name() {
         assert!(refused().contains(&format!("{} can be written by every user", file.display())), "{}", refused());
         chmod(&file, 0o660);
         drop(open(dir.path()));
-        // Only root can give a file away.
+        // Only root can change the owner of a file.
         if std::os::unix::fs::chown(&file, Some(12_345), None).is_ok() {
             assert!(refused().contains(&format!("{} belongs to user 12345", file.display())), "{}", refused());
         }
@@ -329,7 +329,7 @@ fn files_that_others_can_write_to_are_refused_by_name() {
 
 #[cfg(unix)]
 #[test]
-fn files_that_are_not_of_the_spool_are_left_alone() {
+fn unrelated_files_in_the_directory_are_ignored() {
     let dir = dir();
     for name in ["app.log", "1.log", "dead-letters.txt", "cursor.bak", "app.log.damaged"] {
         fs::write(dir.path().join(name), "theirs").expect("written");
@@ -355,7 +355,7 @@ fn a_link_of_another_user_is_refused_and_one_of_this_user_is_followed() {
         fs::rename(&file, &target).expect("moved");
         symlink(&target, &file).expect("linked");
         drop(open(dir.path()));
-        // Only root can give a link away. Also one that leads nowhere is somebody else's file, which is still to come.
+        // Only root can change the owner of a link. A dangling link is refused as well: another user may create its target.
         for leads_somewhere in [true, false] {
             if !leads_somewhere {
                 fs::remove_file(&target).expect("removed");
@@ -363,7 +363,7 @@ fn a_link_of_another_user_is_refused_and_one_of_this_user_is_followed() {
             if file.symlink_metadata().is_ok_and(|link| link.is_symlink()) && lchown(&file, Some(12_345), None).is_ok()
             {
                 let error =
-                    Spool::open(dir.path(), SpoolOptions::new()).expect_err("a link of somebody else").to_string();
+                    Spool::open(dir.path(), SpoolOptions::new()).expect_err("a link of another user").to_string();
                 assert!(error.contains(&format!("{} belongs to user 12345", file.display())), "{error}");
             }
         }
@@ -389,7 +389,7 @@ fn a_directory_that_others_can_write_to_is_refused_if_a_private_one_is_required(
 }
 
 #[test]
-fn opening_waits_for_another_process_as_long_as_it_is_set_to() {
+fn opening_waits_for_the_lock_up_to_the_timeout() {
     let dir = dir();
     let first = open(dir.path());
     append(&first, "{}");
@@ -409,39 +409,39 @@ fn opening_waits_for_another_process_as_long_as_it_is_set_to() {
 }
 
 #[test]
-fn where_no_directory_can_be_the_spool_says_so() {
+fn opening_fails_where_no_directory_can_be_created() {
     let dir = dir();
     let file = dir.path().join("file");
     fs::write(&file, "").expect("a file");
     for path in [file.join("spool"), file.clone()] {
         let error = Spool::open(path, SpoolOptions::new()).expect_err("a file is no directory");
         assert_eq!(error.kind(), ErrorKind::Spool);
-        assert!(error.to_string().starts_with("the spool cannot be opened: "), "{error}");
+        assert!(error.to_string().starts_with("failed to open the spool: "), "{error}");
     }
     assert!(Inspector::new(dir.path().join("nothing")).records().is_err());
 }
 
 #[test]
-fn a_directory_that_goes_away_is_an_error_and_no_more() {
+fn a_removed_directory_causes_errors_and_no_panic() {
     let dir = dir();
     let path = dir.path().join("spool");
     let spool = Spool::open(&path, SpoolOptions::new().segment_bytes(200)).expect("a spool");
     append(&spool, "[1]");
-    // The spool may write its cursor while the directory is being emptied.
+    // The spool may write its cursor while the directory is being removed.
     assert!((0..100).any(|_| fs::remove_dir_all(&path).is_ok()), "removed");
     let results: Vec<_> =
         (0..10).map(|_| spool.append(Endpoint::BulkEvents, "{}").expect("there is room").wait().is_ok()).collect();
     assert!(results.contains(&false));
-    // On Linux the open segment lives on without a name; what is behind it does not.
+    // On Linux the open segment still exists without a name, but later ones do not.
     while let Ok(Some(_)) = spool.next_record() {}
     fs::create_dir(&path).expect("a directory");
     let works_again = || spool.append(Endpoint::BulkEvents, "{}").expect("there is room").wait().is_ok();
     assert!((0..10).any(|_| works_again()), "after the segments whose files are gone");
 }
 
-/// What the fuzz target holds, for its corpus.
+/// Asserts what the fuzz target asserts, for its corpus.
 #[test]
-fn the_corpus_of_the_fuzz_target_holds() {
+fn the_fuzz_corpus_satisfies_the_fuzz_target() {
     let mut seeds = 0;
     for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/spool_reader")).expect("a corpus") {
         let bytes = fs::read(entry.expect("an entry").path()).expect("a seed");

@@ -1,4 +1,4 @@
-//! Appending: the bounds that a batch is held to, and its number.
+//! Appending: checks the limits, and gives a batch its number.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -9,16 +9,19 @@ use super::{Endpoint, MAX_RECORD_BYTES, Receipt, Spool, SpoolFullPolicy};
 use crate::error::Error;
 
 impl Spool {
-    /// Hands a sealed batch to the spool. The receipt completes when it is written.
+    /// Queues a sealed batch to be written. The receipt completes when it is. A batch for [`Endpoint::Events`] is read again
+    /// as one for [`Endpoint::BulkEvents`].
     ///
     /// # Errors
-    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool), at once, if the spool is full and [`SpoolFullPolicy::Refuse`] is set, if
-    /// too much waits for the disk already, or if the batch is larger than a segment or than [`MAX_RECORD_BYTES`].
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool), immediately, if the spool is closed, if it is full and the policy is
+    /// [`SpoolFullPolicy::Refuse`], if its write queue is full, or if the batch is larger than a segment or than
+    /// [`MAX_RECORD_BYTES`].
+    #[doc(hidden)]
     pub fn append(&self, endpoint: Endpoint, batch: impl Into<Bytes>) -> Result<Receipt, Error> {
         self.append_at(endpoint, batch.into(), None)
     }
 
-    /// Appends a batch. One that was in the spool before keeps the time from then, by which it becomes too old.
+    /// Appends a batch. `appended` is the time of a record that is written once more, so that it keeps its age.
     pub(crate) fn append_at(
         &self,
         endpoint: Endpoint,
@@ -39,12 +42,12 @@ impl Spool {
         Ok(Receipt::new(number, appended, written))
     }
 
-    /// Returns whether what waits for the disk is more than there is room for, if nothing but damaged segments gives way.
+    /// Returns whether the queued appends exceed `max_bytes` even if all damaged segments are removed.
     fn is_full(&self, state: &SpoolState) -> bool {
         state.index.bytes() - state.index.quarantined_bytes() + state.waiting_bytes > self.settings.max_bytes
     }
 
-    /// Returns whether there is room for a batch without giving up another.
+    /// Returns whether a batch fits without evicting another.
     pub(crate) fn has_room(&self, batch: &Bytes) -> bool {
         let mut state = self.shared.lock();
         let size = size_on_disk(batch);
@@ -62,13 +65,13 @@ impl Spool {
         Ok(size)
     }
 
-    /// Counts these bytes as waiting for the disk.
+    /// Reserves space in the write queue.
     fn reserve(&self, state: &mut SpoolState, size: u64) -> Result<(), Error> {
         if state.closing {
             return Err(Error::spool("the spool is closed"));
         }
         if state.waiting_bytes + size > self.settings.max_waiting_bytes {
-            return Err(Error::spool("too much waits for the disk of the spool"));
+            return Err(Error::spool("the write queue of the spool is full"));
         }
         state.waiting_bytes += size;
         Ok(())

@@ -1,5 +1,5 @@
-//! The cursor: which records are done, of those that still lie in a segment. Losing it loses nothing: they are sent
-//! again, and the service drops the repeats.
+//! The cursor: the set of done records among those that are still in a segment. Losing it loses no data: the records are
+//! sent again, and the service drops the duplicates.
 
 use std::io::{self, ErrorKind, Read, Write};
 
@@ -12,14 +12,14 @@ const HEAD_BYTES: usize = 20;
 const CHECKSUM_BYTES: usize = 4;
 const RANGE_BYTES: usize = 16;
 
-/// A million ranges. Such a file is not ours.
+/// A million ranges. A larger file was not written by this crate.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// The state that outlives the process.
+/// The state that survives a restart.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Cursor {
-    /// The number that the next record gets, unless the segments show a later one. It lies above all in `done`, so that
-    /// a number never stands for two records.
+    /// The number of the next record, unless the segments contain a higher one. It is above every number in `done`, so that
+    /// no two records share a number.
     pub(super) next: u64,
     pub(super) done: RangeSet,
 }
@@ -38,7 +38,7 @@ impl Cursor {
         bytes
     }
 
-    /// Nothing if the bytes are damaged; an error if they are of a newer version.
+    /// Parses a cursor. Returns `None` if it is damaged, and an error if its version is newer.
     pub(super) fn from_bytes(bytes: &[u8]) -> io::Result<Option<Self>> {
         let Some(end) = bytes.len().checked_sub(CHECKSUM_BYTES).filter(|end| *end >= HEAD_BYTES) else {
             return Ok(None);
@@ -56,7 +56,7 @@ impl Cursor {
         Ok(next.zip(done).map(|(next, done)| Self { next, done }))
     }
 
-    /// The last cursor that was saved. One that is not there or damaged says that nothing is done.
+    /// Loads the saved cursor. A missing or damaged one counts no record as done.
     pub(super) fn load(directory: &Directory) -> io::Result<Self> {
         let mut bytes = Vec::new();
         match directory.files.open(&directory.cursor()) {
@@ -66,12 +66,12 @@ impl Cursor {
         };
         let cursor = Self::from_bytes(&bytes)?;
         if cursor.is_none() {
-            tracing::warn!("the cursor of the spool is damaged: what it said to be done is sent again");
+            tracing::warn!("the cursor of the spool is damaged: records that were delivered already may be sent again");
         }
         Ok(cursor.unwrap_or_default())
     }
 
-    /// Puts this cursor in the place of the last one, whole or not at all.
+    /// Replaces the saved cursor atomically.
     pub(super) fn save(&self, directory: &Directory, durably: bool) -> io::Result<()> {
         let new = directory.new_cursor();
         directory.remove(&new)?;

@@ -1,4 +1,4 @@
-//! Where each file of the spool lies.
+//! The paths of the spool's files.
 
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use super::format::NUMBERS;
 pub(super) struct Directory {
     pub(super) files: Arc<dyn FileSystem>,
     pub(super) path: PathBuf,
-    /// That the file system syncs no directories was reported.
+    /// Set once it was logged that the file system does not sync directories.
     warned: Arc<AtomicBool>,
 }
 
@@ -30,7 +30,7 @@ impl Directory {
         self.path.join("cursor")
     }
 
-    /// The next cursor, until it takes the place of the last one.
+    /// Returns the path of the new cursor, until it is renamed over the saved one.
     pub(super) fn new_cursor(&self) -> PathBuf {
         self.path.join("cursor.new")
     }
@@ -39,12 +39,12 @@ impl Directory {
         self.path.join("dead-letters.ndjson")
     }
 
-    /// An older dead-letter file: 1 is the newest of them.
+    /// Returns the path of an older dead-letter file. Generation 1 is the newest of them.
     pub(super) fn dead_letter_generation(&self, generation: u32) -> PathBuf {
         self.path.join(format!("dead-letters.{generation}.ndjson"))
     }
 
-    /// The numbers of the older dead-letter files, the newest first.
+    /// Returns the generations of the older dead-letter files, the newest first.
     pub(super) fn dead_letter_generations(&self) -> io::Result<Vec<u32>> {
         let number = |name: &String| {
             let number = name.strip_prefix("dead-letters.")?.strip_suffix(".ndjson")?;
@@ -55,28 +55,28 @@ impl Directory {
         Ok(generations)
     }
 
-    /// Returns the older dead-letter files, the oldest first.
+    /// Returns the paths of the older dead-letter files, the oldest first.
     pub(super) fn old_dead_letters(&self) -> io::Result<Vec<PathBuf>> {
         let generations = self.dead_letter_generations()?;
         Ok(generations.into_iter().rev().map(|generation| self.dead_letter_generation(generation)).collect())
     }
 
-    /// A segment is named after the number of its first record, so that names sort as records do.
+    /// Returns the path of a segment. It is named after the number of its first record, so that names sort like records.
     pub(super) fn segment(&self, first: u64) -> PathBuf {
         self.path.join(format!("{first:020}.log"))
     }
 
-    /// A segment that is done and damaged is kept under this name.
+    /// Returns the path that a damaged segment is renamed to when its records are done.
     pub(super) fn damaged_segment(&self, first: u64) -> PathBuf {
         self.path.join(format!("{first:020}.log.damaged"))
     }
 
-    /// The first numbers of all segments, in order.
+    /// Returns the first record numbers of all segments, in ascending order.
     pub(super) fn segments(&self) -> io::Result<Vec<u64>> {
         self.list_numbered(".log")
     }
 
-    /// The first numbers of the segments that are kept because they are damaged, in order.
+    /// Returns the first record numbers of the segments that are kept because they are damaged, in ascending order.
     pub(super) fn damaged_segments(&self) -> io::Result<Vec<u64>> {
         self.list_numbered(".log.damaged")
     }
@@ -96,7 +96,7 @@ impl Directory {
                     tracing::warn!(
                         dir = %self.path.display(),
                         %error,
-                        "the file system does not sync directories: the spool relies on it to keep the names of files"
+                        "the file system does not sync directories: after a power loss, new files of the spool may be missing"
                     );
                 }
                 Ok(())
@@ -105,7 +105,7 @@ impl Directory {
         }
     }
 
-    /// Returns all files that the spool reads, and no other: whatever else is in the directory is not its own.
+    /// Returns the paths of all files that the spool reads. Any other file in the directory is ignored.
     pub(super) fn data_files(&self) -> io::Result<Vec<PathBuf>> {
         let mut files = self.old_dead_letters()?;
         files.extend([self.dead_letters(), self.cursor()]);
@@ -114,7 +114,7 @@ impl Directory {
         Ok(files)
     }
 
-    /// Removes a file, or finds it removed.
+    /// Removes a file. Succeeds if it does not exist.
     pub(super) fn remove(&self, path: &std::path::Path) -> io::Result<()> {
         match self.files.remove(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),

@@ -1,21 +1,22 @@
-//! The few things that the spool asks of a file system: one seam, so that a test can put in a file system that forgets
-//! and fails.
+//! The file operations that the spool needs. A trait, so that tests can substitute a file system that fails and loses
+//! unsynced data.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 pub(super) trait FileSystem: Send + Sync {
-    /// Makes a directory and those above it, durably and for this user alone. One that is there stays as it is.
+    /// Creates a directory and its missing parents, durably and accessible to this user only. Leaves an existing one
+    /// unchanged.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// The names in a directory. Those that are not UTF-8 are not the spool's and are left out.
+    /// Returns the names in a directory. Names that are not UTF-8 are omitted: none of them is the spool's.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
 
-    /// Makes a file that is not there yet, for this user alone.
+    /// Creates a new file, accessible to this user only.
     fn create(&self, path: &Path) -> io::Result<Box<dyn AppendFile>>;
 
-    /// Opens a file to write at its end, and makes it if it is not there.
+    /// Opens a file for appending, and creates it if it does not exist.
     fn append(&self, path: &Path) -> io::Result<Box<dyn AppendFile>>;
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>>;
@@ -24,46 +25,46 @@ pub(super) trait FileSystem: Send + Sync {
 
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes durable which names the directory holds. A file whose own data is synced can still be missing without it.
+    /// Makes the names in the directory durable. Without it, a file can be missing although its data is synced.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// Locks a file against other holders, or fails with [`ErrorKind::ResourceBusy`]. Dropping the guard unlocks.
-    /// [`ErrorKind::Unsupported`] says that there are no locks.
+    /// Locks a file exclusively. Dropping the guard unlocks it. Fails with [`ErrorKind::ResourceBusy`] if the file is locked
+    /// already, and with [`ErrorKind::Unsupported`] if the file system has no locks.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>>;
 
-    /// Returns who can write to the directory. A file among these that belongs to another user, or that every user can write
-    /// to, is an error that names it.
+    /// Returns which users can write to the directory. Fails if one of the files belongs to another user or can be written
+    /// by every user, and names the file.
     fn check_access(&self, _dir: &Path, _files: &[PathBuf]) -> io::Result<Access> {
         Ok(Access::Private)
     }
 }
 
-/// Who can write to a directory.
+/// The users who can write to a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
-    /// This user alone, and root.
+    /// Only this user and root.
     Private,
-    /// Others can add files, and do not reach those of this user.
+    /// Others can add files, but neither remove nor replace those of this user.
     Sticky,
     /// Others can add, remove and replace files.
     SpoolShared,
 }
 
-/// Whether a file system says that it does not sync directories, as CIFS and some of FUSE do.
+/// Returns whether an error means that the file system does not sync directories, as with CIFS and some FUSE file systems.
 pub(super) fn is_dir_sync_unsupported(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported)
 }
 
-/// A file that is written at its end.
+/// A file that is open for appending.
 pub(super) trait AppendFile: Write + Send {
-    /// Makes durable what was written: fdatasync.
+    /// Makes the written data durable, with fdatasync.
     fn sync(&self) -> io::Result<()>;
 
-    /// Cuts the file off behind this many bytes.
+    /// Truncates the file to this many bytes.
     fn truncate(&self, bytes: u64) -> io::Result<()>;
 }
 
-/// A file that is read.
+/// A file that is open for reading.
 pub(super) trait ReadFile: Read + Seek + Send {}
 
 impl ReadFile for File {}
@@ -78,7 +79,7 @@ impl AppendFile for File {
     }
 }
 
-/// The file system of the machine.
+/// The file system of the operating system.
 pub(super) struct Disk;
 
 impl FileSystem for Disk {
@@ -95,7 +96,7 @@ impl FileSystem for Disk {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         match builder.create(dir) {
-            // Another process was quicker.
+            // Another process created it first.
             Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => {}
             result => result?,
         }
@@ -133,7 +134,7 @@ impl FileSystem for Disk {
         fs::remove_file(path)
     }
 
-    /// Only Unix opens a directory as a file, and needs it: elsewhere the system keeps its names by itself.
+    /// Does nothing outside of Unix: only there can a directory be synced, and only there is it necessary.
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
     }
@@ -154,12 +155,12 @@ impl FileSystem for Disk {
         use std::os::unix::fs::MetadataExt;
 
         const STICKY: u32 = 0o1000;
-        let refused = |file: &Path, why: String| {
+        let refuse = |file: &Path, why: String| {
             Err(io::Error::new(ErrorKind::PermissionDenied, format!("{} {why}", file.display())))
         };
         let user = Self::user(dir)?;
         for file in files {
-            // A link is followed when the file is opened, so it has to be this user's as well.
+            // A link is followed when the file is opened, so it must belong to this user as well.
             for (is_link, metadata) in [(true, fs::symlink_metadata(file)), (false, fs::metadata(file))] {
                 let metadata = match metadata {
                     Err(error) if error.kind() == ErrorKind::NotFound => continue,
@@ -167,18 +168,18 @@ impl FileSystem for Disk {
                 };
                 if metadata.uid() != user {
                     let owner = metadata.uid();
-                    return refused(file, format!("belongs to user {owner}, and this process is user {user}"));
+                    return refuse(file, format!("belongs to user {owner}, but this process runs as user {user}"));
                 }
                 if !is_link && metadata.mode() & 0o002 != 0 {
-                    return refused(file, "can be written by every user: somebody else may have changed it".into());
+                    return refuse(file, "can be written by every user, and may have been changed by one".into());
                 }
             }
         }
         let metadata = fs::metadata(dir)?;
-        let is_others = metadata.uid() != user && metadata.uid() != 0;
+        let belongs_to_another = metadata.uid() != user && metadata.uid() != 0;
         Ok(match () {
-            () if metadata.mode() & 0o022 == 0 && !is_others => Access::Private,
-            () if metadata.mode() & STICKY != 0 && !is_others => Access::Sticky,
+            () if metadata.mode() & 0o022 == 0 && !belongs_to_another => Access::Private,
+            () if metadata.mode() & STICKY != 0 && !belongs_to_another => Access::Sticky,
             () => Access::SpoolShared,
         })
     }
@@ -186,7 +187,7 @@ impl FileSystem for Disk {
 
 #[cfg(unix)]
 impl Disk {
-    /// The user that files of this process belong to, as the file system in the directory has it.
+    /// Returns the owner of the files that this process creates in the directory, as the file system reports it.
     fn user(dir: &Path) -> io::Result<u32> {
         use std::os::unix::fs::MetadataExt;
 
@@ -196,7 +197,8 @@ impl Disk {
             _ => {}
         }
         let file = match private_options().write(true).create_new(true).open(&probe) {
-            // A full disk may take no new file. The lock, which is open by now, is this user's if others cannot write to it.
+            // A full disk may accept no new file. The lock file, which is open by now, is this user's if others cannot write
+            // to it.
             Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
                 let lock = fs::symlink_metadata(dir.join("lock"))?;
                 return if lock.is_file() && lock.mode() & 0o022 == 0 { Ok(lock.uid()) } else { Err(error) };
@@ -209,7 +211,7 @@ impl Disk {
     }
 }
 
-/// Files are made for this user alone: they hold users' data.
+/// Returns options that create files accessible to this user only: they contain user data.
 fn private_options() -> OpenOptions {
     #[allow(unused_mut, reason = "only Unix has modes")]
     let mut options = OpenOptions::new();

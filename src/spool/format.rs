@@ -1,4 +1,4 @@
-//! The bytes of a segment: its header and its records, to and from.
+//! The format of a segment: encodes and decodes its head and its records.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -11,14 +11,14 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::seal::SealedBatch;
 
-/// The version that this crate writes, and the newest that it reads.
+/// The format version that this crate writes, and the newest that it reads.
 pub(super) const VERSION: u32 = 1;
 
-/// The largest record in bytes, without its head: four times the body of any request. A length is held against this
-/// before memory is taken for it.
+/// The largest batch in a record, in bytes: four times the largest request body. A length is checked against it before
+/// memory is allocated.
 pub const MAX_RECORD_BYTES: usize = 1 << 20;
 
-/// All numbers lie below this, so that counting on from one that was read cannot overflow.
+/// The exclusive upper limit of record numbers, so that incrementing one that was read cannot overflow.
 pub(super) const NUMBERS: u64 = 1 << 62;
 
 pub(super) const SEGMENT_HEAD_BYTES: usize = 24;
@@ -26,7 +26,8 @@ pub(super) const RECORD_HEAD_BYTES: usize = 36;
 
 const SEGMENT_MAGIC: &[u8; 8] = b"mpspool\n";
 
-/// How each record begins. No UTF-8 text holds the first byte, so what a batch says cannot pass for a record.
+/// The first bytes of each record. The first one does not occur in UTF-8, so the content of a batch cannot be mistaken for a
+/// record.
 pub(super) const RECORD_MAGIC: [u8; 4] = [0xFF, b'm', b'p', b'r'];
 
 /// Returns the number that stands for an endpoint in the head of a record. A single batch is sent like a list of one.
@@ -61,26 +62,26 @@ pub(super) fn endpoint_from_name(name: &str) -> Option<Endpoint> {
     }
 }
 
-/// A record of the spool: a sealed batch as it was appended.
+/// A record of a spool: a sealed batch as it was appended.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Record {
-    /// Its number. Numbers rise in the order of appending and are never given twice; some are left out.
+    /// The number of the record. Numbers increase in the order of appending and are never reused; there can be gaps.
     pub number: u64,
-    /// When it was appended, to the millisecond.
+    /// The time at which it was appended, to the millisecond.
     pub appended: DateTime<Utc>,
-    /// The endpoint that it is for.
+    /// The endpoint that the batch is for: [`Endpoint::BulkEvents`] or [`Endpoint::HistoricalEvents`].
     pub endpoint: Endpoint,
     /// The JSON of the sealed batch, byte for byte.
     pub batch: Bytes,
 }
 
 impl Record {
-    /// Returns the batch as it is sent. One without a `source_request_id` gets an id that follows from its number and its
-    /// bytes, so that it is the same whenever the record is read.
+    /// Returns the batch as it is sent. A batch without a `source_request_id` is given one that is derived from its number
+    /// and its bytes, so that it is the same each time the record is read.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the record is no batch.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the record is not a batch.
     pub fn to_sealed(&self) -> Result<SealedBatch, Error> {
         SealedBatch::from_json_with(self.batch.clone(), || {
             let name = [&self.number.to_le_bytes()[..], &self.batch].concat();
@@ -89,7 +90,7 @@ impl Record {
     }
 }
 
-/// The batch is user data, and is left out.
+/// Omits the batch, which is user data.
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Record")
@@ -111,8 +112,8 @@ pub(super) fn write_segment_head(out: &mut Vec<u8>, first: u64) {
     out.extend_from_slice(&checksum.to_le_bytes());
 }
 
-/// Whether these bytes are the head of a segment. A newer version is an error that names it; all versions to come keep
-/// the form of this head.
+/// Returns whether these bytes are the head of a segment. Fails if the version is newer; the layout of the head is the same
+/// in all versions.
 pub(super) fn check_segment_head(head: &[u8; SEGMENT_HEAD_BYTES]) -> io::Result<bool> {
     if !head.starts_with(SEGMENT_MAGIC) || u32_at(head, 20) != crc32fast::hash(&head[..20]) {
         return Ok(false);
@@ -121,9 +122,9 @@ pub(super) fn check_segment_head(head: &[u8; SEGMENT_HEAD_BYTES]) -> io::Result<
     Ok(true)
 }
 
-pub(super) fn check_version(what: &str, version: u32) -> io::Result<()> {
+pub(super) fn check_version(file: &str, version: u32) -> io::Result<()> {
     if version > VERSION {
-        let text = format!("{what} has format version {version}, and this program knows none above {VERSION}");
+        let text = format!("{file} has format version {version}, and this program supports versions up to {VERSION}");
         return Err(io::Error::new(ErrorKind::Unsupported, text));
     }
     Ok(())
@@ -132,7 +133,7 @@ pub(super) fn check_version(what: &str, version: u32) -> io::Result<()> {
 /// Writes one record.
 pub(super) fn write_record(out: &mut Vec<u8>, number: u64, appended: DateTime<Utc>, endpoint: Endpoint, batch: &[u8]) {
     let start = out.len();
-    // What is appended is held to MAX_RECORD_BYTES first.
+    // Appends are limited to MAX_RECORD_BYTES.
     let length = u32::try_from(batch.len()).unwrap_or(u32::MAX);
     out.extend_from_slice(&RECORD_MAGIC);
     out.extend_from_slice(&length.to_le_bytes());
@@ -145,8 +146,7 @@ pub(super) fn write_record(out: &mut Vec<u8>, number: u64, appended: DateTime<Ut
     out.extend_from_slice(batch);
 }
 
-/// The head of a record. It has a checksum of its own, so that its length can be trusted while the batch is not yet
-/// read.
+/// The head of a record. It has its own checksum, so that the length can be trusted before the batch is read.
 pub(super) struct RecordHead {
     pub(super) number: u64,
     pub(super) appended: DateTime<Utc>,
@@ -156,7 +156,7 @@ pub(super) struct RecordHead {
 }
 
 impl RecordHead {
-    /// Reads a head, if that is what these bytes are.
+    /// Parses a head. Returns `None` if the bytes are not a valid one.
     pub(super) fn read(head: &[u8; RECORD_HEAD_BYTES]) -> Option<Self> {
         if !head.starts_with(&RECORD_MAGIC) || u32_at(head, 32) != crc32fast::hash(&head[..32]) {
             return None;

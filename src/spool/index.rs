@@ -1,5 +1,5 @@
-//! The contents of the segments, in memory: the number of records, which of them were taken, which are done. Nothing here
-//! touches a file.
+//! The in-memory index of the segments: how many records they contain, and which of these are taken and done. It does no
+//! I/O.
 
 use std::collections::BTreeMap;
 
@@ -8,32 +8,33 @@ use super::range_set::RangeSet;
 use super::records::Damage;
 use super::segment::{DroppedSegment, LostRecords, Position, Segment};
 
-/// All segments by the number of their first record.
+/// All segments, by the number of their first record.
 ///
-/// Numbers rise with the segments, and within one. A record was taken (read, or taken unread) if it is outstanding, expired or done: there is
-/// no number below which all were, since a record can be taken while older ones are unread.
+/// Numbers increase within a segment, and from one segment to the next. A record is *taken* once it was read, or was handed
+/// out from memory without a read: it is then outstanding, expired or done. Since a record can be taken while older ones are
+/// unread, there is no single read position.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     segments: BTreeMap<u64, Segment>,
     /// The size of all segments, in bytes.
     bytes: u64,
-    /// The number of records in all segments that were not taken.
+    /// The number of records in all segments that are not taken.
     unread: u64,
-    /// No segment before this one has a record that was not taken.
+    /// No segment before this one has a record that is not taken.
     unread_from: u64,
-    /// The one segment that is still written to.
+    /// The segment that is being written.
     active: Option<u64>,
-    /// Handed out and not done; also of segments that are gone.
+    /// Records that are taken and not done, including those of removed segments.
     outstanding: RangeSet,
-    /// Read, found too old, and not yet among the dead letters.
+    /// Records that were read, are too old, and are not in the dead-letter file yet.
     expired: RangeSet,
-    /// Segments that were done and are kept aside because they are damaged, with their sizes.
+    /// Damaged segments whose records are done, with their sizes in bytes.
     quarantined: BTreeMap<u64, u64>,
     quarantined_bytes: u64,
 }
 
 impl Index {
-    /// Adds a segment that was found at opening.
+    /// Adds a segment that was found when the spool was opened.
     pub(super) fn insert(&mut self, first: u64, segment: Segment) {
         self.remove(first);
         self.bytes += segment.size();
@@ -42,13 +43,13 @@ impl Index {
         self.segments.insert(first, segment);
     }
 
-    /// Adds a segment that is kept aside, with its size.
+    /// Adds a damaged segment whose records are done, with its size in bytes.
     pub(super) fn quarantine(&mut self, first: u64, bytes: u64) {
         self.quarantined_bytes += bytes;
         self.quarantined_bytes -= self.quarantined.insert(first, bytes).unwrap_or(0);
     }
 
-    /// Takes out the oldest segment that is kept aside, with its size.
+    /// Removes the oldest quarantined segment, and returns its first number and its size in bytes.
     pub(super) fn pop_quarantined(&mut self) -> Option<(u64, u64)> {
         let (first, bytes) = self.quarantined.pop_first()?;
         self.quarantined_bytes -= bytes;
@@ -62,8 +63,7 @@ impl Index {
         Some(segment)
     }
 
-    /// Changes a segment, and what is known of all of them with it. Nothing of this looks at the others: it is done for each
-    /// record.
+    /// Changes a segment, and updates the totals. It is called for each record, so it does not visit the other segments.
     fn change<T>(&mut self, first: u64, change: impl FnOnce(&mut Segment) -> T) -> Option<T> {
         let segment = self.segments.get_mut(&first)?;
         let (size, unread) = (segment.size(), segment.unread());
@@ -84,13 +84,14 @@ impl Index {
         self.active = Some(first);
     }
 
-    /// The active segment gets no more records. Returns whether it is no longer needed.
+    /// Ends the active segment. Returns whether it is no longer needed.
     pub(super) fn seal_active(&mut self) -> bool {
         let active = self.active.take().and_then(|first| self.segments.get(&first));
         active.is_some_and(|segment| segment.pending() == 0)
     }
 
-    /// Counts the bytes that a failed write may have left in a segment. Returns whether the segment holds anything else.
+    /// Ends the active segment, and counts the bytes that a failed write may have left in it. Returns whether the segment
+    /// contains anything else.
     pub(super) fn record_failed_write(&mut self, first: u64, bytes: u64) -> bool {
         self.active = None;
         self.change(first, |segment| segment.torn_bytes += bytes).is_some()
@@ -103,21 +104,21 @@ impl Index {
         Some(Position { first: *first, bytes: segment.bytes, after: after.max(first.checked_sub(1)) })
     }
 
-    /// Counts a record as taken. Returns false for one that was taken before, that is done, or whose segment is gone.
+    /// Marks a record as taken. Returns false if it was taken before, is done, or its segment is gone.
     pub(super) fn take(&mut self, first: u64, number: u64) -> bool {
         self.count_taken(first, number) && self.outstanding.insert(number)
     }
 
-    /// Counts a record as too old, as [`take`](Self::take) does as taken.
+    /// Marks a record as expired, under the conditions of [`take`](Self::take).
     pub(super) fn expire(&mut self, first: u64, number: u64) -> bool {
         self.count_taken(first, number) && self.expired.insert(number)
     }
 
-    /// Counts a record that this process committed as taken, wherever it lies. Returns false for one that was taken before,
-    /// that is done, or that is gone.
+    /// Marks a record that this process committed as taken, in whichever segment it is. Returns false if it was taken
+    /// before, is done, or is gone.
     pub(super) fn take_committed(&mut self, number: u64) -> bool {
         let Some((first, segment)) = self.segments.range(..=number).next_back() else { return false };
-        // The numbers of a segment that was found may have gaps.
+        // The numbers of a segment of an earlier process may have gaps.
         !segment.found && number <= segment.last && self.take(*first, number)
     }
 
@@ -129,13 +130,13 @@ impl Index {
         true
     }
 
-    /// Returns whether a record of a segment was not taken, and is not lost.
+    /// Returns whether a record of a segment is neither taken nor lost.
     fn is_unread(&self, segment: &Segment, number: u64) -> bool {
         let is_over = segment.done.contains(number) || segment.lost.contains(number);
         !is_over && !self.outstanding.contains(number) && !self.expired.contains(number)
     }
 
-    /// Returns the place of the first record that is too old, and the numbers of all such records of its segment.
+    /// Returns the position of the first expired record, and the numbers of all expired records of its segment.
     pub(super) fn expired_position(&self) -> Option<(Position, RangeSet)> {
         let number = self.expired.first()?;
         let (first, segment) = self.segments.range(..=number).next_back()?;
@@ -143,15 +144,15 @@ impl Index {
         Some((Position { first: *first, bytes: segment.bytes, after: number.checked_sub(1) }, expired))
     }
 
-    /// Returns whether any record is too old and not yet among the dead letters.
+    /// Returns whether any record is expired and not in the dead-letter file yet.
     pub(super) fn has_expired(&self) -> bool {
         self.expired.count() > 0
     }
 
-    /// A segment showed all that it has in this many bytes, which is less than was counted if it was shortened or damaged in
-    /// the meantime.
+    /// Records that the reader has reached the end of a segment of this size. Unread records that it did not find are lost:
+    /// the segment was truncated or damaged in the meantime.
     pub(super) fn mark_exhausted(&mut self, first: u64, bytes: u64, damage: Damage) -> LostRecords {
-        // Records may have been added since.
+        // More records may have been committed since.
         let Some(segment) = self.segments.get(&first).filter(|segment| segment.bytes == bytes) else {
             return LostRecords::default();
         };
@@ -166,14 +167,14 @@ impl Index {
         lost
     }
 
-    /// Returns the segments whose records are not all done, with their committed sizes.
+    /// Returns the segments whose records are not all done, with their committed sizes in bytes.
     pub(super) fn unfinished_segments(&self) -> Vec<(u64, u64)> {
         let needed = self.segments.iter().filter(|(_, segment)| segment.pending() > 0);
         needed.map(|(first, segment)| (*first, segment.bytes)).collect()
     }
 
-    /// A segment was shortened from outside, and of its committed bytes only these records are left. What was taken and
-    /// is not among them is no longer [contained](Self::contains); what nobody has is lost.
+    /// Records that a segment was truncated by another program, and contains only the records in `present`. Taken records
+    /// that are missing are no longer [contained](Self::contains), and unread ones are lost.
     pub(super) fn mark_shortened(&mut self, first: u64, bytes: u64, present: &RangeSet) -> LostRecords {
         let Some(segment) = self.segments.get(&first).filter(|segment| segment.bytes == bytes) else {
             return LostRecords::default();
@@ -202,7 +203,7 @@ impl Index {
         lost
     }
 
-    /// A segment is gone. What was taken of it can still be acknowledged.
+    /// Removes a segment whose file is gone. Its taken records can still be acknowledged.
     pub(super) fn mark_vanished(&mut self, first: u64) -> LostRecords {
         let Some(segment) = self.remove(first) else { return LostRecords::default() };
         if self.active == Some(first) {
@@ -211,7 +212,7 @@ impl Index {
         self.take_only_copies(first, &segment)
     }
 
-    /// Returns the records that nobody has but this segment, and takes out those of them that are too old.
+    /// Returns the records of which this segment holds the only copy, and removes the expired ones from the index.
     fn take_only_copies(&mut self, first: u64, segment: &Segment) -> LostRecords {
         let mut lost = self.unread_records(first, segment);
         let expired = self.expired.remove_range(first, segment.last);
@@ -223,7 +224,7 @@ impl Index {
         lost
     }
 
-    /// Returns the records of a segment that were not taken.
+    /// Returns the records of a segment that are not taken.
     fn unread_records(&self, first: u64, segment: &Segment) -> LostRecords {
         if segment.found || segment.unread() == 0 {
             return LostRecords { numbers: Vec::new(), others: segment.unread() };
@@ -232,7 +233,7 @@ impl Index {
         LostRecords { numbers: numbers.collect(), others: 0 }
     }
 
-    /// Records of a segment that were too old are not in it any more.
+    /// Marks expired records that their segment no longer contains as lost.
     pub(super) fn lose_expired(&mut self, first: u64, expired: &RangeSet) -> LostRecords {
         let mut lost = LostRecords::default();
         for (start, end) in expired.ranges() {
@@ -246,18 +247,18 @@ impl Index {
         lost
     }
 
-    /// Returns whether the segment is still there.
+    /// Returns whether the segment exists.
     pub(super) fn has_segment(&self, first: u64) -> bool {
         self.segments.contains_key(&first)
     }
 
-    /// Counts a record as done, if it was taken. Returns nothing if it was not, and otherwise whether its segment is
-    /// no longer needed.
+    /// Marks a taken record as done. Returns `None` if it was not taken, and otherwise whether its segment is no longer
+    /// needed.
     pub(super) fn acknowledge(&mut self, number: u64) -> Option<bool> {
         if !self.outstanding.remove(number) && !self.expired.remove(number) {
             return None;
         }
-        // The segment is gone if the spool was full.
+        // The segment may have been evicted because the spool was full.
         if let Some((first, segment)) = self.segments.range_mut(..=number).next_back()
             && number <= segment.last
         {
@@ -267,7 +268,7 @@ impl Index {
         Some(false)
     }
 
-    /// Returns whether a record that was taken and is not done lies in a segment that is still there.
+    /// Returns whether an outstanding record is in a segment that still exists.
     pub(super) fn contains(&self, number: u64) -> bool {
         let segment = self.segments.range(..=number).next_back();
         self.outstanding.contains(number) && segment.is_some_and(|(_, segment)| number <= segment.last)
@@ -281,7 +282,7 @@ impl Index {
         self.segments.iter().filter_map(finished).collect()
     }
 
-    /// Returns whether a segment has to be kept aside when it is done.
+    /// Returns whether a segment must be kept when its records are done.
     pub(super) fn is_damaged(&self, first: u64) -> bool {
         self.segments.get(&first).is_some_and(|segment| segment.damage.bytes > 0)
     }
@@ -294,8 +295,7 @@ impl Index {
         }
     }
 
-    /// Takes out the oldest segment, unless it is still written to. What was taken of it can still be
-    /// acknowledged.
+    /// Removes the oldest segment, unless it is being written. Its taken records can still be acknowledged.
     pub(super) fn drop_oldest(&mut self) -> Option<DroppedSegment> {
         let (first, _) = self.segments.first_key_value().filter(|(first, _)| self.active != Some(**first))?;
         let first = *first;
@@ -315,7 +315,7 @@ impl Index {
         self.bytes + self.quarantined_bytes
     }
 
-    /// Returns the size of the segments that are kept aside and can give way, in bytes.
+    /// Returns the size of the quarantined segments, in bytes. They are removed first when the spool is full.
     pub(super) fn quarantined_bytes(&self) -> u64 {
         debug_assert_eq!(self.quarantined_bytes, self.quarantined.values().sum::<u64>());
         self.quarantined_bytes

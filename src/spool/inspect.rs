@@ -1,4 +1,4 @@
-//! A look into a spool from outside, without its lock: also while a program uses it.
+//! Inspection of a spool without its lock, also while a program uses it.
 
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ use super::format::Record;
 use super::records::{Damage, Records};
 use crate::error::Error;
 
-/// Reads a spool that may be another program's. It takes no lock and writes nothing.
+/// Reads a spool that another program may have open. It takes no lock and writes nothing.
 ///
-/// The results are those of the moment of reading: a running program can deliver a record right after, and the cursor that
-/// says so is written up to a second later.
+/// The results are a snapshot. A running program saves up to a second later which records are done, so a record that it has
+/// just delivered can still be listed.
 ///
 /// ```no_run
 /// let spool = mparticle::spool::Inspector::new("/var/lib/shop/mparticle");
@@ -31,26 +31,27 @@ pub struct Inspector {
 }
 
 impl Inspector {
-    /// Looks at the spool in this directory.
+    /// Creates an inspector for the spool in this directory. It reads nothing yet.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self { dir: dir.into() }
     }
 
-    /// The records that are not done, in their order.
+    /// Returns the records that are not done, in their order.
     ///
     /// # Errors
-    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if the directory cannot be read, or what is in it is of a newer
-    /// version. The records err if their segment cannot be read, and go on with the next one.
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if the directory or the cursor cannot be read, or the cursor has a
+    /// newer format version. The iterator returns an error for a segment that cannot be read or has a newer version, and
+    /// continues with the next segment.
     pub fn records(&self) -> Result<impl Iterator<Item = Result<Record, Error>> + use<>, Error> {
         let directory = Directory::new(Arc::new(Disk), self.dir.clone());
-        // The cursor first: a record that is done in between is shown, and none is hidden that is not.
+        // The cursor is read first: a record that becomes done in between is listed, and no pending one is omitted.
         let cursor = Cursor::load(&directory).map_err(read_error)?;
         let segments = directory.segments().map_err(read_error)?;
         let records = segments.into_iter().flat_map(move |first| {
             let file = directory.files.open(&directory.segment(first));
             let (records, error) = match file {
                 Ok(file) => (Some(Records::with_limits(file, first.checked_sub(1), u64::MAX)), None),
-                // Its last record was delivered in between.
+                // Its last record was acknowledged in between.
                 Err(error) if error.kind() == ErrorKind::NotFound => (None, None),
                 Err(error) => (None, Some(Err(error))),
             };
@@ -61,11 +62,10 @@ impl Inspector {
         Ok(records.filter(pending).map(|record| record.map_err(read_error)))
     }
 
-    /// Returns how much of the spool cannot be read, also in the segments that were kept aside for that. It reads all of
-    /// them.
+    /// Returns how much of the spool is damaged, including the segments that are kept because of it. Reads all segments.
     ///
     /// # Errors
-    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if a file cannot be read, or is of a newer version.
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if a file cannot be read, or has a newer format version.
     pub fn damage(&self) -> Result<Damage, Error> {
         let directory = Directory::new(Arc::new(Disk), self.dir.clone());
         let mut damage = Damage::default();
@@ -87,8 +87,8 @@ impl Inspector {
     /// Returns the dead letters, those of the oldest file first.
     ///
     /// # Errors
-    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if a file exists and cannot be read. The iterator returns an error for a line
-    /// that is not a dead letter, and goes on with the next line.
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if a file exists and cannot be read. The iterator returns an error for
+    /// a line that is not a dead letter, and continues with the next line.
     pub fn dead_letters(&self) -> Result<impl Iterator<Item = Result<DeadLetter, Error>> + use<>, Error> {
         let directory = Directory::new(Arc::new(Disk), self.dir.clone());
         let letters = dead_letters::read_all(&directory).map_err(read_error)?;
@@ -97,5 +97,5 @@ impl Inspector {
 }
 
 fn read_error(error: io::Error) -> Error {
-    Error::spool(format!("the spool cannot be read: {error}")).with_source(error)
+    Error::spool(format!("failed to read the spool: {error}")).with_source(error)
 }

@@ -1,4 +1,4 @@
-//! Opening and closing: the lock, who can write to the files, recovery, the writer's thread.
+//! Opening and closing: the lock, the access checks, recovery, and the writer's thread.
 
 use std::io;
 use std::path::PathBuf;
@@ -15,36 +15,37 @@ use super::writer::Writer;
 use super::{Spool, SpoolOptions};
 use crate::error::Error;
 
-/// How long to wait before trying again to lock the spool.
+/// The interval between attempts to lock the spool.
 const LOCK_POLL: Duration = Duration::from_millis(50);
 
 impl Spool {
-    /// Opens the spool in this directory, which is made if it is not there. Reads all that is in it, and blocks the calling
-    /// thread for that, and for [`SpoolOptions::lock_timeout`] while another process has it open.
+    /// Opens the spool in this directory, and creates the directory if it does not exist. Blocks the calling thread while it
+    /// reads all segments, and before that for up to [`SpoolOptions::lock_timeout`] while another process has the spool
+    /// open.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the settings contradict each other;
-    /// [`ErrorKind::SpoolLocked`](crate::ErrorKind::SpoolLocked) if another process, or another
-    /// handle of this one, still has it open;
-    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if it is of a newer version, if a file of it belongs to another user or
-    /// can be written by every user, if the file system has no locks, or if it fails.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the options contradict each other;
+    /// [`ErrorKind::SpoolLocked`](crate::ErrorKind::SpoolLocked) if another process, or another handle in this one, still
+    /// has the spool open; [`ErrorKind::Spool`](crate::ErrorKind::Spool) if the spool has a newer format version, if one of
+    /// its files belongs to another user or can be written by every user, if the file system has no locks, or if a file
+    /// operation fails.
     pub fn open(dir: impl Into<PathBuf>, settings: SpoolOptions) -> Result<Self, Error> {
         Self::start(Self::open_on(Arc::new(Disk), dir.into(), settings)?)
     }
 
-    /// Starts the thread.
+    /// Starts the writer's thread.
     pub(super) fn start((mut spool, writer): (Self, Writer)) -> Result<Self, Error> {
         let guard = ThreadGuard(Arc::clone(&spool.shared));
         let thread = thread::Builder::new().name("mparticle-spool".into()).spawn(move || {
             let _guard = guard;
-            // It unlocks the spool before that is told.
+            // This drops the lock, before the guard marks the thread as ended.
             writer.run();
         });
         spool.thread = Some(thread.map_err(open_error)?);
         Ok(spool)
     }
 
-    /// Opens it without the thread: whoever calls runs the writer.
+    /// Opens the spool without the thread: the caller runs the writer.
     pub(super) fn open_on(
         files: Arc<dyn FileSystem>,
         path: PathBuf,
@@ -57,7 +58,7 @@ impl Spool {
         check_access(&directory, settings.require_private_dir).map_err(open_error)?;
         let recovered = recover(&directory, settings.syncs()).map_err(open_error)?;
         let shared = Arc::new(SpoolShared::new(recovered.index, recovered.next));
-        // What an earlier process left half done.
+        // Completes the removals that an earlier process left half done.
         shared.lock().compact_within(Duration::ZERO);
         let writer = Writer::new(directory.clone(), settings.clone(), Arc::clone(&shared), recovered.next, lock);
         let reader = Mutex::new(SpoolReader::new(directory.clone()));
@@ -65,7 +66,7 @@ impl Spool {
     }
 }
 
-/// However the writer's thread ends, nobody waits for it after that.
+/// Marks the writer's thread as ended when it is dropped, also after a panic: closing then waits no longer.
 struct ThreadGuard(Arc<SpoolShared>);
 
 impl Drop for ThreadGuard {
@@ -74,23 +75,23 @@ impl Drop for ThreadGuard {
     }
 }
 
-/// Writes what was appended before, and saves what was acknowledged, within [`SpoolOptions::drop_timeout`].
+/// Writes the queued appends and saves the cursor, within [`SpoolOptions::drop_timeout`].
 impl Drop for Spool {
     fn drop(&mut self) {
         let Some(thread) = self.thread.take() else { return };
         if self.shared.close(self.settings.drop_timeout) {
-            // It has ended. If it panicked, that was reported.
+            // The thread has ended. A panic was reported by the panic hook.
             let _ = thread.join();
         } else {
             tracing::warn!(
-                "the disk of the spool hangs: its thread is left to itself, and the spool stays locked until then"
+                "the disk of the spool did not respond in time: its thread is detached, and the spool stays locked until it ends"
             );
         }
     }
 }
 
-/// Locks the spool, as soon as no other process has it locked.
-fn lock(directory: &Directory, wait: Duration) -> Result<Box<dyn Send + Sync>, Error> {
+/// Locks the spool. Retries for up to `timeout` while another process has it locked.
+fn lock(directory: &Directory, timeout: Duration) -> Result<Box<dyn Send + Sync>, Error> {
     let start = Instant::now();
     loop {
         let error = match directory.files.lock(&directory.lock()) {
@@ -107,7 +108,7 @@ fn lock(directory: &Directory, wait: Duration) -> Result<Box<dyn Send + Sync>, E
             }
             _ => return Err(open_error(error)),
         }
-        let left = wait.saturating_sub(start.elapsed());
+        let left = timeout.saturating_sub(start.elapsed());
         if left.is_zero() {
             // By another process, or by another handle of this one.
             return Err(Error::spool_locked(format!("failed to open the spool in {dir}: it is open already")));
@@ -116,7 +117,7 @@ fn lock(directory: &Directory, wait: Duration) -> Result<Box<dyn Send + Sync>, E
     }
 }
 
-/// Refuses files that others could have written, and warns of a directory in which they could.
+/// Fails if other users could have written the files, and warns if they can write to the directory.
 fn check_access(directory: &Directory, require_private_dir: bool) -> io::Result<()> {
     let access = directory.files.check_access(&directory.path, &directory.data_files()?)?;
     let dir = directory.path.display();
@@ -131,5 +132,5 @@ fn check_access(directory: &Directory, require_private_dir: bool) -> io::Result<
 }
 
 fn open_error(error: io::Error) -> Error {
-    Error::spool(format!("the spool cannot be opened: {error}")).with_source(error)
+    Error::spool(format!("failed to open the spool: {error}")).with_source(error)
 }

@@ -12,19 +12,19 @@ use super::format::{RECORD_HEAD_BYTES, Record, SEGMENT_HEAD_BYTES};
 use super::segment::LostRecords;
 use crate::error::Error;
 
-/// When the spool makes durable what it wrote.
+/// The policy for making written records durable.
 ///
-/// A program that ends, by a panic or by SIGKILL too, loses nothing that a [`Receipt`](super::Receipt) confirmed,
-/// whatever is set: the system holds it. The choice is about a machine that stops at once, as without power.
+/// The policy matters only for a power loss or a kernel crash. A confirmed record survives the end of the process, also by a
+/// panic or SIGKILL, with any of them: the operating system has its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fsync {
-    /// Before each receipt. Nothing that was confirmed is lost, as far as the disk keeps its word. Appends that come
-    /// while the disk is at work share the next fsync.
+    /// Syncs before records are confirmed. No confirmed record is lost, provided that the disk honours flushes. Appends that
+    /// arrive during an fsync share the next one.
     EachCommit,
-    /// After this long at the latest. A machine that stops loses what was confirmed in that time.
+    /// Syncs after this time at the latest. A power loss loses the records that were confirmed within that time.
     Interval(Duration),
-    /// When the system pleases. A machine that stops loses whatever the system had not written, on Linux commonly the
+    /// Leaves syncing to the operating system. A power loss loses whatever it had not written yet, on Linux commonly the
     /// last 30 seconds.
     Never,
 }
@@ -33,9 +33,9 @@ pub enum Fsync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SpoolFullPolicy {
-    /// Refuses the new batch: [`append`](super::Spool::append) returns an error.
+    /// Refuses the new batch with an error.
     Refuse,
-    /// Evicts the oldest batches, a whole segment at once. [`SpoolOptions::on_evict`] is called with each.
+    /// Evicts the oldest batches, a whole segment at a time, and calls [`SpoolOptions::on_evict`] with each.
     DropOldest,
 }
 
@@ -43,9 +43,9 @@ pub enum SpoolFullPolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EvictionReason {
-    /// It was among the oldest, and the spool was full. Its batch is lost.
+    /// The spool was full, and the record was among the oldest. Its batch is lost.
     Capacity,
-    /// It was older than [`SpoolOptions::max_age`]. Its batch is in the dead-letter file.
+    /// The record was older than [`SpoolOptions::max_age`]. Its batch is in the dead-letter file.
     Expired,
 }
 
@@ -53,7 +53,7 @@ type OnEvict = dyn Fn(&Record, EvictionReason) + Send + Sync;
 type OnLost = dyn Fn(LostRecords) + Send + Sync;
 type Clock = dyn Fn() -> DateTime<Utc> + Send + Sync;
 
-/// The options of a spool. The defaults lose nothing that was confirmed, in 256 MiB.
+/// The options of a spool. With the defaults, no confirmed record is lost, and the segments take up to 256 MiB.
 #[derive(Clone)]
 pub struct SpoolOptions {
     pub(super) fsync: Fsync,
@@ -92,82 +92,83 @@ impl Default for SpoolOptions {
 }
 
 impl SpoolOptions {
-    /// The defaults.
+    /// Creates the default options.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// When to make durable what was written. [`Fsync::EachCommit`] by default.
+    /// Sets when written records are made durable. [`Fsync::EachCommit`] by default.
     #[must_use]
     pub fn fsync(mut self, fsync: Fsync) -> Self {
         self.fsync = fsync;
         self
     }
 
-    /// How large a segment may be, in bytes; 8 MiB by default. Space comes back a segment at a time, and a record has
-    /// to fit into one.
+    /// Sets the largest size of a segment, in bytes. 8 MiB by default. Disk space is freed one segment at a time, and a
+    /// record must fit into one.
     #[must_use]
     pub fn segment_bytes(mut self, bytes: u64) -> Self {
         self.segment_bytes = bytes;
         self
     }
 
-    /// How large all segments together may be, in bytes; 256 MiB by default, and at least two segments. Those that are kept
-    /// aside because they are damaged count as well, and give way first, with a warning in the log.
+    /// Sets the largest total size of the segments, in bytes. 256 MiB by default, and at least two segments. Segments that
+    /// are kept because they are damaged count as well, and are removed first, with a warning in the log.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// How many bytes may wait in memory for the disk, 16 MiB by default. Above that
-    /// [`append`](super::Spool::append) errs, which it does not do for a disk that keeps up.
+    /// Sets how many bytes may be queued in memory for the disk. 16 MiB by default. Above it new batches are refused, which
+    /// does not happen while the disk keeps up.
     #[must_use]
     pub fn max_waiting_bytes(mut self, bytes: u64) -> Self {
         self.max_waiting_bytes = bytes;
         self
     }
 
-    /// Sets how large all dead-letter files together may be, in bytes; 128 MiB by default. A new file is begun at an eighth
-    /// of it. The newest dead letter is always kept, however large. Above it the oldest file is removed, with a warning in the log; see
-    /// [`SpoolStats::dead_letters_dropped`](super::SpoolStats::dead_letters_dropped).
+    /// Sets the largest total size of the dead-letter files, in bytes. 128 MiB by default. A new file is started at an
+    /// eighth of it. Above it the oldest file is removed, with a warning in the log; see
+    /// [`SpoolStats::dead_letters_dropped`](super::SpoolStats::dead_letters_dropped). The newest dead letter is always kept,
+    /// however large.
     #[must_use]
     pub fn max_dead_letter_bytes(mut self, bytes: u64) -> Self {
         self.max_dead_letter_bytes = bytes;
         self
     }
 
-    /// How old a record may be when it is read, 28 days by default; older ones go to the dead-letter file.
+    /// Sets the largest age of a record at the time it is read. 28 days by default. Older records become dead letters.
     ///
-    /// The service drops a repeat for 30 to 60 days. Whether a record was accepted before the program broke off is not
-    /// always known, so sending it after that could count it twice.
+    /// The service drops duplicates for 30 to 60 days. Whether it accepted a record before the program ended is not always
+    /// known, so an older record could be counted twice.
     #[must_use]
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = age;
         self
     }
 
-    /// Sets how long opening waits while another process has the spool open; zero by default, which is to fail at once. In a
-    /// rolling update the new process can wait for the old one to end. Opening blocks the calling thread for that long.
+    /// Sets how long opening waits while another process has the spool open. Zero by default, which fails immediately. In a
+    /// rolling update, the new process can wait for the old one to end. Opening blocks the calling thread for that time.
     #[must_use]
     pub fn lock_timeout(mut self, wait: Duration) -> Self {
         self.lock_timeout = wait;
         self
     }
 
-    /// Sets how long dropping the spool waits until everything is written; 5 seconds by default. A thread that a disk holds
-    /// up for longer is left to itself: it goes on if it can, and the spool stays locked until it ends. An
-    /// [`Uploader`](crate::Uploader) has a timeout of its own, which holds instead.
+    /// Sets how long dropping the spool waits until everything is written. 5 seconds by default. If the disk takes longer,
+    /// the spool's thread is detached: it continues if it can, and the spool stays locked until it ends. An
+    /// [`Uploader`](crate::Uploader) uses its own timeout instead.
     #[must_use]
     pub fn drop_timeout(mut self, timeout: Duration) -> Self {
         self.drop_timeout = timeout;
         self
     }
 
-    /// Sets whether opening refuses a directory that other users can write to, sticky or not; false by default, which is to
-    /// warn of one that is not sticky. Volumes of an orchestrator are often writable by a group. It has no effect outside of
-    /// Unix.
+    /// Sets whether opening fails if other users can write to the directory, sticky or not. False by default, which logs a
+    /// warning unless the directory is sticky: volumes of an orchestrator are often writable by a group. It has no effect
+    /// outside of Unix.
     #[must_use]
     pub fn require_private_dir(mut self, require: bool) -> Self {
         self.require_private_dir = require;
@@ -181,21 +182,22 @@ impl SpoolOptions {
         self
     }
 
-    /// Sets a function that is called with each record that the spool evicts before it was read, on the spool's own thread: it
-    /// should be quick. A panic in it is caught, and the first is logged.
+    /// Sets a callback for each record that the spool evicts. Records that are taken already are not reported: they are
+    /// delivered from memory. The callback runs on the spool's own thread, and should be quick. A panic in it is caught, and
+    /// the first one is logged.
     #[must_use]
     pub fn on_evict(mut self, callback: impl Fn(&Record, EvictionReason) + Send + Sync + 'static) -> Self {
         let panicked = AtomicBool::new(false);
         self.on_evict = Arc::new(move |record, reason| {
             let result = catch_unwind(AssertUnwindSafe(|| callback(record, reason)));
             if result.is_err() && !panicked.swap(true, Ordering::Relaxed) {
-                tracing::error!("the callback for evicted records of the spool panicked");
+                tracing::error!("the on_evict callback of the spool panicked");
             }
         });
         self
     }
 
-    /// Calls one more, after the caller's own.
+    /// Adds a callback that runs after the caller's own.
     pub(crate) fn chain_on_evict(self, callback: impl Fn(&Record, EvictionReason) + Send + Sync + 'static) -> Self {
         let first = Arc::clone(&self.on_evict);
         self.on_evict(move |record, reason| {
@@ -204,36 +206,36 @@ impl SpoolOptions {
         })
     }
 
-    /// Sets a function that is called with records that vanished while the spool is open.
+    /// Sets a callback for records that vanish from the disk while the spool is open.
     pub(crate) fn on_lost(mut self, callback: impl Fn(LostRecords) + Send + Sync + 'static) -> Self {
         self.on_lost = Some(Arc::new(callback));
         self
     }
 
-    /// Sets the clock, for a test.
+    /// Sets the clock, for tests.
     #[cfg(test)]
     pub(super) fn clock(mut self, clock: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Returns whether anything is to be synced at all.
+    /// Returns whether anything is synced at all.
     pub(super) fn syncs(&self) -> bool {
         self.fsync != Fsync::Never
     }
 
-    /// Returns why a record that is too old became a dead letter.
+    /// Returns the reason of the dead letter of an expired record.
     pub(super) fn expiry_reason(&self) -> String {
         format!("older than {} days", self.max_age.as_secs() / (24 * 60 * 60))
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {
         if self.segment_bytes <= (SEGMENT_HEAD_BYTES + RECORD_HEAD_BYTES) as u64 {
-            return Err(Error::config("a segment of the spool is too small for a record"));
+            return Err(Error::config("segment_bytes of the spool is too small for a record"));
         }
-        // A segment whose records are done may still be the one written to, and holds its space until the next one.
+        // The segment that is being written keeps its space until the next one, even if its records are done.
         if self.max_bytes / 2 < self.segment_bytes {
-            return Err(Error::config("the spool is smaller than two of its segments"));
+            return Err(Error::config("max_bytes of the spool is less than twice its segment_bytes"));
         }
         Ok(())
     }

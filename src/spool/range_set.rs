@@ -1,10 +1,10 @@
-//! A set of record numbers, kept as ranges: the records that are done, and those that are outstanding, lie close together.
+//! A set of record numbers, stored as ranges: done and outstanding records are mostly adjacent.
 
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RangeSet {
-    /// First number to last, with gaps between them.
+    /// The last number of each range, by the first. The ranges do not touch.
     ranges: BTreeMap<u64, u64>,
     count: u64,
 }
@@ -14,13 +14,13 @@ impl RangeSet {
         self.range_of(number).is_some()
     }
 
-    /// Returns the range that a number lies in.
+    /// Returns the range that contains a number.
     fn range_of(&self, number: u64) -> Option<(u64, u64)> {
         let (first, last) = self.ranges.range(..=number).next_back()?;
         (number <= *last).then_some((*first, *last))
     }
 
-    /// Adds a number below the greatest of all. Returns whether it is new.
+    /// Adds a number, which must be less than `u64::MAX`. Returns whether it is new.
     pub(super) fn insert(&mut self, number: u64) -> bool {
         if self.contains(number) {
             return false;
@@ -42,7 +42,7 @@ impl RangeSet {
         true
     }
 
-    /// Cuts a part out of a range.
+    /// Removes a part of a range.
     fn cut(&mut self, (first, last): (u64, u64), (start, end): (u64, u64)) {
         if first < start {
             self.ranges.insert(first, start - 1);
@@ -54,7 +54,7 @@ impl RangeSet {
         }
     }
 
-    /// Returns the numbers from the first to the last.
+    /// Returns the numbers of the set from `first` to `last`, inclusive.
     pub(super) fn intersection(&self, first: u64, last: u64) -> Self {
         let mut within = Self::default();
         for (start, end) in self.ranges.range(..=last).rev().take_while(|(_, end)| **end >= first) {
@@ -65,7 +65,7 @@ impl RangeSet {
         within
     }
 
-    /// Removes the numbers from the first to the last, and returns them.
+    /// Removes the numbers from `first` to `last`, inclusive, and returns them.
     pub(super) fn remove_range(&mut self, first: u64, last: u64) -> Self {
         let taken = self.intersection(first, last);
         for part in taken.ranges() {
@@ -89,12 +89,12 @@ impl RangeSet {
         self.ranges.iter().map(|(first, last)| (*first, *last))
     }
 
-    /// Returns the numbers, rising.
+    /// Returns the numbers, in ascending order.
     pub(super) fn iter(&self) -> impl Iterator<Item = u64> {
         self.ranges().flat_map(|(first, last)| first..=last)
     }
 
-    /// Returns the set of these ranges, if they rise and do not touch the greatest of all numbers.
+    /// Creates a set of these ranges. Returns `None` unless they are in ascending order, disjoint, and below `u64::MAX`.
     pub(super) fn from_ranges(ranges: impl IntoIterator<Item = (u64, u64)>) -> Option<Self> {
         let mut numbers = Self::default();
         let mut free = 0;
@@ -122,7 +122,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn behaves_like_a_set(steps in prop::collection::vec((any::<bool>(), 0_u64..40), 0..80)) {
+        fn behaves_like_a_btree_set(steps in prop::collection::vec((any::<bool>(), 0_u64..40), 0..80)) {
             let (mut numbers, mut model) = (RangeSet::default(), BTreeSet::new());
             for (inserts, number) in steps {
                 if inserts {
@@ -137,12 +137,12 @@ mod tests {
             }
             prop_assert!(numbers.iter().eq(model.iter().copied()));
             let ranges: Vec<_> = numbers.ranges().collect();
-            prop_assert!(ranges.is_sorted_by(|one, next| one.1 + 1 < next.0), "{:?}", ranges);
+            prop_assert!(ranges.is_sorted_by(|range, next| range.1 + 1 < next.0), "{:?}", ranges);
             prop_assert_eq!(RangeSet::from_ranges(ranges), Some(numbers));
         }
 
         #[test]
-        fn taking_out_splits_it(inserted in prop::collection::btree_set(0_u64..40, 0..40), first in 0_u64..42, length in 0_u64..42) {
+        fn remove_range_splits_the_set(inserted in prop::collection::btree_set(0_u64..40, 0..40), first in 0_u64..42, length in 0_u64..42) {
             let mut numbers = RangeSet::default();
             for number in &inserted {
                 prop_assert!(numbers.insert(*number));

@@ -11,18 +11,18 @@ use super::records::Records;
 use super::segment::Position;
 use super::shared::SpoolShared;
 
-/// The segment that is read.
+/// A segment that is being read.
 pub(super) struct OpenSegment {
     first: u64,
-    /// The number of its bytes that may be read so far.
+    /// The number of bytes that may be read so far.
     bytes: u64,
     pub(super) records: Records<Box<dyn ReadFile>>,
-    /// A record that was read and stays unread, since the caller wanted none from its number on.
+    /// A record that was read, but still counts as unread because its number reached the caller's limit.
     ahead: Option<Record>,
 }
 
 impl OpenSegment {
-    /// Returns the segment of this position, which may be open already and is read on then.
+    /// Opens the segment of this position, or continues with `open` if it is that segment.
     pub(super) fn resume(position: &Position, open: Option<Self>, directory: &Directory) -> io::Result<Self> {
         let mut open = if let Some(open) = open.filter(|open| open.first == position.first) {
             open
@@ -58,8 +58,8 @@ impl SpoolReader {
         Self { directory, open: None }
     }
 
-    /// Returns the next record that is committed and whose number is below the limit. Dead-letters each record on the way that is
-    /// too old.
+    /// Returns the next committed record whose number is below the limit. Marks the records on the way that are too old as
+    /// expired.
     pub(super) fn next(
         &mut self,
         limit: Option<u64>,
@@ -78,7 +78,7 @@ impl SpoolReader {
                 }
                 result => result?,
             };
-            // After an error the segment is opened again, and what was taken is passed over.
+            // After an error the segment is opened again, and taken records are skipped.
             match open.next()? {
                 None => {
                     let lost =
@@ -101,13 +101,13 @@ impl SpoolReader {
     }
 }
 
-/// Counts a record as taken, or as expired if it is too old. Returns it if the caller is to have it.
+/// Marks a record as taken, or as expired if it is too old. Returns it unless it is expired or was taken before.
 fn take(first: u64, record: Record, shared: &SpoolShared, settings: &SpoolOptions) -> Option<Record> {
     let age = (settings.clock)() - record.appended;
     let mut state = shared.lock();
-    // A clock that was set back makes no record old.
+    // A negative age, after the clock was set back, is not too old.
     if age.to_std().is_ok_and(|age| age > settings.max_age) {
-        // The writer reads it again for the dead letters, so that any number of such records takes no memory.
+        // The writer reads it again for the dead letters: expired records take no memory, however many there are.
         if state.index.expire(first, record.number) {
             shared.wake(state);
         }

@@ -1,4 +1,4 @@
-//! The promise that a record will be on the disk, for code that awaits and for code that blocks.
+//! The receipts of appends, for async and for blocking code.
 
 use std::fmt;
 use std::io;
@@ -10,22 +10,22 @@ use chrono::{DateTime, Utc};
 use crate::completion::{self, Completer, Completion};
 use crate::error::Error;
 
-/// The result of writing a record: whether it is as durable as [`SpoolOptions::fsync`](super::SpoolOptions::fsync) says.
+/// A handle to the result of an append. It completes when the record is as durable as
+/// [`SpoolOptions::fsync`](super::SpoolOptions::fsync) requires.
 ///
-/// Await it, or [`wait`](Self::wait) for it: both work in any thread, inside and outside of any runtime. Dropping it
-/// does not withdraw the record.
-#[must_use = "only the receipt gives the result of writing the record"]
+/// Await it in any runtime, or block the thread with [`wait`](Self::wait). Dropping it does not withdraw the record.
+#[must_use = "the record is on the disk only once the receipt completes"]
 pub struct Receipt {
     record_number: u64,
     appended: DateTime<Utc>,
     written: Completion<Result<(), Error>>,
 }
 
-/// The sending end of a [`Receipt`], or of the completion of a dead letter or a checkpoint. One that is dropped says that the
-/// spool was closed.
+/// The sending end of a [`Receipt`], or of the completion of a dead letter or a checkpoint. If it is dropped, the result is
+/// the error that the spool is closed.
 pub(super) struct Confirmation(Completer<Result<(), Error>>);
 
-/// Creates a confirmation, and the completion that it completes.
+/// Creates a confirmation and its completion.
 pub(super) fn confirmation_pair() -> (Confirmation, Completion<Result<(), Error>>) {
     let closed = || Err(write_error(&io::Error::new(io::ErrorKind::BrokenPipe, "the spool is closed")));
     let (completer, completion) = completion::pair(closed);
@@ -37,7 +37,7 @@ impl Confirmation {
         self.0.complete(result.as_ref().copied().map_err(write_error));
     }
 
-    /// Returns whether nobody waits for it.
+    /// Returns whether the completion and all of its clones were dropped.
     pub(super) fn is_abandoned(&self) -> bool {
         self.0.is_abandoned()
     }
@@ -48,14 +48,14 @@ impl Receipt {
         Self { record_number, appended, written }
     }
 
-    /// Returns the number of the record. It is known before the record is written, and stands for no other record, even if
-    /// writing fails.
+    /// Returns the number of the record. It is known before the record is written, and is not reused even if the write
+    /// fails.
     #[must_use]
     pub fn record_number(&self) -> u64 {
         self.record_number
     }
 
-    /// Returns when the batch was appended first, by which it becomes too old.
+    /// Returns the time at which the batch was first appended, which determines its age.
     pub(crate) fn appended(&self) -> DateTime<Utc> {
         self.appended
     }
@@ -63,8 +63,8 @@ impl Receipt {
     /// Blocks the thread until the record is written.
     ///
     /// # Errors
-    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if it could not be written. It may be on the disk all the same,
-    /// and be read after a restart: after a failed fsync nobody knows.
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if the write failed. The record may be on the disk nevertheless, and be
+    /// read after a restart: the effect of a failed fsync is unknown.
     pub fn wait(self) -> Result<(), Error> {
         self.written.wait()
     }
@@ -78,10 +78,10 @@ impl Future for Receipt {
     }
 }
 
-/// An `io::Error` is not `Clone`, and each receipt of a group gets its own.
+/// Copies the error for each receipt of a group: `io::Error` is not `Clone`.
 fn write_error(error: &io::Error) -> Error {
     let copy = io::Error::new(error.kind(), error.to_string());
-    Error::spool("the spool could not write").with_source(copy)
+    Error::spool("the spool failed to write").with_source(copy)
 }
 
 impl fmt::Debug for Receipt {

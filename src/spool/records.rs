@@ -1,4 +1,4 @@
-//! Reads the records of a segment one after the other, past whatever is damaged.
+//! Reads the records of a segment in order, and skips damaged parts.
 
 use std::io::{self, Read};
 use std::ops::AddAssign;
@@ -7,17 +7,17 @@ use bytes::Bytes;
 
 use super::format::{RECORD_HEAD_BYTES, RECORD_MAGIC, Record, RecordHead, SEGMENT_HEAD_BYTES, check_segment_head};
 
-/// How much is read at once, if a record does not need more.
+/// The number of bytes that are read at once, unless a record needs more.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// The parts of a spool that cannot be read. A record that a crash cut off at the end of a segment was never confirmed, and
-/// is not counted.
+/// The damaged parts of a spool, which cannot be read. A partial record that a crash left at the end of a segment was never
+/// confirmed, and does not count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Damage {
-    /// The size of these parts, in bytes.
+    /// The size of the damaged parts, in bytes.
     pub bytes: u64,
-    /// Their number. Records beside each other that are damaged are one part.
+    /// The number of damaged parts. Adjacent damaged records are one part.
     pub places: u64,
 }
 
@@ -28,11 +28,11 @@ impl AddAssign for Damage {
     }
 }
 
-/// The records of one segment, from any source of its bytes.
+/// An iterator over the records of one segment, from any source of its bytes.
 ///
-/// It gives only records whose checksums are right, in rising order. What is damaged is skipped and counted; what is
-/// cut off at the end is left alone. An error of the source, or a newer format version, is the last that it gives. It
-/// holds at most one record and 64 KiB of what follows in memory.
+/// It returns only records with valid checksums, in ascending order of their numbers. Damaged parts are skipped and counted,
+/// and a partial record at the end is ignored. An error of the source, or a newer format version, is the last item. Memory
+/// holds at most one record and the 64 KiB that follow it.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -45,31 +45,31 @@ impl AddAssign for Damage {
 /// ```
 pub struct Records<R> {
     source: R,
-    /// How much of the source may still be read: what lies beyond is not written to its end yet.
+    /// The number of bytes that may still be read from the source: those behind them may be incomplete.
     remaining: u64,
     bytes: u64,
     buffer: Vec<u8>,
-    /// Where in the buffer the unread part starts.
+    /// The index in the buffer of the first unread byte.
     start: usize,
-    /// Numbers have to rise above this.
+    /// The next number must be above this one.
     last: Option<u64>,
     in_head: bool,
     at_end: bool,
     failed: bool,
     skipped: Damage,
-    /// What was skipped before the last record.
+    /// The damage before the last record.
     before_last: Damage,
-    /// The last thing was skipped, and ended with this byte.
+    /// The last byte that was skipped, if no record was read since.
     skipped_byte: Option<u8>,
 }
 
 impl<R: Read> Records<R> {
-    /// Reads a segment to the end of its source.
+    /// Creates an iterator that reads a segment to the end of its source.
     pub fn new(source: R) -> Self {
         Self::with_limits(source, None, u64::MAX)
     }
 
-    /// Reads the first `limit` bytes of a segment whose numbers lie above `last`.
+    /// Creates an iterator over the first `limit` bytes of a segment whose record numbers are above `last`.
     pub(super) fn with_limits(source: R, last: Option<u64>, limit: u64) -> Self {
         Self {
             source,
@@ -87,20 +87,20 @@ impl<R: Read> Records<R> {
         }
     }
 
-    /// Lets more of the source be read.
+    /// Allows this many more bytes to be read from the source.
     pub(super) fn extend(&mut self, bytes: u64) {
         self.remaining = self.remaining.saturating_add(bytes);
     }
 
-    /// How many bytes so far belong to no record that can be read. At the end of the segment this includes a record
-    /// that is cut off, as the last one is after a crash.
+    /// Returns the number of bytes so far that belong to no readable record. At the end of the segment this includes a
+    /// partial record, which a crash can leave.
     #[must_use]
     pub fn damaged_bytes(&self) -> u64 {
         self.skipped.bytes + if self.at_end { self.unread().len() as u64 } else { 0 }
     }
 
-    /// Returns the damage so far. What follows the last record of the segment is damage only if it looks like none of what a
-    /// crash leaves: a record that is cut off, or zeros.
+    /// Returns the damage so far. Bytes after the last record of the segment are damage unless they are a partial record or
+    /// end with zeros, which is what a crash leaves.
     #[must_use]
     pub fn damage(&self) -> Damage {
         let last_byte = self.unread().last().copied().or(self.skipped_byte);
@@ -110,7 +110,7 @@ impl<R: Read> Records<R> {
         self.before_last
     }
 
-    /// How many bytes the source gave so far.
+    /// Returns the number of bytes that were read from the source so far.
     pub(super) fn bytes_read(&self) -> u64 {
         self.bytes
     }
@@ -119,7 +119,7 @@ impl<R: Read> Records<R> {
         &self.buffer[self.start..]
     }
 
-    /// Whether this many bytes could be had from where the reading stands.
+    /// Reads until this many unread bytes are in the buffer. Returns whether there are as many.
     fn fill(&mut self, wanted: usize) -> io::Result<bool> {
         if let Some(missing) = wanted.checked_sub(self.unread().len()).filter(|missing| *missing > 0) {
             self.buffer.drain(..self.start);
@@ -144,7 +144,7 @@ impl<R: Read> Records<R> {
 
     fn read_head(&mut self) -> io::Result<()> {
         if self.in_head && self.fill(SEGMENT_HEAD_BYTES)? {
-            // A damaged head does not hide the records after it: each proves itself.
+            // A damaged head of the segment does not hide the records after it: each has its own checksums.
             if let Some(head) = self.unread().first_chunk()
                 && check_segment_head(head)?
             {
@@ -183,7 +183,7 @@ impl<R: Read> Records<R> {
     }
 }
 
-/// How far it is to what may be the next record; the end of the bytes may hold the start of one.
+/// Returns the distance to the next possible record. The end of the bytes may be the start of one.
 fn next_magic(bytes: &[u8]) -> usize {
     let found = bytes[1..].windows(RECORD_MAGIC.len()).position(|window| window == RECORD_MAGIC);
     found.map_or(bytes.len() - (RECORD_MAGIC.len() - 1), |found| found + 1)
@@ -193,7 +193,7 @@ impl<R: Read> Iterator for Records<R> {
     type Item = io::Result<Record>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // A source that failed once may fail for ever.
+        // A source that failed once may fail forever.
         if self.failed {
             return None;
         }

@@ -1,4 +1,4 @@
-//! Opening: what the last process left, read from end to end.
+//! Recovery: reads all segments when the spool is opened.
 
 use std::io;
 
@@ -9,28 +9,27 @@ use super::records::{Damage, Records};
 use super::segment::Segment;
 use super::shared::warn;
 
-/// What was found.
+/// The state of a spool that was opened.
 pub(super) struct Recovery {
     pub(super) index: Index,
-    /// The number that the next record gets: above all that can be seen, so that no number stands for two records.
+    /// The number of the next record: above all that are known, so that no two records share a number.
     pub(super) next: u64,
     pub(super) damage: Damage,
 }
 
-/// Reads all segments. None of them is ever written to again, so one that a crash cut off needs no mending.
-pub(super) fn recover(directory: &Directory, durably: bool) -> io::Result<Recovery> {
-    // What is seen is made to stay before numbers are derived from it: a segment that was removed must not come back
-    // later.
+/// Reads all segments. They are never written again, so a partial record at the end of one needs no repair.
+pub(super) fn recover(directory: &Directory, syncs: bool) -> io::Result<Recovery> {
+    // The directory is made durable before numbers are derived from it: a segment that was removed must not reappear later.
     directory.sync()?;
     let cursor = Cursor::load(directory)?;
     let mut found = Recovery { index: Index::default(), next: cursor.next.max(1), damage: Damage::default() };
     let mut last = None;
     for first in directory.segments()? {
         let path = directory.segment(first);
-        if durably {
-            // The last process may have ended before its fsync was due.
+        if syncs {
+            // The last process may have ended before an fsync was due.
             let synced = directory.files.append(&path).and_then(|file| file.sync());
-            synced.unwrap_or_else(|error| warn("make durable what was written before", &error));
+            synced.unwrap_or_else(|error| warn("sync a segment of an earlier process", &error));
         }
         let mut records = Records::with_limits(directory.files.open(&path)?, last.max(first.checked_sub(1)), u64::MAX);
         let mut segment = Segment::default();
@@ -53,10 +52,10 @@ pub(super) fn recover(directory: &Directory, durably: bool) -> io::Result<Recove
     }
     for first in directory.damaged_segments()? {
         let mut records = Records::new(directory.files.open(&directory.damaged_segment(first))?);
-        let greatest = records.by_ref().map_while(Result::ok).last().map_or(first, |record| record.number);
+        let highest = records.by_ref().map_while(Result::ok).last().map_or(first, |record| record.number);
         found.damage += records.damage();
         found.index.quarantine(first, records.bytes_read());
-        last = last.max(Some(greatest.max(first)));
+        last = last.max(Some(highest.max(first)));
     }
     if let Some(last) = last {
         found.next = found.next.max(last + 1);

@@ -1,33 +1,33 @@
-//! A segment as the index knows it, and the records that go with it.
+//! The segments of the index, and the records that are lost with them.
 
 use super::range_set::RangeSet;
 use super::records::Damage;
 
-/// A segment as far as it is committed.
+/// The committed part of a segment.
 #[derive(Debug, Default)]
 pub(super) struct Segment {
     pub(super) last: u64,
-    /// Its size in bytes. What lies beyond is of a write that failed, and nobody reads it.
+    /// The committed size, in bytes. Bytes beyond it were left by a failed write, and are not read.
     pub(super) bytes: u64,
-    /// The bytes that a failed write may have left behind.
+    /// The number of bytes that a failed write may have left.
     pub(super) torn_bytes: u64,
     pub(super) records: u64,
-    /// The number of those that were read or taken, or were done in an earlier process.
+    /// The number of records that are taken, or were done in an earlier process.
     pub(super) taken: u64,
     pub(super) done: RangeSet,
-    /// Those that vanished, of a segment that this process wrote. They are counted in no other number here.
+    /// The records that vanished from a segment that this process wrote. No other count includes them.
     pub(super) lost: RangeSet,
-    /// It was found at opening: some of its numbers may be left out.
+    /// Set if the segment was found when the spool was opened: its numbers may have gaps.
     pub(super) found: bool,
     pub(super) damage: Damage,
 }
 
-/// Records that vanished while the spool is open.
+/// Records that vanished from the disk while the spool was open.
 #[derive(Debug, Default)]
 pub(crate) struct LostRecords {
-    /// Those whose numbers are known, as all are that this process wrote.
+    /// The known numbers. All records that this process wrote are among them.
     pub(crate) numbers: Vec<u64>,
-    /// The number of the others.
+    /// The number of records whose numbers are unknown.
     pub(crate) others: u64,
 }
 
@@ -46,51 +46,51 @@ impl Segment {
         self.records.saturating_sub(self.done.count())
     }
 
-    /// Returns what it takes of the disk, in bytes.
+    /// Returns the disk space that the segment takes, in bytes.
     pub(super) fn size(&self) -> u64 {
         self.bytes + self.torn_bytes
     }
 }
 
-/// The place of the next unread record.
+/// The position of the next unread record.
 pub(super) struct Position {
     pub(super) first: u64,
     pub(super) bytes: u64,
-    /// Records up to this one lie in earlier segments.
+    /// Records up to this number are in earlier segments.
     pub(super) after: Option<u64>,
 }
 
-/// A segment that was given up.
+/// A segment that was evicted.
 pub(super) struct DroppedSegment {
     pub(super) first: u64,
     pub(super) segment: Segment,
-    /// The records that nobody has but the segment.
+    /// The records of which the segment held the only copy.
     pub(super) only_copies: LostRecords,
     pub(super) outstanding: RangeSet,
 }
 
 impl DroppedSegment {
-    /// Returns the number of its bytes that are committed.
+    /// Returns the committed size, in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.segment.bytes
     }
 
-    /// Returns whether nobody has the record but the segment.
+    /// Returns whether the segment held the only copy of a record.
     pub(super) fn is_lost(&self, number: u64) -> bool {
         let is_over = self.segment.done.contains(number) || self.segment.lost.contains(number);
         !is_over && !self.outstanding.contains(number)
     }
 
-    /// Returns the number of records that nobody has but the segment.
+    /// Returns the number of records of which the segment held the only copy.
     pub(super) fn count(&self) -> u64 {
         self.only_copies.count()
     }
 
-    /// Returns the records that nobody has but the segment, without those of these numbers.
-    pub(super) fn lost_except(self, told: &RangeSet) -> LostRecords {
+    /// Returns the records of which the segment held the only copy, except those that were reported.
+    pub(super) fn lost_except(self, reported: &RangeSet) -> LostRecords {
         let LostRecords { mut numbers, others } = self.only_copies;
-        numbers.retain(|number| !told.contains(*number));
-        let others = others.saturating_sub(told.count());
+        numbers.retain(|number| !reported.contains(*number));
+        let others = others.saturating_sub(reported.count());
         LostRecords { numbers, others }
     }
 }

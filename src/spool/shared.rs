@@ -1,4 +1,4 @@
-//! The state that the threads of a spool share. Its lock is never held while a file is touched.
+//! The state that the threads of a spool share. Its lock is never held during I/O.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,10 +18,11 @@ use super::segment::LostRecords;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 
-/// The longest time that done records are known in memory alone. A crash sends those again, and the service drops the repeats.
+/// The longest time until the cursor is saved after a record is done. After a crash within that time, the record is sent
+/// again, and the service drops the duplicate.
 const CURSOR_DELAY: Duration = Duration::from_secs(1);
 
-/// A batch on its way to a segment.
+/// A batch that is queued for a segment.
 pub(super) struct PendingAppend {
     pub(super) number: u64,
     pub(super) endpoint: Endpoint,
@@ -30,7 +31,7 @@ pub(super) struct PendingAppend {
     pub(super) confirmation: Confirmation,
 }
 
-/// Returns the bytes on the disk that a batch takes at most: it may be the first of its segment.
+/// Returns the largest size of a batch on the disk, in bytes: it may be the first of its segment.
 pub(super) fn size_on_disk(batch: &[u8]) -> u64 {
     (SEGMENT_HEAD_BYTES + RECORD_HEAD_BYTES + batch.len()) as u64
 }
@@ -40,20 +41,20 @@ pub(super) fn too_large_error() -> Error {
     Error::spool("the batch is too large for the spool")
 }
 
-/// A batch on its way to the dead-letter file.
+/// A batch that is queued for the dead-letter file.
 pub(super) struct PendingDeadLetter {
     pub(super) endpoint: Endpoint,
     pub(super) batch: Bytes,
     pub(super) reason: String,
     /// The record that is done once the dead letter is written.
     pub(super) number: Option<u64>,
-    /// The number of times that it could not be written.
+    /// The number of failed attempts to write it.
     pub(super) failures: u32,
     pub(super) confirmation: Confirmation,
 }
 
 impl PendingDeadLetter {
-    /// Returns the bytes of memory that it takes.
+    /// Returns the memory that it takes, in bytes.
     pub(super) fn size(&self) -> u64 {
         size_on_disk(&self.batch) + self.reason.len() as u64
     }
@@ -63,29 +64,29 @@ impl PendingDeadLetter {
 pub(super) struct SpoolState {
     /// In the order of their numbers.
     pub(super) appends: Vec<PendingAppend>,
-    /// The number that the next append gets. One whose write fails is left out, and never stands for another record.
+    /// The number of the next append. It is not reused if the write fails.
     next: u64,
     pub(super) dead_letters: VecDeque<PendingDeadLetter>,
-    /// The bytes of memory that they take.
+    /// The memory that they take, in bytes.
     pub(super) dead_letter_bytes: u64,
-    /// When to write dead letters again, after that failed.
+    /// The time of the next attempt to write dead letters, after a failure.
     pub(super) dead_letters_due: Option<Instant>,
-    /// The number of appends that are not written yet, with those that the writer has taken.
+    /// The number of appends that are not written yet, including those that the writer has taken.
     pub(super) waiting: u64,
-    /// Their bytes.
+    /// Their size on the disk, in bytes.
     pub(super) waiting_bytes: u64,
     pub(super) index: Index,
-    /// When to remove segments and save the cursor, if there is something new.
+    /// The time at which to remove segments and save the cursor, if anything has changed.
     compaction_due: Option<Instant>,
     pub(super) closing: bool,
-    /// Whether the writer waits for work: waking one that is busy is still a call to the system.
+    /// Set while the writer waits for work: waking a busy one would still be a system call.
     idle: bool,
     pub(super) reader: Option<Waker>,
     pub(super) dropped: u64,
     pub(super) expired: u64,
     pub(super) dead_letters_dropped: u64,
     pub(super) lost: u64,
-    /// Those to complete when the cursor is saved.
+    /// The confirmations to complete when the cursor is saved.
     pub(super) checkpoints: Vec<Confirmation>,
     thread: ThreadState,
 }
@@ -95,7 +96,7 @@ pub(super) struct SpoolState {
 enum ThreadState {
     #[default]
     Running,
-    /// It took too long to end, and nobody waits for it any more.
+    /// It did not end in time, and closing no longer waits for it.
     Detached,
     Ended,
 }
@@ -125,7 +126,7 @@ impl SpoolState {
         !self.dead_letters.is_empty() || self.index.has_expired()
     }
 
-    /// Counts a record as done, and has that written down soon, or at once if that makes room.
+    /// Marks a record as done, and schedules saving the cursor: immediately if that frees a segment, and soon otherwise.
     pub(super) fn acknowledge(&mut self, number: u64) -> bool {
         let Some(makes_room) = self.index.acknowledge(number) else { return false };
         self.compact_within(if makes_room { Duration::ZERO } else { CURSOR_DELAY });
@@ -140,7 +141,7 @@ pub(super) struct SpoolShared {
     end: Condvar,
 }
 
-/// The work of the writer beside the appends.
+/// The work of the writer other than appends.
 pub(super) struct Work {
     pub(super) compact: bool,
     pub(super) dead_letters: bool,
@@ -160,7 +161,7 @@ impl SpoolShared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes the writer, once the change that it is to see is made.
+    /// Wakes the writer, after a change of the state.
     pub(super) fn wake(&self, mut state: MutexGuard<'_, SpoolState>) {
         let idle = std::mem::take(&mut state.idle);
         drop(state);
@@ -169,7 +170,7 @@ impl SpoolShared {
         }
     }
 
-    /// Ends the writer, and waits for that as long as the timeout says. Returns whether it has ended.
+    /// Ends the writer, and waits for that up to `timeout`. Returns whether it has ended.
     pub(crate) fn close(&self, timeout: Duration) -> bool {
         let mut state = self.lock();
         state.closing = true;
@@ -183,13 +184,13 @@ impl SpoolShared {
         state.thread == ThreadState::Ended
     }
 
-    /// The writer's thread has ended.
+    /// Marks the writer's thread as ended.
     pub(super) fn mark_ended(&self) {
         self.lock().thread = ThreadState::Ended;
         self.end.notify_all();
     }
 
-    /// Waits until there is work, or until that time.
+    /// Waits until there is work, or until the given time.
     pub(super) fn wait_for_work(&self, until: Option<Instant>) -> Work {
         let mut state = self.lock();
         loop {
@@ -222,7 +223,7 @@ impl SpoolShared {
         tracing::error!(
             segment = %segment.display(),
             records,
-            "records are lost: their segment was removed, shortened or damaged while the spool was open"
+            "records are lost: their segment was removed, truncated or damaged while the spool was open"
         );
         if let Some(on_lost) = &settings.on_lost {
             on_lost(lost);
@@ -230,7 +231,7 @@ impl SpoolShared {
     }
 }
 
-/// Logs a failure of work that nobody waits for.
-pub(super) fn warn(what: &str, error: &io::Error) {
-    tracing::warn!(%error, "the spool could not {what}");
+/// Logs a failure that no caller waits for.
+pub(super) fn warn(action: &str, error: &io::Error) {
+    tracing::warn!(%error, "the spool failed to {action}");
 }

@@ -1,4 +1,4 @@
-//! Losses from outside: segments that somebody removed or shortened while the spool is open.
+//! Detection of segments that another program removes or truncates while the spool is open.
 
 use std::io::{self, Seek};
 use std::path::Path;
@@ -9,8 +9,8 @@ use super::shared::warn;
 use super::{Records, Spool};
 
 impl Spool {
-    /// Looks for segments that somebody removed or shortened. What vanished unread is counted as lost, and what was read is no
-    /// longer [contained](Self::contains). Without it, a loss is noticed when the reader comes there.
+    /// Looks for segments that another program has removed or truncated. Unread records that vanished count as lost, and
+    /// taken ones are no longer [contained](Self::contains). Otherwise a loss is noticed only when the reader reaches it.
     pub(crate) fn find_vanished(&self) {
         let needed = self.shared.lock().index.unfinished_segments();
         for (first, bytes) in needed {
@@ -20,7 +20,7 @@ impl Spool {
                 Ok(Some(present)) => self.shared.lock().index.mark_shortened(first, bytes, &present),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => self.shared.lock().index.mark_vanished(first),
                 Err(error) => {
-                    warn("look for what vanished", &error);
+                    warn("check a segment for truncation", &error);
                     continue;
                 }
             };
@@ -29,7 +29,7 @@ impl Spool {
     }
 }
 
-/// Returns the records of a segment that is shorter than what was committed, and nothing for one that is not.
+/// Returns the records that are left of a segment that is shorter than its committed size, and `None` if it is not.
 fn present_records(directory: &Directory, segment: &Path, bytes: u64) -> io::Result<Option<RangeSet>> {
     let mut file = directory.files.open(segment)?;
     if file.seek(io::SeekFrom::End(0))? >= bytes {

@@ -1,4 +1,4 @@
-//! The administration of dead letters and damaged segments while no program has the spool open.
+//! Administration of dead letters and damaged segments. No program may have the spool open.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -10,38 +10,38 @@ use super::super::{Receipt, Spool, SpoolFullPolicy, SpoolOptions};
 use super::read_all;
 use crate::error::Error;
 
-/// The bytes of dead letters that wait for one fsync.
+/// The size of the dead letters that are appended before waiting for the disk, in bytes.
 const GROUP_BYTES: usize = 1 << 20;
 
-/// The result of [`Spool::redrive_dead_letters`].
+/// The numbers returned by [`Spool::redrive_dead_letters`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RedriveStats {
-    /// Dead letters that became records.
+    /// The number of dead letters that became records.
     pub records: u64,
-    /// Lines that are no dead letters and were left out, as one that a crash cut off.
+    /// The number of lines that were skipped because they are not dead letters, for example one that a crash cut off.
     pub skipped: u64,
 }
 
 impl Spool {
-    /// Makes records of all dead letters again, to be delivered by whoever opens the spool next, and removes the
-    /// dead-letter files. Lines that are no dead letters are skipped, counted, and removed with the files.
+    /// Turns all dead letters back into records, which the next uploader on this spool delivers, and removes the dead-letter
+    /// files. Lines that are not dead letters are skipped, counted, and removed with the files.
     ///
-    /// They count as appended now, so [`SpoolOptions::max_age`] does not hold them back: one that the service may have
-    /// accepted more than 30 days ago can be counted twice. A record that is rejected again becomes a dead letter again.
+    /// The records count as appended now, whatever [`SpoolOptions::max_age`] is: a batch that the service accepted more than
+    /// 30 days ago may be counted twice. A batch that is rejected again becomes a dead letter again.
     ///
-    /// The files are removed when all records are confirmed. If it breaks off before, by an error or a crash, some are
-    /// in both places; sent twice, the service drops the repeat.
+    /// The files are removed once all records are confirmed. After an error or a crash before that, some batches are in both
+    /// places, and the service drops the duplicates.
     ///
     /// # Errors
     /// [`ErrorKind::SpoolLocked`](crate::ErrorKind::SpoolLocked) if the spool is open;
-    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if the file system fails, or the spool has no room for them.
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if a file operation fails, or the spool has no room for them.
     pub fn redrive_dead_letters(dir: impl Into<PathBuf>, settings: SpoolOptions) -> Result<RedriveStats, Error> {
         let dir = dir.into();
-        // Nothing else has this handle, and it is not read from: no dead letter is added meanwhile.
+        // No other code has this handle, and it reads no record: no dead letter is added meanwhile.
         let spool = Self::open(&dir, settings.when_full(SpoolFullPolicy::Refuse))?;
         let read_error =
-            |error: io::Error| Error::spool(format!("the dead letters cannot be read: {error}")).with_source(error);
+            |error: io::Error| Error::spool(format!("failed to read the dead letters: {error}")).with_source(error);
         let (mut redriven, mut bytes, mut receipts) = (RedriveStats::default(), 0, Vec::new());
         for letter in read_all(&disk_directory(&dir)).map_err(read_error)? {
             let letter = match letter {
@@ -65,24 +65,22 @@ impl Spool {
         Ok(redriven)
     }
 
-    /// Removes the dead-letter files, for good.
+    /// Removes the dead-letter files permanently.
     ///
     /// # Errors
     /// [`ErrorKind::SpoolLocked`](crate::ErrorKind::SpoolLocked) if the spool is open;
-    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if the file system fails.
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if a file operation fails.
     pub fn remove_dead_letters(dir: impl Into<PathBuf>) -> Result<(), Error> {
         let dir = dir.into();
         let _locked = Self::open(&dir, SpoolOptions::new())?;
         remove(&dir)
     }
-}
 
-impl Spool {
-    /// Removes the segments that are kept because a part of them cannot be read.
+    /// Removes the segments that are kept because a part of them is damaged.
     ///
     /// # Errors
     /// [`ErrorKind::SpoolLocked`](crate::ErrorKind::SpoolLocked) if the spool is open;
-    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if the file system fails.
+    /// [`ErrorKind::Spool`](crate::ErrorKind::Spool) if a file operation fails.
     pub fn remove_damaged_segments(dir: impl Into<PathBuf>) -> Result<(), Error> {
         let dir = dir.into();
         let _locked = Self::open(&dir, SpoolOptions::new())?;
@@ -91,9 +89,8 @@ impl Spool {
             segments.into_iter().try_for_each(|first| directory.remove(&directory.damaged_segment(first)))?;
             directory.sync()
         });
-        removed.map_err(|error| {
-            Error::spool(format!("the damaged segments cannot be removed: {error}")).with_source(error)
-        })
+        removed
+            .map_err(|error| Error::spool(format!("failed to remove the damaged segments: {error}")).with_source(error))
     }
 }
 
@@ -113,6 +110,6 @@ fn remove(dir: &Path) -> Result<(), Error> {
         directory.sync()
     });
     removed.map_err(|error: io::Error| {
-        Error::spool(format!("the dead letters cannot be removed: {error}")).with_source(error)
+        Error::spool(format!("failed to remove the dead letters: {error}")).with_source(error)
     })
 }

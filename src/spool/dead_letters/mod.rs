@@ -1,4 +1,5 @@
-//! The dead-letter file: what will never be sent by itself, one JSON object a line, for a person to read and to resend.
+//! The dead-letter files: batches that will not be sent automatically, one JSON object per line, to be inspected and
+//! redriven.
 
 mod admin;
 
@@ -17,13 +18,14 @@ use super::file_system::AppendFile;
 use super::format::{MAX_RECORD_BYTES, endpoint_from_name, endpoint_name};
 use crate::endpoint::Endpoint;
 
-/// No line that the spool writes is longer: a byte of a batch takes six at most, as text that is no JSON.
+/// The longest line that the spool writes, in bytes. In a batch that is not JSON, and is escaped as text, a byte takes up to
+/// six.
 const MAX_LINE_BYTES: usize = 6 * MAX_RECORD_BYTES + (1 << 20);
 
-/// The longest reason that is kept: it may be a text of the service.
+/// The longest reason that is kept, in characters: it may be a text from the service.
 const MAX_REASON_CHARS: usize = 4096;
 
-/// Cuts a reason off where it is too long.
+/// Truncates a reason to the longest that is kept.
 pub(super) fn cut_reason(reason: &str) -> &str {
     reason.char_indices().nth(MAX_REASON_CHARS).map_or(reason, |(end, _)| &reason[..end])
 }
@@ -37,21 +39,21 @@ struct DeadLetterLine<'a> {
     batch: &'a RawValue,
 }
 
-/// A batch in the dead-letter file.
+/// A batch in a dead-letter file.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeadLetter {
-    /// The time of writing it.
+    /// The time at which it was written.
     pub time: DateTime<Utc>,
-    /// The reason: that it was too old, or the error of the service.
+    /// The reason: the error of the service, or that the record expired.
     pub reason: String,
-    /// The endpoint that it was for.
+    /// The endpoint that the batch was for.
     pub endpoint: Endpoint,
-    /// Its JSON as it would have been sent, but for line breaks between tokens, which became spaces.
+    /// The JSON of the batch as it would have been sent, except that line breaks between tokens are spaces.
     pub batch: Bytes,
 }
 
-/// The batch is user data, and the reason may quote it: both are left out.
+/// Omits the batch, which is user data, and the reason, which may quote it.
 impl fmt::Debug for DeadLetter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeadLetter")
@@ -62,18 +64,18 @@ impl fmt::Debug for DeadLetter {
     }
 }
 
-/// The number of files when the total is reached.
+/// The number of files that share the total size.
 const FILES: u64 = 8;
 
-/// Dead letters are written in portions of about this many bytes, with one fsync each.
+/// The approximate size of a portion of dead letters, in bytes. Each portion is written with one fsync.
 const PORTION_BYTES: u64 = 1 << 20;
 
-/// Writes the files. The newest file is opened when the first dead letter is written.
+/// Writes the dead-letter files. The newest file is opened when the first dead letter is written.
 pub(super) struct DeadLetterFiles {
     directory: Directory,
     max_bytes: u64,
     open: Option<(Box<dyn AppendFile>, u64)>,
-    /// The number of dead letters that were removed because there were too many.
+    /// The number of dead letters that were removed because the files exceeded their total size.
     pub(super) dropped: u64,
 }
 
@@ -87,12 +89,12 @@ impl DeadLetterFiles {
         self.max_bytes / FILES
     }
 
-    /// Returns the bytes of batches that are written at once, about.
+    /// Returns the approximate size of a portion, in bytes.
     pub(super) fn portion_bytes(&self) -> u64 {
         PORTION_BYTES.min(self.file_bytes())
     }
 
-    /// Adds these batches, each with its reason, durably, with one fsync.
+    /// Appends these batches, each with its reason, and makes them durable with one fsync.
     pub(super) fn write<'a>(
         &mut self,
         letters: impl Iterator<Item = (Endpoint, &'a Bytes, &'a str)>,
@@ -102,10 +104,10 @@ impl DeadLetterFiles {
         for (endpoint, batch, reason) in letters {
             write_line(&mut lines, endpoint, batch, reason, now)?;
         }
-        // Only a file that all went well with stays open.
+        // The file stays open only if everything succeeds.
         let (mut file, bytes) = self.make_room(lines.len() as u64)?;
         if let Err(error) = file.write_all(&lines).and_then(|()| file.sync()) {
-            // They are tried again: what there is of them is not to be there twice, nor to fill the files.
+            // The write is retried: a part that was written must neither be duplicated nor fill the file.
             let _ = file.truncate(bytes);
             return Err(error);
         }
@@ -113,7 +115,7 @@ impl DeadLetterFiles {
         Ok(())
     }
 
-    /// The open file, a new one if this many bytes would be too many for it.
+    /// Returns the file to append to and its size. Starts a new file if this many bytes do not fit into the open one.
     fn make_room(&mut self, bytes: u64) -> io::Result<(Box<dyn AppendFile>, u64)> {
         let (file, size) = match self.open.take() {
             Some(open) => open,
@@ -123,7 +125,7 @@ impl DeadLetterFiles {
             return Ok((file, size));
         }
         drop(file);
-        // Up to the first that is missing, as after a crash in here.
+        // Up to the first gap, which a crash in this function can leave.
         let generations = self.directory.dead_letter_generations()?;
         let run = (1..).zip(&generations).take_while(|(number, generation)| number == *generation);
         for generation in run.map(|(number, _)| number).collect::<Vec<u32>>().into_iter().rev() {
@@ -158,7 +160,7 @@ impl DeadLetterFiles {
             tracing::warn!(
                 file = %file.display(),
                 letters,
-                "the spool removed its oldest dead letters: together they were larger than max_dead_letter_bytes"
+                "the spool removed its oldest dead letters: the files exceed max_dead_letter_bytes"
             );
         }
         Ok(())
@@ -181,7 +183,7 @@ impl DeadLetterFiles {
             Err(error) => return Err(error),
         }
         let mut file = self.directory.files.append(&path)?;
-        // A crash or a failed write can cut a line off: what follows starts on its own line.
+        // A crash or a failed write can leave a partial line: the next one starts on its own.
         if cut_off {
             file.write_all(b"\n")?;
             size += 1;
@@ -198,11 +200,11 @@ fn write_line(
     reason: &str,
     time: DateTime<Utc>,
 ) -> io::Result<()> {
-    // In JSON a line break can only stand between tokens.
+    // In JSON, line breaks occur only between tokens.
     let one_line: Vec<u8> = batch.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect();
     let json = match serde_json::from_slice::<Box<RawValue>>(&one_line) {
         Ok(json) => json,
-        // Not ours, and kept as text for a person.
+        // Not JSON, and kept as text.
         Err(_) => serde_json::value::to_raw_value(&String::from_utf8_lossy(batch))?,
     };
     let line = DeadLetterLine {
@@ -229,7 +231,8 @@ pub(super) fn read_all(directory: &Directory) -> io::Result<impl Iterator<Item =
     Ok(files.into_iter().flatten())
 }
 
-/// Reads the dead letters of a file. Returns an error for a line that is not one, and goes on after it. Skips empty lines.
+/// An iterator over the dead letters of a file. It yields an error for a line that is not a dead letter, and continues with
+/// the next line. Empty lines are skipped.
 pub(super) struct DeadLetterReader<R> {
     source: R,
     line: u64,
@@ -254,13 +257,14 @@ impl<R: BufRead> DeadLetterReader<R> {
                 self.source.skip_until(b'\n')?;
             }
         }
-        // Where an fsync failed and the machine stopped, there can be zeros.
+        // After a failed fsync and a power loss, there can be zeros.
         let zeros = text.iter().take_while(|byte| **byte == 0).count();
         let line = &text[zeros..];
-        let not_one = || io::Error::new(ErrorKind::InvalidData, format!("line {} is no dead letter", self.line));
-        let line: DeadLetterLine<'_> = serde_json::from_slice(line).map_err(|_| not_one())?;
-        let endpoint = endpoint_from_name(&line.endpoint).ok_or_else(not_one)?;
-        let time = DateTime::parse_from_rfc3339(&line.time).map_err(|_| not_one())?.to_utc();
+        let not_a_dead_letter =
+            || io::Error::new(ErrorKind::InvalidData, format!("line {} is not a dead letter", self.line));
+        let line: DeadLetterLine<'_> = serde_json::from_slice(line).map_err(|_| not_a_dead_letter())?;
+        let endpoint = endpoint_from_name(&line.endpoint).ok_or_else(not_a_dead_letter)?;
+        let time = DateTime::parse_from_rfc3339(&line.time).map_err(|_| not_a_dead_letter())?.to_utc();
         let batch = Bytes::copy_from_slice(line.batch.get().as_bytes());
         Ok(Some(DeadLetter { time, reason: line.reason, endpoint, batch }))
     }

@@ -1,9 +1,9 @@
-//! Sizes: the spool stays within its bounds, and reports the records that it evicts.
+//! The limits of a spool, and the eviction of records.
 
 use super::*;
 
 #[test]
-fn a_full_spool_refuses_and_takes_again_when_records_are_done() {
+fn a_full_spool_refuses_appends_until_records_are_done() {
     let disk = Simulated::default();
     let settings = SpoolOptions::new().segment_bytes(500).max_bytes(2_000);
     let mut process = Process::start(&disk, settings).expect("a spool");
@@ -28,30 +28,30 @@ fn a_full_spool_refuses_and_takes_again_when_records_are_done() {
 }
 
 #[test]
-fn what_waits_for_the_disk_counts_as_well() {
+fn queued_appends_are_bounded() {
     let disk = Simulated::default();
     let settings = SpoolOptions::new().segment_bytes(500).max_bytes(1_000).max_waiting_bytes(250);
     let mut process = Process::start(&disk, settings).expect("a spool");
     let receipts = [(); 2].map(|()| process.spool.append(Endpoint::BulkEvents, BATCH).expect("there is room"));
     let error = process.spool.append(Endpoint::BulkEvents, BATCH).expect_err("two wait");
-    assert_eq!(error.to_string(), "too much waits for the disk of the spool");
+    assert_eq!(error.to_string(), "the write queue of the spool is full");
     assert_eq!(process.spool.stats().waiting, 2);
     process.commit();
     for receipt in receipts {
-        settled(receipt).expect("confirmed");
+        result_of(receipt).expect("confirmed");
     }
     process.append(BATCH).expect("none waits");
 }
 
 #[test]
-fn no_segment_grows_too_large_however_much_waits() {
+fn segments_stay_within_their_size_however_many_appends_are_queued() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, SpoolOptions::new().segment_bytes(500).max_bytes(10_000)).expect("a spool");
     let receipts: Vec<_> =
         (0..50).map(|_| process.spool.append(Endpoint::BulkEvents, BATCH).expect("there is room")).collect();
     process.commit();
     for receipt in receipts {
-        settled(receipt).expect("confirmed");
+        result_of(receipt).expect("confirmed");
     }
     let sizes: Vec<_> = disk.segments().iter().map(|segment| disk.read(segment).len()).collect();
     assert!(sizes.iter().all(|size| (400..=500).contains(size)), "{sizes:?}");
@@ -59,10 +59,11 @@ fn no_segment_grows_too_large_however_much_waits() {
 }
 
 #[test]
-fn the_oldest_give_way_if_so_set_and_each_is_told_of() {
+fn drop_oldest_evicts_the_oldest_records_and_reports_each_once() {
     let disk = Simulated::default();
-    let (settings, told) =
-        telling(SpoolOptions::new().segment_bytes(500).max_bytes(1_000).when_full(SpoolFullPolicy::DropOldest));
+    let (settings, evicted) = collect_evictions(
+        SpoolOptions::new().segment_bytes(500).max_bytes(1_000).when_full(SpoolFullPolicy::DropOldest),
+    );
     let mut process = Process::start(&disk, settings).expect("a spool");
     process.append(BATCH).expect("confirmed");
     let first = process.read_all().remove(0);
@@ -74,16 +75,16 @@ fn the_oldest_give_way_if_so_set_and_each_is_told_of() {
 
     let mut numbers: Vec<_> = process.read_all().iter().map(|record| record.number).collect();
     assert!(numbers.len() >= 5, "a segment's worth is kept");
-    let told = told.lock().expect("no panic");
-    assert!(told.iter().all(|(_, why)| *why == EvictionReason::Capacity));
-    assert_eq!(process.spool.stats().dropped, told.len() as u64);
-    numbers.extend(told.iter().map(|(number, _)| *number));
+    let evicted = evicted.lock().expect("no panic");
+    assert!(evicted.iter().all(|(_, why)| *why == EvictionReason::Capacity));
+    assert_eq!(process.spool.stats().dropped, evicted.len() as u64);
+    numbers.extend(evicted.iter().map(|(number, _)| *number));
     numbers.sort_unstable();
-    assert_eq!(numbers, (2..=51).collect::<Vec<_>>(), "each is either read or told of, once");
+    assert_eq!(numbers, (2..=51).collect::<Vec<_>>(), "each is either read or reported, once");
 }
 
 #[test]
-fn a_batch_that_no_segment_takes_is_refused() {
+fn a_batch_larger_than_a_segment_is_refused() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, SpoolOptions::new().segment_bytes(100).max_bytes(200)).expect("a spool");
     process.append(&"x".repeat(40)).expect("it fits");
@@ -98,7 +99,7 @@ fn a_batch_that_no_segment_takes_is_refused() {
 }
 
 #[test]
-fn settings_that_contradict_each_other_are_refused() {
+fn contradictory_options_are_refused() {
     for settings in [SpoolOptions::new().segment_bytes(60), SpoolOptions::new().max_bytes(15 << 20)] {
         let error = Process::start(&Simulated::default(), settings).err().expect("refused");
         assert_eq!(error.kind(), crate::ErrorKind::Config);
@@ -106,7 +107,7 @@ fn settings_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn there_is_room_for_another_record_as_long_as_none_has_to_give_way() {
+fn has_room_until_an_append_would_evict_a_record() {
     let disk = Simulated::default();
     let settings = SpoolOptions::new().segment_bytes(500).max_bytes(1_000).when_full(SpoolFullPolicy::DropOldest);
     let mut process = Process::start(&disk, settings).expect("a spool");
@@ -120,7 +121,7 @@ fn there_is_room_for_another_record_as_long_as_none_has_to_give_way() {
 }
 
 #[test]
-fn under_steady_load_everything_else_has_its_turn() {
+fn commit_returns_under_steady_load() {
     let disk = Simulated::default();
     let Process { spool, mut writer } = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     let spool = Arc::new(spool);
@@ -129,7 +130,7 @@ fn under_steady_load_everything_else_has_its_turn() {
         move || drop(spool.upgrade().expect("it is open").append(Endpoint::BulkEvents, "{}").expect("there is room"))
     };
     append();
-    // There is always one more, for longer than the test looks on.
+    // There is always another append, for longer than the test runs.
     let more = std::sync::atomic::AtomicU32::new(100);
     disk.meanwhile(move || {
         if more.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) > 0 {
@@ -141,16 +142,16 @@ fn under_steady_load_everything_else_has_its_turn() {
         let stats = spool.stats();
         assert_eq!((stats.unread, stats.waiting), (records, 1), "one round, and then the others");
     }
-    // Closing writes what is left, and nobody appends any more.
+    // Dropping the writer must not append any more.
     disk.meanwhile(|| {});
 }
 
 #[test]
-fn a_panic_in_the_callback_does_not_end_the_spool() {
+fn a_panic_in_the_eviction_callback_is_contained() {
     let disk = Simulated::default();
     let settings = SpoolOptions::new().segment_bytes(500).max_bytes(1_000).when_full(SpoolFullPolicy::DropOldest);
-    let told = Told::default();
-    let also = Arc::clone(&told);
+    let evicted = Evictions::default();
+    let also = Arc::clone(&evicted);
     let settings = settings
         .on_evict(|_, _| panic!("on purpose"))
         .chain_on_evict(move |record, why| also.lock().expect("no panic").push((record.number, why)));
@@ -158,5 +159,5 @@ fn a_panic_in_the_callback_does_not_end_the_spool() {
     for _ in 0..50 {
         process.append(BATCH).expect("there is always room");
     }
-    assert!(told.lock().expect("no panic").len() >= 30, "each other callback is called all the same");
+    assert!(evicted.lock().expect("no panic").len() >= 30, "each other callback is called all the same");
 }

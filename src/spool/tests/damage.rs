@@ -1,4 +1,4 @@
-//! Every prefix of a file and every flipped bit: the spool opens, and gives no record that was not appended.
+//! Truncated and damaged files: the spool opens, and returns no record that was not appended.
 
 use proptest::prelude::*;
 
@@ -7,7 +7,7 @@ use super::*;
 
 const BATCHES: [&str; 6] = [r#"{"a":1}"#, "{}", r#"{"b":"two words"}"#, "", r#"{"c":null,"d":[1,2,3]}"#, r#"{"e":5}"#];
 
-/// A spool with these batches, the second and fifth of them done, and the name of its one segment.
+/// Creates a spool with these batches, of which the second and fifth are done. Returns the path of its only segment.
 fn spool() -> (Simulated, std::path::PathBuf) {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
@@ -23,7 +23,7 @@ fn spool() -> (Simulated, std::path::PathBuf) {
     (disk, path("00000000000000000001.log"))
 }
 
-fn reopened(disk: &Simulated) -> Vec<Record> {
+fn reopen(disk: &Simulated) -> Vec<Record> {
     let process = Process::start(disk, SpoolOptions::new()).expect("it opens");
     let records = process.read_all();
     drop(process);
@@ -35,7 +35,7 @@ fn expected(keep: impl Fn(usize) -> bool) -> Vec<&'static str> {
     (0..BATCHES.len()).filter(|place| keep(*place)).map(|place| BATCHES[place]).collect()
 }
 
-/// The places in the segment where the records start, and where the last one ends.
+/// Returns the offsets in the segment at which the records start, and at which the last one ends.
 fn starts(segment: &[u8]) -> Vec<usize> {
     let mut starts = vec![SEGMENT_HEAD_BYTES];
     for batch in BATCHES {
@@ -46,19 +46,19 @@ fn starts(segment: &[u8]) -> Vec<usize> {
 }
 
 #[test]
-fn every_prefix_of_a_segment_opens_and_gives_what_is_whole() {
+fn every_prefix_of_a_segment_yields_its_complete_records() {
     let (disk, segment) = spool();
     let bytes = disk.read(&segment);
     let starts = starts(&bytes);
     for length in 0..=bytes.len() {
         disk.put(&segment, bytes[..length].to_vec());
         let whole = expected(|place| starts[place + 1] <= length && place != 1 && place != 4);
-        assert_eq!(texts(&reopened(&disk)), whole, "the first {length} bytes");
+        assert_eq!(texts(&reopen(&disk)), whole, "the first {length} bytes");
     }
 }
 
 #[test]
-fn every_flipped_bit_of_a_segment_hides_one_record_at_most() {
+fn a_flipped_bit_in_a_segment_hides_at_most_one_record() {
     let (disk, segment) = spool();
     let bytes = disk.read(&segment);
     let starts = starts(&bytes);
@@ -68,12 +68,12 @@ fn every_flipped_bit_of_a_segment_hides_one_record_at_most() {
         disk.put(&segment, flipped);
         let hit = |place: usize| (starts[place]..starts[place + 1]).contains(&(bit / 8));
         let others = expected(|place| !hit(place) && place != 1 && place != 4);
-        assert_eq!(texts(&reopened(&disk)), others, "bit {bit}");
+        assert_eq!(texts(&reopen(&disk)), others, "bit {bit}");
     }
 }
 
 #[test]
-fn every_prefix_and_every_flipped_bit_of_the_cursor_only_makes_records_come_again() {
+fn a_damaged_cursor_only_repeats_records() {
     let (disk, _) = spool();
     let bytes = disk.read(&path("cursor"));
     let prefixes = (0..bytes.len()).map(|length| bytes[..length].to_vec());
@@ -84,14 +84,14 @@ fn every_prefix_and_every_flipped_bit_of_the_cursor_only_makes_records_come_agai
     });
     for cursor in prefixes.chain(flipped) {
         disk.put(&path("cursor"), cursor);
-        assert_eq!(texts(&reopened(&disk)), BATCHES);
+        assert_eq!(texts(&reopen(&disk)), BATCHES);
     }
     disk.put(&path("cursor"), bytes);
-    assert_eq!(texts(&reopened(&disk)), expected(|place| place != 1 && place != 4));
+    assert_eq!(texts(&reopen(&disk)), expected(|place| place != 1 && place != 4));
 }
 
 #[test]
-fn a_newer_version_is_refused_by_its_name() {
+fn a_newer_version_is_refused_with_its_number() {
     let (disk, segment) = spool();
     for (file, checksum_from, what) in
         [(segment, SEGMENT_HEAD_BYTES - 4, "a segment"), (path("cursor"), 52, "the cursor")]
@@ -103,17 +103,17 @@ fn a_newer_version_is_refused_by_its_name() {
         newer[checksum_from..checksum_from + 4].copy_from_slice(&checksum);
         disk.put(&file, newer.clone());
         let error = Process::start(&disk, SpoolOptions::new()).err().expect("refused");
-        let text = format!("{what} has format version 7, and this program knows none above 1");
+        let text = format!("{what} has format version 7, and this program supports versions up to 1");
         assert!(error.to_string().ends_with(&text), "{error}");
         assert_eq!(disk.read(&file), newer, "it is left as it is");
         disk.kill_process();
         disk.put(&file, old);
     }
-    assert_eq!(reopened(&disk).len(), 4);
+    assert_eq!(reopen(&disk).len(), 4);
 }
 
 #[test]
-fn numbers_go_on_after_damage_and_after_the_segments_are_gone() {
+fn numbers_are_not_reused_after_damage_or_removal_of_segments() {
     let (disk, segment) = spool();
     disk.put(&segment, b"nothing of ours".to_vec());
     for batch in ["{}", "[]"] {
@@ -126,21 +126,21 @@ fn numbers_go_on_after_damage_and_after_the_segments_are_gone() {
         }
         process.close();
         disk.kill_process();
-        assert_eq!(reopened(&disk), []);
+        assert_eq!(reopen(&disk), []);
     }
 }
 
-/// Damages one byte of each of these batches, by their place.
-fn damaged_in(disk: &Simulated, segment: &Path, places: &[usize]) {
+/// Damages one byte of each of the batches with these indices.
+fn damage_batches(disk: &Simulated, segment: &Path, places: &[usize]) {
     let starts = starts(&disk.read(segment));
     disk.edit(segment, |bytes| places.iter().for_each(|place| bytes[starts[*place + 1] - 1] ^= 1));
 }
 
 #[test]
-fn a_damaged_segment_is_kept_aside_when_its_readable_records_are_done() {
+fn a_damaged_segment_is_kept_when_its_readable_records_are_done() {
     let (disk, segment) = spool();
-    // Two beside each other and one alone; the second and fifth are done.
-    damaged_in(&disk, &segment, &[0, 2, 3]);
+    // Two adjacent ones and a single one. The second and fifth are done.
+    damage_batches(&disk, &segment, &[0, 2, 3]);
     let bytes = disk.read(&segment);
     let mut process = Process::start(&disk, SpoolOptions::new()).expect("it opens");
     let (size, stats) =
@@ -164,7 +164,7 @@ fn a_damaged_segment_is_kept_aside_when_its_readable_records_are_done() {
 }
 
 #[test]
-fn a_segment_without_a_readable_record_is_kept_aside() {
+fn a_segment_without_a_readable_record_is_kept() {
     let (disk, segment) = spool();
     disk.put(&segment, vec![b'x'; 500]);
     let mut process = Process::start(&disk, SpoolOptions::new()).expect("it opens");
@@ -174,7 +174,7 @@ fn a_segment_without_a_readable_record_is_kept_aside() {
 }
 
 #[test]
-fn what_a_crash_leaves_at_the_end_is_no_damage() {
+fn partial_records_and_zeros_at_the_end_are_not_damage() {
     let (disk, segment) = spool();
     let bytes = disk.read(&segment);
     let zeros = [&bytes[..], &[0; 200]].concat();
@@ -195,7 +195,7 @@ fn what_a_crash_leaves_at_the_end_is_no_damage() {
 }
 
 #[test]
-fn damaged_segments_give_way_to_new_records_the_oldest_first() {
+fn damaged_segments_are_removed_oldest_first_when_the_spool_is_full() {
     for when_full in [SpoolFullPolicy::Refuse, SpoolFullPolicy::DropOldest] {
         let (disk, _) = spool();
         disk.put(&path("00000000000000000001.log"), vec![b'x'; 400]);
@@ -223,7 +223,7 @@ fn damaged_segments_give_way_to_new_records_the_oldest_first() {
     }
 }
 
-/// The bytes of records and of rubbish, in any order.
+/// Generates the bytes of records and garbage, in any order.
 fn segments() -> impl Strategy<Value = Vec<u8>> {
     let record = (any::<u64>(), prop::collection::vec(any::<u8>(), 0..80)).prop_map(|(number, batch)| {
         let mut bytes = Vec::new();
@@ -243,7 +243,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_bytes_give_a_record_that_is_not_in_them(mut bytes in segments(), cut in any::<prop::sample::Index>()) {
+    fn arbitrary_bytes_yield_only_records_that_they_contain(mut bytes in segments(), cut in any::<prop::sample::Index>()) {
         bytes.truncate(cut.index(bytes.len() + 1));
         let mut records = Records::new(&bytes[..]);
         let mut last = None;

@@ -1,9 +1,9 @@
-//! Dead letters: their bounds, and what a disk that fails does to them.
+//! Dead-letter files: their limits, and failures of the disk.
 
 use super::*;
 
 #[test]
-fn dead_letter_files_stay_within_their_total_and_the_oldest_are_removed_and_counted() {
+fn dead_letter_files_stay_within_their_total_size_and_count_removals() {
     let disk = Simulated::default();
     // The oldest file.
     let line = br#"{"time":"1970-01-01T00:00:00.000Z","reason":"old","endpoint":"events","batch":{}}"#;
@@ -13,7 +13,7 @@ fn dead_letter_files_stay_within_their_total_and_the_oldest_are_removed_and_coun
         let receipt =
             process.spool.dead_letter(Endpoint::HistoricalEvents, BATCH, place.to_string()).expect("there is room");
         process.commit();
-        settled(receipt).expect("written");
+        result_of(receipt).expect("written");
         let files = disk.names().into_iter().filter(|name| name.starts_with("dead-letters"));
         let total: usize = files.map(|name| disk.read(&path(&name)).len()).sum();
         assert!(total <= 1_000, "{total} bytes after {place}");
@@ -29,14 +29,14 @@ fn dead_letter_files_stay_within_their_total_and_the_oldest_are_removed_and_coun
 }
 
 #[test]
-fn files_are_moved_on_from_where_a_crash_left_them() {
+fn rotation_continues_after_a_crash_left_a_gap() {
     let disk = Simulated::default();
     let line = |reason: &str| {
         format!(
             "{{\"time\":\"1970-01-01T00:00:00.000Z\",\"reason\":\"{reason}\",\"endpoint\":\"events\",\"batch\":{{}}}}\n"
         )
     };
-    // The second had become the third already.
+    // The second one was renamed to the third already.
     for (name, reason) in [("dead-letters.3.ndjson", "a"), ("dead-letters.1.ndjson", "b"), ("dead-letters.ndjson", "c")]
     {
         disk.put(&path(name), line(reason).into_bytes());
@@ -44,13 +44,13 @@ fn files_are_moved_on_from_where_a_crash_left_them() {
     let mut process = Process::start(&disk, SpoolOptions::new().max_dead_letter_bytes(1_000)).expect("a spool");
     let receipt = process.spool.dead_letter(Endpoint::BulkEvents, BATCH, "d").expect("there is room");
     process.commit();
-    settled(receipt).expect("written");
+    result_of(receipt).expect("written");
     let reasons: Vec<_> = dead_letters_of(&disk).into_iter().map(|letter| letter.reason).collect();
     assert_eq!(reasons, ["a", "b", "c", "d"]);
 }
 
 #[test]
-fn the_reasons_of_dead_letters_that_wait_are_bounded_as_well() {
+fn reasons_of_queued_dead_letters_are_bounded() {
     let disk = Simulated::default();
     let process = Process::start(&disk, SpoolOptions::new().max_waiting_bytes(100_000)).expect("a spool");
     let reason = "x".repeat(1 << 20);
@@ -62,7 +62,7 @@ fn the_reasons_of_dead_letters_that_wait_are_bounded_as_well() {
 }
 
 #[test]
-fn a_record_that_is_larger_than_a_segment_is_now_can_be_rejected() {
+fn a_record_larger_than_the_segment_size_can_be_rejected() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     process.append(&format!(r#"{{"padding":"{}"}}"#, "x".repeat(1_000))).expect("confirmed");
@@ -71,50 +71,50 @@ fn a_record_that_is_larger_than_a_segment_is_now_can_be_rejected() {
     let record = process.read_all().remove(0);
     let receipt = process.spool.reject(&record, "bad").expect("there is room");
     process.commit();
-    settled(receipt).expect("written");
+    result_of(receipt).expect("written");
     assert_eq!(dead_letters_of(&disk)[0].batch, record.batch);
 }
 
 #[test]
-fn a_line_that_a_crash_cut_off_spoils_no_other() {
+fn a_partial_line_does_not_affect_the_next_dead_letter() {
     let disk = Simulated::default();
     disk.put(&path("dead-letters.ndjson"), br#"{"time":"1970-01-"#.to_vec());
     let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     let receipt = process.spool.dead_letter(Endpoint::BulkEvents, "{\n \"a\" : 1 }", "why").expect("there is room");
     process.commit();
-    settled(receipt).expect("written");
+    result_of(receipt).expect("written");
     let bytes = disk.read(&path("dead-letters.ndjson"));
     let mut letters = dead_letters::DeadLetterReader::new(&bytes[..]);
-    assert_eq!(letters.next().expect("a line").expect_err("cut off").to_string(), "line 1 is no dead letter");
+    assert_eq!(letters.next().expect("a line").expect_err("cut off").to_string(), "line 1 is not a dead letter");
     let letter = letters.next().expect("a line").expect("a letter");
     assert_eq!((letter.reason.as_str(), &letter.batch[..]), ("why", &b"{  \"a\" : 1 }"[..]));
     assert!(letters.next().is_none());
 }
 
 #[test]
-fn a_dead_letter_that_cannot_be_written_is_tried_again() {
+fn a_failed_dead_letter_is_retried() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     process.append("{}").expect("confirmed");
     let record = process.read_all().remove(0);
     let mut receipt = std::pin::pin!(process.spool.reject(&record, "bad").expect("there is room"));
-    // Nobody waits for this one.
+    // The completion of this one is dropped.
     drop(process.spool.dead_letter(Endpoint::BulkEvents, "[]", "from memory").expect("there is room"));
     disk.read_only();
     for _ in 0..3 {
         process.commit();
-        assert!(outcome(receipt.as_mut()).is_none(), "it is tried again");
+        assert!(poll_result(receipt.as_mut()).is_none(), "it is tried again");
     }
     assert_eq!(process.spool.stats().outstanding, 1);
     disk.heal();
     process.commit();
-    outcome(receipt).expect("settled").expect("written");
+    poll_result(receipt).expect("result_of").expect("written");
     assert_eq!(process.spool.stats().outstanding, 0);
     assert_eq!(reasons(&disk), ["bad", "from memory"]);
 }
 
 #[test]
-fn who_waits_for_a_dead_letter_waits_for_five_tries_and_the_record_stays() {
+fn an_awaited_dead_letter_fails_after_five_attempts_and_its_record_stays() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     process.append("{}").expect("confirmed");
@@ -123,7 +123,7 @@ fn who_waits_for_a_dead_letter_waits_for_five_tries_and_the_record_stays() {
     drop(process.spool.dead_letter(Endpoint::BulkEvents, "[]", "from memory").expect("there is room"));
     disk.read_only();
     (0..5).for_each(|_| process.commit());
-    settled(receipt).expect_err("nothing can be written");
+    result_of(receipt).expect_err("nothing can be written");
     assert_eq!(process.spool.stats().outstanding, 1);
     disk.heal();
     process.commit();
@@ -133,7 +133,7 @@ fn who_waits_for_a_dead_letter_waits_for_five_tries_and_the_record_stays() {
 }
 
 #[test]
-fn an_expired_record_whose_dead_letter_cannot_be_written_is_tried_again() {
+fn a_failed_dead_letter_of_an_expired_record_is_retried() {
     let disk = Simulated::default();
     let settings = SpoolOptions::new().max_age(std::time::Duration::ZERO);
     let mut process = Process::start(&disk, settings.clone().clock(|| chrono::DateTime::UNIX_EPOCH)).expect("a spool");
@@ -151,21 +151,21 @@ fn an_expired_record_whose_dead_letter_cannot_be_written_is_tried_again() {
 }
 
 #[test]
-fn dead_letters_that_wait_are_bounded_and_leave_room_for_appends() {
+fn queued_dead_letters_are_bounded_and_leave_room_for_appends() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, SpoolOptions::new().max_waiting_bytes(260)).expect("a spool");
     for _ in 0..4 {
         drop(process.spool.dead_letter(Endpoint::BulkEvents, "[]", "bad").expect("there is room"));
     }
     let error = process.spool.dead_letter(Endpoint::BulkEvents, "[]", "bad").expect_err("four wait");
-    assert_eq!(error.to_string(), "too many dead letters wait for the disk of the spool");
+    assert_eq!(error.to_string(), "the dead-letter queue of the spool is full");
     let receipt = process.spool.append(Endpoint::BulkEvents, "{}").expect("there is room");
     process.commit();
-    settled(receipt).expect("confirmed");
+    result_of(receipt).expect("confirmed");
 }
 
 #[test]
-fn a_failed_write_leaves_nothing_of_a_dead_letter_behind() {
+fn a_failed_write_leaves_no_part_of_a_dead_letter() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     for reason in ["first", "second", "third"] {
@@ -174,7 +174,7 @@ fn a_failed_write_leaves_nothing_of_a_dead_letter_behind() {
         disk.fail_after(if reason == "second" { 1 } else { 1_000 });
         process.commit();
         process.commit();
-        settled(receipt).expect("written by the second try at the latest");
+        result_of(receipt).expect("written by the second try at the latest");
     }
     disk.stop_machine(1);
     assert_eq!(reasons(&disk), ["first", "second", "third"]);

@@ -1,10 +1,10 @@
-//! A disk that fails, is full or read only: errors, and no more than that.
+//! A disk that fails, is full or is read-only causes errors and no loss.
 
 use super::simulated::Dice;
 use super::*;
 
-/// A life in one process: appends, reads, acknowledgements, segments that come and go. Gives what was confirmed and not
-/// acknowledged.
+/// Appends, reads and acknowledges records in one process, so that segments are created and removed. Returns the batches
+/// that were confirmed and not acknowledged.
 fn life(process: &mut Process) -> Vec<String> {
     let mut pending = Vec::new();
     for place in 0..12 {
@@ -43,7 +43,7 @@ fn assert_all_there(disk: &Simulated, pending: &[String], when: &str) {
 }
 
 #[test]
-fn each_call_may_fail() {
+fn a_failure_of_any_call_loses_no_confirmed_record() {
     let calls = calls_of_a_life();
     assert!(calls > 50, "a life is more than {calls} calls");
     for call in 0..calls {
@@ -63,7 +63,7 @@ fn each_call_may_fail() {
 }
 
 #[test]
-fn the_machine_may_stop_at_each_call() {
+fn a_power_loss_at_any_call_loses_no_confirmed_record() {
     for call in 0..calls_of_a_life() {
         for seed in 0..8 {
             let disk = Simulated::default();
@@ -79,7 +79,7 @@ fn the_machine_may_stop_at_each_call() {
 }
 
 #[test]
-fn a_full_disk_refuses_until_there_is_room_again() {
+fn a_full_disk_refuses_appends_until_there_is_room() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, settings()).expect("a spool");
     disk.capacity(300);
@@ -104,7 +104,7 @@ fn a_full_disk_refuses_until_there_is_room_again() {
 }
 
 #[test]
-fn done_records_make_room_on_a_full_disk() {
+fn done_records_free_space_on_a_full_disk() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, settings()).expect("a spool");
     disk.capacity(2_000);
@@ -117,7 +117,7 @@ fn done_records_make_room_on_a_full_disk() {
 }
 
 #[test]
-fn a_read_only_disk_is_an_error_at_opening_and_later() {
+fn a_read_only_disk_fails_opening_and_appending() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, settings()).expect("a spool");
     process.append("{}").expect("confirmed");
@@ -135,7 +135,7 @@ fn a_read_only_disk_is_an_error_at_opening_and_later() {
 }
 
 #[test]
-fn after_a_failed_fsync_the_next_records_go_to_a_new_segment() {
+fn a_new_segment_is_started_after_a_failed_fsync() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     process.append("{}").expect("confirmed");
@@ -151,7 +151,7 @@ fn after_a_failed_fsync_the_next_records_go_to_a_new_segment() {
 }
 
 #[test]
-fn a_write_that_is_under_way_does_not_confuse_the_reader() {
+fn the_reader_ignores_an_incomplete_write() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     process.append("[1]").expect("confirmed");
@@ -165,7 +165,7 @@ fn a_write_that_is_under_way_does_not_confuse_the_reader() {
 }
 
 #[test]
-fn a_second_process_is_locked_out() {
+fn a_second_process_fails_to_open_the_spool() {
     let disk = Simulated::default();
     let first = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     let error = Process::start(&disk, SpoolOptions::new()).err().expect("it is locked");
@@ -176,10 +176,10 @@ fn a_second_process_is_locked_out() {
 }
 
 #[test]
-fn a_file_system_that_syncs_no_directories_is_enough() {
+fn works_on_a_file_system_without_directory_sync() {
     for kind in [std::io::ErrorKind::InvalidInput, std::io::ErrorKind::Unsupported] {
         let disk = Simulated::default();
-        disk.sync_dir_answers(kind);
+        disk.fail_sync_dir(kind);
         let mut process = Process::start(&disk, settings()).expect("it opens");
         let pending = life(&mut process);
         assert!(!pending.is_empty());
@@ -188,7 +188,7 @@ fn a_file_system_that_syncs_no_directories_is_enough() {
         assert_all_there(&disk, &pending, "without an fsync of the directory");
     }
     let disk = Simulated::default();
-    disk.sync_dir_answers(std::io::ErrorKind::PermissionDenied);
+    disk.fail_sync_dir(std::io::ErrorKind::PermissionDenied);
     Process::start(&disk, settings()).err().expect("another error is one");
 }
 
@@ -222,17 +222,17 @@ impl tracing::Subscriber for Warnings {
     fn exit(&self, _: &tracing::span::Id) {}
 }
 
-/// What is warned of while this is done, on this thread.
+/// Returns the warnings that are logged by this thread during `act`.
 fn warnings(act: impl FnOnce()) -> Vec<String> {
     let warnings = Warnings::default();
-    // With two of them, `tracing` asks both about each place of an event, and not whichever thread comes there first.
+    // With two subscribers, `tracing` does not cache the interest of whichever thread reaches a callsite first.
     let (ours, _other) = (tracing::Dispatch::new(warnings.clone()), tracing::Dispatch::new(Warnings::default()));
     tracing::dispatcher::with_default(&ours, act);
     let warnings = warnings.0.lock().expect("no panic");
     warnings.clone()
 }
 
-/// Opens a spool, and has it make and remove segments and write its cursor.
+/// Opens a spool, and makes it create and remove segments and save its cursor.
 fn live(disk: &Simulated) {
     let mut process = Process::start(disk, settings()).expect("it opens");
     assert!(!life(&mut process).is_empty());
@@ -240,16 +240,16 @@ fn live(disk: &Simulated) {
 }
 
 #[test]
-fn that_a_file_system_syncs_no_directories_is_warned_of_once() {
+fn warns_once_about_missing_directory_sync() {
     let disk = Simulated::default();
-    disk.sync_dir_answers(std::io::ErrorKind::InvalidInput);
+    disk.fail_sync_dir(std::io::ErrorKind::InvalidInput);
     let warnings = warnings(|| live(&disk));
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("does not sync directories") && warnings[0].contains("dir=/spool "), "{warnings:?}");
 }
 
 #[test]
-fn a_directory_that_others_can_write_to_is_warned_of_once_by_name_unless_it_is_sticky() {
+fn warns_once_about_a_directory_that_others_can_write_to_unless_sticky() {
     for access in [Access::Private, Access::Sticky, Access::SpoolShared] {
         let disk = Simulated::default();
         disk.access(access);
@@ -269,7 +269,7 @@ fn a_directory_that_others_can_write_to_is_warned_of_once_by_name_unless_it_is_s
 }
 
 #[test]
-fn a_file_system_without_locks_is_named() {
+fn a_file_system_without_locks_fails_opening_with_advice() {
     let disk = Simulated::default();
     disk.no_locks();
     let error = Process::start(&disk, settings()).err().expect("no locks");
@@ -281,7 +281,7 @@ fn a_file_system_without_locks_is_named() {
 }
 
 #[test]
-fn through_restarts_on_a_full_disk_nothing_is_lost_and_nothing_grows() {
+fn restarts_on_a_full_disk_lose_nothing_and_use_no_more_space() {
     const CAPACITY: usize = 4_000;
     let disk = Simulated::default();
     let mut confirmed = Vec::new();
@@ -298,12 +298,12 @@ fn through_restarts_on_a_full_disk_nothing_is_lost_and_nothing_grows() {
     while append(&mut process, &mut confirmed).is_ok() {}
     for restart in 0..20 {
         (0..5).for_each(|_| _ = append(&mut process, &mut confirmed));
-        // A dead letter that has no room stays a record.
+        // A dead letter that does not fit stays a record.
         let record = process.spool.next_record().expect("the disk works").expect("a record");
         drop(process.spool.reject(&record, "bad").expect("memory has room"));
         process.commit();
         process.writer.compact();
-        // Some processes end, some are killed.
+        // Some processes close the spool, some are killed.
         if restart % 2 == 0 {
             process.close();
         }
@@ -313,7 +313,7 @@ fn through_restarts_on_a_full_disk_nothing_is_lost_and_nothing_grows() {
         let used: usize = disk.names().iter().map(|name| disk.read(&path(name)).len()).sum();
         assert!(used <= CAPACITY && disk.names().len() < 50, "restart {restart}: {used} bytes in {:?}", disk.names());
     }
-    // While it runs there is room again.
+    // There is space again while the spool is open.
     disk.heal();
     append(&mut process, &mut confirmed).expect("there is room");
     process.commit();
@@ -329,7 +329,7 @@ fn through_restarts_on_a_full_disk_nothing_is_lost_and_nothing_grows() {
 }
 
 #[test]
-fn the_cursor_is_saved_at_once_when_asked() {
+fn checkpoint_saves_the_cursor_immediately() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     process.append("{}").expect("confirmed");
@@ -338,14 +338,14 @@ fn the_cursor_is_saved_at_once_when_asked() {
     assert!(process.spool.acknowledge(records[0].number));
     let receipt = process.spool.checkpoint();
     process.writer.compact();
-    settled(receipt).expect("saved");
+    result_of(receipt).expect("saved");
     drop(process);
     disk.stop_machine(1);
     assert_eq!(texts(&Process::start(&disk, SpoolOptions::new()).expect("a spool").read_all()), ["[]"]);
 }
 
 #[test]
-fn a_record_without_an_id_gets_the_same_one_at_each_reading() {
+fn a_record_without_an_id_gets_the_same_id_at_each_read() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     process.append(r#"{"a":1}"#).expect("confirmed");
@@ -363,7 +363,7 @@ fn a_record_without_an_id_gets_the_same_one_at_each_reading() {
 }
 
 #[test]
-fn dropping_does_not_wait_for_an_fsync_that_hangs() {
+fn drop_does_not_wait_for_a_hanging_fsync() {
     let disk = Simulated::default();
     let files = Arc::new(disk.clone());
     let settings = SpoolOptions::new().drop_timeout(Duration::from_millis(50));
@@ -380,7 +380,7 @@ fn dropping_does_not_wait_for_an_fsync_that_hangs() {
     let receipt = spool.append(Endpoint::BulkEvents, "{}").expect("there is room");
     began.recv().expect("the fsync began");
     drop(spool);
-    // It came here while the fsync hangs: the spool is locked until that is over.
+    // The drop has returned although the fsync hangs. The spool stays locked until that ends.
     assert!(Process::start(&disk, SpoolOptions::new()).is_err());
     drop(hanging.0);
     receipt.wait().expect("the thread went on");

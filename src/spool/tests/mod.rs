@@ -1,4 +1,4 @@
-//! The spool on a simulated disk: crashes, faults and damage, each the same again for the same seed.
+//! The spool on a simulated disk: crashes, faults and damage, reproducible by their seeds.
 
 mod bounds;
 mod damage;
@@ -23,7 +23,7 @@ use simulated::Simulated;
 
 const DIR: &str = "/spool";
 
-/// A spool whose writer runs when the test says so.
+/// A spool whose writer runs only when the test calls it.
 struct Process {
     spool: Spool,
     writer: Writer,
@@ -35,17 +35,17 @@ impl Process {
         Ok(Self { spool, writer })
     }
 
-    /// Writes all that waits.
+    /// Writes everything that is queued.
     fn commit(&mut self) {
         self.writer.commit();
         self.writer.write_dead_letters();
     }
 
-    /// Appends and commits; whether it was confirmed.
+    /// Appends a batch and commits it. Returns the result of the receipt.
     fn append(&mut self, batch: &str) -> Result<(), Error> {
         let receipt = self.spool.append(Endpoint::BulkEvents, batch.to_owned())?;
         self.commit();
-        settled(receipt)
+        result_of(receipt)
     }
 
     fn read_all(&self) -> Vec<Record> {
@@ -58,14 +58,14 @@ impl Process {
 }
 
 /// Returns the result of a receipt or a completion that has to be complete.
-fn settled(written: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
-    outcome(std::pin::pin!(written)).expect("it is complete")
+fn result_of(written: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    poll_result(std::pin::pin!(written)).expect("it is complete")
 }
 
 /// Returns the result of a receipt or a completion, if it is complete.
-fn outcome(written: Pin<&mut impl Future<Output = Result<(), Error>>>) -> Option<Result<(), Error>> {
+fn poll_result(written: Pin<&mut impl Future<Output = Result<(), Error>>>) -> Option<Result<(), Error>> {
     match written.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(outcome) => Some(outcome),
+        Poll::Ready(poll_result) => Some(poll_result),
         Poll::Pending => None,
     }
 }
@@ -80,13 +80,13 @@ fn path(name: &str) -> std::path::PathBuf {
 
 const BATCH: &str = r#"{"some":"batch of the size that batches have here"}"#;
 
-type Told = Arc<Mutex<Vec<(u64, EvictionReason)>>>;
+type Evictions = Arc<Mutex<Vec<(u64, EvictionReason)>>>;
 
-fn telling(settings: SpoolOptions) -> (SpoolOptions, Told) {
-    let told = Told::default();
-    let teller = Arc::clone(&told);
+fn collect_evictions(settings: SpoolOptions) -> (SpoolOptions, Evictions) {
+    let evicted = Evictions::default();
+    let teller = Arc::clone(&evicted);
     let settings = settings.on_evict(move |record, why| teller.lock().expect("no panic").push((record.number, why)));
-    (settings, told)
+    (settings, evicted)
 }
 
 fn dead_letters_of(disk: &Simulated) -> Vec<DeadLetter> {

@@ -1,4 +1,4 @@
-//! Whatever happens in whatever order, the spool does what a list of batches would do.
+//! Compares the spool with a list of batches, under random operations, crashes and failures.
 
 use std::collections::BTreeSet;
 
@@ -45,7 +45,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..80)
 }
 
-/// The list of batches. A batch is known by its place in it.
+/// The list of batches. A batch is identified by its index.
 struct Model {
     disk: Simulated,
     fsync: Fsync,
@@ -56,22 +56,22 @@ struct Model {
     /// Confirmed in this process.
     committed: BTreeSet<usize>,
     waiting: Vec<(usize, Receipt)>,
-    /// Confirmed and not done: these have to be read.
+    /// Confirmed and not done. These must be read.
     pending: BTreeSet<usize>,
-    /// Those of `pending` that a machine may forget when it stops.
+    /// The part of `pending` that a power loss may lose.
     unsynced: BTreeSet<usize>,
-    /// Done, but not yet for sure in the cursor: these may be read again.
+    /// Done, but possibly not in the cursor yet. These may be read again.
     done: BTreeSet<usize>,
-    /// Done for good: these are never read again.
+    /// Done durably. These are never read again.
     gone: BTreeSet<usize>,
-    /// In the dead-letter file for good.
+    /// Durably in the dead-letter file.
     dead_lettered: BTreeSet<usize>,
-    /// What this process has read or taken.
+    /// Read or taken by this process.
     read: BTreeSet<usize>,
-    /// The last one that it has read.
+    /// The last one that this process has read.
     last_read: Option<usize>,
     outstanding: Vec<(usize, Record)>,
-    /// Rejected, as soon as it is committed.
+    /// Rejected, and not committed yet.
     rejected: Vec<(usize, Completion<Result<(), Error>>)>,
 }
 
@@ -112,9 +112,9 @@ impl Model {
         self.last_read = None;
         self.committed.clear();
         self.outstanding.clear();
-        // What only the last process knew to be done may come again.
+        // Records that only the last process knew to be done may be read again.
         self.done.clear();
-        if matches!(self.fsync, Fsync::Interval(_)) && self.lost_no_sync() {
+        if matches!(self.fsync, Fsync::Interval(_)) && self.no_sync_failed() {
             self.unsynced.clear();
         }
     }
@@ -156,7 +156,7 @@ impl Model {
             Step::Sync => {
                 let fired = self.disk.fired();
                 self.process().writer.sync();
-                if matches!(self.fsync, Fsync::Interval(_)) && self.disk.fired() == fired && self.lost_no_sync() {
+                if matches!(self.fsync, Fsync::Interval(_)) && self.disk.fired() == fired && self.no_sync_failed() {
                     self.unsynced.clear();
                 }
             }
@@ -198,7 +198,7 @@ impl Model {
     fn commit(&mut self) {
         self.process().commit();
         for (id, receipt) in std::mem::take(&mut self.waiting) {
-            if settled(receipt).is_ok() {
+            if result_of(receipt).is_ok() {
                 self.pending.insert(id);
                 self.committed.insert(id);
                 if self.fsync != Fsync::EachCommit {
@@ -207,12 +207,12 @@ impl Model {
             }
         }
         for (id, mut receipt) in std::mem::take(&mut self.rejected) {
-            match outcome(Pin::new(&mut receipt)) {
+            match poll_result(Pin::new(&mut receipt)) {
                 Some(Ok(())) => {
                     self.count_as_done(id);
                     self.dead_lettered.insert(id);
                 }
-                // What is not written stays, and is read again by the next process.
+                // A record whose dead letter is not written stays, and is read again by the next process.
                 Some(Err(_)) => {}
                 None => self.rejected.push((id, receipt)),
             }
@@ -224,29 +224,29 @@ impl Model {
         self.done.insert(id);
     }
 
-    /// The cursor says what is done. Without fsync it is as forgetful as the rest.
+    /// The cursor contains the done records. Without fsync a power loss may lose it as well.
     fn keep_done(&mut self) {
         if self.fsync != Fsync::Never {
             self.gone.append(&mut self.done);
         }
     }
 
-    /// A sync that failed before may have lost what an earlier one was to save.
-    fn lost_no_sync(&self) -> bool {
+    /// Returns whether no sync can have failed: a failed one may have lost data that a later one does not save.
+    fn no_sync_failed(&self) -> bool {
         self.disk.fired() == 0
     }
 
     fn lose_memory(&mut self) {
         self.process = None;
         for (id, receipt) in std::mem::take(&mut self.waiting) {
-            assert!(settled(receipt).is_err(), "{id} was never written");
+            assert!(result_of(receipt).is_err(), "{id} was never written");
         }
         self.rejected.clear();
     }
 
     fn take_committed(&mut self, id: usize) {
         let number = self.numbers[id];
-        // After a crash a number that was never written can be drawn again.
+        // After a crash, a number that was never written can be reused.
         let id = self.numbers.iter().rposition(|other| *other == number).expect("it has one");
         let before = self.process().spool.stats();
         let is_taken = self.process().spool.take_committed(number);
@@ -278,7 +278,7 @@ impl Model {
         }
     }
 
-    /// All that was confirmed below this number was read.
+    /// Asserts that all confirmed records below this number are read.
     fn assert_read_below(&self, limit: Option<u64>) {
         let is_below = |id: &usize| limit.is_none_or(|limit| self.numbers[*id] < limit);
         let missing: Vec<_> = self.pending.difference(&self.read).filter(|id| is_below(id)).collect();
@@ -293,7 +293,7 @@ impl Model {
         id
     }
 
-    /// In the end everything that was confirmed is read again.
+    /// Asserts that everything that was confirmed can be read after a restart.
     fn end(mut self) {
         self.take(Step::KillProcess);
         let letters =
@@ -312,7 +312,7 @@ impl Model {
 
 fn check(fsync: Fsync) {
     let mut config = Config { failure_persistence: None, ..Config::default() };
-    // The default has the number of that variable, if it is set.
+    // The default takes the number of cases from that variable, if it is set.
     if std::env::var_os("PROPTEST_CASES").is_none() {
         config.cases = 1_000;
     }
@@ -326,16 +326,16 @@ fn check(fsync: Fsync) {
 }
 
 #[test]
-fn with_an_fsync_for_each_commit_a_machine_may_stop_at_any_time() {
+fn matches_the_model_with_an_fsync_for_each_commit() {
     check(Fsync::EachCommit);
 }
 
 #[test]
-fn with_an_fsync_now_and_then_a_machine_forgets_what_came_since() {
+fn matches_the_model_with_an_fsync_interval() {
     check(Fsync::Interval(Duration::from_secs(3600)));
 }
 
 #[test]
-fn without_fsync_a_process_may_end_at_any_time() {
+fn matches_the_model_without_fsync() {
     check(Fsync::Never);
 }

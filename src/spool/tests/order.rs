@@ -1,4 +1,4 @@
-//! Records that are taken from memory beside those that are read, and the numbers that tell them apart.
+//! Records that are taken from memory while others are read, and the numbers of records.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn append_all(process: &mut Process, batches: &[&str]) -> Vec<u64> {
     process.commit();
     let numbers = receipts.iter().map(Receipt::record_number).collect();
     for receipt in receipts {
-        settled(receipt).expect("confirmed");
+        result_of(receipt).expect("confirmed");
     }
     numbers
 }
@@ -27,7 +27,7 @@ fn numbers(records: &[Record]) -> Vec<u64> {
 }
 
 #[test]
-fn a_taken_record_is_not_read_and_older_ones_are_read_later() {
+fn a_taken_record_is_not_read_and_older_ones_are() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, SpoolOptions::new().segment_bytes(180)).expect("a spool");
     assert_eq!(append_all(&mut process, &["[1]", "[2]", "[3]", "[4]", "[5]", "[6]", "[7]"]), [1, 2, 3, 4, 5, 6, 7]);
@@ -57,7 +57,7 @@ fn only_a_confirmed_record_can_be_taken() {
     assert_eq!(receipt.record_number(), 1);
     assert!(!process.spool.take_committed(1), "it is not written yet");
     process.commit();
-    settled(receipt).expect("confirmed");
+    result_of(receipt).expect("confirmed");
     assert!(process.spool.take_committed(1));
     assert!(!process.spool.take_committed(2) && !process.spool.take_committed(u64::MAX));
 }
@@ -76,7 +76,7 @@ fn a_record_at_the_limit_stays_unread() {
 }
 
 #[test]
-fn taking_all_in_order_reads_nothing_from_the_disk() {
+fn taking_every_record_reads_nothing_from_the_disk() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, SpoolOptions::new().segment_bytes(500)).expect("a spool");
     let before = disk.bytes_read();
@@ -92,8 +92,8 @@ fn taking_all_in_order_reads_nothing_from_the_disk() {
     assert!(disk.segments().len() <= 2);
 }
 
-/// A spool with three segments of three records each, of which the middle one of each was taken, and the numbers that it
-/// reports as evicted and as lost.
+/// Creates a spool with three segments of three records each, of which the middle ones are taken. Also returns the numbers
+/// that it reports as evicted and as lost.
 fn taken_in_each_segment(settings: SpoolOptions) -> (Simulated, Process, Numbers, Numbers) {
     let (evicted, lost) = (Numbers::default(), Numbers::default());
     let (evictions, losses) = (Arc::clone(&evicted), Arc::clone(&lost));
@@ -109,7 +109,7 @@ fn taken_in_each_segment(settings: SpoolOptions) -> (Simulated, Process, Numbers
 }
 
 #[test]
-fn a_full_spool_reports_the_unread_records_that_it_evicts_and_not_the_taken_ones() {
+fn eviction_reports_unread_records_and_not_taken_ones() {
     let settings = SpoolOptions::new().max_bytes(500).when_full(SpoolFullPolicy::DropOldest);
     let (_disk, mut process, evicted, lost) = taken_in_each_segment(settings);
     append_all(&mut process, &[r#"{"a":1}"#]);
@@ -121,11 +121,11 @@ fn a_full_spool_reports_the_unread_records_that_it_evicts_and_not_the_taken_ones
 }
 
 #[test]
-fn segments_that_vanish_lose_the_unread_records_and_not_the_taken_ones() {
+fn vanished_segments_lose_unread_records_and_not_taken_ones() {
     let (disk, process, evicted, lost) = taken_in_each_segment(SpoolOptions::new());
     let segments = disk.segments();
     disk.forget(&segments[0]);
-    // Its first two records are left.
+    // Leaves its first two records.
     disk.edit(&segments[1], |bytes| bytes.truncate(24 + 2 * 43));
     process.spool.find_vanished();
     assert_eq!(*lost.lock().expect("no panic"), [1, 3, 6]);
@@ -137,8 +137,8 @@ fn segments_that_vanish_lose_the_unread_records_and_not_the_taken_ones() {
 }
 
 #[test]
-fn a_failed_group_leaves_a_gap_and_no_number_stands_for_two_records() {
-    // The failed call is the write, which leaves a half of it behind, or the fsync.
+fn a_failed_group_leaves_a_gap_in_the_numbers() {
+    // The call that fails is the write, which leaves half of the bytes, or the fsync.
     for (calls, restart_forgets) in [(0, false), (0, true), (1, false), (1, true)] {
         let disk = Simulated::default();
         let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
@@ -149,7 +149,7 @@ fn a_failed_group_leaves_a_gap_and_no_number_stands_for_two_records() {
         let failed = [0, 1].map(|place: usize| receipts[place].record_number());
         process.commit();
         for receipt in receipts {
-            settled(receipt).expect_err("it failed");
+            result_of(receipt).expect_err("it failed");
         }
         assert_eq!(failed, [3, 4]);
         assert_eq!(append_all(&mut process, &["[5]"]), [5]);

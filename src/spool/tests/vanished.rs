@@ -1,9 +1,9 @@
-//! Segments that somebody removes, shortens or damages while the spool is open.
+//! Segments that another program removes, truncates or damages while the spool is open.
 
 use super::super::format::SEGMENT_HEAD_BYTES;
 use super::*;
 
-/// A spool with six records in two segments that this process wrote.
+/// Creates a spool with six records in two segments, which this process wrote.
 fn two_segments() -> (Simulated, Process) {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, SpoolOptions::new().segment_bytes(180).max_bytes(10_000)).expect("a spool");
@@ -15,7 +15,7 @@ fn two_segments() -> (Simulated, Process) {
 }
 
 #[test]
-fn records_whose_file_vanishes_are_counted_as_lost() {
+fn records_of_a_vanished_file_count_as_lost() {
     for segment in [0, 1] {
         let (disk, mut process) = two_segments();
         disk.forget(&disk.segments()[segment]);
@@ -31,7 +31,7 @@ fn records_whose_file_vanishes_are_counted_as_lost() {
 }
 
 #[test]
-fn records_that_are_cut_off_or_damaged_while_it_is_open_are_counted_as_lost() {
+fn records_truncated_or_damaged_while_open_count_as_lost() {
     let (disk, process) = two_segments();
     let segments = disk.segments();
     disk.edit(&segments[0], |bytes| bytes.truncate(SEGMENT_HEAD_BYTES + 50));
@@ -45,7 +45,7 @@ fn records_that_are_cut_off_or_damaged_while_it_is_open_are_counted_as_lost() {
 }
 
 #[test]
-fn records_that_vanish_before_they_become_dead_letters_are_counted_as_lost() {
+fn expired_records_that_vanish_count_as_lost() {
     for whole_file in [true, false] {
         let disk = Simulated::default();
         let settings = SpoolOptions::new().max_age(Duration::ZERO);
@@ -69,7 +69,7 @@ fn records_that_vanish_before_they_become_dead_letters_are_counted_as_lost() {
 }
 
 #[test]
-fn a_lost_record_is_counted_once_even_if_its_file_vanishes_later() {
+fn a_lost_record_counts_once_even_if_its_file_vanishes_later() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
     (0..3).for_each(|_| process.append("{}").expect("confirmed"));
@@ -83,15 +83,16 @@ fn a_lost_record_is_counted_once_even_if_its_file_vanishes_later() {
 }
 
 #[test]
-fn records_that_are_dropped_and_cannot_be_read_are_counted_as_lost() {
+fn evicted_records_that_cannot_be_read_count_as_lost() {
     for damage in ["none", "a byte", "no file"] {
         let disk = Simulated::default();
-        let (told, lost) = (Arc::new(std::sync::Mutex::new(Vec::new())), Arc::new(std::sync::Mutex::new(Vec::new())));
+        let (evicted, lost) =
+            (Arc::new(std::sync::Mutex::new(Vec::new())), Arc::new(std::sync::Mutex::new(Vec::new())));
         let settings = SpoolOptions::new().segment_bytes(180).max_bytes(360).when_full(SpoolFullPolicy::DropOldest);
         let settings = {
-            let (told, lost) = (Arc::clone(&told), Arc::clone(&lost));
+            let (evicted, lost) = (Arc::clone(&evicted), Arc::clone(&lost));
             settings
-                .on_evict(move |record, _| told.lock().expect("no panic").push(record.number))
+                .on_evict(move |record, _| evicted.lock().expect("no panic").push(record.number))
                 .on_lost(move |gone| lost.lock().expect("no panic").extend(gone.numbers))
         };
         let mut process = Process::start(&disk, settings).expect("a spool");
@@ -103,20 +104,24 @@ fn records_that_are_dropped_and_cannot_be_read_are_counted_as_lost() {
             _ => {}
         }
         process.append(r#"{"a":1}"#).expect("there is always room");
-        let (expected_told, expected_lost) = match damage {
+        let (expected_evicted, expected_lost) = match damage {
             "none" => (vec![1, 2, 3], vec![]),
             "a byte" => (vec![2, 3], vec![1]),
             _ => (vec![], vec![1, 2, 3]),
         };
         let stats = process.spool.stats();
-        assert_eq!((stats.dropped, stats.lost), (expected_told.len() as u64, expected_lost.len() as u64), "{damage}");
-        assert_eq!(*told.lock().expect("no panic"), expected_told);
+        assert_eq!(
+            (stats.dropped, stats.lost),
+            (expected_evicted.len() as u64, expected_lost.len() as u64),
+            "{damage}"
+        );
+        assert_eq!(*evicted.lock().expect("no panic"), expected_evicted);
         assert_eq!(*lost.lock().expect("no panic"), expected_lost);
     }
 }
 
 #[test]
-fn what_vanished_is_found_without_reading_and_read_records_are_no_longer_contained() {
+fn find_vanished_counts_lost_records_and_forgets_read_ones() {
     for restarted in [false, true] {
         for whole_file in [false, true] {
             let (disk, mut process) = two_segments();
@@ -132,7 +137,7 @@ fn what_vanished_is_found_without_reading_and_read_records_are_no_longer_contain
             if whole_file {
                 disk.forget(&segments[0]);
             } else {
-                // The first two are left, and of the other segment one.
+                // Leaves the first two, and one record of the other segment.
                 disk.edit(&segments[0], |bytes| bytes.truncate(SEGMENT_HEAD_BYTES + 90));
                 disk.edit(&segments[1], |bytes| bytes.truncate(SEGMENT_HEAD_BYTES + 50));
             }

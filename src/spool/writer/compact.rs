@@ -1,4 +1,4 @@
-//! Room on the disk: the removal of segments that are done or give way, and the cursor.
+//! Frees disk space: removes finished and evicted segments, and saves the cursor.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use super::super::shared::warn;
 use super::{RETRY_DELAY, Writer};
 
 impl Writer {
-    /// Gives up the oldest damaged segments, and then the oldest segments if that is the policy, until this many bytes fit.
+    /// Removes the oldest damaged segments, and then the oldest segments if the policy allows it, until this many bytes fit.
     pub(super) fn make_room(&mut self, bytes: u64) {
         loop {
             let mut state = self.shared.lock();
@@ -31,9 +31,10 @@ impl Writer {
             state.dropped += dropped.count();
             drop(state);
             let segment = self.directory.segment(dropped.first);
-            let mut told = RangeSet::default();
-            self.report(&dropped, &mut told).unwrap_or_else(|error| warn("read what it drops", &error));
-            let lost = dropped.lost_except(&told);
+            let mut reported = RangeSet::default();
+            self.report_evicted(&dropped, &mut reported)
+                .unwrap_or_else(|error| warn("read the segment that it evicts", &error));
+            let lost = dropped.lost_except(&reported);
             self.shared.lock().dropped -= lost.count();
             self.shared.report_lost(lost, &segment, &self.settings);
             self.directory
@@ -43,13 +44,13 @@ impl Writer {
         }
     }
 
-    /// Reports the records that are evicted with their segment, and adds their numbers.
-    fn report(&self, dropped: &DroppedSegment, told: &mut RangeSet) -> io::Result<()> {
+    /// Reports the records that are evicted with their segment, and adds their numbers to `reported`.
+    fn report_evicted(&self, dropped: &DroppedSegment, reported: &mut RangeSet) -> io::Result<()> {
         let file = self.directory.files.open(&self.directory.segment(dropped.first))?;
         for record in Records::with_limits(file, dropped.first.checked_sub(1), dropped.bytes()) {
             let record = record?;
             if dropped.is_lost(record.number) {
-                told.insert(record.number);
+                reported.insert(record.number);
                 (self.settings.on_evict)(&record, EvictionReason::Capacity);
             }
         }
@@ -58,7 +59,7 @@ impl Writer {
 
     /// Removes the segments whose records are done, and saves the cursor.
     pub(in super::super) fn compact(&mut self) {
-        let cleaned = self.remove_finished();
+        let removed = self.remove_finished();
         let (cursor, checkpoints) = {
             let mut state = self.shared.lock();
             (state.index.cursor(self.next), std::mem::take(&mut state.checkpoints))
@@ -67,15 +68,16 @@ impl Writer {
         for confirmation in checkpoints {
             confirmation.complete(&saved);
         }
-        for (what, result) in [("remove segments", cleaned), ("save its cursor", saved)] {
+        for (action, result) in [("remove finished segments", removed), ("save its cursor", saved)] {
             if let Err(error) = result {
-                warn(what, &error);
+                warn(action, &error);
                 self.shared.lock().compact_within(RETRY_DELAY);
             }
         }
     }
 
-    /// Damaged ones are kept under another name. They are forgotten only when their names are gone for good: one that came back would not be in the cursor.
+    /// Removes the segments whose records are done. Damaged ones are kept under another name. The index drops them only when
+    /// that is durable: the cursor would not cover a segment that reappeared.
     fn remove_finished(&self) -> io::Result<()> {
         let finished = self.shared.lock().index.finished_segments();
         if finished.is_empty() {

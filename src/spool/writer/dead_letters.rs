@@ -1,4 +1,4 @@
-//! The writing of dead letters: of what callers rejected, and of records that are too old.
+//! Writes dead letters: batches that callers rejected, and expired records.
 
 use std::io;
 use std::time::Instant;
@@ -8,11 +8,11 @@ use super::super::reader::OpenSegment;
 use super::super::shared::{PendingDeadLetter, warn};
 use super::{RETRY_DELAY, Writer};
 
-/// The number of attempts to write a dead letter whose completion somebody waits for.
+/// The number of attempts to write a dead letter whose completion is awaited.
 const DEAD_LETTER_ATTEMPTS: u32 = 5;
 
 impl Writer {
-    /// Writes dead letters, in portions, and counts their records as done. What cannot be written is tried again later; records
+    /// Writes dead letters, in portions, and marks their records as done. A failed write is retried later, and the records
     /// stay in the spool until then.
     pub(in super::super) fn write_dead_letters(&mut self) {
         let result = self.write_rejected().and_then(|()| self.write_expired());
@@ -22,9 +22,9 @@ impl Writer {
         drop(state);
         match result {
             Ok(()) => self.dead_letters_failing = false,
-            // The first of failures in a row is logged.
+            // Only the first of consecutive failures is logged.
             Err(error) if !std::mem::replace(&mut self.dead_letters_failing, true) => {
-                warn("write to the dead-letter file, and tries again", &error);
+                warn("write to the dead-letter file, and will retry", &error);
             }
             Err(_) => {}
         }
@@ -40,10 +40,11 @@ impl Writer {
             let lines = portion.iter().map(|letter| (letter.endpoint, &letter.batch, letter.reason.as_str()));
             let result = self.dead_letters.write(lines, (self.settings.clock)());
             let mut state = self.shared.lock();
-            let mut settled = Vec::new();
+            let mut completed = Vec::new();
             for mut letter in portion.into_iter().rev() {
                 letter.failures += u32::from(result.is_err());
-                // Nobody waits for one whose completion was dropped, so it is tried for as long as the spool is open.
+                // If its completion was dropped, no caller would see the error, so it is retried for as long as the spool is
+                // open.
                 if result.is_err() && (letter.failures < DEAD_LETTER_ATTEMPTS || letter.confirmation.is_abandoned()) {
                     state.dead_letters.push_front(letter);
                     continue;
@@ -52,10 +53,10 @@ impl Writer {
                 if let (Ok(()), Some(number)) = (&result, letter.number) {
                     state.acknowledge(number);
                 }
-                settled.push(letter.confirmation);
+                completed.push(letter.confirmation);
             }
             drop(state);
-            for confirmation in settled {
+            for confirmation in completed {
                 confirmation.complete(&result);
             }
             result?;
@@ -73,7 +74,7 @@ impl Writer {
         portion
     }
 
-    /// Writes a portion of the records that are too old. They are read once more: memory holds their numbers alone.
+    /// Writes a portion of the expired records. They are read once more: memory holds only their numbers.
     fn write_expired(&mut self) -> io::Result<()> {
         let Some((position, mut expired)) = self.shared.lock().index.expired_position() else { return Ok(()) };
         let segment = self.directory.segment(position.first);
@@ -100,7 +101,7 @@ impl Writer {
         let reason = self.settings.expiry_reason();
         let lines = portion.iter().map(|record| (record.endpoint, &record.batch, reason.as_str()));
         self.dead_letters.write(lines, (self.settings.clock)())?;
-        // After a failure the portion is read again.
+        // Kept only now: after a failure the portion is read again.
         self.expiring = Some(open);
         let mut state = self.shared.lock();
         for record in &portion {

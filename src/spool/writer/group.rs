@@ -1,4 +1,4 @@
-//! Groups: the appends that are written with one write, made durable with one fsync, and confirmed together.
+//! Group commit: appends that are written together, made durable with one fsync, and confirmed together.
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -10,26 +10,26 @@ use super::super::shared::{PendingAppend, size_on_disk, warn};
 use super::Writer;
 use super::active::ActiveSegment;
 
-/// A group takes no more on after this many bytes, so that the first in it does not wait for ever.
+/// The size from which a group takes no more appends, in bytes, so that its first one does not wait forever.
 const GROUP_BYTES: u64 = 1 << 20;
 
 /// Records that are confirmed together.
 struct CommitGroup {
     first: u64,
-    /// The bytes of them, and of the head of a new segment, that it tried to write.
+    /// The number of bytes that it tried to write, including the head of a new segment.
     bytes: u64,
-    /// The bytes that were counted for them while they waited.
+    /// The number of bytes that were reserved for them in the write queue.
     waited: u64,
     confirmations: Vec<Confirmation>,
 }
 
 impl Writer {
-    /// Writes the appends that wait, in groups with one fsync each. What comes while the last of them is made durable is left
-    /// for the next call, so that under steady load everything else has its turn.
+    /// Writes the queued appends, in groups with one fsync each. Appends that arrive during the last fsync are left for the
+    /// next call, so that under steady load all other work has its turn.
     pub(in super::super) fn commit(&mut self) {
         self.next_append();
         if self.active.as_ref().is_some_and(|active| !self.shared.lock().index.has_segment(active.first)) {
-            // Somebody removed its file.
+            // Its file was removed by another program.
             self.active = None;
         }
         while let Some(append) = self.appends.front() {
@@ -43,7 +43,7 @@ impl Writer {
         }
     }
 
-    /// Returns the append that is to be written next.
+    /// Returns the next append to write.
     fn next_append(&mut self) -> Option<&PendingAppend> {
         if self.appends.is_empty() {
             self.appends = std::mem::take(&mut self.shared.lock().appends).into();
@@ -53,8 +53,8 @@ impl Writer {
 
     /// Writes as much as one segment and one fsync take.
     ///
-    /// The active segment is put back only when all went well, so one with a failed write or fsync is never written
-    /// again: after a failed fsync the system may call pages clean that never came to the disk.
+    /// The active segment is put back only on success, so one with a failed write or fsync is never written again: after a
+    /// failed fsync, the system may consider pages clean that never reached the disk.
     fn write_group(&mut self, group: &mut CommitGroup) -> io::Result<()> {
         let fresh = self.active.is_none();
         self.buffer.clear();
@@ -72,7 +72,7 @@ impl Writer {
         } else if self.shared.lock().index.record_failed_write(active.first, group.bytes) {
             self.sync_file(&active);
         } else {
-            // No receipt confirmed what may be in it.
+            // No record in it was confirmed.
             let removed = self.directory.remove(&self.directory.segment(active.first));
             removed.unwrap_or_else(|error| warn("remove a segment that it failed to write", &error));
         }
@@ -83,7 +83,7 @@ impl Writer {
         Ok(ActiveSegment { file: self.directory.files.create(&self.directory.segment(first))?, first, bytes: 0 })
     }
 
-    /// Writes the buffer, and then what came in the meantime: the fsync to come is what takes time.
+    /// Writes the buffer, and then the appends that arrived in the meantime: the fsync that follows is what takes time.
     fn write(&mut self, active: &mut ActiveSegment, group: &mut CommitGroup) -> io::Result<()> {
         while !self.buffer.is_empty() {
             let bytes = self.buffer.len() as u64;
@@ -99,7 +99,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Puts appends into the buffer while they fit into the segment behind the bytes that are used.
+    /// Encodes appends into the buffer while they fit into the segment after the bytes that are used.
     fn encode(&mut self, group: &mut CommitGroup, used: u64) {
         while let Some(append) = self.next_append() {
             let size = size_on_disk(&append.batch);
@@ -114,9 +114,9 @@ impl Writer {
         }
     }
 
-    /// Counts a group that was written, or could not be, and completes its receipts.
+    /// Counts a group whose write has succeeded or failed, and completes its receipts.
     fn complete_group(&mut self, group: CommitGroup, result: &io::Result<()>) {
-        // All at once, so that a record is counted in one place.
+        // Under one lock, so that a record is always counted in exactly one place.
         let mut state = self.shared.lock();
         let records = group.confirmations.len() as u64;
         state.waiting -= records;
@@ -126,7 +126,7 @@ impl Writer {
         }
         let reader = state.reader.take();
         drop(state);
-        // The last one first: a task that waits for one after the other is woken once, when all are complete.
+        // In reverse order: a task that awaits one after the other is woken once, when all are complete.
         for confirmation in group.confirmations.into_iter().rev() {
             confirmation.complete(result);
         }
@@ -135,7 +135,7 @@ impl Writer {
         }
     }
 
-    /// Does for durability what each commit does.
+    /// Syncs the group, or notes that a sync is due, as the policy says.
     fn make_durable(&mut self, active: &ActiveSegment, fresh: bool) -> io::Result<()> {
         match self.settings.fsync {
             Fsync::EachCommit => {
@@ -150,7 +150,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes durable what waits for it; the segment is sealed if that fails.
+    /// Syncs the active segment, and seals it if that fails.
     pub(in super::super) fn sync(&mut self) {
         if let Some(active) = self.active.take() {
             if self.sync_file(&active) {
@@ -161,16 +161,16 @@ impl Writer {
         }
     }
 
-    /// Syncs a segment if anything of it waits for an fsync. Returns whether nothing of it does any more.
+    /// Syncs a segment if it has unsynced data. Returns whether all of its data is synced.
     fn sync_file(&mut self, active: &ActiveSegment) -> bool {
         if self.unsynced.take().is_none() {
             return true;
         }
         let synced = active.file.sync().and_then(|()| self.directory.sync());
-        synced.inspect_err(|error| warn("make durable what it wrote", error)).is_ok()
+        synced.inspect_err(|error| warn("sync its active segment", error)).is_ok()
     }
 
-    /// Ends the active segment.
+    /// Seals the active segment.
     pub(super) fn seal(&mut self) {
         self.sync();
         if self.active.take().is_some() {

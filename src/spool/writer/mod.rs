@@ -1,5 +1,5 @@
-//! The writer: groups of records to segments, the removal of those that are done, the cursor, dead letters. One thread runs
-//! it; a test runs it step by step.
+//! The writer: commits appends, removes finished segments, saves the cursor, and writes dead letters. One thread runs it;
+//! tests run it step by step.
 
 mod active;
 mod compact;
@@ -17,31 +17,32 @@ use super::reader::OpenSegment;
 use super::shared::{PendingAppend, SpoolShared};
 use active::ActiveSegment;
 
-/// The time to wait after the file system failed, before segments are removed or the cursor is saved again.
+/// The delay after a failed file operation before segments are removed, the cursor is saved or dead letters are written
+/// again.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 pub(super) struct Writer {
     directory: Directory,
     settings: SpoolOptions,
     shared: Arc<SpoolShared>,
-    /// A number above those of all records that it tried to write, for the cursor.
+    /// The next number, for the cursor: above those of all records that it tried to write.
     next: u64,
     active: Option<ActiveSegment>,
-    /// Taken from the shared state and not written yet.
+    /// Appends that were taken from the shared state and are not written yet.
     appends: VecDeque<PendingAppend>,
-    /// The time since which something is written and not synced, with [`Fsync::Interval`].
+    /// The time of the first write that is not synced, with [`Fsync::Interval`].
     unsynced: Option<Instant>,
     dead_letters: DeadLetterFiles,
-    /// Where records that are too old were read last: a segment takes several portions of dead letters.
+    /// The segment whose expired records were read last: it can take several portions of dead letters.
     expiring: Option<OpenSegment>,
-    /// Dead letters could not be written the last time.
+    /// Set if the last attempt to write dead letters failed.
     dead_letters_failing: bool,
     buffer: Vec<u8>,
-    /// Held until the end.
+    /// Held until the writer is dropped.
     _lock: Box<dyn Send + Sync>,
 }
 
-/// However the writing ends, nobody waits for it after that.
+/// Completes everything that is pending, also after a panic.
 impl Drop for Writer {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
@@ -82,7 +83,7 @@ impl Writer {
         }
     }
 
-    /// Works until the spool is closed, and until all that was appended before is written.
+    /// Runs until the spool is closed and everything that was appended before is written.
     pub(super) fn run(mut self) {
         loop {
             let work = self.shared.wait_for_work(self.sync_due());
@@ -107,7 +108,7 @@ impl Writer {
         if lost > 0 {
             tracing::warn!(
                 letters = lost,
-                "the spool is closed and could not write dead letters that it held in memory"
+                "the spool was closed before it could write dead letters that were in memory only"
             );
         }
         self.seal();

@@ -5,7 +5,7 @@ use std::io::{self, Cursor, ErrorKind, Write};
 use super::super::super::file_system::{AppendFile, ReadFile};
 use super::Simulated;
 
-/// A file that is written to.
+/// A file that is open for writing.
 pub(super) struct Handle {
     pub(super) disk: Simulated,
     pub(super) file: usize,
@@ -24,7 +24,7 @@ impl Write for Handle {
         };
         let file = &mut world.files[self.file];
         file.broken = result.is_err();
-        // A write that fails may have come half the way.
+        // A failed write may have written a part.
         let written = *result.as_ref().unwrap_or(&(bytes.len().min(room) / 2));
         file.bytes.extend_from_slice(&bytes[..written]);
         result
@@ -67,7 +67,7 @@ impl AppendFile for Handle {
     }
 }
 
-/// A file that is read.
+/// A file that is open for reading.
 pub(super) struct OpenFile {
     pub(super) disk: Simulated,
     pub(super) file: usize,

@@ -1,4 +1,4 @@
-//! A file system in memory which keeps only what was synced when the machine stops, and fails when it is told to.
+//! A file system in memory that loses unsynced data at a simulated power loss, and fails on demand.
 
 mod files;
 
@@ -29,34 +29,35 @@ struct World {
     meanwhile: Option<Meanwhile>,
 }
 
-/// What others do while a file is synced.
+/// An action that runs while a file is being synced.
 type Meanwhile = Arc<dyn Fn() + Send + Sync>;
 
 #[derive(Default)]
 struct Contents {
     bytes: Vec<u8>,
-    /// How many of them are safe.
+    /// The number of bytes that survive a power loss.
     durable: usize,
-    /// What an fsync failed to write. The system takes it for written after that, and a later fsync does not save it.
+    /// The ranges that an fsync failed to write. The system considers them written after that, and a later fsync does not
+    /// save them.
     lost: Vec<Range<usize>>,
-    /// A write or fsync failed: nothing is to be written after that.
+    /// Set once a write or fsync failed: the file must not be written again.
     broken: bool,
 }
 
 #[derive(Default)]
 struct Faults {
-    /// The call with this number fails, and all after it as well if `for_ever`.
+    /// The number of the call that fails, and of the first one if all later calls fail as well.
     at: Option<u64>,
-    for_ever: bool,
+    forever: bool,
     capacity: Option<usize>,
     read_only: bool,
-    /// What the fsync of a directory answers, though it keeps the names; and whether there are no locks.
+    /// The error of syncing a directory, which keeps the names nevertheless.
     sync_dir: Option<ErrorKind>,
     no_locks: bool,
     access: Option<Access>,
 }
 
-/// A small generator of numbers, so that a crash is the same again for the same seed.
+/// A small random number generator, so that a crash is reproducible by its seed.
 pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
@@ -71,16 +72,16 @@ impl Simulated {
         self.0.lock().expect("no test panics in here")
     }
 
-    /// The call after this many others fails.
+    /// Makes the call after this many others fail.
     pub(super) fn fail_after(&self, calls: u64) {
         let mut world = self.world();
         world.faults.at = Some(world.calls + calls);
     }
 
-    /// As [`fail_after`](Self::fail_after), and nothing works after that: the process is about to end.
+    /// Makes the call after this many others fail, and all calls after it: the process is about to end.
     pub(super) fn stop_after(&self, calls: u64) {
         self.fail_after(calls);
-        self.world().faults.for_ever = true;
+        self.world().faults.forever = true;
     }
 
     pub(super) fn heal(&self) {
@@ -91,8 +92,8 @@ impl Simulated {
         self.world().faults.read_only = true;
     }
 
-    /// An fsync of the directory answers this, though the names are kept.
-    pub(super) fn sync_dir_answers(&self, kind: ErrorKind) {
+    /// Makes syncing a directory return this error, although the names are kept.
+    pub(super) fn fail_sync_dir(&self, kind: ErrorKind) {
         self.world().faults.sync_dir = Some(kind);
     }
 
@@ -100,22 +101,22 @@ impl Simulated {
         self.world().faults.no_locks = true;
     }
 
-    /// Who can write to the directory.
+    /// Sets the users who can write to the directory.
     pub(super) fn access(&self, access: Access) {
         self.world().faults.access = Some(access);
     }
 
-    /// How many bytes all files together may have.
+    /// Sets the capacity of the disk, in bytes.
     pub(super) fn capacity(&self, bytes: usize) {
         self.world().faults.capacity = Some(bytes);
     }
 
-    /// Does this while a file is synced, each time.
+    /// Sets an action that runs each time a file is synced.
     pub(super) fn meanwhile(&self, act: impl Fn() + Send + Sync + 'static) {
         self.world().meanwhile = Some(Arc::new(act));
     }
 
-    /// How many calls failed on purpose.
+    /// Returns the number of calls that failed on demand.
     pub(super) fn fired(&self) -> u64 {
         self.world().fired
     }
@@ -124,7 +125,7 @@ impl Simulated {
         self.world().calls
     }
 
-    /// How many bytes were read.
+    /// Returns the number of bytes that were read.
     pub(super) fn bytes_read(&self) -> u64 {
         self.world().read
     }
@@ -139,7 +140,7 @@ impl Simulated {
         world.files[world.names[path]].bytes.clone()
     }
 
-    /// Puts these bytes in the place of a file, durably.
+    /// Replaces a file by these bytes, durably.
     pub(super) fn put(&self, path: &Path, bytes: Vec<u8>) {
         let mut world = self.world();
         let file = world.files.len();
@@ -148,38 +149,38 @@ impl Simulated {
         world.durable_names.insert(path.to_owned(), file);
     }
 
-    /// Removes the name of a file, as somebody outside of the spool does.
+    /// Removes the name of a file, like another program.
     pub(super) fn forget(&self, path: &Path) {
         let mut world = self.world();
         world.names.remove(path);
         world.durable_names.remove(path);
     }
 
-    /// Changes what a file holds, as a write that is under way does.
+    /// Changes the contents of a file, like an incomplete write.
     pub(super) fn edit(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
         let mut world = self.world();
         let file = world.names[path];
         change(&mut world.files[file].bytes);
     }
 
-    /// The paths of all segments.
+    /// Returns the paths of all segments.
     pub(super) fn segments(&self) -> Vec<PathBuf> {
         self.world().segments().map(|(path, _)| path.clone()).collect()
     }
 
-    /// The size of all segments.
+    /// Returns the total size of all segments, in bytes.
     pub(super) fn segment_bytes(&self) -> u64 {
         let world = self.world();
         world.segments().map(|(_, file)| world.files[*file].bytes.len() as u64).sum()
     }
 
-    /// The process ends, the machine goes on: all that was written stays.
+    /// Ends the process but not the machine: all written data is kept.
     pub(super) fn kill_process(&self) {
         self.world().lock = Weak::new();
         self.heal();
     }
 
-    /// The machine stops. What was not synced stays in part, or not at all, or as something else.
+    /// Simulates a power loss: unsynced data is kept in part, lost, or replaced by other bytes.
     pub(super) fn stop_machine(&self, seed: u64) {
         self.kill_process();
         let mut world = self.world();
@@ -215,11 +216,11 @@ impl World {
         self.names.iter().filter(|(path, _)| path.extension().is_some_and(|name| name == "log"))
     }
 
-    /// Every call passes here.
+    /// Counts a call, which may fail.
     fn step(&mut self) -> io::Result<()> {
         let call = self.calls;
         self.calls += 1;
-        if self.faults.at.is_some_and(|at| call == at || (call > at && self.faults.for_ever)) {
+        if self.faults.at.is_some_and(|at| call == at || (call > at && self.faults.forever)) {
             self.fired += 1;
             return Err(io::Error::other("the disk fails on purpose"));
         }
