@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_core::Stream;
-use mparticle::contract::Component;
+use mparticle::contract::ComponentSchema;
 use mparticle::mock::{self, MockServer};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ async fn refusal_lists_the_errors_in_the_format_of_the_service() {
             r#"/1/events/0/data: "custom_event_type" is missing, expected "navigation", "location", "search", "transaction", "user_content", "user_preference", "social", "other", "media" or "attribution" (event 0, custom_event)"#,
         ]
     );
-    assert_eq!(Component::named("ApiErrorResponse").expect("a component").check(&body), []);
+    assert_eq!(ComponentSchema::get("ApiErrorResponse").expect("a component").check(&body), []);
     assert!(server.batches().is_empty());
     assert_eq!(server.requests()[0].violations.len(), 3);
     assert_eq!((server.stats().refused, server.stats().errors), (1, 3));

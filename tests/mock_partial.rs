@@ -1,7 +1,7 @@
 //! Partial responses of the mock: it stores the valid batches of a bulk request, and names the invalid ones in a 202.
 
 use chrono::{DateTime, Utc};
-use mparticle::contract::Component;
+use mparticle::contract::ComponentSchema;
 use mparticle::mock::{self, MockServer};
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ async fn post(server: &MockServer, path: &str, body: impl Into<reqwest::Body>) -
         return (status, Vec::new());
     }
     let body: Value = serde_json::from_str(&body).expect("JSON");
-    assert_eq!(Component::named("ApiErrorResponse").expect("a component").check(&body), []);
+    assert_eq!(ComponentSchema::get("ApiErrorResponse").expect("a component").check(&body), []);
     let errors = body["errors"].as_array().expect("errors");
     (status, errors.iter().map(|error| error["message"].as_str().expect("text").to_owned()).collect())
 }

@@ -8,7 +8,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::env;
 
-use mparticle::contract::{self, Component};
+use mparticle::contract::{self, ComponentSchema};
 use mparticle::diagnostics::Code;
 use mparticle::types::Batch;
 use proptest::prelude::*;
@@ -53,7 +53,7 @@ fn ten_thousand_batches_go_there_and_back() {
     let mut left_out = BTreeSet::new();
     left_out_when_empty(&document["components"]["schemas"], &mut left_out);
     assert!(left_out.contains("events"), "{left_out:?}");
-    let published = Component::named("Batch").expect("a component");
+    let published = ComponentSchema::get("Batch").expect("a component");
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let result = runner.run(&batches, |json| {
         let typed: Batch = serde_json::from_value(json.clone()).expect("the types take what the document allows");

@@ -4,7 +4,7 @@
 #![cfg(not(mparticle_custom_document))]
 
 use mparticle::Pod;
-use mparticle::contract::{self, Component};
+use mparticle::contract::{self, ComponentSchema};
 use serde_json::{Map, Value};
 
 /// Each event type with its payload and the fields that it requires.
@@ -78,7 +78,7 @@ fn the_body_of_a_202_is_optional_and_its_first_example_lists_no_error() {
     assert_eq!((examples[0].0.as_str(), &examples[0].1["value"]), ("accepted", &serde_json::json!({ "errors": [] })));
     let partial = examples[1].1["value"]["errors"][0]["message"].as_str().expect("text");
     assert!(examples[1].0 == "accepted_in_part" && partial.ends_with("Path '[1].mp_deviceid', line 1, position 153."));
-    let component = Component::named("ApiErrorResponse").expect("a component");
+    let component = ComponentSchema::get("ApiErrorResponse").expect("a component");
     for value in [serde_json::json!({}), serde_json::json!({ "errors": [] })] {
         assert_eq!(component.check(&value), []);
     }

@@ -9,17 +9,17 @@ pub const MAX_DIAGNOSTICS: usize = 1000;
 
 /// The diagnostics of a body, bounded: a small body can be wrong in a hundred thousand places.
 #[derive(Default)]
-pub(super) struct Bounded {
+pub(super) struct BoundedDiagnostics {
     listed: Vec<Diagnostic>,
-    more: usize,
+    omitted: usize,
 }
 
-impl Bounded {
+impl BoundedDiagnostics {
     /// Adds what was found in a batch at this place of the body.
     pub(super) fn extend(&mut self, at: &str, batch: Option<&Value>, found: impl IntoIterator<Item = Diagnostic>) {
         for mut diagnostic in found {
             if self.listed.len() == MAX_DIAGNOSTICS {
-                self.more += 1;
+                self.omitted += 1;
                 continue;
             }
             diagnostic.event = batch.and_then(|batch| event_place(batch, &diagnostic.pointer));
@@ -28,9 +28,9 @@ impl Bounded {
         }
     }
 
-    pub(super) fn into_listed(mut self) -> Vec<Diagnostic> {
-        if self.more > 0 {
-            let message = format!("{} more violations are not listed", self.more);
+    pub(super) fn into_diagnostics(mut self) -> Vec<Diagnostic> {
+        if self.omitted > 0 {
+            let message = format!("{} more violations are not listed", self.omitted);
             let severity = self.listed.iter().map(|listed| listed.severity).max().unwrap_or(Severity::Warning);
             self.listed.push(Diagnostic { severity, ..Diagnostic::new(Code::More, "", message) });
         }

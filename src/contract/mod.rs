@@ -29,16 +29,16 @@
 //! ```
 
 mod bounded;
-mod effort;
-mod explain;
+mod complexity;
+mod describe;
+mod diagnose;
 mod operation;
-mod parts;
 mod payload;
 mod reference;
+mod schemas;
+mod strict;
 #[cfg(test)]
 mod tests;
-mod view;
-mod words;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -48,20 +48,20 @@ use serde_json::Value;
 
 use crate::diagnostics::{Code, Diagnostic, Severity, rules};
 use crate::endpoint::Endpoint;
-use bounded::Bounded;
+use bounded::BoundedDiagnostics;
 pub use bounded::MAX_DIAGNOSTICS;
-use explain::Explained;
+use diagnose::CompiledSchema;
 pub(crate) use operation::{Operation, Operations};
-use parts::Parts;
-use reference::resolved;
-pub use view::{DOCUMENT, DOCUMENT_YAML, IS_CUSTOM_DOCUMENT};
+use reference::resolve;
+use schemas::BatchSchemas;
+pub use strict::{DOCUMENT, DOCUMENT_YAML, IS_CUSTOM_DOCUMENT};
 
 /// Returns the strict view of the document, as JSON: payloads as one closed object each, exactly one kind of commerce
 /// event, integer ranges written out. It is an OpenAPI document too, for tools that serve a document or draw requests from
 /// one.
 #[must_use]
 pub fn strict_document() -> String {
-    view::STRICT.to_string()
+    strict::STRICT.to_string()
 }
 
 /// Checks the body of `/events`: reports all errors and warnings, at most [`MAX_DIAGNOSTICS`].
@@ -94,14 +94,14 @@ pub fn check_historical_batch(body: &Value, now: DateTime<Utc>) -> Vec<Diagnosti
 ///
 /// For a whole body [`check_batch`] and [`check_batches`] know more.
 #[derive(Debug)]
-pub struct Component(Explained);
+pub struct ComponentSchema(CompiledSchema);
 
-impl Component {
+impl ComponentSchema {
     /// The component of this name, as `Product`. `None` if there is none.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        let component = view::PUBLISHED["components"]["schemas"].get(name)?;
-        Some(Self(Explained::new(reference::inlined(&view::PUBLISHED, component))))
+    pub fn get(name: &str) -> Option<Self> {
+        let component = strict::PUBLISHED["components"]["schemas"].get(name)?;
+        Some(Self(CompiledSchema::new(reference::inline(&strict::PUBLISHED, component))))
     }
 
     /// Reports everything that is wrong with this value. Empty if it is right.
@@ -111,9 +111,9 @@ impl Component {
     }
 }
 
-static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::of(&view::PUBLISHED, &view::STRICT));
+static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::new(&strict::PUBLISHED, &strict::STRICT));
 
-static OPERATIONS: LazyLock<Arc<Operations>> = LazyLock::new(|| Operations::of(&view::PUBLISHED).into());
+static OPERATIONS: LazyLock<Arc<Operations>> = LazyLock::new(|| Operations::new(&strict::PUBLISHED).into());
 
 /// Returns the operations of the document besides those of delivery.
 pub(crate) fn operations() -> Arc<Operations> {
@@ -122,40 +122,40 @@ pub(crate) fn operations() -> Arc<Operations> {
 
 /// Returns the field by which an event of each type is called.
 pub(crate) fn event_names() -> &'static BTreeMap<String, String> {
-    static NAMES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| payload::names(&view::STRICT));
+    static NAMES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| payload::name_fields(&strict::STRICT));
     &NAMES
 }
 
 struct Contract {
     /// A batch, with events of any kind.
-    batch: Explained,
+    batch: CompiledSchema,
     /// The payload of each event type.
-    payloads: BTreeMap<String, Explained>,
+    payloads: BTreeMap<String, CompiledSchema>,
     batches_per_request: usize,
 }
 
 impl Contract {
-    fn of(published: &Value, strict: &Value) -> Self {
-        let parts = Parts::of(strict);
+    fn new(published: &Value, strict: &Value) -> Self {
+        let parts = BatchSchemas::new(strict);
         let bulk = &published["paths"][Endpoint::BulkEvents.path()]["post"]["requestBody"];
-        let bulk = resolved(published, &resolved(published, bulk)["content"]["application/json"]["schema"]);
+        let bulk = resolve(published, &resolve(published, bulk)["content"]["application/json"]["schema"]);
         Self {
-            batch: Explained::new(parts.batch),
-            payloads: parts.payloads.into_iter().map(|(name, schema)| (name, Explained::new(schema))).collect(),
+            batch: CompiledSchema::new(parts.batch),
+            payloads: parts.payloads.into_iter().map(|(name, schema)| (name, CompiledSchema::new(schema))).collect(),
             batches_per_request: bulk["maxItems"].as_u64().and_then(|n| n.try_into().ok()).unwrap_or(usize::MAX),
         }
     }
 
     fn check_one(&self, batch: &Value, historical: Option<DateTime<Utc>>) -> Vec<Diagnostic> {
-        let mut found = Bounded::default();
+        let mut found = BoundedDiagnostics::default();
         self.check_batch(batch, "", historical, &mut found);
-        found.into_listed()
+        found.into_diagnostics()
     }
 
     fn check_batches(&self, body: &Value, historical: Option<DateTime<Utc>>) -> Vec<Diagnostic> {
-        let mut found = Bounded::default();
+        let mut found = BoundedDiagnostics::default();
         let Some(batches) = body.as_array() else {
-            return vec![Diagnostic::mismatch(Code::Type, "", "a list of batches", words::found(body))];
+            return vec![Diagnostic::mismatch(Code::Type, "", "a list of batches", describe::describe_value(body))];
         };
         let (count, limit) = (batches.len(), self.batches_per_request);
         if count > limit {
@@ -165,12 +165,12 @@ impl Contract {
         for (index, batch) in batches.iter().enumerate() {
             self.check_batch(batch, &format!("/{index}"), historical, &mut found);
         }
-        found.into_listed()
+        found.into_diagnostics()
     }
 
-    fn check_batch(&self, batch: &Value, at: &str, historical: Option<DateTime<Utc>>, found: &mut Bounded) {
-        if !effort::is_bounded(batch) {
-            found.extend(at, None, [Diagnostic::new(Code::Limit, "", effort::TOO_MUCH)]);
+    fn check_batch(&self, batch: &Value, at: &str, historical: Option<DateTime<Utc>>, found: &mut BoundedDiagnostics) {
+        if !complexity::is_bounded(batch) {
+            found.extend(at, None, [Diagnostic::new(Code::Limit, "", complexity::TOO_COMPLEX)]);
             return;
         }
         let events = || batch["events"].as_array().into_iter().flatten().enumerate();
@@ -193,9 +193,9 @@ impl Contract {
         }
         if batch.is_object() {
             let now = historical.unwrap_or_else(Utc::now);
-            found.extend(at, Some(batch), rules::silent(batch, now));
+            found.extend(at, Some(batch), rules::check(batch, now));
             if historical.is_some() {
-                found.extend(at, Some(batch), rules::historical(batch, now));
+                found.extend(at, Some(batch), rules::check_historical(batch, now));
             }
         }
     }

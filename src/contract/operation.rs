@@ -4,11 +4,11 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use super::bounded::Bounded;
-use super::explain::Explained;
-use super::parts::for_validator;
-use super::reference::{inlined, resolved};
-use super::{effort, view};
+use super::bounded::BoundedDiagnostics;
+use super::diagnose::CompiledSchema;
+use super::reference::{inline, resolve};
+use super::schemas::for_validator;
+use super::{complexity, strict};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::endpoint::Endpoint;
 
@@ -24,7 +24,7 @@ pub(crate) struct Operation {
     /// The method, in upper case.
     pub(crate) method: String,
     /// The body of its requests. `None` if they have none.
-    pub(crate) body: Option<Body>,
+    pub(crate) body: Option<RequestBody>,
     /// The status of its response: the lowest 2xx of the document, or 200 if that is a range or there is none.
     pub(crate) status: u16,
     /// The JSON body of its response, if the document gives an example.
@@ -33,7 +33,7 @@ pub(crate) struct Operation {
 
 /// The body of the requests of an operation.
 #[derive(Debug)]
-pub(crate) struct Body {
+pub(crate) struct RequestBody {
     pub(crate) is_required: bool,
     /// Each media type, with the strict view of its schema.
     contents: Vec<(String, Schema)>,
@@ -43,22 +43,22 @@ pub(crate) struct Body {
 struct Schema {
     schema: Value,
     /// Made when the first body is checked.
-    explained: OnceLock<Explained>,
+    compiled: OnceLock<CompiledSchema>,
 }
 
 impl Operations {
     /// Reads the operations of a document.
-    pub(crate) fn of(document: &Value) -> Self {
-        let strict = view::strict(document);
+    pub(crate) fn new(document: &Value) -> Self {
+        let strict = strict::strict_view(document);
         let paths = document["paths"].as_object().into_iter().flatten();
         let paths = paths.map(|(path, item)| {
-            let (item, strict_item) = (resolved(document, item), resolved(&strict, &strict["paths"][path]));
+            let (item, strict_item) = (resolve(document, item), resolve(&strict, &strict["paths"][path]));
             let is_other = |method: &&str| *method != "post" || Endpoint::at(path).is_none();
             let methods = METHODS.iter().copied().filter(is_other);
             let operations = methods.filter_map(|method| {
                 let body = strict_item.get(method)?.get("requestBody");
-                let body = body.map(|body| Body::of(&strict, resolved(&strict, body)));
-                Some(Operation::of(document, method, item.get(method)?, body))
+                let body = body.map(|body| RequestBody::new(&strict, resolve(&strict, body)));
+                Some(Operation::new(document, method, item.get(method)?, body))
             });
             (path.clone(), operations.collect::<Vec<_>>())
         });
@@ -92,14 +92,14 @@ fn matches(template: &str, segment: &str) -> bool {
 }
 
 impl Operation {
-    fn of(document: &Value, method: &str, operation: &Value, body: Option<Body>) -> Self {
+    fn new(document: &Value, method: &str, operation: &Value, body: Option<RequestBody>) -> Self {
         let responses = operation["responses"].as_object().into_iter().flatten();
         let mut successes = responses.clone().filter(|(status, _)| status.starts_with('2'));
         let success = successes.next().or_else(|| responses.clone().find(|(status, _)| *status == "default"));
-        let response = success.map_or(&Value::Null, |(_, response)| resolved(document, response));
+        let response = success.map_or(&Value::Null, |(_, response)| resolve(document, response));
         let content = &response["content"]["application/json"];
         let examples = content["examples"].as_object().and_then(|examples| examples.values().next());
-        let first = || examples.and_then(|example| resolved(document, example).get("value"));
+        let first = || examples.and_then(|example| resolve(document, example).get("value"));
         Self {
             method: method.to_uppercase(),
             body,
@@ -109,12 +109,12 @@ impl Operation {
     }
 }
 
-impl Body {
-    fn of(document: &Value, body: &Value) -> Self {
+impl RequestBody {
+    fn new(document: &Value, body: &Value) -> Self {
         let contents = body["content"].as_object().into_iter().flatten().map(|(media_type, content)| {
             // Without a schema anything is taken.
-            let schema = content.get("schema").map_or_else(|| json!({}), |schema| inlined(document, schema));
-            (media_type.clone(), Schema { schema: for_validator(schema), explained: OnceLock::new() })
+            let schema = content.get("schema").map_or_else(|| json!({}), |schema| inline(document, schema));
+            (media_type.clone(), Schema { schema: for_validator(schema), compiled: OnceLock::new() })
         });
         Self { is_required: body["required"] == true, contents: contents.collect() }
     }
@@ -132,14 +132,14 @@ impl Body {
     /// Reports everything that is wrong with a body of this media type: errors alone, limits among them, at most
     /// [`MAX_DIAGNOSTICS`](super::bounded::MAX_DIAGNOSTICS).
     pub(crate) fn check(&self, media_type: &str, body: &Value) -> Vec<Diagnostic> {
-        if !effort::is_bounded(body) {
-            return vec![Diagnostic::new(Code::Limit, "", effort::TOO_MUCH)];
+        if !complexity::is_bounded(body) {
+            return vec![Diagnostic::new(Code::Limit, "", complexity::TOO_COMPLEX)];
         }
         let Some((_, content)) = self.content(media_type) else { return Vec::new() };
-        let explained = content.explained.get_or_init(|| Explained::new(content.schema.clone()));
-        let mut found = Bounded::default();
-        found.extend("", None, explained.check(body));
-        found.into_listed()
+        let compiled = content.compiled.get_or_init(|| CompiledSchema::new(content.schema.clone()));
+        let mut found = BoundedDiagnostics::default();
+        found.extend("", None, compiled.check(body));
+        found.into_diagnostics()
     }
 
     fn content(&self, media_type: &str) -> Option<&(String, Schema)> {

@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::reference::{followed, inlined, target};
+use super::reference::{follow, inline, reference_target};
 
 const EVENT: &str = "/components/schemas/Event";
 const COMMON: &str = "/components/schemas/CommonEventData";
 
 /// Returns each event type with the pointer of its payload's schema.
 pub(super) fn payloads(document: &Value) -> BTreeMap<String, String> {
-    let event = followed(document, EVENT);
+    let event = follow(document, EVENT);
     let branches = document.pointer(event).and_then(|event| event["oneOf"].as_array());
     let branches = branches.into_iter().flatten().enumerate().flat_map(|(index, _)| {
         let branch = format!("{event}/oneOf/{index}");
-        let branch = followed(document, &branch);
+        let branch = follow(document, &branch);
         let data = format!("{branch}/properties/data");
-        let data = followed(document, &data).to_owned();
-        let event_type = document.pointer(branch).map(|branch| inlined(document, &branch["properties"]["event_type"]));
+        let data = follow(document, &data).to_owned();
+        let event_type = document.pointer(branch).map(|branch| inline(document, &branch["properties"]["event_type"]));
         let names = event_type.iter().flat_map(|event_type| event_type["enum"].as_array().into_iter().flatten());
         names.filter_map(|name| Some((name.as_str()?.to_owned(), data.clone()))).collect::<Vec<_>>()
     });
@@ -27,7 +27,7 @@ pub(super) fn payloads(document: &Value) -> BTreeMap<String, String> {
 
 /// Returns the schema at this pointer as one closed object, with its own properties and those of all that its `allOf` refers to:
 /// no branch can be closed alone. `None` if it is not an object with properties.
-pub(super) fn closed(document: &Value, pointer: &str) -> Option<Value> {
+pub(super) fn close_schema(document: &Value, pointer: &str) -> Option<Value> {
     let schema = document.pointer(pointer)?;
     let (mut merged, mut seen) = (Map::new(), vec![pointer]);
     merge(document, schema, &mut merged, &mut seen);
@@ -41,7 +41,7 @@ pub(super) fn closed(document: &Value, pointer: &str) -> Option<Value> {
 
 /// Adds the keywords of a schema and of its branches, those of the schema first. A branch that was seen adds nothing.
 fn merge<'a>(document: &'a Value, schema: &'a Value, merged: &mut Map<String, Value>, seen: &mut Vec<&'a str>) {
-    if let Some(pointer) = target(schema) {
+    if let Some(pointer) = reference_target(schema) {
         if !seen.contains(&pointer) {
             seen.push(pointer);
             let mut branch = Map::new();
@@ -83,13 +83,13 @@ fn add(keywords: Map<String, Value>, merged: &mut Map<String, Value>) {
 
 /// Returns the field by which an event of each type is called, for types that have one: of its own fields, the first required one that
 /// holds text, or else the first one.
-pub(super) fn names(document: &Value) -> BTreeMap<String, String> {
-    let common = document.pointer(followed(document, COMMON)).map_or(&Value::Null, |common| &common["properties"]);
+pub(super) fn name_fields(document: &Value) -> BTreeMap<String, String> {
+    let common = document.pointer(follow(document, COMMON)).map_or(&Value::Null, |common| &common["properties"]);
     let name = |pointer: &str| {
-        let payload = closed(document, pointer)?;
+        let payload = close_schema(document, pointer)?;
         let properties = payload["properties"].as_object()?;
         let is_own_text = |name: &&String| {
-            let property = inlined(document, &properties[*name]);
+            let property = inline(document, &properties[*name]);
             common.get(name).is_none() && property["type"] == "string"
         };
         let required = payload["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -101,6 +101,6 @@ pub(super) fn names(document: &Value) -> BTreeMap<String, String> {
 
 /// Returns the schema of each event type's payload.
 pub(super) fn schemas(document: &Value) -> BTreeMap<String, Value> {
-    let schema = |pointer: String| inlined(document, document.pointer(&pointer).unwrap_or(&Value::Null));
+    let schema = |pointer: String| inline(document, document.pointer(&pointer).unwrap_or(&Value::Null));
     payloads(document).into_iter().map(|(event_type, pointer)| (event_type, schema(pointer))).collect()
 }

@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 const MAX_REFERENCES: usize = 32;
 
 /// Returns the pointer of what is at this pointer, once all references there are followed.
-pub(super) fn followed<'a>(document: &'a Value, mut pointer: &'a str) -> &'a str {
+pub(super) fn follow<'a>(document: &'a Value, mut pointer: &'a str) -> &'a str {
     for _ in 0..MAX_REFERENCES {
-        match document.pointer(pointer).and_then(target) {
+        match document.pointer(pointer).and_then(reference_target) {
             Some(next) => pointer = next,
             None => break,
         }
@@ -17,21 +17,21 @@ pub(super) fn followed<'a>(document: &'a Value, mut pointer: &'a str) -> &'a str
 }
 
 /// Returns a part of a document, or what it refers to. Null if that does not exist.
-pub(super) fn resolved<'a>(document: &'a Value, part: &'a Value) -> &'a Value {
-    match target(part) {
-        Some(pointer) => document.pointer(followed(document, pointer)).unwrap_or(&Value::Null),
+pub(super) fn resolve<'a>(document: &'a Value, part: &'a Value) -> &'a Value {
+    match reference_target(part) {
+        Some(pointer) => document.pointer(follow(document, pointer)).unwrap_or(&Value::Null),
         None => part,
     }
 }
 
 /// The pointer that a reference holds.
-pub(super) fn target(part: &Value) -> Option<&str> {
+pub(super) fn reference_target(part: &Value) -> Option<&str> {
     part.get("$ref")?.as_str()?.strip_prefix('#')
 }
 
 /// Returns a schema of a document as one that refers to nothing outside of it: the place of an error in it is then the place in
 /// the schema.
-pub(super) fn inlined(document: &Value, schema: &Value) -> Value {
+pub(super) fn inline(document: &Value, schema: &Value) -> Value {
     let mut inliner = Inliner { document, within: Vec::new(), recursive: Vec::new() };
     let mut whole = inliner.inline(schema);
     let mut definitions = Map::new();
@@ -61,7 +61,7 @@ impl<'a> Inliner<'a> {
             Value::Array(items) => return items.iter().map(|item| self.inline(item)).collect(),
             other => return other.clone(),
         };
-        if let Some(pointer) = target(node) {
+        if let Some(pointer) = reference_target(node) {
             return self.inline_target(pointer);
         }
         let mut inlined: Map<_, _> = object.iter().map(|(key, value)| (key.clone(), self.inline(value))).collect();

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::reference::inlined;
-use super::{Contract, Explained, payload, view};
+use super::reference::inline;
+use super::{CompiledSchema, Contract, payload, strict};
 use crate::diagnostics::{Diagnostic, Severity};
 
 /// This crate's document with these schemas in it, and events of each type with its payload.
 fn extended(mut schemas: Value, events: &[(&str, Value)]) -> Value {
-    let mut document = view::PUBLISHED.clone();
+    let mut document = strict::PUBLISHED.clone();
     let all = document["components"]["schemas"].as_object_mut().expect("schemas");
     all.append(schemas.as_object_mut().expect("schemas"));
     for (event_type, data) in events {
@@ -28,7 +28,7 @@ fn refers_to(name: &str) -> Value {
 }
 
 fn contract_of(document: &Value) -> Contract {
-    Contract::of(document, &view::strict(document))
+    Contract::new(document, &strict::strict_view(document))
 }
 
 /// The errors of an event in a batch, by this contract.
@@ -121,7 +121,7 @@ fn an_event_is_called_by_its_first_own_required_text() {
             ("bare", refers_to("CommonEventData")),
         ],
     );
-    let names = payload::names(&view::strict(&document));
+    let names = payload::name_fields(&strict::strict_view(&document));
     let name = |event_type: &str| names.get(event_type).map(String::as_str);
     assert_eq!([name("redeemed"), name("visited"), name("bare")], [Some("coupon"), Some("shop"), None]);
     assert_eq!([name("custom_event"), name("screen_view")], [Some("event_name"), Some("screen_name")]);
@@ -140,9 +140,9 @@ fn a_schema_that_refers_to_itself_is_checked_at_any_depth() {
         },
     });
     let document = extended(json!({ "Tree": tree }), &[]);
-    let schema = inlined(&document, &document["components"]["schemas"]["Tree"]);
-    let explained = Explained::new(super::parts::for_validator(schema));
-    let found = |value: &Value| explained.check(value).iter().map(Diagnostic::to_string).collect::<Vec<_>>();
+    let schema = inline(&document, &document["components"]["schemas"]["Tree"]);
+    let compiled = CompiledSchema::new(super::schemas::for_validator(schema));
+    let found = |value: &Value| compiled.check(value).iter().map(Diagnostic::to_string).collect::<Vec<_>>();
     let leaf = json!({ "name": "leaf", "parent": null });
     assert!(found(&json!({ "name": "root", "children": [{ "name": "node", "children": [leaf] }] })).is_empty());
     let wrong = json!({ "name": "root", "children": [{ "name": "node", "children": [{ "nmae": "leaf" }, 7] }] });
@@ -160,9 +160,9 @@ fn a_schema_that_refers_to_itself_is_checked_at_any_depth() {
 
 #[test]
 fn branches_with_a_tag_are_explained_by_the_branch_of_the_tag() {
-    let schema = inlined(&view::STRICT, &view::STRICT["components"]["schemas"]["Event"]);
-    let explained = Explained::new(super::parts::for_validator(schema));
-    let found = |value: Value| explained.check(&value).iter().map(Diagnostic::to_string).collect::<Vec<_>>();
+    let schema = inline(&strict::STRICT, &strict::STRICT["components"]["schemas"]["Event"]);
+    let compiled = CompiledSchema::new(super::schemas::for_validator(schema));
+    let found = |value: Value| compiled.check(&value).iter().map(Diagnostic::to_string).collect::<Vec<_>>();
     assert!(found(json!({ "event_type": "opt_out", "data": { "is_opted_out": true } })).is_empty());
     assert_eq!(
         found(json!({ "event_type": "opt_out", "data": { "is_opted_out": "yes" } })),
@@ -178,7 +178,7 @@ fn branches_with_a_tag_are_explained_by_the_branch_of_the_tag() {
 #[test]
 fn a_schema_that_is_not_valid_is_an_error_and_no_panic() {
     let broken = json!({ "type": "object", "properties": { "code": { "type": "string", "pattern": "(" } } });
-    let found = Explained::new(broken).check(&json!({ "code": "x" }));
+    let found = CompiledSchema::new(broken).check(&json!({ "code": "x" }));
     assert_eq!(found.len(), 1);
     assert!(found[0].message.starts_with("nothing can be checked: the schema in the OpenAPI document is not valid"));
 }

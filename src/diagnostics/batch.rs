@@ -30,7 +30,7 @@ impl Batch {
     /// ```
     #[must_use]
     pub fn check(&self) -> Vec<Diagnostic> {
-        self.diagnose(|batch| rules::silent(batch, Utc::now()))
+        self.diagnose(|batch| rules::check(batch, Utc::now()))
     }
 
     /// Does the same as [`check`](Self::check), and reports what makes the service ignore a batch that is sent as
@@ -38,8 +38,8 @@ impl Batch {
     #[must_use]
     pub fn check_historical(&self, now: DateTime<Utc>) -> Vec<Diagnostic> {
         self.diagnose(|batch| {
-            let mut found = rules::silent(batch, now);
-            found.extend(rules::historical(batch, now));
+            let mut found = rules::check(batch, now);
+            found.extend(rules::check_historical(batch, now));
             found
         })
     }

@@ -83,7 +83,7 @@ impl Limit {
 
 /// Reports everything that the service would accept and then truncate, drop or ignore at this time. A null counts as
 /// absent, as it does there.
-pub(crate) fn silent(batch: &Value, now: DateTime<Utc>) -> Vec<Diagnostic> {
+pub(crate) fn check(batch: &Value, now: DateTime<Utc>) -> Vec<Diagnostic> {
     let mut found = Diagnostics(Vec::new());
     let root = Place::Root("");
     if !has_identity(batch) {
@@ -101,7 +101,7 @@ pub(crate) fn silent(batch: &Value, now: DateTime<Utc>) -> Vec<Diagnostic> {
 }
 
 /// Reports what makes the service ignore a batch that is sent as historical at this time.
-pub(crate) fn historical(batch: &Value, now: DateTime<Utc>) -> Vec<Diagnostic> {
+pub(crate) fn check_historical(batch: &Value, now: DateTime<Utc>) -> Vec<Diagnostic> {
     let mut found = Diagnostics(Vec::new());
     let mut add = |at: &Place<'_>, code, reason| found.add(at, code, &format!("{reason}; {NOT_PROCESSED}"));
     let youngest = (now - TimeDelta::hours(MIN_HISTORICAL_AGE_HOURS)).timestamp_millis();

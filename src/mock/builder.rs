@@ -204,7 +204,7 @@ impl MockServerBuilder {
     /// Sets the document whose operations the mock provides.
     #[cfg(test)]
     pub(super) fn operations_of(mut self, document: &serde_json::Value) -> Self {
-        self.operations = Operations::of(document).into();
+        self.operations = Operations::new(document).into();
         self
     }
 

@@ -171,7 +171,7 @@ impl Engine {
         let batches = into_batches(body);
         if endpoint == Endpoint::HistoricalEvents {
             let is_ignored = |index: &usize, batch| {
-                !received.refused.contains(index) && !rules::historical(batch, received.time).is_empty()
+                !received.refused.contains(index) && !rules::check_historical(batch, received.time).is_empty()
             };
             let ignored = batches.iter().enumerate().filter(|(index, batch)| is_ignored(index, batch));
             received.ignored = ignored.map(|(index, _)| index).collect();

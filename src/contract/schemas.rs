@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::payload;
-use super::reference::inlined;
-use super::view::change_each;
+use super::reference::inline;
+use super::strict::change_each;
 
 /// The words of the document for a limit. A body that breaks one is taken by the service, so a validator does not hold it:
 /// `crate::diagnostics` reports what the service does then.
@@ -17,15 +17,15 @@ pub(super) const NOT_ROUNDED: &str = "x-not-rounded";
 
 /// The schema of a batch whose events may hold anything, and the schema of each event type's payload: of a `oneOf` with
 /// many branches a validator can only say that none of them fits.
-pub(super) struct Parts {
+pub(super) struct BatchSchemas {
     pub(super) batch: Value,
     pub(super) payloads: BTreeMap<String, Value>,
 }
 
-impl Parts {
+impl BatchSchemas {
     /// Takes a strict view apart.
-    pub(super) fn of(strict: &Value) -> Self {
-        let mut batch = inlined(strict, &strict["components"]["schemas"]["Batch"]);
+    pub(super) fn new(strict: &Value) -> Self {
+        let mut batch = inline(strict, &strict["components"]["schemas"]["Batch"]);
         let payloads = payload::schemas(strict);
         if let Some(event) = batch.pointer_mut("/properties/events/items") {
             *event = json!({

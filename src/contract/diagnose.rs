@@ -3,20 +3,22 @@
 use jsonschema::{Keyword, ValidationError, Validator, error::ValidationErrorKind as Kind};
 use serde_json::{Value, json};
 
-use super::parts::NOT_ROUNDED;
-use super::words::{expected, fits, found, misspelt, nearest, quoted, takes_text};
+use super::describe::{
+    accepts_any_text, describe_schema, describe_value, find_misspelled, find_similar, matches_type, quote,
+};
+use super::schemas::NOT_ROUNDED;
 use crate::diagnostics::{Code, Diagnostic, Fix};
 use crate::pointer::escaped;
 
 /// A schema that refers to nothing, and the validator made of it.
 #[derive(Debug)]
-pub(super) struct Explained {
+pub(super) struct CompiledSchema {
     schema: Value,
     /// An error if the schema is not valid, for example because a pattern cannot be read.
     validator: Result<Validator, String>,
 }
 
-impl Explained {
+impl CompiledSchema {
     pub(super) fn new(schema: Value) -> Self {
         let validator = jsonschema::options()
             .with_draft(jsonschema::Draft::Draft7)
@@ -35,7 +37,7 @@ impl Explained {
         let mut found = Vec::new();
         match &self.validator {
             Ok(validator) if validator.is_valid(value) => {}
-            Ok(validator) => validator.iter_errors(value).for_each(|error| self.explain(&error, &mut found)),
+            Ok(validator) => validator.iter_errors(value).for_each(|error| self.diagnose(&error, &mut found)),
             Err(error) => {
                 let message =
                     format!("nothing can be checked: the schema in the OpenAPI document is not valid at {error}");
@@ -46,9 +48,9 @@ impl Explained {
     }
 
     /// Turns an error into diagnostics: several for one object with several unknown fields.
-    fn explain(&self, error: &ValidationError<'_>, found: &mut Vec<Diagnostic>) {
+    fn diagnose(&self, error: &ValidationError<'_>, found: &mut Vec<Diagnostic>) {
         let (value, kind) = (error.instance().as_ref(), error.kind());
-        let schema = self.part(error);
+        let schema = self.schema_of(error);
         let at = error.instance_path().as_str();
         let limit = |limit: &u64, unit, length: usize| {
             Diagnostic::mismatch(Code::Limit, at, format!("at most {limit} {unit}"), length.to_string())
@@ -57,52 +59,54 @@ impl Explained {
             Kind::AdditionalProperties { unexpected } => {
                 let known = || schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
                 found.extend(unexpected.iter().map(|name| {
-                    let renamed = || misspelt(name, known()).map(|name| Fix::Rename(name.into()));
+                    let renamed = || find_misspelled(name, known()).map(|name| Fix::Rename(name.into()));
                     let fix = if value[name].is_null() { Some(Fix::Remove) } else { renamed() };
                     let unknown =
                         Diagnostic::new(Code::UnknownField, format!("{at}/{}", escaped(name)), "unknown field");
-                    Diagnostic { fix, ..suggest(unknown, nearest(name, known())) }
+                    Diagnostic { fix, ..with_suggestion(unknown, find_similar(name, known())) }
                 }));
                 return;
             }
             Kind::Required { property } => {
                 let name = property.as_str().unwrap_or_default();
-                missing(at, &format!("{} is missing", quoted(name)), &schema["properties"][name])
+                missing_field(at, &format!("{} is missing", quote(name)), &schema["properties"][name])
             }
             // A value of the wrong type is not one of the allowed ones either, and once is enough.
             Kind::Enum { .. } if !value.is_string() && schema.get("type").is_some() => return,
             Kind::Type { .. } if value.is_null() => {
-                let fix = is_entry(error).then_some(Fix::Remove);
-                Diagnostic { fix, ..missing(at, "null counts as absent", schema) }
+                let fix = is_optional_entry(error).then_some(Fix::Remove);
+                Diagnostic { fix, ..missing_field(at, "null counts as absent", schema) }
             }
             Kind::Enum { .. } if value.is_string() => {
                 let known = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str);
-                let nearest = nearest(value.as_str().unwrap_or_default(), known);
-                suggest(instead(Code::Value, at, schema, value), nearest)
+                let nearest = find_similar(value.as_str().unwrap_or_default(), known);
+                with_suggestion(mismatch(Code::Value, at, schema, value), nearest)
             }
             Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
-                return self.explain_branches(error, schema, context, found);
+                return self.diagnose_branches(error, schema, context, found);
             }
             Kind::OneOfMultipleValid { .. } => {
-                let kinds = kinds(schema);
+                let kinds = exclusive_properties(schema);
                 let present = kinds.iter().filter(|kind| !value[**kind].is_null()).copied();
-                one_kind(at, &kinds, &present.collect::<Vec<_>>().join(" and "))
+                kind_mismatch(at, &kinds, &present.collect::<Vec<_>>().join(" and "))
             }
-            Kind::MaxLength { limit: most } => {
-                limit(most, "characters", value.as_str().map_or(0, |text| text.chars().count()))
+            Kind::MaxLength { limit: max } => {
+                limit(max, "characters", value.as_str().map_or(0, |text| text.chars().count()))
             }
-            Kind::MaxItems { limit: most } => limit(most, "entries", value.as_array().map_or(0, Vec::len)),
-            Kind::MaxProperties { limit: most } => {
-                limit(most, "names", value.as_object().map_or(0, serde_json::Map::len))
+            Kind::MaxItems { limit: max } => limit(max, "entries", value.as_array().map_or(0, Vec::len)),
+            Kind::MaxProperties { limit: max } => {
+                limit(max, "names", value.as_object().map_or(0, serde_json::Map::len))
             }
-            Kind::Type { .. } => Diagnostic { fix: quote(schema, value), ..instead(Code::Type, at, schema, value) },
-            _ => instead(Code::Value, at, schema, value),
+            Kind::Type { .. } => {
+                Diagnostic { fix: quote_fix(schema, value), ..mismatch(Code::Type, at, schema, value) }
+            }
+            _ => mismatch(Code::Value, at, schema, value),
         };
         found.push(diagnostic);
     }
 
     /// Explains that none of several branches fits. One of them is for values of this type, and knows better what is wrong.
-    fn explain_branches(
+    fn diagnose_branches(
         &self,
         error: &ValidationError<'_>,
         schema: &Value,
@@ -110,47 +114,47 @@ impl Explained {
         found: &mut Vec<Diagnostic>,
     ) {
         let (value, at) = (error.instance().as_ref(), error.instance_path().as_str());
-        let kinds = kinds(schema);
+        let kinds = exclusive_properties(schema);
         if !kinds.is_empty() {
-            found.push(one_kind(at, &kinds, "none"));
+            found.push(kind_mismatch(at, &kinds, "none"));
             return;
         }
         let branches = schema["anyOf"].as_array().or(schema["oneOf"].as_array()).map_or(&[][..], Vec::as_slice);
-        match tagged(branches, value) {
-            Tagged::Branch(index) => {
-                context[index].iter().for_each(|error| self.explain(error, found));
+        match match_tag(branches, value) {
+            TagMatch::Branch(index) => {
+                context[index].iter().for_each(|error| self.diagnose(error, found));
                 return;
             }
-            Tagged::None(name, tags) => {
+            TagMatch::Unknown(name, tags) => {
                 let tags = json!({ "enum": tags });
                 found.push(match value.get(name) {
                     Some(tag) => {
-                        let nearest = nearest(
+                        let nearest = find_similar(
                             tag.as_str().unwrap_or_default(),
                             tags["enum"].as_array().into_iter().flatten().filter_map(Value::as_str),
                         );
-                        suggest(instead(Code::Value, &format!("{at}/{}", escaped(name)), &tags, tag), nearest)
+                        with_suggestion(mismatch(Code::Value, &format!("{at}/{}", escaped(name)), &tags, tag), nearest)
                     }
-                    None => missing(at, &format!("{} is missing", quoted(name)), &tags),
+                    None => missing_field(at, &format!("{} is missing", quote(name)), &tags),
                 });
                 return;
             }
-            Tagged::Not => {}
+            TagMatch::Untagged => {}
         }
-        let mut fitting = branches.iter().zip(context).filter(|(branch, _)| fits(branch, value));
+        let mut fitting = branches.iter().zip(context).filter(|(branch, _)| matches_type(branch, value));
         match (fitting.next(), fitting.next()) {
-            (Some((_, errors)), None) => errors.iter().for_each(|error| self.explain(error, found)),
-            (Some(_), Some(_)) => found.push(instead(Code::Value, at, schema, value)),
+            (Some((_, errors)), None) => errors.iter().for_each(|error| self.diagnose(error, found)),
+            (Some(_), Some(_)) => found.push(mismatch(Code::Value, at, schema, value)),
             (None, _) => {
-                let removed = (value.is_null() && is_entry(error)).then_some(Fix::Remove);
-                let fix = removed.or_else(|| quote(schema, value));
-                found.push(Diagnostic { fix, ..instead(Code::Type, at, schema, value) });
+                let removed = (value.is_null() && is_optional_entry(error)).then_some(Fix::Remove);
+                let fix = removed.or_else(|| quote_fix(schema, value));
+                found.push(Diagnostic { fix, ..mismatch(Code::Type, at, schema, value) });
             }
         }
     }
 
     /// The part of the schema that an error comes from: the error's own place names the keyword in it as well.
-    fn part(&self, error: &ValidationError<'_>) -> &Value {
+    fn schema_of(&self, error: &ValidationError<'_>) -> &Value {
         let place = error.schema_path().as_str();
         let end = place.rfind('/').unwrap_or(0);
         self.schema.pointer(&place[..end]).unwrap_or(&Value::Null)
@@ -172,51 +176,51 @@ impl<'i> Keyword<'i> for NotRounded {
     }
 }
 
-fn instead(code: Code, at: &str, schema: &Value, value: &Value) -> Diagnostic {
-    Diagnostic::mismatch(code, at, expected(schema), found(value))
+fn mismatch(code: Code, at: &str, schema: &Value, value: &Value) -> Diagnostic {
+    Diagnostic::mismatch(code, at, describe_schema(schema), describe_value(value))
 }
 
-fn missing(at: &str, reason: &str, schema: &Value) -> Diagnostic {
-    let expected = expected(schema);
+fn missing_field(at: &str, reason: &str, schema: &Value) -> Diagnostic {
+    let expected = describe_schema(schema);
     let message = format!("{reason}, expected {expected}");
     Diagnostic { expected: Some(expected), ..Diagnostic::new(Code::MissingField, at, message) }
 }
 
-fn one_kind(at: &str, kinds: &[&str], present: &str) -> Diagnostic {
+fn kind_mismatch(at: &str, kinds: &[&str], present: &str) -> Diagnostic {
     Diagnostic::mismatch(Code::CommerceKind, at, format!("exactly one of {}", kinds.join(", ")), present)
 }
 
 /// Adds the name that may have been meant.
-fn suggest(mut diagnostic: Diagnostic, name: Option<&str>) -> Diagnostic {
+fn with_suggestion(mut diagnostic: Diagnostic, name: Option<&str>) -> Diagnostic {
     if let Some(name) = name {
-        diagnostic.message += &format!(", did you mean {}?", quoted(name));
+        diagnostic.message += &format!(", did you mean {}?", quote(name));
         diagnostic.suggestion = Some(name.into());
     }
     diagnostic
 }
 
 /// A number, true or false can stand in quotes where any text is taken.
-fn quote(schema: &Value, value: &Value) -> Option<Fix> {
-    ((value.is_number() || value.is_boolean()) && takes_text(schema)).then_some(Fix::Quote)
+fn quote_fix(schema: &Value, value: &Value) -> Option<Fix> {
+    ((value.is_number() || value.is_boolean()) && accepts_any_text(schema)).then_some(Fix::Quote)
 }
 
 /// Whether the value is an entry of a list or of a map: something that may as well not be there.
-fn is_entry(error: &ValidationError<'_>) -> bool {
+fn is_optional_entry(error: &ValidationError<'_>) -> bool {
     let place = error.schema_path().as_str();
     place.rsplit('/').nth(1).is_some_and(|part| ["items", "additionalProperties"].contains(&part))
 }
 
 /// The branch that a tag selects, if each branch has a property with one value of its own, such as `event_type`.
-enum Tagged<'a> {
+enum TagMatch<'a> {
     /// The value has the tag of the branch with this index.
     Branch(usize),
     /// The value has no tag of any branch: the property, and its values.
-    None(&'a str, Vec<&'a Value>),
+    Unknown(&'a str, Vec<&'a Value>),
     /// The branches have no tags, or the value is not an object.
-    Not,
+    Untagged,
 }
 
-fn tagged<'a>(branches: &'a [Value], value: &Value) -> Tagged<'a> {
+fn match_tag<'a>(branches: &'a [Value], value: &Value) -> TagMatch<'a> {
     let tag = |branch: &'a Value, name: &str| match branch["properties"][name]["enum"].as_array().map(Vec::as_slice) {
         Some([tag] | [tag, Value::Null]) if tag.is_string() => Some(tag),
         _ => None,
@@ -228,14 +232,14 @@ fn tagged<'a>(branches: &'a [Value], value: &Value) -> Tagged<'a> {
         if let Some(tags) = tags {
             let index =
                 branches.iter().position(|branch| value.get(name).is_some() && tag(branch, name) == value.get(name));
-            return index.map_or(Tagged::None(name, tags), Tagged::Branch);
+            return index.map_or(TagMatch::Unknown(name, tags), TagMatch::Branch);
         }
     }
-    Tagged::Not
+    TagMatch::Untagged
 }
 
 /// The properties of which exactly one is asked for, if a schema does so.
-fn kinds(schema: &Value) -> Vec<&str> {
+fn exclusive_properties(schema: &Value) -> Vec<&str> {
     let branches = schema["oneOf"].as_array().into_iter().flatten();
     branches.filter_map(|branch| branch["required"][0].as_str().filter(|_| branch.get("type").is_none())).collect()
 }

@@ -3,28 +3,29 @@
 use serde_json::Value;
 
 /// At most this many characters of a value are quoted.
-const QUOTED: usize = 60;
+const MAX_QUOTED_CHARACTERS: usize = 60;
 
 const INT32_MIN: i64 = i32::MIN as i64;
 const INT32_MAX: i64 = i32::MAX as i64;
 
 /// What a schema asks for: `text`, `a whole number`, `"view" or "click"`.
-pub(super) fn expected(schema: &Value) -> String {
+pub(super) fn describe_schema(schema: &Value) -> String {
     if let Some(branches) = schema["anyOf"].as_array().or(schema["oneOf"].as_array()) {
-        let mut words: Vec<_> = branches.iter().filter(|branch| branch["type"] != "null").map(expected).collect();
+        let mut words: Vec<_> =
+            branches.iter().filter(|branch| branch["type"] != "null").map(describe_schema).collect();
         // Whoever may send a number may send a whole one.
         if words.iter().any(|word| word == "a number") {
             words.retain(|word| !word.starts_with("a whole number"));
         }
-        return listed(&words);
+        return join_alternatives(&words);
     }
     if let Some(values) = schema["enum"].as_array() {
         // A null among other values stands for absent, which nobody has to be told of.
         let values = values.iter().filter(|value| values.len() == 1 || !value.is_null());
-        return listed(&values.map(Value::to_string).collect::<Vec<_>>());
+        return join_alternatives(&values.map(Value::to_string).collect::<Vec<_>>());
     }
     let text = |name: &str| schema[name].as_str();
-    match kind(schema) {
+    match type_name(schema) {
         Some("string") => match (text("format"), text("pattern")) {
             (Some("uuid"), _) => "a UUID".into(),
             (Some("ip"), _) => "an IP address".into(),
@@ -49,13 +50,13 @@ pub(super) fn expected(schema: &Value) -> String {
 }
 
 /// The one type of a schema. A second one is the null that stands for absent.
-pub(super) fn kind(schema: &Value) -> Option<&str> {
+pub(super) fn type_name(schema: &Value) -> Option<&str> {
     schema["type"].as_str().or(schema["type"][0].as_str())
 }
 
 /// Whether a schema is for values of this type, whatever else it asks of them.
-pub(super) fn fits(schema: &Value, value: &Value) -> bool {
-    match kind(schema) {
+pub(super) fn matches_type(schema: &Value, value: &Value) -> bool {
+    match type_name(schema) {
         Some("string") => value.is_string(),
         Some("integer") => value.is_i64() || value.is_u64(),
         Some("number") => value.is_number(),
@@ -67,25 +68,25 @@ pub(super) fn fits(schema: &Value, value: &Value) -> bool {
 }
 
 /// What there is instead: scalars as JSON, shortened; of the rest only the kind.
-pub(super) fn found(value: &Value) -> String {
+pub(super) fn describe_value(value: &Value) -> String {
     match value {
         Value::Object(_) => "an object".into(),
         Value::Array(_) => "a list".into(),
-        Value::String(text) => quoted(text),
+        Value::String(text) => quote(text),
         scalar => scalar.to_string(),
     }
 }
 
 /// A text as JSON, of a long one its beginning.
-pub(super) fn quoted(text: &str) -> String {
-    match text.char_indices().nth(QUOTED) {
+pub(super) fn quote(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTED_CHARACTERS) {
         None => Value::from(text).to_string(),
         Some((end, _)) => Value::from(format!("{}…", &text[..end])).to_string(),
     }
 }
 
 /// `a`, `a or b`, `a, b or c`.
-fn listed(words: &[String]) -> String {
+fn join_alternatives(words: &[String]) -> String {
     match words {
         [] => "nothing".into(),
         [only] => only.clone(),
@@ -94,32 +95,33 @@ fn listed(words: &[String]) -> String {
 }
 
 /// Whether a schema, or a branch of it, takes any text.
-pub(super) fn takes_text(schema: &Value) -> bool {
+pub(super) fn accepts_any_text(schema: &Value) -> bool {
     match schema["anyOf"].as_array().or(schema["oneOf"].as_array()) {
-        Some(branches) => branches.iter().any(takes_text),
+        Some(branches) => branches.iter().any(accepts_any_text),
         None => {
-            kind(schema) == Some("string") && ["enum", "format", "pattern"].iter().all(|word| schema[word].is_null())
+            type_name(schema) == Some("string")
+                && ["enum", "format", "pattern"].iter().all(|word| schema[word].is_null())
         }
     }
 }
 
 /// Longer than any known name and its slips: not worth the comparing, whose cost grows with both lengths.
-const LONGEST: usize = 80;
+const MAX_COMPARED_BYTES: usize = 80;
 
 /// A name without what does not count in it: how its words are parted and capitalised.
-fn plain(name: &str) -> String {
+fn normalize(name: &str) -> String {
     name.replace(['_', '-', ' '], "").to_lowercase()
 }
 
 /// The name that somebody may have meant, if one is near enough.
-pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    if name.len() > LONGEST {
+pub(super) fn find_similar<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > MAX_COMPARED_BYTES {
         return None;
     }
     // A third of the letters may differ.
-    let sought = plain(name);
-    let allowed = (sought.chars().count() / 3).max(1);
-    let distance = |name: &str| strsim::damerau_levenshtein(&sought, &plain(name));
+    let wanted = normalize(name);
+    let allowed = (wanted.chars().count() / 3).max(1);
+    let distance = |name: &str| strsim::damerau_levenshtein(&wanted, &normalize(name));
     let near = known.into_iter().map(|name| (distance(name), name)).filter(|(distance, _)| *distance <= allowed);
     near.min().map(|(_, name)| name)
 }
@@ -127,27 +129,27 @@ pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 /// The one name that somebody must have meant: the same name written another way, or else one with a slip of the pen.
 ///
 /// A near name is not enough: an `ios_idfa` is no `ios_idfv`, and an `other_id_1` no `other_id_2`.
-pub(super) fn misspelt<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    if name.len() > LONGEST {
+pub(super) fn find_misspelled<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > MAX_COMPARED_BYTES {
         return None;
     }
-    let sought = plain(name);
-    let mut slips = Vec::new();
+    let wanted = normalize(name);
+    let mut typos = Vec::new();
     for name in known {
-        let known = plain(name);
-        if known == sought {
+        let known = normalize(name);
+        if known == wanted {
             return Some(name);
         }
-        if is_slip(&sought, &known) {
-            slips.push(name);
+        if is_typo(&wanted, &known) {
+            typos.push(name);
         }
     }
-    if let [only] = slips[..] { Some(only) } else { None }
+    if let [only] = typos[..] { Some(only) } else { None }
 }
 
 /// Whether a letter is missing or too many, or two have changed places. Of short names that makes other names, as of `ip`.
-fn is_slip(name: &str, known: &str) -> bool {
-    const SHORTEST: usize = 5;
+fn is_typo(name: &str, known: &str) -> bool {
+    const MIN_CHARACTERS: usize = 5;
     let letters = |name: &str| {
         let mut letters: Vec<_> = name.chars().collect();
         letters.sort_unstable();
@@ -155,7 +157,7 @@ fn is_slip(name: &str, known: &str) -> bool {
     };
     let digits = |name: &str| name.chars().filter(char::is_ascii_digit).collect::<String>();
     let (ours, theirs) = (letters(name), letters(known));
-    ours.len().min(theirs.len()) >= SHORTEST
+    ours.len().min(theirs.len()) >= MIN_CHARACTERS
         && (ours.len() != theirs.len() || ours == theirs)
         && digits(name) == digits(known)
         && strsim::damerau_levenshtein(name, known) == 1
@@ -182,10 +184,10 @@ mod tests {
             ("", None),
         ];
         for (name, expected) in table {
-            assert_eq!(nearest(name, known), expected, "{name}");
+            assert_eq!(find_similar(name, known), expected, "{name}");
         }
-        assert_eq!(nearest(&"customer_id".repeat(10_000), known), None);
-        assert_eq!(nearest("anything", []), None);
+        assert_eq!(find_similar(&"customer_id".repeat(10_000), known), None);
+        assert_eq!(find_similar("anything", []), None);
     }
 
     #[test]
@@ -211,15 +213,15 @@ mod tests {
             ("batch_i", None),
         ];
         for (name, expected) in table {
-            assert_eq!(misspelt(name, known), expected, "{name}");
+            assert_eq!(find_misspelled(name, known), expected, "{name}");
         }
-        assert_eq!(misspelt(&"x".repeat(10_000), known), None);
+        assert_eq!(find_misspelled(&"x".repeat(10_000), known), None);
     }
 
     #[test]
     fn long_values_are_shortened_between_characters() {
-        assert_eq!(quoted(&"é".repeat(60)), format!("\"{}\"", "é".repeat(60)));
-        assert_eq!(quoted(&"é".repeat(61)), format!("\"{}…\"", "é".repeat(60)));
-        assert_eq!(quoted("a\"\n"), r#""a\"\n""#);
+        assert_eq!(quote(&"é".repeat(60)), format!("\"{}\"", "é".repeat(60)));
+        assert_eq!(quote(&"é".repeat(61)), format!("\"{}…\"", "é".repeat(60)));
+        assert_eq!(quote("a\"\n"), r#""a\"\n""#);
     }
 }

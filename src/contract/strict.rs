@@ -29,16 +29,18 @@ pub const IS_CUSTOM_DOCUMENT: bool = cfg!(mparticle_custom_document);
 /// The document as it was published, and its strict view.
 pub(super) static PUBLISHED: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(DOCUMENT).expect("build.rs wrote it"));
-pub(super) static STRICT: LazyLock<Value> = LazyLock::new(|| strict(&PUBLISHED));
+pub(super) static STRICT: LazyLock<Value> = LazyLock::new(|| strict_view(&PUBLISHED));
 
 /// What a commerce event is about: one of these, which a schema of merged properties cannot say.
 const COMMERCE_KINDS: [&str; 3] = ["product_action", "promotion_action", "product_impressions"];
 
 /// Returns the strict view of a document.
-pub(super) fn strict(published: &Value) -> Value {
+pub(super) fn strict_view(published: &Value) -> Value {
     let mut document = published.clone();
     for pointer in payload::payloads(published).values() {
-        if let (Some(payload), Some(schema)) = (payload::closed(published, pointer), document.pointer_mut(pointer)) {
+        if let (Some(payload), Some(schema)) =
+            (payload::close_schema(published, pointer), document.pointer_mut(pointer))
+        {
             *schema = payload;
         }
     }
