@@ -1,8 +1,9 @@
-//! What `mparticle send` costs, from a file of 1,000,000 events to a service: `cargo bench --bench send --all-features`.
+//! Measures the CPU time and memory of `mparticle send` for a file of 1,000,000 events:
+//! `cargo bench --bench send --all-features`.
 //!
-//! The rival reads the same file, parses each line, holds it against the contract and posts the same lines with bare
-//! reqwest, and does nothing else. Both are processes of their own, and so is the service; what is compared is the CPU time
-//! of each, user and system. `SEND_EVENTS` sets another number of events.
+//! The baseline reads the same file, parses each line, checks it against the contract and posts the lines with plain reqwest. Both
+//! run as separate processes, as does the mock, and their CPU times, user and system, are compared. `SEND_EVENTS` sets the number
+//! of events.
 
 #[path = "../tests/support/export.rs"]
 mod export;
@@ -24,19 +25,19 @@ use mparticle::mock;
 use process::{peak_memory, signal};
 use serde_json::Value;
 
-/// What tells this program to be the rival.
-const RIVAL: &str = "SEND_BENCH_RIVAL";
+/// The variable that makes this program run as the baseline.
+const BASELINE: &str = "SEND_BENCH_BASELINE";
 
-/// Ticks of a clock that /proc counts processes' time by, per second, on every Linux.
+/// The clock ticks per second in which /proc counts CPU time, the same on every Linux.
 const TICKS: f64 = 100.0;
 
 const ROUNDS: usize = 3;
 
 fn main() -> ExitCode {
-    if let Ok(file) = env::var(RIVAL) {
-        return match rival(Path::new(&file)) {
+    if let Ok(file) = env::var(BASELINE) {
+        return match baseline(Path::new(&file)) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => panic!("the rival: {error}"),
+            Err(error) => panic!("the baseline: {error}"),
         };
     }
     let events: u64 = env::var("SEND_EVENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
@@ -50,12 +51,12 @@ fn main() -> ExitCode {
     for round in 0..ROUNDS {
         let both = [round % 2 == 0, round % 2 != 0].map(|ours| {
             let service = Service::start(&[]);
-            let mut command = if ours { send(&file, &service) } else { rival_command(&file, &service) };
+            let mut command = if ours { send(&file, &service) } else { baseline_command(&file, &service) };
             let (seconds, peak) = run(&mut command);
             let summary = service.end();
             assert_eq!(summary["events"], events, "{summary}");
-            let who = if ours { "send" } else { "rival" };
-            println!("  {who}: {seconds:.2} s of CPU, at most {:.1} MiB resident", mebibytes(peak));
+            let name = if ours { "send" } else { "baseline" };
+            println!("  {name}: {seconds:.2} s of CPU, at most {:.1} MiB resident", mebibytes(peak));
             (ours, seconds, peak)
         });
         let of = |wanted| both.iter().find(|(ours, ..)| *ours == wanted).expect("both ran");
@@ -63,20 +64,20 @@ fn main() -> ExitCode {
         support::hold("send: resident memory, in units of 64 MiB", mebibytes(of(true).2) / 64.0, 1.0);
     }
     ratios.sort_by(f64::total_cmp);
-    support::hold("send: CPU beside parsing, validating and bare posting", ratios[ratios.len() / 2], 2.0);
+    support::hold("send: CPU relative to parsing, checking and plain posting", ratios[ratios.len() / 2], 2.0);
 
     let service = Service::start(&["--fault", "lost@2%", "--fault", "503@2%", "--fault", "reset@1%", "--seed", "7"]);
-    fs::remove_file(dir.path().join("events.ndjson.sent.json")).expect("a journal");
+    fs::remove_file(dir.path().join("events.ndjson.sent.json")).expect("a checkpoint file");
     let (_, peak) = run(&mut send(&file, &service));
     let summary = service.end();
     println!(
-        "with lost answers (2 %), 503 (2 %) and resets (1 %): {} events arrived once, {} batches came twice and were told \
-         apart by their id, at most {:.1} MiB resident",
+        "with lost responses (2 %), 503 (2 %) and resets (1 %): {} events arrived once, {} duplicate batches were dropped by \
+         their ID, at most {:.1} MiB resident",
         summary["events"],
         summary["duplicates"],
         mebibytes(peak)
     );
-    support::hold("send: events that were lost or came twice in effect, per event", lost(&summary, events), 0.0);
+    support::hold("send: events lost or counted twice, per event", lost(&summary, events), 0.0);
     support::verdict()
 }
 
@@ -110,13 +111,13 @@ fn send(file: &Path, service: &Service) -> Command {
     command
 }
 
-fn rival_command(file: &Path, service: &Service) -> Command {
+fn baseline_command(file: &Path, service: &Service) -> Command {
     let mut command = Command::new(env::current_exe().expect("this program"));
-    command.env(RIVAL, file).env("MPARTICLE_BASE_URL", &service.url);
+    command.env(BASELINE, file).env("MPARTICLE_BASE_URL", &service.url);
     command
 }
 
-/// Runs it to its end: the seconds of CPU that it took, and the most memory that it had.
+/// Runs a command, and returns its CPU time in seconds and its peak memory in bytes.
 fn run(command: &mut Command) -> (f64, u64) {
     let before = children_ticks();
     let mut child = command.spawn().expect("a process");
@@ -132,7 +133,7 @@ fn run(command: &mut Command) -> (f64, u64) {
     ((children_ticks() - before) / TICKS, peak)
 }
 
-/// What the processes took that were started here and have ended.
+/// Returns the CPU time of all finished child processes, in ticks.
 fn children_ticks() -> f64 {
     let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
     let after_name = stat.rsplit_once(')').expect("a name").1;
@@ -140,7 +141,7 @@ fn children_ticks() -> f64 {
     field(13).zip(field(14)).map(|(user, system)| user + system).expect("the times of children")
 }
 
-/// The mock, as a process of its own.
+/// The mock in a process of its own.
 struct Service {
     child: Child,
     out: BufReader<std::process::ChildStdout>,
@@ -155,12 +156,12 @@ impl Service {
         let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut line = String::new();
         out.read_line(&mut line).expect("a line");
-        let said: Value = serde_json::from_str(&line).expect("JSON");
-        let url = said["listening"].as_str().expect("a URL").to_owned();
+        let start: Value = serde_json::from_str(&line).expect("JSON");
+        let url = start["listening"].as_str().expect("a URL").to_owned();
         Self { child, out, url }
     }
 
-    /// Reads what it says to its end, so that it never waits for us, and gives its summary.
+    /// Stops the mock, reads its output to the end, so that it never blocks, and returns its summary.
     fn end(mut self) -> Value {
         signal(&self.child, "TERM");
         let mut last = String::new();
@@ -172,18 +173,18 @@ impl Service {
     }
 }
 
-/// Reads, parses, validates, posts: the least that it takes.
-fn rival(file: &Path) -> Result<(), Box<dyn Error>> {
+/// Reads, parses, checks and posts the batches, with as little work as possible.
+fn baseline(file: &Path) -> Result<(), Box<dyn Error>> {
     let url = format!("{}/bulkevents", env::var("MPARTICLE_BASE_URL")?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let client = reqwest::Client::builder().no_proxy().build()?;
     let post = |body: Vec<u8>| {
         runtime.block_on(async {
             let request = client.post(&url).basic_auth(mock::KEY, Some(mock::SECRET));
-            let answer = request.header("content-type", "application/json").body(body).send().await?;
-            let status = answer.status();
-            answer.bytes().await?;
-            if status == 202 { Ok(()) } else { Err(format!("answered {status}").into()) }
+            let response = request.header("content-type", "application/json").body(body).send().await?;
+            let status = response.status();
+            response.bytes().await?;
+            if status == 202 { Ok(()) } else { Err(format!("status {status}").into()) }
         })
     };
     let (mut body, mut batches) = (vec![b'['], 0);
@@ -193,7 +194,7 @@ fn rival(file: &Path) -> Result<(), Box<dyn Error>> {
         let text = line.trim_end();
         let value: Value = serde_json::from_str(text)?;
         if !check_batch(&value).is_empty() {
-            return Err("a batch is wrong".into());
+            return Err("invalid batch".into());
         }
         if batches == MAX_BATCHES_PER_REQUEST || body.len() + text.len() + 2 > MAX_REQUEST_BYTES {
             body.push(b']');

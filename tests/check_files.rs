@@ -1,6 +1,6 @@
-//! `mparticle check` on files as they come: good, wrong in every way, and hostile. What it prints, and how it ends.
+//! Tests of `mparticle check` on valid, invalid and hostile files: output and exit codes.
 //!
-//! `UPDATE_GOLDEN=1 cargo test --all-features --test check_files` writes `tests/cmd/check` anew: review the diff.
+//! `UPDATE_GOLDEN=1 cargo test --all-features --test check_files` rewrites `tests/cmd/check`; review the diff.
 
 mod support;
 
@@ -18,9 +18,9 @@ use support::process::peak_memory;
 use tempfile::TempDir;
 
 const GOOD: &str = r#"{"environment":"development","mpid":1}"#;
-const WRONG: &str = r#"{"environment":"development","mpid":"1"}"#;
+const INVALID: &str = r#"{"environment":"development","mpid":"1"}"#;
 
-/// The program, standing in a directory.
+/// Returns the command, run in a directory.
 fn check(directory: &TempDir, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mparticle"));
     command
@@ -32,18 +32,18 @@ fn check(directory: &TempDir, arguments: &[&str]) -> Command {
     command
 }
 
-/// How it ended, and what it printed on both outputs.
+/// Returns the exit code, stdout and stderr.
 fn run(directory: &TempDir, arguments: &[&str]) -> (i32, String, String) {
-    ended(&mut check(directory, arguments))
+    output(&mut check(directory, arguments))
 }
 
-fn ended(command: &mut Command) -> (i32, String, String) {
+fn output(command: &mut Command) -> (i32, String, String) {
     let Output { status, stdout, stderr } = command.output().expect("the program");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     (status.code().expect("an exit code"), text(stdout), text(stderr))
 }
 
-/// A directory with these files.
+/// Creates a directory with these files.
 fn files(files: &[(&str, &[u8])]) -> TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     for (name, bytes) in files {
@@ -64,7 +64,7 @@ fn extended(mut object: Value, members: &Value) -> Value {
     object
 }
 
-/// A file in which every rule is broken once, and a list that is broken as a list.
+/// Creates a file that violates every rule once, and a broken array.
 fn sample() -> TempDir {
     const FAR: i64 = 99_999_999_999_999;
     let event = |members: Value| {
@@ -128,7 +128,7 @@ fn golden(name: &str, found: &str) {
 }
 
 #[test]
-fn every_rule_is_told_in_every_form() {
+fn reports_every_rule_in_every_format() {
     let directory = sample();
     let arguments =
         |form| ["--historical", "--environment", "development", "--format", form, "sample.ndjson", "a list.json"];
@@ -143,7 +143,7 @@ fn every_rule_is_told_in_every_form() {
     assert_eq!((code, words), (1, summary));
     golden("sample.sarif", &sarif);
 
-    // Each rule that SARIF lists is in the sample, but for one of too many faults and two that only `send` has.
+    // The sample has each rule that SARIF lists, except for truncated lists and two that only `send` reports.
     let sarif: Value = serde_json::from_str(&sarif).expect("JSON");
     let run = &sarif["runs"][0];
     let found: Vec<_> = run["results"].as_array().expect("results").iter().map(|result| &result["ruleId"]).collect();
@@ -153,22 +153,22 @@ fn every_rule_is_told_in_every_form() {
             "{rule}"
         );
     }
-    assert_eq!(found.len(), json.lines().count() - 1, "as many as in JSON, which has its summary too");
+    assert_eq!(found.len(), json.lines().count() - 1, "as many as in JSON, which has a summary in addition");
     assert_eq!(found.len(), text.lines().filter(|line| line.contains("ndjson:") || line.contains("json:")).count());
 }
 
 #[test]
-fn what_is_wrong_says_so_with_its_place_and_an_exit_code() {
+fn locates_errors_of_invalid_and_hostile_files() {
     let objects = "{\"a\":".repeat(50_000);
     let digits = format!(r#"{{"environment":"development","mpid":1{}}}"#, "0".repeat(400));
     let table: [(&str, &[u8], &str, &str); 16] = [
         (
             "latin-1",
             b"{\"environment\":\"\xe9\"}",
-            "1:17  error[json]  this is not UTF-8",
+            "1:17  error[json]  invalid UTF-8",
             "    {\"environment\":\"\u{fffd}\"}",
         ),
-        ("utf-16", b"\xff\xfe{\0}\0", "1:1  error[json]  this is not UTF-8", "    \u{fffd}\u{fffd}{\u{fffd}}\u{fffd}"),
+        ("utf-16", b"\xff\xfe{\0}\0", "1:1  error[json]  invalid UTF-8", "    \u{fffd}\u{fffd}{\u{fffd}}\u{fffd}"),
         ("nul", b"{\"environment\":\0}", "1:16  error[json]  expected value", "    {\"environment\":\u{fffd}}"),
         (
             "nul in a text",
@@ -193,7 +193,7 @@ fn what_is_wrong_says_so_with_its_place_and_an_exit_code() {
         (
             "twice",
             br#"{"environment":"development","mpid":1,"mpid":2}"#,
-            "1:44  error[json]  \"mpid\" stands twice in one object",
+            "1:44  error[json]  duplicate name \"mpid\" in an object",
             r#"    …nvironment":"development","mpid":1,"mpid":2}"#,
         ),
         ("cut", br#"{"environment":"development""#, "1:29  error[json]  EOF while parsing an object", ""),
@@ -209,7 +209,7 @@ fn what_is_wrong_says_so_with_its_place_and_an_exit_code() {
         (
             "list.json",
             b"[{\"environment\":\"development\",\"mpid\":1}",
-            "1:40  error[layout]  expected a comma or the end of the list; what follows is not looked at",
+            "1:40  error[layout]  expected a comma or the end of the array; the rest of the file is skipped",
             "",
         ),
         ("esc", b"\x1b[2J", "1:1  error[json]  expected value", "    \u{fffd}[2J"),
@@ -218,15 +218,15 @@ fn what_is_wrong_says_so_with_its_place_and_an_exit_code() {
         let directory = files(&[(name, bytes)]);
         let (code, stdout, stderr) = run(&directory, &[name]);
         assert_eq!(code, 1, "{name}: {stdout}{stderr}");
-        let told = format!("{name}:{words}\n{line}");
-        assert!(stdout.contains(&told), "{name}: {stdout}");
+        let expected = format!("{name}:{words}\n{line}");
+        assert!(stdout.contains(&expected), "{name}: {stdout}");
         assert!(!stdout.contains('\u{1b}') && stderr.contains("1 error"), "{name}: {stderr}");
         assert!(stdout.lines().all(|line| line.chars().count() < 150), "{name}: {stdout}");
     }
 }
 
 #[test]
-fn what_is_right_or_empty_is_no_trouble() {
+fn accepts_valid_and_empty_files() {
     let pretty = "{\r\n  \"environment\": \"development\",\r\n  \"mpid\": 1\r\n}\r\n";
     let lines = format!("\u{feff}{GOOD}\r\n\r\n{GOOD}\r\n");
     let packed = zstd::encode_all(lines.as_bytes(), 1).expect("memory");
@@ -236,7 +236,7 @@ fn what_is_right_or_empty_is_no_trouble() {
         ("pretty", pretty.as_bytes(), "1 file, 1 batch, 0 events: 0 errors, 0 warnings\nit would be sent\n"),
         ("lines", lines.as_bytes(), "1 file, 2 batches, 0 events: 0 errors, 0 warnings\nall would be sent\n"),
         (
-            "no.name.tells.it",
+            "no.known.extension",
             &gzip(lines.as_bytes()),
             "1 file, 2 batches, 0 events: 0 errors, 0 warnings\nall would be sent\n",
         ),
@@ -249,18 +249,18 @@ fn what_is_right_or_empty_is_no_trouble() {
             check(&directory, &["-"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
         child.stdin.take().expect("a pipe").write_all(bytes).expect("a reader");
         let output = child.wait_with_output().expect("the program");
-        assert_eq!(String::from_utf8_lossy(&output.stderr), summary, "{name} on standard input");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), summary, "{name} on stdin");
     }
 }
 
 #[test]
-fn a_file_that_cannot_be_read_does_not_keep_the_others_from_being_checked() {
+fn checks_the_other_files_if_one_cannot_be_read() {
     let text: String = (0..20_000).fold(String::new(), |mut text, number| {
         writeln!(text, r#"{{"environment":"development","mpid":{}}}"#, number * 7_919).expect("memory");
         text
     });
     let whole = gzip(text.as_bytes());
-    let directory = files(&[("cut.gz", &whole[..whole.len() / 2]), ("wrong", WRONG.as_bytes())]);
+    let directory = files(&[("cut.gz", &whole[..whole.len() / 2]), ("wrong", INVALID.as_bytes())]);
     fs::create_dir(directory.path().join("folder")).expect("a directory");
     let (code, stdout, stderr) = run(&directory, &["missing", "folder", "cut.gz", "wrong"]);
     assert_eq!(code, 4);
@@ -275,22 +275,22 @@ fn a_file_that_cannot_be_read_does_not_keep_the_others_from_being_checked() {
     assert!((5_000..15_000).contains(&line), "{cut}");
     let counts = format!("4 files, {line} batches, 0 events: 1 error, 0 warnings, 3 files that could not be read");
     assert_eq!(next(), counts);
-    assert!(stderr.ends_with("\nnot all could be read\n"), "{stderr}");
+    assert!(stderr.ends_with("\nnot all input could be read\n"), "{stderr}");
 
     let (code, stdout, stderr) = run(&directory, &["--json", "missing", "wrong"]);
     let lines: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!((code, lines.len()), (4, 3), "{stderr}");
-    assert_eq!((&lines[0]["rule"], &lines[0]["file"]), (&"unread".into(), &"missing".into()));
-    assert_eq!((&lines[2]["summary"]["unread"], &lines[2]["summary"]["errors"]), (&1.into(), &1.into()));
+    assert_eq!((&lines[0]["rule"], &lines[0]["file"]), (&"unreadable".into(), &"missing".into()));
+    assert_eq!((&lines[2]["summary"]["unreadable"], &lines[2]["summary"]["errors"]), (&1.into(), &1.into()));
 
     let (code, stdout, _) = run(&directory, &["--format", "sarif", "missing"]);
     let sarif: Value = serde_json::from_str(&stdout).expect("JSON");
     let invocation = &sarif["runs"][0]["invocations"][0];
     assert_eq!((code, &invocation["executionSuccessful"]), (4, &false.into()));
-    assert_eq!(invocation["toolExecutionNotifications"][0]["descriptor"]["id"], "unread");
+    assert_eq!(invocation["toolExecutionNotifications"][0]["descriptor"]["id"], "unreadable");
 }
 
-/// What a child takes of memory at most, in KiB, when it has read all that `feed` gives it.
+/// Returns the peak memory of the program in KiB after reading the output of `feed`, and its stdout.
 #[cfg(target_os = "linux")]
 fn memory(directory: &TempDir, arguments: &[&str], feed: impl FnOnce(&mut dyn Write)) -> (u64, String) {
     let mut command = check(directory, arguments);
@@ -307,48 +307,48 @@ fn memory(directory: &TempDir, arguments: &[&str], feed: impl FnOnce(&mut dyn Wr
 }
 
 #[cfg(target_os = "linux")]
-const MOST_KIB: u64 = 64 * 1024;
+const MAX_KIB: u64 = 64 * 1024;
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_gigabyte_in_one_line_takes_no_memory() {
+fn a_line_of_a_gigabyte_takes_little_memory() {
     let directory = files(&[]);
     for head in ["{\"a\":\"", "[{\"a\":\"", "{\n\"a\":\""] {
-        // Of a debug build every byte costs: it reads less.
+        // A debug build is slow, and reads less.
         let pieces = if cfg!(debug_assertions) { 128 } else { 1024 };
         let (peak, stdout) = memory(&directory, &["-"], |stdin| {
             let piece = vec![b'x'; 1 << 20];
             stdin.write_all(head.as_bytes()).expect("a reader");
             (0..pieces).for_each(|_| stdin.write_all(&piece).expect("a reader"));
         });
-        assert!(peak < MOST_KIB, "{peak} KiB");
+        assert!(peak < MAX_KIB, "{peak} KiB");
         let bytes = (pieces << 20) + head.len() - usize::from(head.starts_with('['));
-        assert!(stdout.contains(&format!("error[text-bytes]  {bytes} bytes; more than 1048576")), "{stdout}");
+        assert!(stdout.contains(&format!("error[text-bytes]  {bytes} bytes, too large for a batch")), "{stdout}");
     }
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_bomb_of_a_few_kilobytes_takes_no_memory() {
+fn a_decompression_bomb_takes_little_memory() {
     let directory = files(&[]);
     let bytes = if cfg!(debug_assertions) { 1 << 27 } else { 1 << 30 };
     let pack = |bytes: &mut dyn Read| zstd::encode_all(bytes, 1).expect("memory");
     let blank = pack(&mut std::io::repeat(b' ').take(bytes));
     let long = pack(&mut b"{\"a\":\"".chain(std::io::repeat(b'x').take(bytes)));
-    // A frame that is passed over, and is more than pipe and buffers hold: once it is written, the bomb has been read.
+    // A skippable frame larger than the pipe and the buffers: once it is written, the bomb has been read.
     let rest = [&0x184d_2a50_u32.to_le_bytes()[..], &(1_u32 << 20).to_le_bytes(), &vec![0; 1 << 20]].concat();
     for (bomb, words) in [([blank, pack(&mut &b"\n7"[..])].concat(), "found 7"), (long, "text-bytes")] {
         assert!(bomb.len() < 200_000, "{}", bomb.len());
         let (peak, stdout) = memory(&directory, &["-"], |stdin| {
             stdin.write_all(&bomb).and_then(|()| stdin.write_all(&rest)).expect("a reader");
         });
-        assert!(peak < MOST_KIB && stdout.contains(words), "{peak} KiB: {stdout}");
+        assert!(peak < MAX_KIB && stdout.contains(words), "{peak} KiB: {stdout}");
     }
 }
 
 #[test]
-fn faults_are_listed_up_to_a_number_and_counted_beyond_it() {
-    let directory = files(&[("wrong", format!("{WRONG}\n").repeat(6_000).as_bytes())]);
+fn lists_diagnostics_up_to_the_limit_and_counts_the_rest() {
+    let directory = files(&[("wrong", format!("{INVALID}\n").repeat(6_000).as_bytes())]);
     let listed = |arguments: &[&str]| {
         let (code, stdout, stderr) = run(&directory, arguments);
         assert_eq!(code, 1);
@@ -356,9 +356,9 @@ fn faults_are_listed_up_to_a_number_and_counted_beyond_it() {
     };
     let (count, words) = listed(&["wrong"]);
     assert_eq!(count, 1000);
-    assert!(words.starts_with("and 5000 more, which are not listed\n1 file, 6000 batches"), "{words}");
-    assert_eq!(listed(&["wrong", "--max-faults", "2"]).0, 2);
-    assert_eq!(listed(&["wrong", "--max-faults", "7000"]).0, 6000);
+    assert!(words.starts_with("and 5000 more, not listed\n1 file, 6000 batches"), "{words}");
+    assert_eq!(listed(&["wrong", "--max-diagnostics", "2"]).0, 2);
+    assert_eq!(listed(&["wrong", "--max-diagnostics", "7000"]).0, 6000);
     let members: String = (0..101).fold(String::new(), |members, number| format!(r#"{members},"x{number}":1"#));
     let many = files(&[("many", format!(r#"{{"environment":"development","mpid":1{members}}}"#).as_bytes())]);
     let (_, stdout, _) = run(&many, &["many"]);
@@ -371,28 +371,28 @@ fn faults_are_listed_up_to_a_number_and_counted_beyond_it() {
     assert_eq!(count, 0);
     assert!(words.starts_with("1 file, 6000 batches"), "{words}");
     assert_eq!(listed(&["wrong", "--json"]).0, 6000);
-    assert_eq!(listed(&["wrong", "--format", "sarif", "--max-faults", "5500"]).0, 5000);
+    assert_eq!(listed(&["wrong", "--format", "sarif", "--max-diagnostics", "5500"]).0, 5000);
     let (_, stdout, _) = run(&directory, &["wrong", "--format", "sarif"]);
     let sarif: Value = serde_json::from_str(&stdout).expect("JSON");
-    let told = &sarif["runs"][0]["invocations"][0]["toolExecutionNotifications"][0];
-    assert_eq!(told["message"]["text"], "1000 more were found, which are not listed");
+    let notification = &sarif["runs"][0]["invocations"][0]["toolExecutionNotifications"][0];
+    assert_eq!(notification["message"]["text"], "1000 more, not listed");
 }
 
 #[test]
-fn a_warning_fails_only_where_that_is_asked_for() {
-    let directory = files(&[("nobody", br#"{"environment":"development"}"#)]);
-    assert_eq!(run(&directory, &["nobody"]).0, 0);
-    assert_eq!(run(&directory, &["nobody", "--strict"]).0, 1);
-    assert_eq!(run(&directory, &["nobody", "--environment", "production"]).0, 1);
-    assert_eq!(run(&directory, &["nobody", "--environment", "staging"]).0, 2);
+fn warnings_fail_only_with_strict() {
+    let directory = files(&[("anonymous", br#"{"environment":"development"}"#)]);
+    assert_eq!(run(&directory, &["anonymous"]).0, 0);
+    assert_eq!(run(&directory, &["anonymous", "--strict"]).0, 1);
+    assert_eq!(run(&directory, &["anonymous", "--environment", "production"]).0, 1);
+    assert_eq!(run(&directory, &["anonymous", "--environment", "staging"]).0, 2);
     assert_eq!(run(&directory, &[]).0, 2);
 }
 
 #[test]
-fn colour_is_for_terminals() {
-    let directory = files(&[("wrong", WRONG.as_bytes())]);
+fn colours_only_terminals() {
+    let directory = files(&[("wrong", INVALID.as_bytes())]);
     let coloured = |variables: &[(&str, &str)]| {
-        let (_, stdout, _) = ended(check(&directory, &["wrong"]).envs(variables.iter().copied()));
+        let (_, stdout, _) = output(check(&directory, &["wrong"]).envs(variables.iter().copied()));
         stdout.contains("\u{1b}[1m\u{1b}[31merror[type]\u{1b}[0m")
     };
     assert!(!coloured(&[]));
@@ -401,81 +401,81 @@ fn colour_is_for_terminals() {
 }
 
 #[test]
-fn it_ends_quietly_when_nobody_reads() {
-    let directory = files(&[("wrong", format!("{WRONG}\n").repeat(20_000).as_bytes())]);
-    let mut command = check(&directory, &["wrong", "--max-faults", "20000"]);
+fn stops_quietly_when_stdout_is_closed() {
+    let directory = files(&[("wrong", format!("{INVALID}\n").repeat(20_000).as_bytes())]);
+    let mut command = check(&directory, &["wrong", "--max-diagnostics", "20000"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("the program");
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
 }
 
-const MENDABLE: &str =
+const FIXABLE: &str =
     r#"{"environment":"development","user_identities":{"customerid":9007199254740993},"mpid":-9223372036854775808}"#;
-const MENDED: &str =
+const FIXED: &str =
     r#"{"environment":"development","user_identities":{"customer_id":"9007199254740993"},"mpid":-9223372036854775808}"#;
 
 #[cfg(target_os = "linux")]
 #[test]
-fn it_does_its_work_though_nobody_can_be_told() {
-    let directory = files(&[("a", MENDABLE.as_bytes())]);
+fn fixes_even_if_stderr_cannot_be_written() {
+    let directory = files(&[("a", FIXABLE.as_bytes())]);
     let full = fs::File::options().write(true).open("/dev/full").expect("Linux");
-    let status = check(&directory, &["--fix", "mended", "a", "missing"]).stderr(full).status().expect("the program");
+    let status = check(&directory, &["--fix", "fixed", "a", "missing"]).stderr(full).status().expect("the program");
     assert_eq!(status.code(), Some(4));
     let full = fs::File::options().write(true).open("/dev/full").expect("Linux");
-    let status = check(&directory, &["--fix", "mended", "a"]).stderr(full).status().expect("the program");
+    let status = check(&directory, &["--fix", "fixed", "a"]).stderr(full).status().expect("the program");
     assert_eq!(status.code(), Some(0));
-    assert_eq!(fs::read_to_string(directory.path().join("mended")).expect("a file"), format!("{MENDED}\n"));
+    assert_eq!(fs::read_to_string(directory.path().join("fixed")).expect("a file"), format!("{FIXED}\n"));
 }
 
 #[test]
-fn mending_writes_every_batch_and_says_what_it_did() {
-    let text = format!("{GOOD}\r\n\n{MENDABLE}\n{{\"environment\":\n{WRONG}");
+fn fix_writes_every_batch_and_lists_the_fixes() {
+    let text = format!("{GOOD}\r\n\n{FIXABLE}\n{{\"environment\":\n{INVALID}");
     let directory =
-        files(&[("a.ndjson", text.as_bytes()), ("list.json.gz", &gzip(format!("[{GOOD},\n{MENDABLE}]").as_bytes()))]);
-    let (code, stdout, stderr) = run(&directory, &["--fix", "mended", "a.ndjson", "list.json.gz"]);
-    let written = fs::read_to_string(directory.path().join("mended")).expect("a file");
-    assert_eq!(written, format!("{GOOD}\n{MENDED}\n{{\"environment\":\n{WRONG}\n{GOOD}\n{MENDED}\n"));
+        files(&[("a.ndjson", text.as_bytes()), ("list.json.gz", &gzip(format!("[{GOOD},\n{FIXABLE}]").as_bytes()))]);
+    let (code, stdout, stderr) = run(&directory, &["--fix", "fixed", "a.ndjson", "list.json.gz"]);
+    let written = fs::read_to_string(directory.path().join("fixed")).expect("a file");
+    assert_eq!(written, format!("{GOOD}\n{FIXED}\n{{\"environment\":\n{INVALID}\n{GOOD}\n{FIXED}\n"));
     assert_eq!(code, 1);
-    let told = "a.ndjson:3:49  /user_identities/customerid  renamed to \"customer_id\"
-a.ndjson:3:62  /user_identities/customer_id  9007199254740993 put into quotes
+    let expected = "a.ndjson:3:49  /user_identities/customerid  renamed to \"customer_id\"
+a.ndjson:3:62  /user_identities/customer_id  9007199254740993 quoted
 list.json.gz:2:49  /user_identities/customerid  renamed to \"customer_id\"
-list.json.gz:2:62  /user_identities/customer_id  9007199254740993 put into quotes
+list.json.gz:2:62  /user_identities/customer_id  9007199254740993 quoted
 2 files, 6 batches, 0 events: 2 errors, 0 warnings
   error    json        1
   error    type        1
-4 places mended
+4 fixes applied
 4 would be sent, 2 would not
 ";
-    assert_eq!(stderr, told);
-    // What is left is told where it stands now.
-    assert!(stdout.starts_with("mended:3:16  error[json]  EOF"), "{stdout}");
-    assert!(stdout.contains("\nmended:4:37  error[type]  /mpid"), "{stdout}");
-    assert_eq!(fs::read_dir(directory.path()).expect("a directory").count(), 3, "nothing is left beside it");
+    assert_eq!(stderr, expected);
+    // Remaining diagnostics refer to the written file.
+    assert!(stdout.starts_with("fixed:3:16  error[json]  EOF"), "{stdout}");
+    assert!(stdout.contains("\nfixed:4:37  error[type]  /mpid"), "{stdout}");
+    assert_eq!(fs::read_dir(directory.path()).expect("a directory").count(), 3, "no temporary file is left");
 
-    // Again, on what was written: nothing is left to do. And on a pipe.
-    let (_, again, words) = run(&directory, &["--fix", "-", "mended"]);
+    // Fixing the output again, to a pipe, changes nothing.
+    let (_, again, words) = run(&directory, &["--fix", "-", "fixed"]);
     assert_eq!(again, written);
-    assert!(words.contains("\n0 places mended\n"), "{words}");
+    assert!(words.contains("\n0 fixes applied\n"), "{words}");
 }
 
 #[test]
-fn what_cannot_be_written_is_left_out_and_told() {
+fn fix_omits_and_counts_texts_that_cannot_be_read() {
     let long = format!("{{\"a\":\"{}\"}}", "x".repeat(1 << 20));
     let directory = files(&[("list", format!("[{GOOD},{long},{GOOD} {GOOD}]").as_bytes())]);
-    let (code, stdout, stderr) = run(&directory, &["--fix", "mended", "list"]);
+    let (code, stdout, stderr) = run(&directory, &["--fix", "fixed", "list"]);
     assert_eq!(code, 1);
-    assert_eq!(fs::read_to_string(directory.path().join("mended")).expect("a file"), format!("{GOOD}\n{GOOD}\n"));
+    assert_eq!(fs::read_to_string(directory.path().join("fixed")).expect("a file"), format!("{GOOD}\n{GOOD}\n"));
     assert!(stdout.contains("list:1:41  error[text-bytes]") && stdout.contains("error[layout]"), "{stdout}");
-    assert!(stderr.contains("\n2 texts left out, which could not be read\n"), "{stderr}");
+    assert!(stderr.contains("\n2 texts omitted, which could not be read\n"), "{stderr}");
 }
 
 #[test]
-fn mending_never_writes_over_what_it_reads_nor_half_a_file() {
-    let directory = files(&[("a", MENDABLE.as_bytes()), ("there", b"before")]);
+fn fix_never_overwrites_an_input_nor_writes_an_incomplete_file() {
+    let directory = files(&[("a", FIXABLE.as_bytes()), ("there", b"before")]);
     let (code, _, stderr) = run(&directory, &["--fix", "./a", "a"]);
-    assert_eq!((code, stderr.as_str()), (2, "error: --fix does not write to a file that it reads: ./a\n"));
-    assert_eq!(fs::read_to_string(directory.path().join("a")).expect("a file"), MENDABLE);
+    assert_eq!((code, stderr.as_str()), (2, "error: --fix cannot write to an input file: ./a\n"));
+    assert_eq!(fs::read_to_string(directory.path().join("a")).expect("a file"), FIXABLE);
     let (code, _, stderr) = run(&directory, &["--fix", "no/such/folder", "a"]);
     assert_eq!(code, 4);
     assert!(stderr.starts_with("error: cannot write no/such/folder: "), "{stderr}");
@@ -483,24 +483,24 @@ fn mending_never_writes_over_what_it_reads_nor_half_a_file() {
     assert_eq!(run(&directory, &["--fix", "-", "--json", "a"]).0, 2);
     let (code, _, stderr) = run(&directory, &["--fix", "there", "a", "missing"]);
     assert_eq!((code, fs::read_to_string(directory.path().join("there")).expect("a file")), (4, "before".into()));
-    assert!(stderr.contains("\nthere was not written: not all could be read\n"), "{stderr}");
-    assert_eq!(fs::read_dir(directory.path()).expect("a directory").count(), 2, "nothing is left behind");
+    assert!(stderr.contains("\nthere was not written, since not all input could be read\n"), "{stderr}");
+    assert_eq!(fs::read_dir(directory.path()).expect("a directory").count(), 2, "no temporary file is left");
     let (code, ..) = run(&directory, &["--fix", "there", "a"]);
-    assert_eq!((code, fs::read_to_string(directory.path().join("there")).expect("a file")), (0, format!("{MENDED}\n")));
+    assert_eq!((code, fs::read_to_string(directory.path().join("there")).expect("a file")), (0, format!("{FIXED}\n")));
 }
 
-/// Whoever may not read the events may not read them mended.
+/// The output is readable only by users who can read every input.
 #[cfg(unix)]
 #[test]
-fn what_is_mended_has_the_mode_of_what_was_read() {
+fn the_fixed_file_has_the_common_mode_of_the_inputs() {
     use std::os::unix::fs::PermissionsExt;
-    let directory = files(&[("a", MENDABLE.as_bytes()), ("b", MENDABLE.as_bytes()), ("c", MENDABLE.as_bytes())]);
+    let directory = files(&[("a", FIXABLE.as_bytes()), ("b", FIXABLE.as_bytes()), ("c", FIXABLE.as_bytes())]);
     let path = |name| directory.path().join(name);
     for (name, mode) in [("a", 0o644), ("b", 0o640), ("c", 0o604)] {
         fs::set_permissions(path(name), fs::Permissions::from_mode(mode)).expect("a mode");
     }
     for (inputs, mode) in [(&["a"][..], 0o644), (&["a", "b"], 0o640), (&["a", "b", "c"], 0o600), (&["a", "-"], 0o600)] {
-        assert_eq!(run(&directory, &[&["--fix", "mended"], inputs].concat()).0, 0);
-        assert_eq!(fs::metadata(path("mended")).expect("a file").permissions().mode() & 0o777, mode, "{inputs:?}");
+        assert_eq!(run(&directory, &[&["--fix", "fixed"], inputs].concat()).0, 0);
+        assert_eq!(fs::metadata(path("fixed")).expect("a file").permissions().mode() & 0o777, mode, "{inputs:?}");
     }
 }

@@ -1,8 +1,8 @@
-//! What each command prints and how it ends: the sessions of `tests/cmd` and of the README, word for word, and what takes
-//! more than a session to show.
+//! Tests of the output and the exit code of each command: the sessions of `tests/cmd` and of the README, and tests that need more
+//! than a session.
 //!
 //! A new session is a file `tests/cmd/NAME.trycmd`, with `NAME.in/` as its directory if it needs files. Its commands have
-//! the key of a mock in their environment; `TRYCMD=overwrite` writes down what they print.
+//! the key of a mock in their environment; `TRYCMD=overwrite` records their output.
 
 use std::fs;
 use std::io::Read;
@@ -14,7 +14,7 @@ use mparticle::spool::{Endpoint, Inspector, Spool, SpoolOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// The program, with nothing of the environment that could say where to send.
+/// Returns the command without any credentials or address in its environment.
 fn mparticle(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mparticle"));
     for name in ["MPARTICLE_API_KEY", "MPARTICLE_API_SECRET", "MPARTICLE_POD", "MPARTICLE_BASE_URL", "MPARTICLE_CONFIG"]
@@ -25,7 +25,7 @@ fn mparticle(home: &Path) -> Command {
     command
 }
 
-/// The program, with the key of this mock.
+/// Returns the command with the key and the address of this mock.
 fn sending_to(server: &MockServer) -> Command {
     let mut command = mparticle(Path::new("/nowhere"));
     command
@@ -35,10 +35,10 @@ fn sending_to(server: &MockServer) -> Command {
     command
 }
 
-/// Nobody listens there.
-const NOBODY: &str = "http://127.0.0.1:9";
+/// An address where no server listens.
+const CLOSED_PORT: &str = "http://127.0.0.1:9";
 
-/// How it ended, and what it printed on both outputs.
+/// Returns the exit code, stdout and stderr.
 fn run(command: &mut Command) -> (i32, String, String) {
     let Output { status, stdout, stderr } = command.output().expect("the program");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
@@ -64,7 +64,7 @@ fn sessions() {
         .run();
 }
 
-/// The names under "Commands:".
+/// Returns the names under "Commands:".
 fn commands_of(path: &[&str]) -> Vec<String> {
     let (code, help, _) = run(mparticle(Path::new("/nowhere")).args(path).arg("--help"));
     assert_eq!(code, 0, "{path:?}");
@@ -73,7 +73,7 @@ fn commands_of(path: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn the_help_of_every_command_is_in_a_session_and_shows_examples() {
+fn every_command_has_a_help_session_with_examples() {
     let mut sessions = String::new();
     for entry in fs::read_dir("tests/cmd").expect("sessions") {
         let path = entry.expect("an entry").path();
@@ -101,7 +101,7 @@ mod profiles {
 
     const SECRET: &str = "s3cr3t-9c41";
 
-    /// A home whose configuration holds this text.
+    /// Creates a home directory with this configuration.
     fn home(text: &str) -> TempDir {
         let home = dir();
         let config = home.path().join(".config").join("mparticle");
@@ -130,44 +130,44 @@ mod profiles {
         MockServer::builder().credentials(format!("key-of-{name}"), SECRET).start_blocking()
     }
 
-    /// The arguments of something that is sent.
+    /// The arguments of a command that sends an event.
     const SCREEN: [&str; 5] = ["event", "screen", "Home", "--mpid", "1"];
 
     #[test]
-    fn the_profile_that_is_asked_for_wins_then_the_environment_then_the_default() {
+    fn the_profile_argument_precedes_the_environment_which_precedes_the_default_profile() {
         let (shop, default, environment) = (with_key_of("shop"), with_key_of("default"), MockServer::start_blocking());
         let home = home(&(profile("shop", &shop) + &profile("default", &default)));
         let received = || [&shop, &default, &environment].map(|server| server.stats().batches);
 
-        let (code, _, words) = run(mparticle(home.path()).args(SCREEN));
-        assert_eq!((code, received()), (0, [0, 1, 0]), "{words}");
+        let (code, _, stderr) = run(mparticle(home.path()).args(SCREEN));
+        assert_eq!((code, received()), (0, [0, 1, 0]), "{stderr}");
 
-        let (code, _, words) = run(sending_to(&environment).env("HOME", home.path()).args(SCREEN));
-        assert_eq!((code, received()), (0, [0, 1, 1]), "{words}");
+        let (code, _, stderr) = run(sending_to(&environment).env("HOME", home.path()).args(SCREEN));
+        assert_eq!((code, received()), (0, [0, 1, 1]), "{stderr}");
 
         let asked = ["--profile", "shop"];
-        let (code, _, words) = run(sending_to(&environment).env("HOME", home.path()).args(SCREEN).args(asked));
-        assert_eq!((code, received()), (0, [1, 1, 1]), "{words}");
+        let (code, _, stderr) = run(sending_to(&environment).env("HOME", home.path()).args(SCREEN).args(asked));
+        assert_eq!((code, received()), (0, [1, 1, 1]), "{stderr}");
 
-        // An address wins over both, and the key stays that of the profile.
+        // An address argument overrides only the address; the key is still that of the profile.
         let url = environment.url();
-        let (code, _, words) = run(mparticle(home.path()).args(SCREEN).args(["--url", &url]));
-        assert_eq!((code, received()), (3, [1, 1, 1]), "the mock there knows another key: {words}");
+        let (code, _, stderr) = run(mparticle(home.path()).args(SCREEN).args(["--url", &url]));
+        assert_eq!((code, received()), (3, [1, 1, 1]), "the mock there knows another key: {stderr}");
         assert_eq!(environment.stats().refused, 1);
     }
 
     #[test]
-    fn a_key_of_the_one_never_meets_an_address_of_the_other() {
+    fn never_combines_the_key_of_a_profile_with_the_address_of_the_environment() {
         let default = with_key_of("default");
         let home = home(&profile("default", &default));
         let url = default.url();
-        let (code, _, words) = run(mparticle(home.path()).env("MPARTICLE_BASE_URL", url).args(SCREEN));
-        assert_eq!((code, words.as_str()), (2, "error: MPARTICLE_API_KEY is not set\n"));
+        let (code, _, stderr) = run(mparticle(home.path()).env("MPARTICLE_BASE_URL", url).args(SCREEN));
+        assert_eq!((code, stderr.as_str()), (2, "error: MPARTICLE_API_KEY is not set\n"));
         assert_eq!(default.stats().requests, 0);
     }
 
     #[test]
-    fn the_file_is_found_where_it_is_said_to_be() {
+    fn finds_the_configuration_file() {
         let server = with_key_of("default");
         let elsewhere = dir();
         let path = elsewhere.path().join("mparticle").join("config.toml");
@@ -178,51 +178,51 @@ mod profiles {
         assert_eq!(run(mparticle(nowhere).env("XDG_CONFIG_HOME", elsewhere.path()).args(SCREEN)).0, 0);
         assert_eq!(server.stats().batches, 2);
 
-        let (code, _, words) = run(mparticle(nowhere).args(SCREEN));
+        let (code, _, stderr) = run(mparticle(nowhere).args(SCREEN));
         assert_eq!(code, 2);
-        let told = "error: MPARTICLE_API_KEY is not set: set MPARTICLE_API_KEY and MPARTICLE_API_SECRET, or write the \
-                    section [profile.default] into /nowhere/.config/mparticle/config.toml\n";
-        assert_eq!(words, told);
+        let expected = "error: MPARTICLE_API_KEY is not set: set MPARTICLE_API_KEY and MPARTICLE_API_SECRET, or add the \
+                    section [profile.default] to /nowhere/.config/mparticle/config.toml\n";
+        assert_eq!(stderr, expected);
     }
 
     #[test]
-    fn what_is_wrong_is_told_and_no_secret_with_it() {
+    fn reports_configuration_errors_without_secrets() {
         let server = with_key_of("shop");
         let right = profile("shop", &server) + &profile("test", &server);
         let large = right.clone() + &"#".repeat(65 * 1024);
         let unknown = format!("[profile.shop]\npass = \"{SECRET}\"\n");
         let table = [
-            (right.as_str(), "there is no profile \"mine\" in FILE: it has shop, test"),
-            ("", "there is no profile \"mine\" in FILE: it has none"),
-            (&large, "FILE: is larger than 64 KiB, which no configuration is"),
-            ("[profile.shop]\nsecret = s3cr3t-9c41", "FILE: line 2, column 10 is not TOML"),
+            (right.as_str(), "no profile \"mine\" in FILE, which has shop, test"),
+            ("", "no profile \"mine\" in FILE, which has no profiles"),
+            (&large, "FILE: larger than 64 KiB, too large for a configuration file"),
+            ("[profile.shop]\nsecret = s3cr3t-9c41", "FILE: line 2, column 10: invalid TOML"),
             (
                 &unknown,
-                "FILE: unknown field profile.shop.pass: there are key, secret, pod and base_url, in [profile.NAME]",
+                "FILE: unknown field profile.shop.pass; the fields are key, secret, pod and base_url, in [profile.NAME]",
             ),
         ];
-        for (text, told) in table {
+        for (text, expected) in table {
             let home = home(text);
             let file = home.path().join(".config/mparticle/config.toml");
-            let (code, out, words) = run(mparticle(home.path()).args(SCREEN).args(["--profile", "mine"]));
+            let (code, out, stderr) = run(mparticle(home.path()).args(SCREEN).args(["--profile", "mine"]));
             assert_eq!((code, out.as_str()), (2, ""));
-            assert_eq!(words, format!("error: {told}\n").replace("FILE", file.to_str().expect("UTF-8")));
-            assert!(!words.contains(SECRET));
+            assert_eq!(stderr, format!("error: {expected}\n").replace("FILE", file.to_str().expect("UTF-8")));
+            assert!(!stderr.contains(SECRET));
         }
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_file_that_others_can_open_is_not_taken() {
+    fn refuses_a_configuration_file_accessible_to_others() {
         let server = with_key_of("default");
         let home = home(&profile("default", &server));
         let file = home.path().join(".config/mparticle/config.toml");
         for mode in [0o640, 0o620, 0o604, 0o602, 0o610, 0o777] {
             set_mode(&file, mode);
-            let (code, _, words) = run(mparticle(home.path()).args(SCREEN));
+            let (code, _, stderr) = run(mparticle(home.path()).args(SCREEN));
             let path = file.display();
-            let told = format!("error: {path} is open to other users; close it with: chmod 600 {path}\n");
-            assert_eq!((code, words), (2, told), "{mode:o}");
+            let expected = format!("error: {path} is accessible to other users; fix it with: chmod 600 {path}\n");
+            assert_eq!((code, stderr), (2, expected), "{mode:o}");
         }
         assert_eq!(server.stats().requests, 0);
         set_mode(&file, 0o400);
@@ -236,71 +236,71 @@ mod event {
     const NOTE: [&str; 7] = ["event", "custom", "Added Note", "--type", "user_content", "--mpid", "-1"];
 
     #[test]
-    fn the_batch_of_a_dry_run_is_the_one_that_is_sent() {
+    fn a_dry_run_prints_the_batch_that_would_be_sent() {
         let server = MockServer::start_blocking();
         let arguments = ["--attr", "length:=512", "--at", "2026-01-31T12:00:00+01:00", "--user-attr", "plan=pro"];
-        let (code, shown, _) = run(sending_to(&server).args(NOTE).args(arguments).arg("--dry-run"));
+        let (code, printed, _) = run(sending_to(&server).args(NOTE).args(arguments).arg("--dry-run"));
         assert_eq!((code, server.stats().requests), (0, 0));
-        let (code, told, words) = run(sending_to(&server).args(NOTE).args(arguments).arg("--json"));
-        assert_eq!((code, words.as_str()), (0, ""));
+        let (code, result, stderr) = run(sending_to(&server).args(NOTE).args(arguments).arg("--json"));
+        assert_eq!((code, stderr.as_str()), (0, ""));
 
-        let mut shown: Value = serde_json::from_str(&shown).expect("JSON");
+        let mut printed: Value = serde_json::from_str(&printed).expect("JSON");
         let [mut sent]: [Value; 1] = server.batches().try_into().expect("one batch");
-        let told: Value = serde_json::from_str(&told).expect("JSON");
-        assert_eq!((&told["source_request_id"], &told["status"]), (&sent["source_request_id"], &json!(202)));
-        for batch in [&mut shown, &mut sent] {
+        let result: Value = serde_json::from_str(&result).expect("JSON");
+        assert_eq!((&result["source_request_id"], &result["status"]), (&sent["source_request_id"], &json!(202)));
+        for batch in [&mut printed, &mut sent] {
             batch["source_request_id"] = Value::Null;
             batch["events"][0]["data"]["source_message_id"] = Value::Null;
         }
-        assert_eq!(shown, sent);
+        assert_eq!(printed, sent);
         assert_eq!(sent["events"][0]["data"]["custom_attributes"], json!({ "length": 512 }));
         assert_eq!(sent["events"][0]["data"]["timestamp_unixtime_ms"], 1_769_857_200_000_i64);
         assert_eq!((&sent["mpid"], &sent["user_attributes"]["plan"]), (&json!(-1), &json!("pro")));
     }
 
     #[test]
-    fn what_can_succeed_later_is_sent_again_and_what_is_refused_is_told() {
+    fn retries_temporary_failures_and_reports_refusals() {
         let server =
             MockServer::builder().fault_sequence([Fault::status(503), Fault::lost_response()]).start_blocking();
-        let (code, out, words) = run(sending_to(&server).args(NOTE));
-        assert_eq!((code, out.as_str(), server.stats().batches), (0, "", 1), "{words}");
-        let lines: Vec<_> = words.lines().collect();
-        let [busy, broken_off, accepted] = lines[..] else { panic!("two retries: {words}") };
-        assert!(busy.starts_with("the service responded 503 Service Unavailable; trying again in "), "{words}");
-        let broken = "the connection broke before a response arrived: ";
-        assert!(broken_off.starts_with(broken) && broken_off.contains("; trying again in "), "{words}");
-        assert!(accepted.starts_with("accepted: batch "), "{words}");
+        let (code, out, stderr) = run(sending_to(&server).args(NOTE));
+        assert_eq!((code, out.as_str(), server.stats().batches), (0, "", 1), "{stderr}");
+        let lines: Vec<_> = stderr.lines().collect();
+        let [unavailable, interrupted, accepted] = lines[..] else { panic!("two retries: {stderr}") };
+        assert!(unavailable.starts_with("the service responded 503 Service Unavailable; trying again in "), "{stderr}");
+        let reason = "the connection broke before a response arrived: ";
+        assert!(interrupted.starts_with(reason) && interrupted.contains("; trying again in "), "{stderr}");
+        assert!(accepted.starts_with("accepted: batch "), "{stderr}");
 
         let wrong = ["event", "purchase", "--product", "TEA,Assam", "--currency", "euro", "--mpid", "1"];
-        let (code, out, words) = run(sending_to(&server).args(wrong));
-        assert_eq!((code, out.as_str(), server.stats().batches), (1, "", 1), "not sent: {words}");
+        let (code, out, stderr) = run(sending_to(&server).args(wrong));
+        assert_eq!((code, out.as_str(), server.stats().batches), (1, "", 1), "not sent: {stderr}");
 
         let refusing = MockServer::builder().fault_sequence([Fault::status(400)]).start_blocking();
-        let (code, _, words) = run(sending_to(&refusing).args(NOTE));
-        assert_eq!(code, 1, "{words}");
-        assert!(words.contains("error: upload failed: the service responded 400 Bad Request"), "{words}");
+        let (code, _, stderr) = run(sending_to(&refusing).args(NOTE));
+        assert_eq!(code, 1, "{stderr}");
+        assert!(stderr.contains("error: upload failed: the service responded 400 Bad Request"), "{stderr}");
 
-        let (code, out, words) = run(sending_to(&server).env("MPARTICLE_BASE_URL", NOBODY).args(NOTE));
+        let (code, out, stderr) = run(sending_to(&server).env("MPARTICLE_BASE_URL", CLOSED_PORT).args(NOTE));
         assert_eq!((code, out.as_str()), (3, ""));
         let reason = "failed to connect to the service: Connection refused";
-        assert!(words.starts_with(reason) && words.contains("; trying again in "), "{words}");
-        let last = words.lines().last().expect("the last words");
-        let count = words.lines().count();
-        assert!(last.starts_with(&format!("error: upload failed after {count} attempts in ")), "{words}");
-        assert!(last.contains(&format!(" s: {reason}")) && last.ends_with(" (http://127.0.0.1:9)"), "{words}");
+        assert!(stderr.starts_with(reason) && stderr.contains("; trying again in "), "{stderr}");
+        let last = stderr.lines().last().expect("a last line");
+        let count = stderr.lines().count();
+        assert!(last.starts_with(&format!("error: upload failed after {count} attempts in ")), "{stderr}");
+        assert!(last.contains(&format!(" s: {reason}")) && last.ends_with(" (http://127.0.0.1:9)"), "{stderr}");
 
         let other_key = MockServer::builder().credentials("other", "key").start_blocking();
-        let (code, _, words) = run(sending_to(&other_key).args(NOTE));
-        assert_eq!(code, 3, "{words}");
-        assert!(!words.contains(mock::SECRET));
+        let (code, _, stderr) = run(sending_to(&other_key).args(NOTE));
+        assert_eq!(code, 3, "{stderr}");
+        assert!(!stderr.contains(mock::SECRET));
     }
 }
 
 mod spool {
     use super::*;
 
-    /// A spool with two records and two dead letters.
-    fn filled() -> (TempDir, PathBuf) {
+    /// Creates a spool with two records and two dead letters.
+    fn filled_spool() -> (TempDir, PathBuf) {
         let dir = dir();
         let path = dir.path().join("shop");
         fill(&path);
@@ -325,126 +325,125 @@ mod spool {
         }
     }
 
-    /// Writes what `tests/cmd/spool.trycmd` looks into.
+    /// Writes the fixture of `tests/cmd/spool.trycmd`.
     #[test]
-    #[ignore = "it writes into the tree: `just fixtures` runs it when the fixture is to change"]
+    #[ignore = "writes to the source tree; `just fixtures` runs it when the fixture has to change"]
     fn write_the_fixture() {
         let path = Path::new("tests/cmd/spool.in/shop");
         let _ = fs::remove_dir_all(path);
         fill(path);
     }
 
-    fn left(path: &Path) -> (usize, usize) {
+    fn counts(path: &Path) -> (usize, usize) {
         let inspector = Inspector::new(path);
         (inspector.records().expect("a spool").count(), inspector.dead_letters().expect("a spool").count())
     }
 
     #[test]
-    fn damage_is_reported_and_ends_with_1_until_the_spool_is_purged() {
-        let (_dir, path) = filled();
+    fn reports_damage_and_exits_with_1_until_the_spool_is_purged() {
+        let (_dir, path) = filled_spool();
         let segment = path.join("00000000000000000001.log");
         let mut bytes = fs::read(&segment).expect("a segment");
-        // In the batch of the first record.
+        // Flips a bit in the batch of the first record.
         bytes[100] ^= 1;
         fs::write(&segment, bytes).expect("written");
         let server = MockServer::start_blocking();
         let warning = "warning: the spool is damaged in 1 place: 211 bytes cannot be read\n";
         for action in ["list", "export", "retry", "list"] {
-            let (code, _, words) = run(sending_to(&server).args(["spool", action]).arg(&path));
-            assert_eq!((code, words.contains(warning)), (1, true), "{action}: {words}");
+            let (code, _, stderr) = run(sending_to(&server).args(["spool", action]).arg(&path));
+            assert_eq!((code, stderr.contains(warning)), (1, true), "{action}: {stderr}");
         }
         assert!(!segment.exists() && path.join("00000000000000000001.log.damaged").exists());
         assert_eq!(server.batches().len(), 1);
         let (code, ..) = run(sending_to(&server).args(["spool", "purge", "--all", "--yes"]).arg(&path));
-        let (listed, _, words) = run(sending_to(&server).args(["spool", "list"]).arg(&path));
-        assert_eq!((code, listed, words.as_str()), (0, 0, "0 records, 0 bytes; 0 dead letters\n"));
+        let (listed, _, stderr) = run(sending_to(&server).args(["spool", "list"]).arg(&path));
+        assert_eq!((code, listed, stderr.as_str()), (0, 0, "0 records, 0 bytes; 0 dead letters\n"));
     }
 
     #[test]
-    fn a_dead_letter_that_was_cut_off_is_skipped_and_counted() {
-        let (_dir, path) = filled();
+    fn skips_and_counts_a_truncated_dead_letter() {
+        let (_dir, path) = filled_spool();
         let file = path.join("dead-letters.ndjson");
         let text = fs::read_to_string(&file).expect("a text");
         fs::write(&file, &text[..text.len() - 10]).expect("written");
         let server = MockServer::start_blocking();
-        let (code, _, words) = run(sending_to(&server).args(["spool", "retry", "--dead"]).arg(&path));
-        let told = "1 dead letters are to be sent again\nwarning: 1 lines were no dead letters: they were skipped and removed\n";
-        assert_eq!((code, words.starts_with(told), left(&path)), (1, true, (0, 0)), "{words}");
+        let (code, _, stderr) = run(sending_to(&server).args(["spool", "retry", "--dead"]).arg(&path));
+        let result =
+            "sending 1 dead letters again\nwarning: 1 lines were not dead letters; they were skipped and removed\n";
+        assert_eq!((code, stderr.starts_with(result), counts(&path)), (1, true, (0, 0)), "{stderr}");
         assert_eq!(server.batches().len(), 3);
     }
 
     #[test]
-    fn it_is_looked_into_while_a_program_has_it_open() {
-        let (_dir, path) = filled();
+    fn inspects_a_spool_that_a_program_has_open() {
+        let (_dir, path) = filled_spool();
         let _open = Spool::open(&path, SpoolOptions::new()).expect("a spool");
         let nowhere = Path::new("/nowhere");
-        let (code, lines, words) = run(mparticle(nowhere).args(["spool", "list", "--json"]).arg(&path));
-        assert_eq!((code, words.as_str()), (0, "2 records, 351 bytes; 2 dead letters\n"));
+        let (code, lines, stderr) = run(mparticle(nowhere).args(["spool", "list", "--json"]).arg(&path));
+        assert_eq!((code, stderr.as_str()), (0, "2 records, 351 bytes; 2 dead letters\n"));
         let first: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
         assert_eq!((&first["number"], &first["source_request_id"]), (&json!(1), &json!("first")));
         assert!(!lines.contains("shop.example"), "no user's data: {lines}");
 
         let server = MockServer::start_blocking();
         for action in [&["retry"][..], &["retry", "--dead"], &["purge", "--all", "--yes"]] {
-            let (code, _, words) = run(sending_to(&server).arg("spool").args(action).arg(&path));
+            let (code, _, stderr) = run(sending_to(&server).arg("spool").args(action).arg(&path));
             let error = format!("error: failed to open the spool in {}: it is open already\n", path.display());
-            assert_eq!((code, words), (4, error), "{action:?}");
+            assert_eq!((code, stderr), (4, error), "{action:?}");
         }
-        assert_eq!((left(&path), server.stats().requests), ((2, 2), 0));
+        assert_eq!((counts(&path), server.stats().requests), ((2, 2), 0));
     }
 
     #[test]
-    fn what_it_holds_is_sent_and_the_dead_letters_if_that_is_said() {
-        let (_dir, path) = filled();
+    fn retry_sends_the_records_and_with_dead_the_dead_letters() {
+        let (_dir, path) = filled_spool();
         let server = MockServer::start_blocking();
-        let (code, out, words) = run(sending_to(&server).args(["spool", "retry"]).arg(&path));
+        let (code, out, stderr) = run(sending_to(&server).args(["spool", "retry"]).arg(&path));
         assert_eq!((code, out.as_str()), (0, ""));
-        assert_eq!(words, "2 delivered, 0 rejected, 0 too old, 0 left in the spool\n");
-        assert_eq!(left(&path), (0, 2));
+        assert_eq!(stderr, "2 delivered, 0 rejected, 0 expired, 0 remaining in the spool\n");
+        assert_eq!(counts(&path), (0, 2));
 
         let (code, out, _) = run(sending_to(&server).args(["spool", "retry", "--dead", "--json"]).arg(&path));
-        let told: Value = serde_json::from_str(&out).expect("JSON");
-        assert_eq!((code, told), (0, json!({ "delivered": 2, "rejected": 0, "too_old": 0, "left": 0 })));
-        assert_eq!((left(&path), server.stats().batches), ((0, 0), 4));
+        let result: Value = serde_json::from_str(&out).expect("JSON");
+        assert_eq!((code, result), (0, json!({ "delivered": 2, "rejected": 0, "expired": 0, "remaining": 0 })));
+        assert_eq!((counts(&path), server.stats().batches), ((0, 0), 4));
     }
 
     #[test]
-    fn what_is_rejected_again_stays_a_dead_letter_and_what_is_not_sent_stays_in_the_spool() {
-        let (_dir, path) = filled();
+    fn retry_keeps_rejected_dead_letters_and_unsent_records() {
+        let (_dir, path) = filled_spool();
         let refusing = MockServer::builder().fault_rate(1.0, Fault::status(400)).start_blocking();
-        let (code, _, words) = run(sending_to(&refusing).args(["spool", "retry", "--dead"]).arg(&path));
-        assert_eq!((code, left(&path)), (1, (0, 4)), "{words}");
-        assert!(words.contains("batch third: ") && !words.contains("shop.example"), "{words}");
+        let (code, _, stderr) = run(sending_to(&refusing).args(["spool", "retry", "--dead"]).arg(&path));
+        assert_eq!((code, counts(&path)), (1, (0, 4)), "{stderr}");
+        assert!(stderr.contains("batch third: ") && !stderr.contains("shop.example"), "{stderr}");
 
-        let (_dir, path) = filled();
+        let (_dir, path) = filled_spool();
         let other_key = MockServer::builder().credentials("other", "key").start_blocking();
-        let (code, _, words) = run(sending_to(&other_key).args(["spool", "retry", "--wait", "1"]).arg(&path));
-        assert_eq!((code, left(&path)), (3, (2, 2)), "{words}");
-        assert!(words.contains("error: upload failed: the service responded 403"), "{words}");
+        let (code, _, stderr) = run(sending_to(&other_key).args(["spool", "retry", "--wait", "1"]).arg(&path));
+        assert_eq!((code, counts(&path)), (3, (2, 2)), "{stderr}");
+        assert!(stderr.contains("error: upload failed: the service responded 403"), "{stderr}");
 
-        let mut nobody = sending_to(&other_key);
-        nobody.env("MPARTICLE_BASE_URL", NOBODY).args(["spool", "retry", "--wait", "1"]).arg(&path);
-        let (code, _, words) = run(&mut nobody);
-        assert_eq!((code, left(&path)), (3, (2, 2)), "{words}");
-        let why = "the service did not accept all of it within 1 seconds: failed to connect to the service: Connection refused";
-        assert!(words.starts_with(why), "{words}");
+        let mut command = sending_to(&other_key);
+        command.env("MPARTICLE_BASE_URL", CLOSED_PORT).args(["spool", "retry", "--wait", "1"]).arg(&path);
+        let (code, _, stderr) = run(&mut command);
+        assert_eq!((code, counts(&path)), (3, (2, 2)), "{stderr}");
+        let reason =
+            "not everything was accepted within 1 seconds: failed to connect to the service: Connection refused";
+        assert!(stderr.starts_with(reason), "{stderr}");
     }
 
     #[test]
-    fn nothing_is_removed_without_a_yes() {
-        let (_dir, path) = filled();
+    fn purge_needs_confirmation() {
+        let (_dir, path) = filled_spool();
         let nowhere = Path::new("/nowhere");
-        let (code, _, words) = run(mparticle(nowhere).args(["spool", "purge", "--all"]).arg(&path));
-        assert_eq!(
-            (code, words.as_str()),
-            (2, "error: there is no terminal to ask at: --yes removes without asking\n")
-        );
-        assert_eq!(left(&path), (2, 2));
-        let (code, _, words) = run(mparticle(nowhere).args(["spool", "purge", "--dead", "--yes"]).arg(&path));
-        assert_eq!((code, words.as_str(), left(&path)), (0, "removed 2 dead letters\n", (2, 0)));
-        let (code, _, words) = run(mparticle(nowhere).args(["spool", "purge", "--all", "--yes"]).arg(&path));
-        assert_eq!((code, left(&path)), (0, (0, 0)), "{words}");
-        // Numbers are not given again.
+        let (code, _, stderr) = run(mparticle(nowhere).args(["spool", "purge", "--all"]).arg(&path));
+        assert_eq!((code, stderr.as_str()), (2, "error: confirmation needs a terminal; use --yes to skip it\n"));
+        assert_eq!(counts(&path), (2, 2));
+        let (code, _, stderr) = run(mparticle(nowhere).args(["spool", "purge", "--dead", "--yes"]).arg(&path));
+        assert_eq!((code, stderr.as_str(), counts(&path)), (0, "removed 2 dead letters\n", (2, 0)));
+        let (code, _, stderr) = run(mparticle(nowhere).args(["spool", "purge", "--all", "--yes"]).arg(&path));
+        assert_eq!((code, counts(&path)), (0, (0, 0)), "{stderr}");
+        // Numbers are never reused.
         fill(&path);
         let numbers: Vec<u64> =
             Inspector::new(&path).records().expect("a spool").map(|record| record.expect("one").number).collect();
@@ -452,15 +451,15 @@ mod spool {
     }
 
     #[test]
-    fn a_directory_that_is_no_spool_is_not_made_one() {
+    fn refuses_a_directory_that_is_not_a_spool() {
         let dir = dir();
         let server = MockServer::start_blocking();
-        // Many programs lock a directory by a file of this name.
+        // Other programs use lock files of this name too.
         fs::write(dir.path().join("lock"), "").expect("a file");
         for action in [&["retry"][..], &["purge", "--all", "--yes"], &["list"], &["list", "--dead"], &["export"]] {
-            let (code, _, words) = run(sending_to(&server).arg("spool").args(action).arg(dir.path()));
+            let (code, _, stderr) = run(sending_to(&server).arg("spool").args(action).arg(dir.path()));
             assert_eq!(code, 2);
-            assert!(words.starts_with("error: there is no spool in "), "{words}");
+            assert!(stderr.starts_with("error: no spool in "), "{stderr}");
         }
         assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 1);
     }
@@ -470,10 +469,10 @@ mod shell {
     use super::*;
 
     #[test]
-    fn every_command_has_a_page() {
+    fn every_command_has_a_manual_page() {
         let dir = dir();
-        let (code, out, words) = run(mparticle(dir.path()).arg("man").arg(dir.path().join("man1")));
-        assert_eq!((code, out.as_str(), words.as_str()), (0, "", ""));
+        let (code, out, stderr) = run(mparticle(dir.path()).arg("man").arg(dir.path().join("man1")));
+        assert_eq!((code, out.as_str(), stderr.as_str()), (0, "", ""));
         let page = |name: &str| fs::read_to_string(dir.path().join("man1").join(format!("mparticle{name}.1")));
         assert!(page("").expect("the page of the program").contains("Exit codes"));
         for command in commands_of(&[]) {
@@ -486,7 +485,7 @@ mod shell {
     }
 
     #[test]
-    fn the_completions_are_what_the_shells_can_read() {
+    fn shells_accept_the_completions() {
         let dir = dir();
         for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
             let (code, script, _) = run(mparticle(dir.path()).args(["completions", shell]));
@@ -494,7 +493,7 @@ mod shell {
             assert!(script.contains("customer-id"), "{shell}");
             let path = dir.path().join(shell);
             fs::write(&path, script).expect("a file");
-            // Those that are here read it.
+            // Installed shells check the syntax.
             if matches!(shell, "bash" | "zsh" | "fish")
                 && let Ok(status) = Command::new(shell).arg("-n").arg(&path).status()
             {
@@ -504,9 +503,9 @@ mod shell {
     }
 
     #[test]
-    fn a_long_output_ends_quietly_when_nobody_reads_any_more() {
+    fn stops_quietly_when_stdout_is_closed() {
         let dir = dir();
-        // Both are longer than a pipe holds.
+        // Both outputs are larger than a pipe buffer.
         for arguments in [&["spec", "--strict"][..], &["spec", "--format", "yaml"]] {
             let mut child = mparticle(dir.path())
                 .args(arguments)
@@ -517,24 +516,24 @@ mod shell {
             let mut out = child.stdout.take().expect("a pipe");
             out.read_exact(&mut [0; 100]).expect("a beginning");
             drop(out);
-            let mut words = String::new();
-            child.stderr.take().expect("a pipe").read_to_string(&mut words).expect("text");
-            assert_eq!((child.wait().expect("an end").code(), words.as_str()), (Some(0), ""), "{arguments:?}");
+            let mut stderr = String::new();
+            child.stderr.take().expect("a pipe").read_to_string(&mut stderr).expect("text");
+            assert_eq!((child.wait().expect("an end").code(), stderr.as_str()), (Some(0), ""), "{arguments:?}");
         }
     }
 }
 
 #[test]
-fn colours_are_for_those_who_want_them() {
+fn colours_follow_the_environment() {
     let home = dir();
     let help = |variables: &[(&str, &str)]| run(mparticle(home.path()).envs(variables.to_vec()).args(["spec", "-h"])).1;
-    assert!(help(&[("CLICOLOR_FORCE", "1")]).contains('\u{1b}'), "as on a terminal");
+    assert!(help(&[("CLICOLOR_FORCE", "1")]).contains('\u{1b}'), "forced");
     assert!(!help(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]).contains('\u{1b}'));
-    assert!(!help(&[]).contains('\u{1b}'), "a pipe is no terminal");
+    assert!(!help(&[]).contains('\u{1b}'), "a pipe is not a terminal");
 }
 
 #[test]
-fn the_document_is_the_one_of_the_repository() {
+fn spec_prints_the_document_of_the_repository() {
     let print = |arguments: &[&str]| run(mparticle(Path::new("/nowhere")).arg("spec").args(arguments));
     let yaml = fs::read_to_string("openapi/events.yaml").expect("the document");
     assert!(print(&["--format", "yaml"]) == (0, yaml, String::new()));

@@ -1,4 +1,4 @@
-//! `mparticle event` when the service cannot be reached, asks to wait, or is not there.
+//! Tests of `mparticle event` with a service that is unreachable or requests a wait.
 
 mod support;
 
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use mparticle::mock::{self, MockServer};
 use support::peer::Peer;
 
-/// An event on its way to this address.
+/// Returns the command that sends an event to this address.
 fn event(url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mparticle"));
     command.args(["event", "screen", "Home", "--mpid", "1"]).env_clear().stdin(Stdio::null());
@@ -18,7 +18,7 @@ fn event(url: &str) -> Command {
     command
 }
 
-/// The exit code, and what was printed on stderr; stdout stays empty.
+/// Runs a command with an empty stdout, and returns its exit code and stderr.
 fn run(command: &mut Command) -> (Option<i32>, String) {
     let Output { status, stdout, stderr } = command.output().expect("the program");
     assert_eq!(String::from_utf8_lossy(&stdout), "");
@@ -27,62 +27,62 @@ fn run(command: &mut Command) -> (Option<i32>, String) {
 
 #[test]
 fn shows_the_wait_that_the_service_asks_for() {
-    let answers = ["retry-after: 1\r\n", "retry-after: 86400\r\n"];
+    let headers = ["retry-after: 1\r\n", "retry-after: 86400\r\n"];
     let next = AtomicUsize::new(0);
     let peer = Peer::start(move |stream| {
-        let header = answers[next.fetch_add(1, Ordering::SeqCst)];
+        let header = headers[next.fetch_add(1, Ordering::SeqCst)];
         let _ = write!(stream, "HTTP/1.1 429 Too Many Requests\r\n{header}content-length: 0\r\n\r\n");
     });
-    let (code, words) = run(&mut event(&peer.url()));
-    assert_eq!(code, Some(3), "{words}");
+    let (code, stderr) = run(&mut event(&peer.url()));
+    assert_eq!(code, Some(3), "{stderr}");
     let refused = "the service responded 429 Too Many Requests; it asks to wait";
-    assert!(words.starts_with(&format!("{refused} 1 s; trying again in 1")), "{words}");
-    let last = words.lines().last().expect("the last words");
-    assert!(last.starts_with("error: upload failed after 2 attempts in "), "{words}");
-    assert!(last.ends_with(&format!(" s: {refused} 86400 s (24 hours) ({})", peer.url())), "{words}");
+    assert!(stderr.starts_with(&format!("{refused} 1 s; trying again in 1")), "{stderr}");
+    let last = stderr.lines().last().expect("a last line");
+    assert!(last.starts_with("error: upload failed after 2 attempts in "), "{stderr}");
+    assert!(last.ends_with(&format!(" s: {refused} 86400 s (24 hours) ({})", peer.url())), "{stderr}");
 }
 
 #[test]
 fn names_a_wrong_address() {
     let peer = Peer::answering("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
     let url = format!("{}/v3", peer.url());
-    let (code, words) = run(&mut event(&url));
+    let (code, stderr) = run(&mut event(&url));
     assert_eq!(
-        (code, words),
+        (code, stderr),
         (Some(3), format!("error: upload failed: the service responded 404 Not Found ({url})\n"))
     );
 }
 
 #[test]
-fn says_that_it_cannot_resolve_the_name_while_it_tries_again_and_at_the_end() {
-    // This top-level domain is reserved: no resolver has an address for it, and without a network there is none either.
+fn reports_a_failed_name_resolution_on_each_retry_and_at_the_end() {
+    // This top-level domain is reserved: no resolver has an address for it, with or without a network.
     let url = "https://host.invalid";
-    let (code, words) = run(&mut event(url));
-    assert_eq!(code, Some(3), "{words}");
+    let (code, stderr) = run(&mut event(url));
+    assert_eq!(code, Some(3), "{stderr}");
     let reason = "failed to resolve the name of the service: ";
-    let lines: Vec<_> = words.lines().collect();
-    let [retries @ .., last] = &lines[..] else { panic!("it says nothing") };
-    assert!(!retries.is_empty(), "{words}");
+    let lines: Vec<_> = stderr.lines().collect();
+    let [retries @ .., last] = &lines[..] else { panic!("no output") };
+    assert!(!retries.is_empty(), "{stderr}");
     for line in retries {
-        assert!(line.starts_with(reason) && line.contains("; trying again in "), "{words}");
+        assert!(line.starts_with(reason) && line.contains("; trying again in "), "{stderr}");
     }
-    // The last attempt failed as those before it, or the deadline ended it.
+    // The last attempt failed like the others, or was cut short by the deadline.
     let last = last.replace("the service did not respond before the deadline: ", "");
-    assert!(last.starts_with("error: upload failed after ") && last.ends_with(&format!(" ({url})")), "{words}");
-    assert!(last.contains(&format!(" s: {reason}")), "{words}");
+    assert!(last.starts_with("error: upload failed after ") && last.ends_with(&format!(" ({url})")), "{stderr}");
+    assert!(last.contains(&format!(" s: {reason}")), "{stderr}");
 }
 
 #[cfg(all(feature = "rustls", target_os = "linux"))]
 #[test]
-fn without_certificates_https_fails_in_words_that_help_and_http_works() {
+fn without_certificates_https_fails_with_a_helpful_message_and_http_works() {
     let server = MockServer::start_blocking();
-    let without = |url: &str| {
+    let run_without_certificates = |url: &str| {
         let mut command = event(url);
         run(command.env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/nowhere"))
     };
-    let (code, words) = without("https://127.0.0.1:9");
-    assert_eq!(code, Some(2), "{words}");
-    assert!(words.starts_with("error: no usable certificate store for https: install the certificates"), "{words}");
-    let (code, words) = without(&server.url());
-    assert_eq!((code, server.stats().batches), (Some(0), 1), "{words}");
+    let (code, stderr) = run_without_certificates("https://127.0.0.1:9");
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.starts_with("error: no usable certificate store for https: install the certificates"), "{stderr}");
+    let (code, stderr) = run_without_certificates(&server.url());
+    assert_eq!((code, server.stats().batches), (Some(0), 1), "{stderr}");
 }

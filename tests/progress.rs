@@ -1,5 +1,4 @@
-//! The progress bar of `mparticle send`, on a terminal that is not there: a pseudo-terminal, and an emulator that draws what
-//! is written to it.
+//! Tests of the progress bar of `mparticle send`, on a pseudo-terminal with a terminal emulator.
 #![cfg(unix)]
 
 mod support;
@@ -19,7 +18,7 @@ use support::peer::Peer;
 const ROWS: u16 = 12;
 const COLUMNS: u16 = 120;
 
-/// What the terminal showed, each time that something was written to it.
+/// Runs a command, and returns the screen after each write to the terminal.
 fn screens(command: &mut Command) -> (Option<i32>, Vec<String>) {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
     grantpt(&master).expect("ours");
@@ -28,20 +27,20 @@ fn screens(command: &mut Command) -> (Option<i32>, Vec<String>) {
     let name = ptsname(&master, Vec::new()).expect("a name").into_string().expect("UTF-8");
     let terminal = File::options().read(true).write(true).open(name).expect("the other end");
     let mut child = command.stderr(Stdio::from(terminal)).stdout(Stdio::null()).spawn().expect("the program");
-    // This side's copies of the other end are closed, so that reading comes to an end.
+    // Closes this side's copies of the other end, so that reading ends.
     command.stderr(Stdio::null());
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut master = File::from(master);
         let mut parser = vt100::Parser::new(ROWS, COLUMNS, 0);
         let mut bytes = [0; 4096];
         while let Ok(read @ 1..) = master.read(&mut bytes) {
             parser.process(&bytes[..read]);
-            let _ = tell.send(parser.screen().contents());
+            let _ = sender.send(parser.screen().contents());
         }
     });
     let code = child.wait().expect("an end").code();
-    (code, told.iter().collect())
+    (code, receiver.iter().collect())
 }
 
 fn send(url: impl AsRef<std::ffi::OsStr>, file: &str, arguments: &[&str]) -> Command {
@@ -52,7 +51,7 @@ fn send(url: impl AsRef<std::ffi::OsStr>, file: &str, arguments: &[&str]) -> Com
     command
 }
 
-/// What the terminal showed while so many batches were sent, with nothing in the way.
+/// Returns the screens while `count` batches are sent without faults.
 fn screens_of_sending(count: u64, arguments: &[&str]) -> Vec<String> {
     let server = MockServer::start_blocking();
     let dir = tempfile::tempdir().expect("a directory");
@@ -64,7 +63,7 @@ fn screens_of_sending(count: u64, arguments: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn the_bar_tells_how_far_it_is_and_leaves_the_summary() {
+fn the_bar_shows_the_progress_and_is_replaced_by_the_summary() {
     let server = MockServer::builder().rate_limit(270).start_blocking();
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("events.ndjson");
@@ -87,16 +86,16 @@ fn the_bar_tells_how_far_it_is_and_leaves_the_summary() {
         number.replace(',', "").parse().unwrap_or_default()
     };
     let counts: Vec<_> = bars.iter().map(|screen| events(screen)).collect();
-    assert!(counts.is_sorted() && counts.last() > counts.first(), "it only grows: {counts:?}");
+    assert!(counts.is_sorted() && counts.last() > counts.first(), "the count only grows: {counts:?}");
 
     let last = screens.last().expect("something was shown");
     assert!(!last.contains("events.ndjson ["), "the bar is gone:\n{last}");
-    assert!(last.contains("unknown field"), "the fault stands above, and did not clear the screen:\n{last}");
+    assert!(last.contains("unknown field"), "the diagnostic is above the bar and did not clear the screen:\n{last}");
     assert!(last.contains("delivered 3,000 events"), "{last}");
 }
 
 #[test]
-fn the_bar_shows_what_was_sent_and_not_what_was_read() {
+fn the_bar_counts_sent_and_not_merely_read_batches() {
     let screens = screens_of_sending(1000, &["--rate", "100"]);
     let shares: Vec<u32> = screens
         .iter()
@@ -108,7 +107,7 @@ fn the_bar_shows_what_was_sent_and_not_what_was_read() {
 }
 
 #[test]
-fn the_bar_shows_a_wait_that_the_service_asks_for() {
+fn the_bar_shows_the_wait_that_the_service_requests() {
     let peer = Peer::answering("HTTP/1.1 429 Too Many Requests\r\nretry-after: 86400\r\ncontent-length: 0\r\n\r\n");
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("events.ndjson");
@@ -124,7 +123,7 @@ fn the_bar_shows_a_wait_that_the_service_asks_for() {
 }
 
 #[test]
-fn asked_to_be_quiet_it_draws_nothing() {
+fn quiet_hides_the_bar() {
     let screens = screens_of_sending(100, &["--quiet"]);
     let last = screens.last().expect("the summary");
     assert!(screens.iter().all(|screen| !screen.contains('[')) && last.contains("delivered 100 events"), "{last}");

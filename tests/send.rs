@@ -1,4 +1,4 @@
-//! `mparticle send` as a person or a script uses it: the real program, real files, a real service at the other end.
+//! Tests of `mparticle send`: the real program with real files and a mock server.
 
 mod support;
 
@@ -17,7 +17,7 @@ use support::peer::Peer;
 use support::process::{peak_memory, signal};
 use tempfile::TempDir;
 
-/// A directory of files and the program in it.
+/// A directory of files in which the program runs.
 struct Shell {
     dir: TempDir,
     url: String,
@@ -49,9 +49,9 @@ impl Shell {
         command
     }
 
-    /// The exit code, stdout and stderr.
+    /// Runs the program, and returns its exit code, stdout and stderr.
     fn send(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
-        told(self.command(arguments).output().expect("the program"))
+        outcome(self.command(arguments).output().expect("the program"))
     }
 
     fn start(&self, arguments: &[&str]) -> Child {
@@ -59,13 +59,14 @@ impl Shell {
     }
 }
 
-fn told(output: Output) -> (Option<i32>, String, String) {
+/// Returns the exit code, stdout and stderr.
+fn outcome(output: Output) -> (Option<i32>, String, String) {
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-/// What the service has of each line, by the content without the id.
-fn counted(batches: &[Value]) -> HashMap<String, usize> {
+/// Returns the number of batches by content, without their IDs.
+fn count_by_content(batches: &[Value]) -> HashMap<String, usize> {
     let mut counts = HashMap::new();
     for batch in batches {
         let mut batch = batch.clone();
@@ -76,17 +77,17 @@ fn counted(batches: &[Value]) -> HashMap<String, usize> {
 }
 
 fn expected(lines: &[String]) -> HashMap<String, usize> {
-    counted(&lines.iter().map(|line| serde_json::from_str(line).expect("JSON")).collect::<Vec<_>>())
+    count_by_content(&lines.iter().map(|line| serde_json::from_str(line).expect("JSON")).collect::<Vec<_>>())
 }
 
 fn ids(batches: &[Value]) -> Vec<String> {
     batches.iter().map(|batch| batch["source_request_id"].as_str().expect("an id").to_owned()).collect()
 }
 
-/// Waits until something is so, and says what if it takes too long.
-fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+/// Waits until a condition holds, and panics with its description after a minute.
+fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
-    while !so() {
+    while !condition() {
         assert!(start.elapsed() < Duration::from_secs(60), "{what}");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -95,10 +96,10 @@ fn eventually(what: &str, mut so: impl FnMut() -> bool) {
 const ONE: &str = r#"{"environment":"development","mpid":1,"events":[]}"#;
 
 #[test]
-fn what_is_sent_is_what_was_read_with_an_id() {
+fn sends_the_original_bytes_with_an_id() {
     let server = MockServer::builder().lenient().start_blocking();
     let shell = Shell::new(server.url());
-    // An order of keys of its own, a 64-bit integer, spellings of numbers, escapes, white space within.
+    // Unsorted keys, a 64-bit integer, unusual numbers, escapes, and white space.
     let line = concat!(
         r#"{ "mpid":-9223372036854775808,"user_attributes":{"b":9007199254740993,"a":1.50e3,"#,
         r#""é":"\u00e9\/"}, "environment":"development","events":[ ]}"#
@@ -109,13 +110,13 @@ fn what_is_sent_is_what_was_read_with_an_id() {
     let requests = server.requests();
     let body = String::from_utf8(requests[0].body.to_vec()).expect("UTF-8");
     let id = ids(&server.batches()).remove(0);
-    assert_eq!(id, "d7b47ad4-daf9-5e6e-b5d5-785ce8b6dda6", "it stays the same in every version of the program");
+    assert_eq!(id, "d7b47ad4-daf9-5e6e-b5d5-785ce8b6dda6", "the same in every version of the program");
     assert_eq!(body, format!("[{{\"source_request_id\":\"{id}\",{}]", &line[1..]));
     assert!(!shell.path("a.ndjson.rejects.ndjson").exists());
 }
 
 #[test]
-fn the_same_file_again_is_not_counted_twice_and_two_equal_lines_are() {
+fn a_resent_file_is_dropped_as_duplicates_while_equal_lines_count() {
     let server = MockServer::start_blocking();
     let shell = Shell::new(server.url());
     let with_id = r#"{"environment":"development","mpid":1,"source_request_id":"mine","events":[]}"#;
@@ -127,7 +128,7 @@ fn the_same_file_again_is_not_counted_twice_and_two_equal_lines_are() {
         assert_eq!((batches.len(), counts.duplicates), (3, 3 * round), "round {round}");
         assert_eq!(ids(&batches)[2], "mine");
     }
-    // Under another name, packed, after a byte-order mark: the content is what counts.
+    // IDs depend on the content, not on the name, the compression or a byte-order mark.
     let packed = zstd::encode_all(shell.read("a.ndjson").as_bytes(), 1).expect("memory");
     let marked = format!("\u{feff}{}", shell.read("a.ndjson"));
     shell.file("b.zst", packed).file("c.ndjson", marked).send(&["b.zst", "c.ndjson"]);
@@ -135,7 +136,7 @@ fn the_same_file_again_is_not_counted_twice_and_two_equal_lines_are() {
 }
 
 #[test]
-fn every_layout_sends_every_batch() {
+fn sends_every_batch_of_every_layout() {
     let lines: Vec<_> = export::lines(300, 7).collect();
     let expected = expected(&lines);
     let ndjson = lines.join("\n");
@@ -158,25 +159,25 @@ fn every_layout_sends_every_batch() {
         let shell = Shell::new(server.url());
         let (code, _, stderr) = shell.file(name, &content).send(&["--quiet", name]);
         assert_eq!(code, Some(0), "{name}: {stderr}");
-        assert_eq!(counted(&server.batches()), expected, "{name}");
+        assert_eq!(count_by_content(&server.batches()), expected, "{name}");
 
         let server = MockServer::start_blocking();
         let mut command = Shell::new(server.url()).command(&["-"]);
         let mut child = command.stdin(Stdio::piped()).current_dir(shell.dir.path()).spawn().expect("the program");
         child.stdin.take().expect("a pipe").write_all(&content).expect("a reader");
-        let (code, _, stderr) = told(child.wait_with_output().expect("an end"));
+        let (code, _, stderr) = outcome(child.wait_with_output().expect("an end"));
         assert_eq!(code, Some(0), "{name} through a pipe: {stderr}");
-        assert_eq!(counted(&server.batches()), expected, "{name} through a pipe");
+        assert_eq!(count_by_content(&server.batches()), expected, "{name} through a pipe");
     }
 }
 
-const WRONG: &str = r#"{"environment":"development","mpid":1,"user_identities":{"customerid":"1"},"events":[]}"#;
+const INVALID: &str = r#"{"environment":"development","mpid":1,"user_identities":{"customerid":"1"},"events":[]}"#;
 
 #[test]
-fn what_is_wrong_goes_to_the_rejects_file_and_the_rest_is_sent() {
+fn writes_invalid_batches_to_the_rejects_file_and_sends_the_rest() {
     let server = MockServer::start_blocking();
     let shell = Shell::new(server.url());
-    shell.file("a.ndjson", format!("{ONE}\n  {WRONG}\n{{\"a\":\n\n\u{1b}[31m\n{ONE}\n"));
+    shell.file("a.ndjson", format!("{ONE}\n  {INVALID}\n{{\"a\":\n\n\u{1b}[31m\n{ONE}\n"));
     let (code, stdout, stderr) = shell.send(&["a.ndjson"]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
     let lines: Vec<_> = stderr.lines().collect();
@@ -191,14 +192,14 @@ fn what_is_wrong_goes_to_the_rejects_file_and_the_rest_is_sent() {
     assert!(lines[3].starts_with("a.ndjson: delivered 0 events in 2 batches, rejected 0 events in 3 batches in "));
     assert_eq!(lines[4], "a.ndjson: the rejected batches are in a.ndjson.rejects.ndjson");
     let rejects = concat!(
-        r#"{"line":2,"column":3,"faults":[{"rule":"unknown-field","line":2,"column":60,"#,
+        r#"{"line":2,"column":3,"diagnostics":[{"rule":"unknown-field","line":2,"column":60,"#,
         r#""pointer":"/user_identities/customerid","message":"unknown field, did you mean \"customer_id\"?"}],"#,
         r#""batch":{"environment":"development","mpid":1,"user_identities":{"customerid":"1"},"events":[]}}"#,
         "\n",
-        r#"{"line":3,"column":1,"faults":[{"rule":"json","line":3,"column":6,"message":"EOF while parsing a value"}],"#,
+        r#"{"line":3,"column":1,"diagnostics":[{"rule":"json","line":3,"column":6,"message":"EOF while parsing a value"}],"#,
         r#""text":"{\"a\":"}"#,
         "\n",
-        r#"{"line":5,"column":1,"faults":[{"rule":"json","line":5,"column":1,"message":"expected value"}],"#,
+        r#"{"line":5,"column":1,"diagnostics":[{"rule":"json","line":5,"column":1,"message":"expected value"}],"#,
         r#""text":"\u001b[31m"}"#,
         "\n",
     );
@@ -206,40 +207,40 @@ fn what_is_wrong_goes_to_the_rejects_file_and_the_rest_is_sent() {
     for file in ["a.ndjson.rejects.ndjson", "a.ndjson.sent.json"] {
         use std::os::unix::fs::PermissionsExt;
         let mode = shell.path(file).metadata().expect("a file").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "{file} holds or tells of user data");
+        assert_eq!(mode & 0o777, 0o600, "{file} is private");
     }
     assert_eq!(server.batches().len(), 2);
-    // Again: the same, and not twice in the file. What was there is kept.
+    // A second run writes the same file, and keeps the existing one under another name.
     for round in 1..3 {
         let kept = format!("a.ndjson.rejects.ndjson.{round}");
         let (_, _, stderr) = shell.send(&["a.ndjson"]);
-        assert!(stderr.contains(&format!("a.ndjson: the rejects that were there are in {kept} now\n")), "{stderr}");
+        assert!(stderr.contains(&format!("a.ndjson: the existing rejects file was renamed to {kept}\n")), "{stderr}");
         assert_eq!(
             (shell.read("a.ndjson.rejects.ndjson"), shell.read(&kept)),
             (rejects.to_owned(), rejects.to_owned())
         );
     }
-    // Nothing is rejected, or nothing is sent at all: it stays as it is.
+    // Without rejects, or if nothing is sent, the existing file stays.
     shell.file("a.ndjson", ONE).send(&["a.ndjson"]);
     let mut command = shell.file("a.ndjson", format!("{ONE}\n{ONE}")).command(&["a.ndjson"]);
-    assert_eq!(told(command.env("MPARTICLE_API_KEY", "wrong").output().expect("the program")).0, Some(3));
+    assert_eq!(outcome(command.env("MPARTICLE_API_KEY", "wrong").output().expect("the program")).0, Some(3));
     assert_eq!(shell.read("a.ndjson.rejects.ndjson"), rejects);
     assert!(!shell.path("a.ndjson.rejects.ndjson.3").exists());
 }
 
 #[test]
-fn rejects_are_never_written_over_what_is_read() {
+fn refuses_to_write_rejects_to_an_input() {
     let server = MockServer::start_blocking();
     let shell = Shell::new(server.url());
-    shell.file("a.ndjson", format!("{ONE}\n{WRONG}\n")).file("a.ndjson.rejects.ndjson", ONE);
+    shell.file("a.ndjson", format!("{ONE}\n{INVALID}\n")).file("a.ndjson.rejects.ndjson", ONE);
     std::os::unix::fs::symlink(shell.path("a.ndjson"), shell.path("link")).expect("a link");
     for arguments in [&["a.ndjson", "--rejects", "link"][..], &["a.ndjson", "a.ndjson.rejects.ndjson"]] {
         let (code, _, stderr) = shell.send(arguments);
         assert_eq!(code, Some(2), "{stderr}");
-        assert!(stderr.starts_with("error: the rejects do not go to a file that is read: "), "{stderr}");
+        assert!(stderr.starts_with("error: the rejects file is an input file: "), "{stderr}");
     }
     assert_eq!(server.stats().batches, 0);
-    // What was mended of the rejects of stdin goes there again.
+    // The rejects file of stdin can be piped to stdin again.
     for (round, names) in [1, 2].into_iter().zip([&["stdin.rejects.ndjson"][..], &["stdin.rejects.ndjson.1"]]) {
         let source = shell.path(if round == 1 { "a.ndjson" } else { "stdin.rejects.ndjson" });
         let stdin = fs::File::open(source).expect("a file");
@@ -251,17 +252,17 @@ fn rejects_are_never_written_over_what_is_read() {
 }
 
 #[test]
-fn a_rejects_file_that_changed_meanwhile_is_gone_on_with_as_it_is() {
+fn resumes_with_a_rejects_file_that_was_edited() {
     let server = MockServer::start_blocking();
     let shell = Shell::new(server.url());
-    shell.file("a.ndjson", format!("{ONE}\n{WRONG}\n")).send(&["a.ndjson"]);
+    shell.file("a.ndjson", format!("{ONE}\n{INVALID}\n")).send(&["a.ndjson"]);
     let rejects = shell.read("a.ndjson.rejects.ndjson");
-    let grown = |count| format!("{ONE}\n{}", format!("{WRONG}\n").repeat(count));
-    // Shorter: its end is its end.
+    let grown = |count| format!("{ONE}\n{}", format!("{INVALID}\n").repeat(count));
+    // A shorter file is appended to.
     shell.file("a.ndjson.rejects.ndjson", "{}\n").file("a.ndjson", grown(2)).send(&["a.ndjson", "--resume"]);
     let second = rejects.replace("\"line\":2", "\"line\":3");
     assert_eq!(shell.read("a.ndjson.rejects.ndjson"), format!("{{}}\n{second}"));
-    // Longer: what was written after the mark comes again. Another file is not cut.
+    // A longer file would be truncated to the checkpoint; another file is not.
     shell.file("a.ndjson.rejects.ndjson", format!("{{}}\n{second}more\n")).file("other", "a\n".repeat(1000));
     shell.file("a.ndjson", grown(3)).send(&["a.ndjson", "--resume", "--rejects", "other"]);
     assert_eq!(shell.read("other.1"), "a\n".repeat(1000));
@@ -270,7 +271,7 @@ fn a_rejects_file_that_changed_meanwhile_is_gone_on_with_as_it_is() {
 }
 
 #[test]
-fn what_is_no_regular_file_has_its_rejects_in_the_working_directory_and_is_not_resumed() {
+fn a_pipe_has_its_rejects_in_the_working_directory_and_cannot_be_resumed() {
     let server = MockServer::start_blocking();
     let shell = Shell::new(server.url());
     let pipes = tempfile::tempdir().expect("a directory");
@@ -278,15 +279,18 @@ fn what_is_no_regular_file_has_its_rejects_in_the_working_directory_and_is_not_r
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
     let name = pipe.to_str().expect("UTF-8");
     let (code, _, stderr) = shell.send(&[name, "--resume"]);
-    assert_eq!((code, stderr), (Some(2), format!("error: --resume needs a file: {name} cannot be read again\n")));
+    assert_eq!(
+        (code, stderr),
+        (Some(2), format!("error: --resume needs a regular file: {name} cannot be read again\n"))
+    );
     let child = shell.start(&[name]);
-    fs::write(&pipe, format!("{WRONG}\n")).expect("a reader");
-    assert_eq!(told(child.wait_with_output().expect("an end")).0, Some(1));
+    fs::write(&pipe, format!("{INVALID}\n")).expect("a reader");
+    assert_eq!(outcome(child.wait_with_output().expect("an end")).0, Some(1));
     assert!(shell.read("pipe.rejects.ndjson").contains("customerid"));
 }
 
 #[test]
-fn a_journal_that_cannot_be_written_is_found_before_anything_is_sent() {
+fn an_unwritable_checkpoint_file_is_detected_before_sending() {
     let server = MockServer::start_blocking();
     let shell = Shell::new(server.url());
     shell.file("a.ndjson", ONE);
@@ -297,70 +301,71 @@ fn a_journal_that_cannot_be_written_is_found_before_anything_is_sent() {
 }
 
 #[test]
-fn what_the_service_refuses_is_rejected_in_its_words() {
+fn rejects_a_refused_batch_with_the_message_of_the_service() {
     let server = MockServer::builder().fault_sequence([Fault::ok(), Fault::status(400)]).start_blocking();
     let shell = Shell::new(server.url());
     shell.file("a.ndjson", ONE).file("b.ndjson", ONE);
     let (code, _, stderr) = shell.send(&["a.ndjson", "b.ndjson", "--concurrency", "1"]);
     assert_eq!(code, Some(1), "{stderr}");
     let reject: Value = serde_json::from_str(&shell.read("b.ndjson.rejects.ndjson")).expect("JSON");
-    let said = reject["faults"][0]["message"].as_str().expect("words");
-    assert!(stderr.contains(&format!("b.ndjson:1:1  the service refused it: {said}\n")), "{stderr}");
-    assert_eq!((&reject["line"], &reject["faults"][0]["rule"]), (&1.into(), &"service".into()));
+    let message = reject["diagnostics"][0]["message"].as_str().expect("words");
+    assert!(stderr.contains(&format!("b.ndjson:1:1  refused by the service: {message}\n")), "{stderr}");
+    assert_eq!((&reject["line"], &reject["diagnostics"][0]["rule"]), (&1.into(), &"service".into()));
     assert_eq!(reject["batch"]["mpid"], 1);
-    assert!(reject["batch"]["source_request_id"].is_string(), "it can be sent again as it is");
+    assert!(reject["batch"]["source_request_id"].is_string(), "it can be sent again unchanged");
     assert!(!shell.path("a.ndjson.rejects.ndjson").exists());
 }
 
 #[test]
-fn strict_stops_at_what_is_wrong_and_goes_on_when_it_is_mended() {
+fn strict_stops_at_an_invalid_batch_and_resumes_once_it_is_fixed() {
     let server = MockServer::start_blocking();
     let shell = Shell::new(server.url());
-    // Long enough for the beginning to stay the same when the wrong line is mended.
+    // Longer than the hashed beginning, so that fixing the invalid line does not change the hash.
     let head: Vec<_> = export::lines(100, 3).collect();
     let head = head.join("\n");
-    let (code, _, stderr) = shell.file("a.ndjson", format!("{head}\n{WRONG}\n{ONE}\n")).send(&["--strict", "a.ndjson"]);
+    let (code, _, stderr) =
+        shell.file("a.ndjson", format!("{head}\n{INVALID}\n{ONE}\n")).send(&["--strict", "a.ndjson"]);
     assert_eq!(code, Some(1));
     let lines = head.lines().count();
     assert!(stderr.starts_with(&format!("a.ndjson:{}:58  /user_identities/customerid", lines + 1)), "{stderr}");
-    assert!(stderr.ends_with("a.ndjson: stopped at the first batch that is wrong, as --strict asks\n"), "{stderr}");
-    assert_eq!(server.batches().len(), lines, "what comes before is sent");
+    assert!(stderr.ends_with("a.ndjson: stopped at the first invalid batch because of --strict\n"), "{stderr}");
+    assert_eq!(server.batches().len(), lines, "the batches before it are sent");
     assert!(!shell.path("a.ndjson.rejects.ndjson").exists());
 
-    shell.file("a.ndjson", format!("{head}\n{}\n{ONE}\n", WRONG.replace("customerid", "customer_id")));
+    shell.file("a.ndjson", format!("{head}\n{}\n{ONE}\n", INVALID.replace("customerid", "customer_id")));
     let (code, _, stderr) = shell.send(&["--strict", "--resume", "a.ndjson"]);
     assert_eq!(code, Some(0), "{stderr}");
     assert_eq!((server.batches().len(), server.stats().duplicates), (lines + 2, 0));
     let (code, _, stderr) = shell.send(&["--resume", "a.ndjson"]);
     assert_eq!(code, Some(0));
-    assert!(stderr.starts_with("a.ndjson: nothing is new since it was sent\n"), "{stderr}");
+    assert!(stderr.starts_with("a.ndjson: nothing new to send\n"), "{stderr}");
     assert_eq!(server.stats().duplicates, 0);
 }
 
 #[test]
 fn a_dry_run_sends_and_writes_nothing() {
     let shell = Shell::new("http://127.0.0.1:9");
-    shell.file("a.ndjson", format!("{ONE}\n{WRONG}\n"));
+    shell.file("a.ndjson", format!("{ONE}\n{INVALID}\n"));
     let mut command = shell.command(&["--dry-run", "--json", "a.ndjson"]);
-    // It needs no key either.
-    let (code, stdout, stderr) = told(command.env_remove("MPARTICLE_API_KEY").output().expect("the program"));
+    // A dry run needs no key.
+    let (code, stdout, stderr) = outcome(command.env_remove("MPARTICLE_API_KEY").output().expect("the program"));
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("a.ndjson: would send 0 events in 1 batch, rejected 0 events in 1 batch in "), "{stderr}");
     assert_eq!(
         stdout,
         concat!(
-            r#"{"dry_run":true,"ended":"complete","file":"a.ndjson","rejected":{"batches":1,"events":0},"#,
-            r#""warnings":0,"without_answer":0,"would_send":{"batches":1,"events":0}}"#,
+            r#"{"dry_run":true,"file":"a.ndjson","outcome":"complete","rejected":{"batches":1,"events":0},"#,
+            r#""warnings":0,"without_response":0,"would_send":{"batches":1,"events":0}}"#,
             "\n"
         )
     );
     assert_eq!(fs::read_dir(shell.dir.path()).expect("a directory").count(), 1);
-    let (_, _, stderr) = shell.file("a.ndjson", format!("{WRONG}\n").repeat(12)).send(&["--dry-run", "a.ndjson"]);
-    assert!(stderr.contains("\nthere are more; `mparticle check` tells all\n"), "{stderr}");
+    let (_, _, stderr) = shell.file("a.ndjson", format!("{INVALID}\n").repeat(12)).send(&["--dry-run", "a.ndjson"]);
+    assert!(stderr.contains("\nmore problems, not listed; `mparticle check` lists all of them\n"), "{stderr}");
 }
 
 #[test]
-fn historical_data_goes_its_own_way_and_has_to_be_old() {
+fn sends_historical_data_to_its_endpoint_if_it_is_old_enough() {
     let server = MockServer::start_blocking();
     let shell = Shell::new(server.url());
     let batch = |time: i64| {
@@ -381,27 +386,30 @@ fn historical_data_goes_its_own_way_and_has_to_be_old() {
     assert_eq!((requests.len(), requests[0].path.as_str()), (1, "/bulkevents/historical"));
     assert_eq!(server.batches().len(), 1);
     let (code, _, stderr) = shell.send(&["a.ndjson", "--resume"]);
-    assert_eq!(code, Some(4), "another road is another journey: {stderr}");
+    assert_eq!(code, Some(4), "another endpoint cannot be resumed: {stderr}");
 }
 
 #[test]
-fn the_environment_can_be_given_and_insisted_on() {
+fn adds_or_enforces_the_requested_environment() {
     let server = MockServer::start_blocking();
     let shell = Shell::new(server.url());
     shell.file("a.ndjson", "{\"mpid\":1,\"events\":[]}\n{\"mpid\":2,\"environment\":\"production\",\"events\":[]}\n");
     let (code, _, stderr) = shell.send(&["a.ndjson", "--environment", "development"]);
     assert_eq!(code, Some(1));
-    assert!(stderr.starts_with("a.ndjson:2:25  /environment  development is asked for, not production"), "{stderr}");
+    assert!(
+        stderr.starts_with("a.ndjson:2:25  /environment  expected the environment development, found production"),
+        "{stderr}"
+    );
     let batches = server.batches();
     assert_eq!((batches.len(), &batches[0]["environment"]), (1, &"development".into()));
-    // What was rehearsed is no duplicate when it is meant.
+    // The same batch in another environment is not a duplicate.
     let (code, _, stderr) = shell.send(&["a.ndjson", "--environment", "production"]);
     assert_eq!(code, Some(0), "{stderr}");
     assert_eq!((server.batches().len(), server.stats().duplicates), (3, 0));
 }
 
 #[test]
-fn rows_of_csv_are_gathered_by_user_and_a_wrong_one_is_told() {
+fn gathers_csv_rows_by_user_and_rejects_invalid_ones() {
     let server = MockServer::start_blocking();
     let shell = Shell::new(server.url());
     for name in ["orders.csv", "orders.toml"] {
@@ -414,7 +422,7 @@ fn rows_of_csv_are_gathered_by_user_and_a_wrong_one_is_told() {
         assert_eq!(server.stats().duplicates, 3 * round, "the same rows have the same ids");
     }
     let reject: Value = serde_json::from_str(&shell.read("orders.csv.rejects.ndjson")).expect("JSON");
-    assert_eq!((&reject["line"], &reject["faults"][0]["rule"]), (&6.into(), &"csv".into()));
+    assert_eq!((&reject["line"], &reject["diagnostics"][0]["rule"]), (&6.into(), &"csv".into()));
     assert!(reject["text"].as_str().expect("the row").starts_with("A-1004,"));
     let batches = server.batches();
     let users: Vec<_> = batches.iter().map(|batch| batch["user_identities"]["customer_id"].as_str()).collect();
@@ -430,16 +438,16 @@ fn rows_of_csv_are_gathered_by_user_and_a_wrong_one_is_told() {
     );
     assert_eq!(batches[1]["events"][0]["data"]["timestamp_unixtime_ms"], 1_769_857_450_000_u64);
 
-    // The map is a part of what is sent: another one is another journey.
+    // An upload with another map cannot be resumed.
     shell.file("other.toml", shell.read("orders.toml").replace("Order", "order") + "\n# changed\n");
     let (code, _, stderr) = shell.send(&["--csv", "other.toml", "orders.csv", "--resume"]);
     assert_eq!(code, Some(4), "{stderr}");
     let (code, _, stderr) = shell.send(&["--csv", "orders.csv", "orders.csv"]);
-    assert_eq!(code, Some(2), "a map that is none: {stderr}");
+    assert_eq!(code, Some(2), "not a map: {stderr}");
 }
 
 #[test]
-fn killed_among_the_rows_and_resumed_every_row_arrives_once() {
+fn every_csv_row_arrives_once_after_sigkill_and_resume() {
     let server = MockServer::builder().rate_limit(200).keep(100_000, 1 << 28).start_blocking();
     let shell = Shell::new(server.url());
     let map = "environment = \"development\"\nidentities.customer_id = \"user\"\n[event]\ntype = \"screen_view\"\nname = { column = \"screen\" }\n";
@@ -461,24 +469,24 @@ fn killed_among_the_rows_and_resumed_every_row_arrives_once() {
 }
 
 #[test]
-fn a_wrong_key_ends_it_at_once_and_shows_nothing_of_it() {
+fn stops_at_once_on_a_wrong_key_without_printing_it() {
     let server = MockServer::builder().credentials("a-key", "a-secret").start_blocking();
     let shell = Shell::new(server.url());
     shell.file("a.ndjson", format!("{ONE}\n"));
     let (code, stdout, stderr) = shell.send(&["a.ndjson"]);
     assert_eq!((code, stdout.as_str()), (Some(3), ""));
-    let words = "error: upload failed: the service responded 403 Forbidden: the key and the secret do not fit";
+    let words = "error: upload failed: the service responded 403 Forbidden: the key or the secret is wrong";
     assert!(stderr.contains(&format!("{words} ({})\n", server.url())), "{stderr}");
     assert!(stderr.contains(", 1 batch was not sent in "), "{stderr}");
-    assert!(stderr.contains("a.ndjson: --resume sends the rest"), "{stderr}");
+    assert!(stderr.contains("a.ndjson: use --resume to send the rest"), "{stderr}");
     for secret in [mock::KEY, mock::SECRET] {
         assert!(!stderr.contains(secret), "{stderr}");
     }
 }
 
 #[test]
-fn without_a_network_it_says_so_and_gives_up_in_time() {
-    // Nobody listens there.
+fn reports_a_refused_connection_and_gives_up_in_time() {
+    // No server listens on this port.
     let shell = Shell::new("http://127.0.0.1:9");
     shell.file("a.ndjson", format!("{ONE}\n"));
     let (code, _, stderr) = shell.send(&["a.ndjson", "--give-up-after", "1"]);
@@ -490,25 +498,25 @@ fn without_a_network_it_says_so_and_gives_up_in_time() {
 }
 
 #[test]
-fn a_wait_that_the_service_asks_for_is_in_every_summary() {
+fn every_summary_shows_the_wait_that_the_service_requests() {
     let peer = Peer::answering("HTTP/1.1 429 Too Many Requests\r\nretry-after: 86400\r\ncontent-length: 0\r\n\r\n");
     let shell = Shell::new(peer.url());
     shell.file("a.ndjson", format!("{ONE}\n"));
     let (code, stdout, stderr) = shell.send(&["a.ndjson", "--give-up-after", "4", "--json"]);
     assert_eq!((code, peer.requests().len()), (Some(3), 1), "{stderr}");
     let refused = "the service responded 429 Too Many Requests; it asks to wait 86400 s (24 hours)";
-    assert!(stderr.contains(&format!("a.ndjson: {refused}; trying again\n")), "while it waits: {stderr}");
+    assert!(stderr.contains(&format!("a.ndjson: {refused}; trying again\n")), "while waiting: {stderr}");
     assert!(stderr.contains(&format!("error: upload failed: {refused} ({})\n", peer.url())), "{stderr}");
     let summary =
         "a.ndjson: delivered 0 events in 0 batches, 1 batch was not accepted, the service asks to wait 86400 s";
     assert!(stderr.contains(summary), "{stderr}");
-    let told: Value = serde_json::from_str(&stdout).expect("JSON");
-    assert_eq!((&told["retry_after_seconds"], &told["ended"]), (&86_400.into(), &"unsent".into()));
-    assert_eq!(told["error"], format!("upload failed: {refused} ({})", peer.url()));
+    let summary: Value = serde_json::from_str(&stdout).expect("JSON");
+    assert_eq!((&summary["retry_after_seconds"], &summary["outcome"]), (&86_400.into(), &"unsent".into()));
+    assert_eq!(summary["error"], format!("upload failed: {refused} ({})", peer.url()));
 }
 
 #[test]
-fn a_wrong_address_is_named() {
+fn names_a_wrong_address() {
     let peer = Peer::answering("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
     let shell = Shell::new(format!("{}/v3/", peer.url()));
     let (code, _, stderr) = shell.file("a.ndjson", format!("{ONE}\n{ONE}\n")).send(&["a.ndjson"]);
@@ -521,7 +529,7 @@ fn a_wrong_address_is_named() {
 }
 
 #[test]
-fn a_service_that_never_answers_is_given_up_before_its_timeout() {
+fn gives_up_on_a_hanging_service_before_the_request_timeout() {
     let peer = Peer::start(|_| std::thread::sleep(Duration::from_secs(600)));
     let shell = Shell::new(peer.url());
     shell.file("a.ndjson", format!("{ONE}\n"));
@@ -532,12 +540,12 @@ fn a_service_that_never_answers_is_given_up_before_its_timeout() {
         stderr.contains("error: upload failed: the service did not respond in time (http://127.0.0.1:"),
         "{stderr}"
     );
-    // The timeout of an attempt is 30 seconds by default.
+    // By default an attempt times out after 30 seconds.
     assert!(started.elapsed() >= Duration::from_secs(2) && started.elapsed() < Duration::from_secs(20), "{stderr}");
 }
 
 #[test]
-fn files_that_cannot_be_read_are_told() {
+fn reports_files_that_cannot_be_read() {
     let server = MockServer::start_blocking();
     let shell = Shell::new(server.url());
     let (code, _, stderr) = shell.send(&["missing.ndjson"]);
@@ -548,7 +556,7 @@ fn files_that_cannot_be_read_are_told() {
     let (code, _, stderr) = shell.send(&["."]);
     assert_eq!((code, stderr.as_str()), (Some(4), "error: cannot read .: is a directory\n"));
 
-    // Cut off within: what it has is sent, and where it ends is told.
+    // A truncated file is sent up to its end, whose position is reported.
     let lines: Vec<_> = export::lines(20_000, 5).collect();
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(lines.join("\n").as_bytes()).expect("memory");
@@ -557,17 +565,17 @@ fn files_that_cannot_be_read_are_told() {
     assert_eq!(code, Some(4), "{stderr}");
     let sent = server.batches().len();
     assert!(sent > 100 && sent < lines.len(), "{sent}");
-    let words = format!("error: cannot read cut.gz on after {}:", sent + 1);
-    assert!(stderr.contains(&words) && stderr.contains("--resume sends the rest"), "{stderr}");
-    // When the whole file is there, the rest is sent.
+    let words = format!("error: cannot read cut.gz beyond {}:", sent + 1);
+    assert!(stderr.contains(&words) && stderr.contains("use --resume to send the rest"), "{stderr}");
+    // Once the file is complete, the rest is sent.
     let (code, _, stderr) = shell.file("cut.gz", &packed).send(&["cut.gz", "--resume"]);
     assert_eq!(code, Some(0), "{stderr}");
-    assert_eq!(counted(&server.batches()), expected(&lines));
+    assert_eq!(count_by_content(&server.batches()), expected(&lines));
     assert_eq!(server.stats().duplicates, 0);
 }
 
 #[test]
-fn a_broken_list_is_a_file_that_cannot_be_read() {
+fn a_broken_array_is_a_read_error_and_can_be_resumed() {
     let lines: Vec<_> = export::lines(200, 6).collect();
     let whole = format!("[{}]", lines.join(","));
     let breaks = [
@@ -581,47 +589,63 @@ fn a_broken_list_is_a_file_that_cannot_be_read() {
         let shell = Shell::new(server.url());
         let (code, _, stderr) = shell.file("a.json", broken).send(&["a.json"]);
         assert_eq!(code, Some(4), "{what}: {stderr}");
-        assert!(stderr.contains("error: cannot read a.json on after "), "{what}: {stderr}");
+        assert!(stderr.contains("error: cannot read a.json beyond "), "{what}: {stderr}");
         assert!(shell.read("a.json.sent.json").contains("\"complete\":false"), "{what}");
-        // The whole file's rest is sent, from the place that was certain.
+        // Once the file is complete, the rest is sent from the checkpoint.
         let (code, _, stderr) = shell.file("a.json", &whole).send(&["a.json", "--resume"]);
         assert_eq!(code, Some(0), "{what}: {stderr}");
-        assert_eq!((counted(&server.batches()), server.stats().duplicates), (expected(&lines), 0), "{what}");
+        assert_eq!((count_by_content(&server.batches()), server.stats().duplicates), (expected(&lines), 0), "{what}");
     }
 }
 
 #[test]
-fn another_file_is_not_gone_on_with() {
+fn refuses_to_resume_a_file_that_was_replaced() {
     let server = MockServer::start_blocking();
     let shell = Shell::new(server.url());
     shell.file("a.ndjson", format!("{ONE}\n")).send(&["a.ndjson"]);
-    // It has grown: what is new is sent. That is how a log is sent again and again.
+    // A file that has grown is resumed, as is done with logs.
     let other = ONE.replace('1', "2");
     let (code, _, stderr) = shell.file("a.ndjson", format!("{ONE}\n{other}\n")).send(&["a.ndjson", "--resume"]);
     assert_eq!(code, Some(0), "{stderr}");
     assert_eq!((server.batches().len(), server.stats().duplicates), (2, 0), "{stderr}");
     let (code, _, stderr) = shell.file("a.ndjson", format!("{other}\n")).send(&["a.ndjson", "--resume"]);
     assert_eq!(code, Some(4));
-    assert!(stderr.contains("the file is not the one that was sent then"), "{stderr}");
+    assert!(stderr.contains("the file has changed"), "{stderr}");
     let (code, _, stderr) = shell.file("a.ndjson.sent.json", "{\"version\":").send(&["a.ndjson", "--resume"]);
     assert_eq!(code, Some(4));
-    assert!(stderr.contains("it is not a journal of this program"), "{stderr}");
+    assert!(stderr.contains("not a checkpoint file of mparticle"), "{stderr}");
     assert_eq!(shell.send(&["-", "--resume"]).0, Some(2));
 }
 
 #[test]
-fn what_was_sent_elsewhere_is_not_gone_on_with() {
+fn refuses_a_checkpoint_file_of_a_former_version_by_its_number() {
+    let server = MockServer::start_blocking();
+    let shell = Shell::new(server.url());
+    let former = r#"{"version":2,"identity":{"head":"x","head_bytes":1,"road":"events to x"},"rejects":"x","mark":{}}"#;
+    shell.file("a.ndjson", format!("{ONE}\n")).file("a.ndjson.sent.json", former);
+    let (code, _, stderr) = shell.send(&["a.ndjson", "--resume"]);
+    assert_eq!((code, server.stats().batches), (Some(4), 0), "{stderr}");
+    assert!(stderr.contains("version 2 of the checkpoint format is not supported, only version 3"), "{stderr}");
+    assert_eq!(shell.read("a.ndjson.sent.json"), former, "the file is not overwritten");
+    // Without --resume, the upload starts over and replaces it.
+    let (code, _, stderr) = shell.send(&["a.ndjson"]);
+    assert_eq!((code, server.stats().batches), (Some(0), 1), "{stderr}");
+    assert_eq!(shell.send(&["a.ndjson", "--resume"]).0, Some(0));
+}
+
+#[test]
+fn refuses_to_resume_with_another_destination_or_other_options() {
     let server =
         MockServer::builder().credentials(mock::KEY, mock::SECRET).credentials("another", "s").start_blocking();
     let shell = Shell::new(server.url());
     shell.file("a.ndjson", format!("{ONE}\n"));
     assert_eq!(shell.send(&["a.ndjson"]).0, Some(0));
-    let journal = shell.read("a.ndjson.sent.json");
-    assert!(!journal.contains(mock::KEY) && !journal.contains(mock::SECRET), "{journal}");
+    let checkpoint = shell.read("a.ndjson.sent.json");
+    assert!(!checkpoint.contains(mock::KEY) && !checkpoint.contains(mock::SECRET), "{checkpoint}");
     let resume = |change: &dyn Fn(&mut Command), arguments: &[&str]| {
         let mut command = shell.command(&["a.ndjson", "--resume"]);
         change(command.args(arguments));
-        told(command.output().expect("the program"))
+        outcome(command.output().expect("the program"))
     };
     let same = |_: &mut Command| {};
     let other_key = |command: &mut Command| {
@@ -635,44 +659,44 @@ fn what_was_sent_elsewhere_is_not_gone_on_with() {
         resume(&other_key, &[]),
     ] {
         assert_eq!(code, Some(4), "{stderr}");
-        assert!(stderr.contains("was sent elsewhere or with other options"), "{stderr}");
+        assert!(stderr.contains("was sent to another destination or with other options"), "{stderr}");
     }
     assert_eq!(resume(&same, &[]).0, Some(0));
 }
 
 #[test]
-fn a_full_disk_is_an_error_that_loses_nothing() {
+fn a_full_disk_loses_no_rejects() {
     let server = MockServer::start_blocking();
     let shell = Shell::new(server.url());
-    shell.file("a.ndjson", format!("{ONE}\n{WRONG}\n"));
+    shell.file("a.ndjson", format!("{ONE}\n{INVALID}\n"));
     let (code, _, stderr) = shell.send(&["a.ndjson", "--rejects", "/dev/full"]);
     assert_eq!(code, Some(4), "{stderr}");
     assert!(
         stderr.contains("error: cannot write /dev/full") && stderr.contains("a.ndjson: delivered 0 events in 1"),
         "{stderr}"
     );
-    assert!(!stderr.contains("the rejected batches are in"), "they are not: {stderr}");
+    assert!(!stderr.contains("the rejected batches are in"), "they are not there: {stderr}");
     let (code, _, stderr) = shell.send(&["a.ndjson", "--resume"]);
-    assert_eq!(code, Some(1), "the wrong one is still ahead: {stderr}");
+    assert_eq!(code, Some(1), "the invalid batch is processed again: {stderr}");
     assert!(shell.read("a.ndjson.rejects.ndjson").contains("customerid"));
 }
 
 #[test]
-fn it_does_its_work_though_nobody_can_be_told() {
-    let (reader, nobody_reads) = std::io::pipe().expect("a pipe");
+fn sends_even_if_stderr_cannot_be_written() {
+    let (reader, closed_pipe) = std::io::pipe().expect("a pipe");
     drop(reader);
     let full = fs::File::options().write(true).open("/dev/full").expect("Linux");
-    for stderr in [Stdio::from(nobody_reads), Stdio::from(full)] {
+    for stderr in [Stdio::from(closed_pipe), Stdio::from(full)] {
         let server = MockServer::start_blocking();
         let shell = Shell::new(server.url());
-        shell.file("a.ndjson", format!("{WRONG}\n{ONE}\n"));
+        shell.file("a.ndjson", format!("{INVALID}\n{ONE}\n"));
         let output = shell.command(&["a.ndjson"]).stderr(stderr).output().expect("the program");
         assert_eq!((output.status.code(), server.batches().len()), (Some(1), 1));
     }
 }
 
 #[test]
-fn who_asks_it_to_end_gets_an_end_and_resumes() {
+fn signals_interrupt_and_the_rest_is_resumed() {
     for (name, code) in [("INT", 130), ("TERM", 143)] {
         let server = MockServer::builder().rate_limit(100).start_blocking();
         let shell = Shell::new(server.url());
@@ -681,12 +705,12 @@ fn who_asks_it_to_end_gets_an_end_and_resumes() {
         let child = shell.start(&["a.ndjson"]);
         eventually("a first batch", || server.stats().batches > 0);
         signal(&child, name);
-        let (ended, _, stderr) = told(child.wait_with_output().expect("an end"));
+        let (ended, _, stderr) = outcome(child.wait_with_output().expect("an end"));
         assert_eq!(ended, Some(code), "{stderr}");
         assert!(stderr.contains("a.ndjson: interrupted, delivered "), "{stderr}");
-        assert!(stderr.ends_with("a.ndjson: --resume sends the rest\n"), "{stderr}");
+        assert!(stderr.ends_with("a.ndjson: use --resume to send the rest\n"), "{stderr}");
         let first = server.batches();
-        assert!(first.len() < lines.len(), "it ended in the midst of it");
+        assert!(first.len() < lines.len(), "interrupted before the end");
         let address: SocketAddr = shell.url.trim_start_matches("http://").parse().expect("an address");
         drop(server);
         let server = MockServer::builder().listen(address).start_blocking();
@@ -694,14 +718,14 @@ fn who_asks_it_to_end_gets_an_end_and_resumes() {
         assert_eq!(ended, Some(0), "{stderr}");
         let second = server.batches();
         let both: HashSet<_> = ids(&first).into_iter().chain(ids(&second)).collect();
-        assert_eq!(both.len(), lines.len(), "{name}: all is sent");
-        // What was on its way in 8 requests may be sent twice.
+        assert_eq!(both.len(), lines.len(), "{name}: everything is sent");
+        // The batches of the 8 requests in flight may be sent twice.
         assert!(first.len() + second.len() <= lines.len() + 800, "{name}: {} and {}", first.len(), second.len());
     }
 }
 
 #[test]
-fn killed_and_resumed_every_event_arrives_once() {
+fn every_event_arrives_once_after_sigkill_and_resume() {
     for round in 0..3 {
         let server = MockServer::builder()
             .seed(round)
@@ -716,7 +740,7 @@ fn killed_and_resumed_every_event_arrives_once() {
         let content: Vec<_> = lines
             .iter()
             .enumerate()
-            .map(|(number, line)| if wrong.contains(&number) { WRONG.to_owned() } else { line.clone() })
+            .map(|(number, line)| if wrong.contains(&number) { INVALID.to_owned() } else { line.clone() })
             .collect();
         shell.file("a.ndjson", content.join("\n"));
         let mut rng = fastrand::Rng::with_seed(round);
@@ -737,14 +761,14 @@ fn killed_and_resumed_every_event_arrives_once() {
                 kills += u32::from(server.stats().batches > before);
                 continue;
             }
-            let (code, _, stderr) = told(child.wait_with_output().expect("an end"));
+            let (code, _, stderr) = outcome(child.wait_with_output().expect("an end"));
             break (code, stderr);
         };
         assert_eq!(code, Some(1), "round {round}: {stderr}");
         for number in wrong.into_iter().rev() {
             lines.remove(number);
         }
-        assert_eq!(counted(&server.batches()), expected(&lines), "round {round}, killed {kills} times");
+        assert_eq!(count_by_content(&server.batches()), expected(&lines), "round {round}, killed {kills} times");
         let rejects = shell.read("a.ndjson.rejects.ndjson");
         let numbers: Vec<_> = rejects
             .lines()
@@ -752,17 +776,17 @@ fn killed_and_resumed_every_event_arrives_once() {
             .collect();
         let expected: Vec<_> = wrong.iter().map(|number| *number as u64 + 1).collect();
         assert_eq!(numbers, expected, "round {round}: each reject once, in order");
-        assert!(kills > 0, "round {round}: it was never killed");
+        assert!(kills > 0, "round {round}: never killed");
     }
 }
 
 #[test]
-fn memory_stays_small_whatever_comes() {
+fn memory_stays_bounded_on_any_input() {
     let server = MockServer::builder().keep(10, 1 << 20).start_blocking();
     let shell = Shell::new(server.url());
     let mut child = shell.command(&["-", "--quiet"]).stdin(Stdio::piped()).spawn().expect("the program");
     let mut stdin = child.stdin.take().expect("a pipe");
-    // A line without an end, then many batches.
+    // A line of 100 MiB, then many batches.
     stdin.write_all(b"{\"a\":\"").expect("a reader");
     let piece = vec![b'x'; 1 << 20];
     for _ in 0..100 {
@@ -771,10 +795,10 @@ fn memory_stays_small_whatever_comes() {
     for line in std::iter::once(String::new()).chain(export::lines(30_000, 11)) {
         writeln!(stdin, "{line}").expect("a reader");
     }
-    let most = peak_memory(&child).expect("Linux");
+    let peak = peak_memory(&child).expect("Linux");
     drop(stdin);
-    let (code, _, stderr) = told(child.wait_with_output().expect("an end"));
+    let (code, _, stderr) = outcome(child.wait_with_output().expect("an end"));
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("delivered 30,000 events"), "{stderr}");
-    assert!(most < 64 << 20, "{most} bytes");
+    assert!(peak < 64 << 20, "{peak} bytes");
 }

@@ -1,4 +1,4 @@
-//! Each kind of 2xx, and what `mparticle send` and `mparticle event` make of it: exit code, words, rejects, what can be resumed.
+//! Tests of `mparticle send` and `mparticle event` with each kind of 2xx response: exit codes, messages, rejects, resuming.
 
 mod support;
 
@@ -23,7 +23,7 @@ fn run(url: &str, dir: &Path, arguments: &[&str]) -> Output {
     command.output().expect("the program")
 }
 
-/// Runs a check for each row, several at once: some take their time.
+/// Runs a check for each row, in parallel, since some are slow.
 fn each_row(check: impl Fn(Row) + Copy + Send + 'static) {
     let rows = Arc::new(Mutex::new(table()));
     let run = move || {
@@ -37,8 +37,8 @@ fn each_row(check: impl Fn(Row) + Copy + Send + 'static) {
     }
 }
 
-/// Sends the three batches, which have to go as one request. On a machine that is busy the first of them may go alone: that is
-/// another request than the response is about, and is tried again.
+/// Sends the three batches in one request. On a busy machine the first one may be sent alone, which does not match the response
+/// of the row and is tried again.
 fn send(row: &Row, dir: &Path) -> Output {
     let body: usize = batches().iter().map(|batch| batch.len() + 1).sum::<usize>() + 1;
     for _ in 0..5 {
@@ -48,11 +48,11 @@ fn send(row: &Row, dir: &Path) -> Output {
             return output;
         }
     }
-    panic!("{}: the batches never went together", row.name);
+    panic!("{}: the batches were never sent together", row.name);
 }
 
 #[test]
-fn send_counts_each_batch_as_the_service_does() {
+fn send_counts_batches_by_their_result_in_the_response() {
     each_row(|row| {
         let dir = tempfile::tempdir().expect("a directory");
         let lines: Vec<_> =
@@ -84,7 +84,7 @@ fn send_counts_each_batch_as_the_service_does() {
                 assert_eq!(output.status.code(), Some(3), "{}: {stderr}", row.name);
                 assert_eq!((count("delivered"), count("rejected")), (0, 0), "{}", row.name);
                 assert!(stderr.contains(named), "{}: {stderr}", row.name);
-                // What was not delivered is sent by the next run.
+                // The next run sends the batches that were not delivered.
                 let server = mock::MockServer::builder().start_blocking();
                 let output = run(&server.url(), dir.path(), &["send", "a.ndjson"]);
                 assert_eq!((output.status.code(), server.batches().len()), (Some(0), 3), "{}", row.name);
@@ -94,7 +94,7 @@ fn send_counts_each_batch_as_the_service_does() {
 }
 
 #[test]
-fn event_ends_with_1_where_the_service_refuses_the_batch_in_a_202() {
+fn event_exits_with_1_if_a_202_lists_an_error() {
     each_row(|row| {
         let (peer, dir) = (row.serve(), tempfile::tempdir().expect("a directory"));
         let output = run(
@@ -115,9 +115,9 @@ fn event_ends_with_1_where_the_service_refuses_the_batch_in_a_202() {
     });
 }
 
-/// Three good batches of one bulk request, as an integration of others sends them, and what the service was seen to respond.
+/// Three valid batches in one bulk request, and responses of the real service, as another integration recorded them.
 #[test]
-fn responses_that_were_seen_in_the_field_reject_the_right_batch_in_readable_words() {
+fn recorded_responses_reject_the_right_batch_with_a_readable_message() {
     let batch = |n: usize| {
         format!(
             r#"{{"environment":"development","user_identities":{{"customer_id":"cust-{n}"}},"events":[{{"event_type":"custom_event","data":{{"event_name":"conversion","custom_event_type":"transaction","timestamp_unixtime_ms":1767225600000,"source_message_id":"msg-{n}","custom_attributes":{{"conversiontype":"purchase"}}}}}}]}}"#
@@ -151,7 +151,7 @@ fn responses_that_were_seen_in_the_field_reject_the_right_batch_in_readable_word
 }
 
 #[test]
-fn a_reject_has_the_code_where_the_service_gives_no_message_and_the_status_where_it_gives_neither() {
+fn a_reject_without_a_message_has_the_code_or_else_the_status() {
     for (error, words) in [
         (r#"{"code":"A","message":"b"}"#, "b"),
         (r#"{"code":"A"}"#, "A"),
@@ -164,15 +164,15 @@ fn a_reject_has_the_code_where_the_service_gives_no_message_and_the_status_where
         fs::write(dir.path().join("a.ndjson"), batches()[0].json()).expect("a file");
         let output = run(&peer.url(), dir.path(), &["send", "a.ndjson"]);
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(stderr.contains(&format!("the service refused it: {words}\n")), "{error}: {stderr}");
+        assert!(stderr.contains(&format!("refused by the service: {words}\n")), "{error}: {stderr}");
         let rejects = fs::read(dir.path().join("a.ndjson.rejects.ndjson")).expect("rejects");
         let reject: Value = serde_json::from_slice(&rejects).expect("one line of JSON");
-        assert_eq!(reject["faults"][0]["message"], words);
+        assert_eq!(reject["diagnostics"][0]["message"], words);
     }
 }
 
 #[test]
-fn the_rejects_file_shows_the_words_of_the_service_without_character_references() {
+fn the_rejects_file_decodes_character_references_in_messages() {
     let message = "Error converting value &quot;no-guid&quot; to type &#39;System.Guid&#39;. Path '[1].mp_deviceid'";
     let row = Row {
         name: "character references",
@@ -193,6 +193,6 @@ fn the_rejects_file_shows_the_words_of_the_service_without_character_references(
     assert!(stderr.contains(words) && output.status.code() == Some(1), "{stderr}");
     let rejects = fs::read(dir.path().join("a.ndjson.rejects.ndjson")).expect("rejects");
     let reject: Value = serde_json::from_slice(&rejects).expect("one line of JSON");
-    assert_eq!(reject["faults"][0]["message"], words);
+    assert_eq!(reject["diagnostics"][0]["message"], words);
     assert_eq!(reject["batch"]["source_request_id"], "id-1");
 }

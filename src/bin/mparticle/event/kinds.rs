@@ -1,4 +1,4 @@
-//! The arguments of each kind of event, and how the library makes it from them.
+//! The arguments of each event kind, and their conversion to an event of the library.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{ArgGroup, Args};
@@ -10,14 +10,14 @@ use uuid::Uuid;
 
 use super::values;
 
-/// What every event can have.
+/// The arguments that all events have in common.
 #[derive(Args)]
 pub struct Details {
-    /// What you tell of the event: text, or JSON after := as in length:=512; may be given several times
+    /// Attribute of the event: text, or JSON after :=, for example length:=512; can be repeated
     #[arg(long = "attr", value_name = "NAME=TEXT", value_parser = values::parse_attribute)]
     attributes: Vec<values::EventAttribute>,
 
-    /// When it happened, as 2026-01-31T12:00:00Z [default: now]
+    /// Time of the event, for example 2026-01-31T12:00:00Z [default: now]
     #[arg(long, value_name = "TIME", value_parser = values::parse_time)]
     at: Option<DateTime<Utc>>,
 }
@@ -28,7 +28,7 @@ impl Details {
     }
 }
 
-/// The batch with this event, which gets its details. The payloads share these setters by name, not by a trait.
+/// Adds an event with its details to the batch. A macro, since the payloads share these setters by name and not by a trait.
 macro_rules! with_event {
     ($batch:expr, $event:expr, $details:expr) => {{
         let details: Details = $details;
@@ -43,7 +43,7 @@ pub struct CustomArguments {
     /// Name of the event
     name: String,
 
-    /// What kind of event it is
+    /// Type of the event
     #[arg(long = "type", value_name = "TYPE", value_parser = values::custom_event_type_parser())]
     kind: CustomEventType,
 
@@ -72,7 +72,7 @@ impl ScreenArguments {
     }
 }
 
-/// An event with no arguments of its own.
+/// The arguments of an event without arguments of its own.
 #[derive(Args)]
 pub struct PlainArguments {
     #[command(flatten)]
@@ -113,11 +113,11 @@ impl SessionStartArguments {
 
 #[derive(Args)]
 pub struct SessionEndArguments {
-    /// UUID of the session, as its start had it
+    /// UUID of the session, the same as in session-start
     #[arg(long, value_name = "UUID")]
     session: Uuid,
 
-    /// How long the session was
+    /// Duration of the session, in seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32))]
     duration: u32,
 
@@ -135,31 +135,31 @@ impl SessionEndArguments {
 
 #[derive(Args)]
 pub struct PurchaseArguments {
-    /// What was bought, as TEA-12,Assam,12.99,2; price and quantity may be left out; may be given several times
+    /// Product, for example TEA-12,Assam,12.99,2; price and quantity are optional; can be repeated
     #[arg(long = "product", value_name = "SKU,NAME,PRICE,QUANTITY", value_parser = values::parse_product, required = true)]
     products: Vec<Product>,
 
-    /// The whole amount, with tax and shipping
+    /// Total amount, including tax and shipping
     #[arg(long, value_name = "AMOUNT")]
     total: Option<f64>,
 
-    /// The tax within the total
+    /// Tax included in the total
     #[arg(long, value_name = "AMOUNT")]
     tax: Option<f64>,
 
-    /// The shipping within the total
+    /// Shipping included in the total
     #[arg(long, value_name = "AMOUNT")]
     shipping: Option<f64>,
 
-    /// Currency of all amounts, as EUR
+    /// Currency of all amounts, for example EUR
     #[arg(long, value_name = "CODE")]
     currency: Option<String>,
 
-    /// Your id of the purchase
+    /// Your ID of the purchase
     #[arg(long, value_name = "ID")]
     transaction_id: Option<String>,
 
-    /// The coupon that was used
+    /// Coupon code
     #[arg(long, value_name = "CODE")]
     coupon: Option<String>,
 
@@ -195,7 +195,7 @@ impl PurchaseArguments {
 
 #[derive(Args)]
 pub struct OptOutArguments {
-    /// The user opted in again
+    /// Opt the user in again
     #[arg(long)]
     undo: bool,
 
@@ -213,19 +213,19 @@ impl OptOutArguments {
 #[derive(Args)]
 #[command(group(ArgGroup::new("answers").required(true).multiple(true).args(["gdpr", "ccpa"])))]
 pub struct ConsentArguments {
-    /// Answer to a purpose under the GDPR, as analytics=granted; may be given several times
+    /// GDPR consent for a purpose, for example analytics=granted; can be repeated
     #[arg(long, value_name = "PURPOSE=ANSWER", value_parser = values::parse_consent_answer)]
     gdpr: Vec<(String, values::ConsentAnswer)>,
 
-    /// Answer to the sale of data under the CCPA
+    /// CCPA choice about the sale of data
     #[arg(long, value_name = "ANSWER")]
     ccpa: Option<CcpaAnswer>,
 
-    /// The document, or its version, that the user was shown
+    /// Document, or its version, that the user was shown
     #[arg(long, value_name = "TEXT")]
     document: Option<String>,
 
-    /// When the user answered, as 2026-01-31T12:00:00Z [default: now]
+    /// Time of the choice, for example 2026-01-31T12:00:00Z [default: now]
     #[arg(long, value_name = "TIME", value_parser = values::parse_time)]
     at: Option<DateTime<Utc>>,
 }
@@ -263,11 +263,11 @@ impl ConsentArguments {
 
 #[derive(Args)]
 pub struct AttributeArguments {
-    /// What is known of the user: text, or JSON after := as in age:=42
+    /// User attribute: text, or JSON after :=, for example age:=42
     #[arg(value_name = "NAME=TEXT", value_parser = values::parse_user_attribute, required_unless_present = "delete")]
     set: Vec<values::UserAttribute>,
 
-    /// Name of an attribute to forget; may be given several times
+    /// Name of a user attribute to delete; can be repeated
     #[arg(long, value_name = "NAME")]
     delete: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! `mparticle event`: one event from arguments, for a quick try.
+//! `mparticle event`: sends one event built from arguments.
 
 mod kinds;
 mod values;
@@ -23,13 +23,13 @@ Examples:
   mparticle event consent --gdpr analytics=granted --customer-id 123456
   mparticle event screen Home --mpid 42 --dry-run | mparticle send -";
 
-const MORE: &str = "\
+const DETAILS: &str = "\
 The key and the secret come from the environment (MPARTICLE_API_KEY, MPARTICLE_API_SECRET) or from a profile.
-What breaks the document of the API is told, and not sent.";
+An event that violates the API's document is reported and not sent.";
 
 /// Build and send one event from arguments
 #[derive(Args)]
-#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{MORE}"))]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{DETAILS}"))]
 #[command(arg_required_else_help = true, disable_help_subcommand = true)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -38,56 +38,56 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum EventCommand {
-    /// Something of your own, under a name that you choose
+    /// Send a custom event with a name of your choice
     Custom(EventArguments<kinds::CustomArguments>),
-    /// A screen or page was seen
+    /// Send a view of a screen or page
     Screen(EventArguments<kinds::ScreenArguments>),
-    /// The application ran for the first time after it was installed
+    /// Send the first start after installation of the application
     Install(EventArguments<kinds::PlainArguments>),
-    /// The application ran for the first time in a new version
+    /// Send the first start of a new version of the application
     Upgrade(EventArguments<kinds::PlainArguments>),
-    /// The application came to the foreground
+    /// Send a transition of the application to the foreground
     Foreground(EventArguments<kinds::PlainArguments>),
-    /// The application went to the background
+    /// Send a transition of the application to the background
     Background(EventArguments<kinds::PlainArguments>),
-    /// The application was left
+    /// Send the exit of the application
     ExitStatus(EventArguments<kinds::PlainArguments>),
-    /// The application ran for the first time
+    /// Send the first run of the application
     FirstRun(EventArguments<kinds::PlainArguments>),
-    /// The application was removed
+    /// Send the removal of the application
     Uninstall(EventArguments<kinds::PlainArguments>),
-    /// A session began
+    /// Send the start of a session
     SessionStart(EventArguments<kinds::SessionStartArguments>),
-    /// A session ended
+    /// Send the end of a session
     SessionEnd(EventArguments<kinds::SessionEndArguments>),
-    /// Products were bought
+    /// Send a purchase of products
     Purchase(EventArguments<kinds::PurchaseArguments>),
-    /// The user opted out of tracking, or in again
+    /// Send that the user opted out of tracking, or in again
     OptOut(EventArguments<kinds::OptOutArguments>),
-    /// What the user answered under the GDPR or the CCPA; no event
+    /// Set consent under the GDPR or the CCPA, without an event
     Consent(EventArguments<kinds::ConsentArguments>),
-    /// What is known of the user; no event
+    /// Set or delete user attributes, without an event
     Attribute(EventArguments<kinds::AttributeArguments>),
 }
 
-/// An event of a family, and what all of them have in common.
+/// The arguments of an event kind, and the arguments that all kinds have in common.
 #[derive(Args)]
-struct EventArguments<Family: Args> {
+struct EventArguments<Kind: Args> {
     #[command(flatten)]
-    family: Family,
+    kind: Kind,
     #[command(flatten)]
-    sending: SendOptions,
+    options: SendOptions,
     #[command(flatten)]
     user: UserArguments,
     #[command(flatten)]
     connection: Connection,
 }
 
-/// Whose event it is.
+/// The user of the event.
 #[derive(Args)]
-#[command(next_help_heading = "The user")]
+#[command(next_help_heading = "User")]
 struct UserArguments {
-    /// Your own id of the user
+    /// Your ID of the user
     #[arg(long, value_name = "ID")]
     customer_id: Option<String>,
 
@@ -99,11 +99,11 @@ struct UserArguments {
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     mpid: Option<i64>,
 
-    /// Another identity, as google=1234; may be given several times
+    /// Another identity, for example google=1234; can be repeated
     #[arg(long = "identity", value_name = "TYPE=ID", value_parser = values::parse_identity)]
     identities: Vec<(IdentityType, String)>,
 
-    /// What is known of the user: text, or JSON after := as in age:=42; may be given several times
+    /// User attribute: text, or JSON after :=, for example age:=42; can be repeated
     #[arg(long = "user-attr", value_name = "NAME=TEXT", value_parser = values::parse_user_attribute)]
     user_attributes: Vec<values::UserAttribute>,
 }
@@ -124,62 +124,66 @@ impl UserArguments {
     }
 }
 
-/// What it counts as, and what is told of it.
+/// Options about sending and output.
 #[derive(Args)]
 struct SendOptions {
-    /// Whose data it is: the service keeps the two apart
+    /// Environment of the data, which the service keeps separate
     #[arg(long, default_value = "development", value_parser = connect::environment_parser())]
     environment: Environment,
 
-    /// Print the JSON of the batch, and send nothing
+    /// Print the JSON of the batch without sending it
     #[arg(long)]
     dry_run: bool,
 
-    /// Print what became of it as a JSON object
+    /// Print the result as a JSON object
     #[arg(long)]
     json: bool,
 }
 
-/// Builds the batch, checks it, and sends it.
+/// Builds, checks and sends the batch.
 pub fn run(arguments: Arguments) -> exit::Result {
     match arguments.event {
-        EventCommand::Custom(with) => with.run(kinds::CustomArguments::add_to),
-        EventCommand::Screen(with) => with.run(kinds::ScreenArguments::add_to),
-        EventCommand::Install(with) => with.run(|plain, batch| plain.app_state(batch, AppState::install())),
-        EventCommand::Upgrade(with) => with.run(|plain, batch| plain.app_state(batch, AppState::upgrade())),
-        EventCommand::Foreground(with) => with.run(|plain, batch| plain.app_state(batch, AppState::foreground())),
-        EventCommand::Background(with) => with.run(|plain, batch| plain.app_state(batch, AppState::background())),
-        EventCommand::ExitStatus(with) => with.run(|plain, batch| plain.app_state(batch, AppState::exit())),
-        EventCommand::FirstRun(with) => with.run(|plain, batch| plain.first_run(batch, FirstRun::new())),
-        EventCommand::Uninstall(with) => with.run(|plain, batch| plain.uninstall(batch, Uninstall::new())),
-        EventCommand::SessionStart(with) => with.run(kinds::SessionStartArguments::add_to),
-        EventCommand::SessionEnd(with) => with.run(kinds::SessionEndArguments::add_to),
-        EventCommand::Purchase(with) => with.run(kinds::PurchaseArguments::add_to),
-        EventCommand::OptOut(with) => with.run(kinds::OptOutArguments::add_to),
-        EventCommand::Consent(with) => with.run(kinds::ConsentArguments::add_to),
-        EventCommand::Attribute(with) => with.run(kinds::AttributeArguments::add_to),
+        EventCommand::Custom(arguments) => arguments.run(kinds::CustomArguments::add_to),
+        EventCommand::Screen(arguments) => arguments.run(kinds::ScreenArguments::add_to),
+        EventCommand::Install(arguments) => arguments.run(|plain, batch| plain.app_state(batch, AppState::install())),
+        EventCommand::Upgrade(arguments) => arguments.run(|plain, batch| plain.app_state(batch, AppState::upgrade())),
+        EventCommand::Foreground(arguments) => {
+            arguments.run(|plain, batch| plain.app_state(batch, AppState::foreground()))
+        }
+        EventCommand::Background(arguments) => {
+            arguments.run(|plain, batch| plain.app_state(batch, AppState::background()))
+        }
+        EventCommand::ExitStatus(arguments) => arguments.run(|plain, batch| plain.app_state(batch, AppState::exit())),
+        EventCommand::FirstRun(arguments) => arguments.run(|plain, batch| plain.first_run(batch, FirstRun::new())),
+        EventCommand::Uninstall(arguments) => arguments.run(|plain, batch| plain.uninstall(batch, Uninstall::new())),
+        EventCommand::SessionStart(arguments) => arguments.run(kinds::SessionStartArguments::add_to),
+        EventCommand::SessionEnd(arguments) => arguments.run(kinds::SessionEndArguments::add_to),
+        EventCommand::Purchase(arguments) => arguments.run(kinds::PurchaseArguments::add_to),
+        EventCommand::OptOut(arguments) => arguments.run(kinds::OptOutArguments::add_to),
+        EventCommand::Consent(arguments) => arguments.run(kinds::ConsentArguments::add_to),
+        EventCommand::Attribute(arguments) => arguments.run(kinds::AttributeArguments::add_to),
     }
 }
 
-impl<Family: Args> EventArguments<Family> {
-    fn run(self, add: impl FnOnce(Family, Batch) -> Batch) -> exit::Result {
-        let Self { family, sending, user, connection } = self;
-        let batch = add(family, user.batch(sending.environment)).seal()?;
+impl<Kind: Args> EventArguments<Kind> {
+    fn run(self, add: impl FnOnce(Kind, Batch) -> Batch) -> exit::Result {
+        let Self { kind, options, user, connection } = self;
+        let batch = add(kind, user.batch(options.environment)).seal()?;
         let is_valid = check(&batch)?;
-        if sending.dry_run
+        if options.dry_run
             && let Err(error) = text::print_line(batch.json())
         {
             return CliError::stdout(&error);
         }
-        match (is_valid, sending.dry_run) {
+        match (is_valid, options.dry_run) {
             (false, _) => Ok(ExitStatus::DataError),
             (true, true) => Ok(ExitStatus::Success),
-            (true, false) => send(batch, &connection, sending.json),
+            (true, false) => send(batch, &connection, options.json),
         }
     }
 }
 
-/// Tells what is wrong with it; whether it can be sent.
+/// Prints the violations of a batch, and returns whether it can be sent.
 fn check(batch: &SealedBatch) -> exit::Result<bool> {
     let body = serde_json::from_slice(batch.json()).map_err(|_| CliError::usage("the batch has no JSON form"))?;
     let mut is_valid = true;
@@ -190,7 +194,7 @@ fn check(batch: &SealedBatch) -> exit::Result<bool> {
     Ok(is_valid)
 }
 
-/// Someone waits at the terminal.
+/// The timeout of the upload, short since a user waits at the terminal.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn send(batch: SealedBatch, connection: &Connection, json: bool) -> exit::Result {
@@ -210,9 +214,9 @@ fn send(batch: SealedBatch, connection: &Connection, json: bool) -> exit::Result
     })?;
     let used = accepted.rate_limit_used_percent();
     if json {
-        let told =
+        let result =
             json!({ "source_request_id": id, "status": accepted.status().as_u16(), "rate_limit_used_percent": used });
-        return exit::from_write(text::print_line(told.to_string()));
+        return exit::from_write(text::print_line(result.to_string()));
     }
     let used = used.map_or_else(String::new, |used| format!(", {used} % of the rate limit used"));
     eprint_line(format_args!("accepted: batch {id}{used}"));

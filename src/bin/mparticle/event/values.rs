@@ -1,4 +1,4 @@
-//! What stands in the arguments of an event: pairs, times, products.
+//! Parsers of argument values: pairs, times, products.
 
 use chrono::{DateTime, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 pub type EventAttribute = (String, AttributeValue);
 pub type UserAttribute = (String, UserAttributeValue);
 
-/// What a user answered to a purpose.
+/// A choice about a purpose.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ConsentAnswer {
     Granted,
@@ -21,24 +21,24 @@ pub fn custom_event_type_parser() -> impl TypedValueParser<Value = CustomEventTy
     PossibleValuesParser::new(names).try_map(|name| name.parse::<CustomEventType>())
 }
 
-/// An attribute of an event.
+/// Parses an event attribute.
 pub fn parse_attribute(text: &str) -> Result<EventAttribute, String> {
     parse_pair(text, "text, a number, true, false or null")
 }
 
-/// An attribute of a user.
+/// Parses a user attribute.
 pub fn parse_user_attribute(text: &str) -> Result<UserAttribute, String> {
-    parse_pair(text, "text, a number, true, false, null or a list of texts")
+    parse_pair(text, "text, a number, true, false, null or a list of strings")
 }
 
-/// `NAME=TEXT`, or `NAME:=JSON`.
+/// Parses `NAME=TEXT` or `NAME:=JSON`.
 fn parse_pair<V: From<String> + DeserializeOwned>(pair: &str, kinds: &str) -> Result<(String, V), String> {
-    let (name, value) = split_pair(pair, "NAME=TEXT, or NAME:=JSON")?;
+    let (name, value) = split_pair(pair, "NAME=TEXT or NAME:=JSON")?;
     match name.strip_suffix(':') {
         None => Ok((name.to_owned(), V::from(value.to_owned()))),
-        Some("") => Err("it has no name".into()),
+        Some("") => Err("the name is empty".into()),
         Some(name) => {
-            let value = serde_json::from_str(value).map_err(|_| format!("after := comes JSON: {kinds}"))?;
+            let value = serde_json::from_str(value).map_err(|_| format!("expected JSON after :=, one of {kinds}"))?;
             Ok((name.to_owned(), value))
         }
     }
@@ -46,34 +46,36 @@ fn parse_pair<V: From<String> + DeserializeOwned>(pair: &str, kinds: &str) -> Re
 
 pub fn parse_identity(pair: &str) -> Result<(IdentityType, String), String> {
     let (name, identity) = split_pair(pair, "TYPE=ID")?;
-    let identity_type = name.parse().map_err(|_| "there is no such type: as customer_id, email, google, other_id_2")?;
+    let identity_type =
+        name.parse().map_err(|_| "unknown type; use for example customer_id, email, google or other_id_2")?;
     Ok((identity_type, identity.to_owned()))
 }
 
 pub fn parse_consent_answer(pair: &str) -> Result<(String, ConsentAnswer), String> {
-    let (purpose, answer) = split_pair(pair, "PURPOSE=granted, or PURPOSE=denied")?;
+    let (purpose, answer) = split_pair(pair, "PURPOSE=granted or PURPOSE=denied")?;
     let answer = match answer {
         "granted" => ConsentAnswer::Granted,
         "denied" => ConsentAnswer::Denied,
-        _ => return Err("an answer is granted or denied".into()),
+        _ => return Err("expected granted or denied".into()),
     };
     Ok((purpose.to_owned(), answer))
 }
 
 fn split_pair<'a>(pair: &'a str, form: &str) -> Result<(&'a str, &'a str), String> {
-    pair.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| format!("its form is {form}"))
+    pair.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| format!("expected {form}"))
 }
 
 pub fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
-    let time = DateTime::parse_from_rfc3339(text).map_err(|_| "a time is written as 2026-01-31T12:00:00Z")?;
+    let time = DateTime::parse_from_rfc3339(text)
+        .map_err(|_| "expected an RFC 3339 time, for example 2026-01-31T12:00:00Z")?;
     Ok(time.to_utc())
 }
 
-/// `SKU,NAME,PRICE,QUANTITY`, the last two as far as they are known.
+/// Parses `SKU,NAME[,PRICE[,QUANTITY]]`.
 pub fn parse_product(text: &str) -> Result<Product, String> {
     let mut parts = text.split(',');
     let (Some(sku), Some(name)) = (parts.next(), parts.next()) else {
-        return Err("its form is SKU,NAME,PRICE,QUANTITY".into());
+        return Err("expected SKU,NAME,PRICE,QUANTITY".into());
     };
     let mut product = Product::new(sku, name);
     if let Some(price) = parts.next() {
@@ -83,13 +85,13 @@ pub fn parse_product(text: &str) -> Result<Product, String> {
         product = product.quantity(parse_number("quantity", quantity)?);
     }
     if parts.next().is_some() {
-        return Err("its form is SKU,NAME,PRICE,QUANTITY, and no part of it holds a comma".into());
+        return Err("expected SKU,NAME,PRICE,QUANTITY, without further commas".into());
     }
     Ok(product)
 }
 
-fn parse_number(what: &str, text: &str) -> Result<f64, String> {
-    text.parse().map_err(|_| format!("the {what} is not a number"))
+fn parse_number(name: &str, text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| format!("the {name} is not a number"))
 }
 
 #[cfg(test)]
@@ -97,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pair_is_text_or_json() {
+    fn parses_text_and_json_attributes() {
         let table = [
             ("plan=pro", "plan", AttributeValue::String("pro".into())),
             ("note=a=b", "note", AttributeValue::String("a=b".into())),
@@ -113,24 +115,24 @@ mod tests {
         for (text, name, value) in table {
             assert_eq!(parse_attribute(text), Ok((name.to_owned(), value)), "{text}");
         }
-        for wrong in ["plan", "=pro", ":=5", "age:=", "age:=4 2", "list:=[\"a\"]", "object:={}", "bare:=word"] {
-            assert!(parse_attribute(wrong).is_err(), "{wrong}");
+        for invalid in ["plan", "=pro", ":=5", "age:=", "age:=4 2", "list:=[\"a\"]", "object:={}", "bare:=word"] {
+            assert!(parse_attribute(invalid).is_err(), "{invalid}");
         }
         let list = UserAttributeValue::List(vec!["free".into(), "pro".into()]);
         assert_eq!(parse_user_attribute("plans:=[\"free\",\"pro\"]"), Ok(("plans".into(), list)));
     }
 
     #[test]
-    fn a_product_has_a_price_and_a_quantity_where_they_are_told() {
+    fn parses_products_with_optional_price_and_quantity() {
         assert_eq!(parse_product("T,Tea"), Ok(Product::new("T", "Tea")));
         assert_eq!(parse_product("T,Tea,1.5,2"), Ok(Product::new("T", "Tea").price(1.5).quantity(2.0)));
-        for wrong in ["T", "T,Tea,x", "T,Tea,1,x", "T,Tea,1,2,3"] {
-            assert!(parse_product(wrong).is_err(), "{wrong}");
+        for invalid in ["T", "T,Tea,x", "T,Tea,1,x", "T,Tea,1,2,3"] {
+            assert!(parse_product(invalid).is_err(), "{invalid}");
         }
     }
 
     #[test]
-    fn every_type_of_the_document_can_be_chosen() {
+    fn accepts_every_type_of_the_document() {
         let document: serde_json::Value = serde_json::from_str(mparticle::contract::DOCUMENT).expect("JSON");
         let types = document["components"]["schemas"]["CustomEventType"]["enum"].as_array().expect("a list");
         let parser = custom_event_type_parser();

@@ -1,7 +1,7 @@
-//! How far a file was sent, on the disk beside it: what `--resume` goes on from.
+//! The checkpoint file next to an input file, from which `--resume` continues.
 //!
-//! It names a place up to which every batch has its end. Batches behind it may have been sent too; sent again, they have
-//! the same ids, and the service drops them.
+//! It records a position up to which every batch is finished. Batches after it may have been sent too. When they are sent again
+//! they have the same IDs, and the service drops them as duplicates.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -13,27 +13,27 @@ use uuid::Uuid;
 use crate::files::{Replacement, with_suffix};
 use crate::input::FilePosition;
 
-/// So much of the file's beginning tells whether it is still the same file.
+/// The number of bytes at the beginning of the file whose hash identifies it.
 const HEAD_BYTES: u64 = 4096;
 
-/// A journal has a few hundred bytes.
+/// The maximum size that is read. A checkpoint file has a few hundred bytes.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// Up to here everything has its end.
+/// A position up to which every batch is finished, with the totals up to there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     pub offset: u64,
     pub line: u64,
     pub column: u64,
-    /// How many bytes of the rejects file belong to it; `None` as long as nothing was rejected.
+    /// The size of the rejects file at this position, in bytes; `None` if nothing was rejected so far.
     pub rejects_bytes: Option<u64>,
     pub delivered: BatchCount,
     pub rejected: BatchCount,
-    /// The file was read to its end.
+    /// Whether the whole file is finished.
     pub complete: bool,
 }
 
-/// Batches, and the events in them.
+/// A number of batches and of the events in them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchCount {
     pub batches: u64,
@@ -57,12 +57,13 @@ impl Checkpoint {
     }
 }
 
-/// What has to be the same for a mark to mean anything.
+/// The properties that must be unchanged for a checkpoint to be valid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileIdentity {
-    head: String,
+    /// The hash of the first `head_bytes` bytes.
+    head_hash: String,
     head_bytes: u64,
-    /// How the file is sent, where to and with whose key: `events to https://...`.
+    /// The endpoint, the address, a hash of the key, and the options: `events to https://...`.
     destination: String,
 }
 
@@ -70,33 +71,41 @@ pub struct FileIdentity {
 struct CheckpointContent {
     version: u32,
     identity: FileIdentity,
-    /// Where the rejects of the mark are.
-    rejects: String,
+    /// The absolute path of the rejects file.
+    rejects_path: String,
     checkpoint: Checkpoint,
 }
 
-const VERSION: u32 = 2;
+/// The version of the file format.
+const VERSION: u32 = 3;
+
+/// The part of the file that all versions have in common.
+#[derive(Deserialize)]
+struct FormatVersion {
+    version: u32,
+}
 
 pub struct CheckpointFile {
     path: PathBuf,
     identity: FileIdentity,
-    rejects: String,
-    written: Option<Checkpoint>,
+    rejects_path: String,
+    last_written: Option<Checkpoint>,
 }
 
 impl CheckpointFile {
-    /// The journal of a file that is sent by this road, and whose rejects go there.
+    /// Creates the checkpoint file of an input file that is sent to this destination, with its rejects at this path.
     pub fn new(file: &Path, destination: &str, rejects: &Path) -> io::Result<Self> {
-        let identity = FileIdentity::of(file, HEAD_BYTES, destination)?;
-        let rejects = path::absolute(rejects)?.to_string_lossy().into_owned();
-        Ok(Self { path: with_suffix(file, ".sent.json"), identity, rejects, written: None })
+        let identity = FileIdentity::of_file(file, HEAD_BYTES, destination)?;
+        let rejects_path = path::absolute(rejects)?.to_string_lossy().into_owned();
+        Ok(Self { path: with_suffix(file, ".sent.json"), identity, rejects_path, last_written: None })
     }
 
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where an earlier run came to; `None` if there was none. Rejects that went elsewhere do not count.
+    /// Reads the checkpoint of an earlier run; `None` if there is none. Its `rejects_bytes` is `None` if the rejects went to
+    /// another file.
     pub fn read(&self, file: &Path) -> io::Result<Option<Checkpoint>> {
         let mut text = Vec::new();
         match File::open(&self.path) {
@@ -105,43 +114,47 @@ impl CheckpointFile {
             Err(error) => return Err(error),
         };
         let invalid = |message: &str| io::Error::new(io::ErrorKind::InvalidData, message);
-        let content: CheckpointContent =
-            serde_json::from_slice(&text).map_err(|_| invalid("it is not a journal of this program"))?;
-        if content.version != VERSION {
-            return Err(invalid("it is of another version of this program"));
+        let not_a_checkpoint = |_| invalid("not a checkpoint file of mparticle");
+        let FormatVersion { version } = serde_json::from_slice(&text).map_err(not_a_checkpoint)?;
+        if version != VERSION {
+            return Err(invalid(&format!(
+                "version {version} of the checkpoint format is not supported, only version {VERSION}; send without --resume to \
+                 start over"
+            )));
         }
-        // A file that has grown since is the same file; its head is compared as far as it went then.
-        let then = FileIdentity::of(file, content.identity.head_bytes, &self.identity.destination)?;
-        if then != content.identity {
+        let content: CheckpointContent = serde_json::from_slice(&text).map_err(not_a_checkpoint)?;
+        // The file may have grown: compares the hash of as many bytes as the checkpoint has.
+        let current = FileIdentity::of_file(file, content.identity.head_bytes, &self.identity.destination)?;
+        if current != content.identity {
             return Err(invalid(
-                "the file is not the one that was sent then, or was sent elsewhere or with other options; \
-                 without --resume it is sent from the start",
+                "the file has changed, or was sent to another destination or with other options; send without --resume to \
+                 start over",
             ));
         }
-        let rejects_bytes = content.checkpoint.rejects_bytes.filter(|_| content.rejects == self.rejects);
+        let rejects_bytes = content.checkpoint.rejects_bytes.filter(|_| content.rejects_path == self.rejects_path);
         Ok(Some(Checkpoint { rejects_bytes, ..content.checkpoint }))
     }
 
-    /// Writes where it is now, if that has changed. It is whole on the disk or as before, whenever the program is stopped.
+    /// Writes the checkpoint if it has changed. The file is replaced atomically.
     pub fn write(&mut self, checkpoint: Checkpoint) -> io::Result<()> {
-        if self.written == Some(checkpoint) {
+        if self.last_written == Some(checkpoint) {
             return Ok(());
         }
-        let (identity, rejects) = (self.identity.clone(), self.rejects.clone());
-        let content = CheckpointContent { version: VERSION, identity, rejects, checkpoint };
+        let (identity, rejects_path) = (self.identity.clone(), self.rejects_path.clone());
+        let content = CheckpointContent { version: VERSION, identity, rejects_path, checkpoint };
         let new = Replacement::create(&self.path, ".new")?;
         new.file().write_all(&serde_json::to_vec(&content)?)?;
         new.finish()?;
-        self.written = Some(checkpoint);
+        self.last_written = Some(checkpoint);
         Ok(())
     }
 }
 
 impl FileIdentity {
-    fn of(file: &Path, head_bytes: u64, destination: &str) -> io::Result<Self> {
+    fn of_file(file: &Path, head_bytes: u64, destination: &str) -> io::Result<Self> {
         let mut head = Vec::new();
         File::open(file)?.take(head_bytes).read_to_end(&mut head)?;
-        let (head, head_bytes) = (Uuid::new_v5(&Uuid::NAMESPACE_OID, &head).to_string(), head.len() as u64);
-        Ok(Self { head, head_bytes, destination: destination.to_owned() })
+        let (head_hash, head_bytes) = (Uuid::new_v5(&Uuid::NAMESPACE_OID, &head).to_string(), head.len() as u64);
+        Ok(Self { head_hash, head_bytes, destination: destination.to_owned() })
     }
 }

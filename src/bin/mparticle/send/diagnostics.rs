@@ -1,4 +1,4 @@
-//! What is wrong with batches, told as it comes: the first few, and where all are.
+//! Prints the first diagnostics of a file to stderr.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,48 +11,48 @@ use crate::exit;
 use crate::input::{CheckedText, FilePosition, LocatedDiagnostic};
 use crate::text::printable;
 
-/// How many are told.
+/// The maximum number of batches whose diagnostics are printed.
 const MAX_PRINTED: usize = 10;
 
-/// Tells of the batches of one file.
+/// Prints the first diagnostics of one file, and then a hint to the complete list.
 pub struct DiagnosticPrinter {
     name: String,
     progress: Arc<Progress>,
-    receiver: AtomicUsize,
-    /// Where all are.
-    all: &'static str,
+    printed: AtomicUsize,
+    /// A hint to the complete list.
+    hint: &'static str,
 }
 
 impl DiagnosticPrinter {
     pub fn new(name: String, progress: Arc<Progress>, dry_run: bool) -> Self {
-        let all = if dry_run { "`mparticle check` tells all" } else { "the rejects file has all" };
-        Self { name, progress, receiver: AtomicUsize::new(0), all }
+        let hint = if dry_run { "`mparticle check` lists all of them" } else { "the rejects file lists all of them" };
+        Self { name, progress, printed: AtomicUsize::new(0), hint }
     }
 
-    /// What was found wrong before it was sent.
-    pub fn found(&self, checked: &CheckedText) {
-        self.eprint_line(|| line(&self.name, &checked.diagnostics));
+    /// Prints the first error of an invalid batch.
+    pub fn print_invalid(&self, checked: &CheckedText) {
+        self.print(|| format_first_error(&self.name, &checked.diagnostics));
     }
 
-    /// What the service refused, in its words.
-    pub fn refused(&self, start: FilePosition, error: &Error) {
-        self.eprint_line(|| {
-            printable(&format!("{}:{start}  the service refused it: {}", self.name, exit::service_message(error)))
+    /// Prints the response of the service to a refused batch.
+    pub fn print_refused(&self, start: FilePosition, error: &Error) {
+        self.print(|| {
+            printable(&format!("{}:{start}  refused by the service: {}", self.name, exit::service_message(error)))
         });
     }
 
-    fn eprint_line(&self, message: impl FnOnce() -> String) {
-        match self.receiver.fetch_add(1, Ordering::Relaxed) {
+    fn print(&self, message: impl FnOnce() -> String) {
+        match self.printed.fetch_add(1, Ordering::Relaxed) {
             count if count < MAX_PRINTED => self.progress.print(&message()),
-            MAX_PRINTED => self.progress.print(&format!("there are more; {}", self.all)),
+            MAX_PRINTED => self.progress.print(&format!("more problems, not listed; {}", self.hint)),
             _ => {}
         }
     }
 }
 
-/// The first fault of a batch, as editors and people read it.
-pub fn line(name: &str, diagnostics: &[LocatedDiagnostic]) -> String {
-    let mut diagnostics = diagnostics.iter().filter(|fault| fault.is_error());
+/// Formats the first error of a batch, with its position in the form that editors recognize.
+pub fn format_first_error(name: &str, diagnostics: &[LocatedDiagnostic]) -> String {
+    let mut diagnostics = diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
     let Some(LocatedDiagnostic { diagnostic, position, .. }) = diagnostics.next() else { return String::new() };
     let more = match diagnostics.count() {
         0 => String::new(),

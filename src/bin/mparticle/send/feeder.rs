@@ -1,4 +1,4 @@
-//! Reads, checks and seals the batches of a file, and hands them to the uploader: the reading side of `send`.
+//! Reads, checks and seals the batches of a file, and submits them to the uploader.
 
 use std::io;
 use std::sync::Arc;
@@ -10,95 +10,95 @@ use uuid::Uuid;
 
 use super::diagnostics::DiagnosticPrinter;
 use super::rejects;
-use super::tracker::{BatchSpan, Tracker};
+use super::tracker::{BatchOutcome, BatchSpan, Tracker};
 use crate::input::{BatchReader, CheckedText, FilePosition, InputBatch, LocatedDiagnostic};
 
-/// The ids that batches of files get are made in this namespace.
+/// The namespace of the IDs that batches without an ID get.
 const IDS: Uuid = Uuid::from_u128(0x5f0e_7f8e_9d1c_4e43_9f5b_2f2c_61a7_d3b4);
 
-/// Why reading ended.
+/// The reason why reading ended.
 pub enum ReadEnd {
-    /// There is no more.
+    /// The end of the file.
     EndOfFile,
-    /// At a batch that is wrong, since that was asked for.
+    /// An invalid batch, with `--strict`.
     InvalidBatch(Vec<LocatedDiagnostic>),
-    /// The uploader takes nothing any more, or reading broke down.
+    /// The uploader was shut down, or the reading thread panicked.
     Closed,
-    /// The file cannot be read on from here.
-    Broken(FilePosition, io::Error),
+    /// A read error at this position.
+    ReadError(FilePosition, io::Error),
 }
 
 pub struct BatchFeeder {
     pub batches: BatchReader,
     pub tracker: Arc<Tracker>,
-    /// `None` for a dry run: everything is done but sending.
+    /// The uploader; `None` for a dry run.
     pub uploader: Option<Uploader>,
-    /// A wrong batch ends it.
+    /// Whether to stop at the first invalid batch.
     pub strict: bool,
-    /// Told of each batch that is wrong, if anybody wants to know.
+    /// Prints diagnostics, unless `--quiet`.
     pub diagnostics: Option<Arc<DiagnosticPrinter>>,
 }
 
 impl BatchFeeder {
-    /// Reads until there is no more. Waits for room as the uploader asks.
+    /// Reads and submits all batches. Blocks while the uploader is full.
     pub fn run(mut self) -> ReadEnd {
-        while let Some(reading) = self.batches.next() {
-            let InputBatch { checked, events, resume_at } = match reading {
-                Ok(reading) => reading,
-                Err(error) => return ReadEnd::Broken(self.batches.current_position(), error),
+        while let Some(batch) = self.batches.next() {
+            let InputBatch { checked, events, resume_at } = match batch {
+                Ok(batch) => batch,
+                Err(error) => return ReadEnd::ReadError(self.batches.current_position(), error),
             };
-            let read = BatchSpan { start: checked.position, resume_at, events };
+            let span = BatchSpan { start: checked.position, resume_at, events };
             if !checked.diagnostics.is_empty() {
                 if checked.has_errors() {
                     if self.strict {
                         return ReadEnd::InvalidBatch(checked.diagnostics);
                     }
                     if let Some(diagnostics) = &self.diagnostics {
-                        diagnostics.found(&checked);
+                        diagnostics.print_invalid(&checked);
                     }
-                    self.reject(read, &checked.text, &checked.diagnostics);
+                    self.reject(span, &checked.text, &checked.diagnostics);
                     continue;
                 }
                 self.tracker.add_warnings(checked.diagnostics.len());
             }
-            if let Some(ended) = self.send(read, checked) {
-                return ended;
+            if let Some(end) = self.send(span, checked) {
+                return end;
             }
         }
         ReadEnd::EndOfFile
     }
 
-    fn send(&self, read: BatchSpan, checked: CheckedText) -> Option<ReadEnd> {
+    fn send(&self, span: BatchSpan, checked: CheckedText) -> Option<ReadEnd> {
         let text = Bytes::from(self.batches.validator().with_environment(checked.text));
-        let id = Uuid::new_v5(&IDS, &name(checked.position, &text));
+        let id = Uuid::new_v5(&IDS, &id_source(checked.position, &text));
         let sealed = match SealedBatch::from_json_with(text.clone(), || id) {
             Ok(sealed) => sealed,
-            // What was checked can be sealed; should the two ever differ, the batch is not lost.
+            // A checked batch can be sealed. Should the two checks ever differ, the batch is rejected rather than lost.
             Err(error) => {
-                let fault = LocatedDiagnostic::new(checked.position, Code::Unsealable, error.to_string());
-                self.reject(read, &text, &[fault]);
+                let diagnostic = LocatedDiagnostic::new(checked.position, Code::Unsealable, error.to_string());
+                self.reject(span, &text, &[diagnostic]);
                 return None;
             }
         };
-        let tag = self.tracker.sending(read);
+        let tag = self.tracker.start(span);
         match &self.uploader {
             None => {
-                self.tracker.ended(tag, |_| super::tracker::BatchOutcome::Delivered);
+                self.tracker.finish(tag, |_| BatchOutcome::Delivered);
                 None
             }
             Some(uploader) => uploader.send_tagged(sealed, tag).accepted().wait().is_err().then_some(ReadEnd::Closed),
         }
     }
 
-    fn reject(&self, read: BatchSpan, text: &[u8], diagnostics: &[LocatedDiagnostic]) {
-        let wrong: Vec<_> = diagnostics.iter().filter(|fault| fault.is_error()).cloned().collect();
-        let line = rejects::found(read.start, text, &wrong);
-        self.tracker.rejected(read, line);
+    fn reject(&self, span: BatchSpan, text: &[u8], diagnostics: &[LocatedDiagnostic]) {
+        let errors: Vec<_> = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).cloned().collect();
+        let line = rejects::format_invalid(span.start, text, &errors);
+        self.tracker.reject(span, line);
     }
 }
 
-/// What is sent of a place of a file, as the name that its id is made of: the same file gives the same ids, and two equal
-/// lines of it differ. So does a rehearsal in another environment.
-fn name(position: FilePosition, text: &[u8]) -> Vec<u8> {
+/// Returns the bytes from which the ID of a batch is derived: the same file gives the same IDs, while equal lines of a file, and
+/// the same line with another environment, get different IDs.
+fn id_source(position: FilePosition, text: &[u8]) -> Vec<u8> {
     [&position.offset.to_be_bytes(), text].concat()
 }

@@ -1,10 +1,10 @@
-//! `mparticle send`: the batches of files to the service.
+//! `mparticle send`: sends files of batches to the service.
 //!
 //! ```text
-//! input ─▶ feed (checks, seals) ─▶ uploader of the library ─▶ account ─▶ journal, rejects file
+//! input ─▶ feeder (checks, seals) ─▶ uploader of the library ─▶ tracker ─▶ checkpoint file, rejects file
 //! ```
 //!
-//! A thread reads; the uploader's thread sends; the main thread watches both, and writes down how far they are.
+//! One thread reads, the uploader's thread sends, and the main thread shows the progress and writes the checkpoint.
 
 mod arguments;
 mod checkpoint;
@@ -29,32 +29,32 @@ use crate::signals;
 use crate::text::printable;
 use upload::{ControlMessage, FileUpload};
 
-/// Sends the files one after the other.
-#[expect(clippy::needless_pass_by_value, reason = "as every command")]
+/// Sends the files in order.
+#[expect(clippy::needless_pass_by_value, reason = "the same signature as the other commands")]
 pub fn run(arguments: Arguments) -> exit::Result {
     if arguments.files.len() > 1 && arguments.rejects.is_some() {
-        return Err(CliError::usage("--rejects is for one file"));
+        return Err(CliError::usage("--rejects works with only one file"));
     }
     for file in &arguments.files {
         if arguments.resume && is_dash(file) {
-            return Err(CliError::usage("--resume needs a file: stdin cannot be read again"));
+            return Err(CliError::usage("--resume needs a regular file: stdin cannot be read again"));
         }
         if arguments.resume && file.exists() && !file.is_file() {
             let name = printable(&file.to_string_lossy());
-            return Err(CliError::usage(format!("--resume needs a file: {name} cannot be read again")));
+            return Err(CliError::usage(format!("--resume needs a regular file: {name} cannot be read again")));
         }
-        check_not_an_input(&arguments, &rejects::path(file, arguments.rejects.as_deref()))?;
+        check_not_an_input(&arguments, &rejects::rejects_path(file, arguments.rejects.as_deref()))?;
     }
     let map = arguments.csv.as_deref().map(|path| MapFile::read(path, arguments.environment)).transpose()?;
     let timeout = Duration::from_secs(arguments.give_up_after);
-    let service = if arguments.dry_run { None } else { Some(arguments.connection.destination(timeout)?) };
+    let destination = if arguments.dry_run { None } else { Some(arguments.connection.destination(timeout)?) };
     let (sender, receiver) = mpsc::channel();
     listen_for_signals(sender.clone())?;
     let mut exit = ExitStatus::Success;
     for file in &arguments.files {
-        let (map, service) = (map.as_ref(), service.as_ref());
-        let sending = FileUpload { arguments: &arguments, file, map, service, sender: &sender, receiver: &receiver };
-        exit = exit.max(sending.run()?);
+        let (map, destination) = (map.as_ref(), destination.as_ref());
+        let upload = FileUpload { arguments: &arguments, file, map, destination, sender: &sender, receiver: &receiver };
+        exit = exit.max(upload.run()?);
         if exit >= ExitStatus::Unavailable {
             break;
         }
@@ -62,19 +62,19 @@ pub fn run(arguments: Arguments) -> exit::Result {
     Ok(exit)
 }
 
-/// Rejects are not written over what is read.
+/// Refuses a rejects file that is an input.
 fn check_not_an_input(arguments: &Arguments, rejects: &Path) -> exit::Result<()> {
     let Ok(real) = rejects.canonicalize() else { return Ok(()) };
     let mut inputs = arguments.files.iter().chain(&arguments.csv);
-    // A terminal or a device can be both.
+    // A terminal or a device can be both input and output.
     if real.is_file() && inputs.any(|input| input.canonicalize().is_ok_and(|input| input == real)) {
         let name = printable(&rejects.to_string_lossy());
-        return Err(CliError::usage(format!("the rejects do not go to a file that is read: {name}")));
+        return Err(CliError::usage(format!("the rejects file is an input file: {name}")));
     }
     Ok(())
 }
 
-/// The second signal ends the program at once: the journal is of the last second, and that is safe.
+/// Forwards the first signal. The second one exits immediately, which is safe: the checkpoint file is at most a second old.
 fn listen_for_signals(sender: Sender<ControlMessage>) -> Result<(), CliError> {
     let runtime = connect::runtime()?;
     let listen = move || {

@@ -1,4 +1,4 @@
-//! What `send` tells while it works, and at the end.
+//! The progress bar and the summary of `send`.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -11,16 +11,16 @@ use super::checkpoint::BatchCount;
 use super::tracker::Totals;
 use crate::text::{self, eprint_line, pluralize};
 
-/// A bar on stderr, if that is a terminal.
+/// The progress bar, shown only if stderr is a terminal.
 pub struct Progress {
     bar: ProgressBar,
     started: Instant,
-    /// What an earlier run had delivered.
+    /// The number of batches delivered by earlier runs.
     before: BatchCount,
 }
 
 impl Progress {
-    /// The size is that of the file as it is read, packed or not.
+    /// Creates the bar; `size` is that of the file on the disk, compressed or not.
     pub fn new(file: &Path, size: Option<u64>, before: BatchCount, quiet: bool) -> Self {
         let bar = match size {
             _ if quiet || !io::stderr().is_terminal() => ProgressBar::hidden(),
@@ -34,51 +34,51 @@ impl Progress {
         Self { bar, started: Instant::now(), before }
     }
 
-    /// Shows how far it is: how much of what was read has its end.
+    /// Updates the bar.
     pub fn show(&self, read: u64, totals: &Totals, rate_limit_used_percent: Option<f64>, last_error: Option<&str>) {
-        // An estimate, which a bar that never goes back hides best.
+        // The estimate can decrease, but the bar must not.
         let done = totals.finished_bytes(read).max(self.bar.position());
         self.bar.set_position(done);
-        self.bar.set_message(line(done, self.per_second(totals), totals, rate_limit_used_percent, last_error));
+        self.bar.set_message(format_line(done, self.per_second(totals), totals, rate_limit_used_percent, last_error));
     }
 
-    /// Words above the bar.
+    /// Prints a line above the bar.
     pub fn print(&self, message: &str) {
         self.bar.suspend(|| eprint_line(message));
     }
 
-    pub fn end(&self) {
+    pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
 
-    /// Delivered events per second, of this run.
+    /// Returns the number of events delivered per second in this run.
     fn per_second(&self, totals: &Totals) -> u64 {
         let events = totals.delivered.events - self.before.events;
         let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
         events.saturating_mul(1000) / millis
     }
 
-    /// What was done, for a person.
+    /// Returns the summary as text.
     pub fn summary(&self, verb: &str, totals: &Totals, in_flight_summary: &InFlightSummary) -> String {
         let Totals { delivered, rejected, warnings, in_flight, .. } = totals;
-        let mut message = format!("{verb} {}", format_count(*delivered));
+        let mut message = format!("{verb} {}", format_batches(*delivered));
         if rejected.batches > 0 {
-            message.push_str(&format!(", rejected {}", format_count(*rejected)));
+            message.push_str(&format!(", rejected {}", format_batches(*rejected)));
         }
         if *in_flight > 0 {
             let was = if *in_flight == 1 { "was" } else { "were" };
-            let fate = match in_flight_summary.outcome {
+            let state = match in_flight_summary.state {
                 InFlightState::NotSent => format!("{was} not sent"),
                 InFlightState::NotAccepted => format!("{was} not accepted"),
-                InFlightState::Unknown => "without an answer".to_owned(),
+                InFlightState::Unknown => "without a response".to_owned(),
             };
-            message.push_str(&format!(", {} {fate}", counted(*in_flight, "batch")));
+            message.push_str(&format!(", {} {state}", format_count(*in_flight, "batch")));
         }
         if let Some(wait) = in_flight_summary.wait {
             message.push_str(&format!(", the service asks to wait {}", text::format_wait(wait)));
         }
         if *warnings > 0 {
-            message.push_str(&format!(", {} (listed by `mparticle check`)", counted(*warnings, "warning")));
+            message.push_str(&format!(", {} (listed by `mparticle check`)", format_count(*warnings, "warning")));
         }
         format!("{message} in {}", HumanDuration(self.started.elapsed()))
     }
@@ -87,28 +87,28 @@ impl Progress {
 /// The state of the batches in flight at the end.
 #[derive(Default)]
 pub struct InFlightSummary {
-    pub outcome: InFlightState,
+    pub state: InFlightState,
     /// The wait that the service asked for.
     pub wait: Option<Duration>,
 }
 
 #[derive(Default)]
 pub enum InFlightState {
-    /// They may have arrived.
+    /// Possibly delivered.
     #[default]
     Unknown,
     NotSent,
     NotAccepted,
 }
 
-/// What was done, or would be, for a machine.
-pub fn summary_json(file: &Path, totals: &Totals, ended: &str, dry_run: bool) -> Value {
+/// Returns the summary as JSON.
+pub fn summary_json(file: &Path, totals: &Totals, outcome: &str, dry_run: bool) -> Value {
     let Totals { delivered, rejected, warnings, in_flight, .. } = totals;
     let mut summary = json!({
         "file": file.to_string_lossy(),
-        "ended": ended,
+        "outcome": outcome,
         "rejected": rejected,
-        "without_answer": in_flight,
+        "without_response": in_flight,
         "warnings": warnings,
     });
     if dry_run {
@@ -123,14 +123,14 @@ fn style(template: &str) -> ProgressStyle {
         .map_or_else(|_| ProgressStyle::default_bar(), |style| style.progress_chars("=> "))
 }
 
-fn line(
+fn format_line(
     done: u64,
     per_second: u64,
     totals: &Totals,
     rate_limit_used_percent: Option<f64>,
     last_error: Option<&str>,
 ) -> String {
-    // First, since the line may be longer than the terminal is wide.
+    // The error comes first, since the line may be wider than the terminal.
     let mut line = last_error.map_or_else(String::new, |last_error| format!("{last_error}; "));
     line.push_str(&format!(
         "{} events, {}/s, {}",
@@ -145,10 +145,10 @@ fn line(
     line
 }
 
-fn format_count(BatchCount { batches, events }: BatchCount) -> String {
-    format!("{} in {}", counted(events, "event"), counted(batches, "batch"))
+fn format_batches(BatchCount { batches, events }: BatchCount) -> String {
+    format!("{} in {}", format_count(events, "event"), format_count(batches, "batch"))
 }
 
-fn counted(count: u64, what: &str) -> String {
-    format!("{} {}", HumanCount(count), pluralize(count, what))
+fn format_count(count: u64, noun: &str) -> String {
+    format!("{} {}", HumanCount(count), pluralize(count, noun))
 }

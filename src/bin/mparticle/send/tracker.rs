@@ -1,7 +1,7 @@
-//! What became of each batch of a file, and up to where all have their end.
+//! Tracks the outcome of each batch of a file, and the checkpoint up to which all batches are finished.
 //!
-//! Batches end in any order. What is told to the outside, the mark and the rejects file, is in the order of the file: so
-//! a run that goes on from a mark writes neither too much nor too little.
+//! Batches finish in any order, but the checkpoint and the rejects file advance in the order of the file, so that a resumed run
+//! writes each reject exactly once.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,26 +11,26 @@ use super::checkpoint::{BatchCount, Checkpoint};
 use super::rejects::RejectsFile;
 use crate::input::FilePosition;
 
-/// So many bytes of rejects wait for the batches before them; then reading waits.
+/// The maximum size of rejects held back by unfinished batches before them. Beyond it, reading pauses.
 const MAX_PENDING_BYTES: usize = 4 << 20;
 
-/// So many batches are kept behind one that has no end; then reading waits.
+/// The maximum number of batches from the first unfinished one on. Beyond it, reading pauses.
 const MAX_BATCHES: usize = 50_000;
 
-/// A batch of the file.
+/// The positions and the number of events of a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchSpan {
-    /// Where it begins.
+    /// The position of the batch.
     pub start: FilePosition,
-    /// From where to read on when it has its end; `None` if only a later batch tells.
+    /// The position from which a later run can resume after this batch, if any.
     pub resume_at: Option<FilePosition>,
     pub events: u64,
 }
 
-/// How a batch ended.
+/// The outcome of a batch.
 pub enum BatchOutcome {
     Delivered,
-    /// With its line of the rejects file.
+    /// Rejected, with its line for the rejects file.
     Rejected(Vec<u8>),
 }
 
@@ -40,51 +40,51 @@ pub struct Tracker {
 }
 
 struct TrackerState {
-    /// In the order of the file; the first one has no end yet.
+    /// The batches in the order of the file, from the first unfinished one on.
     unfinished: VecDeque<(BatchSpan, Option<BatchOutcome>)>,
-    /// The number of the first one.
-    first: u64,
+    /// The tag of the first batch in `unfinished`.
+    first_tag: u64,
     pending_bytes: usize,
     in_flight: u64,
-    /// `None` if nothing is to be written.
+    /// The rejects file; `None` for a dry run.
     rejects: Option<RejectsFile>,
-    /// All that has its end, and is written.
+    /// The state after all finished and written batches.
     committed: Checkpoint,
-    /// The same at the last place from which to read on.
+    /// The last committed state from which a run can resume.
     checkpoint: Checkpoint,
     delivered: BatchCount,
     rejected: BatchCount,
     warnings: u64,
-    /// The rejects file could not be written: from then on the mark stays.
-    failure: Option<io::Error>,
+    /// The error of writing the rejects file, after which the checkpoint no longer advances.
+    write_error: Option<io::Error>,
 }
 
-/// The numbers so far, those of earlier runs that were gone on with included.
+/// The totals so far, including earlier runs of a resumed file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     pub delivered: BatchCount,
     pub rejected: BatchCount,
     pub warnings: u64,
     pub in_flight: u64,
-    /// Where the first batch without an end begins, in bytes of the unpacked file, and where the last one does.
+    /// The offsets of the first and the last unfinished batch, in decompressed bytes.
     unfinished: (u64, u64),
 }
 
 impl Totals {
-    /// How many bytes have their end when so many are read, of a file that is packed or not.
+    /// Estimates how many of the `read` bytes, compressed or not, belong to finished batches.
     pub fn finished_bytes(&self, read: u64) -> u64 {
         let (first, last) = self.unfinished;
-        let ended = u128::from(read) * u128::from(first) / u128::from(last.max(1));
-        u64::try_from(ended).unwrap_or(read)
+        let finished = u128::from(read) * u128::from(first) / u128::from(last.max(1));
+        u64::try_from(finished).unwrap_or(read)
     }
 }
 
 impl Tracker {
-    /// Goes on from a mark.
+    /// Creates a tracker that continues from a checkpoint.
     pub fn new(checkpoint: Checkpoint, rejects: Option<RejectsFile>) -> Self {
         let state = TrackerState {
             unfinished: VecDeque::new(),
-            first: 0,
+            first_tag: 0,
             pending_bytes: 0,
             in_flight: 0,
             rejects,
@@ -93,7 +93,7 @@ impl Tracker {
             delivered: checkpoint.delivered,
             rejected: checkpoint.rejected,
             warnings: 0,
-            failure: None,
+            write_error: None,
         };
         Self { state: Mutex::new(state), room_freed: Condvar::new() }
     }
@@ -102,40 +102,39 @@ impl Tracker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a batch that is about to be sent, and returns the tag to send it with. Waits as long as too much of the file has no
-    /// end yet.
-    pub fn sending(&self, read: BatchSpan) -> u64 {
+    /// Adds a batch to be sent, and returns its tag. Blocks while too many batches are unfinished.
+    pub fn start(&self, span: BatchSpan) -> u64 {
         let mut state = self.wait_for_room(self.lock());
         state.in_flight += 1;
-        let tag = state.first + state.unfinished.len() as u64;
-        state.unfinished.push_back((read, None));
+        let tag = state.first_tag + state.unfinished.len() as u64;
+        state.unfinished.push_back((span, None));
         tag
     }
 
-    /// Ends the batch with this tag; the line of the rejects file is made from where it begins.
-    pub fn ended(&self, tag: u64, end: impl FnOnce(FilePosition) -> BatchOutcome) {
+    /// Finishes the batch with this tag. `outcome` receives the position of the batch.
+    pub fn finish(&self, tag: u64, outcome: impl FnOnce(FilePosition) -> BatchOutcome) {
         let mut state = self.lock();
-        let Some(position) = tag.checked_sub(state.first).and_then(|position| usize::try_from(position).ok()) else {
+        let Some(index) = tag.checked_sub(state.first_tag).and_then(|index| usize::try_from(index).ok()) else {
             return;
         };
-        let end = end(state.unfinished[position].0.start);
+        let outcome = outcome(state.unfinished[index].0.start);
         state.in_flight -= 1;
-        state.end(position, end);
+        state.finish(index, outcome);
         self.room_freed.notify_all();
     }
 
-    /// A batch is not sent at all. Waits as [`sending`](Self::sending) does.
-    pub fn rejected(&self, read: BatchSpan, line: Vec<u8>) {
+    /// Adds a batch that is rejected without being sent. Blocks as [`start`](Self::start) does.
+    pub fn reject(&self, span: BatchSpan, line: Vec<u8>) {
         let mut state = self.wait_for_room(self.lock());
-        state.unfinished.push_back((read, None));
+        state.unfinished.push_back((span, None));
         let last = state.unfinished.len() - 1;
-        state.end(last, BatchOutcome::Rejected(line));
+        state.finish(last, BatchOutcome::Rejected(line));
     }
 
     fn wait_for_room<'a>(&'a self, state: MutexGuard<'a, TrackerState>) -> MutexGuard<'a, TrackerState> {
-        let too_much =
+        let is_full =
             |state: &mut TrackerState| state.pending_bytes > MAX_PENDING_BYTES || state.unfinished.len() >= MAX_BATCHES;
-        self.room_freed.wait_while(state, too_much).unwrap_or_else(PoisonError::into_inner)
+        self.room_freed.wait_while(state, is_full).unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn add_warnings(&self, warnings: usize) {
@@ -147,61 +146,62 @@ impl Tracker {
         let TrackerState { in_flight, delivered, rejected, warnings, .. } = *state;
         let unfinished = match (state.unfinished.front(), state.unfinished.back()) {
             (Some((first, _)), Some((last, _))) => (first.start.offset, last.start.offset.max(first.start.offset)),
-            // All that was read has its end, if anything was.
-            _ => (u64::from(state.first > 0), 1),
+            // All batches read so far are finished.
+            _ => (u64::from(state.first_tag > 0), 1),
         };
         Totals { delivered, rejected, warnings, in_flight, unfinished }
     }
 
-    /// Up to where all have their end, with the rejects on the disk, and whether that is all there is.
-    pub fn checkpoint(&self, at_the_end: bool) -> io::Result<Checkpoint> {
+    /// Returns the checkpoint, after syncing the rejects file to the disk. It is complete if the file was read to its end and
+    /// all batches are finished.
+    pub fn checkpoint(&self, at_end_of_file: bool) -> io::Result<Checkpoint> {
         let state = self.lock();
-        if let Some(error) = &state.failure {
+        if let Some(error) = &state.write_error {
             return Err(io::Error::new(error.kind(), error.to_string()));
         }
         if let Some(rejects) = &state.rejects {
             rejects.sync()?;
         }
-        Ok(Checkpoint { complete: at_the_end && state.unfinished.is_empty(), ..state.checkpoint })
+        Ok(Checkpoint { complete: at_end_of_file && state.unfinished.is_empty(), ..state.checkpoint })
     }
 }
 
 impl TrackerState {
-    fn end(&mut self, position: usize, end: BatchOutcome) {
-        let events = self.unfinished[position].0.events;
-        match &end {
+    fn finish(&mut self, index: usize, outcome: BatchOutcome) {
+        let events = self.unfinished[index].0.events;
+        match &outcome {
             BatchOutcome::Delivered => self.delivered.add(events),
             BatchOutcome::Rejected(line) => {
                 self.rejected.add(events);
                 self.pending_bytes += line.len();
             }
         }
-        self.unfinished[position].1 = Some(end);
+        self.unfinished[index].1 = Some(outcome);
         while let Some((_, Some(_))) = self.unfinished.front()
-            && let Some((read, Some(end))) = self.unfinished.pop_front()
+            && let Some((span, Some(outcome))) = self.unfinished.pop_front()
         {
-            self.first += 1;
-            self.advance(read, &end);
+            self.first_tag += 1;
+            self.advance(span, &outcome);
         }
     }
 
-    /// The mark moves over a batch.
-    fn advance(&mut self, read: BatchSpan, end: &BatchOutcome) {
-        if let BatchOutcome::Rejected(line) = end {
+    /// Commits a finished batch.
+    fn advance(&mut self, span: BatchSpan, outcome: &BatchOutcome) {
+        if let BatchOutcome::Rejected(line) = outcome {
             self.pending_bytes -= line.len();
-            if let (Some(rejects), None) = (&mut self.rejects, &self.failure) {
-                self.failure = rejects.write(line).err();
+            if let (Some(rejects), None) = (&mut self.rejects, &self.write_error) {
+                self.write_error = rejects.write(line).err();
                 self.committed.rejects_bytes = Some(rejects.bytes());
             }
         }
-        if self.failure.is_some() {
+        if self.write_error.is_some() {
             return;
         }
-        match end {
-            BatchOutcome::Delivered => self.committed.delivered.add(read.events),
-            BatchOutcome::Rejected(_) => self.committed.rejected.add(read.events),
+        match outcome {
+            BatchOutcome::Delivered => self.committed.delivered.add(span.events),
+            BatchOutcome::Rejected(_) => self.committed.rejected.add(span.events),
         }
-        if let Some(resume_at) = read.resume_at {
+        if let Some(resume_at) = span.resume_at {
             self.committed.set_position(resume_at);
             self.checkpoint = self.committed;
         }
@@ -220,10 +220,10 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the order of the ends, the mark stands before the first batch without one, and the file has the rejects
-        /// before the mark, in their order.
+        /// In any order of outcomes, the checkpoint precedes the first unfinished batch, and the rejects file has exactly the
+        /// rejects before it, in order.
         #[test]
-        fn the_mark_is_never_ahead(
+        fn the_checkpoint_never_overtakes_an_unfinished_batch(
             ends in prop::collection::vec((any::<bool>(), any::<bool>()), 1..40),
             order in prop::collection::vec(any::<Index>(), 40),
         ) {
@@ -235,10 +235,10 @@ mod tests {
                 let offset = number as u64;
                 let read = BatchSpan { start: position(offset), resume_at: Some(position(offset + 1)), events: 1 };
                 if at_once && !delivered {
-                    tracker.rejected(read, format!("{number}\n").into_bytes());
+                    tracker.reject(read, format!("{number}\n").into_bytes());
                     ended[number] = true;
                 } else {
-                    prop_assert_eq!(tracker.sending(read), offset);
+                    prop_assert_eq!(tracker.start(read), offset);
                 }
             }
             for pick in order {
@@ -259,7 +259,7 @@ mod tests {
                     break;
                 }
                 let number = unfinished[pick.index(unfinished.len())];
-                tracker.ended(number as u64, |start| {
+                tracker.finish(number as u64, |start| {
                     assert_eq!(start.offset, number as u64);
                     if ends[number].0 { BatchOutcome::Delivered } else { BatchOutcome::Rejected(format!("{number}\n").into_bytes()) }
                 });

@@ -1,5 +1,5 @@
-//! One file on its way: a thread reads it, the uploader's thread sends, and the main thread watches both, shows how far they
-//! are, and writes it down.
+//! Uploads one file: a thread reads it, the uploader's thread sends, and the main thread shows the progress and writes the
+//! checkpoint.
 
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
@@ -25,49 +25,49 @@ use crate::exit::{self, CliError, ExitStatus};
 use crate::input::{self, BatchReader, MapFile, Source, Validator, is_dash};
 use crate::text::{self, eprint_line};
 
-/// How often the bar moves.
+/// The interval at which the bar is updated.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How often the journal is written.
+/// The interval at which the checkpoint is written.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The time that batches in flight get when the user asks to end.
+/// The time that batches in flight get after an interrupt.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The same time when no request succeeds.
+/// The time that batches in flight get after giving up, when requests are unlikely to succeed.
 const SHUTDOWN_TIMEOUT_AFTER_FAILURE: Duration = Duration::from_millis(200);
 
-/// Failures that last this long are reported.
+/// The time after which failing requests are reported.
 const FAILURE_NOTICE_DELAY: Duration = Duration::from_secs(2);
 
-/// Memory for batches that are read and not sent: 8 MiB.
+/// The maximum size of batches in memory: 8 MiB.
 const QUEUE_BYTES: usize = 8 << 20;
 
-/// What the main thread is told by the others.
+/// A message to the main thread.
 pub enum ControlMessage {
     ReadEnd(ReadEnd),
     Signal(u8),
 }
 
-/// One file on its way.
+/// The upload of one file.
 pub struct FileUpload<'a> {
     pub arguments: &'a Arguments,
     pub file: &'a Path,
-    /// How the file is read, if it is CSV.
+    /// The map, if the file is CSV.
     pub map: Option<&'a MapFile>,
     /// `None` for a dry run.
-    pub service: Option<&'a Destination>,
+    pub destination: Option<&'a Destination>,
     pub sender: &'a Sender<ControlMessage>,
     pub receiver: &'a Receiver<ControlMessage>,
 }
 
-/// Why the watching ended.
+/// The reason why the upload stopped.
 enum StopReason {
     ReadEnd(ReadEnd),
     Signal(u8),
-    /// The service lets nothing through.
+    /// Requests kept failing.
     GaveUp(Error),
-    /// How far it is cannot be written down.
+    /// The checkpoint or the rejects file could not be written.
     Failed(CliError),
 }
 
@@ -77,10 +77,10 @@ impl FileUpload<'_> {
         let mut batches = self.batches()?;
         let (mut checkpoint_file, checkpoint) = self.checkpoint_file()?;
         if checkpoint.offset > 0 {
-            batches.skip_to(checkpoint.position()).map_err(|error| CliError::file("go on with", file, &error))?;
+            batches.skip_to(checkpoint.position()).map_err(|error| CliError::file("resume", file, &error))?;
         }
         let (size, read) = (batches.source().size(), batches.source().progress());
-        // What cannot be written down is found before anything is sent.
+        // Detects a checkpoint file that cannot be written before anything is sent.
         if let Some(checkpoint_file) = &mut checkpoint_file {
             write_checkpoint(checkpoint_file, checkpoint)?;
         }
@@ -90,8 +90,8 @@ impl FileUpload<'_> {
         let diagnostics = (!arguments.quiet)
             .then(|| Arc::new(DiagnosticPrinter::new(self.name(), Arc::clone(&progress), arguments.dry_run)));
         let uploader = self
-            .service
-            .map(|service| self.uploader(service.client.clone(), &tracker, diagnostics.clone()))
+            .destination
+            .map(|destination| self.uploader(destination.client.clone(), &tracker, diagnostics.clone()))
             .transpose()?;
 
         self.start(batches, &tracker, uploader.clone(), diagnostics)?;
@@ -101,26 +101,26 @@ impl FileUpload<'_> {
         if let (StopReason::Signal(_) | StopReason::GaveUp(_) | StopReason::Failed(_), Some(uploader)) =
             (&stop, &uploader)
         {
-            let given_up = matches!(stop, StopReason::GaveUp(_)) && stopped.is_none();
-            uploader.shutdown(if given_up { SHUTDOWN_TIMEOUT_AFTER_FAILURE } else { SHUTDOWN_TIMEOUT }).wait();
+            let gave_up = matches!(stop, StopReason::GaveUp(_)) && stopped.is_none();
+            uploader.shutdown(if gave_up { SHUTDOWN_TIMEOUT_AFTER_FAILURE } else { SHUTDOWN_TIMEOUT }).wait();
         }
-        progress.end();
-        let at_the_end = matches!(stop, StopReason::ReadEnd(ReadEnd::EndOfFile));
-        let stop = match self.save_checkpoint(&tracker, at_the_end, checkpoint_file.as_mut()) {
+        progress.finish();
+        let at_end_of_file = matches!(stop, StopReason::ReadEnd(ReadEnd::EndOfFile));
+        let stop = match self.save_checkpoint(&tracker, at_end_of_file, checkpoint_file.as_mut()) {
             Ok(reached) => {
                 if checkpoint.complete && reached == checkpoint && !arguments.quiet {
-                    eprint_line(format_args!("{}: nothing is new since it was sent", self.name()));
+                    eprint_line(format_args!("{}: nothing new to send", self.name()));
                 }
                 stop
             }
             Err(failure) => StopReason::Failed(failure),
         };
-        let exit = self.eprint_line(stop, last_error.as_ref(), &tracker, &progress)?;
+        let exit = self.print_summary(stop, last_error.as_ref(), &tracker, &progress)?;
         let unread = uploader.map_or(0, |uploader| uploader.stats().unread_responses);
         if unread > 0 {
             eprint_line(format_args!(
-                "{}: warning: {unread} responses could not be read to their end; what was sent with them counts as delivered by \
-                 their status",
+                "{}: warning: {unread} responses could not be read completely; their batches count as delivered because of the \
+                 status",
                 self.name()
             ));
         }
@@ -138,10 +138,10 @@ impl FileUpload<'_> {
         })
     }
 
-    /// The file's journal, and where to begin.
+    /// Returns the checkpoint file, if the upload can be resumed, and the checkpoint to start from.
     fn checkpoint_file(&self) -> Result<(Option<CheckpointFile>, Checkpoint), CliError> {
         let Self { arguments, file, .. } = self;
-        let Some(Destination { address, key_hash, .. }) = self.service.filter(|_| self.is_resumable()) else {
+        let Some(Destination { address, key_hash, .. }) = self.destination.filter(|_| self.is_resumable()) else {
             return Ok((None, Checkpoint::default()));
         };
         let endpoint = if arguments.historical { "historical" } else { "events" };
@@ -150,39 +150,41 @@ impl FileUpload<'_> {
             destination += &format!(", in {environment}");
         }
         if let Some(map) = self.map {
-            destination += &format!(", by the map {}", map.fingerprint());
+            destination += &format!(", with the map {}", map.fingerprint());
         }
         let checkpoint_file = CheckpointFile::new(file, &destination, &self.rejects_path())
             .map_err(|error| CliError::file("read", file, &error))?;
-        let begin = Checkpoint { line: 1, column: 1, ..Checkpoint::default() };
+        let start = Checkpoint { line: 1, column: 1, ..Checkpoint::default() };
         let checkpoint = match checkpoint_file.read(file) {
-            Ok(checkpoint) if arguments.resume => checkpoint.unwrap_or(begin),
-            Err(error) if arguments.resume => return Err(CliError::file("go on from", checkpoint_file.path(), &error)),
+            Ok(checkpoint) if arguments.resume => checkpoint.unwrap_or(start),
+            Err(error) if arguments.resume => {
+                return Err(CliError::file("resume from", checkpoint_file.path(), &error));
+            }
             Ok(Some(checkpoint)) if !checkpoint.complete && !arguments.quiet => {
                 eprint_line(format_args!(
-                    "{}: an earlier run stopped at line {}; --resume would go on there",
+                    "{}: an earlier run stopped at line {}; use --resume to continue there",
                     self.name(),
                     checkpoint.line
                 ));
-                begin
+                start
             }
-            _ => begin,
+            _ => start,
         };
         Ok((Some(checkpoint_file), checkpoint))
     }
 
     fn rejects_path(&self) -> PathBuf {
-        rejects::path(self.file, self.arguments.rejects.as_deref())
+        rejects::rejects_path(self.file, self.arguments.rejects.as_deref())
     }
 
     fn rejects(&self, checkpoint: Checkpoint, progress: &Arc<Progress>) -> exit::Result<RejectsFile> {
         let (path, name, progress) = (self.rejects_path(), self.name(), Arc::clone(progress));
-        let on_renamed = move |kept: &Path| {
-            let kept = text::printable(&kept.to_string_lossy());
-            progress.print(&format!("{name}: the rejects that were there are in {kept} now"));
+        let on_renamed = move |renamed: &Path| {
+            let renamed = text::printable(&renamed.to_string_lossy());
+            progress.print(&format!("{name}: the existing rejects file was renamed to {renamed}"));
         };
         let mut rejects = RejectsFile::new(path.clone(), checkpoint.rejects_bytes, on_renamed);
-        rejects.begin().map_err(|error| CliError::file("write", &path, &error))?;
+        rejects.resume().map_err(|error| CliError::file("write", &path, &error))?;
         Ok(rejects)
     }
 
@@ -196,12 +198,12 @@ impl FileUpload<'_> {
         tracker: &Arc<Tracker>,
         diagnostics: Option<Arc<DiagnosticPrinter>>,
     ) -> Result<Uploader, CliError> {
-        let receiver = Arc::clone(tracker);
+        let tracker = Arc::clone(tracker);
         let mut builder = Uploader::builder(client)
             .linger(Duration::from_millis(100))
             .max_bytes(QUEUE_BYTES)
             .max_in_flight(self.arguments.concurrency.into())
-            .on_delivery(move |report| end(&receiver, diagnostics.as_deref(), report));
+            .on_delivery(move |report| finish_batch(&tracker, diagnostics.as_deref(), report));
         if self.arguments.historical {
             builder = builder.historical();
         }
@@ -211,7 +213,7 @@ impl FileUpload<'_> {
         Ok(builder.start()?)
     }
 
-    /// Starts the thread that reads.
+    /// Starts the reading thread.
     fn start(
         &self,
         batches: BatchReader,
@@ -221,21 +223,21 @@ impl FileUpload<'_> {
     ) -> Result<(), CliError> {
         let (tracker, strict, sender) = (Arc::clone(tracker), self.arguments.strict, self.sender.clone());
         let read = move || {
-            let feed = BatchFeeder { batches, tracker, uploader: uploader.clone(), strict, diagnostics };
-            // Whatever happens to it, the main thread waits for its end.
-            let ended = panic::catch_unwind(AssertUnwindSafe(|| feed.run())).unwrap_or(ReadEnd::Closed);
-            // All that was read has its end before the end is told.
+            let feeder = BatchFeeder { batches, tracker, uploader: uploader.clone(), strict, diagnostics };
+            // The main thread waits for a message even if reading panics.
+            let end = panic::catch_unwind(AssertUnwindSafe(|| feeder.run())).unwrap_or(ReadEnd::Closed);
+            // All batches are finished before the main thread is notified.
             if let Some(uploader) = uploader {
                 uploader.shutdown(Duration::MAX).wait();
             }
-            // Nobody listens any more if a signal came first.
-            let _ = sender.send(ControlMessage::ReadEnd(ended));
+            // The receiver is gone if a signal came first.
+            let _ = sender.send(ControlMessage::ReadEnd(end));
         };
         let thread = thread::Builder::new().name("mparticle-reader".into()).spawn(read);
         thread.map(drop).map_err(|error| CliError::system("start a thread", &error))
     }
 
-    /// Until there is an end: shows the progress, and writes down how far it is.
+    /// Shows the progress and writes checkpoints until the upload stops.
     fn watch(
         &self,
         tracker: &Tracker,
@@ -245,11 +247,12 @@ impl FileUpload<'_> {
         mut checkpoint_file: Option<&mut CheckpointFile>,
     ) -> StopReason {
         let timeout = Duration::from_secs(self.arguments.give_up_after);
-        let (mut written, mut moved, mut delivered, mut receiver) = (Instant::now(), Instant::now(), u64::MAX, false);
+        let (mut last_checkpoint, mut last_progress, mut last_finished, mut is_reported) =
+            (Instant::now(), Instant::now(), u64::MAX, false);
         loop {
             match self.receiver.recv_timeout(TICK) {
-                Ok(ControlMessage::ReadEnd(ended)) => {
-                    return failures(uploader).1.map_or(StopReason::ReadEnd(ended), StopReason::GaveUp);
+                Ok(ControlMessage::ReadEnd(end)) => {
+                    return failures(uploader).1.map_or(StopReason::ReadEnd(end), StopReason::GaveUp);
                 }
                 Ok(ControlMessage::Signal(signal)) => return StopReason::Signal(signal),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
@@ -258,54 +261,55 @@ impl FileUpload<'_> {
             let (last_error, stopped) = failures(uploader);
             let message = last_error.as_ref().map(exit::reason);
             let used = uploader.and_then(Uploader::rate_limit_used_percent);
-            let shown =
+            let status =
                 last_error.as_ref().zip(message.as_ref()).map(|(error, message)| match exit::requested_wait(error) {
                     Some(wait) => format!("the service asks to wait {}", text::format_wait(wait)),
                     None => format!("trying again: {message}"),
                 });
-            progress.show(read.load(Ordering::Relaxed), &totals, used, shown.as_deref());
+            progress.show(read.load(Ordering::Relaxed), &totals, used, status.as_deref());
             if let Some(error) = stopped {
                 return StopReason::GaveUp(error);
             }
-            let ended = totals.delivered.batches + totals.rejected.batches;
-            if ended != delivered || totals.in_flight == 0 {
-                (moved, delivered, receiver) = (Instant::now(), ended, false);
+            let finished = totals.delivered.batches + totals.rejected.batches;
+            if finished != last_finished || totals.in_flight == 0 {
+                (last_progress, last_finished, is_reported) = (Instant::now(), finished, false);
             }
             if let (Some(message), false) =
-                (&message, receiver || self.arguments.quiet || moved.elapsed() < FAILURE_NOTICE_DELAY)
+                (&message, is_reported || self.arguments.quiet || last_progress.elapsed() < FAILURE_NOTICE_DELAY)
             {
                 progress.print(&format!("{}: {message}; trying again", self.name()));
-                receiver = true;
+                is_reported = true;
             }
-            if let Some(error) = last_error.filter(|_| moved.elapsed() >= timeout) {
+            if let Some(error) = last_error.filter(|_| last_progress.elapsed() >= timeout) {
                 return StopReason::GaveUp(error);
             }
-            if checkpoint_file.is_some() && written.elapsed() >= CHECKPOINT_INTERVAL {
+            if checkpoint_file.is_some() && last_checkpoint.elapsed() >= CHECKPOINT_INTERVAL {
                 if let Err(failure) = self.save_checkpoint(tracker, false, checkpoint_file.as_deref_mut()) {
                     return StopReason::Failed(failure);
                 }
-                written = Instant::now();
+                last_checkpoint = Instant::now();
             }
         }
     }
 
-    /// Up to where all have their end: the rejects on the disk first, then the journal, if there is one.
+    /// Syncs the rejects file and then writes the checkpoint, if there is a checkpoint file.
     fn save_checkpoint(
         &self,
         tracker: &Tracker,
-        at_the_end: bool,
+        at_end_of_file: bool,
         checkpoint_file: Option<&mut CheckpointFile>,
     ) -> exit::Result<Checkpoint> {
-        let checkpoint =
-            tracker.checkpoint(at_the_end).map_err(|error| CliError::file("write", &self.rejects_path(), &error))?;
+        let checkpoint = tracker
+            .checkpoint(at_end_of_file)
+            .map_err(|error| CliError::file("write", &self.rejects_path(), &error))?;
         if let Some(checkpoint_file) = checkpoint_file {
             write_checkpoint(checkpoint_file, checkpoint)?;
         }
         Ok(checkpoint)
     }
 
-    /// Says what was done, and gives the exit code.
-    fn eprint_line(
+    /// Prints the summary, and returns the exit status.
+    fn print_summary(
         &self,
         stop: StopReason,
         last_error: Option<&Error>,
@@ -313,20 +317,20 @@ impl FileUpload<'_> {
         progress: &Progress,
     ) -> exit::Result {
         let (arguments, name, totals) = (self.arguments, self.name(), tracker.totals());
-        let (exit, ended) = match &stop {
+        let (exit, outcome) = match &stop {
             StopReason::ReadEnd(ReadEnd::EndOfFile) if totals.rejected.batches > 0 => {
                 (ExitStatus::DataError, "complete")
             }
             StopReason::ReadEnd(ReadEnd::EndOfFile) => (ExitStatus::Success, "complete"),
             StopReason::ReadEnd(ReadEnd::InvalidBatch(_)) => (ExitStatus::DataError, "strict"),
-            StopReason::ReadEnd(ReadEnd::Broken(..)) => (ExitStatus::IoError, "unreadable"),
+            StopReason::ReadEnd(ReadEnd::ReadError(..)) => (ExitStatus::IoError, "read_error"),
             StopReason::ReadEnd(ReadEnd::Closed) | StopReason::GaveUp(_) => (ExitStatus::Unavailable, "unsent"),
             StopReason::Signal(signal) => (ExitStatus::Interrupted(*signal), "interrupted"),
-            StopReason::Failed(_) => (ExitStatus::IoError, "unwritten"),
+            StopReason::Failed(_) => (ExitStatus::IoError, "write_error"),
         };
         let in_flight_summary = in_flight_summary(&stop, last_error);
         if arguments.json {
-            let mut line = progress::summary_json(self.file, &totals, ended, arguments.dry_run);
+            let mut line = progress::summary_json(self.file, &totals, outcome, arguments.dry_run);
             if let StopReason::GaveUp(error) = &stop {
                 line["error"] = self.message(error).into();
             }
@@ -338,10 +342,10 @@ impl FileUpload<'_> {
         let is_written = !matches!(stop, StopReason::Failed(_));
         match stop {
             StopReason::ReadEnd(ReadEnd::InvalidBatch(diagnostics)) => {
-                eprint_line(diagnostics::line(&name, &diagnostics))
+                eprint_line(diagnostics::format_first_error(&name, &diagnostics))
             }
-            StopReason::ReadEnd(ReadEnd::Broken(position, error)) => {
-                eprint_line(format_args!("error: cannot read {name} on after {position}: {error}"));
+            StopReason::ReadEnd(ReadEnd::ReadError(position, error)) => {
+                eprint_line(format_args!("error: cannot read {name} beyond {position}: {error}"));
             }
             StopReason::GaveUp(error) => {
                 exit::print_service_messages(&error);
@@ -363,20 +367,21 @@ impl FileUpload<'_> {
                 text::printable(&self.rejects_path().to_string_lossy())
             ));
         }
-        if ended == "strict" {
-            eprint_line(format_args!("{name}: stopped at the first batch that is wrong, as --strict asks"));
+        if outcome == "strict" {
+            eprint_line(format_args!("{name}: stopped at the first invalid batch because of --strict"));
         }
         if !matches!(exit, ExitStatus::Success | ExitStatus::DataError) && self.is_resumable() {
-            eprint_line(format_args!("{name}: --resume sends the rest"));
+            eprint_line(format_args!("{name}: use --resume to send the rest"));
         }
         Ok(exit)
     }
 
     fn message(&self, error: &Error) -> String {
-        self.service.map_or_else(|| exit::message(error), |service| exit::message_with_address(error, &service.address))
+        self.destination
+            .map_or_else(|| exit::message(error), |destination| exit::message_with_address(error, &destination.address))
     }
 
-    /// Whether it is sent, and can be read again.
+    /// Returns whether the upload can be resumed: it is not a dry run, and the input is a regular file.
     fn is_resumable(&self) -> bool {
         !self.arguments.dry_run && !is_dash(self.file) && self.file.is_file()
     }
@@ -390,33 +395,33 @@ fn write_checkpoint(checkpoint_file: &mut CheckpointFile, checkpoint: Checkpoint
     checkpoint_file.write(checkpoint).map_err(|error| CliError::file("write", checkpoint_file.path(), &error))
 }
 
-/// Returns what is known of the batches that were in flight when it stopped, after this last error of a request.
+/// Returns the state of the batches that were in flight when the upload stopped; `last_error` is that of the last request.
 fn in_flight_summary(stop: &StopReason, last_error: Option<&Error>) -> InFlightSummary {
     let error = match stop {
         StopReason::GaveUp(error) => Some(error),
         _ => None,
     };
-    let outcome = match error {
+    let state = match error {
         Some(error) if error.kind() == Kind::Connect || exit::is_unauthorized(error) => InFlightState::NotSent,
         Some(error) if error.status().is_some() => InFlightState::NotAccepted,
         _ => InFlightState::Unknown,
     };
-    InFlightSummary { outcome, wait: error.or(last_error).and_then(exit::requested_wait) }
+    InFlightSummary { state, wait: error.or(last_error).and_then(exit::requested_wait) }
 }
 
-/// Ends the batch of a report. One that is left at the end of the uploader has no end.
-fn end(tracker: &Tracker, diagnostics: Option<&DiagnosticPrinter>, report: &DeliveryReport) {
+/// Finishes the batch of a report. A batch that is left after the shutdown of the uploader stays unfinished.
+fn finish_batch(tracker: &Tracker, diagnostics: Option<&DiagnosticPrinter>, report: &DeliveryReport) {
     let (Some(tag), Some(batch)) = (report.tag(), report.batch()) else { return };
     match report.status() {
-        DeliveryStatus::Delivered => tracker.ended(tag, |_| BatchOutcome::Delivered),
+        DeliveryStatus::Delivered => tracker.finish(tag, |_| BatchOutcome::Delivered),
         DeliveryStatus::Rejected(error) | DeliveryStatus::Dropped(error) => {
             let mut position = None;
-            tracker.ended(tag, |start| {
+            tracker.finish(tag, |start| {
                 position = Some(start);
-                BatchOutcome::Rejected(rejects::refused(start, batch.json(), error))
+                BatchOutcome::Rejected(rejects::format_refused(start, batch.json(), error))
             });
             if let (Some(diagnostics), Some(position)) = (diagnostics, position) {
-                diagnostics.refused(position, error);
+                diagnostics.print_refused(position, error);
             }
         }
         _ => {}

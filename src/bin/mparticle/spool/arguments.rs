@@ -8,17 +8,17 @@ use crate::connect::Connection;
 
 const EXAMPLES: &str = "\
 Examples:
-  mparticle spool list /var/lib/shop/mparticle             what waits, also while a program uses it
+  mparticle spool list /var/lib/shop/mparticle             list waiting records, even while a program uses the spool
   mparticle spool list --dead --json /var/lib/shop/mparticle
-  mparticle spool show /var/lib/shop/mparticle 42          one batch, with the user's data
+  mparticle spool show /var/lib/shop/mparticle 42          show one batch, including user data
   mparticle spool export --dead /var/lib/shop/mparticle > rejected.ndjson
-  mparticle spool retry --dead /var/lib/shop/mparticle     sends all of it, the dead letters too
-  mparticle spool purge --dead /var/lib/shop/mparticle     removes the dead letters, after asking
+  mparticle spool retry --dead /var/lib/shop/mparticle     send everything, including dead letters
+  mparticle spool purge --dead /var/lib/shop/mparticle     remove the dead letters after confirmation
 
-Dead letters are the batches that the service rejected, or that were too old to be sent. If a part of the spool is damaged,
-list, export and retry say so and end with 1; segments named *.log.damaged hold nothing that is still to be sent.";
+Dead letters are batches that the service rejected, or that expired before they could be sent. If a part of the spool is
+damaged, list, export and retry report it and exit with 1. Segments named *.log.damaged contain nothing left to send.";
 
-/// Look into a spool and its dead letters, send them, remove them
+/// Inspect, send and purge the batches and dead letters of a spool
 #[derive(Args)]
 #[command(after_help = EXAMPLES, arg_required_else_help = true, disable_help_subcommand = true)]
 pub struct Arguments {
@@ -48,7 +48,7 @@ impl SpoolCommand {
     }
 }
 
-/// Print a line for each record: number, time, endpoint, bytes, source_request_id. No user's data
+/// List the records with number, time, endpoint, size and source_request_id, without user data
 #[derive(Args)]
 pub struct ListArguments {
     /// Directory of the spool
@@ -58,36 +58,36 @@ pub struct ListArguments {
     #[arg(long)]
     pub dead: bool,
 
-    /// Print a JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     pub json: bool,
 }
 
-/// Print the JSON of one batch, with the user's data
+/// Print the JSON of one batch, including user data
 #[derive(Args)]
 pub struct ShowArguments {
     /// Directory of the spool
     pub dir: PathBuf,
 
-    /// Number of the record, as `list` prints it
+    /// Number of the record in `list`
     pub number: u64,
 
-    /// The number is of a dead letter: shows why it is one, too
+    /// Show the dead letter with this number, and its reason
     #[arg(long)]
     pub dead: bool,
 }
 
-/// Print the batches, one a line, as they would be sent
+/// Print the batches as they would be sent, one per line
 #[derive(Args)]
 pub struct ExportArguments {
     /// Directory of the spool
     pub dir: PathBuf,
 
-    /// Print the dead letters' batches
+    /// Print the batches of the dead letters
     #[arg(long)]
     pub dead: bool,
 
-    /// Only what is for this endpoint
+    /// Print only batches for this endpoint
     #[arg(long, value_name = "ENDPOINT")]
     pub endpoint: Option<EndpointFilter>,
 }
@@ -98,26 +98,26 @@ pub enum EndpointFilter {
     Historical,
 }
 
-/// Send what is in the spool
+/// Send the batches in the spool
 #[derive(Args)]
 pub struct RetryArguments {
-    /// Directory of the spool; no program may have it open
+    /// Directory of the spool, which no other program may have open
     pub dir: PathBuf,
 
-    /// Send the dead letters too; those that are rejected again become dead letters again. One older than 30 days could be
-    /// counted twice, if the service had taken it after all: it knows ids no longer than that for certain
+    /// Send the dead letters too. Those that are rejected again stay dead letters. One older than 30 days may be counted
+    /// twice if the service had accepted it, since duplicates are detected for at least 30 days only
     #[arg(long)]
     pub dead: bool,
 
-    /// How long to try; what is left then stays in the spool
+    /// Time to keep trying; unsent batches stay in the spool
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub wait: u64,
 
-    /// How long to wait for a program that has the spool open to end
+    /// Time to wait for a program that has the spool open
     #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub lock_wait: u64,
 
-    /// Print what became of it as a JSON object
+    /// Print the result as a JSON object
     #[arg(long)]
     pub json: bool,
 
@@ -125,22 +125,22 @@ pub struct RetryArguments {
     pub connection: Connection,
 }
 
-/// Remove dead letters, or everything, for good
+/// Permanently remove dead letters or everything
 #[derive(Args)]
-#[command(group(ArgGroup::new("what").required(true).args(["dead", "all"])))]
+#[command(group(ArgGroup::new("scope").required(true).args(["dead", "all"])))]
 pub struct PurgeArguments {
-    /// Directory of the spool; no program may have it open
+    /// Directory of the spool, which no other program may have open
     pub dir: PathBuf,
 
     /// Remove the dead letters
     #[arg(long)]
     pub dead: bool,
 
-    /// Remove the dead letters, the batches that were not sent, and damaged segments
+    /// Remove the dead letters, the unsent batches and damaged segments
     #[arg(long)]
     pub all: bool,
 
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
 }

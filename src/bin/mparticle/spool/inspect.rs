@@ -1,4 +1,4 @@
-//! Looking into a spool, which may be in use: nothing is locked, nothing is written.
+//! Inspects a spool, which may be in use, without locking it or writing to it.
 
 use std::borrow::Cow;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
@@ -26,13 +26,13 @@ pub fn list(dir: &Path, json: bool) -> exit::Result {
             RecordRow { number, time: appended, endpoint, batch, sealed }
         })
     });
-    let listed = print_rows(rows, "number", json);
+    let listed = print_rows(rows, json);
     let (count, bytes, exit) = listed?;
     eprint_line(format_args!("{count} records, {bytes} bytes; {dead_letters} dead letters"));
     report_damage(dir, exit)
 }
 
-/// Reports what cannot be read of the segments, which makes the exit code 1 at least.
+/// Reports damaged segments, and raises the exit code to at least 1 if there are any.
 pub fn report_damage(dir: &Path, exit: ExitStatus) -> exit::Result {
     let damage = Inspector::new(dir).damage()?;
     if damage.bytes == 0 {
@@ -44,7 +44,7 @@ pub fn report_damage(dir: &Path, exit: ExitStatus) -> exit::Result {
     Ok(exit.max(ExitStatus::DataError))
 }
 
-/// Prints a line for each dead letter. Why it is one may quote the user's data, so that is left to `show`.
+/// Prints a line for each dead letter, without its reason, which may quote user data.
 pub fn list_dead(dir: &Path, json: bool) -> exit::Result {
     let rows = dead_letters(dir)?.map(|letter| {
         letter.map(|(number, DeadLetter { time, endpoint, batch, .. })| {
@@ -52,7 +52,7 @@ pub fn list_dead(dir: &Path, json: bool) -> exit::Result {
             RecordRow { number, time, endpoint, batch, sealed }
         })
     });
-    let listed = print_rows(rows, "letter", json);
+    let listed = print_rows(rows, json);
     listed.map(|(count, bytes, exit)| {
         eprint_line(format_args!("{count} dead letters, {bytes} bytes"));
         exit
@@ -64,14 +64,13 @@ struct RecordRow {
     time: DateTime<Utc>,
     endpoint: spool::Endpoint,
     batch: Bytes,
-    /// `None` if another program wrote it and it is no batch.
+    /// The batch; `None` if the record was written by another program and is not a batch.
     sealed: Option<SealedBatch>,
 }
 
-/// Prints them, and tells how many there were and of how many bytes.
+/// Prints the rows, and returns their number and total size in bytes.
 fn print_rows(
     rows: impl Iterator<Item = Result<RecordRow, Error>>,
-    number_key: &str,
     json: bool,
 ) -> exit::Result<(u64, usize, ExitStatus)> {
     let (mut count, mut bytes) = (0, 0);
@@ -84,8 +83,8 @@ fn print_rows(
         let size = batch.len();
         let id = sealed.map(|batch| batch.source_request_id().to_owned());
         if json {
-            let mut row = json!({ "time": time, "endpoint": endpoint, "bytes": size, "source_request_id": id });
-            row[number_key] = number.into();
+            let row =
+                json!({ "number": number, "time": time, "endpoint": endpoint, "bytes": size, "source_request_id": id });
             return writeln!(out, "{row}");
         }
         writeln!(
@@ -105,10 +104,10 @@ pub fn show(dir: &Path, number: u64) -> exit::Result {
             return print_json(&record.batch);
         }
     }
-    Err(CliError::usage(format!("there is no record {number} in the spool, or it is done by now")))
+    Err(CliError::usage(format!("no record {number} in the spool; it may have been sent already")))
 }
 
-/// A dead letter as its file has it.
+/// A dead letter in the form of its file.
 #[derive(Serialize)]
 struct DeadLetterRow<'a> {
     time: &'a str,
@@ -130,10 +129,10 @@ pub fn show_dead(dir: &Path, number: u64) -> exit::Result {
             return print_json(&json);
         }
     }
-    Err(CliError::usage(format!("there is no dead letter {number}")))
+    Err(CliError::usage(format!("no dead letter {number}")))
 }
 
-/// Prints the batches, one a line, byte for byte.
+/// Prints the batches byte for byte, one per line.
 pub fn export(dir: &Path, dead: bool, endpoint: Option<EndpointFilter>) -> exit::Result {
     let mut counts = [0_u64; 2];
     let mut write = |out: &mut Out, batch_endpoint: spool::Endpoint, batch: &[u8]| {
@@ -152,7 +151,7 @@ pub fn export(dir: &Path, dead: bool, endpoint: Option<EndpointFilter>) -> exit:
     }?;
     if counts[0] > 0 && counts[1] > 0 {
         eprint_line(format_args!(
-            "{} batches are for events and {} for historical: --endpoint keeps them apart",
+            "{} batches are for events and {} for historical; use --endpoint to separate them",
             counts[0], counts[1]
         ));
     }
@@ -161,7 +160,7 @@ pub fn export(dir: &Path, dead: bool, endpoint: Option<EndpointFilter>) -> exit:
 
 type Out<'a> = BufWriter<StdoutLock<'a>>;
 
-/// Writes each of them to stdout. What cannot be read is told, and the rest goes on.
+/// Writes each item to stdout. Reports items that cannot be read, and continues.
 fn write_each<T>(
     items: impl Iterator<Item = Result<T, Error>>,
     mut write: impl FnMut(&mut Out<'_>, T) -> io::Result<()>,
@@ -190,7 +189,7 @@ fn records(dir: &Path) -> exit::Result<impl Iterator<Item = Result<Record, Error
     Ok(Inspector::new(dir).records()?)
 }
 
-/// The dead letters, numbered from 1 as long as none comes.
+/// Returns the dead letters, numbered from 1 in the order of their file.
 fn dead_letters(dir: &Path) -> exit::Result<impl Iterator<Item = Result<(u64, DeadLetter), Error>>> {
     Ok((1..).zip(Inspector::new(dir).dead_letters()?).map(|(number, letter)| letter.map(|letter| (number, letter))))
 }
@@ -202,7 +201,7 @@ fn endpoint_name(endpoint: spool::Endpoint) -> &'static str {
     }
 }
 
-/// In JSON a line break can only stand between tokens.
+/// Replaces line breaks, which in JSON occur only as white space.
 fn to_single_line(json: &[u8]) -> Cow<'_, [u8]> {
     let is_break = |byte: &u8| matches!(byte, b'\n' | b'\r');
     if !json.iter().any(is_break) {
@@ -212,7 +211,7 @@ fn to_single_line(json: &[u8]) -> Cow<'_, [u8]> {
 }
 
 fn print_json(json: &[u8]) -> exit::Result {
-    // What is sent is not to steer the terminal; a file gets the very bytes.
+    // Foreign data must not control the terminal. A file gets the exact bytes.
     exit::from_write(if io::stdout().is_terminal() {
         text::print_line(printable(&String::from_utf8_lossy(json)))
     } else {

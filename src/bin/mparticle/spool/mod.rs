@@ -1,4 +1,4 @@
-//! `mparticle spool`: a look into a spool and its dead letters, and what to do with them.
+//! `mparticle spool`: inspects, sends and purges a spool and its dead letters.
 
 mod arguments;
 mod inspect;
@@ -24,19 +24,19 @@ pub fn run(arguments: Arguments) -> exit::Result {
     }
 }
 
-/// A mistyped name is told: what opens a spool would make one there, and what looks into it would find nothing. What a spool
-/// has once something was put into it, also when it was copied or all is done, is a segment, a cursor, or dead letters.
+/// Refuses a directory that is not a spool, for example because of a typing error: opening it would create a spool, and
+/// inspecting it would find nothing. A spool that was ever used has a segment, a cursor or dead letters.
 fn check_is_spool(dir: &Path) -> exit::Result<()> {
-    let no_spool = |why: String| CliError::usage(format!("there is no spool in {}{why}", dir.display()));
+    let no_spool = |reason: String| CliError::usage(format!("no spool in {}{reason}", dir.display()));
     let entries = dir.read_dir().map_err(|error| no_spool(format!(": {error}")))?;
-    let is_of_a_spool = |name: &str| {
+    let is_spool_file = |name: &str| {
         let name = name.strip_suffix(".damaged").unwrap_or(name);
         let is_segment =
             name.strip_suffix(".log").is_some_and(|number| number.len() == 20 && number.parse::<u64>().is_ok());
         is_segment || name == "cursor" || (name.starts_with("dead-letters.") && name.ends_with("ndjson"))
     };
-    if entries.flatten().any(|entry| entry.file_name().to_str().is_some_and(is_of_a_spool)) {
+    if entries.flatten().any(|entry| entry.file_name().to_str().is_some_and(is_spool_file)) {
         return Ok(());
     }
-    Err(no_spool(", or nothing was put into it so far".into()))
+    Err(no_spool(", or it was never used".into()))
 }

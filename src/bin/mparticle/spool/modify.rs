@@ -1,4 +1,4 @@
-//! Sending what is in a spool, and removing it. No program may have it open.
+//! Sends or removes the contents of a spool, which no other program may have open.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
@@ -13,22 +13,22 @@ use super::inspect;
 use crate::exit::{self, CliError, ExitStatus};
 use crate::text::{self, eprint_line, printable};
 
-/// Sends it all, for as long as was said.
+/// Sends all batches until they are sent or the time is up.
 pub fn retry(retry: &RetryArguments) -> exit::Result {
-    // The key first: it may be missing, and then nothing is to change.
+    // Reads the credentials first, so that nothing changes if they are missing.
     let client = retry.connection.client()?;
-    let mut findings = inspect::report_damage(&retry.dir, ExitStatus::Success)? == ExitStatus::DataError;
+    let mut has_findings = inspect::report_damage(&retry.dir, ExitStatus::Success)? == ExitStatus::DataError;
     let settings = SpoolOptions::new().max_bytes(u64::MAX).lock_timeout(Duration::from_secs(retry.lock_wait));
     if retry.dead {
-        // Room for all of them: they are on this disk already.
+        // The spool is not limited, since the dead letters are on this disk already.
         let redriven = Spool::redrive_dead_letters(&retry.dir, settings.clone())?;
-        eprint_line(format_args!("{} dead letters are to be sent again", redriven.records));
+        eprint_line(format_args!("sending {} dead letters again", redriven.records));
         if redriven.skipped > 0 {
             eprint_line(format_args!(
-                "warning: {} lines were no dead letters: they were skipped and removed",
+                "warning: {} lines were not dead letters; they were skipped and removed",
                 redriven.skipped
             ));
-            findings = true;
+            has_findings = true;
         }
     }
     let uploader = Uploader::builder(client)
@@ -37,37 +37,38 @@ pub fn retry(retry: &RetryArguments) -> exit::Result {
         .spool_with(&retry.dir, settings)
         .start()?;
     let stats = uploader.shutdown(Duration::from_secs(retry.wait)).wait();
-    let left = stats.spooled + stats.pending;
+    let remaining = stats.spooled + stats.pending;
     match uploader.status() {
         UploaderStatus::Stopped(error) => {
             exit::print_service_messages(&error);
             eprint_line(format_args!("error: {}", exit::message(&error)));
         }
-        delivery if left > 0 => {
-            let why = delivery.error().map_or_else(String::new, |error| format!(": {}", exit::reason(error)));
-            eprint_line(format_args!("the service did not accept all of it within {} seconds{why}", retry.wait));
+        delivery if remaining > 0 => {
+            let reason = delivery.error().map_or_else(String::new, |error| format!(": {}", exit::reason(error)));
+            eprint_line(format_args!("not everything was accepted within {} seconds{reason}", retry.wait));
         }
         _ => {}
     }
-    let (delivered, rejected, dropped) = (stats.delivered, stats.rejected, stats.dropped);
+    let (delivered, rejected, expired) = (stats.delivered, stats.rejected, stats.dropped);
     if retry.json {
-        let told = json!({ "delivered": delivered, "rejected": rejected, "too_old": dropped, "left": left });
-        if let Err(error) = text::print_line(told.to_string()) {
+        let result =
+            json!({ "delivered": delivered, "rejected": rejected, "expired": expired, "remaining": remaining });
+        if let Err(error) = text::print_line(result.to_string()) {
             return CliError::stdout(&error);
         }
     } else {
         eprint_line(format_args!(
-            "{delivered} delivered, {rejected} rejected, {dropped} too old, {left} left in the spool"
+            "{delivered} delivered, {rejected} rejected, {expired} expired, {remaining} remaining in the spool"
         ));
     }
     Ok(match () {
-        () if left > 0 => ExitStatus::Unavailable,
-        () if findings || rejected + dropped > 0 => ExitStatus::DataError,
+        () if remaining > 0 => ExitStatus::Unavailable,
+        () if has_findings || rejected + expired > 0 => ExitStatus::DataError,
         () => ExitStatus::Success,
     })
 }
 
-/// Tells why a batch was not taken, in the words of whoever did not take it. They stay in the dead letters.
+/// Prints the reason why a batch was not delivered, which its dead letter keeps.
 fn print_error(report: &DeliveryReport) {
     let (Some(error), Some(batch)) = (report.error(), report.batch()) else { return };
     eprint_line(format_args!(
@@ -77,15 +78,15 @@ fn print_error(report: &DeliveryReport) {
     ));
 }
 
-/// Removes dead letters, or everything, once that is certain to be wanted.
+/// Removes dead letters or everything, after confirmation.
 pub fn purge(purge: &PurgeArguments) -> exit::Result {
     let inspector = Inspector::new(&purge.dir);
     let dead_letters = inspector.dead_letters()?.count();
-    let mut what = format!("{dead_letters} dead letters");
+    let mut contents = format!("{dead_letters} dead letters");
     if purge.all {
-        what = format!("{} batches that were not sent, and {what}", inspector.records()?.count());
+        contents = format!("{} unsent batches and {contents}", inspector.records()?.count());
     }
-    if !purge.yes && !confirm(&format!("Remove {what}, for good?"))? {
+    if !purge.yes && !confirm(&format!("Permanently remove {contents}?"))? {
         eprint_line("nothing was removed");
         return Ok(ExitStatus::Success);
     }
@@ -94,23 +95,23 @@ pub fn purge(purge: &PurgeArguments) -> exit::Result {
         Spool::remove_damaged_segments(&purge.dir)?;
     }
     Spool::remove_dead_letters(&purge.dir)?;
-    eprint_line(format_args!("removed {what}"));
+    eprint_line(format_args!("removed {contents}"));
     Ok(ExitStatus::Success)
 }
 
 fn confirm(question: &str) -> exit::Result<bool> {
     if !io::stdin().is_terminal() {
-        return Err(CliError::usage("there is no terminal to ask at: --yes removes without asking"));
+        return Err(CliError::usage("confirmation needs a terminal; use --yes to skip it"));
     }
-    write!(io::stderr(), "{question} [y/N] ").map_err(|error| CliError::system("ask", &error))?;
+    write!(io::stderr(), "{question} [y/N] ").map_err(|error| CliError::system("ask for confirmation", &error))?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).map_err(|error| CliError::system("read the answer", &error))?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// Counts all records as done. Their numbers are not given again, so no record to come is taken for one of them.
+/// Acknowledges all records. Their numbers are never reused, so that no later record is mistaken for one of them.
 fn acknowledge_all(dir: &Path) -> exit::Result<()> {
-    // None is too old to be given up.
+    // Without a maximum age, no record is dead-lettered meanwhile.
     let spool = Spool::open(dir, SpoolOptions::new().max_age(Duration::MAX).max_bytes(u64::MAX))?;
     while let Some(record) = spool.next_record()? {
         spool.acknowledge(record.number);
