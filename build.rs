@@ -9,7 +9,7 @@ use std::{env, ffi::OsString, fs, path::Path};
 
 use progenitor::{GenerationSettings, Generator, HooksMode, TypePatch};
 use serde_json::Value;
-use syn::{File, Item};
+use syn::{File, ImplItem, Item};
 
 #[path = "build/events.rs"]
 mod events;
@@ -113,21 +113,19 @@ fn with_glue(mut file: File, view: &Value) -> Result<String, (Option<Place>, Str
     describe_newtypes(items, view);
     items.retain(|item| !glue::replaces(item, &types));
     items.extend(glue::items(view, &types, &events, &model));
-    hide_constructors(&mut file);
+    remove_constructors(&mut file);
     Ok(prettyplease::unparse(&file))
 }
 
-/// The constructors of the generated client take a transport, which only a `Client` of this crate has.
-fn hide_constructors(file: &mut File) {
-    let clients = file.items.iter_mut().filter_map(|item| match item {
-        Item::Impl(item) if item.trait_.is_none() && types::kind(&item.self_ty) == "Client" => Some(&mut item.items),
-        _ => None,
-    });
-    for item in clients.flatten() {
-        if let syn::ImplItem::Fn(function) = item
-            && ["new", "new_with_client"].iter().any(|name| function.sig.ident == name)
+/// Removes the constructors of the generated client: they take a transport, which only a `Client` of this crate has, and an operation
+/// may have their name.
+fn remove_constructors(file: &mut File) {
+    for item in &mut file.items {
+        if let Item::Impl(item) = item
+            && item.trait_.is_none()
+            && types::kind(&item.self_ty) == "Client"
         {
-            function.vis = syn::parse_quote!(pub(crate));
+            item.items.retain(|item| matches!(item, ImplItem::Fn(function) if function.sig.asyncness.is_some()));
         }
     }
 }

@@ -37,8 +37,8 @@ fn constructor(name: &str, of_struct: &Struct, is_public: bool, document: &Value
     let (arguments, given): (Vec<_>, Vec<_>) = required.iter().map(|field| argument(field, &field.ty)).unzip();
     let (required, optional) = (required.iter().map(|field| &field.name), optional.iter().map(|field| &field.name));
     let body: Expr = match of_struct.wraps {
-        Some(_) => parse_quote!(Self(Default::default())),
-        None => parse_quote!(Self { #(#required: #given,)* #(#optional: Default::default(),)* }),
+        Some(_) => parse_quote!(Self(::std::default::Default::default())),
+        None => parse_quote!(Self { #(#required: #given,)* #(#optional: ::std::default::Default::default(),)* }),
     };
     let visibility: Visibility = if is_public { parse_quote!(pub) } else { parse_quote!(pub(crate)) };
     let doc = format!(" Creates a `{name}` of the properties that the document requires. All others are absent.");
@@ -72,7 +72,7 @@ fn setters<'a>(of_type: &str, fields: impl Iterator<Item = &'a Field>, place: &E
             #[doc = #doc]
             #[must_use]
             pub fn #name(mut self, #argument) -> Self {
-                #place.#name = Some(#value);
+                #place.#name = ::std::option::Option::Some(#value);
                 self
             }
         })
@@ -88,7 +88,7 @@ fn argument(field: &Field, ty: &Type) -> (FnArg, Expr) {
     let is =
         |name: &str| matches!(ty, Type::Path(ty) if ty.path.segments.last().is_some_and(|last| last.ident == name));
     if is("String") || is("f64") {
-        (parse_quote!(#name: impl Into<#ty>), parse_quote!(#name.into()))
+        (parse_quote!(#name: impl ::std::convert::Into<#ty>), parse_quote!(#name.into()))
     } else {
         (parse_quote!(#name: #ty), parse_quote!(#name))
     }
@@ -146,10 +146,10 @@ fn when_some(name: &str) -> Item {
         impl #name {
             /// Calls the setter with the value if there is one, for values that are optional: `.when_some(coupon, Self::coupon_code)`.
             #[must_use]
-            pub fn when_some<T>(self, value: Option<T>, set: impl FnOnce(Self, T) -> Self) -> Self {
+            pub fn when_some<T>(self, value: ::std::option::Option<T>, set: impl ::std::ops::FnOnce(Self, T) -> Self) -> Self {
                 match value {
-                    Some(value) => set(self, value),
-                    None => self,
+                    ::std::option::Option::Some(value) => set(self, value),
+                    ::std::option::Option::None => self,
                 }
             }
         }
@@ -173,7 +173,7 @@ fn event(types: &Types, events: &Events) -> impl Iterator<Item = Item> {
         let (payload, variant) = (ident(&event.payload), &event.variant);
         parse_quote! {
             /// The first of the event types with this payload.
-            impl From<#payload> for Event {
+            impl ::std::convert::From<#payload> for Event {
                 fn from(payload: #payload) -> Self {
                     Self::#variant(payload)
                 }
@@ -224,20 +224,20 @@ fn identities(types: &Types, model: &Model) -> [Item; 2] {
         parse_quote! {
             #[doc = #doc]
             #[must_use]
-            pub fn #name(mut self, #name: impl Into<String>) -> Self {
-                self.user_identities.get_or_insert_default().#name = Some(#name.into());
+            pub fn #name(mut self, #name: impl ::std::convert::Into<::std::string::String>) -> Self {
+                self.user_identities.get_or_insert_default().#name = ::std::option::Option::Some(#name.into());
                 self
             }
         }
     });
     let of_identities = parse_quote! {
         impl UserIdentities {
-            pub(crate) fn get_mut(&mut self, identity_type: IdentityType) -> &mut Option<String> {
+            pub(crate) fn get_mut(&mut self, identity_type: IdentityType) -> &mut ::std::option::Option<::std::string::String> {
                 match identity_type { #(IdentityType::#variants => &mut self.#of_type,)* }
             }
 
             /// Every identity, in the order of their types in the document; those without a type come last.
-            pub(crate) fn all(&self) -> impl Iterator<Item = &Option<String>> {
+            pub(crate) fn all(&self) -> impl ::std::iter::Iterator<Item = &::std::option::Option<::std::string::String>> {
                 [#(&self.#of_type,)* #(&self.#without_type),*].into_iter()
             }
         }

@@ -99,7 +99,21 @@ pub fn check(document: &Value) -> Result<(), (Place, String)> {
         }
         read(part).map_err(|error| (place, error))?;
     }
-    Ok(())
+    match self::schemas(document).find(|(name, _)| merges_itself(document, name)) {
+        Some((name, _)) => Err((Place::component(name), "its `allOf` leads back to itself".to_owned())),
+        None => Ok(()),
+    }
+}
+
+/// Whether the component is merged from itself, which has no end.
+fn merges_itself(document: &Value, name: &str) -> bool {
+    let (mut seen, mut next) = (BTreeSet::new(), vec![name]);
+    while let Some(component) = next.pop() {
+        let branches = document["components"]["schemas"][component]["allOf"].as_array().into_iter().flatten();
+        let merged = branches.filter_map(|branch| branch["$ref"].as_str()?.rsplit('/').next());
+        next.extend(merged.filter(|target| seen.insert(*target)));
+    }
+    seen.contains(name)
 }
 
 /// The smallest part with which `generate` fails: a component with nothing but what it refers to, or a path.

@@ -75,6 +75,15 @@ fn a_broken_component_is_named_with_its_line() {
 }
 
 #[test]
+fn a_component_that_is_merged_from_itself_is_named() {
+    let cycle = |name: &str, other: &str| {
+        format!("    {name}:\n      description: x\n      allOf: [{{$ref: '#/components/schemas/{other}'}}]\n")
+    };
+    let error = broken("    Environment:\n", &(cycle("Ping", "Pong") + &cycle("Pong", "Ping") + "    Environment:\n"));
+    assert!(error.ends_with(": components.schemas.Ping: its `allOf` leads back to itself"), "{error}");
+}
+
+#[test]
 fn a_broken_path_is_named() {
     let table = [
         ("      operationId: uploadEvents\n", "      operation: uploadEvents\n", "/events", "operation ID"),
@@ -254,12 +263,12 @@ fn a_new_event_type_has_all_that_the_others_share() {
     let (code, _) = build::generate(PATH, &yaml).expect("a superset");
     let code = code.split_whitespace().collect::<Vec<_>>().join(" ");
     for expected in [
-        "pub fn with_required( level: i32, game: impl Into<::std::string::String>, of:",
+        "pub fn with_required( level: i32, game: impl ::std::convert::Into<::std::string::String>, of:",
         "impl ::std::convert::From<LevelUp> for Event",
         "Self::LevelUp(_) => \"level_up\"",
         "LevelUp(), AppRemoved(.0),",
         // The generator makes no conversion of a payload that two event types share.
-        "impl From<Uninstall> for Event { fn from(payload: Uninstall) -> Self { Self::Uninstall(payload) }",
+        "impl ::std::convert::From<Uninstall> for Event { fn from(payload: Uninstall) -> Self { Self::Uninstall(payload) }",
     ] {
         assert!(code.contains(expected), "{expected}");
     }

@@ -233,7 +233,7 @@ impl Client {
             return Err(Error::config("the client is disabled: its raw endpoints would send"));
         }
         let http = transport.http().map_err(http_error::convert)?;
-        Ok(generated::Client::new_with_client(transport.base_url(), http, transport.clone()))
+        Ok(generated::Client { baseurl: transport.base_url().to_owned(), client: http, inner: transport.clone() })
     }
 
     /// Returns the base URL that it sends to, without a slash at the end. It holds no credentials.
