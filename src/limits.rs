@@ -1,40 +1,41 @@
-//! The limits that the service documents.
+//! The documented limits of the service.
 //!
-//! The service enforces most of them silently: it truncates, or drops. [`Batch::check`](crate::Batch::check) reports that before.
+//! The service enforces most of them silently: it truncates or drops data. [`Batch::check`](crate::Batch::check) reports exceeded
+//! limits before sending.
 
-/// At most this many bytes in one batch, written as JSON: the service says that a batch should not exceed 128 KB.
+/// The maximum size of a batch as JSON, in bytes: the service documents that a batch should not exceed 128 KB.
 pub const MAX_BATCH_BYTES: usize = 128_000;
 
-/// At most this many bytes in the body of one request: the service documents "under 256 KB", and one kB is taken as
-/// 1,000 bytes here, to be on the safe side of both readings.
+/// The maximum size of the body of a request, in bytes: the service documents "under 256 KB", and a KB counts as 1,000 bytes here,
+/// which is safe for either meaning.
 pub const MAX_REQUEST_BYTES: usize = 256_000;
 
-/// At most this many batches in one bulk request.
+/// The maximum number of batches in a bulk request.
 pub const MAX_BATCHES_PER_REQUEST: usize = 100;
 
-/// At most this many characters in the name of an event; the service truncates longer ones.
+/// The maximum number of characters in the name of an event; the service truncates longer names.
 pub const MAX_EVENT_NAME_CHARACTERS: usize = 256;
 
-/// At most this many attributes of a user, and as many of an event.
+/// The maximum number of attributes of a user, and of an event.
 pub const MAX_ATTRIBUTES: usize = 100;
 
-/// At most this many characters in the name of an attribute; the service truncates longer ones.
+/// The maximum number of characters in the name of an attribute; the service truncates longer names.
 pub const MAX_ATTRIBUTE_NAME_CHARACTERS: usize = 256;
 
-/// At most this many characters in the value of an attribute.
+/// The maximum number of characters in the value of an attribute.
 pub const MAX_ATTRIBUTE_VALUE_CHARACTERS: usize = 4096;
 
-/// At most this many entries in a user attribute that is a list.
+/// The maximum number of entries in a list as the value of a user attribute.
 pub const MAX_LIST_ENTRIES: usize = 1000;
 
-/// At most this many characters in an entry of such a list.
+/// The maximum number of characters in an entry of such a list.
 pub const MAX_LIST_ENTRY_CHARACTERS: usize = 512;
 
-/// At most this many characters in the `action_identifier` of a push message.
+/// The maximum number of characters in the `action_identifier` of a push message.
 pub const MAX_ACTION_IDENTIFIER_CHARACTERS: usize = 100;
 
-/// Data that is sent as historical has to be at least this old, in hours.
+/// The minimum age of historical data, in hours.
 pub const MIN_HISTORICAL_AGE_HOURS: i64 = 72;
 
-/// A time that is further ahead than this, in hours, is taken for a slip: clocks and time zones do not differ so much.
+/// The number of hours by which a time can be ahead without a warning, which covers wrong clocks and time zones.
 pub const MAX_HOURS_AHEAD: i64 = 24;

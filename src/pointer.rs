@@ -1,24 +1,24 @@
-//! JSON pointers (RFC 6901), by which errors and findings name a place.
+//! JSON pointers (RFC 6901).
 
 use std::fmt;
 
-/// A name as a part of a pointer: `~` and `/` have to be told apart from the pointer's own.
+/// Escapes a name for use in a JSON pointer.
 pub(crate) fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// A place in a JSON document, kept as the way to it: the pointer is written only where somebody is told of the place.
+/// A JSON pointer as a linked list of steps, so that building one allocates nothing until it is formatted.
 #[derive(Clone, Copy)]
-pub(crate) enum Place<'a> {
-    /// Where the looking begins: the pointer of a part, or nothing for the whole.
+pub(crate) enum JsonPointer<'a> {
+    /// The pointer of the starting point. Empty for the whole document.
     Root(&'a str),
     /// The value of this name in an object.
-    Name(&'a Place<'a>, &'a str),
+    Name(&'a JsonPointer<'a>, &'a str),
     /// The entry of this index in a list.
-    Index(&'a Place<'a>, usize),
+    Index(&'a JsonPointer<'a>, usize),
 }
 
-impl<'a> Place<'a> {
+impl<'a> JsonPointer<'a> {
     pub(crate) fn name(&'a self, name: &'a str) -> Self {
         Self::Name(self, name)
     }
@@ -28,7 +28,7 @@ impl<'a> Place<'a> {
     }
 }
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for JsonPointer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Root(pointer) => f.write_str(pointer),

@@ -1,27 +1,27 @@
-//! How much there can be to say of a body, known before anything is said.
+//! Bounds the size of a report before a body is validated.
 //!
-//! Whatever is wrong is told with its place, and a place has all the names above it. So a small body can be wrong in
-//! gigabytes: one long name over a long list is enough.
+//! Each diagnostic contains its JSON pointer, and so all names above its value. One long name above a long list would let a small
+//! body produce gigabytes of messages.
 
 use serde_json::Value;
 
-/// More than this is not looked at. It is several times what the largest batch of a sane shape comes to.
+/// The maximum cost of a value, in bytes. It is several times the cost of the largest realistic batch.
 const MAX_COST: usize = 16 << 20;
 
-/// What one place costs besides its pointer.
+/// The cost of each value in addition to its pointer.
 const VALUE_COST: usize = 128;
 
-/// The message for a value that is not looked at.
-pub(super) const TOO_COMPLEX: &str = "too much to look at: very many values, or long names over many values";
+/// The message for a value that is too complex to check.
+pub(super) const TOO_COMPLEX: &str = "too complex to check: too many values, or long names above many values";
 
-/// Whether everything in a value could be wrong and still be told.
+/// Returns whether a report of errors in all parts of a value would stay within the bound.
 pub(super) fn is_bounded(value: &Value) -> bool {
     spend(value, 0, MAX_COST).is_some()
 }
 
-/// What is left of a budget, if it suffices.
+/// Returns the rest of the budget, or `None` if it does not suffice.
 fn spend(value: &Value, pointer: usize, budget: usize) -> Option<usize> {
-    /// An index, or a slash.
+    /// The size of an index, or of a slash.
     const STEP_BYTES: usize = 4;
     let budget = budget.checked_sub(pointer + VALUE_COST)?;
     match value {

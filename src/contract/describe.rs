@@ -1,14 +1,14 @@
-//! How a schema and a value are said to a person.
+//! Descriptions of schemas and values for messages.
 
 use serde_json::Value;
 
-/// At most this many characters of a value are quoted.
+/// The maximum number of quoted characters of a value.
 const MAX_QUOTED_CHARACTERS: usize = 60;
 
 const INT32_MIN: i64 = i32::MIN as i64;
 const INT32_MAX: i64 = i32::MAX as i64;
 
-/// What a schema asks for: `text`, `a whole number`, `"view" or "click"`.
+/// Describes the values that a schema allows: `text`, `a whole number`, `"view" or "click"`.
 pub(super) fn describe_schema(schema: &Value) -> String {
     if let Some(branches) = schema["anyOf"].as_array().or(schema["oneOf"].as_array()) {
         let mut words: Vec<_> =
@@ -20,7 +20,7 @@ pub(super) fn describe_schema(schema: &Value) -> String {
         return join_alternatives(&words);
     }
     if let Some(values) = schema["enum"].as_array() {
-        // A null among other values stands for absent, which nobody has to be told of.
+        // A null among other values stands for absent, and is not worth mentioning.
         let values = values.iter().filter(|value| values.len() == 1 || !value.is_null());
         return join_alternatives(&values.map(Value::to_string).collect::<Vec<_>>());
     }
@@ -49,12 +49,12 @@ pub(super) fn describe_schema(schema: &Value) -> String {
     }
 }
 
-/// The one type of a schema. A second one is the null that stands for absent.
+/// Returns the type of a schema. A second type is the null that stands for absent.
 pub(super) fn type_name(schema: &Value) -> Option<&str> {
     schema["type"].as_str().or(schema["type"][0].as_str())
 }
 
-/// Whether a schema is for values of this type, whatever else it asks of them.
+/// Returns whether the type of a value is that of a schema.
 pub(super) fn matches_type(schema: &Value, value: &Value) -> bool {
     match type_name(schema) {
         Some("string") => value.is_string(),
@@ -67,7 +67,7 @@ pub(super) fn matches_type(schema: &Value, value: &Value) -> bool {
     }
 }
 
-/// What there is instead: scalars as JSON, shortened; of the rest only the kind.
+/// Describes a value: scalars as shortened JSON, and only the type of others.
 pub(super) fn describe_value(value: &Value) -> String {
     match value {
         Value::Object(_) => "an object".into(),
@@ -77,7 +77,7 @@ pub(super) fn describe_value(value: &Value) -> String {
     }
 }
 
-/// A text as JSON, of a long one its beginning.
+/// Returns a text as JSON, truncated to [`MAX_QUOTED_CHARACTERS`].
 pub(super) fn quote(text: &str) -> String {
     match text.char_indices().nth(MAX_QUOTED_CHARACTERS) {
         None => Value::from(text).to_string(),
@@ -85,16 +85,16 @@ pub(super) fn quote(text: &str) -> String {
     }
 }
 
-/// `a`, `a or b`, `a, b or c`.
-fn join_alternatives(words: &[String]) -> String {
-    match words {
+/// Joins alternatives: `a`, `a or b`, `a, b or c`.
+fn join_alternatives(alternatives: &[String]) -> String {
+    match alternatives {
         [] => "nothing".into(),
         [only] => only.clone(),
         [first @ .., last] => format!("{} or {last}", first.join(", ")),
     }
 }
 
-/// Whether a schema, or a branch of it, takes any text.
+/// Returns whether a schema, or one of its branches, allows any text.
 pub(super) fn accepts_any_text(schema: &Value) -> bool {
     match schema["anyOf"].as_array().or(schema["oneOf"].as_array()) {
         Some(branches) => branches.iter().any(accepts_any_text),
@@ -105,15 +105,15 @@ pub(super) fn accepts_any_text(schema: &Value) -> bool {
     }
 }
 
-/// Longer than any known name and its slips: not worth the comparing, whose cost grows with both lengths.
+/// The maximum size of a name that is compared with known names, which are all shorter: the cost grows with both lengths.
 const MAX_COMPARED_BYTES: usize = 80;
 
-/// A name without what does not count in it: how its words are parted and capitalised.
+/// Returns a name without the separators and the capitalisation of its words.
 fn normalize(name: &str) -> String {
     name.replace(['_', '-', ' '], "").to_lowercase()
 }
 
-/// The name that somebody may have meant, if one is near enough.
+/// Returns the most similar known name, if one is similar enough.
 pub(super) fn find_similar<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > MAX_COMPARED_BYTES {
         return None;
@@ -126,9 +126,10 @@ pub(super) fn find_similar<'a>(name: &str, known: impl IntoIterator<Item = &'a s
     near.min().map(|(_, name)| name)
 }
 
-/// The one name that somebody must have meant: the same name written another way, or else one with a slip of the pen.
+/// Returns the only known name that was certainly meant: the same name with other separators or capitalisation, or one with a
+/// typing error.
 ///
-/// A near name is not enough: an `ios_idfa` is no `ios_idfv`, and an `other_id_1` no `other_id_2`.
+/// A similar name is not enough: `ios_idfa` does not mean `ios_idfv`, nor `other_id_1` `other_id_2`.
 pub(super) fn find_misspelled<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > MAX_COMPARED_BYTES {
         return None;
@@ -147,7 +148,7 @@ pub(super) fn find_misspelled<'a>(name: &str, known: impl IntoIterator<Item = &'
     if let [only] = typos[..] { Some(only) } else { None }
 }
 
-/// Whether a letter is missing or too many, or two have changed places. Of short names that makes other names, as of `ip`.
+/// Returns whether one letter is missing, added, or swapped with its neighbour. Short names, such as `ip`, are too ambiguous.
 fn is_typo(name: &str, known: &str) -> bool {
     const MIN_CHARACTERS: usize = 5;
     let letters = |name: &str| {
@@ -168,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn near_names_are_found_and_far_ones_are_not() {
+    fn finds_only_similar_names() {
         let known = ["customer_id", "email", "other", "other_id_2", "other_id_3"];
         let table = [
             ("customerid", Some("customer_id")),
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_misspelt_only_where_no_other_can_be_meant() {
+    fn finds_misspelled_name_only_if_it_is_unambiguous() {
         let known =
             ["customer_id", "email", "ios_idfv", "ip", "other", "other_id_2", "android_uuid", "batch_is", "batch_it"];
         let table = [
@@ -202,14 +203,14 @@ mod tests {
             ("customers_id", Some("customer_id")),
             ("emial", Some("email")),
             ("OtherId2", Some("other_id_2")),
-            // Near, and something else.
+            // Similar, but another name.
             ("ios_idfa", None),
             ("android_id", None),
             ("other_id_1", None),
             ("other_id_22", None),
             ("zip", None),
             ("othr", None),
-            // As near to one as to another.
+            // Equally similar to two names.
             ("batch_i", None),
         ];
         for (name, expected) in table {
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn long_values_are_shortened_between_characters() {
+    fn quote_truncates_long_text_between_characters() {
         assert_eq!(quote(&"é".repeat(60)), format!("\"{}\"", "é".repeat(60)));
         assert_eq!(quote(&"é".repeat(61)), format!("\"{}…\"", "é".repeat(60)));
         assert_eq!(quote("a\"\n"), r#""a\"\n""#);

@@ -1,4 +1,4 @@
-//! From a validator's errors to what a person needs: where, what was expected, what came, what may have been meant.
+//! Turns the errors of a validator into diagnostics, with suggestions and fixes.
 
 use jsonschema::{Keyword, ValidationError, Validator, error::ValidationErrorKind as Kind};
 use serde_json::{Value, json};
@@ -10,11 +10,11 @@ use super::schemas::NOT_ROUNDED;
 use crate::diagnostics::{Code, Diagnostic, Fix};
 use crate::pointer::escaped;
 
-/// A schema that refers to nothing, and the validator made of it.
+/// A self-contained schema and its validator.
 #[derive(Debug)]
 pub(super) struct CompiledSchema {
     schema: Value,
-    /// An error if the schema is not valid, for example because a pattern cannot be read.
+    /// An error if the schema is not valid, for example because of a malformed pattern.
     validator: Result<Validator, String>,
 }
 
@@ -31,8 +31,7 @@ impl CompiledSchema {
         Self { schema, validator }
     }
 
-    /// Reports everything that is wrong with a value. Most values are right, and for them this costs no more than asking
-    /// whether they are.
+    /// Reports all errors of a value. Valid values, which most are, take only the fast path of the validator.
     pub(super) fn check(&self, value: &Value) -> Vec<Diagnostic> {
         let mut found = Vec::new();
         match &self.validator {
@@ -40,14 +39,14 @@ impl CompiledSchema {
             Ok(validator) => validator.iter_errors(value).for_each(|error| self.diagnose(&error, &mut found)),
             Err(error) => {
                 let message =
-                    format!("nothing can be checked: the schema in the OpenAPI document is not valid at {error}");
+                    format!("failed to check the value: the schema in the OpenAPI document is not valid at {error}");
                 found.push(Diagnostic::new(Code::Value, "", message));
             }
         }
         found
     }
 
-    /// Turns an error into diagnostics: several for one object with several unknown fields.
+    /// Turns an error into diagnostics: one for each unknown field of an object.
     fn diagnose(&self, error: &ValidationError<'_>, found: &mut Vec<Diagnostic>) {
         let (value, kind) = (error.instance().as_ref(), error.kind());
         let schema = self.schema_of(error);
@@ -71,7 +70,7 @@ impl CompiledSchema {
                 let name = property.as_str().unwrap_or_default();
                 missing_field(at, &format!("{} is missing", quote(name)), &schema["properties"][name])
             }
-            // A value of the wrong type is not one of the allowed ones either, and once is enough.
+            // The error for the type is reported as well, and suffices.
             Kind::Enum { .. } if !value.is_string() && schema.get("type").is_some() => return,
             Kind::Type { .. } if value.is_null() => {
                 let fix = is_optional_entry(error).then_some(Fix::Remove);
@@ -105,7 +104,7 @@ impl CompiledSchema {
         found.push(diagnostic);
     }
 
-    /// Explains that none of several branches fits. One of them is for values of this type, and knows better what is wrong.
+    /// Diagnoses a value that matches no branch, by the errors of the branch for its tag or its type if there is one.
     fn diagnose_branches(
         &self,
         error: &ValidationError<'_>,
@@ -153,16 +152,16 @@ impl CompiledSchema {
         }
     }
 
-    /// The part of the schema that an error comes from: the error's own place names the keyword in it as well.
+    /// Returns the part of the schema that an error comes from. The path of an error ends with the keyword.
     fn schema_of(&self, error: &ValidationError<'_>) -> &Value {
-        let place = error.schema_path().as_str();
-        let end = place.rfind('/').unwrap_or(0);
-        self.schema.pointer(&place[..end]).unwrap_or(&Value::Null)
+        let path = error.schema_path().as_str();
+        let end = path.rfind('/').unwrap_or(0);
+        self.schema.pointer(&path[..end]).unwrap_or(&Value::Null)
     }
 }
 
-/// Beyond 64 bits a whole number is read as a float. One just below the range is then rounded to the lowest that is in it,
-/// and `minimum` alone would take it.
+/// Rejects whole numbers just below the range of 64 bits: they are parsed as floats and rounded to the lowest number of the range,
+/// so that `minimum` alone would allow them.
 struct NotRounded;
 
 impl<'i> Keyword<'i> for NotRounded {
@@ -190,7 +189,7 @@ fn kind_mismatch(at: &str, kinds: &[&str], present: &str) -> Diagnostic {
     Diagnostic::mismatch(Code::CommerceKind, at, format!("exactly one of {}", kinds.join(", ")), present)
 }
 
-/// Adds the name that may have been meant.
+/// Adds the name that was probably meant.
 fn with_suggestion(mut diagnostic: Diagnostic, name: Option<&str>) -> Diagnostic {
     if let Some(name) = name {
         diagnostic.message += &format!(", did you mean {}?", quote(name));
@@ -199,22 +198,22 @@ fn with_suggestion(mut diagnostic: Diagnostic, name: Option<&str>) -> Diagnostic
     diagnostic
 }
 
-/// A number, true or false can stand in quotes where any text is taken.
+/// Returns the fix of quoting a number or a boolean where any text is allowed.
 fn quote_fix(schema: &Value, value: &Value) -> Option<Fix> {
     ((value.is_number() || value.is_boolean()) && accepts_any_text(schema)).then_some(Fix::Quote)
 }
 
-/// Whether the value is an entry of a list or of a map: something that may as well not be there.
+/// Returns whether the value is an entry of a list or a map, which can be removed.
 fn is_optional_entry(error: &ValidationError<'_>) -> bool {
-    let place = error.schema_path().as_str();
-    place.rsplit('/').nth(1).is_some_and(|part| ["items", "additionalProperties"].contains(&part))
+    let path = error.schema_path().as_str();
+    path.rsplit('/').nth(1).is_some_and(|part| ["items", "additionalProperties"].contains(&part))
 }
 
-/// The branch that a tag selects, if each branch has a property with one value of its own, such as `event_type`.
+/// The branch that a tag selects. A tag is a property with a single allowed value in each branch, such as `event_type`.
 enum TagMatch<'a> {
     /// The value has the tag of the branch with this index.
     Branch(usize),
-    /// The value has no tag of any branch: the property, and its values.
+    /// The value has the tag of no branch. Contains the property and its allowed values.
     Unknown(&'a str, Vec<&'a Value>),
     /// The branches have no tags, or the value is not an object.
     Untagged,
@@ -238,7 +237,7 @@ fn match_tag<'a>(branches: &'a [Value], value: &Value) -> TagMatch<'a> {
     TagMatch::Untagged
 }
 
-/// The properties of which exactly one is asked for, if a schema does so.
+/// Returns the properties of which a schema requires exactly one.
 fn exclusive_properties(schema: &Value) -> Vec<&str> {
     let branches = schema["oneOf"].as_array().into_iter().flatten();
     branches.filter_map(|branch| branch["required"][0].as_str().filter(|_| branch.get("type").is_none())).collect()

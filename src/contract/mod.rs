@@ -1,11 +1,11 @@
 //! Validates request bodies against the OpenAPI document that this crate was built from, independently of this crate's types.
 //!
-//! A body is held against the document's strict view, in which every object is closed; see [`strict_document`]. Each event
-//! is validated on its own, under the schema that its `event_type` calls for. Null at a declared property counts as absent,
-//! as the service takes it. What breaks the document is an [error](Severity::Error); what the service accepts, and then
-//! truncates, drops or ignores silently, is a [warning](Severity::Warning).
+//! Bodies are validated against the strict view of the document, in which every object is closed; see [`strict_document`]. Each
+//! event is validated separately, with the schema of its `event_type`. Null counts as absent at declared properties, as it does
+//! for the service. Data that violates the document is an [error](Severity::Error); data that the service accepts and then
+//! silently truncates, drops or ignores is a [warning](Severity::Warning).
 //!
-//! The document is `openapi/events.yaml`, or [one of yours](IS_CUSTOM_DOCUMENT); [`DOCUMENT`] and [`DOCUMENT_YAML`] hold it.
+//! The document is `openapi/events.yaml`, or [a custom one](IS_CUSTOM_DOCUMENT); [`DOCUMENT`] and [`DOCUMENT_YAML`] contain it.
 //!
 //! ```
 //! use mparticle::contract::check_batch;
@@ -18,9 +18,9 @@
 //!     "events": [{ "event_type": "opt_out", "data": { "is_opted_out": "yes" } }],
 //! });
 //! let diagnostics = check_batch(&body);
-//! let said: Vec<_> = diagnostics.iter().filter(|d| d.severity == Severity::Error).map(ToString::to_string).collect();
+//! let errors: Vec<_> = diagnostics.iter().filter(|d| d.severity == Severity::Error).map(ToString::to_string).collect();
 //! assert_eq!(
-//!     said,
+//!     errors,
 //!     [
 //!         r#"/user_identities/customerid: unknown field, did you mean "customer_id"?"#,
 //!         r#"/events/0/data/is_opted_out: expected true or false, found "yes" (event 0, opt_out)"#,
@@ -56,55 +56,54 @@ use reference::resolve;
 use schemas::BatchSchemas;
 pub use strict::{DOCUMENT, DOCUMENT_YAML, IS_CUSTOM_DOCUMENT};
 
-/// Returns the strict view of the document, as JSON: payloads as one closed object each, exactly one kind of commerce
-/// event, integer ranges written out. It is an OpenAPI document too, for tools that serve a document or draw requests from
-/// one.
+/// Returns the strict view of the document as JSON: each payload as one closed object, exactly one kind of commerce event, and
+/// explicit integer ranges. It is an OpenAPI document too, for tools that serve a document or generate requests from one.
 #[must_use]
 pub fn strict_document() -> String {
     strict::STRICT.to_string()
 }
 
-/// Checks the body of `/events`: reports all errors and warnings, at most [`MAX_DIAGNOSTICS`].
+/// Checks the body of `/events` and returns its errors and warnings, at most [`MAX_DIAGNOSTICS`] of them.
 #[must_use]
 pub fn check_batch(body: &Value) -> Vec<Diagnostic> {
     CONTRACT.check_one(body, None)
 }
 
-/// Checks the body of `/bulkevents`: reports all errors and warnings, at most [`MAX_DIAGNOSTICS`].
+/// Checks the body of `/bulkevents` and returns its errors and warnings, at most [`MAX_DIAGNOSTICS`] of them.
 #[must_use]
 pub fn check_batches(body: &Value) -> Vec<Diagnostic> {
     CONTRACT.check_batches(body, None)
 }
 
-/// Checks the body of `/bulkevents/historical` at this time: does the same as [`check_batches`], and warns of the batches
-/// that the service would silently not process, because they have no events, or one without a time or younger than 72
+/// Checks the body of `/bulkevents/historical`, sent at the time `now`, like [`check_batches`]. Also warns about batches that the
+/// service would silently not process: those without events, and those with an event that has no timestamp or is younger than 72
 /// hours.
 #[must_use]
 pub fn check_historical(body: &Value, now: DateTime<Utc>) -> Vec<Diagnostic> {
     CONTRACT.check_batches(body, Some(now))
 }
 
-/// Checks one batch of such a body: does the same as [`check_batch`], with the warnings of [`check_historical`].
+/// Checks one batch of a historical body, like [`check_batch`] with the warnings of [`check_historical`].
 #[must_use]
 pub fn check_historical_batch(body: &Value, now: DateTime<Utc>) -> Vec<Diagnostic> {
     CONTRACT.check_one(body, Some(now))
 }
 
-/// One component of the document, as it is published, with formats and limits held.
+/// The schema of one component of the published document, including its formats and limits.
 ///
-/// For a whole body [`check_batch`] and [`check_batches`] know more.
+/// For whole bodies [`check_batch`] and [`check_batches`] are stricter.
 #[derive(Debug)]
 pub struct ComponentSchema(CompiledSchema);
 
 impl ComponentSchema {
-    /// The component of this name, as `Product`. `None` if there is none.
+    /// Returns the schema of the component with this name, such as `Product`, or `None` if there is none.
     #[must_use]
     pub fn get(name: &str) -> Option<Self> {
         let component = strict::PUBLISHED["components"]["schemas"].get(name)?;
         Some(Self(CompiledSchema::new(reference::inline(&strict::PUBLISHED, component))))
     }
 
-    /// Reports everything that is wrong with this value. Empty if it is right.
+    /// Checks a value and returns its errors.
     #[must_use]
     pub fn check(&self, value: &Value) -> Vec<Diagnostic> {
         self.0.check(value)
@@ -115,19 +114,19 @@ static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::new(&strict::PU
 
 static OPERATIONS: LazyLock<Arc<Operations>> = LazyLock::new(|| Operations::new(&strict::PUBLISHED).into());
 
-/// Returns the operations of the document besides those of delivery.
+/// Returns the operations of the document except the delivery endpoints.
 pub(crate) fn operations() -> Arc<Operations> {
     Arc::clone(&OPERATIONS)
 }
 
-/// Returns the field by which an event of each type is called.
+/// Returns the field that holds the name of an event, by event type.
 pub(crate) fn event_names() -> &'static BTreeMap<String, String> {
     static NAMES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| payload::name_fields(&strict::STRICT));
     &NAMES
 }
 
 struct Contract {
-    /// A batch, with events of any kind.
+    /// A batch with unchecked payloads.
     batch: CompiledSchema,
     /// The payload of each event type.
     payloads: BTreeMap<String, CompiledSchema>,
@@ -178,7 +177,7 @@ impl Contract {
         tolerate_schema_version(&mut of_batch);
         found.extend(at, Some(batch), of_batch);
         for (index, event) in events() {
-            // Without a known type and an object the batch's own schema has said so.
+            // The schema of the batch reports unknown types and payloads that are not objects.
             let payload = event["event_type"].as_str().and_then(|name| self.payloads.get(name));
             if let (Some(payload), Some(data @ Value::Object(_))) = (payload, event.get("data")) {
                 let of_data = payload.check(data);
@@ -201,12 +200,12 @@ impl Contract {
     }
 }
 
-/// The service's own samples carry a `schema_version`, which its schema does not know.
+/// Turns the error for `schema_version` into a warning: the service's own samples contain it, although its schema does not.
 fn tolerate_schema_version(diagnostics: &mut [Diagnostic]) {
     for diagnostic in diagnostics {
         if diagnostic.pointer == "/schema_version" && diagnostic.code == Code::UnknownField {
             diagnostic.severity = Severity::Warning;
-            diagnostic.message = "set by the service in what it puts out, not part of a batch that is sent".into();
+            diagnostic.message = "set by the service in its output, and not part of a batch to send".into();
             diagnostic.suggestion = None;
         }
     }

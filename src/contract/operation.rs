@@ -1,4 +1,4 @@
-//! The operations of a document besides those of delivery: the body that each takes, and the response that it gives.
+//! The operations of a document except the delivery endpoints, with their request bodies and responses.
 
 use std::sync::OnceLock;
 
@@ -14,7 +14,7 @@ use crate::endpoint::Endpoint;
 
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
-/// The operations of a document, without the three that take batches.
+/// The operations of a document except the three that accept batches.
 #[derive(Debug)]
 pub(crate) struct Operations(Vec<(String, Vec<Operation>)>);
 
@@ -23,7 +23,7 @@ pub(crate) struct Operations(Vec<(String, Vec<Operation>)>);
 pub(crate) struct Operation {
     /// The method, in upper case.
     pub(crate) method: String,
-    /// The body of its requests. `None` if they have none.
+    /// The body of its requests, if they have one.
     pub(crate) body: Option<RequestBody>,
     /// The status of its response: the lowest 2xx of the document, or 200 if that is a range or there is none.
     pub(crate) status: u16,
@@ -42,7 +42,7 @@ pub(crate) struct RequestBody {
 #[derive(Debug)]
 struct Schema {
     schema: Value,
-    /// Made when the first body is checked.
+    /// Compiled when the first body is checked.
     compiled: OnceLock<CompiledSchema>,
 }
 
@@ -63,12 +63,12 @@ impl Operations {
             (path.clone(), operations.collect::<Vec<_>>())
         });
         let mut paths: Vec<_> = paths.filter(|(_, operations)| !operations.is_empty()).collect();
-        // A path without parameters goes before one with parameters that matches as well.
+        // An exact path takes precedence over one with parameters.
         paths.sort_by_cached_key(|(path, _)| path.split('/').map(|segment| segment.contains('{')).collect::<Vec<_>>());
         Self(paths)
     }
 
-    /// Returns the operations at this path, none if it is unknown.
+    /// Returns the operations at this path, or none if it is unknown.
     pub(crate) fn at(&self, path: &str) -> &[Operation] {
         let is_at = |template: &str| {
             let (segments, templates) = (path.split('/'), template.split('/'));
@@ -112,7 +112,7 @@ impl Operation {
 impl RequestBody {
     fn new(document: &Value, body: &Value) -> Self {
         let contents = body["content"].as_object().into_iter().flatten().map(|(media_type, content)| {
-            // Without a schema anything is taken.
+            // Without a schema any value is valid.
             let schema = content.get("schema").map_or_else(|| json!({}), |schema| inline(document, schema));
             (media_type.clone(), Schema { schema: for_validator(schema), compiled: OnceLock::new() })
         });
@@ -124,12 +124,12 @@ impl RequestBody {
         self.contents.iter().map(|(media_type, _)| media_type.as_str()).collect::<Vec<_>>().join(" or ")
     }
 
-    /// Returns whether a body can be of this media type. One of the document can end in `*`.
+    /// Returns whether a body can have this media type. A media type of the document can end in `*`.
     pub(crate) fn takes(&self, media_type: &str) -> bool {
         self.content(media_type).is_some()
     }
 
-    /// Reports everything that is wrong with a body of this media type: errors alone, limits among them, at most
+    /// Reports the errors of a body of this media type, including exceeded limits, at most
     /// [`MAX_DIAGNOSTICS`](super::bounded::MAX_DIAGNOSTICS).
     pub(crate) fn check(&self, media_type: &str, body: &Value) -> Vec<Diagnostic> {
         if !complexity::is_bounded(body) {
@@ -148,7 +148,7 @@ impl RequestBody {
             Some(start) => media_type.get(..start.len()).is_some_and(|given| given.eq_ignore_ascii_case(start)),
             None => known.eq_ignore_ascii_case(media_type),
         };
-        // The most exact one first: `application/json` before `application/*` before `*/*`.
+        // The most specific one first: `application/json` before `application/*` before `*/*`.
         let mut taken: Vec<_> = self.contents.iter().filter(|(known, _)| is_taken(known)).collect();
         taken.sort_by_key(|(known, _)| std::cmp::Reverse(known.trim_end_matches(['*', '/']).len()));
         taken.first().copied()

@@ -1,4 +1,4 @@
-//! The payloads of events: found through the branches of `Event`, so that nothing here lists event types.
+//! The payloads of events, found through the branches of `Event`: the code lists no event types.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::reference::{follow, inline, reference_target};
 const EVENT: &str = "/components/schemas/Event";
 const COMMON: &str = "/components/schemas/CommonEventData";
 
-/// Returns each event type with the pointer of its payload's schema.
+/// Returns the pointer to the schema of the payload, by event type.
 pub(super) fn payloads(document: &Value) -> BTreeMap<String, String> {
     let event = follow(document, EVENT);
     let branches = document.pointer(event).and_then(|event| event["oneOf"].as_array());
@@ -25,8 +25,8 @@ pub(super) fn payloads(document: &Value) -> BTreeMap<String, String> {
     branches.collect()
 }
 
-/// Returns the schema at this pointer as one closed object, with its own properties and those of all that its `allOf` refers to:
-/// no branch can be closed alone. `None` if it is not an object with properties.
+/// Returns the schema at this pointer as one closed object that merges all branches of its `allOf`, because a branch alone cannot be
+/// closed. Returns `None` if the schema is not an object with properties.
 pub(super) fn close_schema(document: &Value, pointer: &str) -> Option<Value> {
     let schema = document.pointer(pointer)?;
     let (mut merged, mut seen) = (Map::new(), vec![pointer]);
@@ -39,14 +39,14 @@ pub(super) fn close_schema(document: &Value, pointer: &str) -> Option<Value> {
     Some(merged.into())
 }
 
-/// Adds the keywords of a schema and of its branches, those of the schema first. A branch that was seen adds nothing.
+/// Merges the keywords of a schema and then those of its branches. Skips branches that were merged already.
 fn merge<'a>(document: &'a Value, schema: &'a Value, merged: &mut Map<String, Value>, seen: &mut Vec<&'a str>) {
     if let Some(pointer) = reference_target(schema) {
         if !seen.contains(&pointer) {
             seen.push(pointer);
             let mut branch = Map::new();
             merge(document, document.pointer(pointer).unwrap_or(&Value::Null), &mut branch, seen);
-            // These are about the component alone.
+            // These describe only the component.
             branch.remove("description");
             branch.remove("example");
             add(branch, merged);
@@ -73,7 +73,7 @@ fn add(keywords: Map<String, Value>, merged: &mut Map<String, Value>) {
                     }
                 }
             }
-            // A branch that is closed says nothing of the whole.
+            // A closed branch does not close the merged schema.
             ("additionalProperties", Value::Bool(false), _) => {}
             (_, value, None) => _ = merged.insert(key, value),
             _ => {}
@@ -81,8 +81,8 @@ fn add(keywords: Map<String, Value>, merged: &mut Map<String, Value>) {
     }
 }
 
-/// Returns the field by which an event of each type is called, for types that have one: of its own fields, the first required one that
-/// holds text, or else the first one.
+/// Returns the field that holds the name of an event, by event type: the first required text field that is not common to all events, or
+/// else the first optional one. Types without such a field are left out.
 pub(super) fn name_fields(document: &Value) -> BTreeMap<String, String> {
     let common = document.pointer(follow(document, COMMON)).map_or(&Value::Null, |common| &common["properties"]);
     let name = |pointer: &str| {
@@ -99,7 +99,7 @@ pub(super) fn name_fields(document: &Value) -> BTreeMap<String, String> {
     payloads(document).into_iter().filter_map(|(event_type, pointer)| Some((event_type, name(&pointer)?))).collect()
 }
 
-/// Returns the schema of each event type's payload.
+/// Returns the schema of the payload, by event type.
 pub(super) fn schemas(document: &Value) -> BTreeMap<String, Value> {
     let schema = |pointer: String| inline(document, document.pointer(&pointer).unwrap_or(&Value::Null));
     payloads(document).into_iter().map(|(event_type, pointer)| (event_type, schema(pointer))).collect()

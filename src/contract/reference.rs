@@ -1,11 +1,11 @@
-//! References within a document: following them, and schemas without them.
+//! Follows and inlines the references of a document.
 
 use serde_json::{Map, Value, json};
 
-/// How many references are followed from one to the next. More are a circle, which no generator takes.
+/// The maximum length of a chain of references. A longer one is a cycle, which generators reject.
 const MAX_REFERENCES: usize = 32;
 
-/// Returns the pointer of what is at this pointer, once all references there are followed.
+/// Follows the references at a pointer and returns the pointer of their target.
 pub(super) fn follow<'a>(document: &'a Value, mut pointer: &'a str) -> &'a str {
     for _ in 0..MAX_REFERENCES {
         match document.pointer(pointer).and_then(reference_target) {
@@ -16,7 +16,7 @@ pub(super) fn follow<'a>(document: &'a Value, mut pointer: &'a str) -> &'a str {
     pointer
 }
 
-/// Returns a part of a document, or what it refers to. Null if that does not exist.
+/// Returns a part of a document or, if it is a reference, its target. Returns null if the target does not exist.
 pub(super) fn resolve<'a>(document: &'a Value, part: &'a Value) -> &'a Value {
     match reference_target(part) {
         Some(pointer) => document.pointer(follow(document, pointer)).unwrap_or(&Value::Null),
@@ -24,13 +24,13 @@ pub(super) fn resolve<'a>(document: &'a Value, part: &'a Value) -> &'a Value {
     }
 }
 
-/// The pointer that a reference holds.
+/// Returns the pointer of a reference.
 pub(super) fn reference_target(part: &Value) -> Option<&str> {
     part.get("$ref")?.as_str()?.strip_prefix('#')
 }
 
-/// Returns a schema of a document as one that refers to nothing outside of it: the place of an error in it is then the place in
-/// the schema.
+/// Returns a self-contained copy of a schema, without references into the document, so that the schema path of an error is a path in
+/// the copy.
 pub(super) fn inline(document: &Value, schema: &Value) -> Value {
     let mut inliner = Inliner { document, within: Vec::new(), recursive: Vec::new() };
     let mut whole = inliner.inline(schema);
@@ -48,9 +48,9 @@ pub(super) fn inline(document: &Value, schema: &Value) -> Value {
 
 struct Inliner<'a> {
     document: &'a Value,
-    /// The pointers that are being inlined, the outer ones first.
+    /// The pointers that are being inlined, from the outermost to the innermost.
     within: Vec<&'a str>,
-    /// The pointers of schemas that refer to themselves, and so remain definitions.
+    /// The pointers of recursive schemas, which remain definitions.
     recursive: Vec<&'a str>,
 }
 
@@ -65,7 +65,7 @@ impl<'a> Inliner<'a> {
             return self.inline_target(pointer);
         }
         let mut inlined: Map<_, _> = object.iter().map(|(key, value)| (key.clone(), self.inline(value))).collect();
-        // A property that refers to a component does so through an `allOf` of one, to have a description of its own.
+        // Properties with a description of their own refer to a component through an `allOf` with one branch.
         if let Some([only]) = object.get("allOf").and_then(Value::as_array).map(Vec::as_slice) {
             inlined.remove("allOf");
             if let Value::Object(component) = self.inline(only) {
@@ -88,7 +88,7 @@ impl<'a> Inliner<'a> {
             self.recursive.len() - 1
         });
         let mut reference = json!({ "$ref": format!("#/definitions/{index}") });
-        // A validator ignores what stands beside a reference. The words of an error need the type.
+        // Validators ignore keywords beside a reference, but messages need the type.
         if let Some(kind) = schema.get("type") {
             reference["type"] = kind.clone();
         }

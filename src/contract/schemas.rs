@@ -1,4 +1,4 @@
-//! The schemas that validators are made of.
+//! The schemas from which validators are compiled.
 
 use std::collections::BTreeMap;
 
@@ -8,22 +8,22 @@ use super::payload;
 use super::reference::inline;
 use super::strict::change_each;
 
-/// The words of the document for a limit. A body that breaks one is taken by the service, so a validator does not hold it:
-/// `crate::diagnostics` reports what the service does then.
+/// The keywords for limits. The service accepts bodies that exceed them, so validators ignore them; `crate::diagnostics` warns about
+/// them.
 const LIMITS: [&str; 3] = ["maxLength", "maxItems", "maxProperties"];
 
-/// A word of our own: see `explain::NotRounded`.
+/// A custom keyword; see `diagnose::NotRounded`.
 pub(super) const NOT_ROUNDED: &str = "x-not-rounded";
 
-/// The schema of a batch whose events may hold anything, and the schema of each event type's payload: of a `oneOf` with
-/// many branches a validator can only say that none of them fits.
+/// The schema of a batch with unchecked payloads, and the schema of the payload of each event type. Separate, because for a `oneOf`
+/// with many branches a validator reports only that none of them matches.
 pub(super) struct BatchSchemas {
     pub(super) batch: Value,
     pub(super) payloads: BTreeMap<String, Value>,
 }
 
 impl BatchSchemas {
-    /// Takes a strict view apart.
+    /// Extracts the schemas from a strict view.
     pub(super) fn new(strict: &Value) -> Self {
         let mut batch = inline(strict, &strict["components"]["schemas"]["Batch"]);
         let payloads = payload::schemas(strict);
@@ -43,14 +43,14 @@ impl BatchSchemas {
     }
 }
 
-/// Returns a schema as a validator takes it, without limits.
+/// Returns a schema for a validator without limits.
 fn without_limits(mut schema: Value) -> Value {
     change_each(&mut schema, |schema| schema.retain(|key, value| !(LIMITS.contains(&key.as_str()) && value.is_u64())));
     for_validator(schema)
 }
 
-/// Returns a schema with null allowed wherever it means absent (at every declared property that may be absent) or is allowed by
-/// the document, and with the edge of 64 bits held.
+/// Returns a schema for a validator: null is allowed at every optional property, where it means absent, and wherever the document
+/// allows it; and 64-bit integers do not include numbers that are rounded into their range.
 pub(super) fn for_validator(mut schema: Value) -> Value {
     for change in [with_nulls, with_nullable, with_edge] {
         change_each(&mut schema, change);
@@ -64,7 +64,7 @@ fn with_edge(schema: &mut Map<String, Value>) {
     }
 }
 
-/// Of a property that is not required this has been done.
+/// Allows null where the document does. [`with_nulls`] did so for optional properties.
 fn with_nullable(schema: &mut Map<String, Value>) {
     if schema.get("nullable") == Some(&Value::Bool(true)) {
         schema.remove("nullable");
@@ -90,7 +90,7 @@ fn with_nulls(schema: &mut Map<String, Value>) {
 
 fn allow_null(property: &mut Map<String, Value>) {
     if property.contains_key("$ref") {
-        // A validator ignores what stands beside a reference.
+        // Validators ignore keywords beside a reference.
         *property = Map::from_iter([("anyOf".into(), json!([property, { "type": "null" }]))]);
         return;
     }
@@ -109,7 +109,7 @@ fn allow_null(property: &mut Map<String, Value>) {
     }
 }
 
-/// `required` is content with a null; a kind of commerce event that is null is absent.
+/// Requires a value other than null: `required` alone allows null, but a kind of commerce event that is null is absent.
 fn require_more_than_null(kind: &mut Value) {
     if let (Some([Value::String(name)]), None) = (kind["required"].as_array().map(Vec::as_slice), kind.get("type")) {
         kind["properties"] = json!({ name: { "not": { "enum": [null] } } });

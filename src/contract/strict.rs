@@ -1,13 +1,13 @@
-//! The strict view of the document, and the schemas that validators are made of.
+//! The strict view of the document.
 //!
-//! The published document stays open where its `allOf` needs it, and generation reads that. What holds a body against it
-//! wants the opposite: every object closed. So the strict view is the same document with
-//! - each event payload as one closed object, its common and its own fields together;
+//! The published document, from which the types are generated, has open objects where `allOf` requires them. Validation needs closed
+//! objects instead. The strict view is the same document with
+//! - each event payload as one closed object with its common and its own fields;
 //! - exactly one of the three kinds of commerce event;
-//! - the range of an integer written out, which OpenAPI says as its format;
-//! - `format: ip`, which no standard knows, as the two formats that it stands for.
+//! - an explicit range for each integer, which the document implies by the format;
+//! - the two standard formats in place of `format: ip`, which is not a standard one.
 //!
-//! It is still an OpenAPI document, so that other tools can serve it and draw from it. It is never generated from.
+//! It remains an OpenAPI document, so that other tools can serve it and generate requests from it. No types are generated from it.
 
 use std::sync::LazyLock;
 
@@ -19,19 +19,19 @@ use super::payload;
 /// [another one](IS_CUSTOM_DOCUMENT).
 pub const DOCUMENT: &str = include_str!(concat!(env!("OUT_DIR"), "/events.json"));
 
-/// The document that this crate was built from, as YAML, byte for byte.
+/// The exact bytes of the document that this crate was built from, as YAML.
 pub const DOCUMENT_YAML: &str = include_str!(concat!(env!("OUT_DIR"), "/events.yaml"));
 
-/// True if this crate was built from a document of yours, which `MPARTICLE_OPENAPI` named in the build's environment, and not from
-/// its own.
+/// True if this crate was built from a custom document, named by `MPARTICLE_OPENAPI` in the environment of the build, instead of its
+/// own.
 pub const IS_CUSTOM_DOCUMENT: bool = cfg!(mparticle_custom_document);
 
-/// The document as it was published, and its strict view.
+/// The published document and its strict view.
 pub(super) static PUBLISHED: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(DOCUMENT).expect("build.rs wrote it"));
 pub(super) static STRICT: LazyLock<Value> = LazyLock::new(|| strict_view(&PUBLISHED));
 
-/// What a commerce event is about: one of these, which a schema of merged properties cannot say.
+/// The kinds of a commerce event, exactly one of which is required. The merged schema alone does not express that.
 const COMMERCE_KINDS: [&str; 3] = ["product_action", "promotion_action", "product_impressions"];
 
 /// Returns the strict view of a document.
@@ -74,7 +74,7 @@ fn write_out_formats(schema: &mut Map<String, Value>) {
     }
 }
 
-/// Changes each object within a schema, the outer ones first.
+/// Applies a change to each object within a schema, from the outermost to the innermost.
 pub(super) fn change_each(node: &mut Value, change: fn(&mut Map<String, Value>)) {
     match node {
         Value::Object(object) => {

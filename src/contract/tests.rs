@@ -1,4 +1,4 @@
-//! The contract of documents with more in them than this crate's.
+//! The contract of documents with additional schemas and event types.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::reference::inline;
 use super::{CompiledSchema, Contract, payload, strict};
 use crate::diagnostics::{Diagnostic, Severity};
 
-/// This crate's document with these schemas in it, and events of each type with its payload.
+/// Returns this crate's document with additional schemas and event types.
 fn extended(mut schemas: Value, events: &[(&str, Value)]) -> Value {
     let mut document = strict::PUBLISHED.clone();
     let all = document["components"]["schemas"].as_object_mut().expect("schemas");
@@ -31,7 +31,7 @@ fn contract_of(document: &Value) -> Contract {
     Contract::new(document, &strict::strict_view(document))
 }
 
-/// The errors of an event in a batch, by this contract.
+/// Returns the errors of an event in a batch.
 fn errors(contract: &Contract, event_type: &str, data: &Value) -> Vec<String> {
     let event = json!({ "event_type": event_type, "data": data });
     let batch = json!({ "environment": "development", "mpid": 1, "events": [event] });
@@ -40,7 +40,7 @@ fn errors(contract: &Contract, event_type: &str, data: &Value) -> Vec<String> {
 }
 
 #[test]
-fn a_new_event_type_is_checked_in_each_form_of_its_payload() {
+fn checks_a_new_event_type_with_each_form_of_payload() {
     let own = |name: &str, required: bool| {
         let mut own = json!({ "type": "object", "properties": { name: { "type": "string" } } });
         if required {
@@ -99,13 +99,13 @@ fn a_new_event_type_is_checked_in_each_form_of_its_payload() {
     }
     let unknown = errors(&contract, "owm", &json!({}));
     assert!(unknown[0].contains(r#"did you mean "own"?"#), "{unknown:?}");
-    // The seventeen types are what they were.
+    // The original event types are unchanged.
     assert_eq!(errors(&contract, "opt_out", &json!({ "is_opted_out": true })), none);
     assert_eq!(errors(&contract, "opt_out", &json!({ "is_opted_out": true, "x": 1 })).len(), 1);
 }
 
 #[test]
-fn an_event_is_called_by_its_first_own_required_text() {
+fn name_field_is_the_first_required_text_of_the_type_itself() {
     let own = json!({ "type": "object", "required": ["worth", "coupon"], "properties": {
         "amount": { "type": "string" }, "coupon": { "type": "string" }, "worth": { "type": "number" } } });
     let optional =
@@ -128,7 +128,7 @@ fn an_event_is_called_by_its_first_own_required_text() {
 }
 
 #[test]
-fn a_schema_that_refers_to_itself_is_checked_at_any_depth() {
+fn checks_recursive_schemas_at_any_depth() {
     let tree = json!({
         "type": "object",
         "additionalProperties": false,
@@ -159,7 +159,7 @@ fn a_schema_that_refers_to_itself_is_checked_at_any_depth() {
 }
 
 #[test]
-fn branches_with_a_tag_are_explained_by_the_branch_of_the_tag() {
+fn tag_selects_the_branch_whose_errors_are_reported() {
     let schema = inline(&strict::STRICT, &strict::STRICT["components"]["schemas"]["Event"]);
     let compiled = CompiledSchema::new(super::schemas::for_validator(schema));
     let found = |value: Value| compiled.check(&value).iter().map(Diagnostic::to_string).collect::<Vec<_>>();
@@ -176,15 +176,15 @@ fn branches_with_a_tag_are_explained_by_the_branch_of_the_tag() {
 }
 
 #[test]
-fn a_schema_that_is_not_valid_is_an_error_and_no_panic() {
+fn invalid_schema_is_an_error_instead_of_a_panic() {
     let broken = json!({ "type": "object", "properties": { "code": { "type": "string", "pattern": "(" } } });
     let found = CompiledSchema::new(broken).check(&json!({ "code": "x" }));
     assert_eq!(found.len(), 1);
-    assert!(found[0].message.starts_with("nothing can be checked: the schema in the OpenAPI document is not valid"));
+    assert!(found[0].message.starts_with("failed to check the value: the schema in the OpenAPI document is not valid"));
 }
 
 #[test]
-fn nulls_and_ranges_of_a_document_are_held() {
+fn checks_nulls_and_ranges_of_a_document() {
     let own = json!({ "type": "object", "required": ["state", "count"], "properties": {
         "state": { "type": "string", "nullable": true },
         "count": { "type": "integer", "format": "int64", "minimum": 0 } } });

@@ -7,14 +7,14 @@ use uuid::Uuid;
 use super::diagnostic::Diagnostic;
 use super::rules;
 use crate::generated::types::Batch;
-use crate::pointer::Place;
+use crate::pointer::JsonPointer;
 
 impl Batch {
-    /// Reports everything in this batch that the service would accept and then truncate, drop or ignore: every documented
-    /// limit that it exceeds, times that look like seconds or microseconds or are in the future, no identity. All of
-    /// these are [warnings](super::Severity::Warning). Empty if there is nothing to report.
+    /// Reports everything in this batch that the service would accept and then truncate, drop or ignore: exceeded limits, times
+    /// that look like seconds or microseconds or are in the future, and a missing identity. All diagnostics are
+    /// [warnings](super::Severity::Warning).
     ///
-    /// It writes the batch as JSON to examine it, so it costs more than sealing: it is for tests, tools and doubtful data.
+    /// The check serializes the batch, and so costs more than sealing. Use it for tests, tools and untrusted data.
     ///
     /// ```
     /// use mparticle::diagnostics::Code;
@@ -33,8 +33,8 @@ impl Batch {
         self.diagnose(|batch| rules::check(batch, Utc::now()))
     }
 
-    /// Does the same as [`check`](Self::check), and reports what makes the service ignore a batch that is sent as
-    /// historical at this time.
+    /// Checks the batch like [`check`](Self::check), and also reports the reasons for which the service would ignore it if it were
+    /// sent as historical at the time `now`.
     #[must_use]
     pub fn check_historical(&self, now: DateTime<Utc>) -> Vec<Diagnostic> {
         self.diagnose(|batch| {
@@ -45,15 +45,14 @@ impl Batch {
     }
 
     fn diagnose(&self, run: impl Fn(&Value) -> Vec<Diagnostic>) -> Vec<Diagnostic> {
-        // A batch that has no JSON form is refused by sealing, which names the field; the rest of it is examined all the
-        // same.
+        // Sealing reports a batch that cannot be serialized. Its other fields are checked nevertheless.
         let sealed = self.clone().seal_with(Uuid::nil);
         let json = match &sealed {
             Ok(sealed) => serde_json::from_slice(sealed.json()),
             Err(_) => serde_json::to_value(self),
         }
         .unwrap_or_default();
-        let size = sealed.ok().and_then(|sealed| rules::BATCH_BYTES.check(&Place::Root(""), sealed.len()));
+        let size = sealed.ok().and_then(|sealed| rules::BATCH_BYTES.check(&JsonPointer::Root(""), sealed.len()));
         size.into_iter().chain(run(&json)).collect()
     }
 }

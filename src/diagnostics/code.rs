@@ -1,4 +1,4 @@
-//! The codes of diagnostics, each with its words.
+//! The codes of diagnostics, with their texts.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::severity::Severity::{self, Error, Warning};
 
-/// Declares the codes and all that is said of each, so that a code without words does not compile.
+/// Declares the codes with their texts, so that a code without texts does not compile.
 macro_rules! codes {
     ($($(#[$doc:meta])* $code:ident = $id:literal, $severity:ident, $summary:literal, $help:literal;)*) => {
         /// The kind of a [`Diagnostic`](super::Diagnostic).
@@ -22,7 +22,7 @@ macro_rules! codes {
             /// All codes, in the order of their declaration.
             pub const ALL: &'static [Self] = &[$(Self::$code),*];
 
-            /// Returns the identifier for machines, in kebab case: `unknown-field`, `batch-bytes`.
+            /// Returns the machine-readable identifier, such as `unknown-field` or `batch-bytes`.
             #[must_use]
             pub fn id(self) -> &'static str {
                 match self {
@@ -30,7 +30,7 @@ macro_rules! codes {
                 }
             }
 
-            /// Returns the severity that a diagnostic of this code has, unless whoever reports it knows better.
+            /// Returns the default severity of diagnostics with this code.
             #[must_use]
             pub fn severity(self) -> Severity {
                 match self {
@@ -58,97 +58,96 @@ macro_rules! codes {
 }
 
 codes! {
-    /// Text that is not JSON: not UTF-8, malformed, nested too deeply, or with a name twice in one object.
-    NotJson = "json", Error, "Not JSON",
-        "A batch is one JSON value in UTF-8, in which no name occurs twice in one object.";
-    /// Text that is too long to be looked at.
-    TextBytes = "text-bytes", Error, "Too long to be a batch",
-        "Put each batch on a line of its own, or the batches into one list.";
-    /// A file that begins as a list and does not go on as one.
-    Layout = "layout", Error, "The list of batches is broken",
-        "A file that begins with [ is one list: values, separated by commas.";
+    /// Text that is not valid JSON: not UTF-8, malformed, nested too deeply, or with a duplicate name in an object.
+    NotJson = "json", Error, "Invalid JSON",
+        "A batch must be one JSON value in UTF-8 without duplicate names in an object.";
+    /// Text that is too long to be checked.
+    TextBytes = "text-bytes", Error, "Text too long for a batch",
+        "Put each batch on its own line, or all batches into one list.";
+    /// A file that begins like a list but is not one.
+    Layout = "layout", Error, "Malformed list of batches",
+        "A file that begins with [ must be one list of values separated by commas.";
     /// A required field that is absent or null.
-    MissingField = "missing-field", Error, "A required field is missing",
-        "Give the field a value. A null counts as absent.";
+    MissingField = "missing-field", Error, "Missing required field",
+        "Set the field. Null counts as absent.";
     /// A field that the API's document does not define.
-    UnknownField = "unknown-field", Error, "A field that the API does not define",
-        "Use the name of the API's document; nothing else is read.";
-    /// A value of another JSON type.
-    Type = "type", Error, "A value of another type",
-        "Use the type of the API's document, as \"1\" for text and 1 for a number.";
-    /// A value of the right type that is not one of the allowed ones, is out of range, or is not of its format.
-    Value = "value", Error, "A value that is not allowed",
-        "Use one of the values, or the range or format, that the message names.";
-    /// A commerce event that has none of its three kinds of action, or more than one.
-    CommerceKind = "commerce-kind", Error, "A commerce event that does not have exactly one kind of action",
-        "Give it one of the three kinds of action, and only one.";
-    /// Too much of something in one request or component.
-    Limit = "limit", Error, "Too much in one request",
-        "Send less at once.";
-    /// Counts the diagnostics that are not listed. It takes the severity of the gravest listed one.
-    More = "more", Warning, "More was found than is listed",
-        "Fix what is listed, and check again.";
+    UnknownField = "unknown-field", Error, "Field not defined by the API",
+        "Use a field name from the API's document; the service ignores all others.";
+    /// A value of the wrong JSON type.
+    Type = "type", Error, "Value of the wrong type",
+        "Use the type from the API's document: \"1\" is text, 1 is a number.";
+    /// A value of the right type that is not allowed, out of range, or malformed.
+    Value = "value", Error, "Value not allowed",
+        "Use one of the values, or the range or format, in the message.";
+    /// A commerce event without a kind of action, or with more than one.
+    CommerceKind = "commerce-kind", Error, "Commerce event without exactly one kind of action",
+        "Set exactly one of the three kinds of action.";
+    /// A request or a value that exceeds a size limit.
+    Limit = "limit", Error, "Size limit exceeded",
+        "Send less data in one request.";
+    /// The number of diagnostics that are not listed, with the highest severity among the listed ones.
+    Omitted = "omitted", Warning, "Diagnostics omitted from the list",
+        "Fix the listed problems and check again.";
     /// An environment other than the requested one.
-    OtherEnvironment = "environment", Error, "Another environment than the requested one",
+    OtherEnvironment = "environment", Error, "Environment other than the requested one",
         "Keep production and development data apart.";
-    /// More bytes in the batch as it would be sealed than
-    /// [`MAX_BATCH_BYTES`](crate::limits::MAX_BATCH_BYTES).
-    BatchBytes = "batch-bytes", Warning, "A batch that is too large",
-        "Give its events to several batches of the same user.";
+    /// More bytes in the sealed batch than [`MAX_BATCH_BYTES`](crate::limits::MAX_BATCH_BYTES).
+    BatchBytes = "batch-bytes", Warning, "Batch too large",
+        "Distribute the events over several batches of the same user.";
     /// More characters in the name of an event than
     /// [`MAX_EVENT_NAME_CHARACTERS`](crate::limits::MAX_EVENT_NAME_CHARACTERS).
-    EventName = "event-name", Warning, "A long event name",
+    EventName = "event-name", Warning, "Event name too long",
         "The service truncates names of more than 256 characters.";
     /// More attributes than [`MAX_ATTRIBUTES`](crate::limits::MAX_ATTRIBUTES).
     Attributes = "attributes", Warning, "Too many attributes",
-        "Keep to 100 attributes of a user, and 100 of an event.";
+        "Set at most 100 attributes for a user, and 100 for an event.";
     /// More characters in the name of an attribute than
     /// [`MAX_ATTRIBUTE_NAME_CHARACTERS`](crate::limits::MAX_ATTRIBUTE_NAME_CHARACTERS).
-    AttributeName = "attribute-name", Warning, "A long attribute name",
+    AttributeName = "attribute-name", Warning, "Attribute name too long",
         "The service truncates names of more than 256 characters.";
     /// More characters in the value of an attribute than
     /// [`MAX_ATTRIBUTE_VALUE_CHARACTERS`](crate::limits::MAX_ATTRIBUTE_VALUE_CHARACTERS).
-    AttributeValue = "attribute-value", Warning, "A long attribute value",
-        "Keep values to 4096 characters.";
+    AttributeValue = "attribute-value", Warning, "Attribute value too long",
+        "Shorten the value to 4096 characters.";
     /// More entries in a list than [`MAX_LIST_ENTRIES`](crate::limits::MAX_LIST_ENTRIES).
-    ListEntries = "list-entries", Warning, "A long list",
-        "Keep a user attribute that is a list to 1000 entries.";
+    ListEntries = "list-entries", Warning, "List too long",
+        "Shorten the list to 1000 entries.";
     /// More characters in an entry of a list than
     /// [`MAX_LIST_ENTRY_CHARACTERS`](crate::limits::MAX_LIST_ENTRY_CHARACTERS).
-    ListEntry = "list-entry", Warning, "A long list entry",
-        "Keep the entries of a list to 512 characters.";
+    ListEntry = "list-entry", Warning, "List entry too long",
+        "Shorten the entry to 512 characters.";
     /// More characters in an `action_identifier` than
     /// [`MAX_ACTION_IDENTIFIER_CHARACTERS`](crate::limits::MAX_ACTION_IDENTIFIER_CHARACTERS).
-    ActionIdentifier = "action-identifier", Warning, "A long action identifier",
-        "Keep it to 100 characters.";
-    /// A time between 1973 and 5138 if it is read as seconds, and in the early seventies if it is read as milliseconds.
-    LooksLikeSeconds = "seconds", Warning, "A time in seconds",
+    ActionIdentifier = "action-identifier", Warning, "Action identifier too long",
+        "Shorten it to 100 characters.";
+    /// A time between 1973 and 5138 if it is read as seconds, and in the early 1970s if it is read as milliseconds.
+    LooksLikeSeconds = "seconds", Warning, "Time in seconds",
         "Times are milliseconds since 1970. `mparticle check --fix` multiplies by 1000.";
-    /// A time after the year 5138 if it is read as milliseconds, and of today if it is read as microseconds or nanoseconds.
-    LooksLikeMicroseconds = "microseconds", Warning, "A time in microseconds or less",
-        "Times are milliseconds since 1970: divide.";
-    /// A time that is more than [`MAX_HOURS_AHEAD`](crate::limits::MAX_HOURS_AHEAD) hours ahead.
-    InTheFuture = "future", Warning, "A time in the future",
-        "Check the clock and the time zone: it is more than 24 hours ahead.";
+    /// A time after the year 5138 if it is read as milliseconds, as present times in microseconds or nanoseconds are.
+    LooksLikeMicroseconds = "microseconds", Warning, "Time in microseconds or nanoseconds",
+        "Times are milliseconds since 1970: divide the value.";
+    /// A time more than [`MAX_HOURS_AHEAD`](crate::limits::MAX_HOURS_AHEAD) hours in the future.
+    InTheFuture = "future", Warning, "Time in the future",
+        "Check the clock and the time zone: the time is more than 24 hours ahead.";
     /// No identity of a user or a device, and no `mpid`.
     NoIdentity = "no-identity", Warning, "No identity of a user or a device",
-        "Name a user by an identity or an mpid, or a device by one of its ids.";
+        "Set an identity of the user, an mpid, or an id of the device.";
     /// A historical batch without events.
-    HistoricalWithoutEvents = "historical-without-events", Warning, "A historical batch without events",
-        "The service does not process it.";
+    HistoricalWithoutEvents = "historical-without-events", Warning, "Historical batch without events",
+        "The service does not process the batch.";
     /// An event of a historical batch without `timestamp_unixtime_ms`.
-    HistoricalWithoutTime = "historical-without-time", Warning, "A historical event without a time",
-        "The service does not process its batch.";
+    HistoricalWithoutTime = "historical-without-time", Warning, "Historical event without a time",
+        "The service does not process the batch.";
     /// An event of a historical batch that is younger than
     /// [`MIN_HISTORICAL_AGE_HOURS`](crate::limits::MIN_HISTORICAL_AGE_HOURS) hours.
-    HistoricalTooYoung = "historical-too-young", Warning, "A historical event of the last 72 hours",
-        "Send it as it happens, or send it later.";
-    /// A row or a cell of a CSV file from which no batch can be made.
-    Csv = "csv", Error, "A CSV row that cannot be made into a batch",
+    HistoricalTooYoung = "historical-too-young", Warning, "Historical event of the last 72 hours",
+        "Send it as current data, or send it later.";
+    /// A row or a cell of a CSV file that cannot be converted to a batch.
+    Csv = "csv", Error, "CSV row that cannot be converted to a batch",
         "Correct the row, or the map from columns to fields.";
-    /// A batch that passed every other check and cannot be sealed.
-    Unsealable = "batch", Error, "A batch that cannot be sealed",
-        "The message names the field that prevents it.";
+    /// A batch that passes every other check but cannot be sealed.
+    Unsealable = "batch", Error, "Batch that cannot be sealed",
+        "Correct the field in the message.";
 }
 
 impl fmt::Display for Code {
@@ -157,7 +156,7 @@ impl fmt::Display for Code {
     }
 }
 
-/// As its [`id`](Code::id).
+/// Serializes the code as its [`id`](Code::id).
 impl Serialize for Code {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.id())
@@ -168,11 +167,11 @@ impl Serialize for Code {
 mod tests {
     use super::*;
 
-    /// They are written to files that others read.
+    /// Files that other programs read contain the ids.
     #[test]
-    fn ids_stay_what_they_are() {
+    fn ids_are_stable() {
         let ids: Vec<_> = Code::ALL.iter().map(|code| code.id()).collect();
-        let expected = "json text-bytes layout missing-field unknown-field type value commerce-kind limit more environment \
+        let expected = "json text-bytes layout missing-field unknown-field type value commerce-kind limit omitted environment \
             batch-bytes event-name attributes attribute-name attribute-value list-entries list-entry action-identifier \
             seconds microseconds future no-identity historical-without-events historical-without-time historical-too-young \
             csv batch";
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn helps_are_sentences_and_summaries_are_not() {
+    fn help_is_a_sentence_and_summary_is_not() {
         for code in Code::ALL {
             assert!(code.help().ends_with('.'), "{code}");
             assert!(!code.summary().is_empty() && !code.summary().ends_with('.'), "{code}");

@@ -1,4 +1,4 @@
-//! One diagnostic, as every check of this crate reports it.
+//! The diagnostic that all checks of this crate report.
 
 use std::fmt;
 
@@ -7,49 +7,49 @@ use serde::Serialize;
 use super::code::Code;
 use super::severity::Severity;
 
-/// Something that is wrong with data, or that its sender would want to know.
+/// An error in data, or a warning about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Diagnostic {
     /// The kind of the diagnostic.
     pub code: Code,
-    /// Whether the data breaks the API's document, or is accepted by the service and not treated as hoped.
+    /// The severity of the diagnostic.
     pub severity: Severity,
-    /// The place, as a JSON pointer (RFC 6901) into the batch or the request body. Empty for the whole of it.
+    /// The JSON pointer (RFC 6901) into the batch or the request body. Empty for the batch or the body itself.
     pub pointer: String,
-    /// A message for a person. It can quote up to 60 characters of the data.
+    /// The human-readable message. It can quote up to 60 characters of the data.
     pub message: String,
-    /// The event that it belongs to, if it belongs to one.
-    pub event: Option<EventPlace>,
-    /// The expected value, type or limit, if the message names one.
+    /// The event that contains the data, if any.
+    pub event: Option<EventLocation>,
+    /// The expected value, type or limit, if the message contains one.
     pub expected: Option<String>,
-    /// The value, type or size that was found instead, if the message names it.
+    /// The value, type or size that was found instead, if the message contains it.
     pub actual: Option<String>,
     /// The name that was probably meant, if one is similar enough.
     pub suggestion: Option<String>,
-    /// An edit that fixes it, if there is one that needs no guessing.
+    /// The unambiguous fix, if there is one.
     pub fix: Option<Fix>,
 }
 
-/// The event of a batch that a [`Diagnostic`] belongs to.
+/// The event of a batch that a [`Diagnostic`] concerns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct EventPlace {
-    /// Its index within the batch, from 0.
+pub struct EventLocation {
+    /// The index of the event in the batch, from 0.
     pub index: usize,
-    /// Its `event_type`, if it has one that is text, shortened to 60 characters.
+    /// The `event_type`, if it is text, truncated to 60 characters.
     #[serde(rename = "type")]
     pub event_type: Option<String>,
 }
 
-/// An edit that fixes what a [`Diagnostic`] is about, without guessing at what its sender meant.
+/// An unambiguous edit that fixes the problem of a [`Diagnostic`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Fix {
-    /// Rename the field to this: its name has a typing error, or separates or capitalises its words differently.
+    /// Rename the field to this name: the present name has a typing error, or other separators or capitalisation.
     Rename(String),
-    /// Put the number, true or false into quotes: any text is allowed there.
+    /// Quote the number or the boolean: any text is allowed.
     Quote,
     /// Multiply by 1000: the time is in seconds.
     Milliseconds,
@@ -58,7 +58,7 @@ pub enum Fix {
 }
 
 impl Diagnostic {
-    /// Creates a diagnostic with the severity of its code, and nothing but its place and its message.
+    /// Creates a diagnostic with the default severity of its code, a pointer and a message.
     #[must_use]
     pub fn new(code: Code, pointer: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
@@ -88,15 +88,16 @@ impl Diagnostic {
     }
 }
 
-/// `/events/0/data/event_name: expected text, found 5 (event 0, custom_event)`. The place of a whole batch is `(batch)`.
+/// Formats the diagnostic as `/events/0/data/event_name: expected text, found 5 (event 0, custom_event)`, with `(batch)` for the
+/// empty pointer.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = if self.pointer.is_empty() { "(batch)" } else { &self.pointer };
         write!(f, "{place}: {}", self.message)?;
         match &self.event {
             None => Ok(()),
-            Some(EventPlace { index, event_type: None }) => write!(f, " (event {index})"),
-            Some(EventPlace { index, event_type: Some(event_type) }) => write!(f, " (event {index}, {event_type})"),
+            Some(EventLocation { index, event_type: None }) => write!(f, " (event {index})"),
+            Some(EventLocation { index, event_type: Some(event_type) }) => write!(f, " (event {index}, {event_type})"),
         }
     }
 }
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_diagnostic_has_a_json_form() {
+    fn serializes_as_json() {
         let whole = Diagnostic::new(Code::NoIdentity, "", "no identity");
         assert_eq!(whole.to_string(), "(batch): no identity");
         let unset = json!({
@@ -118,7 +119,7 @@ mod tests {
         assert_eq!(serde_json::to_value(&whole).expect("JSON"), unset);
 
         let mut field = Diagnostic::mismatch(Code::UnknownField, "/events/0/data/x", "a", "b");
-        field.event = Some(EventPlace { index: 0, event_type: Some("opt_out".into()) });
+        field.event = Some(EventLocation { index: 0, event_type: Some("opt_out".into()) });
         field.suggestion = Some("y".into());
         field.fix = Some(Fix::Rename("y".into()));
         assert_eq!(field.to_string(), "/events/0/data/x: expected a, found b (event 0, opt_out)");

@@ -1,7 +1,7 @@
-//! What is wrong with data: one [`Diagnostic`] for every finding, and the rules that need no schema.
+//! Diagnostics of data: the type [`Diagnostic`], and the rules that need no schema.
 //!
-//! [`Batch::check`](crate::Batch::check) reports what the service accepts and then truncates, drops or ignores. With the
-//! feature `mock`, `mparticle::contract` holds JSON to the API's document as well.
+//! [`Batch::check`](crate::Batch::check) reports data that the service accepts and then truncates, drops or ignores. With the
+//! feature `mock`, `mparticle::contract` also validates JSON against the API's document.
 
 mod batch;
 mod code;
@@ -10,5 +10,5 @@ pub(crate) mod rules;
 mod severity;
 
 pub use code::Code;
-pub use diagnostic::{Diagnostic, EventPlace, Fix};
+pub use diagnostic::{Diagnostic, EventLocation, Fix};
 pub use severity::Severity;

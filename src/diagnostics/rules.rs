@@ -1,4 +1,4 @@
-//! The rules over plain JSON, whoever wrote it: this file uses no generated type.
+//! The rules on plain JSON. They use no generated types, so that the mock can apply them independently.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
@@ -10,70 +10,70 @@ use crate::limits::{
     MAX_BATCH_BYTES, MAX_EVENT_NAME_CHARACTERS, MAX_HOURS_AHEAD, MAX_LIST_ENTRIES, MAX_LIST_ENTRY_CHARACTERS,
     MIN_HISTORICAL_AGE_HOURS,
 };
-use crate::pointer::Place;
+use crate::pointer::JsonPointer;
 
 /// A limit on a size.
 pub(super) struct Limit {
     code: Code,
-    most: usize,
-    /// The unit, and what is counted.
+    max: usize,
+    /// The unit and the counted thing.
     unit: &'static str,
-    /// What the service documents to happen beyond it.
+    /// The documented effect of exceeding the limit.
     effect: &'static str,
 }
 
 const TRUNCATED: &str = "the service truncates it";
-const DROPPED: &str = "client SDKs drop them; for servers it is not documented";
+const DROPPED: &str = "client SDKs drop them; the effect for servers is not documented";
 const NOT_PROCESSED: &str = "the service accepts the batch and silently does not process it";
 
 pub(super) const BATCH_BYTES: Limit = Limit {
     code: Code::BatchBytes,
-    most: MAX_BATCH_BYTES,
+    max: MAX_BATCH_BYTES,
     unit: "bytes in a batch",
-    effect: "what happens is not documented; this crate splits it by its events, or refuses it if it cannot",
+    effect: "the effect is not documented; this crate splits the batch by its events, or refuses it if it cannot",
 };
 const EVENT_NAME: Limit = Limit {
     code: Code::EventName,
-    most: MAX_EVENT_NAME_CHARACTERS,
+    max: MAX_EVENT_NAME_CHARACTERS,
     unit: "characters in the name of an event",
     effect: TRUNCATED,
 };
-const ATTRIBUTES: Limit = Limit { code: Code::Attributes, most: MAX_ATTRIBUTES, unit: "attributes", effect: DROPPED };
+const ATTRIBUTES: Limit = Limit { code: Code::Attributes, max: MAX_ATTRIBUTES, unit: "attributes", effect: DROPPED };
 const ATTRIBUTE_NAME: Limit = Limit {
     code: Code::AttributeName,
-    most: MAX_ATTRIBUTE_NAME_CHARACTERS,
+    max: MAX_ATTRIBUTE_NAME_CHARACTERS,
     unit: "characters in the name of an attribute",
     effect: TRUNCATED,
 };
 const ATTRIBUTE_VALUE: Limit = Limit {
     code: Code::AttributeValue,
-    most: MAX_ATTRIBUTE_VALUE_CHARACTERS,
+    max: MAX_ATTRIBUTE_VALUE_CHARACTERS,
     unit: "characters in the value of an attribute",
     effect: DROPPED,
 };
 const LIST_ENTRIES: Limit =
-    Limit { code: Code::ListEntries, most: MAX_LIST_ENTRIES, unit: "entries in a list", effect: DROPPED };
+    Limit { code: Code::ListEntries, max: MAX_LIST_ENTRIES, unit: "entries in a list", effect: DROPPED };
 const LIST_ENTRY: Limit = Limit {
     code: Code::ListEntry,
-    most: MAX_LIST_ENTRY_CHARACTERS,
+    max: MAX_LIST_ENTRY_CHARACTERS,
     unit: "characters in an entry of a list",
     effect: DROPPED,
 };
 const ACTION_IDENTIFIER: Limit = Limit {
     code: Code::ActionIdentifier,
-    most: MAX_ACTION_IDENTIFIER_CHARACTERS,
+    max: MAX_ACTION_IDENTIFIER_CHARACTERS,
     unit: "characters in an action identifier",
-    effect: "what happens is not documented",
+    effect: "the effect is not documented",
 };
 
 impl Limit {
-    /// Returns a diagnostic if there is more than the limit allows.
-    pub(super) fn check(&self, at: &Place<'_>, actual: usize) -> Option<Diagnostic> {
-        let Self { code, most, unit, effect } = *self;
-        (actual > most).then(|| {
-            let message = format!("{actual} {unit}, at most {most}; {effect}");
+    /// Returns a diagnostic if the limit is exceeded.
+    pub(super) fn check(&self, at: &JsonPointer<'_>, actual: usize) -> Option<Diagnostic> {
+        let Self { code, max, unit, effect } = *self;
+        (actual > max).then(|| {
+            let message = format!("{actual} {unit}, at most {max}; {effect}");
             Diagnostic {
-                expected: Some(format!("at most {most}")),
+                expected: Some(format!("at most {max}")),
                 actual: Some(actual.to_string()),
                 ..Diagnostic::new(code, at.to_string(), message)
             }
@@ -81,31 +81,31 @@ impl Limit {
     }
 }
 
-/// Reports everything that the service would accept and then truncate, drop or ignore at this time. A null counts as
-/// absent, as it does there.
+/// Reports everything that the service would accept and then truncate, drop or ignore at the time `now`. Null counts as absent, as
+/// it does for the service.
 pub(crate) fn check(batch: &Value, now: DateTime<Utc>) -> Vec<Diagnostic> {
     let mut found = Diagnostics(Vec::new());
-    let root = Place::Root("");
+    let root = JsonPointer::Root("");
     if !has_identity(batch) {
-        let message = "no identity of a user or a device; the service accepts it and cannot make use of it";
+        let message = "no identity of a user or a device; the service accepts the batch but cannot use it";
         found.add(&root, Code::NoIdentity, message);
     }
-    found.attributes(&root.name("user_attributes"), &batch["user_attributes"]);
+    found.check_attributes(&root.name("user_attributes"), &batch["user_attributes"]);
     let events = root.name("events");
     for (index, event) in batch["events"].as_array().into_iter().flatten().enumerate() {
-        found.event(&events.index(index).name("data"), &event["data"]);
+        found.check_event(&events.index(index).name("data"), &event["data"]);
     }
     let latest = now + TimeDelta::hours(MAX_HOURS_AHEAD);
-    found.times(&root, batch, latest.timestamp_millis());
+    found.check_times(&root, batch, latest.timestamp_millis());
     found.0
 }
 
-/// Reports what makes the service ignore a batch that is sent as historical at this time.
+/// Reports the reasons for which the service ignores a batch that is sent as historical at the time `now`.
 pub(crate) fn check_historical(batch: &Value, now: DateTime<Utc>) -> Vec<Diagnostic> {
     let mut found = Diagnostics(Vec::new());
-    let mut add = |at: &Place<'_>, code, reason| found.add(at, code, &format!("{reason}; {NOT_PROCESSED}"));
+    let mut add = |at: &JsonPointer<'_>, code, reason| found.add(at, code, &format!("{reason}; {NOT_PROCESSED}"));
     let youngest = (now - TimeDelta::hours(MIN_HISTORICAL_AGE_HOURS)).timestamp_millis();
-    let root = Place::Root("");
+    let root = JsonPointer::Root("");
     let at = root.name("events");
     let events = batch["events"].as_array().map_or(&[][..], Vec::as_slice);
     if events.is_empty() {
@@ -124,7 +124,7 @@ pub(crate) fn check_historical(batch: &Value, now: DateTime<Utc>) -> Vec<Diagnos
     found.0
 }
 
-/// The fields of `device_info` that name one device.
+/// The fields of `device_info` that identify a device.
 pub(crate) const DEVICE_IDENTITIES: [&str; 10] = [
     "amp_id",
     "android_advertising_id",
@@ -145,31 +145,31 @@ pub(crate) fn has_identity(batch: &Value) -> bool {
         || ["mpid", "mp_deviceid", "partner_identity"].iter().any(|field| !batch[field].is_null())
         || batch["device_info"]
             .as_object()
-            .is_some_and(|device| device.iter().any(|(field, value)| !value.is_null() && names_one_device(field)))
+            .is_some_and(|device| device.iter().any(|(field, value)| !value.is_null() && identifies_device(field)))
 }
 
-/// A field that is not listed may come from a document of a user's. It names a device if it is called as these are.
-fn names_one_device(field: &str) -> bool {
+/// Returns whether a field identifies a device. Fields of custom documents do if their names end like those of the known ones.
+fn identifies_device(field: &str) -> bool {
     DEVICE_IDENTITIES.contains(&field) || field.ends_with("_id") || field.ends_with("_uuid")
 }
 
-/// Returns the code and the message for a time that cannot be one of today in milliseconds.
+/// Returns the code and the message for a time that is not a plausible number of milliseconds.
 fn implausible_timestamp(time: i64, latest: i64) -> Option<(Code, &'static str)> {
-    /// From 1973 to 5138, as seconds; in microseconds these years begin here.
+    /// The years 1973 to 5138 in seconds, and the beginning of this range in microseconds.
     const SECONDS: std::ops::Range<i64> = 100_000_000..100_000_000_000;
     const MICROSECONDS: i64 = 100_000_000_000_000;
     match time {
         time if SECONDS.contains(&time) => Some((
             Code::LooksLikeSeconds,
-            "looks like seconds, milliseconds are expected; the service takes it as milliseconds, in the early seventies",
+            "looks like seconds instead of milliseconds; the service reads it as milliseconds, a time in the early 1970s",
         )),
         MICROSECONDS.. => Some((
             Code::LooksLikeMicroseconds,
-            "looks like microseconds or less, milliseconds are expected; the service takes it as milliseconds, thousands of \
-             years ahead",
+            "looks like microseconds or nanoseconds instead of milliseconds; the service reads it as milliseconds, a time \
+             thousands of years ahead",
         )),
         time if time > latest => {
-            Some((Code::InTheFuture, "a time more than 24 hours ahead; what happens is not documented"))
+            Some((Code::InTheFuture, "a time more than 24 hours ahead; the effect is not documented"))
         }
         _ => None,
     }
@@ -178,62 +178,62 @@ fn implausible_timestamp(time: i64, latest: i64) -> Option<(Code, &'static str)>
 struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
-    fn add(&mut self, at: &Place<'_>, code: Code, message: &str) {
+    fn add(&mut self, at: &JsonPointer<'_>, code: Code, message: &str) {
         self.0.push(Diagnostic::new(code, at.to_string(), message));
     }
 
-    fn size(&mut self, at: &Place<'_>, limit: &Limit, actual: usize) {
+    fn check_size(&mut self, at: &JsonPointer<'_>, limit: &Limit, actual: usize) {
         self.0.extend(limit.check(at, actual));
     }
 
-    fn text(&mut self, at: &Place<'_>, limit: &Limit, text: &Value) {
-        text.as_str().into_iter().for_each(|text| self.characters(at, limit, text));
+    fn check_text(&mut self, at: &JsonPointer<'_>, limit: &Limit, text: &Value) {
+        text.as_str().into_iter().for_each(|text| self.check_characters(at, limit, text));
     }
 
-    fn characters(&mut self, at: &Place<'_>, limit: &Limit, text: &str) {
-        // A text has at most as many characters as bytes, and most are not even near the limit.
-        if text.len() > limit.most {
-            self.size(at, limit, text.chars().count());
+    fn check_characters(&mut self, at: &JsonPointer<'_>, limit: &Limit, text: &str) {
+        // A text has no more characters than bytes, so most texts need no counting.
+        if text.len() > limit.max {
+            self.check_size(at, limit, text.chars().count());
         }
     }
 
-    fn event(&mut self, at: &Place<'_>, data: &Value) {
-        self.text(&at.name("event_name"), &EVENT_NAME, &data["event_name"]);
-        self.text(&at.name("action_identifier"), &ACTION_IDENTIFIER, &data["action_identifier"]);
-        self.attributes(&at.name("custom_attributes"), &data["custom_attributes"]);
+    fn check_event(&mut self, at: &JsonPointer<'_>, data: &Value) {
+        self.check_text(&at.name("event_name"), &EVENT_NAME, &data["event_name"]);
+        self.check_text(&at.name("action_identifier"), &ACTION_IDENTIFIER, &data["action_identifier"]);
+        self.check_attributes(&at.name("custom_attributes"), &data["custom_attributes"]);
         let changed = &data["user_attribute_name"];
-        self.text(&at.name("user_attribute_name"), &ATTRIBUTE_NAME, changed);
+        self.check_text(&at.name("user_attribute_name"), &ATTRIBUTE_NAME, changed);
         if changed.is_string() {
-            self.value(&at.name("new"), &data["new"]);
-            self.value(&at.name("old"), &data["old"]);
+            self.check_value(&at.name("new"), &data["new"]);
+            self.check_value(&at.name("old"), &data["old"]);
         }
         let breadcrumbs = at.name("breadcrumbs");
         for (index, breadcrumb) in data["breadcrumbs"].as_array().into_iter().flatten().enumerate() {
-            self.event(&breadcrumbs.index(index).name("data"), &breadcrumb["data"]);
+            self.check_event(&breadcrumbs.index(index).name("data"), &breadcrumb["data"]);
         }
     }
 
-    fn attributes(&mut self, at: &Place<'_>, attributes: &Value) {
+    fn check_attributes(&mut self, at: &JsonPointer<'_>, attributes: &Value) {
         let Some(attributes) = attributes.as_object() else { return };
-        self.size(at, &ATTRIBUTES, attributes.len());
+        self.check_size(at, &ATTRIBUTES, attributes.len());
         for (name, value) in attributes {
             let at = at.name(name);
-            self.characters(&at, &ATTRIBUTE_NAME, name);
-            self.value(&at, value);
+            self.check_characters(&at, &ATTRIBUTE_NAME, name);
+            self.check_value(&at, value);
         }
     }
 
-    fn value(&mut self, at: &Place<'_>, value: &Value) {
-        self.text(at, &ATTRIBUTE_VALUE, value);
+    fn check_value(&mut self, at: &JsonPointer<'_>, value: &Value) {
+        self.check_text(at, &ATTRIBUTE_VALUE, value);
         let Some(list) = value.as_array() else { return };
-        self.size(at, &LIST_ENTRIES, list.len());
+        self.check_size(at, &LIST_ENTRIES, list.len());
         for (index, entry) in list.iter().enumerate() {
-            self.text(&at.index(index), &LIST_ENTRY, entry);
+            self.check_text(&at.index(index), &LIST_ENTRY, entry);
         }
     }
 
-    /// Checks times wherever they are: the service names them all alike.
-    fn times(&mut self, at: &Place<'_>, value: &Value, latest: i64) {
+    /// Checks the times at any depth, which are recognised by their names.
+    fn check_times(&mut self, at: &JsonPointer<'_>, value: &Value, latest: i64) {
         match value {
             Value::Object(object) => {
                 for (name, value) in object {
@@ -244,15 +244,15 @@ impl Diagnostics {
                         let fix = (code == Code::LooksLikeSeconds).then_some(Fix::Milliseconds);
                         self.0.push(Diagnostic { fix, ..Diagnostic::new(code, at.to_string(), message) });
                     }
-                    // Names that users choose say nothing about the value.
+                    // In these maps users choose the names.
                     if !matches!(name.as_str(), "user_attributes" | "custom_attributes" | "custom_flags") {
-                        self.times(&at, value, latest);
+                        self.check_times(&at, value, latest);
                     }
                 }
             }
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.times(&at.index(index), item, latest);
+                    self.check_times(&at.index(index), item, latest);
                 }
             }
             _ => {}
@@ -267,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_is_named_by_its_ids_and_by_nothing_else() {
+    fn only_ids_identify_a_device() {
         for name in DEVICE_IDENTITIES.into_iter().chain(["vision_advertising_id", "meta_uuid"]) {
             assert!(has_identity(&json!({ "device_info": { name: "1" } })), "{name}");
             assert!(!has_identity(&json!({ "device_info": { name: null } })), "{name}");

@@ -1,4 +1,4 @@
-//! How serious a diagnostic is.
+//! The severity of diagnostics.
 
 use serde::Serialize;
 
@@ -6,14 +6,14 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// The service accepts it, and then truncates, drops or ignores it silently.
+    /// The service accepts the data, and then silently truncates, drops or ignores it.
     Warning,
-    /// It breaks the document.
+    /// The data violates the API's document.
     Error,
 }
 
 impl Severity {
-    /// Returns the word for it: `error` or `warning`.
+    /// Returns `error` or `warning`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -53,7 +53,7 @@ impl Refusals {
         let mut found = BTreeMap::<usize, Vec<String>>::new();
         let mut are_all_listed = true;
         for violation in violations.iter().filter(|violation| is_refused(violation)) {
-            if violation.code == Code::More {
+            if violation.code == Code::Omitted {
                 are_all_listed = false;
                 continue;
             }

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Stdout, Write};
 use std::path::Path;
 
-use mparticle::diagnostics::{Diagnostic, EventPlace, Severity};
+use mparticle::diagnostics::{Diagnostic, EventLocation, Severity};
 use serde::Serialize;
 
 use super::reporter::Reporter;
@@ -37,7 +37,7 @@ struct DiagnosticLine<'a> {
     rule: &'static str,
     pointer: &'a str,
     message: &'a str,
-    event: Option<&'a EventPlace>,
+    event: Option<&'a EventLocation>,
     fixable: bool,
 }
 

@@ -148,7 +148,7 @@ impl Validator {
         let mut diagnostics: Vec<_> = diagnostics.into_iter().map(locate).collect();
         diagnostics.sort_by_key(|fault| fault.range.start);
         if count > MAX_DIAGNOSTICS {
-            diagnostics.push(LocatedDiagnostic::new(lines.position(0), Code::More, "more problems, not listed"));
+            diagnostics.push(LocatedDiagnostic::new(lines.position(0), Code::Omitted, "more problems, not listed"));
         }
         diagnostics
     }
