@@ -1,7 +1,7 @@
-//! What a strict request costs the mock, and whether its memory stays flat: `cargo bench --bench mock`. Linux only.
+//! The CPU time of a strict request and the memory of the mock: `cargo bench --bench mock`. Linux only.
 //!
-//! CPU of the mock's thread, sockets, HTTP and remembering included, beside parsing the same bytes and validating the value
-//! with the bare `jsonschema` crate against the same strict view, which is all that a check could do without.
+//! Compares the CPU time of the mock's thread, including sockets, HTTP and storage, with parsing the same bytes and validating them
+//! with the bare `jsonschema` crate against the same strict view.
 
 mod support;
 
@@ -54,13 +54,13 @@ fn main() -> ExitCode {
     support::verdict()
 }
 
-/// The strict view's list of batches, as one schema.
+/// Returns the schema of a list of batches in the strict view.
 fn schema() -> Value {
     let document: Value = serde_json::from_str(&contract::strict_document()).expect("JSON");
     json!({ "components": document["components"], "type": "array", "items": { "$ref": "#/components/schemas/Batch" } })
 }
 
-/// A bulk body with ids that no other body has.
+/// Returns a bulk body with unique ids.
 fn sealed(batches: &[Batch]) -> Vec<u8> {
     let sealed = batches.iter().map(|batch| batch.clone().seal().expect("a batch"));
     let texts: Vec<_> = sealed.map(|batch| String::from_utf8(batch.json().to_vec()).expect("UTF-8")).collect();
@@ -73,11 +73,11 @@ fn sender(server: &MockServer) -> impl Fn(Vec<u8>) + use<> {
     move |body| {
         let request = client.post(&url).basic_auth(mock::KEY, Some(mock::SECRET));
         let request = request.header("content-type", "application/json").body(body);
-        assert_eq!(runtime.block_on(request.send()).expect("an answer").status(), 202);
+        assert_eq!(runtime.block_on(request.send()).expect("a response").status(), 202);
     }
 }
 
-/// The memory of this process while a mock takes a million events.
+/// Measures the memory of this process while a mock receives a million events.
 fn memory(all: &[Batch]) {
     let server = MockServer::start_blocking();
     let send = sender(&server);
@@ -95,14 +95,14 @@ fn memory(all: &[Batch]) {
     support::hold("memory after all events, beside that after a quarter", quarters[3] / quarters[0], 1.1);
 }
 
-/// A thread of this process, whose CPU time the system tells.
+/// A thread of this process with its CPU time.
 struct Thread(std::path::PathBuf);
 
 impl Thread {
     fn named(name: &str) -> io::Result<Self> {
         for task in fs::read_dir("/proc/self/task")? {
             let task = task?.path();
-            // The system keeps 15 characters of a name.
+            // The system truncates names to 15 characters.
             if fs::read_to_string(task.join("comm"))?.trim() == &name[..name.len().min(15)] {
                 return Ok(Self(task.join("schedstat")));
             }
@@ -111,7 +111,7 @@ impl Thread {
     }
 
     fn seconds(&self) -> f64 {
-        let text = fs::read_to_string(&self.0).expect("the thread lives");
+        let text = fs::read_to_string(&self.0).expect("a running thread");
         let nanoseconds = text.split(' ').next().and_then(|number| number.parse().ok());
         nanoseconds.map(std::time::Duration::from_nanos).expect("a number").as_secs_f64()
     }

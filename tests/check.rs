@@ -1,4 +1,4 @@
-//! What the service would do in silence, said aloud: each rule at its limit and one over it.
+//! The warnings about silent effects of the service: each rule at its limit and one over it.
 
 mod support;
 
@@ -16,15 +16,15 @@ fn event(name: &str) -> CustomEvent {
     CustomEvent::new(name, CustomEventType::Other)
 }
 
-fn said(found: &[Diagnostic]) -> Vec<(&str, Code, Option<&str>, Option<&str>)> {
+fn details(found: &[Diagnostic]) -> Vec<(&str, Code, Option<&str>, Option<&str>)> {
     found.iter().map(|d| (d.pointer.as_str(), d.code, d.actual.as_deref(), d.expected.as_deref())).collect()
 }
 
-/// A batch at a limit, one over it, and what is said of that: the pointer, the code and the limit.
+/// A batch at a limit, a batch one over it, and the pointer, the code and the limit of the expected diagnostic.
 type Case = (Batch, Batch, String, Code, usize);
 
 #[test]
-fn each_limit_is_named_one_over_it() {
+fn warns_one_over_each_limit() {
     let text = |length: usize| "é".repeat(length);
     let list = |entries: usize, length: usize| vec![text(length); entries];
     let push =
@@ -97,15 +97,15 @@ fn each_limit_is_named_one_over_it() {
         assert_eq!(within.check(), [], "{code:?} at its limit");
         let (actual, expected) = ((limit + 1).to_string(), format!("at most {limit}"));
         let found = over.check();
-        assert_eq!(said(&found), [(pointer.as_str(), code, Some(actual.as_str()), Some(expected.as_str()))]);
-        let (message, words) = (&found[0].message, [format!("{actual} "), format!(", {expected}; ")]);
-        assert!(words.iter().all(|words| message.contains(words)), "{message}");
+        assert_eq!(details(&found), [(pointer.as_str(), code, Some(actual.as_str()), Some(expected.as_str()))]);
+        let (message, parts) = (&found[0].message, [format!("{actual} "), format!(", {expected}; ")]);
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
         assert_eq!(found[0].severity, Severity::Warning);
     }
 }
 
 #[test]
-fn times_that_look_like_seconds_are_named_wherever_they_stand() {
+fn warns_about_times_in_seconds_at_any_depth() {
     let seconds = DateTime::from_timestamp_millis(1_523_039_002).expect("a time");
     let batch = batch()
         .gdpr_consent("p", Consent::granted(seconds))
@@ -113,7 +113,7 @@ fn times_that_look_like_seconds_are_named_wherever_they_stand() {
         .event(event("e").attribute("timestamp_unixtime_ms", 1_523_039_002));
     let code = Code::LooksLikeSeconds;
     assert_eq!(
-        said(&batch.check()),
+        details(&batch.check()),
         [
             ("/consent_state/gdpr/p/timestamp_unixtime_ms", code, None, None),
             ("/events/1/data/timestamp_unixtime_ms", code, None, None),
@@ -124,7 +124,7 @@ fn times_that_look_like_seconds_are_named_wherever_they_stand() {
 }
 
 #[test]
-fn times_that_no_clock_of_today_gives_are_named() {
+fn warns_about_implausible_times() {
     let now = DateTime::from_timestamp_millis(1_767_225_600_000).expect("a time");
     let at = |time: i64| {
         let time = DateTime::from_timestamp_millis(time).expect("a time");
@@ -152,16 +152,16 @@ fn times_that_no_clock_of_today_gives_are_named() {
     }
     let tomorrow = Utc::now() + TimeDelta::hours(30);
     let found = batch().event(ScreenView::new("s").timestamp(tomorrow)).check();
-    assert_eq!(said(&found), [("/events/1/data/timestamp_unixtime_ms", Code::InTheFuture, None, None)]);
+    assert_eq!(details(&found), [("/events/1/data/timestamp_unixtime_ms", Code::InTheFuture, None, None)]);
 }
 
 #[test]
-fn an_identity_of_a_user_or_a_device_is_needed() {
+fn warns_about_a_missing_identity() {
     let bare = Batch::new(Environment::Production);
-    assert_eq!(said(&bare.check()), [("", Code::NoIdentity, None, None)]);
+    assert_eq!(details(&bare.check()), [("", Code::NoIdentity, None, None)]);
     assert_eq!(
         bare.check()[0].to_string(),
-        "(batch): no identity of a user or a device; the service accepts it and cannot make use of it"
+        "(batch): no identity of a user or a device; the service accepts the batch but cannot use it"
     );
     let unnamed = bare.clone().device_info(DeviceInfo::default().os_version("18"));
     assert_eq!(unnamed.check()[0].code, Code::NoIdentity);
@@ -178,17 +178,17 @@ fn an_identity_of_a_user_or_a_device_is_needed() {
 }
 
 #[test]
-fn a_historical_batch_that_would_be_ignored_says_why() {
+fn warns_about_ignored_historical_batches() {
     let now = Utc::now();
     let aged = |hours| batch_with(now - TimeDelta::hours(hours));
     assert_eq!(aged(72).check_historical(now), []);
     assert_eq!(aged(24 * 40).check_historical(now), []);
     let at = "/events/0/data/timestamp_unixtime_ms";
     let young = batch_with(now - TimeDelta::hours(72) + TimeDelta::milliseconds(1));
-    assert_eq!(said(&young.check_historical(now)), [(at, Code::HistoricalTooYoung, None, None)]);
-    assert_eq!(said(&batch().check_historical(now)), [(at, Code::HistoricalWithoutTime, None, None)]);
+    assert_eq!(details(&young.check_historical(now)), [(at, Code::HistoricalTooYoung, None, None)]);
+    assert_eq!(details(&batch().check_historical(now)), [(at, Code::HistoricalWithoutTime, None, None)]);
     let empty = Batch::new(Environment::Production).customer_id("1");
-    assert_eq!(said(&empty.check_historical(now)), [("/events", Code::HistoricalWithoutEvents, None, None)]);
+    assert_eq!(details(&empty.check_historical(now)), [("/events", Code::HistoricalWithoutEvents, None, None)]);
 }
 
 fn batch_with(time: DateTime<Utc>) -> Batch {
@@ -196,10 +196,10 @@ fn batch_with(time: DateTime<Utc>) -> Batch {
 }
 
 #[test]
-fn a_batch_without_a_json_form_is_still_looked_at() {
+fn checks_batches_that_cannot_be_serialized() {
     let batch = batch().user_attribute("nan", f64::NAN).event(event(&"x".repeat(257)));
     assert_eq!(
-        said(&batch.check()),
+        details(&batch.check()),
         [("/events/1/data/event_name", Code::EventName, Some("257"), Some("at most 256"))]
     );
 }

@@ -1,6 +1,6 @@
-//! Each event type, with as little and with as much as the typed API can say, as JSON that a person has looked at.
+//! Each event type with the minimum and the maximum of fields, as reviewed JSON.
 //!
-//! `UPDATE_GOLDEN=1 cargo test --test golden` writes the files anew: review their diff.
+//! `UPDATE_GOLDEN=1 cargo test --test golden` rewrites the files: review their diff.
 
 mod support;
 
@@ -28,7 +28,7 @@ fn session() -> Session {
     Session::resume("4E1C7D5A-09E4-4F3B-8A55-2A4B7F0D1C33", now() - Duration::from_secs(60))
 }
 
-/// Every setter that all types share.
+/// Calls every setter that all event types share.
 macro_rules! full {
     ($event:expr) => {
         $event
@@ -101,7 +101,7 @@ fn identity(identity: &str) -> UserIdentity {
     UserIdentity::new(IdentityType::Email, identity, now()).created_this_batch(true)
 }
 
-/// Each event type: its name, an event with only what is required, and one with all that can be said.
+/// Returns each event type: its name, an event with only the required fields, and an event with all fields.
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn events() -> [(&'static str, Event, Event); 17] {
     let purchase = ProductAction::purchase()
@@ -241,7 +241,7 @@ fn agree(name: &str, event: &Event) {
 }
 
 #[test]
-fn each_event_type_is_as_its_golden_file() {
+fn event_types_match_their_golden_files() {
     for (name, minimal, full) in events() {
         for event in [&minimal, &full] {
             assert_eq!(serde_json::to_value(event).expect("JSON")["event_type"], name);
@@ -266,10 +266,10 @@ fn impressions() -> CommerceEvent {
 }
 
 #[test]
-fn a_full_event_leaves_out_only_what_the_service_sets() {
+fn full_event_omits_only_fields_that_the_service_sets() {
     let document: Value = serde_json::from_str(contract::DOCUMENT).expect("the document");
     let schemas = &document["components"]["schemas"];
-    // What the service sets, and what excludes another field.
+    // Fields that the service sets, and fields that exclude another field.
     let left_out = [
         "event_id",
         "event_system_notification_info",
@@ -292,7 +292,7 @@ fn a_full_event_leaves_out_only_what_the_service_sets() {
 }
 
 #[test]
-fn a_batch_written_twice_has_the_same_bytes() {
+fn serialization_is_deterministic() {
     let batch = Batch::new(Environment::Production)
         .user_attributes((0..50).map(|n| (format!("name {n}"), n)))
         .events(events().into_iter().map(|(_, _, full)| full));

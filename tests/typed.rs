@@ -1,5 +1,5 @@
-//! Whatever the typed API builds, the contract takes: any event type, any setters, any text and number within the limits.
-//! Text of a documented form (a UUID, a country, a currency) is given in that form: the types leave text as it is.
+//! The contract accepts everything that the typed API builds: any event type, setter, text and number within the limits.
+//! Text with a documented format (a UUID, a country, a currency) is generated in that format, since the types do not check it.
 
 mod support;
 
@@ -85,7 +85,7 @@ fn identity() -> impl Strategy<Value = UserIdentity> {
     (identity_type, text(), time()).prop_map(|(kind, identity, time)| UserIdentity::new(kind, identity, time))
 }
 
-/// What every event type takes.
+/// The setters that all event types share.
 #[derive(Debug, Clone)]
 struct Common {
     at: Option<DateTime<Utc>>,

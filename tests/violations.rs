@@ -1,4 +1,4 @@
-//! Each field of each type wrong once, in each way that it can be: `violations.txt` says with which pointer and in which words.
+//! The diagnostics of each field of each type with each kind of error; `violations.txt` lists the expected pointers and messages.
 
 mod support;
 
@@ -12,7 +12,7 @@ fn document() -> Value {
     serde_json::from_str(contract::DOCUMENT).expect("the document is JSON")
 }
 
-/// The event types, each with the name of its payload.
+/// Returns the event types with the names of their payloads.
 fn event_types(document: &Value) -> Vec<(String, String)> {
     let branches = document["components"]["schemas"]["Event"]["oneOf"].as_array().expect("branches");
     let text = |value: &Value| value.as_str().expect("text").to_owned();
@@ -40,7 +40,7 @@ fn rows() -> Vec<Row> {
             section = name;
             continue;
         }
-        let (change, said) = line.split_once(" -> ").expect("a change and what is said of it");
+        let (change, said) = line.split_once(" -> ").expect("a change and its diagnostic");
         rows.push(Row { section, change, said });
     }
     rows
@@ -49,7 +49,7 @@ fn rows() -> Vec<Row> {
 fn changed(example: &Value, change: &str) -> Value {
     let mut object = example.as_object().expect("an example").clone();
     if let Some(name) = change.strip_prefix("- ") {
-        object.remove(name).expect("what is taken away was there");
+        object.remove(name).expect("the field to remove");
     } else {
         let change: Map<String, Value> = serde_json::from_str(change).expect("a JSON object");
         object.extend(change);
@@ -62,7 +62,7 @@ fn errors_of(body: &Value) -> Vec<String> {
 }
 
 #[test]
-fn each_wrong_body_is_told_by_its_place_and_in_these_words() {
+fn reports_each_error_with_the_expected_pointer_and_message() {
     let document = document();
     let schemas = &document["components"]["schemas"];
     let types = event_types(&document);
@@ -90,9 +90,9 @@ fn each_wrong_body_is_told_by_its_place_and_in_these_words() {
     assert!(bodies >= 150);
 }
 
-/// Of a document with a new field this fails until the table has the field as well.
+/// Fails if the document has a field that the table does not have.
 #[test]
-fn no_field_is_left_out_of_the_table() {
+fn table_contains_every_field() {
     let document = document();
     let schemas = &document["components"]["schemas"];
     let fields = |schema: &Value| -> BTreeSet<String> {
@@ -114,7 +114,7 @@ fn no_field_is_left_out_of_the_table() {
 }
 
 #[test]
-fn what_is_no_batch_is_told_as_a_whole() {
+fn reports_values_that_are_not_batches() {
     let with = |events: Value| json!({ "environment": "development", "mpid": 1, "events": events });
     let one = |event: Value| with(json!([event]));
     let types = r#""application_state_transition", "breadcrumb", "commerce_event", "crash_report", "custom_event", "first_run", "network_performance", "opt_out", "profile", "push_message", "push_registration", "screen_view", "session_end", "session_start", "uninstall", "user_attribute_change" or "user_identity_change""#;
@@ -158,7 +158,7 @@ fn what_is_no_batch_is_told_as_a_whole() {
 }
 
 #[test]
-fn all_that_is_wrong_is_told_and_not_only_the_first() {
+fn reports_all_errors_of_a_body() {
     let body = json!({
         "environment": "prod",
         "user_identities": { "customerid": "1", "e-mail": "a", "alias": 5 },
@@ -188,7 +188,7 @@ fn all_that_is_wrong_is_told_and_not_only_the_first() {
 }
 
 #[test]
-fn null_at_a_declared_property_means_absent() {
+fn null_at_a_declared_property_counts_as_absent() {
     let first = json!({ "identity_type": "email", "identity": "a", "timestamp_unixtime_ms": 1 });
     let right = json!({ "environment": "production", "mpid": null, "device_info": { "is_tablet": null, "platform": null },
         "ip": null, "user_identities": { "email": null, "customer_id": "1" }, "events": [
@@ -217,9 +217,9 @@ fn null_at_a_declared_property_means_absent() {
     );
 }
 
-/// A fix is named only where nothing has to be guessed.
+/// Only unambiguous errors have a fix.
 #[test]
-fn what_can_be_mended_says_how() {
+fn unambiguous_errors_have_a_fix() {
     let body = json!({
         "environment": "production",
         "customerid": null,
@@ -236,11 +236,11 @@ fn what_can_be_mended_says_how() {
                 "timestamp_unixtime_ms": 1_523_039_002, "EventNum": 1 } },
         ],
     });
-    let mended = |violation: Diagnostic| {
+    let fixed = |violation: Diagnostic| {
         let fix = violation.fix?;
         Some(format!("{} {fix:?}", violation.pointer))
     };
-    let mut said: Vec<_> = contract::check_batch(&body).into_iter().filter_map(mended).collect();
+    let mut said: Vec<_> = contract::check_batch(&body).into_iter().filter_map(fixed).collect();
     said.sort_unstable();
     assert_eq!(
         said,
@@ -264,7 +264,7 @@ fn what_can_be_mended_says_how() {
 }
 
 #[test]
-fn the_parts_of_a_message_stand_beside_it() {
+fn diagnostics_contain_the_parts_of_their_message() {
     let body = json!({
         "environment": "prodution",
         "ip": 7,
@@ -304,7 +304,7 @@ fn the_parts_of_a_message_stand_beside_it() {
 }
 
 #[test]
-fn what_the_service_does_in_silence_is_a_warning() {
+fn silent_effects_are_warnings() {
     let long = "é".repeat(257);
     let body = json!({ "environment": "production", "schema_version": 2, "events": [
         { "event_type": "custom_event", "data": { "event_name": long, "custom_event_type": "other", "timestamp_unixtime_ms": 1_523_039_002 } },
@@ -315,7 +315,7 @@ fn what_the_service_does_in_silence_is_a_warning() {
     assert_eq!(
         said,
         [
-            "/schema_version: set by the service in what it puts out, not part of a batch that is sent",
+            "/schema_version: set by the service in its output, and not part of a batch to send",
             "(batch): no identity of a user or a device; the service accepts it and cannot make use of it",
             "/events/0/data/event_name: 257 characters in the name of an event, at most 256; the service truncates it (event 0, custom_event)",
             "/events/0/data/timestamp_unixtime_ms: looks like seconds, milliseconds are expected; the service takes it as milliseconds, in the early seventies (event 0, custom_event)",
@@ -324,7 +324,7 @@ fn what_the_service_does_in_silence_is_a_warning() {
 }
 
 #[test]
-fn a_list_of_batches_names_each_by_its_index() {
+fn reports_batches_of_a_list_by_index() {
     let good = json!({ "environment": "production", "mpid": 1 });
     let said = |body: &Value| contract::check_batches(body).iter().map(ToString::to_string).collect::<Vec<_>>();
     assert!(said(&json!([])).is_empty());
@@ -338,7 +338,7 @@ fn a_list_of_batches_names_each_by_its_index() {
 }
 
 #[test]
-fn historical_batches_that_would_be_ignored_are_warned_of() {
+fn warns_about_historical_batches_that_would_be_ignored() {
     let now = "2026-01-10T00:00:00Z".parse().expect("a time");
     let old = 1_767_000_000_000_i64;
     let event = |data: Value| json!({ "event_type": "first_run", "data": data });
@@ -365,23 +365,23 @@ fn historical_batches_that_would_be_ignored_are_warned_of() {
 }
 
 #[test]
-fn a_body_that_is_wrong_in_many_places_is_told_of_in_a_bounded_list() {
+fn bounds_the_number_of_diagnostics() {
     let body = json!({ "environment": "production", "mpid": 1, "events": vec![1; 100_000] });
     let violations = contract::check_batch(&body);
     assert_eq!(violations.len(), contract::MAX_DIAGNOSTICS + 1);
     assert_eq!(violations[1000].to_string(), "(batch): 99000 more violations are not listed");
 }
 
-/// A place has all the names above it, so a few kilobytes could be wrong in gigabytes.
+/// Pointers contain all names above a value, so without a bound a few kilobytes could produce gigabytes of messages.
 #[test]
-fn a_batch_that_would_take_all_memory_to_talk_about_is_not_talked_about() {
+fn does_not_check_batches_whose_diagnostics_would_exhaust_memory() {
     let with = |name: usize, entries: usize| {
         let attributes = json!({ "x".repeat(name): vec![1; entries] });
         json!({ "environment": "production", "mpid": 1, "user_attributes": attributes })
     };
     let said = |body: &Value| errors_of(body).iter().map(|said| said[..46].to_owned()).collect::<Vec<_>>();
-    assert_eq!(said(&with(60_000, 30_000)), ["(batch): too much to look at: very many values"]);
-    assert_eq!(said(&with(1, 200_000)), ["(batch): too much to look at: very many values"]);
+    assert_eq!(said(&with(60_000, 30_000)), ["(batch): too complex to check: too many values"]);
+    assert_eq!(said(&with(1, 200_000)), ["(batch): too complex to check: too many values"]);
     assert_eq!(errors_of(&with(60_000, 200)).len(), 200);
     assert_eq!(errors_of(&with(5, 50_000)).len(), contract::MAX_DIAGNOSTICS + 1);
     let mixed = contract::check_batches(&json!([with(60_000, 30_000), { "environment": "production" }]));

@@ -1,4 +1,4 @@
-//! Any body, held against the contract: no panic, a bounded list, and each error at a place that is there.
+//! Checks arbitrary bodies against the contract: no panic, a bounded list, and an existing pointer for each error.
 #![no_main]
 
 #[path = "../../tests/support/any_body.rs"]

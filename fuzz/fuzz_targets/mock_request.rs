@@ -1,4 +1,4 @@
-//! Any bytes on a connection to the mock: no panic, no hang, bounded memory. `tests/corpus.rs` replays what was found.
+//! Sends arbitrary bytes to the mock: no panic, no hang, bounded memory. `tests/corpus.rs` replays the corpus.
 #![no_main]
 
 #[path = "../../tests/support/raw.rs"]

@@ -1,6 +1,6 @@
-//! Any bytes, read as a segment of the spool: no panic, no memory without bound, and no record that is not in them.
+//! Reads arbitrary bytes as a segment of the spool: no panic, bounded memory, and no record that is not in the bytes.
 //!
-//! `tests/spool.rs` holds the same of the corpus.
+//! `tests/spool.rs` replays the corpus.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -11,13 +11,13 @@ const INT32_MAX: i64 = i32::MAX as i64;
 /// Describes the values that a schema allows: `text`, `a whole number`, `"view" or "click"`.
 pub(super) fn describe_schema(schema: &Value) -> String {
     if let Some(branches) = schema["anyOf"].as_array().or(schema["oneOf"].as_array()) {
-        let mut words: Vec<_> =
+        let mut alternatives: Vec<_> =
             branches.iter().filter(|branch| branch["type"] != "null").map(describe_schema).collect();
-        // Whoever may send a number may send a whole one.
-        if words.iter().any(|word| word == "a number") {
-            words.retain(|word| !word.starts_with("a whole number"));
+        // A number can be a whole number.
+        if alternatives.iter().any(|alternative| alternative == "a number") {
+            alternatives.retain(|alternative| !alternative.starts_with("a whole number"));
         }
-        return join_alternatives(&words);
+        return join_alternatives(&alternatives);
     }
     if let Some(values) = schema["enum"].as_array() {
         // A null among other values stands for absent, and is not worth mentioning.

@@ -1,5 +1,5 @@
-//! What a warehouse might export: batches of many users as lines of JSON, with events of every type, names in many
-//! scripts, and now and then a long value. The same seed gives the same lines.
+//! A generated export of a data warehouse: batches of many users as lines of JSON, with events of every type, names in many scripts,
+//! and occasional long values. The same seed generates the same lines.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const NAMES: [&str; 8] = ["Zoë", "Jürgen", "Анна", "美咲", "Nguyễn", "
 const PLACES: [&str; 6] = ["Home", "Köln / Neu", "東京", "Search 🔍", "Checkout\tStep", "Profile"];
 const PRODUCTS: [&str; 5] = ["Earl Grey, 250 g", "Crème brûlée", "Кофе", "USB-C cable 2 m", "緑茶"];
 
-/// Lines with this many events in all.
+/// Returns lines with `events` events in total.
 pub fn lines(events: u64, seed: u64) -> impl Iterator<Item = String> {
     let mut export = Export { rng: Rng::with_seed(seed), left: events, written: 0 };
     std::iter::from_fn(move || export.line())
@@ -39,7 +39,7 @@ impl Export {
             let mut batch = Batch::new(Environment::Development)
                 .customer_id(format!("customer-{user:06}"))
                 .email(format!("user.{user}@example.com"))
-                // Above what a double holds exactly.
+                // Not exactly representable as a double.
                 .mpid(9_007_199_254_740_993 + i64::try_from(user).expect("few users"))
                 .user_attribute("$firstname", self.one_of(&NAMES))
                 .user_attribute("seats", self.rng.i64(1..50))

@@ -1,4 +1,4 @@
-//! A peer on a real socket that does what it is told, byte by byte: to be slow, rude or wrong in ways a server is not.
+//! A peer on a real socket with full control over its bytes, to be slow or malformed in ways that a server is not.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,7 +13,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Reads each request to its end and calls `answer` with the stream; the connection stays open after it.
+    /// Reads each request completely and calls `answer` with the stream. Keeps the connection open.
     pub fn start(answer: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -34,7 +34,7 @@ impl Peer {
         Self { address, connections, requests }
     }
 
-    /// Writes these bytes as the answer to each request.
+    /// Writes these bytes as the response to each request.
     pub fn answering(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         Self::start(move |stream| _ = stream.write_all(&bytes))
@@ -48,18 +48,18 @@ impl Peer {
         self.address
     }
 
-    /// How many connections came in so far.
+    /// Returns the number of connections so far.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// The head of each request so far.
+    /// Returns the head of each request so far.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().expect("requests").clone()
     }
 }
 
-/// The head of the next request, once its body has come as well. `None` at the end of the connection.
+/// Reads the next request and returns its head, or `None` at the end of the connection.
 fn read_request(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

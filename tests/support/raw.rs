@@ -1,10 +1,10 @@
-//! Bytes on a raw socket, as no HTTP client would write them, and whatever comes back.
+//! Arbitrary bytes on a raw socket, and the bytes that come back.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-/// What was read until the end, and how it ended: in order, or by an error. `WouldBlock` is the end of patience.
+/// The bytes that were read, and the error that ended the connection, if any. `WouldBlock` is the timeout.
 pub struct Exchange {
     pub bytes: Vec<u8>,
     pub ended: Result<(), ErrorKind>,
@@ -16,13 +16,13 @@ impl Exchange {
     }
 }
 
-/// Writes bytes to a server, ends the sending side if asked to, and reads until the end, or until nothing comes for as long as
-/// there is patience.
-pub fn exchange(url: &str, bytes: &[u8], end: bool, patience: Duration) -> Exchange {
+/// Writes bytes to a server, shuts down the sending side if `end` is set, and reads until the end, or until no byte arrives for
+/// `timeout`.
+pub fn exchange(url: &str, bytes: &[u8], end: bool, timeout: Duration) -> Exchange {
     let mut stream = TcpStream::connect(url.trim_start_matches("http://")).expect("a connection");
-    stream.set_read_timeout(Some(patience)).expect("a timeout");
-    stream.set_write_timeout(Some(patience)).expect("a timeout");
-    // A server that has answered may close before it has read everything.
+    stream.set_read_timeout(Some(timeout)).expect("a timeout");
+    stream.set_write_timeout(Some(timeout)).expect("a timeout");
+    // A server that has responded may close the connection before it has read everything.
     let _ = stream.write_all(bytes);
     if end {
         let _ = stream.shutdown(Shutdown::Write);

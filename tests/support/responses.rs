@@ -1,4 +1,4 @@
-//! Responses of 2xx, by status, content type and body, and what each of them means for the batches of a request.
+//! Responses of 2xx, by status, content type and body, with the expected result for the batches of a request.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -14,22 +14,22 @@ use super::peer::Peer;
 pub enum Body {
     None,
     Whole(String),
-    /// In chunks that come one by one.
+    /// In chunks that arrive separately.
     Chunks(&'static [&'static [u8]]),
-    /// The connection ends in the middle of it.
+    /// The connection ends in the middle of the body.
     CutOff(&'static str),
-    /// Nothing more comes, and the connection stays open.
+    /// The body stalls, and the connection stays open.
     Stalled(&'static str),
-    /// It begins like this, and is 100 MB long.
+    /// A body of 100 MB that begins like this.
     Long(&'static str),
 }
 
-/// What follows for the three batches of a bulk request.
+/// The expected result for the three batches of a bulk request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Result {
-    /// These are rejected, and the others are delivered.
+    /// These batches are rejected, and the others are delivered.
     Rejected(&'static [usize]),
-    /// Nothing is delivered and everything is kept; the error names this.
+    /// No batch is delivered and all are kept; the error contains this text.
     Stopped(&'static str),
 }
 
@@ -38,17 +38,17 @@ pub struct Row {
     pub status: &'static str,
     pub content_type: Option<&'static str>,
     pub body: Body,
-    /// This many requests are answered so; the others are accepted without a body.
+    /// The number of requests with this response; the others are accepted without a body.
     pub times: usize,
     pub bulk: Result,
-    /// Whether the first batch alone, sent to `/events`, is accepted. For a stop it is not.
+    /// True if the first batch alone, sent to `/events`, is accepted. For a stop it is not.
     pub alone: bool,
-    /// How many responses could not be read, so that their status decided.
+    /// The number of unreadable responses, whose status decides.
     pub unread: u64,
 }
 
 impl Row {
-    /// A server that responds so, and counts requests.
+    /// Starts a server that sends the response, and counts requests.
     pub fn serve(&self) -> Peer {
         let Self { status, body, times, .. } = self;
         let (status, body, times) = (*status, body.clone(), *times);
@@ -82,14 +82,14 @@ fn write_chunks(stream: &mut TcpStream, status: &str, content_type: &str, chunks
     let head = format!("HTTP/1.1 {status}\r\n{content_type}transfer-encoding: chunked\r\n\r\n");
     let _ = stream.write_all(head.as_bytes());
     for chunk in chunks.iter().chain([&&b""[..]]) {
-        // Long enough for the client to see each one alone.
+        // Long enough for the client to read each chunk separately.
         std::thread::sleep(Duration::from_millis(20));
         let framed = [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat();
         let _ = stream.write_all(&framed);
     }
 }
 
-/// Three batches of three users. The second one is not ASCII: by bytes, its end lies where by UTF-16 units the third one is.
+/// Returns three batches of three users. The second one has non-ASCII text: its end in bytes is within the third one in UTF-16 units.
 pub fn batches() -> Vec<SealedBatch> {
     let json = |(id, name): (usize, &str)| {
         let user = format!(r#""user_identities":{{"customer_id":"{id}"}},"user_attributes":{{"name":"{name}"}}"#);
@@ -102,7 +102,7 @@ pub fn batches() -> Vec<SealedBatch> {
         .collect()
 }
 
-/// A position in the body of the three, in UTF-16 units, this many units behind the start of a batch.
+/// Returns the position in the body of the three batches that is `behind` UTF-16 code units after the start of a batch.
 fn position(batch: usize, behind: usize) -> usize {
     let units = |batch: &SealedBatch| std::str::from_utf8(batch.json()).expect("text").encode_utf16().count();
     1 + batches()[..batch].iter().map(|batch| units(batch) + 1).sum::<usize>() + behind

@@ -1,11 +1,11 @@
-//! JSON that a schema of the document allows, as a proptest strategy: every property, every branch, every corner of a range.
+//! A proptest strategy for the JSON that a schema of the document allows: all properties and branches, and the ends of ranges.
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value};
 
-/// Values of this schema of the document.
+/// Returns a strategy for the values of a schema of the document.
 pub fn of(document: &Value, schema: &Value) -> BoxedStrategy<Value> {
     if let Some(target) = schema["$ref"].as_str() {
         return of(document, document.pointer(&target[1..]).expect("a component"));
@@ -38,7 +38,7 @@ pub fn of(document: &Value, schema: &Value) -> BoxedStrategy<Value> {
     }
 }
 
-/// The branches of an `allOf` as one object schema.
+/// Merges the branches of an `allOf` into one object schema.
 fn merge(document: &Value, branches: &[Value]) -> Value {
     let (mut properties, mut required) = (Map::new(), Vec::new());
     for branch in branches {
@@ -108,7 +108,7 @@ fn string(schema: &Value) -> BoxedStrategy<Value> {
     text.prop_map(Value::from).boxed()
 }
 
-/// Text of all scripts, with quotes, control characters and whatever else has to be escaped.
+/// Returns a strategy for text in all scripts, including characters that JSON must escape.
 fn text(longest: usize) -> impl Strategy<Value = String> + Clone {
     vec(any::<char>(), 0..longest).prop_map(String::from_iter)
 }

@@ -1,15 +1,15 @@
-// Tells a screen reader what a look at the page would: politely, and seldom enough to be listened to.
+// Announces changes to screen readers, at a bounded rate.
 
 import { byId } from './dom.js';
 
-/** The least time between two announcements of what arrived, in ms. */
+/** The minimum time between two announcements of new requests, in ms. */
 const SPACING_MS = 5000;
 
 let requests = 0;
 let wrong = 0;
 let timer = null;
 
-/** MockStats a request in; a summary is said when the last one is long enough ago. */
+/** Counts a request for the next summary. */
 export function arrived(request) {
   requests += 1;
   if (request.errors > 0) wrong += 1;
@@ -20,7 +20,7 @@ export function arrived(request) {
   }, SPACING_MS);
 }
 
-/** Says one sentence, of something that the person did or must know. */
+/** Announces one sentence. */
 export function say(sentence) {
   byId('announcer').textContent = sentence;
 }

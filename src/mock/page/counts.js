@@ -1,4 +1,4 @@
-// What stands above the stream: the server's counts, the rate, its mode, and how the connection is.
+// The header of the page: statistics, rate limit, mode, and the state of the connection.
 
 import { byId } from './dom.js';
 

@@ -1,23 +1,23 @@
-// JSON as it came: numbers keep the digits that they were sent with. Written as lines that know their pointers.
+// Exact JSON: numbers keep their digits. Values are written as lines with JSON pointers.
 
-/** A number whose digits JSON.parse would change, as 9223372036854775807 or 19.90. */
+/** A number whose digits JSON.parse would change, such as 9223372036854775807 or 19.90. */
 class Exact {
   constructor(source) {
     this.source = source;
   }
 }
 
-/** Nested deeper than this, a value is written as an ellipsis. */
+/** The depth from which values are written as an ellipsis. */
 const MAX_DEPTH = 100;
 
-/** Whether this browser tells the source of a number. */
-export const tellsSource = (() => {
-  let told = false;
-  JSON.parse('1', (_key, value, context) => ((told = context?.source === '1'), value));
-  return told;
+/** True if JSON.parse of this browser provides the source text of numbers. */
+export const hasNumberSource = (() => {
+  let hasSource = false;
+  JSON.parse('1', (_key, value, context) => ((hasSource = context?.source === '1'), value));
+  return hasSource;
 })();
 
-/** Parses exactly. Throws what JSON.parse throws. */
+/** Parses exact JSON. Throws the errors of JSON.parse. */
 export function parse(text) {
   return JSON.parse(text, (_key, value, context) => {
     const changed = typeof value === 'number' && context?.source !== undefined && String(value) !== context.source;
@@ -29,19 +29,19 @@ export function isObject(value) {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Exact);
 }
 
-/** A scalar as a person reads it: strings without quotes, everything else as JSON. */
+/** Returns a string without quotes, and any other value as JSON. */
 export function plain(value) {
   return typeof value === 'string' ? value : write(value);
 }
 
-/** The whole of a value as indented JSON. */
+/** Returns a value as indented JSON. */
 export function write(value) {
   return [...lines(value)]
     .map(({ depth, tokens }) => '  '.repeat(depth) + tokens.map(([, text]) => text).join(''))
     .join('\n');
 }
 
-/** The steps of a JSON pointer. */
+/** Returns the unescaped steps of a JSON pointer. */
 export function steps(pointer) {
   return pointer
     .split('/')
@@ -50,8 +50,8 @@ export function steps(pointer) {
 }
 
 /**
- * The lines of a value: `depth`, the `pointer` of what begins there (null where something ends), and `tokens` as pairs
- * of kind and text. A generator, so that who needs the first thousand pays for no more.
+ * Yields the lines of a value: `depth`, the `pointer` of the value that begins on the line (null on a closing line), and `tokens`
+ * as pairs of kind and text. Lazy, because often only the first lines are needed.
  */
 export function* lines(value, pointer = '', depth = 0, before = [], after = []) {
   const open = Array.isArray(value) ? '[' : isObject(value) ? '{' : null;

@@ -4,7 +4,7 @@ import { arrived, say } from './announce.js';
 import { showCounts, showHello, showState } from './counts.js';
 import { byId, element, wireCopy } from './dom.js';
 import { EVERYTHING, isActive } from './filter.js';
-import { tellsSource } from './json.js';
+import { hasNumberSource } from './json.js';
 import { listen, stepEvent } from './keys.js';
 import { read } from './request.js';
 import { KEPT_CHARACTERS, KEPT_REQUESTS, Ring } from './store.js';
@@ -203,7 +203,7 @@ function showHowToSend() {
 byId('bounds').textContent =
   `This page keeps the latest ${number(KEPT_REQUESTS)} requests, at most ${KEPT_CHARACTERS / 1_000_000} million ` +
   `characters of JSON, and shows up to ${SHOWN_REQUESTS} of them.`;
-byId('rounding').hidden = tellsSource;
+byId('rounding').hidden = hasNumberSource;
 byId('pause').addEventListener('click', togglePause);
 byId('clear').addEventListener('click', clear);
 showHowToSend();

@@ -1,10 +1,10 @@
-// What the page keeps, bounded twice: requests that arrived and are not read yet, and requests that were read.
+// The bounded queues of the page: one for unread requests, and one for read requests.
 
-/** How many requests are kept, and how many characters of JSON they may have together. */
+/** The maximum number of kept requests, and the maximum sum of their JSON characters. */
 export const KEPT_REQUESTS = 1000;
 export const KEPT_CHARACTERS = 16_000_000;
 
-/** A queue that lets its oldest go when it is full; the newest always stays. `size` tells an item's characters. */
+/** A queue that removes its oldest items when it is full, but never the newest. `size` returns the characters of an item. */
 export class Ring {
   #items = [];
   #characters = 0;
@@ -18,7 +18,7 @@ export class Ring {
     return this.#items.length;
   }
 
-  /** Adds one, and gives those that had to go for it. */
+  /** Adds an item and returns the removed ones. */
   push(item) {
     this.#items.push(item);
     this.#characters += this.#size(item);
@@ -29,7 +29,7 @@ export class Ring {
     return gone;
   }
 
-  /** Takes the oldest, undefined if there is none. */
+  /** Removes and returns the oldest item, or undefined if there is none. */
   shift() {
     const item = this.#items.shift();
     if (item !== undefined) this.#characters -= this.#size(item);
@@ -41,7 +41,7 @@ export class Ring {
     this.#characters = 0;
   }
 
-  /** The items, oldest first. */
+  /** Iterates over the items, oldest first. */
   [Symbol.iterator]() {
     return this.#items[Symbol.iterator]();
   }

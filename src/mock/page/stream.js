@@ -1,11 +1,11 @@
-// The server's stream: one connection, opened again whenever it ends, and afresh when the server is a new one.
+// The event stream of the server. Reconnects when the connection ends, and starts over when the server has restarted.
 
-/** How long to wait, in ms, when the browser has given a connection up. */
+/** The delay before a new connection when the browser does not reconnect by itself, in ms. */
 const REOPEN_MS = 2000;
 
 /**
  * Opens the stream. `on` has `state(name)`, `hello(data)`, `restart()`, `request(text)`, `gap(missed)`, `counts(data)`.
- * Each request is told once, however often the connection broke.
+ * Reports each request once, even after reconnections.
  */
 export function open(on) {
   let session = null;
@@ -34,7 +34,7 @@ export function open(on) {
     const known = session;
     session = data.session;
     if (known !== null && known !== session) {
-      // A new server counts from 1 again. It was asked to go on behind a number of the old one, so it is asked anew.
+      // A new server counts from 1, but was asked to resume after a number of the old server, so the stream is reopened.
       last = 0;
       on.restart();
       connect();
