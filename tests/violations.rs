@@ -29,7 +29,7 @@ fn event_types(document: &Value) -> Vec<(String, String)> {
 struct Row {
     section: &'static str,
     change: &'static str,
-    said: &'static str,
+    message: &'static str,
 }
 
 fn rows() -> Vec<Row> {
@@ -40,8 +40,8 @@ fn rows() -> Vec<Row> {
             section = name;
             continue;
         }
-        let (change, said) = line.split_once(" -> ").expect("a change and its diagnostic");
-        rows.push(Row { section, change, said });
+        let (change, message) = line.split_once(" -> ").expect("a change and its diagnostic");
+        rows.push(Row { section, change, message });
     }
     rows
 }
@@ -67,9 +67,9 @@ fn reports_each_error_with_the_expected_pointer_and_message() {
     let schemas = &document["components"]["schemas"];
     let types = event_types(&document);
     let mut bodies = 0;
-    for Row { section, change, said } in rows() {
+    for Row { section, change, message } in rows() {
         if section == "batch" {
-            assert_eq!(errors_of(&changed(&schemas["Batch"]["example"], change)), [said], "{change}");
+            assert_eq!(errors_of(&changed(&schemas["Batch"]["example"], change)), [message], "{change}");
             bodies += 1;
             continue;
         }
@@ -82,7 +82,7 @@ fn reports_each_error_with_the_expected_pointer_and_message() {
             let data = changed(&schemas[payload]["example"], change);
             let event = json!({ "event_type": event_type, "data": data });
             let body = json!({ "environment": "development", "mpid": 1, "events": [event] });
-            assert_eq!(errors_of(&body), [said.replace("{type}", event_type)], "{event_type}: {change}");
+            assert_eq!(errors_of(&body), [message.replace("{type}", event_type)], "{event_type}: {change}");
             bodies += 1;
         }
     }
@@ -152,8 +152,8 @@ fn reports_values_that_are_not_batches() {
             r#"/events/0/eventtype: unknown field, did you mean "event_type"? (event 0, first_run)"#.into(),
         ),
     ];
-    for (body, said) in table {
-        assert_eq!(errors_of(&body), [said], "{body}");
+    for (body, message) in table {
+        assert_eq!(errors_of(&body), [message], "{body}");
     }
 }
 
@@ -168,10 +168,10 @@ fn reports_all_errors_of_a_body() {
             { "event_type": "commerce_event", "data": { "product_action": { "products": [{ "price": "1" }, { "pryce": 1 }] } } },
         ],
     });
-    let mut said = errors_of(&body);
-    said.sort_unstable();
+    let mut messages = errors_of(&body);
+    messages.sort_unstable();
     assert_eq!(
-        said,
+        messages,
         [
             r#"/environment: expected "production" or "development", found "prod""#,
             "/events/0/data/custom_flags: unknown field (event 0, session_start)",
@@ -240,10 +240,10 @@ fn unambiguous_errors_have_a_fix() {
         let fix = violation.fix?;
         Some(format!("{} {fix:?}", violation.pointer))
     };
-    let mut said: Vec<_> = contract::check_batch(&body).into_iter().filter_map(fixed).collect();
-    said.sort_unstable();
+    let mut messages: Vec<_> = contract::check_batch(&body).into_iter().filter_map(fixed).collect();
+    messages.sort_unstable();
     assert_eq!(
-        said,
+        messages,
         [
             "/attribution_info/campaign Quote",
             "/consent_state/gdpr/p Remove",
@@ -311,14 +311,14 @@ fn silent_effects_are_warnings() {
     ] });
     let violations = contract::check_batch(&body);
     assert!(violations.iter().all(|violation| violation.severity == Severity::Warning));
-    let said: Vec<_> = violations.iter().map(ToString::to_string).collect();
+    let messages: Vec<_> = violations.iter().map(ToString::to_string).collect();
     assert_eq!(
-        said,
+        messages,
         [
             "/schema_version: set by the service in its output, and not part of a batch to send",
-            "(batch): no identity of a user or a device; the service accepts it and cannot make use of it",
+            "(batch): no identity of a user or a device; the service accepts the batch but cannot use it",
             "/events/0/data/event_name: 257 characters in the name of an event, at most 256; the service truncates it (event 0, custom_event)",
-            "/events/0/data/timestamp_unixtime_ms: looks like seconds, milliseconds are expected; the service takes it as milliseconds, in the early seventies (event 0, custom_event)",
+            "/events/0/data/timestamp_unixtime_ms: looks like seconds instead of milliseconds; the service reads it as milliseconds, a time in the early 1970s (event 0, custom_event)",
         ]
     );
 }
@@ -326,13 +326,13 @@ fn silent_effects_are_warnings() {
 #[test]
 fn reports_batches_of_a_list_by_index() {
     let good = json!({ "environment": "production", "mpid": 1 });
-    let said = |body: &Value| contract::check_batches(body).iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert!(said(&json!([])).is_empty());
-    assert!(said(&vec![good.clone(); 100].into()).is_empty());
-    assert_eq!(said(&vec![good.clone(); 101].into()), ["(batch): expected at most 100 batches, found 101"]);
-    assert_eq!(said(&good), ["(batch): expected a list of batches, found an object"]);
+    let messages = |body: &Value| contract::check_batches(body).iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert!(messages(&json!([])).is_empty());
+    assert!(messages(&vec![good.clone(); 100].into()).is_empty());
+    assert_eq!(messages(&vec![good.clone(); 101].into()), ["(batch): expected at most 100 batches, found 101"]);
+    assert_eq!(messages(&good), ["(batch): expected a list of batches, found an object"]);
     assert_eq!(
-        said(&json!([good, { "environment": "production", "mpid": "1" }, 7])),
+        messages(&json!([good, { "environment": "production", "mpid": "1" }, 7])),
         ["/1/mpid: expected a whole number of 64 bits, found \"1\"", "/2: expected an object, found 7"]
     );
 }
@@ -349,10 +349,10 @@ fn warns_about_historical_batches_that_would_be_ignored() {
         with(vec![event(json!({ "timestamp_unixtime_ms": old })), event(json!({}))]),
         with(vec![event(json!({ "timestamp_unixtime_ms": 1_768_000_000_000_i64 }))]),
     ]);
-    let said: Vec<_> = contract::check_historical(&body, now).iter().map(ToString::to_string).collect();
+    let messages: Vec<_> = contract::check_historical(&body, now).iter().map(ToString::to_string).collect();
     let silence = "the service accepts the batch and silently does not process it";
     assert_eq!(
-        said,
+        messages,
         [
             format!("/1/events: no events; {silence}"),
             format!("/2/events/1/data/timestamp_unixtime_ms: an event without a time; {silence} (event 1, first_run)"),
@@ -379,9 +379,9 @@ fn does_not_check_batches_whose_diagnostics_would_exhaust_memory() {
         let attributes = json!({ "x".repeat(name): vec![1; entries] });
         json!({ "environment": "production", "mpid": 1, "user_attributes": attributes })
     };
-    let said = |body: &Value| errors_of(body).iter().map(|said| said[..46].to_owned()).collect::<Vec<_>>();
-    assert_eq!(said(&with(60_000, 30_000)), ["(batch): too complex to check: too many values"]);
-    assert_eq!(said(&with(1, 200_000)), ["(batch): too complex to check: too many values"]);
+    let messages = |body: &Value| errors_of(body).iter().map(|message| message[..46].to_owned()).collect::<Vec<_>>();
+    assert_eq!(messages(&with(60_000, 30_000)), ["(batch): too complex to check: too many values"]);
+    assert_eq!(messages(&with(1, 200_000)), ["(batch): too complex to check: too many values"]);
     assert_eq!(errors_of(&with(60_000, 200)).len(), 200);
     assert_eq!(errors_of(&with(5, 50_000)).len(), contract::MAX_DIAGNOSTICS + 1);
     let mixed = contract::check_batches(&json!([with(60_000, 30_000), { "environment": "production" }]));

@@ -36,7 +36,7 @@ PAIR = base64.b64encode(b"mock-key:mock-secret").decode()
 
 
 class Mock:
-    """The mock as a person starts it. What it is told by the command line is what the tests know of it."""
+    """A mock started from the command line, which is all that the tests know of it."""
 
     def __init__(self, port=0, *options):
         command = [os.environ["MPARTICLE_BIN"], "mock", "--port", str(port), "--json", *options]
@@ -45,7 +45,7 @@ class Mock:
         assert first, "the mock ended before it said where it listens"
         self.url = json.loads(first)["listening"]
         self.port = int(self.url.rsplit(":", 1)[1])
-        # A pipe that nobody reads would fill up and stop it.
+        # An unread pipe would fill up and block the process.
         self.reader = threading.Thread(target=lambda: collections.deque(self.process.stdout, maxlen=0))
         self.reader.start()
 

@@ -16,7 +16,7 @@ import support
 EXAMPLES = "target/debug/examples"
 USER = {"environment": "development", "user_identities": {"customer_id": "123456"}}
 
-# Prism holds every int64 to what a JavaScript number can tell from its neighbours.
+# Prism restricts int64 to the integers that are exact in JavaScript.
 MOST = 2**53 - 1
 
 
@@ -98,11 +98,11 @@ def objects(text):
 
 
 def send(url, batches):
-    """By our client: what it tells of each request."""
+    """Sends with our client and returns its result for each request."""
     environment = {"MPARTICLE_API_KEY": support.KEY, "MPARTICLE_API_SECRET": support.SECRET, "MPARTICLE_BASE_URL": url}
     lines = "".join(json.dumps(batch) + "\n" for batch in batches)
-    told = subprocess.check_output([f"{EXAMPLES}/peers_send"], input=lines, env=environment, text=True)
-    return [json.loads(line) for line in told.splitlines()]
+    printed = subprocess.check_output([f"{EXAMPLES}/peers_send"], input=lines, env=environment, text=True)
+    return [json.loads(line) for line in printed.splitlines()]
 
 
 def broken(document):
@@ -161,7 +161,7 @@ def hold(prism, name, served, taken, right, wrong):
         if status != 401:
             failures.append(f"without credentials: {status}")
         uploads = send(url, right)
-        failures += [f"refused: {told}" for told in uploads if not told.get("accepted")]
+        failures += [f"refused: {upload}" for upload in uploads if not upload.get("accepted")]
         if len(uploads) < len(right) + 2:
             failures.append(f"only {len(uploads)} uploads for {len(right)} batches")
         accepted = {row for row, body in wrong if sender.request("POST", "/events", body)[0] not in (400, 422)}

@@ -1,4 +1,4 @@
-"""What schemathesis is told beside the document: three things that a document cannot say.
+"""Hooks of schemathesis for three rules that the document cannot express.
 
 - A limit (`maxLength`, `maxItems`, `maxProperties`) of a batch is no reason to refuse: the service truncates or drops,
   and the mock warns. Without them in the document, schemathesis goes over them and expects to be accepted.
@@ -22,7 +22,7 @@ def before_load_schema(context, raw_schema):
     schemas = raw_schema["components"]["schemas"]
     for schema in each(schemas):
         for limit in LIMITS:
-            # A property could have such a name as well.
+            # A property can have the same name.
             if isinstance(schema.get(limit), int):
                 del schema[limit]
     exact = validators(schemas)

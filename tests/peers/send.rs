@@ -19,11 +19,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .collect::<Result<Vec<Batch>, Box<dyn Error>>>()?;
 
     for batch in &batches {
-        tell("/events", client.upload(batch.clone()).await.map(drop).map_err(Into::into));
+        print_result("/events", client.upload(batch.clone()).await.map(drop).map_err(Into::into));
     }
     for part in batches.chunks(MAX_BATCHES_PER_REQUEST) {
-        tell("/bulkevents", all(client.upload_bulk(part.to_vec()).await));
-        tell("/bulkevents/historical", all(client.upload_historical(part.to_vec()).await));
+        print_result("/bulkevents", all(client.upload_bulk(part.to_vec()).await));
+        print_result("/bulkevents/historical", all(client.upload_historical(part.to_vec()).await));
     }
     Ok(())
 }
@@ -33,10 +33,10 @@ fn all(result: Result<Report, UploadError>) -> Result<(), mparticle::Error> {
     result?.into_rejected().into_iter().next().map_or(Ok(()), |rejected| Err(rejected.into_error()))
 }
 
-fn tell(path: &str, result: Result<(), mparticle::Error>) {
-    let told = match result {
+fn print_result(path: &str, result: Result<(), mparticle::Error>) {
+    let line = match result {
         Ok(()) => json!({ "path": path, "accepted": true }),
         Err(error) => json!({ "path": path, "error": error.to_string(), "said": error.api_errors() }),
     };
-    println!("{told}");
+    println!("{line}");
 }

@@ -28,7 +28,7 @@ class Program:
         for line in self.process.stdout:
             self.lines.append(line)
             if result := found(line):
-                # A pipe that nobody reads would fill up and stop it.
+                # An unread pipe would fill up and block the process.
                 self.reader = threading.Thread(target=lambda: self.lines.extend(self.process.stdout))
                 self.reader.start()
                 return result
@@ -52,9 +52,9 @@ class Mock(Program):
         self.url = self.wait_for(lambda line: line.startswith("{") and json.loads(line).get("listening"))
 
     def requests(self):
-        """What it told of each request. To be asked once it has ended."""
-        told = [json.loads(line) for line in self.lines if line.startswith("{")]
-        return [line for line in told if "violations" in line]
+        """Returns the printed line of each request. Call it after the process has ended."""
+        printed = [json.loads(line) for line in self.lines if line.startswith("{")]
+        return [line for line in printed if "violations" in line]
 
 
 class Sender:

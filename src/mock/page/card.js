@@ -1,15 +1,15 @@
-// The card of one request: its batches by user, their events by type, and what is wrong at the place where it is wrong.
-// An event's JSON is written when the event is opened, not before.
+// The card of a request: its batches by user, their events by type, and the violations next to the values.
+// The JSON of an event is written when the event is opened.
 
 import { copyButton, element, growing } from './dom.js';
 import { lines, write } from './json.js';
 
-/** How much of one request is in the document before a person asks for more. */
+/** The limits on the parts of a request that are shown before the user asks for more. */
 const BATCHES = 4;
 const EVENTS = 6;
 const VIOLATIONS = 5;
 
-/** How many lines of one event's JSON are shown. Copying gives all of them. */
+/** The maximum number of shown lines of the JSON of an event. Copying includes all lines. */
 const JSON_LINES = 2000;
 
 const STATUS = {
@@ -28,7 +28,7 @@ const STATUS = {
   503: 'Unavailable',
 };
 
-/** Colours of event types, by family; each stands beside the type's name and means nothing alone. */
+/** The colours of event types, by family. The name of the type is always shown as well. */
 const FAMILIES = {
   custom_event: 'custom',
   commerce_event: 'commerce',
@@ -57,7 +57,7 @@ const clock = new Intl.DateTimeFormat(undefined, {
   hourCycle: 'h23',
 });
 
-/** The card of `request` with what `selection` holds of it. `on.user(value)` is called when a user is chosen. */
+/** Returns the card of `request` with the selected batches and events. Calls `on.user(value)` when a user is chosen. */
 export function requestCard(request, selection, on) {
   const title = `request-${request.number}`;
   const batches = growing(
@@ -98,13 +98,13 @@ export function requestCard(request, selection, on) {
   );
 }
 
-/** What stands where `missed` requests were forgotten. */
+/** Returns the placeholder of `missed` discarded requests. */
 export function gapCard(missed) {
   const requests = missed === 1 ? '1 request was' : `${missed.toLocaleString()} requests were`;
   return element('li', { class: 'gap' }, `${requests} forgotten by the server before this page could show them.`);
 }
 
-/** What stands for a message that could not be read. */
+/** Returns the placeholder of an unreadable message. */
 export function unreadableCard() {
   return element('li', { class: 'gap' }, 'A request came that this page could not read.');
 }
@@ -163,7 +163,7 @@ function who(user, on) {
   ];
 }
 
-/** One of eight colours, the same for a user each time. */
+/** Returns one of eight colours, always the same for a user. */
 function hue(text) {
   let hash = 0;
   for (const character of text) hash = Math.imul(hash ^ character.codePointAt(0), 0x01000193);
@@ -188,12 +188,12 @@ function eventPart(request, batch, event) {
   return element('li', {}, details, violationList(event.violations));
 }
 
-/** A type that the page does not know, as one of another document, has no colour. */
+/** Unknown types, such as those of custom documents, have no colour. */
 function familyOf(type) {
   return Object.hasOwn(FAMILIES, type) ? FAMILIES[type] : 'none';
 }
 
-/** The batch without its events, to be opened. */
+/** Returns the collapsed batch without its events. */
 function batchFields(request, batch) {
   const { events: _events, ...rest } =
     typeof batch.json === 'object' && batch.json !== null ? batch.json : { value: batch.json };
@@ -206,7 +206,7 @@ function prefix(request, batch) {
   return request.path.includes('/bulkevents') ? `/${batch.index}` : '';
 }
 
-/** Lets `details` write the JSON of `value` when it is opened for the first time. */
+/** Makes `details` write the JSON of `value` when it is first opened. */
 function opensTo(details, value, pointer, violations) {
   details.addEventListener('toggle', () => {
     if (!details.open || details.querySelector('.json') !== null) return;
@@ -283,7 +283,7 @@ function status({ status: code }) {
   );
 }
 
-/** How many batches of an accepted request were refused. */
+/** Returns the number of refused batches of an accepted request. */
 function refusedPart(batches) {
   const refused = batches.filter((batch) => batch.refused).length;
   if (refused === 0) return null;

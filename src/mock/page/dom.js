@@ -1,6 +1,6 @@
-// Makes elements. Text goes in as text nodes alone, so that nothing received can become markup.
+// Creates elements. Text is inserted only as text nodes, so that received data cannot become markup.
 
-/** An element with attributes and children; children are nodes or strings, and null ones are left out. */
+/** Creates an element with attributes and children. Children are nodes or strings; null is skipped. */
 export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -15,8 +15,8 @@ export function byId(id) {
 }
 
 /**
- * Appends the first `step` items to `list`, and behind it a button that appends the next ones: however much arrives in
- * one request, what is in the document stays bounded until a person asks for more.
+ * Appends the first `step` items to `list`, followed by a button that appends the next ones, so that a large request does not
+ * flood the document.
  */
 export function growing(list, items, step, render, noun) {
   const holder = element('div', { class: 'growing' }, list);
@@ -36,13 +36,13 @@ export function growing(list, items, step, render, noun) {
   grow();
   button.addEventListener('click', () => {
     const first = grow();
-    // The button may be gone: the focus goes on to what it brought.
+    // The button may have been removed: moves the focus to the first new item.
     if (!button.isConnected) first?.querySelector('summary, button')?.focus();
   });
   return holder;
 }
 
-/** A button that copies what `text` gives, or null where the browser has no clipboard for this page. */
+/** Returns a button that copies the result of `text`, or null if the browser provides no clipboard. */
 export function copyButton(text, name) {
   if (!navigator.clipboard) return null;
   const button = element('button', { type: 'button', class: 'copy' }, name);
@@ -50,7 +50,7 @@ export function copyButton(text, name) {
   return button;
 }
 
-/** Lets `button` copy what `text` gives, and say so. */
+/** Makes `button` copy the result of `text` and confirm it. */
 export function wireCopy(button, text) {
   const name = button.textContent;
   const say = (word) => {

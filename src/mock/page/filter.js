@@ -1,4 +1,4 @@
-// What of a request a filter lets through. Pure: nothing here knows the document.
+// Applies a filter to a request. Pure functions, without access to the DOM.
 
 export const EVERYTHING = { text: '', type: '', violations: false };
 
@@ -7,8 +7,8 @@ export function isActive(filter) {
 }
 
 /**
- * The batches and events of `request` that pass, as `[{ batch, events }]`, or null if nothing does. Without a filter
- * everything passes; a request without a batch passes an empty list.
+ * Returns the matching batches and events of `request` as `[{ batch, events }]`, or null if there is no match. Without a filter
+ * everything matches; a request without batches then results in an empty list.
  */
 export function select(request, filter) {
   const wanted = filter.text.toLowerCase();

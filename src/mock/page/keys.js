@@ -1,8 +1,8 @@
-// Single-key shortcuts, which a person can switch off: who speaks to the computer triggers them by accident.
+// Single-key shortcuts. They can be switched off, because speech input triggers them by accident.
 
 import { byId } from './dom.js';
 
-/** `actions` maps a key to what it does. */
+/** Installs the shortcuts. `actions` maps keys to functions. */
 export function listen(actions) {
   const dialog = byId('shortcuts');
   const all = { ...actions, '?': () => dialog.showModal() };
@@ -25,7 +25,7 @@ export function stepEvent(direction) {
   const here = document.activeElement;
   const at = events.indexOf(here);
   const behind = (summary) => here.compareDocumentPosition(summary) & Node.DOCUMENT_POSITION_FOLLOWING;
-  // From elsewhere: the first event behind the focus, or the last before it.
+  // If the focus is not on an event: the first event after the focus, or the last one before it.
   const first = here === document.body ? 0 : events.findIndex(behind);
   const next = at >= 0 ? at + direction : direction > 0 ? Math.max(first, 0) : first - 1;
   events[next]?.focus();

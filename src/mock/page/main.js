@@ -1,4 +1,4 @@
-// Wires the page: what the stream brings waits in an inbox, is read in slices of a frame, kept, and shown.
+// Connects the parts of the page: messages of the stream wait in an inbox, and each frame parses, stores and shows some of them.
 
 import { arrived, say } from './announce.js';
 import { showCounts, showHello, showState } from './counts.js';
@@ -11,13 +11,13 @@ import { KEPT_CHARACTERS, KEPT_REQUESTS, Ring } from './store.js';
 import { open } from './stream.js';
 import { SHOWN_REQUESTS, View } from './view.js';
 
-/** How long one frame may read and draw, in ms: the rest of the frame is the browser's. */
+/** The time budget of a frame for parsing and drawing, in ms. */
 const SLICE_MS = 8;
 
-/** How many event types the filter offers. */
+/** The maximum number of event types in the filter. */
 const OFFERED_TYPES = 100;
 
-/** How long typing must rest before the filter follows, in ms. */
+/** The delay between typing and filtering, in ms. */
 const TYPING_MS = 120;
 
 const inbox = new Ring((message) => message.text?.length ?? 0);
@@ -61,7 +61,7 @@ function take(message) {
       arrived(entry.request);
       offerTypes(entry.request);
     } catch {
-      // Nested deeper than the browser can read: it is shown as unreadable, and the stream goes on.
+      // Nested too deeply for the browser: shown as unreadable.
     }
   }
   view.remove(entries.push(entry));
@@ -157,7 +157,7 @@ function filterUser(value) {
   byId('filter-text').focus();
 }
 
-/** Puts the types of a request into the filter's list, which stays sorted. */
+/** Adds the types of a request to the sorted list of the filter. */
 function offerTypes(request) {
   const select = byId('filter-type');
   for (const { type } of request.batches.flatMap(({ events }) => events)) {

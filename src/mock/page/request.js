@@ -1,9 +1,9 @@
-// What the page knows of one request: batches by user, events by type, and each violation at the place it is about.
-// The bodies are anything that a client may send, so nothing is taken to have the form that it should have.
+// The model of a request: batches by user, events by type, and violations by value.
+// Clients can send any body, so the code assumes nothing about its structure.
 
 import { isObject, parse, plain, steps } from './json.js';
 
-/** Where an event says what it is about, the first that is there. */
+/** The fields that can hold the name of an event; the first present one is used. */
 const NAMES = [
   'event_name',
   'screen_name',
@@ -16,12 +16,12 @@ const NAMES = [
   'url',
 ];
 
-/** The identities by which a person is called, best first. */
+/** The identities by which a user is shown, the preferred one first. */
 const CALLED = ['customer_id', 'email', 'mobile_number', 'alias'];
 
 /**
- * Reads the data of one `request` message. Throws if it is not JSON. An event type without one of `NAMES` is called by the
- * field that `names`, which come from the document, have for it.
+ * Parses the data of a `request` message. Throws if it is not JSON. For events without one of `NAMES`, the name is in the field that
+ * `names`, from the document, contains for their type.
  */
 export function read(text, names) {
   const message = parse(text);
@@ -53,7 +53,7 @@ export function read(text, names) {
   return request;
 }
 
-/** What a violation is about: an event, a batch, or the request as a whole. */
+/** Returns the subject of a violation: an event, a batch, or the request as a whole. */
 function placeOf(request, violation) {
   const path = steps(plain(violation.pointer));
   const batch = itemOf(request.batches, request.path.includes('/bulkevents') ? path.shift() : '0');
@@ -61,7 +61,7 @@ function placeOf(request, violation) {
   return event ?? batch ?? request;
 }
 
-/** The item that a step of a pointer names. A step may be any text, as `length`. */
+/** Returns the item at a step of a pointer. A step can be any text, such as `length`. */
 function itemOf(items, step) {
   return /^\d+$/.test(step ?? '') ? items?.[step] : undefined;
 }
@@ -99,7 +99,7 @@ function nameOf(data, field) {
   return isThere(name) ? plain(name) : '';
 }
 
-/** Who a batch is about, as pairs of kind and value, the best first. */
+/** Returns the identities of a batch as pairs of kind and value, the preferred one first. */
 function identitiesOf(batch) {
   const named = isObject(batch.user_identities) ? Object.entries(batch.user_identities) : [];
   const rank = ([kind]) => (CALLED.includes(kind) ? CALLED.indexOf(kind) : CALLED.length);

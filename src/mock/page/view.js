@@ -1,13 +1,13 @@
-// The list of cards: the newest that pass the filter, a bounded number of them.
+// The list of cards: a bounded number of the newest requests that match the filter.
 
 import { byId } from './dom.js';
 import { gapCard, requestCard, unreadableCard } from './card.js';
 import { isActive, select } from './filter.js';
 
-/** How many requests are in the document at most. */
+/** The maximum number of requests in the document. */
 export const SHOWN_REQUESTS = 200;
 
-/** `entries` is the store's; an entry is `{ request, missed, selection, card }`. */
+/** Shows the entries of the store. An entry is `{ request, missed, selection, card }`. */
 export class View {
   #list = byId('requests');
   #entries;
@@ -20,7 +20,7 @@ export class View {
     this.#on = on;
   }
 
-  /** Shows an entry on top, if it passes the filter. */
+  /** Shows an entry at the top if it matches the filter. */
   add(entry) {
     entry.selection = this.#passes(entry);
     if (entry.selection === null) return;
@@ -28,12 +28,12 @@ export class View {
     if (this.#list.childElementCount > SHOWN_REQUESTS) this.#drop(this.#list.lastElementChild);
   }
 
-  /** Takes entries away that the store has let go. */
+  /** Removes entries that the store has removed. */
   remove(entries) {
     for (const { card } of entries) if (card?.isConnected) this.#drop(card);
   }
 
-  /** Shows what passes another filter. */
+  /** Shows the entries that match another filter. */
   show(filter) {
     this.#filter = filter;
     const passing = [];
@@ -50,7 +50,7 @@ export class View {
     this.#list.replaceChildren();
   }
 
-  /** How many requests are kept, pass, and are in the document. */
+  /** Returns the numbers of requests that are kept, that match, and that are in the document. */
   figures() {
     let kept = 0;
     let passing = 0;
@@ -75,7 +75,7 @@ export class View {
   }
 
   #drop(card) {
-    // The focus must not fall out of the page with the card that held it.
+    // Keeps the focus in the page when its card is removed.
     if (card.contains(document.activeElement)) byId('stream').focus({ preventScroll: true });
     card.remove();
   }
