@@ -1,8 +1,8 @@
-//! What the spool costs over a bare append and fdatasync of the same bytes: `cargo bench --bench spool`.
+//! The cost of the spool beside a bare append and fdatasync of the same bytes: `cargo bench --bench spool`.
 //!
-//! Time on the wall, since most of it is the disk's: run it where the disk is that you mean; `TMPDIR` says so.
+//! Measures wall-clock time, because most of it is spent in the disk. Set `TMPDIR` to a directory on the disk to measure.
 //!
-//! And the resident memory of a process with a small and a large backlog on the disk (Linux only).
+//! Also measures the resident memory of a process with a small and a large backlog on the disk (Linux only).
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -16,19 +16,19 @@ use mparticle::spool::{Endpoint, Fsync, Receipt, Spool, SpoolOptions};
 use tempfile::TempDir;
 
 const RECORD_BYTES: usize = 1024;
-/// What the spool writes beside each batch.
+/// The number of bytes that the spool writes in addition to each batch.
 const HEAD_BYTES: usize = 36;
-/// Each side is timed for this many records, in turn, this often.
+/// The number of records of a round, and of rounds. Both sides are timed in turn.
 const RECORDS: usize = 8_000;
 const ROUNDS: usize = 41;
-/// The spool takes at least this share of what the bare log takes in the same time.
+/// The smallest allowed throughput of the spool, relative to the bare log.
 const LIMIT: f64 = 0.9;
 
 /// The variable with the number of records, set for a process that measures its memory.
 const BACKLOG: &str = "SPOOL_BENCH_BACKLOG";
 /// The variable with the directory of the spool that such a process opens.
 const BACKLOG_DIR: &str = "SPOOL_BENCH_BACKLOG_DIR";
-/// The large backlog takes at most this much more memory than the small one, in bytes.
+/// The largest allowed difference in memory between the two backlogs, in bytes.
 const MEMORY_LIMIT: u64 = 4 << 20;
 
 fn main() -> ExitCode {
@@ -38,16 +38,16 @@ fn main() -> ExitCode {
     }
     println!("spool, beside a bare append and fdatasync of the same bytes, records of 1 KiB");
     let kept = [
-        // As a program works: while one group is on its way to the disk, the next one gathers.
+        // As in a program: while one group is being written, the next one is queued.
         compare("400 a commit; the next are appended meanwhile", Some(LIMIT), 400, 800),
-        // The worst case: nothing is appended while the disk is at work, and two threads take turns.
+        // The worst case: nothing is appended during an fsync, and two threads take turns.
         compare("100 a commit; all are awaited before the next", None, 100, 100),
         memory(),
     ];
     if kept.into_iter().all(|kept| kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Appends records, a group at a time, with so many unconfirmed at most.
+/// Appends records in groups, with at most `unconfirmed` records unconfirmed.
 fn append(spool: &Spool, group: usize, unconfirmed: usize) {
     let batch = Bytes::from(vec![b'x'; RECORD_BYTES]);
     let mut receipts: VecDeque<Receipt> = VecDeque::with_capacity(unconfirmed);
@@ -61,7 +61,7 @@ fn append(spool: &Spool, group: usize, unconfirmed: usize) {
     receipts.into_iter().for_each(confirm);
 }
 
-/// Prints the median of the rounds' ratios of what both sides wrote in the same time; whether it keeps the limit.
+/// Prints the median ratio of the throughputs of both sides. Returns whether it is within the limit.
 fn compare(what: &str, limit: Option<f64>, group: usize, unconfirmed: usize) -> bool {
     let dir = TempDir::new().expect("a directory");
     let settings = SpoolOptions::new().segment_bytes(64 << 20).max_bytes(2 << 30);
@@ -93,11 +93,11 @@ fn compare(what: &str, limit: Option<f64>, group: usize, unconfirmed: usize) -> 
     ratios.sort_by(f64::total_cmp);
     let median = ratios[ROUNDS / 2];
     let kept = limit.is_none_or(|limit| median >= limit);
-    let verdict = match limit {
+    let summary = match limit {
         None => "no limit is set".to_owned(),
         Some(limit) => format!("at least {limit}: {}", if kept { "kept" } else { "BROKEN" }),
     };
-    println!("  {what}: ratio {median:.3} (median of {ROUNDS}); {verdict}");
+    println!("  {what}: ratio {median:.3} (median of {ROUNDS}); {summary}");
     kept
 }
 
@@ -107,7 +107,8 @@ fn seconds(work: impl FnOnce()) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-/// Prints the memory of processes with 1,000 and with 1,000,000 records on the disk. Returns whether it keeps the limit.
+/// Prints the memory of processes with 1,000 and with 1,000,000 records on the disk. Returns whether the difference is
+/// within the limit.
 fn memory() -> bool {
     if resident_bytes().is_none() {
         println!("memory: not measured on this system");
@@ -152,14 +153,14 @@ fn backlog(records: u64) {
     }
     assert_eq!(spool.stats().unread, records);
     print!("{} ", resident_bytes().expect("it was there before"));
-    std::io::stdout().flush().expect("somebody reads it");
+    std::io::stdout().flush().expect("the parent reads it");
     drop(spool);
     let program = std::env::current_exe().expect("this program");
     let status = Command::new(program).env(BACKLOG_DIR, dir.path()).status().expect("it starts");
     assert!(status.success());
 }
 
-/// Returns the resident memory of this process, in bytes, where the system shows it.
+/// Returns the resident memory of this process in bytes, if the system reports it.
 fn resident_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))?;

@@ -1,5 +1,5 @@
-//! What the uploader costs who submits, what the way of sealed batches to the wire costs, what a full queue takes of
-//! memory, what a backlog on the disk takes of it, and how much of a quota is used: `cargo bench --bench uploader`.
+//! The cost of submitting to the uploader and of sending sealed batches, the memory of a full queue and of a backlog on the
+//! disk, and the used share of a quota: `cargo bench --bench uploader`.
 
 mod support;
 
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         measure_backlog(records.parse().expect("a number"));
         return ExitCode::SUCCESS;
     }
-    // First, while no memory is to be had that others have given back.
+    // First, before other measurements leave freed memory that could be reused.
     memory();
     backlog();
     submitting();
@@ -44,7 +44,7 @@ fn client(url: &str) -> Client {
     Client::builder(Credentials::new("key", "secret")).base_url(url).build().expect("a client")
 }
 
-/// An uploader that sends as fast as the peer takes, and drops what comes faster still.
+/// Returns an uploader that sends as fast as the peer accepts, and drops batches that are submitted faster.
 fn uploader() -> Uploader {
     Uploader::builder(client(&peer::answering("202 Accepted")))
         .when_full(WhenFull::DropOldest)
@@ -53,7 +53,7 @@ fn uploader() -> Uploader {
         .expect("a thread")
 }
 
-/// A bounded channel whose other end drops what comes.
+/// Returns a bounded channel whose receiver drops the batches.
 fn channel() -> SyncSender<SealedBatch> {
     let (sender, receiver) = sync_channel(10_000);
     thread::spawn(move || receiver.into_iter().for_each(drop));
@@ -61,7 +61,7 @@ fn channel() -> SyncSender<SealedBatch> {
 }
 
 fn push(channel: &SyncSender<SealedBatch>, batch: Batch) {
-    // Full or not: what counts is what it costs to try.
+    // The result does not matter: the cost of the attempt is measured.
     let _ = channel.try_send(batch.seal().expect("a batch"));
 }
 
@@ -98,7 +98,7 @@ fn submitting() {
     let _ = uploader.shutdown(Duration::ZERO).wait();
 }
 
-/// The CPU seconds of four threads that do this at once with 1,000 batches each.
+/// Returns the CPU seconds of four threads that submit 1,000 batches each at the same time.
 fn four_threads(submit: impl Fn(Batch) + Sync) -> f64 {
     let barrier = Barrier::new(4);
     thread::scope(|scope| {
@@ -142,13 +142,13 @@ fn to_the_wire() {
             |body| {
                 let request = bare.post(&endpoint).basic_auth("key", Some("secret"));
                 let request = request.header(CONTENT_TYPE, "application/json").body(body);
-                assert_eq!(runtime.block_on(request.send()).expect("an answer").status(), 202);
+                assert_eq!(runtime.block_on(request.send()).expect("a response").status(), 202);
             },
         ),
     );
 }
 
-/// A queue of 100,000 batches that nobody takes: the peer refuses the credentials, so everything is kept.
+/// Measures a queue of 100,000 batches. The peer refuses the credentials, so that all of them are kept.
 fn memory() {
     const BATCHES: usize = 100_000;
     let uploader = Uploader::builder(client(&peer::answering("401 Unauthorized")))
@@ -156,7 +156,7 @@ fn memory() {
         .max_bytes(1 << 30)
         .start()
         .expect("a thread");
-    // What the thread and its HTTP client take is there when they have made a request.
+    // The thread and its HTTP client have allocated their memory once they have made a request.
     uploader.try_send(Batch::new(Environment::Production)).expect("room");
     while uploader.status().into_stopped().is_none() {
         thread::sleep(Duration::from_millis(10));
@@ -182,7 +182,7 @@ fn memory() {
     let _ = uploader.shutdown(Duration::ZERO).wait();
 }
 
-/// A spool with a backlog, while the service is down: with a million records memory holds as much as with a thousand.
+/// Measures a spool with a backlog while the service is down: memory must not grow from a thousand to a million records.
 fn backlog() {
     /// In bytes.
     const LIMIT: f64 = 4_194_304.0;
@@ -209,8 +209,8 @@ fn backlog() {
     }
 }
 
-/// Prints the resident memory of this process with a backlog, and the most that it had until the end. Then another process does
-/// so that is started on the same spool.
+/// Prints the resident memory of this process with a backlog, and its peak until the end. Then another process that is
+/// started on the same spool does the same.
 fn measure_backlog(records: u64) {
     let found = env::var_os(BACKLOG_DIR);
     let dir = TempDir::new().expect("a directory");
@@ -232,13 +232,13 @@ fn measure_backlog(records: u64) {
     while uploader.status().error().is_none() {
         thread::sleep(Duration::from_millis(10));
     }
-    // As much is read ahead as will be.
+    // Waits until the read-ahead is complete.
     thread::sleep(Duration::from_millis(500));
     assert_eq!(uploader.stats().spooled, records);
     print!("{} ", resident_bytes().expect("it was there before"));
     assert_eq!(uploader.shutdown(Duration::from_secs(1)).wait().spooled, records);
     print!("{} ", peak_bytes().expect("it was there before"));
-    std::io::stdout().flush().expect("somebody reads it");
+    std::io::stdout().flush().expect("the parent reads it");
     drop(uploader);
     if found.is_none() {
         let program = env::current_exe().expect("this program");
@@ -247,7 +247,8 @@ fn measure_backlog(records: u64) {
     }
 }
 
-/// For 20 seconds under the mock's quota of 270 batches a second, after 20 in which the rate limiter finds it.
+/// Measures 20 seconds under the mock's quota of 270 batches per second, after 20 seconds in which the rate limiter adapts
+/// to it.
 fn quota() {
     const RATE: u32 = 270;
     let server = MockServer::builder().rate_limit(RATE).keep(100_000, 1 << 30).start_blocking();
@@ -269,5 +270,5 @@ fn quota() {
     let limited = share(after.refused - before.refused, f64::from(u32::try_from(requests).unwrap_or(u32::MAX)));
     println!("under the mock's quota of {RATE} batches a second: {:.1} % of it is used", used * 100.0);
     hold("the quota, beside what is used of it", 1.0 / used, 1.0 / 0.95);
-    hold("answers of 429, beside all", limited, 0.01);
+    hold("responses of 429, beside all", limited, 0.01);
 }

@@ -18,14 +18,14 @@ use mparticle::{Client, Credentials, SealedBatch, Uploader, UploaderBuilder};
 use support::{batches, compare_seconds, peer};
 use tempfile::TempDir;
 
-/// The number of batches that each run delivers, and of the users that they are about.
+/// The number of batches that each run delivers, and of their users.
 const BATCHES: u32 = 20_000;
 const USERS: usize = 5_000;
-/// The events of each batch, which then has about 1 KiB.
+/// The number of events of each batch, which then has about 1 KiB.
 const EVENTS: usize = 3;
-/// At most this many batches are undelivered at a time, fewer than the uploader may hold in memory.
+/// The largest number of undelivered batches, which is fewer than the uploader may hold in memory.
 const UNDELIVERED: u64 = 4_000;
-/// The batches that the bare log appends and syncs at once, as many as in `benches/spool.rs`.
+/// The number of batches that the bare log appends and syncs together, as in `benches/spool.rs`.
 const GROUP: usize = 400;
 const ROUNDS: usize = 20;
 const STATUS: &str = "202 Accepted";
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
     support::verdict()
 }
 
-/// Sealed batches of small size. Those of one user are far apart, so that none waits for another.
+/// Returns small sealed batches. Those of one user are far apart, so that none waits for another.
 fn sealed() -> Vec<SealedBatch> {
     let mut templates = batches();
     for template in &mut templates {
@@ -76,7 +76,7 @@ fn sealed() -> Vec<SealedBatch> {
     (0..BATCHES as usize).map(|n| batch(n).seal().expect("a batch")).collect()
 }
 
-/// The settings of an uploader that sends as fast as the peer accepts.
+/// Returns the builder of an uploader that sends as fast as the peer accepts.
 fn builder(url: &str) -> UploaderBuilder {
     let client = Client::builder(Credentials::new("key", "secret")).base_url(url).build().expect("a client");
     Uploader::builder(client).initial_rate(1_000_000)

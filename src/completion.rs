@@ -1,4 +1,4 @@
-//! A result to come, for code that awaits and for code that blocks. It needs no runtime.
+//! Completions: results of other threads, for async and for blocking code. They need no runtime.
 
 use std::fmt;
 use std::mem;
@@ -10,12 +10,12 @@ use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// The result of work that another thread does.
 ///
-/// Await it in any runtime, or block the thread with [`wait`](Self::wait). The work proceeds without either. Each clone gives
-/// the same result.
-#[must_use = "only the completion gives the result"]
+/// Await it in any runtime, or block the thread with [`wait`](Self::wait). The work proceeds without either. Each clone
+/// returns the same result.
+#[must_use = "the result is returned only when the completion is awaited or waited for"]
 pub struct Completion<T>(Arc<Slot<T>>);
 
-/// The sending end of a [`Completion`]. One that is dropped completes it with the value that it was created with.
+/// The sending end of a [`Completion`]. Dropping it completes the completion with the value of `on_drop`.
 pub(crate) struct Completer<T> {
     slot: Arc<Slot<T>>,
     on_drop: Option<Box<dyn FnOnce() -> T + Send>>,
@@ -28,13 +28,13 @@ struct Slot<T> {
 
 struct SlotState<T> {
     value: Option<T>,
-    /// Set while a thread is blocked on it: waking nobody is still a system call.
+    /// Set while a thread is blocked: notifying would cost a system call even without one.
     has_waiter: bool,
-    /// Those of all clones.
+    /// The wakers of all clones.
     wakers: Vec<Waker>,
 }
 
-/// Creates both ends. `on_drop` gives the value if the completer is dropped.
+/// Creates both ends. `on_drop` returns the value if the completer is dropped.
 pub(crate) fn pair<T>(on_drop: impl FnOnce() -> T + Send + 'static) -> (Completer<T>, Completion<T>) {
     let state = Mutex::new(SlotState { value: None, has_waiter: false, wakers: Vec::new() });
     let slot = Arc::new(Slot { state, completed: Condvar::new() });
@@ -79,7 +79,7 @@ impl<T> Drop for Completer<T> {
 }
 
 impl<T> Completion<T> {
-    /// Creates one that is complete.
+    /// Creates a completion that is complete.
     pub(crate) fn ready(value: T) -> Self {
         let state = Mutex::new(SlotState { value: Some(value), has_waiter: false, wakers: Vec::new() });
         Self(Arc::new(Slot { state, completed: Condvar::new() }))
@@ -89,8 +89,8 @@ impl<T> Completion<T> {
         self.0.lock().value.is_some()
     }
 
-    /// Blocks the thread until it is complete, and returns the result. Inside async code await it instead: a blocked
-    /// thread runs nothing else.
+    /// Blocks the thread until the result is there, and returns it. Await the completion in async code instead: a blocked
+    /// thread runs no other task.
     pub fn wait(self) -> T
     where
         T: Clone,
@@ -123,7 +123,8 @@ impl<T: Clone> Future for Completion<T> {
         if !state.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
             state.wakers.push(context.waker().clone());
         }
-        // No more than there are clones: one that is polled by ever new tasks wakes the others, which register again.
+        // At most one waker per clone: if one clone is polled by several tasks, the oldest waker is woken and its task
+        // registers again.
         let is_too_many = state.wakers.len() >= Arc::strong_count(&self.0);
         let evicted = is_too_many.then(|| state.wakers.remove(0));
         drop(state);
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_completer_completes() {
+    fn dropping_the_completer_completes_with_the_fallback() {
         let (dropped, completion) = pair(|| 3);
         drop(dropped);
         assert_eq!(completion.wait(), 3);

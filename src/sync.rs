@@ -1,4 +1,5 @@
-//! The locks of the uploader and of completions: those of std, or shuttle's, which lets a test choose who goes next (`just interleavings`).
+//! The locks of the uploader and of completions: those of std, or those of shuttle, with which a test controls the order of
+//! the threads (`just interleavings`).
 
 #[cfg(all(test, mparticle_shuttle))]
 pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};

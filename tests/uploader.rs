@@ -1,5 +1,5 @@
-//! The uploader over real sockets, in real time: its thread, any runtime and none, a short outage, stalls.
-//! `src/uploader/tests/` has what it decides, in virtual time.
+//! The uploader over real sockets, in real time: with and without a runtime, through a short outage and hanging requests.
+//! The tests in virtual time are in `src/uploader/tests/`.
 
 mod support;
 
@@ -21,7 +21,7 @@ use support::{batch, builder};
 const ACCEPTED: &str = "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A client whose waits are short.
+/// Returns a client with short timeouts.
 fn client(url: impl Into<String>) -> Client {
     let policy = RetryPolicy::new().initial_backoff(Duration::from_millis(5)).max_backoff(Duration::from_millis(50));
     builder(url).timeout(Duration::from_millis(500)).retry_policy(policy).build().expect("a client")
@@ -40,7 +40,7 @@ fn event(name: impl Into<String>) -> CustomEvent {
 }
 
 #[test]
-fn it_works_without_any_runtime() {
+fn delivers_without_a_runtime() {
     let server = MockServer::start_blocking();
     let uploader = start(client(server.url()));
     for n in 0..50 {
@@ -51,13 +51,13 @@ fn it_works_without_any_runtime() {
     assert_eq!((stats.accepted, stats.delivered), (51, 51));
     let events: Vec<_> = server.batches().iter().map(|batch| batch["events"].as_array().map_or(0, Vec::len)).collect();
     assert_eq!(events.iter().sum::<usize>(), 51);
-    assert!(events.len() < 51, "they gathered: {events:?}");
+    assert!(events.len() < 51, "they were coalesced: {events:?}");
     let times = server.batches()[0]["events"][0]["data"]["timestamp_unixtime_ms"].as_i64();
     assert!(times.is_some(), "the time of an event is that of its tracking");
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn it_never_blocks_a_runtime_of_one_thread() {
+async fn delivers_beside_a_current_thread_runtime() {
     let server = MockServer::start().await;
     let uploader = start(client(server.url()));
     for _ in 0..250 {
@@ -69,7 +69,7 @@ async fn it_never_blocks_a_runtime_of_one_thread() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_never_blocks_a_runtime_of_many_threads() {
+async fn delivers_beside_a_multi_thread_runtime() {
     let server = MockServer::start().await;
     let uploader = start(client(server.url()));
     let tasks: Vec<_> = (0..8)
@@ -90,7 +90,7 @@ async fn it_never_blocks_a_runtime_of_many_threads() {
 }
 
 #[tokio::test]
-async fn dropping_the_last_handle_delivers_also_inside_a_runtime() {
+async fn dropping_the_last_handle_delivers_inside_a_runtime() {
     let server = MockServer::start().await;
     let uploader = start(client(server.url()));
     let other = uploader.clone();
@@ -102,7 +102,7 @@ async fn dropping_the_last_handle_delivers_also_inside_a_runtime() {
 }
 
 #[test]
-fn dropping_it_keeps_its_bound_while_a_request_stalls() {
+fn drop_times_out_while_a_request_hangs() {
     let peer = Peer::start(|_| thread::sleep(MINUTE));
     let stalling = builder(peer.url()).timeout(MINUTE).build().expect("a client");
     let uploader = Uploader::builder(stalling)
@@ -113,13 +113,13 @@ fn dropping_it_keeps_its_bound_while_a_request_stalls() {
     uploader.try_send(batch()).expect("room");
     let started = Instant::now();
     drop(uploader);
-    // Nearer to its bound than to what the request would take.
+    // Closer to the timeout than to the duration of the request.
     assert!(started.elapsed() < MINUTE / 2);
 }
 
 #[test]
 fn a_short_outage_loses_nothing() {
-    // Refusals, resets and stalls in turn, and then acceptance.
+    // 503, resets and timeouts in turn, and then acceptance.
     const FAILURES: usize = 6;
     let came = AtomicUsize::new(0);
     let peer = Peer::start(move |stream| {
@@ -128,7 +128,7 @@ fn a_short_outage_loses_nothing() {
             _ if number >= FAILURES => _ = stream.write_all(ACCEPTED.as_bytes()),
             0 => _ = stream.write_all(b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n"),
             1 => _ = stream.shutdown(Shutdown::Both),
-            // Nothing comes: the attempt times out.
+            // No response: the attempt times out.
             _ => {}
         }
     });
@@ -143,8 +143,8 @@ fn a_short_outage_loses_nothing() {
 }
 
 #[test]
-fn delivery_starts_within_5_seconds_of_the_return_of_a_server_that_refused_connections() {
-    // The port is bound, so that nobody else gets it, but nothing listens there.
+fn delivery_resumes_within_5_seconds_after_refused_connections() {
+    // The port is bound, so that it stays reserved, but nothing listens on it.
     let port = tokio::net::TcpSocket::new_v4().expect("a socket");
     port.set_reuseaddr(true).expect("an option");
     port.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
@@ -173,15 +173,15 @@ fn delivery_starts_within_5_seconds_of_the_return_of_a_server_that_refused_conne
 }
 
 #[test]
-fn one_bad_batch_is_told_with_the_words_of_the_service() {
+fn a_rejected_batch_is_reported_with_the_error_of_the_service() {
     let server = MockServer::start_blocking();
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let callback = Arc::clone(&told);
+    let received = Arc::new(Mutex::new(Vec::new()));
+    let callback = Arc::clone(&received);
     let uploader = Uploader::builder(client(server.url()))
         .initial_rate(10_000)
         .on_delivery(move |report: &Arc<DeliveryReport>| {
             if let DeliveryStatus::Rejected(error) = report.status() {
-                callback.lock().expect("told").push(error.api_errors()[0].message.clone());
+                callback.lock().expect("the messages").push(error.api_errors()[0].message.clone());
             }
         })
         .start()
@@ -192,12 +192,12 @@ fn one_bad_batch_is_told_with_the_words_of_the_service() {
     }
     let stats = uploader.shutdown(MINUTE).wait();
     assert_eq!((stats.delivered, stats.rejected), (299, 1));
-    let told = told.lock().expect("told");
-    assert!(told.len() == 1 && told[0].contains("/ip"), "{told:?}");
+    let received = received.lock().expect("the messages");
+    assert!(received.len() == 1 && received[0].contains("/ip"), "{received:?}");
 }
 
 #[test]
-fn a_wrong_secret_stops_it_and_hands_everything_back() {
+fn a_wrong_secret_stops_sending_and_hands_everything_back() {
     let server = MockServer::builder().credentials("other", "secret").start_blocking();
     let uploader = start(client(server.url()));
     for _ in 0..5 {
@@ -211,7 +211,7 @@ fn a_wrong_secret_stops_it_and_hands_everything_back() {
 }
 
 #[test]
-fn its_errors_keep_the_cause() {
+fn last_error_keeps_its_source() {
     let uploader = start(client("http://127.0.0.1:1"));
     uploader.try_send(batch()).expect("room");
     let started = Instant::now();
@@ -233,7 +233,7 @@ fn its_errors_keep_the_cause() {
 }
 
 #[test]
-fn an_http_client_that_cannot_be_made_is_found_at_the_start() {
+fn start_fails_if_the_http_client_cannot_be_created() {
     let made = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&made);
     let failing = builder("http://127.0.0.1:1").http_client(move || {
@@ -259,29 +259,29 @@ fn an_http_client_that_cannot_be_made_is_found_at_the_start() {
 }
 
 #[test]
-fn each_retry_is_reported_to_the_callback_of_the_client() {
+fn on_retry_of_the_client_receives_each_retry() {
     let server = MockServer::builder().fault_sequence([Fault::status(503), Fault::status(500)]).start_blocking();
-    let (tell, told) = std::sync::mpsc::channel();
+    let (sender, received) = std::sync::mpsc::channel();
     let policy = RetryPolicy::new().initial_backoff(Duration::from_millis(5)).max_backoff(Duration::from_millis(50));
     let reporting = builder(server.url()).retry_policy(policy).on_retry(move |retry| {
         let status = retry.error().status().map(|status| status.as_u16());
-        tell.send((status, retry.attempt())).expect("somebody listens");
+        sender.send((status, retry.attempt())).expect("the test receives");
     });
     let uploader = start(reporting.build().expect("a client"));
     uploader.try_send(batch()).expect("room");
     assert_eq!(uploader.shutdown(MINUTE).wait().delivered, 1);
-    assert_eq!(told.try_iter().collect::<Vec<_>>(), [(Some(503), 1), (Some(500), 2)]);
+    assert_eq!(received.try_iter().collect::<Vec<_>>(), [(Some(503), 1), (Some(500), 2)]);
 }
 
 #[test]
-fn it_shares_the_wait_of_its_client() {
-    let told = AtomicUsize::new(0);
+fn the_uploader_shares_the_retry_after_of_its_client() {
+    let responses = AtomicUsize::new(0);
     let peer = Peer::start(move |stream| {
-        let answer = match told.fetch_add(1, Ordering::SeqCst) {
+        let response = match responses.fetch_add(1, Ordering::SeqCst) {
             0 => "HTTP/1.1 429 Slow\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n",
             _ => ACCEPTED,
         };
-        let _ = stream.write_all(answer.as_bytes());
+        let _ = stream.write_all(response.as_bytes());
     });
     let once = builder(peer.url()).build().expect("a client");
     let uploader = start(once.clone());
@@ -294,14 +294,14 @@ fn it_shares_the_wait_of_its_client() {
 }
 
 #[test]
-fn handles_can_cross_threads() {
+fn handles_are_send_and_sync() {
     fn check<T: Send + Sync + Clone + 'static>() {}
-    fn check_answer<T: Send + Future>(_: T) {}
+    fn check_future<T: Send + Future>(_: T) {}
     check::<Uploader>();
     check::<BatchTemplate>();
     let uploader = start(client("http://127.0.0.1:1"));
-    check_answer(uploader.flush(Duration::ZERO));
-    check_answer(uploader.send(batch()).delivered());
+    check_future(uploader.flush(Duration::ZERO));
+    check_future(uploader.send(batch()).delivered());
     let error: TrySendError = Uploader::builder(client("http://127.0.0.1:1"))
         .when_full(WhenFull::Wait(Duration::ZERO))
         .max_batches(1)
@@ -316,7 +316,7 @@ fn handles_can_cross_threads() {
     uploader.shutdown(Duration::ZERO).wait();
 }
 
-/// Takes messages from a queue, and removes each one only when its batch is delivered.
+/// Consumes messages from a queue, and removes each one only when its batch is delivered.
 fn consume(uploader: &Uploader, queue: &Mutex<Vec<String>>) {
     let messages = queue.lock().expect("the queue").clone();
     for message in messages {
@@ -340,7 +340,7 @@ fn a_consumer_acknowledges_a_message_only_after_it_is_delivered() {
     thread::scope(|scope| {
         let consumer = scope.spawn(|| consume(&uploader, &queue));
         while !consumer.is_finished() {
-            // In this order: what is not in the queue any more has arrived.
+            // In this order, because a message that is not in the queue any more must have arrived.
             let left = queue.lock().expect("the queue").clone();
             let arrived = server.batches();
             for message in messages().into_inner().expect("messages") {

@@ -1,8 +1,8 @@
-//! The uploader on a real spool, a real socket and the mock: through restarts, rejections and kills nothing is lost, and
-//! nothing counts twice.
+//! The uploader with a real spool and the mock over a real socket: nothing is lost or counted twice through restarts,
+//! rejections and kills.
 //!
-//! The child of the last test is this very test, with its orders in the environment. `CRASH_ROUNDS` says how often it is
-//! killed, 60 times without it; `CRASH_SEED` where the dice start.
+//! The child of the last test is the same test with its parameters in the environment. `CRASH_ROUNDS` sets the number of
+//! kills, 60 by default, and `CRASH_SEED` the seed of the random numbers.
 
 mod support;
 
@@ -19,7 +19,7 @@ use mparticle::spool::{DeadLetter, Inspector};
 use mparticle::{Batch, Environment, Error, FirstRun, Uploader, UploaderStats};
 use support::killed::kill_after;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn uploader(url: &str, dir: &Path) -> Uploader {
     let client = support::builder(url).build().expect("a client");
@@ -38,7 +38,7 @@ fn assert_adds_up(stats: &UploaderStats) {
 }
 
 #[test]
-fn what_an_outage_leaves_is_delivered_by_the_next_program() {
+fn batches_left_by_an_outage_are_delivered_by_the_next_process() {
     let dir = tempfile::tempdir().expect("a directory");
     let server = MockServer::builder().fault_rate(1.0, Fault::status(503)).start_blocking();
     let first = uploader(&server.url(), dir.path());
@@ -52,7 +52,7 @@ fn what_an_outage_leaves_is_delivered_by_the_next_program() {
 
     server.clear_faults();
     let second = uploader(&server.url(), dir.path());
-    let stats = second.shutdown(PATIENCE).wait();
+    let stats = second.shutdown(TIMEOUT).wait();
     assert_eq!((stats.recovered, stats.delivered, stats.spooled), (250, 250, 0));
     assert_adds_up(&stats);
     drop(second);
@@ -61,7 +61,7 @@ fn what_an_outage_leaves_is_delivered_by_the_next_program() {
 }
 
 #[test]
-fn a_rejected_batch_is_found_among_the_dead_letters_with_the_words_of_the_service() {
+fn a_rejected_batch_becomes_a_dead_letter_with_the_error_of_the_service() {
     let dir = tempfile::tempdir().expect("a directory");
     let server = MockServer::start_blocking();
     let uploader = uploader(&server.url(), dir.path());
@@ -69,7 +69,7 @@ fn a_rejected_batch_is_found_among_the_dead_letters_with_the_words_of_the_servic
         let bad = if n == 7 { batch(n).mp_deviceid("no UUID") } else { batch(n) };
         uploader.try_send(bad).expect("room");
     }
-    let stats = uploader.shutdown(PATIENCE).wait();
+    let stats = uploader.shutdown(TIMEOUT).wait();
     assert_eq!((stats.delivered, stats.rejected, stats.spooled), (19, 1, 0));
     assert_adds_up(&stats);
     drop(uploader);
@@ -81,7 +81,7 @@ fn a_rejected_batch_is_found_among_the_dead_letters_with_the_words_of_the_servic
 }
 
 #[test]
-fn records_that_vanish_while_the_uploader_runs_are_counted_as_dropped() {
+fn records_that_vanish_count_as_dropped() {
     let dir = tempfile::tempdir().expect("a directory");
     let server = MockServer::builder().fault_rate(1.0, Fault::status(503)).start_blocking();
     let first = uploader(&server.url(), dir.path());
@@ -89,7 +89,8 @@ fn records_that_vanish_while_the_uploader_runs_are_counted_as_dropped() {
     assert_eq!(first.shutdown(Duration::from_millis(50)).wait().spooled, 10);
     drop(first);
 
-    // A read-ahead of four leaves the others on the disk alone: ten that were found, and 1,000 of this process, of which one read takes some 300.
+    // A read-ahead of four leaves the others on the disk only: ten from before, and 1,000 of this process, of which one read
+    // returns about 300.
     let client = support::builder(server.url()).build().expect("a client");
     let uploader = Uploader::builder(client).linger(Duration::ZERO).max_batches(4).spool(dir.path());
     let uploader = uploader.start().expect("an uploader");
@@ -101,7 +102,7 @@ fn records_that_vanish_while_the_uploader_runs_are_counted_as_dropped() {
     for entry in fs::read_dir(dir.path()).expect("a directory") {
         let path = entry.expect("an entry").path();
         if path.extension().is_some_and(|extension| extension == "log") {
-            // Cut off rather than removed: the reader has the first one open.
+            // Truncated and not removed, because the reader has the first one open.
             let file = fs::OpenOptions::new().write(true).open(&path).expect("a segment");
             file.set_len(24).expect("cut off");
             read += 1;
@@ -109,10 +110,10 @@ fn records_that_vanish_while_the_uploader_runs_are_counted_as_dropped() {
     }
     assert_eq!(read, 2);
     server.clear_faults();
-    let stats = uploader.shutdown(PATIENCE).wait();
+    let stats = uploader.shutdown(TIMEOUT).wait();
     assert_adds_up(&stats);
     assert_eq!((stats.spooled, stats.pending, stats.delivered + stats.dropped), (0, 0, 1_010), "{stats:?}");
-    // Those that memory had are delivered.
+    // The batches in memory are delivered.
     assert_eq!(stats.delivered, server.batches().len() as u64);
     assert!(stats.dropped >= 100, "{stats:?}");
     drop(uploader);
@@ -120,14 +121,14 @@ fn records_that_vanish_while_the_uploader_runs_are_counted_as_dropped() {
 }
 
 #[test]
-fn a_shutdown_saves_at_once_what_was_delivered() {
+fn shutdown_saves_the_cursor_immediately() {
     let dir = tempfile::tempdir().expect("a directory");
     let server = MockServer::start_blocking();
     let uploader = uploader(&server.url(), dir.path());
     (0..5).for_each(|n| uploader.send(batch(n)).accepted().wait().expect("on the disk"));
-    let stats = uploader.shutdown(PATIENCE).wait();
+    let stats = uploader.shutdown(TIMEOUT).wait();
     assert_eq!((stats.delivered, stats.spooled, stats.pending), (5, 0, 0));
-    // As after `kill -9`, or if the program ends without dropping it: the segment is there, and its records are done.
+    // The state is that after `kill -9`: the segment still exists, and its records are done.
     let segment = dir.path().join("00000000000000000001.log");
     assert!(fs::metadata(segment).expect("it is the one that is written to").len() > 24);
     assert_eq!(Inspector::new(dir.path()).records().expect("a spool").count(), 0);
@@ -135,7 +136,7 @@ fn a_shutdown_saves_at_once_what_was_delivered() {
 }
 
 #[test]
-fn records_whose_file_vanished_after_they_were_read_are_on_the_disk_after_a_shutdown() {
+fn shutdown_rewrites_records_whose_file_vanished() {
     for shortened in [false, true] {
         let dir = tempfile::tempdir().expect("a directory");
         let server = MockServer::builder().fault_rate(1.0, Fault::status(503)).start_blocking();
@@ -157,14 +158,14 @@ fn records_whose_file_vanished_after_they_were_read_are_on_the_disk_after_a_shut
 
         server.clear_faults();
         let second = uploader(&server.url(), dir.path());
-        let stats = second.shutdown(PATIENCE).wait();
+        let stats = second.shutdown(TIMEOUT).wait();
         assert_eq!((stats.recovered, stats.delivered, stats.spooled), (10, 10, 0));
         assert_eq!(server.batches().len(), 10);
     }
 }
 
 #[test]
-fn a_builder_touches_no_disk_before_its_start() {
+fn the_builder_does_no_io_before_start() {
     let parent = tempfile::tempdir().expect("a directory");
     let server = MockServer::start_blocking();
     let dir = parent.path().join("spool");
@@ -190,14 +191,14 @@ fn a_disabled_client_leaves_the_spool_as_it_is() {
     let client = support::builder(server.url()).disabled(true).build().expect("a client");
     let disabled = Uploader::builder(client).spool(dir.path()).linger(Duration::ZERO).start().expect("an uploader");
     disabled.send(batch(2)).delivered().wait().expect("reported as delivered");
-    let stats = disabled.shutdown(PATIENCE).wait();
+    let stats = disabled.shutdown(TIMEOUT).wait();
     assert_eq!((stats.recovered, stats.delivered, stats.is_drained()), (0, 1, true));
     drop(disabled);
     assert_eq!(Inspector::new(dir.path()).records().expect("a spool").count(), 1);
 }
 
 #[test]
-fn a_second_program_is_locked_out() {
+fn a_second_process_fails_to_start_on_the_spool() {
     let dir = tempfile::tempdir().expect("a directory");
     let server = MockServer::start_blocking();
     let _first = uploader(&server.url(), dir.path());
@@ -207,14 +208,14 @@ fn a_second_program_is_locked_out() {
 }
 
 #[test]
-fn what_is_not_the_service_leaves_the_spool_as_it_is_and_a_named_batch_becomes_a_dead_letter() {
+fn an_unexpected_response_keeps_the_spool_and_a_named_batch_becomes_a_dead_letter() {
     let dir = tempfile::tempdir().expect("a directory");
     let server = MockServer::builder().fault_rate(1.0, Fault::html()).start_blocking();
     let first = uploader(&server.url(), dir.path());
     for n in 0..3 {
         first.send(batch(n)).accepted().wait().expect("on the disk");
     }
-    let stats = first.shutdown(PATIENCE).wait();
+    let stats = first.shutdown(TIMEOUT).wait();
     assert_eq!((stats.delivered, stats.rejected, stats.spooled, stats.pending), (0, 0, 3, 0));
     let stopped = first.status().into_stopped().expect("a sign-in page");
     assert_eq!(stopped.kind(), mparticle::ErrorKind::UnexpectedResponse);
@@ -224,7 +225,7 @@ fn what_is_not_the_service_leaves_the_spool_as_it_is_and_a_named_batch_becomes_a
     server.clear_faults();
     server.queue_faults([Fault::partial([1], Naming::Index)]);
     let second = uploader(&server.url(), dir.path());
-    let stats = second.shutdown(PATIENCE).wait();
+    let stats = second.shutdown(TIMEOUT).wait();
     assert_eq!((stats.recovered, stats.delivered, stats.rejected, stats.spooled), (3, 2, 1, 0));
     drop(second);
     let refused = dead_letters(dir.path());
@@ -232,17 +233,17 @@ fn what_is_not_the_service_leaves_the_spool_as_it_is_and_a_named_batch_becomes_a
     assert!(refused["1"].contains("Error converting value \"a fault"), "decoded: {}", refused["1"]);
 }
 
-const NAME: &str = "what_was_confirmed_is_delivered_through_sigkill_and_lost_answers";
+const NAME: &str = "confirmed_batches_are_delivered_through_sigkill_and_lost_responses";
 const CHILD_DIR: &str = "UPLOADER_CHILD_DIR";
 const CHILD_URL: &str = "UPLOADER_CHILD_URL";
 const CHILD_START: &str = "UPLOADER_CHILD_START";
 
-/// What the child says, on lines of its own: libtest writes to the same pipe.
+/// The prefixes of the lines that the child prints. Each is on a line of its own, because libtest writes to the same pipe.
 const USED: &str = "used ";
 const CONFIRMED: &str = "confirmed ";
 
 #[test]
-fn what_was_confirmed_is_delivered_through_sigkill_and_lost_answers() {
+fn confirmed_batches_are_delivered_through_sigkill_and_lost_responses() {
     let number = |name: &str| env::var(name).ok().map(|value| value.parse().expect("a number"));
     match (env::var_os(CHILD_DIR), env::var(CHILD_URL)) {
         (Some(dir), Ok(url)) => child(Path::new(&dir), &url, number(CHILD_START).expect("a start")),
@@ -250,24 +251,24 @@ fn what_was_confirmed_is_delivered_through_sigkill_and_lost_answers() {
     }
 }
 
-/// Submits in groups, and tells what the disk has confirmed, until it is killed.
+/// Submits batches in groups, and prints those that the disk has confirmed, until it is killed.
 fn child(dir: &Path, url: &str, start: u64) {
     let uploader = uploader(url, dir);
     let mut out = std::io::stdout();
-    let mut say =
+    let mut print =
         |what: &str, id: u64| out.write_all(format!("\n{what}{id}\n").as_bytes()).expect("the parent listens");
     for group in 0.. {
         let ids = start + group * 10..start + (group + 1) * 10;
-        ids.clone().for_each(|id| say(USED, id));
+        ids.clone().for_each(|id| print(USED, id));
         let sent: Vec<_> = ids.map(|id| (id, uploader.send(batch(id)))).collect();
         for (id, sent) in sent {
             sent.accepted().wait().expect("the disk works");
-            say(CONFIRMED, id);
+            print(CONFIRMED, id);
         }
     }
 }
 
-/// The reasons of the dead letters, by the ids of their batches.
+/// Returns the reasons of the dead letters, by the ids of their batches.
 fn dead_letters(dir: &Path) -> BTreeMap<String, String> {
     let letter = |letter: Result<DeadLetter, Error>| {
         let letter = letter.expect("a dead letter");
@@ -282,7 +283,7 @@ fn parent(rounds: u64, seed: u64) {
     let server = MockServer::builder()
         .fault_rate(0.2, Fault::lost_response())
         .fault_rate(0.05, Fault::status(503))
-        // The first batch of a request is refused, or the second one, or one that nothing names.
+        // The first or second batch of a request is rejected, or one that the response does not name.
         .fault_rate(0.1, Fault::partial([0], Naming::Index))
         .fault_rate(0.1, Fault::partial([1], Naming::Position))
         .fault_rate(0.1, Fault::partial([0], Naming::None))
@@ -302,12 +303,13 @@ fn parent(rounds: u64, seed: u64) {
             }
         });
     }
-    // With this many faults the circuit breaker is open: the service recovers so that the rest is delivered soon.
+    // With this many faults the circuit breaker is open. The service recovers, so that the remaining batches are delivered
+    // soon.
     server.clear_faults();
     let namings = [Naming::Index, Naming::Position, Naming::None];
     server.queue_faults((0..30).map(|n| Fault::partial([n % 5], namings[n % 3])));
     let last = uploader(&server.url(), dir.path());
-    let stats = last.shutdown(PATIENCE).wait();
+    let stats = last.shutdown(TIMEOUT).wait();
     assert_adds_up(&stats);
     assert_eq!((stats.spooled, stats.pending), (0, 0));
     drop(last);
@@ -318,13 +320,13 @@ fn parent(rounds: u64, seed: u64) {
     assert_eq!(kept.len(), delivered.len(), "each counts once");
     let refused = dead_letters(dir.path());
     for (id, reason) in &refused {
-        let has_words =
+        let has_service_error =
             ["Error converting value \"", "Invalid event batch."].iter().any(|words| reason.contains(words));
-        assert!(has_words, "the dead letter {id} has the words of the service: {reason}");
+        assert!(has_service_error, "the dead letter {id} has the error of the service: {reason}");
     }
     let missing: Vec<_> = confirmed.difference(&delivered).filter(|id| !refused.contains_key(*id)).collect();
     assert!(missing.is_empty(), "{missing:?} were confirmed");
-    assert!(delivered.is_subset(&used), "nothing is delivered that nobody submitted");
+    assert!(delivered.is_subset(&used), "only submitted batches are delivered");
     let duplicates = server.stats().duplicates;
     println!(
         "{rounds} kills: {} confirmed, {} delivered, {} dead letters, {duplicates} duplicates, each of a known id",

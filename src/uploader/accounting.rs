@@ -1,4 +1,4 @@
-//! The account of every submission: each is in exactly one place, and all numbers are of one moment.
+//! Accounting of submissions: each has exactly one state, and all numbers are of one moment.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -29,20 +29,21 @@ use crate::completion::Completer;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct UploaderStats {
-    /// Accepted by the uploader since it was started.
+    /// The number of submissions that the uploader has accepted since it was started.
     pub accepted: u64,
-    /// Found in the spool when the uploader was started: batches, however many events were tracked for each.
+    /// The number of batches that were in the spool when the uploader was started, however many events each has.
     pub recovered: u64,
-    /// Accepted by the service.
+    /// Submissions that the service accepted.
     pub delivered: u64,
-    /// Rejected: they will never be accepted as they are.
+    /// Submissions that were rejected: the service will never accept them unchanged.
     pub rejected: u64,
-    /// Dropped: the queue or the spool was full, and the policy is to drop; or they had been in the spool for too long, or were
-    /// no batch, and are among the dead letters; or their record vanished from the disk, which the log reports.
+    /// Submissions that were dropped: because the queue or the spool was full and the policy is to drop, because they
+    /// expired in the spool or were not a batch (they are dead letters then), or because their record vanished from the
+    /// disk, which is logged.
     pub dropped: u64,
-    /// On the disk, not delivered so far. The next uploader on the same spool sends them.
+    /// Submissions on the disk that are not delivered yet. The next uploader on the same spool sends them.
     pub spooled: u64,
-    /// In memory alone, not delivered so far, those in flight included.
+    /// Submissions in memory only that are not delivered yet, including those in flight.
     pub pending: u64,
     /// Discarded by [`before_send`](super::UploaderBuilder::before_send) before they were accepted. They count nowhere else.
     pub filtered: u64,
@@ -52,19 +53,19 @@ pub struct UploaderStats {
 }
 
 impl UploaderStats {
-    /// Returns whether nothing is left to be delivered, in memory or in the spool.
+    /// Returns whether nothing is left to deliver, in memory or in the spool.
     #[must_use]
     pub fn is_drained(&self) -> bool {
         self.spooled == 0 && self.pending == 0
     }
 
-    /// Returns the number of submissions that will never be delivered: those that were rejected and those that were dropped.
+    /// Returns the number of submissions that will never be delivered: the rejected and the dropped ones.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.rejected + self.dropped
     }
 
-    /// Returns whether every submission is in one place.
+    /// Returns whether every submission is counted in exactly one state.
     #[cfg(test)]
     pub(super) fn adds_up(&self) -> bool {
         self.accepted + self.recovered == self.delivered + self.lost() + self.spooled + self.pending
@@ -81,7 +82,7 @@ impl UploaderStats {
     }
 }
 
-/// One line for a log, of the numbers alone.
+/// Writes the numbers as one line, for a log.
 impl fmt::Display for UploaderStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { accepted, recovered, delivered, rejected, dropped, spooled, pending, filtered, unread_responses } =
@@ -92,13 +93,13 @@ impl fmt::Display for UploaderStats {
     }
 }
 
-/// A submission that is split, has a tag, or is awaited.
+/// A submission that is split, tagged or awaited.
 struct TrackedSubmission {
-    /// The number of its parts by their places.
+    /// The number of its parts by their states.
     parts: [u32; 5],
     tag: Option<u64>,
     delivered: Option<Completer<Result<(), DeliveryError>>>,
-    /// Why a part of it was not delivered: a rejection rather than a drop.
+    /// The reason why a part of it was not delivered. A rejection takes precedence over a drop.
     failure: Option<DeliveryError>,
 }
 
@@ -119,22 +120,22 @@ impl TrackedSubmission {
     }
 }
 
-/// A result, and who awaits it.
+/// A result and the completer that awaits it.
 pub(super) type DeliveryCompletion = (Completer<Result<(), DeliveryError>>, Result<(), DeliveryError>);
 
 #[derive(Default)]
 pub(super) struct Accounting {
     stats: UploaderStats,
-    /// The numbers of submissions that have not ended, by epoch, from the oldest epoch that has any.
+    /// The numbers of open submissions by epoch, beginning with the oldest epoch that has any.
     open: VecDeque<u64>,
     oldest_epoch: u32,
     tracked: HashMap<u64, TrackedSubmission>,
     last_id: u64,
     /// The batches in memory, by stage: writing, deferred, queued, blocked, in flight.
     amounts: [Amount; 5],
-    /// The batches that memory alone holds, but for those that the journal writes.
+    /// The batches that are in memory only, except those that the journal is writing.
     held: Amount,
-    /// Results to hand out when no lock is held.
+    /// The results to publish once no lock is held.
     pub(super) results: Vec<DeliveryCompletion>,
 }
 
@@ -147,13 +148,13 @@ impl Accounting {
         stage.slot().map_or(Amount::default(), |slot| self.amounts[slot])
     }
 
-    /// Returns the batches that memory alone holds, but for those that the journal writes.
+    /// Returns the amount of batches that are in memory only, except those that the journal is writing.
     pub(super) fn held(&self) -> Amount {
         self.held
     }
 
-    /// Moves an entry to another stage, with its bytes and its counts. Nothing else does. The entry's `record` has to
-    /// say already whether it is on the disk.
+    /// Moves an entry to another stage, with its bytes and its counts. This is the only place that does. The entry's
+    /// `record` must be up to date: it decides whether the entry counts as spooled.
     pub(super) fn set_stage(&mut self, entry: &mut Entry, stage: Stage) {
         let amount = entry.amount();
         if let Some(slot) = entry.stage.slot() {
@@ -189,7 +190,7 @@ impl Accounting {
         self.stats.unread_responses += u64::from(responses);
     }
 
-    /// Counts a submission of this many parts. Each of them has this token, and is in memory.
+    /// Counts a new submission of this many parts, which are in memory, and returns their token.
     pub(super) fn accept(
         &mut self,
         parts: usize,
@@ -210,7 +211,7 @@ impl Accounting {
         token
     }
 
-    /// Counts a submission that joins those of a token, which is in memory and of this epoch.
+    /// Counts a submission that joins those of a token. The token must be in memory and of the current epoch.
     pub(super) fn join(&mut self, token: &mut SubmissionToken) {
         self.stats.accepted += 1;
         self.stats.pending += 1;
@@ -218,19 +219,20 @@ impl Accounting {
         *self.open_count_mut(token.epoch) += 1;
     }
 
-    /// Counts records that were found in the spool. Each of them has the token [`RECOVERED`](SubmissionToken::RECOVERED).
+    /// Counts records that were found in the spool. Their token is [`RECOVERED`](SubmissionToken::RECOVERED).
     pub(super) fn record_recovered(&mut self, records: u64) {
         self.stats.recovered += records;
         self.stats.spooled += records;
         *self.open_count_mut(self.oldest_epoch) += records;
     }
 
-    /// Returns the tag of a submission that has not ended.
+    /// Returns the tag of an open submission.
     pub(super) fn tag(&self, token: SubmissionToken) -> Option<u64> {
         if token.id == 0 { None } else { self.tracked.get(&token.id)?.tag }
     }
 
-    /// Returns the token as it is once nobody awaits its submission any more, for one that is whole and has no tag.
+    /// Stops tracking a submission that is neither split, tagged nor awaited any more, and returns the token that it has
+    /// from now on.
     pub(super) fn forget_unawaited(&mut self, token: SubmissionToken) -> SubmissionToken {
         let token = SubmissionToken { epoch: token.epoch.max(self.oldest_epoch), ..token };
         let is_unawaited = |tracked: &TrackedSubmission| {
@@ -244,7 +246,7 @@ impl Accounting {
         token
     }
 
-    /// Notes why a part that ends now is not delivered, and returns the tag of its submission.
+    /// Records why a part that ends now is not delivered, and returns the tag of its submission.
     pub(super) fn record_end(&mut self, token: SubmissionToken, status: &DeliveryStatus) -> Option<u64> {
         let tracked = if token.id == 0 { None } else { self.tracked.get_mut(&token.id) }?;
         match status {
@@ -259,7 +261,7 @@ impl Accounting {
         tracked.tag
     }
 
-    /// Counts a part of the token's submissions in another place.
+    /// Counts a part of the token's submissions in another state.
     pub(super) fn count(&mut self, token: SubmissionToken, from: SubmissionState, to: SubmissionState) {
         let (mut from, mut to) = (from, to);
         if token.id != 0
@@ -283,13 +285,13 @@ impl Accounting {
         }
     }
 
-    /// At the end: gives their results to all submissions that have not ended.
+    /// Completes all open submissions at the end of the shutdown.
     pub(super) fn close(&mut self) {
         let tracked = self.tracked.drain().filter_map(|(_, tracked)| tracked.result());
         self.results.extend(tracked);
     }
 
-    /// Ends the epoch, and returns it: what is submitted from now on belongs to the next one.
+    /// Ends the epoch and returns it. Later submissions belong to the next one.
     pub(super) fn end_epoch(&mut self) -> u32 {
         let ended = self.epoch();
         self.open.push_back(0);
@@ -297,7 +299,7 @@ impl Accounting {
         ended
     }
 
-    /// Forgets epochs of which nothing is open any more, from the oldest.
+    /// Removes the oldest epochs as long as they have no open submissions.
     fn forget_ended(&mut self) {
         while self.open.len() > 1 && self.open[0] == 0 {
             self.open.pop_front();
@@ -305,13 +307,14 @@ impl Accounting {
         }
     }
 
-    /// Returns whether everything of this epoch and of those before has ended.
+    /// Returns whether this epoch and the earlier ones have no open submissions.
     pub(super) fn is_over(&self, epoch: u32) -> bool {
         let epochs = epoch.checked_sub(self.oldest_epoch).map_or(0, |ahead| ahead as usize + 1);
         self.open.iter().take(epochs).all(|open| *open == 0)
     }
 
-    /// Joins all epochs to one, when no flush waits for an earlier one: their number does not grow with that of flushes.
+    /// Merges all epochs, once no flush waits for an earlier one, so that their number does not grow with the number of
+    /// flushes.
     pub(super) fn join_epochs(&mut self) {
         let (newest, open) = (self.epoch(), self.open.drain(..).sum());
         (self.oldest_epoch, self.open) = (newest, VecDeque::from([open]));
@@ -326,7 +329,7 @@ impl Accounting {
 
     fn open_count_mut(&mut self, epoch: u32) -> &mut u64 {
         self.epoch();
-        // A recovered record belongs to the oldest epoch, whichever that is by now.
+        // A recovered record belongs to whichever epoch is the oldest one.
         let index = epoch.saturating_sub(self.oldest_epoch) as usize;
         &mut self.open[index]
     }

@@ -1,4 +1,4 @@
-//! The submissions that wait for room, first in, first out.
+//! Admission: a FIFO queue of the submissions that wait for room.
 
 use std::collections::VecDeque;
 
@@ -6,11 +6,11 @@ use tokio::time::Instant;
 
 use super::submission::Submission;
 
-/// Strict order: nothing overtakes a submission that does not fit yet.
+/// A strict FIFO queue: nothing overtakes a submission that does not fit yet.
 #[derive(Default)]
 pub(super) struct Admission {
     waiters: VecDeque<Waiter>,
-    /// To be dropped when no lock is held: that wakes those who once awaited them.
+    /// Withdrawn submissions, to be dropped once no lock is held: dropping them can run wakers.
     pub(super) withdrawn: Vec<Submission>,
 }
 
@@ -24,7 +24,7 @@ impl Admission {
         self.waiters.push_back(Waiter { submission, deadline });
     }
 
-    /// Returns whether a submission waits, which comes first.
+    /// Returns whether a submission is waiting. Removes withdrawn ones from the front.
     pub(super) fn has_waiters(&mut self) -> bool {
         while self.waiters.front().is_some_and(|waiter| waiter.submission.is_withdrawn()) {
             self.withdrawn.extend(self.waiters.pop_front().map(|waiter| waiter.submission));
@@ -32,17 +32,17 @@ impl Admission {
         !self.waiters.is_empty()
     }
 
-    /// Returns the number of submissions that wait, those included that were withdrawn and not noticed so far.
+    /// Returns the number of waiting submissions, including withdrawn ones that are not removed yet.
     pub(super) fn len(&self) -> usize {
         self.waiters.len()
     }
 
-    /// Returns when the first of the waits is over.
+    /// Returns the earliest deadline of a waiting submission.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.waiters.iter().filter_map(|waiter| waiter.deadline).min()
     }
 
-    /// Submits those that have room by now, and returns those whose wait is over.
+    /// Submits those that fit now, and returns those whose deadline has passed.
     pub(super) fn admit(
         &mut self,
         now: Instant,
@@ -67,7 +67,7 @@ impl Admission {
         expired
     }
 
-    /// Takes all of them.
+    /// Removes and returns all waiting submissions.
     pub(super) fn close(&mut self) -> impl Iterator<Item = Submission> + use<> {
         std::mem::take(&mut self.waiters).into_iter().map(|waiter| waiter.submission)
     }

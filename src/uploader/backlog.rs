@@ -1,32 +1,33 @@
-//! The records that lie on the disk alone: how many, of which users, and for which submissions. Its size does not grow with
-//! their number, except by those that have a tag or that somebody awaits.
+//! The backlog: the number of records that are on the disk only, their users and their submissions. Its size does not grow
+//! with the number of records, except for tagged and awaited ones.
 
 use std::collections::BTreeMap;
 
 use super::entry::SubmissionToken;
 use crate::seal::UserKey;
 
-/// The number of counters of records by user. Users who share one wait for each other.
+/// The number of per-user counters. Users that share a counter wait for each other.
 const COUNTERS: usize = 1024;
 
-/// Below this many ranges nothing is merged.
+/// The number of ranges below which none are merged.
 const MIN_RANGES: usize = 1024;
 
 pub(super) struct Backlog {
-    /// Records of earlier processes, which are older than all others and of unknown users.
+    /// The number of records of earlier processes. They are older than all others, and their users are unknown.
     recovered: u64,
-    /// Records of this process.
+    /// The number of records of this process.
     own: u64,
-    /// Unread batches of this process by user, those included that the journal failed to write and that wait for older ones.
+    /// The numbers of unread batches of this process by user, including batches that the journal failed to write and that
+    /// wait for older ones.
     by_user: Box<[u32; COUNTERS]>,
     has_users: bool,
-    /// By the number of the first record.
+    /// Ranges by the number of their first record.
     ranges: BTreeMap<u64, RecordRange>,
-    /// With so many ranges they are merged again.
+    /// The number of ranges at which they are merged again.
     max_ranges: usize,
 }
 
-/// Records whose submissions have equal tokens. Numbers in between may be of records that are not in the backlog.
+/// A range of records whose submissions have equal tokens. Records in the range need not all be in the backlog.
 struct RecordRange {
     last: u64,
     records: u64,
@@ -43,7 +44,7 @@ impl Backlog {
         self.recovered + self.own == 0
     }
 
-    /// Returns whether a new batch of this user may have older ones in here.
+    /// Returns whether the backlog may contain older batches of this user.
     pub(super) fn may_have_older(&self, user: UserKey) -> bool {
         self.recovered > 0 || self.by_user[user.slot(COUNTERS)] > 0
     }
@@ -60,14 +61,14 @@ impl Backlog {
         *counter = counter.saturating_sub(1);
     }
 
-    /// Forgets the counts of users: evicted records of which not even the user can be read leave theirs behind.
+    /// Resets the counts by user. Evicted records whose users are unreadable leave theirs behind.
     pub(super) fn forget_users(&mut self) {
         if std::mem::take(&mut self.has_users) {
             self.by_user.fill(0);
         }
     }
 
-    /// Adds a record, whose number is higher than all before. `forget` returns the token as it is by now.
+    /// Adds a record, whose number must be higher than all before. `forget` returns the current form of a token.
     pub(super) fn insert(
         &mut self,
         number: u64,
@@ -89,8 +90,8 @@ impl Backlog {
         }
     }
 
-    /// Removes a record that was read or evicted, and returns its token. One that is not of this process was recovered. `None`
-    /// if it was removed before.
+    /// Removes a record that was read or evicted, and returns its token. A record that is not of this process counts as
+    /// recovered. Returns `None` if it was removed before.
     pub(super) fn remove(&mut self, number: Option<u64>, user: Option<UserKey>) -> Option<SubmissionToken> {
         let range = number.and_then(|number| {
             let (first, range) = self.ranges.range_mut(..=number).next_back()?;
@@ -112,7 +113,7 @@ impl Backlog {
         Some(token)
     }
 
-    /// Returns the tokens of all records, with the number of those that have it.
+    /// Returns the tokens of all records, each with the number of its records.
     pub(super) fn tokens(&self) -> impl Iterator<Item = (SubmissionToken, u64)> {
         let own = self.ranges.values().map(|range| (range.token, range.records));
         [(SubmissionToken::RECOVERED, self.recovered)].into_iter().chain(own)

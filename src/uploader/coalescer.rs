@@ -1,4 +1,4 @@
-//! Coalesces the events of one user into one batch, as long as that waits: the service counts batches.
+//! Coalesces the events of one user into one batch while it waits to be sent: the service counts batches.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::entry::{Amount, SubmissionToken};
 use crate::seal::{EncodedEvent, PendingBatch, TemplateData, UserKey};
 
-/// A batch that still takes events.
+/// A batch that still accepts events.
 pub(super) struct OpenBatch {
     pub(super) batch: PendingBatch,
     pub(super) token: SubmissionToken,
@@ -15,11 +15,11 @@ pub(super) struct OpenBatch {
     number: u64,
 }
 
-/// The open batches, one of a user, in the order of their first events.
+/// The open batches, at most one per user, in the order of their first events.
 #[derive(Default)]
 pub(super) struct Coalescer {
     open: HashMap<UserKey, OpenBatch>,
-    /// Keys with the numbers of their batches. One that was taken out of its order leaves its key behind.
+    /// Keys with the numbers of their batches. A batch that is taken out of order leaves its key behind.
     order: VecDeque<(UserKey, u64)>,
     next_number: u64,
     bytes: usize,
@@ -30,12 +30,12 @@ impl Coalescer {
         Amount { batches: self.open.len(), bytes: self.bytes }
     }
 
-    /// Returns whether the user's open batch takes this event.
+    /// Returns whether the user's open batch accepts this event.
     pub(super) fn takes(&self, template: &TemplateData, event: &EncodedEvent) -> bool {
         self.open.get(&template.key()).is_some_and(|open| open.batch.takes(template, event))
     }
 
-    /// Adds an event to the user's open batch, and returns the token of that.
+    /// Adds an event to the user's open batch, and returns the token of the batch.
     pub(super) fn add(&mut self, user: UserKey, event: &EncodedEvent) -> Option<&mut SubmissionToken> {
         let open = self.open.get_mut(&user)?;
         open.batch.add(event);
@@ -43,7 +43,7 @@ impl Coalescer {
         Some(&mut open.token)
     }
 
-    /// Opens a batch. The user must have none that is open.
+    /// Opens a batch. The user must have no open batch.
     pub(super) fn open(&mut self, batch: PendingBatch, token: SubmissionToken) {
         let (user, number) = (batch.key(), self.next_number);
         self.next_number += 1;
@@ -52,18 +52,18 @@ impl Coalescer {
         self.open.insert(user, OpenBatch { batch, token, since: Instant::now(), number });
     }
 
-    /// Takes the open batch of a user.
+    /// Removes and returns the open batch of a user.
     pub(super) fn take(&mut self, user: UserKey) -> Option<OpenBatch> {
         let open = self.open.remove(&user)?;
         self.bytes -= open.batch.len();
-        // Without a batch every key is one that was left behind.
+        // Without an open batch, all keys are left over.
         if self.open.is_empty() {
             self.order.clear();
         }
         Some(open)
     }
 
-    /// Returns when the oldest open batch was opened.
+    /// Returns the time at which the oldest open batch was opened.
     pub(super) fn oldest(&mut self) -> Option<Instant> {
         while let Some((user, number)) = self.order.front() {
             match self.open.get(user).filter(|open| open.number == *number) {
@@ -74,7 +74,7 @@ impl Coalescer {
         None
     }
 
-    /// Takes the oldest open batch.
+    /// Removes and returns the oldest open batch.
     pub(super) fn pop_oldest(&mut self) -> Option<OpenBatch> {
         self.oldest()?;
         let (user, _) = self.order.pop_front()?;

@@ -1,4 +1,4 @@
-//! The settings of an uploader, as data.
+//! The settings of an uploader, as plain data.
 
 use std::time::Duration;
 
@@ -68,12 +68,12 @@ impl Config {
         }
     }
 
-    /// Returns the limit of the batches in memory.
+    /// Returns the limit of the batches that are held in memory.
     pub(super) fn limit(&self) -> Amount {
         Amount { batches: self.max_batches, bytes: self.max_bytes }
     }
 
-    /// Returns the id of a batch of tracked events, or of one of them.
+    /// Returns a new id for a batch of tracked events or for one of the events.
     pub(super) fn new_id(&self) -> Uuid {
         self.id_source.as_ref().map_or_else(Uuid::new_v4, |source| source())
     }

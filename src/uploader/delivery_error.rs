@@ -10,13 +10,14 @@ use crate::error::Error;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum DeliveryError {
-    /// The service rejected it, or a part of it: it will never be accepted as it is.
+    /// The service rejected the batch or a part of it, and will never accept it unchanged.
     Rejected(Error),
-    /// It was given up: the queue or the spool was full, and the policy is to drop, or it had been in the spool for too long.
+    /// The batch was dropped: the queue or the spool was full and the policy is to drop, or it expired in the spool.
     Dropped(Error),
-    /// It was on the disk at the end of the shutdown. The next uploader on the same spool sends it.
+    /// The batch was on the disk at the end of the shutdown. The next uploader on the same spool sends it.
     Spooled,
-    /// It was in memory at the end of the shutdown: see [`Uploader::take_unsent`](super::Uploader::take_unsent).
+    /// The batch was in memory at the end of the shutdown. [`Uploader::take_unsent`](super::Uploader::take_unsent) returns
+    /// it.
     Pending,
     /// The callback [`before_send`](super::UploaderBuilder::before_send) discarded it. Nothing is left to be done for it.
     Filtered,
@@ -25,7 +26,7 @@ pub enum DeliveryError {
 }
 
 impl DeliveryError {
-    /// Returns the reason.
+    /// Returns the reason, without what it hands back.
     #[must_use]
     pub fn error(&self) -> Error {
         match self {
@@ -38,7 +39,7 @@ impl DeliveryError {
     }
 }
 
-/// Drops what was handed back.
+/// Drops the batches that the error hands back.
 impl From<DeliveryError> for Error {
     fn from(error: DeliveryError) -> Self {
         error.error()

@@ -1,4 +1,4 @@
-//! The spool as the journal of an uploader.
+//! The journal of an uploader that has a spool.
 
 use std::mem;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ pub(super) struct DiskJournal {
     evictions: Arc<Evictions>,
 }
 
-/// The evicted records that nobody has accounted for yet.
+/// The evicted records that are not accounted for yet.
 #[derive(Default)]
 struct Evictions {
     evicted: Mutex<Vec<EvictedRecord>>,
@@ -46,8 +46,8 @@ impl DiskJournal {
         let settings = settings
             .chain_on_evict(move |record, reason| {
                 let text = match reason {
-                    EvictionReason::Capacity => "the spool was full, and this was among the oldest",
-                    EvictionReason::Expired => "it was too old to be sent, and is in the dead-letter file",
+                    EvictionReason::Capacity => "evicted from the spool, which was full",
+                    EvictionReason::Expired => "expired in the spool, and was written to the dead-letter file",
                 };
                 let (number, batch) = (Some(record.number), record.to_sealed().ok());
                 evicting.extend([EvictedRecord { number, batch, error: Error::spool(text) }]);
@@ -55,7 +55,8 @@ impl DiskJournal {
             .on_lost(move |lost| {
                 let others = (0..lost.others).map(|_| None);
                 losing.extend(lost.numbers.into_iter().map(Some).chain(others).map(|number| {
-                    let text = "the record vanished: its segment was removed, shortened or damaged from outside";
+                    let text =
+                        "the record vanished from the disk: another program removed, truncated or damaged its segment";
                     EvictedRecord { number, batch: None, error: Error::spool(text) }
                 }));
             });
@@ -89,12 +90,12 @@ impl Journal for DiskJournal {
             let id = RecordId { number: record.number, appended: record.appended };
             match record.to_sealed() {
                 Ok(batch) => return Ok(Some(JournalRecord { id, endpoint: record.endpoint, batch })),
-                // Its checksum is right, so somebody else than an uploader wrote it.
+                // Its checksum is valid, so something other than an uploader wrote it.
                 Err(error) => {
                     let (reason, number) = (error.to_string(), Some(id.number));
                     let letter = self.spool.enqueue_dead_letter(record.endpoint, record.batch, &reason, number);
                     if let Err(error) = letter {
-                        tracing::warn!(%error, "a record that is no batch is not among the dead letters");
+                        tracing::warn!(%error, "failed to write a dead letter for a record that is not a batch");
                     }
                     self.evictions.extend([EvictedRecord { number: Some(id.number), batch: None, error }]);
                 }
@@ -122,7 +123,7 @@ impl Journal for DiskJournal {
         reason: &str,
         number: Option<u64>,
     ) -> Result<(), Error> {
-        // Nothing waits for it: until it is written its record stays, and the next process finds that.
+        // The completion is dropped: until the dead letter is written its record stays, and the next process finds it.
         self.spool.enqueue_dead_letter(endpoint, batch.json().clone(), reason, number).map(drop)
     }
 
@@ -147,7 +148,7 @@ impl Journal for DiskJournal {
     }
 
     fn set_eviction_notify(&self, evicted: Arc<Notify>) {
-        // There is one uploader to a spool.
+        // A spool has one uploader.
         let _ = self.evictions.notify.set(evicted);
     }
 }

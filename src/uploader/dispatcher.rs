@@ -1,6 +1,7 @@
-//! The dispatcher: sends what is ready, and accounts for the results.
+//! The dispatcher: sends the batches that are ready, and accounts for the results.
 //!
-//! [`run`] is an async function over a transport, a journal, tokio's clock and a source of random numbers.
+//! [`run`] is an async function over a transport, a journal, tokio's clock and a source of random numbers, so that tests can
+//! replace each of them.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -22,13 +23,13 @@ use crate::limits::MAX_BATCHES_PER_REQUEST;
 use crate::seal::SealedBatch;
 use crate::time::saturating_add;
 
-/// How long to wait before reading from a journal again that could not be read.
+/// The delay before a failed read of the journal is retried.
 const READ_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// The longest sleep, when nothing is expected.
+/// The longest sleep, when nothing is due.
 const IDLE: Duration = Duration::from_secs(3600);
 
-/// Ends the uploader, however the dispatcher ends.
+/// Ends the uploader when it is dropped, also after a panic of the dispatcher.
 struct DispatcherGuard(Arc<Shared>);
 
 impl Drop for DispatcherGuard {
@@ -37,18 +38,18 @@ impl Drop for DispatcherGuard {
     }
 }
 
-/// Delivers until the uploader is shut down.
+/// Delivers batches until the uploader is shut down.
 pub(super) async fn run<T: Transport + Clone + 'static>(shared: Arc<Shared>, client: Deliverer<T, ClientLimiter>) {
     let _end = DispatcherGuard(Arc::clone(&shared));
     let journal = Arc::clone(&shared.lock().queue.journal);
     let Config { rates, max_probe_interval, .. } = *shared.config;
     let limiter = AdaptiveLimiter::new(AdaptiveConfig { rates, max_probe_interval }, &client.limiter);
     let limiter = Arc::clone(shared.limiter.get_or_init(|| Arc::new(limiter)));
-    // What can succeed later is retried without end: the limiter keeps an outage from being made worse.
+    // Retries are unlimited: the rate limiter ensures that they do not make an outage worse.
     let Deliverer { transport, observer, .. } = client;
     let deliverer = Deliverer { transport, limiter, policy: RetryPolicy::unlimited(), observer };
     let (requests, in_flight, reporter) = (JoinSet::new(), HashMap::new(), StatsReporter::default());
-    let mut dispatcher = Dispatcher { shared, journal, deliverer, requests, in_flight, read_again: None, reporter };
+    let mut dispatcher = Dispatcher { shared, journal, deliverer, requests, in_flight, read_retry_at: None, reporter };
     dispatcher.work().await;
     dispatcher.end().await;
 }
@@ -59,8 +60,8 @@ pub(super) struct Dispatcher<T> {
     deliverer: Deliverer<T, Arc<AdaptiveLimiter>>,
     pub(super) requests: JoinSet<Outcome>,
     pub(super) in_flight: HashMap<Id, Vec<Entry>>,
-    /// When to read from the journal again, after that failed.
-    read_again: Option<Instant>,
+    /// The time at which to retry a failed read of the journal.
+    read_retry_at: Option<Instant>,
     pub(super) reporter: StatsReporter,
 }
 
@@ -68,7 +69,7 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
     async fn work(&mut self) {
         let (shared, limiter) = (Arc::clone(&self.shared), Arc::clone(&self.deliverer.limiter));
         loop {
-            // Created before the state is read, so that no change is missed.
+            // Created before the state is read, so that no notification is missed.
             let (work, changed) = (shared.work.notified(), limiter.changed.notified());
             self.read_ahead();
             let due = self.dispatch();
@@ -86,7 +87,7 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
         }
     }
 
-    /// Sends what can be sent now, and returns when to look again at the latest.
+    /// Sends what can be sent now, and returns the latest time at which to check again.
     fn dispatch(&mut self) -> Instant {
         let now = Instant::now();
         let never = saturating_add(now, IDLE);
@@ -95,7 +96,7 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
         let state = &mut *guard;
         let is_hurried = !state.flushes.is_empty() || state.phase != Phase::Running;
         let linger = if is_hurried { Duration::ZERO } else { shared.config.linger };
-        let waits = [state.admit(now), self.read_again, state.queue.spool_lingered(now, linger)];
+        let waits = [state.admit(now), self.read_retry_at, state.queue.spool_lingered(now, linger)];
         let deadlines = state.flushes.iter().map(|flush| flush.deadline);
         let mut due = waits.into_iter().flatten().chain(deadlines).fold(never, Instant::min);
         state.wake = WakePolicy::Never;
@@ -112,7 +113,7 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
                 Ok(room) => {
                     let entries = state.queue.take(room.min(MAX_BATCHES_PER_REQUEST));
                     if entries.is_empty() {
-                        // Everything was blocked behind batches in flight. Whatever comes next is new.
+                        // Everything is blocked behind batches in flight. Only a new batch can be sent now.
                         state.wake = WakePolicy::Immediate;
                         break;
                     }
@@ -128,7 +129,7 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
         due
     }
 
-    /// Sends the entries of one request, which are of one endpoint.
+    /// Sends the entries of one request, which have the same endpoint.
     fn send(&mut self, entries: Vec<Entry>) {
         let Some(endpoint) = entries.first().map(|entry| entry.endpoint) else { return };
         let batches: Vec<SealedBatch> = entries.iter().map(|entry| entry.batch.clone()).collect();
@@ -138,15 +139,17 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
         self.in_flight.insert(request.id(), entries);
     }
 
-    /// Accounts for the results of a request that is over.
+    /// Accounts for the results of a request that has ended.
     fn complete(&mut self, result: Result<(Id, Outcome), JoinError>) {
         let id = result.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let Some(entries) = self.in_flight.remove(&id) else { return };
         let outcome = match result {
             Ok((_, outcome)) => outcome,
-            // A transport should not panic. If one does, the state of its batches is unknown; sending them again is safe
-            // because their ids are fixed.
-            Err(error) => Outcome::unsent(entries.len(), Error::config("the sending broke off").with_source(error)),
+            // A transport should not panic. If one does, the state of its batches is unknown. Resending them is safe because
+            // their ids are fixed.
+            Err(error) => {
+                Outcome::unsent(entries.len(), Error::config("the delivery task panicked").with_source(error))
+            }
         };
         let mut guard = self.shared.lock();
         let state = &mut *guard;
@@ -163,25 +166,25 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
             }
         }
         state.queue.requeue(unsent);
-        // Those who wait for the room that there is now come before whoever asks for it next.
+        // Waiting submissions use the room that was freed before any later one.
         state.admit(Instant::now());
         state.stopped = outcome.stopped.clone().or(state.stopped.take());
         self.shared.unlock(guard);
         if let Some(error) = outcome.stopped {
-            tracing::error!(%error, "the uploader has stopped sending and keeps everything: check the key and the base URL, then call resume(), or, with a spool, restart");
+            tracing::error!(%error, "the uploader has stopped sending and keeps all batches: check the credentials and the base URL, then call resume(), or, with a spool, restart the program");
         }
     }
 
-    /// Reads from the journal what can soon be sent, and accounts for what was evicted there.
+    /// Reads ahead from the journal, and accounts for records that were evicted there.
     fn read_ahead(&mut self) {
         self.drop_evicted();
-        if self.read_again.is_some_and(|at| Instant::now() < at) || self.shared.lock().stopped.is_some() {
+        if self.read_retry_at.is_some_and(|at| Instant::now() < at) || self.shared.lock().stopped.is_some() {
             return;
         }
-        self.read_again = None;
+        self.read_retry_at = None;
         loop {
             let Some(limit) = self.shared.lock().queue.begin_read() else { return };
-            // Without the lock: this reads from the disk.
+            // Without the lock, because this reads from the disk.
             let record = self.journal.next_record(limit);
             let mut state = self.shared.lock();
             match record {
@@ -195,8 +198,8 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
                 Err(error) => {
                     state.queue.end_read(None);
                     drop(state);
-                    tracing::warn!(%error, "the spool could not be read");
-                    self.read_again = Some(saturating_add(Instant::now(), READ_RETRY_DELAY));
+                    tracing::warn!(%error, "failed to read the spool, and will retry");
+                    self.read_retry_at = Some(saturating_add(Instant::now(), READ_RETRY_DELAY));
                     return;
                 }
             }
@@ -212,7 +215,7 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
         }
     }
 
-    /// Completes the flushes that are over, and returns whether one of them ends the uploader: that one completes at the end.
+    /// Completes the flushes that are over. Returns whether one of them is a shutdown, which completes later, at the end.
     fn is_over(&self) -> bool {
         let now = Instant::now();
         let mut guard = self.shared.lock();
@@ -227,16 +230,16 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
         if state.flushes.is_empty() {
             accounting.join_epochs();
         }
-        let numbers = accounting.stats();
+        let stats = accounting.stats();
         drop(guard);
         for flush in over {
-            flush.completer.complete(numbers);
+            flush.completer.complete(stats);
         }
         is_ending
     }
 }
 
-/// Waits until the journal has confirmed something, or failed to write it.
+/// Waits until the journal has confirmed a write, or failed one.
 pub(super) async fn wait_for_write(shared: &Shared) {
     poll_fn(|context| {
         let mut state = shared.lock();

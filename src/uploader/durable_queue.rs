@@ -1,8 +1,8 @@
-//! Every accepted batch that has not ended: coalescing, written by the journal, ready to be sent, in flight, or on the disk
-//! alone. Pure but for the journal, whose calls here do not wait.
+//! The durable queue: every accepted batch that has not ended, whether it is coalescing, being written by the journal, ready
+//! to be sent, in flight, or on the disk only. It is pure except for the journal, whose calls here do not block.
 //!
-//! A batch that the journal has confirmed is sent from memory. It is left to the disk, and read from there later, only if
-//! memory holds enough already, or if an older batch of its user may lie there unread: each user's order holds.
+//! A batch that the journal has confirmed is sent from memory. It is left on the disk, and read later, only if memory holds
+//! enough batches already, or if an older batch of its user may be unread on the disk: each user's order is preserved.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::limits::MAX_BATCH_BYTES;
 use crate::seal::{EncodedEvent, PendingBatch, SealedBatch, TemplateData, UserKey};
 use crate::time::saturating_add;
 
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent")]
 pub(super) struct DurableQueue {
     pub(super) accounting: Accounting,
     pub(super) journal: Arc<dyn Journal>,
@@ -36,34 +36,35 @@ pub(super) struct DurableQueue {
     pub(super) config: Arc<Config>,
     pub(super) coalescer: Coalescer,
     pub(super) ready: SendQueue,
-    /// Handed to the journal and not confirmed, by rising numbers.
+    /// The writes that the journal has not confirmed, in ascending order of their numbers.
     pub(super) pending_writes: VecDeque<PendingWrite>,
-    /// Why a part of the submission at the front of `writing` was not written.
+    /// The reason why a part of the submission at the front of `pending_writes` was not written.
     pub(super) write_error: Option<Error>,
-    /// Batches that the journal failed to write, behind older unread records, with the numbers of their records.
+    /// Batches that the journal failed to write and that wait for older unread records, with the numbers of their records.
     pub(super) deferred: VecDeque<(u64, Entry)>,
     pub(super) backlog: Backlog,
     pub(super) is_reading: bool,
-    /// The highest number of a record so far.
+    /// The highest record number so far.
     pub(super) newest: Option<u64>,
-    /// Whether every batch goes through the journal, and not only what memory has no room for.
+    /// Set if every batch goes through the journal, and not only those that memory has no room for.
     pub(super) spools_all: bool,
-    /// Whether confirmed batches may be sent from memory.
+    /// Set while confirmed batches may be sent from memory.
     pub(super) sends_confirmed: bool,
-    /// Records that were evicted before they were taken: memory holds their batches, and their evictions are still to come.
+    /// Records that were evicted before they were taken: memory holds their batches, and their evictions are not reported
+    /// yet.
     pub(super) untaken: HashSet<u64>,
-    /// At the end: records that were written again, behind others that are older in truth.
+    /// During the shutdown: records that were written again, behind older batches that followed them.
     pub(super) rewritten: HashSet<u64>,
     pub(super) rewriting_failed: bool,
 }
 
-/// What is to be done when no lock is held: it runs code of others.
+/// Work that runs callers' code, and is done once no lock is held.
 #[derive(Default)]
 pub(super) struct Effects {
     pub(super) reports: Vec<DeliveryReport>,
     pub(super) acceptances: Vec<(Acceptance, Result<(), TrySendError>)>,
     pub(super) warning: Option<(&'static str, Error)>,
-    /// Whether the dispatcher has to poll the journal.
+    /// Set if the dispatcher must poll the journal.
     pub(super) needs_poll: bool,
 }
 
@@ -93,42 +94,43 @@ impl DurableQueue {
         }
     }
 
-    /// Returns whether memory alone may hold this much more.
+    /// Returns whether memory has room for this much more.
     pub(super) fn has_room(&self, amount: Amount) -> bool {
         (self.held() + amount).fits(self.config.limit())
     }
 
-    /// Returns the batches that memory alone holds, but for those that the journal writes.
+    /// Returns the amount of batches that are in memory only, except those that the journal is writing.
     pub(super) fn held(&self) -> Amount {
         self.accounting.held() + self.coalescer.amount()
     }
 
-    /// Returns the batches that wait to be sent, also those behind others of their user that are in flight.
+    /// Returns the amount of batches that wait to be sent, including those behind batches in flight.
     pub(super) fn waiting(&self) -> Amount {
         self.unblocked() + self.accounting.amount(Stage::Blocked)
     }
 
-    /// Returns whether memory could keep this much if the journal fails to write it, as it lately did.
+    /// Returns whether this much may be handed to the journal. After a recent failure, memory must have room for it in case
+    /// the write fails as well.
     pub(super) fn can_keep(&self, amount: Amount) -> bool {
         let is_at_risk = self.health.is_failing || !self.deferred.is_empty();
         let writing = self.accounting.amount(Stage::Writing);
-        // What the disk has written waits here until the dispatcher looks, which a slow callback can hold up.
+        // Written batches stay in memory until the dispatcher polls, which a slow callback can delay.
         let is_bounded = writing.bytes == 0 || writing.bytes + amount.bytes <= self.config.max_bytes;
         is_bounded && !is_at_risk || self.has_room(amount + writing)
     }
 
-    /// Returns whether a new batch has to go through the journal.
+    /// Returns whether a new batch must go through the journal.
     pub(super) fn must_spool(&self) -> bool {
         self.spools_all || self.has_backlog()
     }
 
-    /// Returns whether the journal has batches that are older than a new one, and are not queued.
+    /// Returns whether the journal has batches that are older than a new one and not queued.
     pub(super) fn has_backlog(&self) -> bool {
         let is_pending = self.is_reading || !self.pending_writes.is_empty() || !self.deferred.is_empty();
         is_pending || !self.backlog.is_empty()
     }
 
-    /// Accepts a submission to where it has room, in memory or on the disk, or gives it back.
+    /// Accepts a submission into memory or the journal, or returns it if there is no room.
     pub(super) fn submit(&mut self, mut submission: Submission) -> Result<(), Submission> {
         let amount = submission.amount();
         let (fits, must_spool) = (self.has_room(amount), self.must_spool());
@@ -139,14 +141,14 @@ impl DurableQueue {
                 return Err(submission);
             }
             if spills {
-                // What waits goes first, so that the log has it in order.
+                // Queued batches are written first, so that the log is in order.
                 self.spool_newest();
             }
             match self.append_submission(submission) {
                 Ok(()) => return Ok(()),
-                // The older batches in the journal are not to be overtaken.
+                // Older batches in the journal must not be overtaken.
                 Err((refused, _)) if self.has_backlog() => return Err(refused),
-                // A full disk is no reason to lose what memory has room for.
+                // A batch that memory has room for is not refused because of a full disk.
                 Err((refused, error)) => (submission, not_spooled) = (refused, Some(error)),
             }
         }
@@ -170,7 +172,7 @@ impl DurableQueue {
         self.effects.acceptances.extend(acceptance.map(|acceptance| (acceptance, result)));
     }
 
-    /// Adds an event to its user's open batch, if that takes it and there is room.
+    /// Adds an event to its user's open batch. Returns false if the batch does not accept it or there is no room.
     pub(super) fn coalesce(&mut self, template: &TemplateData, event: &EncodedEvent) -> bool {
         let growth = Amount { batches: 0, bytes: PendingBatch::growth(event) };
         let takes = self.coalescer.takes(template, event) && self.has_room(growth) && self.can_keep(growth);
@@ -180,7 +182,7 @@ impl DurableQueue {
         takes
     }
 
-    /// Opens a batch, which takes the next events of its user, or gives it back if it has no room.
+    /// Opens a batch for the next events of its user, or returns it if there is no room.
     pub(super) fn open(&mut self, batch: PendingBatch) -> Option<PendingBatch> {
         let amount = Amount { batches: 1, bytes: batch.len() };
         if batch.len() > MAX_BATCH_BYTES || !self.has_room(amount) || !self.can_keep(amount) {
@@ -194,7 +196,7 @@ impl DurableQueue {
         None
     }
 
-    /// Closes the open batch of a user: what comes now goes behind it.
+    /// Closes the open batch of a user: later batches go behind it.
     pub(super) fn release(&mut self, user: UserKey) {
         if let Some(open) = self.coalescer.take(user) {
             self.enqueue(&open);
@@ -217,13 +219,14 @@ impl DurableQueue {
         }
     }
 
-    /// Ends the epoch, and returns it: no event that is tracked from now on joins a batch of before.
+    /// Ends the epoch and returns it. No later event joins a batch of this epoch.
     pub(super) fn end_epoch(&mut self) -> u32 {
         self.release_all();
         self.accounting.end_epoch()
     }
 
-    /// Closes the open batches that go through the journal, if the oldest has lingered, or returns when it will have.
+    /// Closes the open batches if they go through the journal and the oldest has lingered. Otherwise returns the time at
+    /// which it will have.
     pub(super) fn spool_lingered(&mut self, now: Instant, linger: Duration) -> Option<Instant> {
         if !self.must_spool() {
             return None;
@@ -236,8 +239,8 @@ impl DurableQueue {
         None
     }
 
-    /// Returns the number of batches that can be sent, or when there will be some. They can at once if they fill a request,
-    /// and otherwise when the oldest has lingered.
+    /// Returns the number of batches that can be sent, or the time at which they can. They can be sent once they fill a
+    /// request or the oldest has lingered.
     pub(super) fn sendable(&mut self, now: Instant, linger: Duration) -> Result<usize, Option<Instant>> {
         let unblocked = self.unblocked();
         let queued = self.ready.front().map(|entry| entry.since);
@@ -247,14 +250,14 @@ impl DurableQueue {
         if is_full_request(unblocked) || due <= now { Ok(unblocked.batches) } else { Err(Some(due)) }
     }
 
-    /// Returns the batches that wait for nothing but a request.
+    /// Returns the amount of batches that can go into the next request.
     pub(super) fn unblocked(&self) -> Amount {
         let queued = self.accounting.amount(Stage::Queued);
         if self.must_spool() { queued } else { queued + self.coalescer.amount() }
     }
 
-    /// Takes the entries of the next request, at most `max`. An open batch is closed only now, so that it takes events as long
-    /// as it waits.
+    /// Takes the entries of the next request, at most `max`. Open batches are closed only now, so that they accept events as
+    /// long as they wait.
     pub(super) fn take(&mut self, max: usize) -> Vec<Entry> {
         let must_spool = self.must_spool();
         let (coalescer, config) = (&mut self.coalescer, &self.config);
@@ -269,7 +272,7 @@ impl DurableQueue {
         })
     }
 
-    /// Ends the batch of a request that is over: it is delivered, or rejected with an error.
+    /// Ends a batch whose request has ended: it is delivered, or rejected with an error.
     pub(super) fn complete(&mut self, entry: Entry, result: Result<(), Error>) {
         let number = entry.record.map(|record| record.number);
         match (&result, number) {
@@ -277,14 +280,14 @@ impl DurableQueue {
             (Ok(()), None) => {}
             (Err(rejected), _) => {
                 let letter = self.journal.dead_letter(entry.endpoint, &entry.batch, &reason(rejected), number);
-                let warning = letter.err().map(|error| ("a rejected batch is not among the dead letters", error));
+                let warning = letter.err().map(|error| ("failed to write a dead letter for a rejected batch", error));
                 self.effects.warning = warning.or(self.effects.warning.take());
             }
         }
         self.end(entry, result.map_or_else(DeliveryStatus::Rejected, |()| DeliveryStatus::Delivered));
     }
 
-    /// Ends an entry, and reports that.
+    /// Ends an entry and reports it.
     pub(super) fn end(&mut self, mut entry: Entry, status: DeliveryStatus) {
         let tag = self.accounting.record_end(entry.token, &status);
         let state = match status {
@@ -296,17 +299,17 @@ impl DurableQueue {
         self.effects.reports.push(DeliveryReport::new(Some(entry.batch), entry.token.submissions, tag, status));
     }
 
-    /// Puts entries of a request that was not sent back to the front.
+    /// Returns the entries of an unsent request to the front of the queue.
     pub(super) fn requeue(&mut self, entries: Vec<Entry>) {
         self.ready.put_first(entries.into_iter(), &mut self.accounting);
     }
 
-    /// Unblocks the batches behind those of a request that is over.
+    /// Unblocks the batches behind those of a request that has ended.
     pub(super) fn unblock(&mut self, users: impl Iterator<Item = UserKey>) {
         self.ready.unblock(users, &mut self.accounting);
     }
 
-    /// Accepts and drops a submission for which there is no room.
+    /// Accepts a submission for which there is no room, and drops it.
     pub(super) fn drop_newest(&mut self, submission: Submission) {
         let token = self.accounting.accept(submission.parts.len(), submission.tag, submission.delivered);
         for batch in submission.parts {
@@ -319,11 +322,13 @@ impl DurableQueue {
     pub(super) fn refuse(&mut self, submission: Submission, error: impl FnOnce(Vec<SealedBatch>) -> TrySendError) {
         let error = error(submission.parts);
         let delivered = submission.delivered.into_iter();
-        self.accounting.results.extend(delivered.map(|it| (it, Err(DeliveryError::NotAccepted(error.clone())))));
+        self.accounting
+            .results
+            .extend(delivered.map(|completer| (completer, Err(DeliveryError::NotAccepted(error.clone())))));
         self.effects.acceptances.extend(submission.accepted.map(|acceptance| (acceptance, Err(error))));
     }
 
-    /// Drops the batches that have waited longest in memory alone until this much has room, or no such batch is left.
+    /// Drops the batches that have waited longest in memory only, until this much fits or none is left.
     pub(super) fn drop_oldest(&mut self, amount: Amount) {
         while !self.has_room(amount) {
             let open = self.coalescer.oldest();
@@ -338,8 +343,8 @@ impl DurableQueue {
         }
     }
 
-    /// Hands what memory alone holds to the journal, if that is newer than all that the journal has: behind newer batches of
-    /// its user an older one would be out of order.
+    /// Appends the batches that are in memory only to the journal, if they are newer than everything in it. Otherwise they
+    /// could end up behind newer batches of their users.
     pub(super) fn spool_newest(&mut self) {
         if self.journal.is_durable() && !self.has_backlog() {
             for entry in self.ready.take_newest_in_memory(&mut self.accounting) {
@@ -352,7 +357,7 @@ impl DurableQueue {
         }
     }
 
-    /// From the shutdown on every batch goes through the journal.
+    /// Sends every batch through the journal from now on.
     pub(super) fn start_spooling_all(&mut self) {
         self.spool_newest();
         self.spools_all = self.journal.is_durable();
@@ -363,7 +368,7 @@ fn seal(open: &OpenBatch, config: &Config) -> Entry {
     Entry::new(open.batch.seal(), config.endpoint, open.token, open.since)
 }
 
-/// Returns the reason of a dead letter, for a person.
+/// Returns the reason for a dead letter, as a text for a person.
 fn reason(error: &Error) -> String {
     let listed = error.api_errors().iter().map(|error| match (error.code.as_str(), error.message.as_str()) {
         ("", "") => String::new(),

@@ -1,4 +1,4 @@
-//! An accepted batch, its stage, and the submissions that it stands for.
+//! The entries of the queue: accepted batches with their stages and submissions.
 
 use std::ops::{Add, AddAssign, SubAssign};
 
@@ -14,9 +14,9 @@ pub(super) struct Entry {
     pub(super) endpoint: Endpoint,
     pub(super) token: SubmissionToken,
     pub(super) since: Instant,
-    /// Its record, once the journal has confirmed it.
+    /// The record of the batch, once the journal has confirmed it.
     pub(super) record: Option<RecordId>,
-    /// Set by [`Accounting::set_stage`] alone, as the next.
+    /// Set only by [`Accounting::set_stage`], like `state`.
     pub(super) stage: Stage,
     pub(super) state: SubmissionState,
 }
@@ -25,7 +25,7 @@ pub(super) struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RecordId {
     pub(crate) number: u64,
-    /// When the batch was appended first, by which it becomes too old.
+    /// The time at which the batch was first appended, which determines its age.
     pub(crate) appended: DateTime<Utc>,
 }
 
@@ -50,13 +50,13 @@ impl Entry {
         Amount { batches: 1, bytes: self.batch.len() }
     }
 
-    /// Returns whether memory alone holds it, and the journal does not write it.
+    /// Returns whether the batch is in memory only, and the journal is not writing it.
     pub(super) fn is_held(&self) -> bool {
         self.state == SubmissionState::Memory && self.stage != Stage::Writing && self.stage.slot().is_some()
     }
 }
 
-/// Where a part of a submission counts. A submission counts in the first of these that any of its parts is in.
+/// The state of a submission, or of a part of one. A submission has the first of these states that any of its parts has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SubmissionState {
     Memory,
@@ -74,27 +74,27 @@ impl SubmissionState {
     }
 }
 
-/// The stage of an entry of the queue: what it waits for.
+/// The stage of an entry of the queue, that is, what it waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// In no list: nothing counts it as held.
+    /// In no list, and not counted as held.
     Moving,
-    /// The journal writes it.
+    /// The journal is writing it.
     Writing,
-    /// The journal failed to write it, and it waits until the older records of its user are read.
+    /// The journal failed to write it, and it waits for the older records of its user to be read.
     Deferred,
     /// It is ready to be sent.
     Queued,
     /// It waits behind batches of its user that are in flight.
     Blocked,
     InFlight,
-    /// Memory holds it no longer: it lies on the disk.
+    /// It is on the disk, and no longer in memory.
     Stored,
     Ended(SubmissionState),
 }
 
 impl Stage {
-    /// Returns the index of a stage in which memory holds the batch.
+    /// Returns the index of a stage in which the batch is in memory, and `None` for the others.
     pub(super) fn slot(self) -> Option<usize> {
         match self {
             Self::Writing => Some(0),
@@ -107,7 +107,7 @@ impl Stage {
     }
 }
 
-/// A number of batches, and their bytes.
+/// A number of batches and their size in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Amount {
     pub(super) batches: usize,
@@ -115,7 +115,7 @@ pub(super) struct Amount {
 }
 
 impl Amount {
-    /// Returns whether neither number is above that of the limit.
+    /// Returns whether neither number exceeds that of the limit.
     pub(super) fn fits(self, limit: Self) -> bool {
         self.batches <= limit.batches && self.bytes <= limit.bytes
     }
@@ -147,13 +147,13 @@ impl SubAssign for Amount {
     }
 }
 
-/// Stands for the submissions that a batch carries: one, or the events that were tracked together, or a part of one.
+/// Identifies the submissions of a batch: one, several tracked events, or a part of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SubmissionToken {
     pub(super) submissions: u32,
-    /// What was submitted before a flush belongs to an earlier epoch.
+    /// The epoch. Submissions before a flush belong to an earlier one.
     pub(super) epoch: u32,
-    /// The key of its tracked submission; 0 for one that is whole, has no tag, and that nobody awaits.
+    /// The key of the tracked submission. 0 if the submission is neither split, tagged nor awaited.
     pub(super) id: u64,
 }
 

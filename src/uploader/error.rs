@@ -1,4 +1,4 @@
-//! The error of a submission, which hands back what was not taken.
+//! The error of a submission, which hands back what was not accepted.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,15 +10,16 @@ use crate::seal::{SealError, SealedBatch};
 /// The error returned by [`Uploader::try_send`](super::Uploader::try_send), [`SendHandle::accepted`](super::SendHandle::accepted) and
 /// [`track`](super::Uploader::track).
 ///
-/// It hands back what was not taken: the sealed parts of the batch, with their ids, or the batch if it could not be sealed. A
-/// tracked event comes back as a batch of its own. It converts into [`Error`] with `?`, which drops them.
+/// It hands back what was not accepted: the sealed parts of the batch, with their ids, or the batch itself if it cannot be
+/// sealed. A tracked event is handed back in a batch of its own. The error converts into [`Error`] with `?`, which drops
+/// them.
 ///
 /// ```
 /// use mparticle::{Batch, TrySendError, Uploader};
 ///
 /// fn submit(uploader: &Uploader, batch: Batch) -> Result<(), mparticle::Error> {
 ///     match uploader.try_send(batch) {
-///         Err(TrySendError::Full(batches)) => println!("{} batches to be kept for later", batches.len()),
+///         Err(TrySendError::Full(batches)) => println!("{} batches must wait", batches.len()),
 ///         result => result?,
 ///     }
 ///     Ok(())
@@ -27,16 +28,17 @@ use crate::seal::{SealError, SealedBatch};
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum TrySendError {
-    /// The uploader has no room. The same can be submitted again later.
+    /// The uploader has no room. The batches can be submitted again later.
     Full(Vec<SealedBatch>),
-    /// The uploader is shut down for good.
+    /// The uploader is shut down.
     Closed(Vec<SealedBatch>),
-    /// A sealed batch exceeds the limit of a batch, or the parts could never be held by the queue. A batch that is too large and
-    /// cannot be split is [`Invalid`](Self::Invalid).
+    /// A sealed batch exceeds the size limit of a batch, or the parts are larger than the whole queue. A batch that is too
+    /// large and cannot be split is [`Invalid`](Self::Invalid).
     TooLarge(Vec<SealedBatch>),
     /// The batch cannot be sealed.
     Invalid(SealError),
-    /// The batch is queued in memory and will be sent, but the spool failed to write it: it is lost if the process ends first.
+    /// The batch is queued in memory and will be sent, but the spool failed to write it. It is lost if the process ends
+    /// first.
     NotSpooled(Error),
 }
 
@@ -56,14 +58,15 @@ impl TrySendError {
         }
     }
 
-    /// Returns whether submitting the same again later can succeed: only if the uploader is [`Full`](Self::Full). After
+    /// Returns whether submitting the batch again later can succeed, which is the case only for [`Full`](Self::Full). After
     /// [`NotSpooled`](Self::NotSpooled) it would be sent twice.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Full(_))
     }
 
-    /// Returns the sealed parts that were not taken, in their order. Empty if the batch is queued, or could not be sealed.
+    /// Returns the sealed parts that were not accepted, in their order. Empty if the batch is queued, or could not be
+    /// sealed.
     #[must_use]
     pub fn batches(&self) -> &[SealedBatch] {
         match self {
@@ -72,7 +75,7 @@ impl TrySendError {
         }
     }
 
-    /// Returns the sealed parts that were not taken, in their order, as [`batches`](Self::batches) does.
+    /// Converts the error into the parts that [`batches`](Self::batches) returns.
     #[must_use]
     pub fn into_batches(self) -> Vec<SealedBatch> {
         match self {
@@ -168,8 +171,8 @@ mod tests {
             ),
         ];
         for (error, kind, debug, text) in table {
-            let shown = format!("{error:?}");
-            assert!(shown.starts_with(debug) && !shown.contains("id-of-a-batch"), "{shown}");
+            let formatted = format!("{error:?}");
+            assert!(formatted.starts_with(debug) && !formatted.contains("id-of-a-batch"), "{formatted}");
             assert_eq!((error.to_string().as_str(), error.is_retryable()), (text, kind == ErrorKind::QueueFull));
             assert_eq!(error.error().kind(), kind);
             assert_eq!(error.batches().to_vec(), error.into_batches());

@@ -1,5 +1,5 @@
-//! The interface of the queue to a spool. A trait, so that tests under virtual time use one in memory, and an uploader without
-//! a spool has one that holds nothing.
+//! The journal: the queue's interface to a spool. A trait, so that tests in virtual time can use one in memory, and an
+//! uploader without a spool one that stores nothing.
 
 use std::future::ready;
 use std::pin::Pin;
@@ -14,10 +14,10 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::seal::SealedBatch;
 
-/// Resolves when something is written, as durably as the spool is set to.
+/// Resolves when data is written, as durably as the spool is configured.
 pub(crate) type WriteFuture = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
-/// A batch of the journal.
+/// A record of the journal.
 #[derive(Clone)]
 pub(crate) struct JournalRecord {
     pub(crate) id: RecordId,
@@ -25,43 +25,43 @@ pub(crate) struct JournalRecord {
     pub(crate) batch: SealedBatch,
 }
 
-/// A batch that was handed to the journal.
+/// A batch that was appended to the journal.
 pub(crate) struct Append {
     pub(crate) id: RecordId,
     pub(crate) written: WriteFuture,
 }
 
 impl Append {
-    /// Creates one that the journal did not take, as if it had failed to write it. The number is that of an older record.
+    /// Creates one that failed because the journal refused the batch. The number is that of an older record.
     pub(super) fn from_error(number: u64, error: Error) -> Self {
         let id = RecordId { number, appended: DateTime::UNIX_EPOCH };
         Self { id, written: Box::pin(ready(Err(error))) }
     }
 }
 
-/// A record that will not be sent, and why.
+/// A record that will not be sent, and the reason.
 pub(crate) struct EvictedRecord {
     /// `None` for a damaged record of an earlier process.
     pub(crate) number: Option<u64>,
-    /// `None` if it cannot be read any more.
+    /// `None` if it can no longer be read.
     pub(crate) batch: Option<SealedBatch>,
     pub(crate) error: Error,
 }
 
-/// Holds batches through restarts. Nothing here waits for the disk, but for `next` and `find_vanished`, which read. Whatever is
-/// not implemented holds nothing.
+/// Stores batches across restarts. No method waits for the disk, except `next_record` and `find_vanished`, which read. The
+/// default implementations store nothing.
 pub(crate) trait Journal: Send + Sync {
-    /// Returns whether it holds anything at all.
+    /// Returns whether the journal stores anything.
     fn is_durable(&self) -> bool {
         false
     }
 
-    /// Hands over a batch. The numbers of the records rise.
+    /// Appends a batch. The numbers of records increase.
     fn append(&self, _endpoint: Endpoint, _batch: &SealedBatch) -> Result<Append, Error> {
         Err(Error::spool("there is no spool"))
     }
 
-    /// Appends a record once more, with the time that it has.
+    /// Appends a record once more, and keeps its time.
     fn append_again(&self, record: &JournalRecord) -> Result<Append, Error> {
         self.append(record.endpoint, &record.batch)
     }
@@ -71,7 +71,7 @@ pub(crate) trait Journal: Send + Sync {
         false
     }
 
-    /// Counts a record that is written as read. Returns false if it is gone.
+    /// Marks a written record as taken. Returns false if it is gone.
     fn take_committed(&self, _number: u64) -> bool {
         false
     }
@@ -86,15 +86,15 @@ pub(crate) trait Journal: Send + Sync {
         None
     }
 
-    /// Returns the number of records that were not read.
+    /// Returns the number of unread records.
     fn unread(&self) -> u64 {
         0
     }
 
-    /// Notes that a record that was read is not needed any more.
+    /// Acknowledges a delivered record, which is no longer needed.
     fn acknowledge(&self, _number: u64) {}
 
-    /// Keeps a rejected batch for a person. Its record, if it has one, is acknowledged when that is written.
+    /// Dead-letters a rejected batch. Its record, if it has one, is acknowledged when that is written.
     fn dead_letter(
         &self,
         _endpoint: Endpoint,
@@ -105,28 +105,29 @@ pub(crate) trait Journal: Send + Sync {
         Ok(())
     }
 
-    /// Returns whether a record that was read is still there, to be found after a restart.
+    /// Returns whether a taken record would still be found after a restart.
     fn contains(&self, _number: u64) -> bool {
         false
     }
 
-    /// Looks for records that vanished: [`take_evicted`](Self::take_evicted) and [`contains`](Self::contains) tell them then.
+    /// Looks for records that vanished, which [`take_evicted`](Self::take_evicted) and [`contains`](Self::contains) then
+    /// report.
     fn find_vanished(&self) {}
 
-    /// Saves at once which records are acknowledged.
+    /// Saves immediately which records are acknowledged.
     fn checkpoint(&self) -> WriteFuture {
         Box::pin(ready(Ok(())))
     }
 
-    /// Closes it, and waits for the disk no longer than this.
+    /// Closes the journal. Waits for the disk up to `timeout`.
     fn close(&self, _timeout: Duration) {}
 
-    /// Takes the unread records that were evicted since the last call.
+    /// Returns the unread records that were evicted since the last call.
     fn take_evicted(&self) -> Vec<EvictedRecord> {
         Vec::new()
     }
 
-    /// Sets what to notify when a record is evicted.
+    /// Sets the notification for evicted records.
     fn set_eviction_notify(&self, _evicted: Arc<Notify>) {}
 }
 

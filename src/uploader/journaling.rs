@@ -1,4 +1,4 @@
-//! The way through the journal: handed over, written, confirmed, and sent from memory or read again.
+//! The part of the queue that works with the journal: appends batches, confirms them, and reads them back.
 
 use std::mem;
 use std::task::{Context, Poll};
@@ -14,15 +14,15 @@ use super::submission::{Acceptance, Submission};
 use crate::error::Error;
 use crate::seal::{SealedBatch, UserKey};
 
-/// The most that is read ahead of what is on the disk alone, if the limits of the uploader allow as much.
+/// The largest amount of batches on the disk that is read ahead, if the limits of the uploader allow it.
 const READ_AHEAD: Amount = Amount { batches: 1_000, bytes: 4 << 20 };
 
 impl DurableQueue {
-    /// Hands a submission to the journal, or gives it back if the journal does not take the first part.
+    /// Appends a submission to the journal, or returns it if the journal refuses the first part.
     pub(super) fn append_submission(&mut self, submission: Submission) -> Result<(), (Submission, Error)> {
         let endpoint = self.config.endpoint;
         let Some(first) = submission.parts.first() else { return Ok(()) };
-        // Coalesced events of this user came before.
+        // The coalesced events of this user are older.
         self.release(first.user());
         let mut append = match self.journal.append(endpoint, first) {
             Ok(append) => Some(append),
@@ -44,7 +44,7 @@ impl DurableQueue {
         Ok(())
     }
 
-    /// Hands an accepted batch to the journal.
+    /// Appends an accepted batch to the journal.
     pub(super) fn append(&mut self, entry: Entry) {
         let append = match entry.record {
             None => self.journal.append(entry.endpoint, &entry.batch),
@@ -55,7 +55,7 @@ impl DurableQueue {
         self.write(append, WriteContent::Batch(Entry { record: None, ..entry }), true, None);
     }
 
-    /// Hands a copy of a record to the journal.
+    /// Appends a copy of a record to the journal.
     pub(super) fn append_copy(&mut self, record: &JournalRecord) {
         let append = self.journal.append_again(record);
         self.write(append, WriteContent::Rewrite(record.id.number, record.batch.len()), true, None);
@@ -114,17 +114,17 @@ impl DurableQueue {
         progress
     }
 
-    /// Queues a batch that is on the disk now, or leaves it there alone.
+    /// Queues a batch that is on the disk now, or leaves it to be read from there.
     fn confirm(&mut self, mut entry: Entry, number: u64) {
         let (user, mut limit) = (entry.batch.user(), self.config.limit());
         if !self.backlog.is_empty() {
-            // The other half is for what is read, so that new batches do not keep the backlog waiting for ever.
+            // The other half is for records that are read, so that new batches cannot delay the backlog forever.
             let Amount { batches, bytes } = self.read_ahead_limit();
             limit = Amount { batches: batches.div_ceil(2), bytes: bytes / 2 };
         }
         let has_room = self.waiting().is_below(limit);
         if self.sends_confirmed && has_room && !self.may_have_older(user) {
-            // A record that was evicted in this moment is still in memory.
+            // A record that was evicted just now is still in memory.
             if !self.journal.take_committed(number) {
                 entry.record = None;
                 self.untaken.insert(number);
@@ -139,7 +139,7 @@ impl DurableQueue {
         }
     }
 
-    /// Queues a batch that the journal failed to write, behind the older records of its user.
+    /// Queues a batch that the journal failed to write, or defers it behind the older records of its user.
     fn defer(&mut self, mut entry: Entry, number: u64) {
         if self.may_have_older(entry.batch.user()) {
             self.backlog.add_user(entry.batch.user());
@@ -161,7 +161,7 @@ impl DurableQueue {
         }
     }
 
-    /// Takes the first batch that the journal failed to write, if its number is below `before`.
+    /// Removes and returns the first deferred batch, if its number is below `before`.
     pub(super) fn pop_deferred(&mut self, before: u64) -> Option<Entry> {
         self.deferred.front().filter(|(number, _)| *number < before)?;
         let (_, mut entry) = self.deferred.pop_front()?;
@@ -170,7 +170,7 @@ impl DurableQueue {
         Some(entry)
     }
 
-    /// Queues what waited for older records, once all of them are read.
+    /// Queues the deferred batches once all older records are read.
     pub(super) fn settle_backlog(&mut self) {
         if !self.is_reading && (self.backlog.is_empty() || self.journal.unread() == 0) {
             self.queue_deferred(u64::MAX);
@@ -178,7 +178,7 @@ impl DurableQueue {
                 self.backlog.forget_users();
             }
         }
-        // An open batch may be older than what is queued, and newer than a batch of its user that was read just now.
+        // An open batch may be older than queued ones, and newer than a batch of its user that was read just now.
         if !self.must_spool() {
             self.release_all();
         }
@@ -189,8 +189,8 @@ impl DurableQueue {
         Amount { batches: READ_AHEAD.batches.min(limit.batches), bytes: READ_AHEAD.bytes.min(limit.bytes) }
     }
 
-    /// Begins to read a record if one is wanted, and returns the number that it has to be below: newer ones may be confirmed
-    /// at any moment, and are not read before that is seen here.
+    /// Begins to read a record if there is room for one. Returns the exclusive upper limit of its number: newer records may
+    /// be confirmed at any moment, and must not be read before that is processed here.
     pub(super) fn begin_read(&mut self) -> Option<u64> {
         self.is_reading = self.waiting().is_below(self.read_ahead_limit()) && !self.backlog.is_empty();
         self.is_reading.then(|| self.read_limit())
@@ -201,12 +201,12 @@ impl DurableQueue {
         unconfirmed.unwrap_or_else(|| self.newest.map_or(0, |newest| newest + 1))
     }
 
-    /// Ends the reading of a record, and queues it if there is one.
+    /// Ends the read of a record, and queues the record if there is one.
     pub(super) fn end_read(&mut self, record: Option<JournalRecord>) {
         self.is_reading = false;
         if let Some(JournalRecord { id, endpoint, batch }) = record {
             self.queue_deferred(id.number);
-            // A record that counts as lost is left to the next process.
+            // A record that was counted as lost is left to the next process.
             if let Some(token) = self.backlog.remove(Some(id.number), Some(batch.user())) {
                 self.ready.push_back(Entry::from_record(batch, endpoint, token, id), &mut self.accounting);
             }
@@ -214,7 +214,7 @@ impl DurableQueue {
         self.settle_backlog();
     }
 
-    /// Ends the records that the journal has evicted.
+    /// Drops the records that the journal has evicted.
     pub(super) fn drop_evicted(&mut self, evicted: Vec<EvictedRecord>) {
         for EvictedRecord { number, batch, error } in evicted {
             if number.is_some_and(|number| self.untaken.remove(&number)) {
@@ -232,7 +232,7 @@ impl DurableQueue {
         self.settle_backlog();
     }
 
-    /// Takes a batch whose record is gone before its confirmation was seen.
+    /// Removes and returns a batch whose record was evicted before its confirmation was processed.
     fn take_writing(&mut self, number: u64) -> Option<Entry> {
         let first = self.pending_writes.partition_point(|writing| writing.id.number < number);
         let mut same = self.pending_writes.range_mut(first..).take_while(|writing| writing.id.number == number);
@@ -243,7 +243,7 @@ impl DurableQueue {
         }
     }
 
-    /// Returns the number of bytes that the journal has not confirmed.
+    /// Returns the size of the writes that the journal has not confirmed, in bytes.
     pub(super) fn unconfirmed_bytes(&self) -> usize {
         let copies = self.pending_writes.iter().map(|writing| match writing.content {
             WriteContent::Rewrite(_, bytes) => bytes,
@@ -259,13 +259,13 @@ impl DurableQueue {
 
     fn record_refusal(&mut self, error: &Error) {
         if !mem::replace(&mut self.health.is_refusing, true) {
-            self.effects.warning = Some(("the spool takes nothing", error.clone()));
+            self.effects.warning = Some(("the spool refused a batch", error.clone()));
         }
     }
 
     fn record_write_failure(&mut self, error: &Error) {
         if !mem::replace(&mut self.health.is_failing, true) {
-            self.effects.warning = Some(("the spool failed to write: memory keeps the batch", error.clone()));
+            self.effects.warning = Some(("the spool failed to write a batch, which stays in memory", error.clone()));
         }
     }
 }

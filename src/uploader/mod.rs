@@ -324,11 +324,11 @@ impl Drop for Handle {
         let start = Instant::now();
         let timeout = self.shared.config.drop_timeout;
         let ended = self.shared.flush(timeout, true);
-        // The dispatcher drops what the callback holds: it cannot wait for itself.
+        // On the dispatcher's own thread, where the callback was dropped, it cannot wait for itself.
         if thread.thread().id() != thread::current().id() {
             let _ = ended.wait();
             let _ = thread.join();
-            // A disk that hangs is not waited for.
+            // A hanging disk is not waited for any longer.
             let journal = Arc::clone(&self.shared.lock().queue.journal);
             journal.close(timeout.saturating_sub(start.elapsed()).max(DISK_GRACE_PERIOD));
         }

@@ -1,34 +1,36 @@
-//! The batches that the journal was handed and has not confirmed.
+//! The writes that the journal has not confirmed.
 
 use super::entry::{Entry, RecordId};
 use super::journal::WriteFuture;
 use super::submission::Acceptance;
 
-/// A batch that is being written.
+/// A write that the journal has not confirmed.
 pub(super) struct PendingWrite {
     pub(super) id: RecordId,
-    /// Whether the journal took it, so that the number is its own.
+    /// Set if the journal accepted the batch. Otherwise the number is that of an older record.
     pub(super) is_taken: bool,
     pub(super) written: WriteFuture,
     pub(super) content: WriteContent,
-    /// Whether it is the last part of its submission, and who waits for all of them.
+    /// Set if this is the last part of its submission.
     pub(super) is_last: bool,
+    /// Completes when all parts of the submission are written.
     pub(super) accepted: Option<Acceptance>,
 }
 
+/// The data of a write.
 pub(super) enum WriteContent {
     Batch(Entry),
-    /// It was evicted before its confirmation was seen.
+    /// The batch was evicted before its confirmation was processed.
     Evicted,
-    /// A copy of the record of this number, of this many bytes.
+    /// A copy of the record with this number, and its size in bytes.
     Rewrite(u64, usize),
 }
 
-/// Whether the journal works. The first of several failures in a row is logged.
+/// The health of the journal. Only the first of consecutive failures is logged.
 #[derive(Default)]
 pub(super) struct JournalHealth {
-    /// It failed to write the last batch.
+    /// Set if the journal failed to write the last batch.
     pub(super) is_failing: bool,
-    /// It did not take the last batch.
+    /// Set if the journal refused the last batch.
     pub(super) is_refusing: bool,
 }

@@ -1,4 +1,5 @@
-//! The batches that are ready to be sent, in order, and those that wait behind batches of their user in flight.
+//! The send queue: batches that are ready to be sent, in order, and batches that wait behind others of their users in
+//! flight.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -12,7 +13,7 @@ use crate::seal::UserKey;
 #[derive(Default)]
 pub(super) struct SendQueue {
     entries: VecDeque<Entry>,
-    /// Users who have batches in flight, with their next batches, which wait so that each user's order holds.
+    /// The users with batches in flight, with their next batches, which wait so that each user's order is preserved.
     in_flight: HashMap<UserKey, VecDeque<Entry>>,
 }
 
@@ -21,7 +22,7 @@ impl SendQueue {
         self.entries.front()
     }
 
-    /// Returns the queued entries, from the first.
+    /// Returns the queued entries, beginning with the first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
     }
@@ -31,7 +32,7 @@ impl SendQueue {
         self.entries.push_back(entry);
     }
 
-    /// Puts entries first, in their order.
+    /// Inserts entries at the front, in their order.
     pub(super) fn put_first(&mut self, entries: impl DoubleEndedIterator<Item = Entry>, accounting: &mut Accounting) {
         for mut entry in entries.rev() {
             accounting.set_stage(&mut entry, Stage::Queued);
@@ -39,8 +40,8 @@ impl SendQueue {
         }
     }
 
-    /// Takes the entries of the next request: at most `max`, of one endpoint, and none of a user who has others in flight.
-    /// Those are blocked. `refill` may put entries first, before each look at the first one.
+    /// Takes the entries of the next request: at most `max`, all for the same endpoint. Entries of users with batches in
+    /// flight are blocked instead. `refill` may insert entries at the front, before each entry is taken.
     pub(super) fn take(
         &mut self,
         max: usize,
@@ -57,7 +58,7 @@ impl SendQueue {
                 blocked.push_back(next);
                 continue;
             }
-            // A batch too large for any request goes alone: the sender rejects it.
+            // A batch that is too large for any request is taken alone: delivery rejects it.
             let fits = taken.is_empty() || (taken.len() < max && bytes + next.batch.len() < MAX_REQUEST_BYTES);
             if !fits || taken.first().is_some_and(|first| first.endpoint != next.endpoint) {
                 self.entries.push_front(next);
@@ -68,12 +69,12 @@ impl SendQueue {
             users.insert(next.batch.user());
             taken.push(next);
         }
-        // Only now: several batches of one user go in one request.
+        // Only now, because one request can have several batches of a user.
         self.in_flight.extend(users.into_iter().map(|user| (user, VecDeque::new())));
         taken
     }
 
-    /// Unblocks the next batches of these users, who have none in flight any more. They come first.
+    /// Unblocks the next batches of these users, who have none in flight any more, and inserts them at the front.
     pub(super) fn unblock(&mut self, users: impl Iterator<Item = UserKey>, accounting: &mut Accounting) {
         for user in users {
             if let Some(blocked) = self.in_flight.remove(&user) {
@@ -82,7 +83,7 @@ impl SendQueue {
         }
     }
 
-    /// Takes all queued entries.
+    /// Removes and returns all queued entries.
     pub(super) fn take_all(&mut self, accounting: &mut Accounting) -> Vec<Entry> {
         let mut entries: Vec<_> = self.entries.drain(..).collect();
         for entry in &mut entries {
@@ -91,7 +92,7 @@ impl SendQueue {
         entries
     }
 
-    /// Takes the queued entries behind the last one that is on the disk.
+    /// Removes and returns the queued entries behind the last one that is on the disk.
     pub(super) fn take_newest_in_memory(&mut self, accounting: &mut Accounting) -> Vec<Entry> {
         let newest = self.entries.iter().rposition(|entry| entry.record.is_some()).map_or(0, |last| last + 1);
         let mut entries: Vec<_> = self.entries.split_off(newest).into();
@@ -101,13 +102,14 @@ impl SendQueue {
         entries
     }
 
-    /// Returns when the batch came that has waited longest of those in memory alone.
+    /// Returns the time of the batch that has waited longest of those in memory only.
     pub(super) fn oldest_in_memory(&self) -> Option<Instant> {
         let queued = self.entries.iter().find(|entry| entry.record.is_none());
         queued.into_iter().chain(self.blocked_in_memory().map(|(_, entry)| entry)).map(|entry| entry.since).min()
     }
 
-    /// Takes the batch that has waited longest of those in memory alone. What is on the disk takes no room here.
+    /// Removes and returns the batch that has waited longest of those in memory only. Batches on the disk do not count
+    /// against the limits of memory.
     pub(super) fn pop_oldest_in_memory(&mut self) -> Option<Entry> {
         let queued = self.entries.iter().position(|entry| entry.record.is_none());
         let blocked = self.blocked_in_memory().min_by_key(|(_, entry)| entry.since);
@@ -120,7 +122,7 @@ impl SendQueue {
         }
     }
 
-    /// Returns the first blocked batch of each user, if memory alone holds it.
+    /// Returns the first blocked batch of each user, if it is in memory only.
     fn blocked_in_memory(&self) -> impl Iterator<Item = (UserKey, &Entry)> {
         let first = self.in_flight.iter().filter_map(|(user, blocked)| Some((*user, blocked.front()?)));
         first.filter(|(_, entry)| entry.record.is_none())

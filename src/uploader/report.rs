@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::seal::SealedBatch;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The number of reports that a stream buffers. The oldest give way.
+/// The number of reports that a stream buffers. When it is full, the oldest are dropped.
 const STREAM_REPORTS: usize = 4096;
 
 /// The result of one batch.
@@ -97,14 +97,14 @@ impl DeliveryReport {
 
 pub(super) type OnDelivery = Arc<dyn Fn(&Arc<DeliveryReport>) + Send + Sync>;
 
-/// Hands reports to the callback and to all streams.
+/// Publishes reports to the callback and to all streams.
 pub(super) struct ReportBroadcaster {
     callback: Option<OnDelivery>,
     channel: Mutex<Channel>,
 }
 
 enum Channel {
-    /// Nobody has subscribed so far.
+    /// There was no subscriber so far.
     Unused,
     Open(Sender<Arc<DeliveryReport>>),
     Closed,
@@ -126,8 +126,8 @@ impl ReportBroadcaster {
         }
     }
 
-    /// Hands out reports, to the streams of a sender that was taken before. No lock may be held: the callback may call the
-    /// uploader.
+    /// Publishes reports, to the streams of a sender that was taken before. No lock may be held, because the callback may
+    /// call the uploader.
     pub(super) fn publish(
         &self,
         sender: Option<&Sender<Arc<DeliveryReport>>>,
@@ -143,7 +143,7 @@ impl ReportBroadcaster {
                 tracing::error!("the callback for delivery reports panicked");
             }
             if let Some(sender) = sender {
-                // Without any stream the report goes nowhere.
+                // An error means that there is no stream.
                 let _ = sender.send(report);
             }
         }
@@ -156,7 +156,7 @@ impl ReportBroadcaster {
         }
         let receiver = match &*channel {
             Channel::Open(sender) => sender.subscribe(),
-            // A channel without a sender ends at once.
+            // A channel without a sender ends immediately.
             Channel::Unused | Channel::Closed => broadcast::channel(1).1,
         };
         DeliveryReports { missed: 0, next: Box::pin(receive(receiver)) }
@@ -165,7 +165,7 @@ impl ReportBroadcaster {
     /// Ends all streams.
     pub(super) fn close(&self) {
         let channel = mem::replace(&mut *self.lock(), Channel::Closed);
-        // Without the lock: this wakes those who wait.
+        // Without the lock, because this runs wakers.
         drop(channel);
     }
 }

@@ -1,5 +1,5 @@
-//! What the handles of an uploader and its dispatcher share, under one lock. Nothing waits while it is held, and no code of
-//! others runs: see [`Shared::unlock`].
+//! The state that the handles of an uploader share with its dispatcher, under one lock. While it is held, nothing blocks and
+//! no callers' code runs; see [`Shared::unlock`].
 
 use std::mem;
 use std::sync::{Arc, OnceLock};
@@ -26,13 +26,13 @@ use crate::seal::{EncodedEvent, PendingBatch, SealedBatch, TemplateData};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::time::saturating_add;
 
-/// How long the disk may take, after the time of the shutdown, for what was being written then.
+/// The time for pending writes to the disk at the end of a shutdown.
 pub(super) const DISK_GRACE_PERIOD: Duration = Duration::from_millis(500);
 
 pub(super) struct Shared {
     pub(super) config: Arc<Config>,
     pub(super) reports: ReportBroadcaster,
-    /// Notified when the dispatcher has something to do.
+    /// Notified when the dispatcher has work.
     pub(super) work: Arc<Notify>,
     /// Set when the dispatcher starts.
     pub(super) limiter: OnceLock<Arc<AdaptiveLimiter>>,
@@ -42,37 +42,37 @@ pub(super) struct Shared {
 pub(super) struct UploaderState {
     pub(super) queue: DurableQueue,
     pub(super) phase: Phase,
-    /// Why nothing is sent any more.
+    /// The reason why sending has stopped.
     pub(super) stopped: Option<Error>,
-    /// In percent, as of the last acceptance.
+    /// The used part of the rate limit in percent, as of the last acceptance.
     pub(super) rate_limit_used_percent: Option<f64>,
     admission: Admission,
     pub(super) flushes: Vec<Flush>,
     pub(super) wake: WakePolicy,
-    /// How long the disk may take at the end, at most [`DISK_GRACE_PERIOD`].
+    /// The time for pending writes at the end, at most [`DISK_GRACE_PERIOD`].
     pub(super) grace: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Running,
-    /// Nothing is accepted any more.
+    /// No submission is accepted any more.
     Closing,
     Closed,
 }
 
-/// When the dispatcher has to be woken for a new batch.
+/// The condition under which a new batch wakes the dispatcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WakePolicy {
-    /// It knows of no batch.
+    /// Any batch: the dispatcher knows of none.
     Immediate,
-    /// It knows when what is queued has lingered.
+    /// A full request: the dispatcher knows when the queued batches have lingered.
     OnFullRequest,
-    /// It waits until it may send, and looks then.
+    /// None: the dispatcher waits until it may send, and checks the queue then.
     Never,
 }
 
-/// A call that waits until everything that was submitted before has ended.
+/// A flush or shutdown, which waits until all earlier submissions have ended.
 pub(super) struct Flush {
     pub(super) epoch: u32,
     pub(super) deadline: Instant,
@@ -102,14 +102,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends a piece of work under the lock. What runs code of others (callbacks, wakers, subscribers of `tracing`) is done
-    /// then: it may call the uploader.
+    /// Releases the lock, and then does the work that runs callers' code (callbacks, wakers, `tracing` subscribers), which
+    /// may call the uploader.
     pub(super) fn unlock(&self, mut state: MutexGuard<'_, UploaderState>) {
         let wakes = state.wakes_dispatcher();
         let effects = mem::take(&mut state.queue.effects);
         let results = mem::take(&mut state.queue.accounting.results);
         let withdrawn = mem::take(&mut state.admission.withdrawn);
-        // Taken under the lock, so that no stream ends before these reports are in it.
+        // Taken under the lock, so that no stream ends before it has these reports.
         let sender = if effects.reports.is_empty() { None } else { self.reports.sender() };
         drop(state);
         drop(withdrawn);
@@ -155,7 +155,7 @@ impl Shared {
             }
             (Err(submission), WhenFull::DropOldest) => {
                 state.queue.drop_oldest(submission.amount());
-                // If all that is held is in flight, there is still no room.
+                // If everything is in flight, there is still no room.
                 if let Err(submission) = state.queue.submit(submission) {
                     state.queue.drop_newest(submission);
                 }
@@ -183,14 +183,14 @@ impl Shared {
                 _ => None,
             };
             state.admission.wait(submission, deadline);
-            // The dispatcher has to look when the time is over.
+            // The dispatcher must check when the deadline passes.
             state.queue.effects.needs_poll = true;
         }
         self.unlock(state);
         handle
     }
 
-    /// Accepts an event of a user, into the batch of that user if one waits.
+    /// Accepts an event of a user, into the user's open batch if there is one.
     pub(super) fn track(&self, template: &TemplateData, event: EncodedEvent) -> Result<(), TrySendError> {
         let mut state = self.lock();
         if state.is_open() && state.queue.coalesce(template, &event) {
@@ -198,18 +198,18 @@ impl Shared {
             return Ok(());
         }
         drop(state);
-        // Without the lock: the source of ids is the caller's.
+        // Without the lock, because the source of ids is callers' code.
         let mut batch = Some(PendingBatch::new(template, self.config.new_id(), event));
         let mut state = self.lock();
         if state.is_open() {
             batch = batch.and_then(|batch| state.queue.open(batch));
         }
         self.unlock(state);
-        // Without room to be coalesced it is a batch like any other.
+        // If it cannot be coalesced, it is submitted like any other batch.
         batch.map_or(Ok(()), |batch| self.try_send(Submission::new(vec![batch.seal()], None)))
     }
 
-    /// Refuses what would not fit into an empty queue.
+    /// Refuses a submission that would not fit into an empty queue.
     fn check(&self, submission: Submission) -> Result<Submission, TrySendError> {
         let largest = submission.parts.iter().map(SealedBatch::len).max().unwrap_or(0);
         if largest > MAX_BATCH_BYTES || !submission.amount().fits(self.config.limit()) {
@@ -218,13 +218,13 @@ impl Shared {
         Ok(submission)
     }
 
-    /// After the end: takes what memory alone holds.
+    /// Returns the batches that are in memory only, after the end of the shutdown.
     pub(super) fn take_unsent(&self) -> Vec<SealedBatch> {
         let mut state = self.lock();
         if state.phase == Phase::Closed { state.queue.take_unsent() } else { Vec::new() }
     }
 
-    /// Completes when everything that was submitted so far has ended, or the time is over.
+    /// Completes when everything that was submitted so far has ended, or after the timeout.
     pub(super) fn flush(self: &Arc<Self>, timeout: Duration, closes: bool) -> Completion<UploaderStats> {
         let mut state = self.lock();
         if state.phase == Phase::Closed {
@@ -234,9 +234,9 @@ impl Shared {
         let mut time = timeout;
         if closes {
             state.close_admission(Phase::Closing);
-            // What memory alone holds goes to the spool, if there is one: then the end cannot lose it.
+            // Batches in memory only are written to the spool, if there is one, so that they are not lost at the end.
             state.queue.start_spooling_all();
-            // The disk gets a part of the time, for what is being written at the end.
+            // A part of the timeout is reserved for pending writes at the end.
             let is_durable = state.queue.journal.is_durable();
             let grace = if is_durable { DISK_GRACE_PERIOD.min(timeout / 4) } else { Duration::ZERO };
             state.grace = state.grace.max(grace);
@@ -250,7 +250,7 @@ impl Shared {
         completion
     }
 
-    /// The dispatcher is gone: reports what is left, and completes whatever is awaited.
+    /// Ends the uploader after the dispatcher: reports the remaining batches, and completes everything that is awaited.
     pub(super) fn end(&self) {
         let mut state = self.lock();
         state.close_admission(Phase::Closed);
@@ -262,7 +262,7 @@ impl Shared {
             self.reports.publish(sender.as_ref(), (0..batches).map(|_| report.clone()));
         }
         self.reports.close();
-        // Each completes when it is dropped, and takes the lock for that.
+        // Each completes when it is dropped, which takes the lock.
         drop(flushes);
     }
 }
@@ -277,19 +277,19 @@ impl UploaderState {
         if self.admission.has_waiters() { Err(submission) } else { self.queue.submit(submission) }
     }
 
-    /// Accepts the submissions that wait and have room by now, and refuses those whose time is over. Returns when the next
-    /// one's is.
+    /// Accepts the waiting submissions that fit now, and refuses those whose deadline has passed. Returns the time of the
+    /// next check.
     pub(super) fn admit(&mut self, now: Instant) -> Option<Instant> {
         let expired = self.admission.admit(now, |submission| self.queue.submit(submission));
         for submission in expired {
             self.queue.refuse(submission, TrySendError::Full);
         }
-        // Withdrawing the first one wakes nobody, and those behind it may have room.
-        let look_again = (self.admission.len() > 1).then(|| saturating_add(now, Duration::from_secs(1)));
-        self.admission.deadline().into_iter().chain(look_again).min()
+        // Withdrawing the first one wakes no task, but those behind it may fit then.
+        let next_check = (self.admission.len() > 1).then(|| saturating_add(now, Duration::from_secs(1)));
+        self.admission.deadline().into_iter().chain(next_check).min()
     }
 
-    /// Accepts nothing any more.
+    /// Stops accepting submissions, and refuses those that wait.
     fn close_admission(&mut self, phase: Phase) {
         self.phase = phase;
         for submission in self.admission.close() {
@@ -297,7 +297,7 @@ impl UploaderState {
         }
     }
 
-    /// Returns whether the dispatcher has to be woken, once.
+    /// Returns whether the dispatcher must be woken now, and resets that.
     fn wakes_dispatcher(&mut self) -> bool {
         let unblocked = self.queue.unblocked();
         let wakes = match self.wake {

@@ -1,4 +1,4 @@
-//! The end of a dispatcher: what memory alone holds goes to the disk, each user's batches in their order.
+//! The end of a dispatcher: batches that are in memory only are written to the disk, each user's in their order.
 
 use std::collections::HashSet;
 
@@ -18,11 +18,12 @@ use crate::error::Error;
 use crate::seal::{SealedBatch, UserKey};
 use crate::time::saturating_add;
 
-/// How many bytes are written again before it waits until the disk has confirmed them.
+/// The size of the records that are written again before waiting for the disk to confirm them, in bytes.
 const REWRITE_BYTES: usize = 1 << 20;
 
 impl<T: Transport + Clone + 'static> Dispatcher<T> {
-    /// The time is over, or everything is delivered. Requests are aborted, and their batches stay where they can be found.
+    /// Ends the dispatcher when the time is over or everything is delivered. Requests are aborted, and their batches are
+    /// kept.
     pub(super) async fn end(&mut self) {
         self.requests.abort_all();
         {
@@ -41,33 +42,33 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
     }
 
     async fn spool_remaining(&self) {
-        // A disk that takes longer gets no more time: what it has not confirmed counts as pending.
+        // Writes that the disk has not confirmed by then count as pending.
         let deadline = saturating_add(Instant::now(), self.shared.lock().grace);
         let journal = self.journal.clone();
-        // On a thread of its own: a disk that hangs is not waited for.
+        // On a thread of its own, so that a hanging disk is not waited for.
         let _ = timeout_at(deadline, spawn_blocking(move || journal.find_vanished())).await;
         self.drop_evicted();
         if self.shared.lock().queue.holds_unspooled() {
-            // What was handed to the disk before may be newer, and comes before what follows.
+            // Pending writes may be newer than the remaining batches, and must be complete before those are written.
             let _ = timeout_at(deadline, wait_for_all_writes(&self.shared)).await;
         }
         let limit = self.journal.last_number().map_or(0, |last| last + 1);
         loop {
             self.spool_in_order(limit, deadline).await;
             let is_confirmed = timeout_at(deadline, wait_for_all_writes(&self.shared)).await.is_ok();
-            // A full spool may have evicted others for these.
+            // A full spool may have evicted other records for these.
             self.drop_evicted();
             if !is_confirmed || !self.shared.lock().queue.has_evicted() {
                 break;
             }
         }
         self.shared.lock().queue.finish_spooling();
-        // The program may end without dropping the uploader.
+        // The program may exit without dropping the uploader.
         let _ = timeout_at(deadline, self.journal.checkpoint()).await;
     }
 
-    /// Appends what memory alone holds. Newer records of the same users, up to the limit, are written again behind it, as far
-    /// as the time suffices.
+    /// Appends the batches that are in memory only. Newer records of the same users, below the limit, are written again
+    /// behind them, until the deadline.
     async fn spool_in_order(&self, limit: u64, deadline: Instant) {
         let mut users = self.shared.lock().queue.spool_queued();
         while self.shared.lock().queue.has_deferred() || !users.is_empty() {
@@ -94,7 +95,7 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
     }
 }
 
-/// Waits until the journal has confirmed, or failed to write, everything that it was handed.
+/// Waits until the journal has confirmed or failed all pending writes.
 async fn wait_for_all_writes(shared: &Shared) {
     while !shared.lock().queue.pending_writes.is_empty() {
         wait_for_write(shared).await;
@@ -102,7 +103,7 @@ async fn wait_for_all_writes(shared: &Shared) {
 }
 
 impl DurableQueue {
-    /// Returns whether memory alone holds batches that may be older than what is in the journal.
+    /// Returns whether batches that are in memory only may be older than records in the journal.
     fn holds_unspooled(&self) -> bool {
         self.has_deferred() || self.held().batches > 0 || self.has_evicted()
     }
@@ -111,17 +112,17 @@ impl DurableQueue {
         !self.deferred.is_empty()
     }
 
-    /// Returns whether the journal evicted batches after they were read.
+    /// Returns whether the journal has evicted records after they were taken.
     fn has_evicted(&self) -> bool {
         self.ready.iter().any(|entry| entry.record.is_some_and(|record| !self.is_stored(record.number)))
     }
 
-    /// Returns whether a record that was read will be found by the next process.
+    /// Returns whether the next process will find a taken record.
     fn is_stored(&self, number: u64) -> bool {
         self.journal.contains(number) || self.rewritten.contains(&number)
     }
 
-    /// Appends the queued batches that memory alone holds, and returns their users.
+    /// Appends the queued batches that are in memory only, and returns their users.
     fn spool_queued(&mut self) -> HashSet<UserKey> {
         self.release_all();
         let (mut users, mut stored) = (HashSet::new(), Vec::new());
@@ -141,8 +142,8 @@ impl DurableQueue {
         users
     }
 
-    /// Appends what the journal failed to write before this record, and writes the record again if it is newer than a batch of
-    /// its user that was appended here.
+    /// Appends the deferred batches that are older than this record, and writes the record again if a batch of its user was
+    /// appended here.
     fn spool_read(&mut self, record: &JournalRecord, users: &mut HashSet<UserKey>) {
         self.spool_deferred(record.id.number, users);
         if users.contains(&record.batch.user()) {
@@ -157,18 +158,18 @@ impl DurableQueue {
         }
     }
 
-    /// Writes a record once more, behind an older batch of its user. It counts as spooled all the while.
+    /// Writes a record again, behind an older batch of its user. It stays counted as spooled.
     fn rewrite(&mut self, record: &JournalRecord) {
-        // No other record is to be lost for the order of this one.
+        // No other record may be lost for the order of this one.
         self.rewriting_failed |= !self.journal.has_room(&record.batch);
         if !self.rewriting_failed {
             self.append_copy(record);
         }
     }
 
-    /// Counts the records that were written again as done where they were first. If some could not be, all stay there as well:
-    /// sent twice, they are dropped by the service, and half of them in another place would be out of order. What the journal
-    /// evicted, and could not be appended again, is in memory alone.
+    /// Acknowledges the originals of the records that were written again, but only if all of them were: otherwise a part of
+    /// them would be out of order, while the service drops duplicates. Batches that the journal evicted, and that could not
+    /// be appended again, are in memory only.
     fn finish_spooling(&mut self) {
         let entries = self.ready.take_all(&mut self.accounting).into_iter().map(|mut entry| {
             entry.record = entry.record.filter(|record| self.is_stored(record.number));
@@ -182,12 +183,12 @@ impl DurableQueue {
         }
     }
 
-    /// At the end: what the journal confirms from now on is not queued.
+    /// Leaves batches that the journal confirms from now on to the next process.
     pub(super) fn stop_sending(&mut self) {
         self.sends_confirmed = false;
     }
 
-    /// After the end: returns the batches that memory holds.
+    /// Returns the entries that are in memory after the end.
     fn remaining_entries(&self) -> impl Iterator<Item = &Entry> {
         let writing = self.pending_writes.iter().filter_map(|writing| match &writing.content {
             WriteContent::Batch(entry) => Some(entry),
@@ -196,8 +197,8 @@ impl DurableQueue {
         self.ready.iter().chain(self.deferred.iter().map(|(_, entry)| entry)).chain(writing)
     }
 
-    /// After the end: takes the batches that memory alone holds. The disk may have those that are being written, and their ids
-    /// make sending them twice safe.
+    /// Removes and returns the batches that are in memory only, after the end. Pending writes may be on the disk as well;
+    /// sending them twice is safe because their ids are fixed.
     pub(super) fn take_unsent(&mut self) -> Vec<SealedBatch> {
         let unsent =
             self.remaining_entries().filter(|entry| entry.record.is_none()).map(|entry| entry.batch.clone()).collect();
@@ -207,8 +208,8 @@ impl DurableQueue {
         unsent
     }
 
-    /// After the end: reports everything that has not ended. Of what lies on the disk alone, returns a report for each kind of
-    /// submission, with the number of batches that it is for.
+    /// Reports everything that has not ended, after the end. For batches that are on the disk only, returns one report for
+    /// each token, with the number of batches that it stands for.
     pub(super) fn report_remaining(&mut self) -> Vec<(DeliveryReport, u64)> {
         let report = |batch, token: SubmissionToken, status| {
             DeliveryReport::new(batch, token.submissions, self.accounting.tag(token), status)
@@ -223,7 +224,7 @@ impl DurableQueue {
         let stored = stored.collect();
         self.effects.reports.extend(left);
         for acceptance in self.pending_writes.iter_mut().filter_map(|writing| writing.accepted.take()) {
-            let error = Error::spool("the disk had not confirmed the batch by the end of the shutdown");
+            let error = Error::spool("the disk did not confirm the batch before the end of the shutdown");
             self.effects.acceptances.push((acceptance, Err(TrySendError::NotSpooled(error))));
         }
         self.accounting.close();

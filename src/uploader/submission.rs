@@ -1,4 +1,4 @@
-//! A submission, from the call to the queue, and the handle that the caller has of it.
+//! A submission and the handle that its caller has.
 
 use super::delivery_error::DeliveryError;
 use super::entry::Amount;
@@ -9,7 +9,7 @@ use crate::seal::SealedBatch;
 /// Completes when a submission is accepted.
 pub(super) type Acceptance = Completer<Result<(), TrySendError>>;
 
-/// Sealed batches that count as one: all of them are accepted or none is.
+/// Sealed batches that count as one: either all of them are accepted or none.
 pub(super) struct Submission {
     pub(super) parts: Vec<SealedBatch>,
     pub(super) tag: Option<u64>,
@@ -18,12 +18,12 @@ pub(super) struct Submission {
 }
 
 impl Submission {
-    /// Creates one that nobody awaits.
+    /// Creates a submission that is not awaited.
     pub(super) fn new(parts: Vec<SealedBatch>, tag: Option<u64>) -> Self {
         Self { parts, tag, accepted: None, delivered: None }
     }
 
-    /// Creates one with its handle.
+    /// Creates a submission and its handle.
     pub(super) fn with_handle(parts: Vec<SealedBatch>, tag: Option<u64>) -> (Self, SendHandle) {
         let unsent = parts.clone();
         let (acceptance, accepted) = completion::pair(move || Err(TrySendError::Closed(unsent)));
@@ -36,18 +36,18 @@ impl Submission {
         Amount { batches: self.parts.len(), bytes: self.parts.iter().map(SealedBatch::len).sum() }
     }
 
-    /// Returns whether its handle was dropped, which withdraws a submission that is not accepted so far.
+    /// Returns whether the handle was dropped, which withdraws the submission unless it is accepted already.
     pub(super) fn is_withdrawn(&self) -> bool {
         self.accepted.as_ref().is_none_or(Completer::is_abandoned)
             && self.delivered.as_ref().is_none_or(Completer::is_abandoned)
     }
 }
 
-/// The handle of a batch that was [sent](super::Uploader::send): one completion for its acceptance, one for its
+/// The handle of a batch that was [sent](super::Uploader::send), with one completion for its acceptance and one for its
 /// delivery.
 ///
-/// Dropping it, with all completions that it gave, before the batch is accepted withdraws the batch. Later that changes nothing:
-/// what was accepted is sent.
+/// Dropping the handle and all of its completions before the batch is accepted withdraws the batch. Once accepted, a batch
+/// is sent whether or not the handle is kept.
 ///
 /// ```
 /// # let server = mparticle::mock::MockServer::builder().credentials("key", "secret").start_blocking();
@@ -60,10 +60,10 @@ impl Submission {
 /// let uploader = Uploader::builder(client).linger(Duration::from_millis(10)).start()?;
 /// let sent = uploader.send(Batch::new(Environment::Development).customer_id("123456"));
 /// sent.accepted().wait()?; // queued, and on the disk if there is a spool
-/// sent.delivered().wait()?; // the service has it: now a message can be acknowledged
+/// sent.delivered().wait()?; // accepted by the service: now a message can be acknowledged
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "dropping it withdraws a batch that is not accepted so far"]
+#[must_use = "dropping the handle withdraws the batch unless it is accepted already"]
 #[derive(Debug)]
 pub struct SendHandle {
     accepted: Completion<Result<(), TrySendError>>,
@@ -71,7 +71,7 @@ pub struct SendHandle {
 }
 
 impl SendHandle {
-    /// Creates the handle of a batch that was not accepted.
+    /// Creates the handle of a batch that was refused with this error.
     pub(super) fn from_error(error: TrySendError) -> Self {
         let delivered = Completion::ready(Err(DeliveryError::NotAccepted(error.clone())));
         Self { accepted: Completion::ready(Err(error)), delivered }
@@ -87,9 +87,9 @@ impl SendHandle {
     /// delivered yet.
     ///
     /// # Errors
-    /// As [`Uploader::try_send`](super::Uploader::try_send), but for want of room only with
-    /// [`WhenFull::Wait`](super::WhenFull::Wait), when that time is over; [`TrySendError::NotSpooled`] if the batch is queued in memory
-    /// and will be sent, but could not be written to the disk.
+    /// Those of [`Uploader::try_send`](super::Uploader::try_send), of which [`TrySendError::Full`] occurs only with
+    /// [`WhenFull::Wait`](super::WhenFull::Wait), after its timeout; and [`TrySendError::NotSpooled`] if the batch is queued
+    /// in memory and will be sent, but could not be written to the disk.
     pub fn accepted(&self) -> Completion<Result<(), TrySendError>> {
         self.accepted.clone()
     }

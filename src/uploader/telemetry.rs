@@ -1,5 +1,4 @@
-//! The numbers of an uploader for those who monitor it: events of `tracing`, and counters and gauges of the `metrics` facade, if
-//! its feature is on.
+//! Telemetry of an uploader: events of `tracing`, and counters and gauges of the `metrics` facade with that feature.
 
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ pub(super) struct StatsSnapshot {
     pub(super) held_bytes: usize,
 }
 
-/// Reports numbers that have changed. It runs code of others: no lock may be held.
+/// Reports changed numbers. No lock may be held, because subscribers and recorders are callers' code.
 #[derive(Default)]
 pub(super) struct StatsReporter {
     logged: StatsSnapshot,
@@ -28,12 +27,12 @@ pub(super) struct StatsReporter {
 }
 
 impl StatsReporter {
-    /// Returns whether the events are logged at all. Asked first, so that nobody pays for what is not.
+    /// Returns whether the events are logged at all. Checked first, so that disabled events cost nothing.
     pub(super) fn is_logged() -> bool {
         tracing::enabled!(target: "mparticle::uploader", tracing::Level::DEBUG)
     }
 
-    /// Reports what is new, or returns when that may be logged.
+    /// Reports changed numbers, or returns the time at which they may be logged.
     pub(super) fn report(&mut self, snapshot: impl FnOnce() -> StatsSnapshot) -> Option<Instant> {
         if !cfg!(feature = "metrics") && !Self::is_logged() {
             return None;
@@ -48,13 +47,13 @@ impl StatsReporter {
         due
     }
 
-    /// Reports the last numbers.
+    /// Reports the final numbers.
     pub(super) fn finish(&mut self, snapshot: StatsSnapshot) {
         self.log(snapshot, Instant::now());
         self.record(snapshot);
     }
 
-    /// Logs what is new.
+    /// Logs the numbers if they have changed.
     pub(super) fn log(&mut self, snapshot: StatsSnapshot, now: Instant) {
         if snapshot == self.logged {
             return;
@@ -78,7 +77,7 @@ impl StatsReporter {
         );
     }
 
-    /// Adds what is new to the counters, and sets the gauges.
+    /// Adds the increases to the counters, and sets the gauges.
     #[cfg(feature = "metrics")]
     fn record(&mut self, StatsSnapshot { stats, queued_batches, held_bytes }: StatsSnapshot) {
         let before = std::mem::replace(&mut self.recorded, stats);

@@ -115,7 +115,7 @@ fn eviction_reports_unread_records_and_not_taken_ones() {
     append_all(&mut process, &[r#"{"a":1}"#]);
     assert_eq!((evicted.lock().expect("no panic").clone(), process.spool.stats().dropped), (vec![1, 3], 2));
     assert!(!process.spool.take_committed(1) && !process.spool.contains(2), "they are gone");
-    assert!(process.spool.acknowledge(2), "whoever took it has it");
+    assert!(process.spool.acknowledge(2), "its taker has it");
     assert_eq!(numbers(&process.read_all()), [4, 6, 7, 9, 10]);
     assert_eq!(*lost.lock().expect("no panic"), [0; 0]);
 }

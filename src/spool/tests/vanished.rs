@@ -153,7 +153,7 @@ fn find_vanished_counts_lost_records_and_forgets_read_ones() {
             disk.edit(&segments[1], |bytes| bytes.truncate(SEGMENT_HEAD_BYTES));
             process.spool.find_vanished();
             assert!((4..=6).all(|number| !process.spool.contains(number)));
-            assert_eq!(process.spool.stats().lost, lost, "who read them has them");
+            assert_eq!(process.spool.stats().lost, lost, "they are in memory");
             assert!(!process.spool.acknowledge(4), "there is nothing to acknowledge");
         }
     }

@@ -16,10 +16,10 @@ const STAGES: [Stage; 7] =
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// A submission of this many parts, with a tag or without.
+    /// A submission of this many parts, tagged or not.
     Accept(usize, bool),
     Join(Index),
-    /// To another stage, on the disk or not.
+    /// Moves an entry to another stage, on the disk or not.
     Move(Index, Stage, bool),
     Flush,
 }
@@ -37,7 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 const ID: RecordId = RecordId { number: 0, appended: DateTime::UNIX_EPOCH };
 
-/// A batch whose size depends on the number.
+/// Returns a batch whose size depends on the number.
 fn batch(number: usize) -> SealedBatch {
     let json = format!(r#"{{"source_request_id":"{number}","mpid":1,"padding":"{}"}}"#, "x".repeat(number % 50));
     SealedBatch::from_json(json).expect("a batch")
@@ -47,7 +47,7 @@ fn entry(number: usize, token: SubmissionToken) -> Entry {
     Entry::new(batch(number), Endpoint::BulkEvents, token, Instant::now())
 }
 
-/// Returns the place of each submission: the first of the places of its parts.
+/// Counts each submission in its state, which is the first of the states of its parts.
 fn expected_stats(entries: &[Entry]) -> UploaderStats {
     let mut stats = UploaderStats::default();
     let mut counted: Vec<u64> = Vec::new();
@@ -71,7 +71,7 @@ fn sum<'a>(entries: impl Iterator<Item = &'a Entry>) -> Amount {
 
 proptest! {
     #[test]
-    fn every_submission_is_in_one_place_and_every_batch_in_one_stage(
+    fn every_submission_has_one_state_and_every_batch_one_stage(
         steps in vec(step(), 0..200),
         recovered in 0..5_usize,
     ) {
@@ -133,7 +133,7 @@ proptest! {
 }
 
 #[test]
-fn a_split_submission_ends_when_all_its_parts_do() {
+fn a_split_submission_ends_with_its_last_part() {
     let mut accounting = Accounting::default();
     let token = accounting.accept(3, None, None);
     accounting.count(token, SubmissionState::Memory, SubmissionState::Delivered);
@@ -172,7 +172,7 @@ fn a_rejection_of_one_part_outweighs_a_drop_of_another() {
 }
 
 #[test]
-fn a_submission_is_forgotten_only_when_nobody_awaits_it() {
+fn forget_unawaited_keeps_awaited_tagged_and_split_submissions() {
     let mut accounting = Accounting::default();
     let (completer, completion) = completion::pair(|| Ok(()));
     let awaited = accounting.accept(1, None, Some(completer));
@@ -190,7 +190,7 @@ fn a_submission_is_forgotten_only_when_nobody_awaits_it() {
 }
 
 #[test]
-fn the_statistics_are_one_line_and_say_whether_anything_is_left() {
+fn statistics_display_as_one_line_and_show_what_is_left() {
     let mut stats =
         UploaderStats { accepted: 9, recovered: 1, delivered: 3, rejected: 2, dropped: 1, ..Default::default() };
     assert_eq!((stats.lost(), stats.is_drained()), (3, true));

@@ -9,7 +9,7 @@ use crate::uploader::accounting::Accounting;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// A record so far behind the one before, of one of a few submissions.
+    /// A record of one of a few submissions, with this distance to the previous number.
     Insert(u64, usize),
     Remove(Index),
     RemoveRecovered,
@@ -23,13 +23,13 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Tokens of submissions of which the first is whole and untagged.
+/// Returns the tokens of submissions, of which only the first is untagged.
 fn tokens(count: u64) -> Vec<SubmissionToken> {
     let mut accounting = Accounting::default();
     (0..count).map(|tag| accounting.accept(1, (tag > 0).then_some(tag), None)).collect()
 }
 
-/// Returns the records of each token, by the only thing that is public of it.
+/// Returns the number of records of each token, by its debug form.
 fn counts(tokens: impl Iterator<Item = (SubmissionToken, u64)>) -> HashMap<String, u64> {
     let mut counts = HashMap::new();
     for (token, records) in tokens.filter(|(_, records)| *records > 0) {
@@ -44,7 +44,7 @@ fn unchanged(token: SubmissionToken) -> SubmissionToken {
 
 proptest! {
     #[test]
-    fn each_record_gives_back_its_token_in_any_order_of_removal(
+    fn each_record_returns_its_token_in_any_order_of_removal(
         steps in vec(step(), 0..300),
         recovered in 0..5_u64,
         older in 1..10_u64,
@@ -91,7 +91,7 @@ fn a_million_whole_untagged_submissions_take_one_range() {
     }
     assert_eq!(backlog.ranges.len(), 1);
     let whole = accounting.accept(1, None, None);
-    // Reading takes from the front, and eviction from anywhere.
+    // Reads remove records from the front, and evictions from anywhere.
     for number in (0..1_000).chain([500_000, 999_999]) {
         assert_eq!(backlog.remove(Some(number), None), Some(whole));
     }
@@ -100,14 +100,14 @@ fn a_million_whole_untagged_submissions_take_one_range() {
 }
 
 #[test]
-fn ranges_whose_submissions_nobody_awaits_any_more_are_merged() {
+fn ranges_of_unawaited_submissions_are_merged() {
     let tokens = tokens(3);
     let mut backlog = Backlog::new(0);
     for number in 0..10_000 {
         backlog.insert(number, tokens[1 + usize::from(number % 2 == 0)], |_| tokens[0]);
         assert!(backlog.ranges.len() <= MIN_RANGES);
     }
-    // Awaited to the end, none is merged.
+    // Ranges of awaited submissions are not merged.
     let mut backlog = Backlog::new(0);
     for number in 0..10_000 {
         backlog.insert(number, tokens[1 + usize::from(number % 2 == 0)], unchanged);
@@ -119,7 +119,7 @@ fn ranges_whose_submissions_nobody_awaits_any_more_are_merged() {
 }
 
 #[test]
-fn users_wait_for_their_own_records_and_for_all_that_were_recovered() {
+fn may_have_older_covers_own_and_recovered_records() {
     let (user, sharing, other) = (0, COUNTERS as u64, 1);
     let [user, sharing, other] = [user, sharing, other].map(UserKey::numbered);
     let mut backlog = Backlog::new(1);

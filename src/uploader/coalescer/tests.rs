@@ -8,7 +8,7 @@ use crate::{Batch, CustomEvent, CustomEventType, Environment};
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// An event of a user: added to its open batch, or in a new one.
+    /// Adds an event of a user to its open batch, or to a new one.
     Track(usize),
     Take(usize),
     PopOldest,
@@ -31,7 +31,7 @@ fn event(user: &TemplateData, number: usize) -> EncodedEvent {
     EncodedEvent::new(user, event, Uuid::nil, 0).expect("JSON")
 }
 
-/// Tracks an event as the queue does.
+/// Tracks an event like the queue does.
 fn track(coalescer: &mut Coalescer, number: usize, of: usize) {
     let user = user(of);
     let tracked = event(&user, number);
@@ -55,7 +55,7 @@ fn names(open: &OpenBatch) -> Vec<usize> {
 
 proptest! {
     #[test]
-    fn open_batches_leave_in_the_order_of_their_first_events(steps in vec(step(), 0..200)) {
+    fn open_batches_are_popped_in_the_order_of_their_first_events(steps in vec(step(), 0..200)) {
         let mut coalescer = Coalescer::default();
         let mut model: Vec<(usize, Vec<usize>)> = Vec::new();
         let steps = steps.into_iter().chain([Step::PopOldest; 7]);
@@ -88,12 +88,12 @@ proptest! {
 }
 
 #[test]
-fn a_batch_taken_from_the_middle_leaves_the_order_of_the_others() {
+fn taking_a_batch_preserves_the_order_of_the_others() {
     let mut coalescer = Coalescer::default();
     (0..4).for_each(|of| track(&mut coalescer, of, of));
     assert_eq!(coalescer.take(user(1).key()).as_ref().map(names), Some(vec![1]));
     assert!(coalescer.take(user(1).key()).is_none());
-    // A new batch of the same user comes last.
+    // A new batch of the same user is the last one.
     track(&mut coalescer, 4, 1);
     track(&mut coalescer, 5, 2);
     let order: Vec<_> = std::iter::from_fn(|| coalescer.pop_oldest()).map(|open| names(&open)).collect();

@@ -1,4 +1,4 @@
-//! The circuit breaker of the uploader: few requests while the service is unavailable, and none that waits on after that.
+//! The circuit breaker of the uploader: few requests while the service is unavailable, and no delay after that.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -12,19 +12,19 @@ use super::*;
 use crate::delivery::memory::{Request, accepted, accepted_using, refused, refused_for};
 use crate::random::Random;
 
-/// The default number of requests, all of which is in flight when the outage begins.
+/// The default number of requests in flight, as many as there are when the outage begins.
 const IN_FLIGHT: usize = 8;
 const LENGTH: Duration = Duration::from_secs(25);
-/// Timers of tokio have a resolution of a millisecond.
+/// Timers of tokio have a resolution of one millisecond.
 const TICK: Duration = Duration::from_millis(2);
 
-/// Draws these numbers in turn.
+/// Returns a source of these random numbers, in turn.
 fn drawing(draws: Vec<f64>) -> Random {
     let next = AtomicUsize::new(0);
     Arc::new(move || draws[next.fetch_add(1, Ordering::Relaxed) % draws.len()])
 }
 
-/// Draws numbers that look random.
+/// Returns a pseudo-random source with this seed.
 fn seeded(seed: u64) -> Random {
     let state = Mutex::new(seed);
     Arc::new(move || {
@@ -38,8 +38,8 @@ fn rig_drawing(transport: Memory, settings: Config, random: Random) -> Rig {
     rig_with_deliverer(Deliverer::new(Arc::new(transport), RetryPolicy::new(), random), settings, None)
 }
 
-/// Eight requests are in flight when an outage of 25 seconds begins, each later one of which fails after `takes`, and more
-/// batches come all the time. Checks the requests of the outage and what follows it.
+/// Eight requests are in flight when an outage of 25 seconds begins. Each later request in it fails after `takes`, and
+/// batches are submitted all the time. Checks the requests during and after the outage.
 async fn outage(takes: Duration, random: Random) {
     let start = Instant::now();
     let ends = start + LENGTH;
@@ -72,7 +72,7 @@ async fn outage(takes: Duration, random: Random) {
     assert!(first.at <= ends.max(ended) + 5 * SECOND + TICK, "delivery starts {:?} after the outage", first.at - ends);
     assert_eq!(later.iter().filter(|request| request.at < first.at + SECOND / 20).count(), 1, "it is a probe");
 
-    // The requests that failed are sent again as soon as the probe is accepted.
+    // The failed requests are sent again as soon as the probe is accepted.
     let again = ids(failed[..IN_FLIGHT].iter().copied());
     let last = later.iter().rfind(|request| request.ids.iter().any(|id| again.contains(id.as_str())));
     let waited = last.expect("they are delivered").at - first.at;
@@ -84,7 +84,7 @@ fn ids<'a>(requests: impl Iterator<Item = &'a Request>) -> HashSet<&'a str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_costs_at_most_20_requests_and_ends_within_5_seconds_at_any_seed() {
+async fn an_outage_costs_at_most_20_requests_and_delivery_resumes_within_5_seconds() {
     for takes in [Duration::ZERO, SECOND / 20, 2 * SECOND] {
         for draw in [0.0, 0.5, 1.0] {
             outage(takes, drawing(vec![draw])).await;
@@ -99,7 +99,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
     #[test]
-    fn an_outage_costs_at_most_20_requests_and_ends_within_5_seconds_whatever_is_drawn(
+    fn an_outage_costs_at_most_20_requests_with_any_random_numbers(
         draws in vec(prop_oneof![Just(0.0), Just(1.0), 0.0..=1.0], 1..40),
         takes in 0..3_000_u64,
     ) {
@@ -109,7 +109,7 @@ proptest! {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_longest_wait_between_probes_is_a_setting() {
+async fn max_probe_interval_bounds_the_wait_between_probes() {
     for interval in [SECOND / 2, 20 * SECOND] {
         let start = Instant::now();
         let transport =
@@ -126,8 +126,8 @@ async fn the_longest_wait_between_probes_is_a_setting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_after_of_an_outage_is_never_undercut() {
-    // The first of two requests in flight opens the breaker; the second one fails later and asks for more.
+async fn probes_respect_the_longest_retry_after() {
+    // The first of two requests in flight opens the breaker. The second one fails later and asks for a longer wait.
     let start = Instant::now();
     let transport = Memory::taking(move |request| match request.number {
         0 => (SECOND / 10, refused(503)),
@@ -149,11 +149,11 @@ async fn a_retry_after_of_an_outage_is_never_undercut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_that_failed_go_before_new_ones() {
+async fn failed_requests_are_retried_before_new_ones_are_sent() {
     let start = Instant::now();
     let transport =
         Memory::taking(|request| (SECOND / 20, if request.number == 0 { refused(429) } else { accepted_using(90.0) }));
-    // About 100 batches per second: new requests of a few batches could take each token as it comes.
+    // About 100 batches per second: small new requests could take each token as it is added.
     let rig = rig(transport, Config { linger: Duration::ZERO, ..Config::new() });
     (0..2_000).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     let transport = Arc::clone(&rig.transport);
@@ -166,14 +166,14 @@ async fn requests_that_failed_go_before_new_ones() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_429_nobody_goes_early_and_not_all_go_at_once() {
+async fn after_a_429_requests_wait_and_are_spread_out() {
     for (asked, least) in [(Some(3 * SECOND), 3 * SECOND), (None, Duration::ZERO)] {
         let start = Instant::now();
         let transport = Memory::taking(move |request| {
             let limited = || asked.map_or_else(|| refused(429), |wait| refused_for(429, wait));
             (SECOND / 10, if request.at < start + SECOND / 10 { limited() } else { accepted() })
         });
-        // Two uploaders of one client, of which only the first is refused: the gate holds for both.
+        // Two uploaders of one client, of which only the first receives 429: the wait applies to both.
         let deliverer = Deliverer::new(Arc::new(transport), RetryPolicy::new(), seeded(7));
         let (first, second) = (
             rig_with_deliverer(deliverer.clone(), settings(), None),
@@ -196,7 +196,7 @@ async fn after_a_429_nobody_goes_early_and_not_all_go_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_always_fails_holds_up_no_other() {
+async fn a_request_that_always_fails_delays_no_other() {
     for fails in [|| refused(500), || Err(Error::out_of_time())] {
         let start = Instant::now();
         let is_bad = |request: &Request| request.ids.contains(&"0".to_owned());
@@ -217,7 +217,7 @@ async fn a_request_that_always_fails_holds_up_no_other() {
             let taken = good.iter().find(|request| request.ids.contains(&id)).expect("it is delivered").at;
             assert!(taken - at <= SECOND / 2, "batch {id} waits for {:?}", taken - at);
         }
-        // Its waits double up to 30 seconds.
+        // Its waits double, up to 30 seconds.
         let times: Vec<_> = bad.iter().map(|request| (request.at - start).as_millis()).collect();
         assert!((8..=16).contains(&times.len()), "{times:?}");
         let counts = rig.end(SECOND).await;
@@ -226,14 +226,14 @@ async fn a_request_that_always_fails_holds_up_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_an_outage_those_that_wait_take_turns_as_the_probe() {
+async fn waiting_requests_take_turns_as_the_probe_after_an_outage() {
     for seed in 0..10 {
         let ends = Instant::now() + LENGTH;
         let is_bad = |request: &Request| request.ids.contains(&"0".to_owned());
         let fails = move |request: &Request| is_bad(request) || request.at < ends;
         let transport =
             Memory::taking(move |request| (SECOND / 20, if fails(request) { refused(503) } else { accepted() }));
-        // As many requests as may be in flight: no new one can be the probe.
+        // As many requests as may be in flight, so that no new one can be the probe.
         let rig = rig_drawing(transport, settings(), seeded(seed));
         (0..IN_FLIGHT * 100).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
         sleep(LENGTH + 11 * SECOND).await;
@@ -243,7 +243,7 @@ async fn after_an_outage_those_that_wait_take_turns_as_the_probe() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn several_requests_that_always_fail_hold_up_no_other() {
+async fn several_requests_that_always_fail_delay_no_other() {
     let is_bad = |request: &Request| request.ids.iter().any(|id| id.parse::<usize>().is_ok_and(|id| id < 3));
     let transport =
         Memory::taking(move |request| (SECOND / 20, if is_bad(request) { refused(500) } else { accepted() }));
@@ -264,14 +264,14 @@ async fn several_requests_that_always_fail_hold_up_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_429_without_a_wait_backs_off() {
+async fn a_429_without_retry_after_backs_off() {
     let start = Instant::now();
     let transport = Memory::taking(|_| (Duration::ZERO, refused(429)));
     let rig = rig(transport, settings());
     rig.try_send(batch(0, 0)).expect("room");
     sleep(120 * SECOND).await;
     let times: Vec<_> = rig.transport.requests().iter().map(|request| (request.at - start).as_millis()).collect();
-    // The waits double from 100 ms, drawn from the middle, up to 15 s.
+    // The waits double from 100 ms to 15 s, half of the bounds.
     assert!(times.len() < 20, "{times:?}");
     assert_eq!(rig.end(SECOND).await.pending, 1);
 }

@@ -1,4 +1,4 @@
-//! The handle of a batch that was sent: accepted and delivered apart.
+//! The handle of a sent batch, with its two completions.
 
 use tokio::time::{sleep, timeout};
 
@@ -7,7 +7,7 @@ use super::*;
 use crate::ErrorKind;
 use crate::delivery::memory::{accepted, refused};
 
-/// Awaits a completion that is complete.
+/// Returns the result of a completion that must be complete.
 async fn now<T: Clone>(completion: Completion<T>) -> T {
     timeout(Duration::ZERO, completion).await.expect("it is complete")
 }
@@ -16,7 +16,7 @@ async fn is_pending<T: Clone>(completion: Completion<T>) -> bool {
     timeout(Duration::ZERO, completion).await.is_err()
 }
 
-/// A batch that is split into two parts, of which the events have these names.
+/// Returns a batch that is split into two parts, whose events have these names.
 fn split_batch(names: [&str; 2]) -> Batch {
     let padded = |name| CustomEvent { view_controller: Some("x".repeat(100_000)), ..event(name) };
     Batch::new(Environment::Development).customer_id("1").events(names.map(padded))
@@ -44,7 +44,7 @@ async fn a_batch_is_accepted_long_before_it_is_delivered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_service_is_down_delivered_waits_until_the_shutdown() {
+async fn delivered_waits_for_the_shutdown_while_the_service_is_down() {
     for has_spool in [false, true] {
         let disk = has_spool.then(|| Arc::new(Disk::default()) as Arc<dyn Journal>);
         let rig = rig_with_journal(Memory::answering(|_| refused(503)), settings(), disk);
@@ -64,7 +64,7 @@ async fn while_the_service_is_down_delivered_waits_until_the_shutdown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn records_on_the_disk_alone_end_as_spooled() {
+async fn records_on_the_disk_only_end_as_spooled() {
     let (rig, disk) = on_disk(Memory::answering(|_| refused(503)), Config { max_batches: 2, ..settings() });
     let sent: Vec<_> = (0..30).map(|n| rig.send(batch(0, n))).collect();
     for handle in &sent {
@@ -93,7 +93,7 @@ async fn a_dropped_batch_is_not_delivered() {
     let transport = Memory::taking(|_| (10 * SECOND, accepted()));
     let rig = rig(transport, Config { max_batches: 2, when_full: WhenFull::DropOldest, ..settings() });
     let sent: Vec<_> = (0..2).map(|n| rig.send(batch(n, n))).collect();
-    // The dispatcher has not run so far.
+    // The dispatcher has not run yet.
     rig.try_send(batch(2, 2)).expect("it drops the oldest");
     let error = now(sent[0].delivered()).await.expect_err("dropped");
     assert!(matches!(&error, DeliveryError::Dropped(reason) if reason.kind() == ErrorKind::QueueFull), "{error:?}");
@@ -103,7 +103,7 @@ async fn a_dropped_batch_is_not_delivered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_is_not_accepted_is_not_delivered_either() {
+async fn a_refused_batch_is_not_delivered() {
     let transport = Memory::taking(|_| (100 * SECOND, accepted()));
     let limits = Config { max_batches: 1, when_full: WhenFull::Wait(SECOND), ..settings() };
     let rig = rig(transport, limits);
@@ -141,7 +141,7 @@ async fn a_batch_that_is_not_accepted_is_not_delivered_either() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_split_batch_is_delivered_when_all_of_its_parts_are() {
+async fn a_split_batch_is_delivered_with_its_last_part() {
     let slow = Memory::taking(|request| {
         let is_last = request.batches.iter().any(|batch| contains(batch, "second"));
         (if is_last { 50 * SECOND } else { SECOND }, accepted())
@@ -157,7 +157,7 @@ async fn a_split_batch_is_delivered_when_all_of_its_parts_are() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_split_batch_is_rejected_if_one_of_its_parts_is() {
+async fn a_split_batch_is_rejected_if_a_part_is() {
     for bad in ["first", "second"] {
         let transport = Memory::answering(move |request| {
             if request.batches.iter().any(|batch| contains(batch, bad)) { refused(400) } else { accepted() }
@@ -171,7 +171,7 @@ async fn a_split_batch_is_rejected_if_one_of_its_parts_is() {
     }
 }
 
-/// An uploader with room for one batch, which is in flight for ten seconds.
+/// Returns an uploader with room for one batch, which is in flight for ten seconds.
 async fn full_rig() -> Rig {
     let transport = Memory::taking(|_| (10 * SECOND, accepted()));
     let rig = rig(transport, Config { max_batches: 1, ..settings() });
@@ -181,7 +181,7 @@ async fn full_rig() -> Rig {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_the_handle_withdraws_a_batch_that_is_not_accepted() {
+async fn dropping_the_handle_withdraws_an_unaccepted_batch() {
     let rig = full_rig().await;
     drop(rig.send(batch(0, "withdrawn")));
     let transport = Arc::clone(&rig.transport);
@@ -191,7 +191,7 @@ async fn dropping_the_handle_withdraws_a_batch_that_is_not_accepted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_completion_that_is_kept_keeps_the_batch() {
+async fn a_kept_completion_keeps_the_batch() {
     let rig = full_rig().await;
     let accepted = rig.send(batch(0, "second")).accepted();
     let delivered = rig.send(batch(0, "third")).delivered();
@@ -203,7 +203,7 @@ async fn a_completion_that_is_kept_keeps_the_batch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_the_handle_of_an_accepted_batch_changes_nothing() {
+async fn an_accepted_batch_is_sent_without_its_handle() {
     for has_spool in [false, true] {
         let disk = has_spool.then(|| Arc::new(Disk::default()) as Arc<dyn Journal>);
         let rig = rig_with_journal(Memory::taking(|_| (SECOND, accepted())), settings(), disk);
@@ -218,7 +218,7 @@ async fn dropping_the_handle_of_an_accepted_batch_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_uploader_is_stopped_delivered_waits_until_it_resumes() {
+async fn delivered_waits_while_the_uploader_is_stopped() {
     let transport = Memory::answering(|request| if request.number == 0 { refused(401) } else { accepted() });
     let rig = rig(transport, settings());
     let sent = rig.send(batch(0, "a"));
@@ -231,7 +231,7 @@ async fn while_the_uploader_is_stopped_delivered_waits_until_it_resumes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_clones_of_a_completion_give_the_same_result() {
+async fn all_clones_of_a_completion_return_the_same_result() {
     let rig = rig(Memory::taking(|_| (SECOND, accepted())), settings());
     let sent = rig.send(batch(0, "a"));
     let tasks: Vec<_> = (0..8).map(|_| tokio::spawn(sent.delivered())).collect();
@@ -245,9 +245,9 @@ async fn all_clones_of_a_completion_give_the_same_result() {
     rig.end(SECOND).await;
 }
 
-/// Runs on the clock of the system: a thread that blocks has no other.
+/// Runs on the system clock, because blocked threads cannot use a paused one.
 #[tokio::test]
-async fn threads_can_wait_for_both() {
+async fn threads_can_block_on_both_completions() {
     let transport = Memory::taking(|_| (SECOND / 50, accepted()));
     let rig = rig(transport, settings());
     let threads: Vec<_> = (0..4)

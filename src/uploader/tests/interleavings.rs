@@ -1,5 +1,5 @@
-//! The uploader's threads in many orders, under shuttle: submitting, waiting for room, tracking, sending and accounting,
-//! one step at a time. `INTERLEAVINGS` says in how many orders.
+//! The threads of the uploader in many interleavings, under shuttle: submitting, waiting for room, tracking, sending and
+//! accounting. `INTERLEAVINGS` sets their number.
 
 use std::collections::HashMap;
 use std::env;
@@ -17,7 +17,7 @@ fn orders() -> usize {
     env::var("INTERLEAVINGS").ok().map_or(300, |count| count.parse().expect("a number"))
 }
 
-/// Does what the dispatcher does with a request, without a transport: takes what is ready, and completes it later.
+/// Does what the dispatcher does for a request, without a transport: takes the ready batches, and completes them later.
 fn deliver(shared: &Shared, arrived: &mut Vec<(UserKey, String)>) {
     let entries = {
         let mut state = shared.lock();
@@ -32,7 +32,7 @@ fn deliver(shared: &Shared, arrived: &mut Vec<(UserKey, String)>) {
     for entry in entries {
         let batch = entry.batch.clone();
         state.queue.complete(entry, Ok(()));
-        // Only the ids of tracked batches are UUIDs here.
+        // Only the ids of batches of tracked events are UUIDs here.
         let tracked = Uuid::parse_str(batch.source_request_id()).is_ok();
         let json: serde_json::Value = serde_json::from_slice(batch.json()).expect("JSON");
         let names = json["events"].as_array().into_iter().flatten();
@@ -45,7 +45,7 @@ fn deliver(shared: &Shared, arrived: &mut Vec<(UserKey, String)>) {
     shared.unlock(state);
 }
 
-/// Sends a batch, waits until it is accepted, and then also until it is delivered if `waits`.
+/// Sends a batch and waits until it is accepted, and with `waits` until it is delivered.
 fn send(uploader: &Uploader, batch: Batch, waits: bool, may_drop: bool) -> Result<(), TrySendError> {
     let handle = uploader.send(batch);
     handle.accepted().wait()?;
@@ -59,7 +59,7 @@ fn send(uploader: &Uploader, batch: Batch, waits: bool, may_drop: bool) -> Resul
     Ok(())
 }
 
-/// Three threads submit, each for a user of its own and for one whom all share, into a queue with room for four.
+/// Three threads submit batches of their own users to a queue with room for four.
 fn scenario(when_full: WhenFull) {
     let shared = Arc::new(Shared::new(Config { max_batches: 4, when_full, ..settings() }, Arc::new(NoJournal)));
     let uploader = Uploader::new(Arc::clone(&shared), None);
@@ -113,7 +113,7 @@ fn scenario(when_full: WhenFull) {
 }
 
 #[test]
-fn in_any_order_everything_adds_up_and_each_user_keeps_the_order() {
+fn statistics_add_up_and_user_order_is_preserved_in_any_interleaving() {
     for when_full in [WhenFull::Refuse, WhenFull::DropNewest, WhenFull::DropOldest] {
         shuttle::check_random(move || scenario(when_full), orders());
         shuttle::check_pct(move || scenario(when_full), orders(), 3);
@@ -121,7 +121,7 @@ fn in_any_order_everything_adds_up_and_each_user_keeps_the_order() {
 }
 
 #[test]
-fn a_completion_always_completes_whoever_comes_first() {
+fn a_completion_completes_in_any_interleaving() {
     shuttle::check_random(
         || {
             let (completer, completion) = completion::pair(|| 0);

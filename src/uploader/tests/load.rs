@@ -1,4 +1,4 @@
-//! Outage, quota and poison: what an uploader must show under load.
+//! The uploader under load, with outages, quotas and rejected batches.
 #![allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -15,22 +15,22 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::*;
 use crate::delivery::memory::{accepted, accepted_using, refused, refused_for};
 
-/// How a transport fails.
+/// The failure of a transport.
 #[derive(Clone, Copy, Debug)]
 enum Failure {
     Refusals,
     Stalls,
     Resets,
-    /// This percentage of the requests is refused, and the others are accepted.
+    /// This percentage of the requests fails, and the others are accepted.
     Some(u64),
 }
 
-/// A number below 100 for each request, the same at every run.
+/// Returns a pseudo-random number below 100 for each request.
 fn draw(request: usize) -> u64 {
     fastrand::Rng::with_seed(request as u64).u64(..100)
 }
 
-/// A minute of failure under load, then recovery.
+/// Runs a minute of failure under load, and then the recovery.
 async fn outage(failure: Failure) {
     const LOAD: u32 = 100; // batches a second
     let start = Instant::now();
@@ -47,7 +47,7 @@ async fn outage(failure: Failure) {
             Failure::Some(_) => (SECOND / 20, accepted_using(30.0)),
         }
     });
-    // 10,000 batches: a minute's load, and what comes until the first attempt after it.
+    // 10,000 batches: the load of a minute, and that until the first attempt after it.
     let rig = rig(transport, Config::new());
     let mut most_bytes = 0;
     for n in 0..240 * LOAD as usize {
@@ -65,7 +65,8 @@ async fn outage(failure: Failure) {
     println!("{failure:?}: {extra} extra requests for {delivered}, {most_bytes} bytes at most");
     assert!(extra * 5 < delivered, "{failure:?}: {extra} extra requests for {delivered}");
 
-    // The ramp: in no second more than twice what came in the second before, or what is sent at the start, and a request.
+    // The ramp: each second at most one request more than twice the rate of the second before, or than twice the initial
+    // rate.
     let mut seconds = vec![0.0; 400];
     for request in requests.iter().filter(|request| request.accepted) {
         seconds[(request.at - start).as_secs() as usize] += request.batches.len() as f64;
@@ -77,34 +78,34 @@ async fn outage(failure: Failure) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_minute_of_refusals_loses_nothing_and_costs_little() {
+async fn a_minute_of_503_loses_nothing_and_costs_few_requests() {
     outage(Failure::Refusals).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_minute_of_stalls_loses_nothing_and_costs_little() {
+async fn a_minute_of_timeouts_loses_nothing_and_costs_few_requests() {
     outage(Failure::Stalls).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_minute_of_resets_loses_nothing_and_costs_little() {
+async fn a_minute_of_resets_loses_nothing_and_costs_few_requests() {
     outage(Failure::Resets).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_minute_in_which_some_requests_fail_loses_nothing_and_costs_little() {
+async fn a_minute_of_partial_failure_loses_nothing_and_costs_few_requests() {
     for percent in [20, 35, 50, 70] {
         outage(Failure::Some(percent)).await;
     }
 }
 
-/// How a service may measure its limit on batches per second.
+/// A way in which a service measures its limit of batches per second.
 trait Limit: Send + 'static {
-    /// The percentage that is used after these batches, or how long to wait.
+    /// Returns the percentage that is used after these batches, or the time to wait.
     fn take(&mut self, batches: f64, now: Instant) -> Result<f64, Duration>;
 }
 
-/// A bucket that holds one second's worth and fills evenly. Returns how empty it is.
+/// A token bucket with a capacity of one second.
 struct Bucket {
     rate: f64,
     tokens: f64,
@@ -123,7 +124,7 @@ impl Limit for Bucket {
     }
 }
 
-/// The batches of the second before now. Returns how much of the limit they are.
+/// A sliding window of one second.
 struct LastSecond {
     rate: f64,
     taken: VecDeque<(Instant, f64)>,
@@ -141,8 +142,8 @@ impl Limit for LastSecond {
     }
 }
 
-/// So many uploaders of one client send under a quota for two minutes as much as they can. Gives the part of the quota that
-/// was used after the first half minute, and the part of the answers that were 429.
+/// Runs this number of uploaders of one client at full load under a quota for two minutes. Returns the used share of the
+/// quota after the first 30 seconds, and the share of responses that were 429.
 async fn quota(uploaders: usize, rate: f64, latency: Duration, limit: impl Limit) -> (f64, f64) {
     let start = Instant::now();
     let limit = Mutex::new(limit);
@@ -182,10 +183,10 @@ async fn the_quota_is_used_and_not_exceeded() {
     }
 }
 
-/// Each has a rate limiter of its own, and adapts to the others by the use of the quota that the service reports.
+/// Each uploader has its own rate limiter, and adapts to the others by the used percentage that the service reports.
 #[tokio::test(start_paused = true)]
 async fn uploaders_of_one_client_share_the_quota() {
-    // Four would start at 400 a second together, and swing longer before they settle.
+    // Four uploaders start at 400 batches per second together, and take longer to settle.
     for (uploaders, least) in [(2, 0.95), (3, 0.95), (4, 0.9)] {
         let bucket = Bucket { rate: 270.0, tokens: 270.0, filled: Instant::now() };
         let (used, limited) = quota(uploaders, 270.0, Duration::from_millis(100), bucket).await;
@@ -194,7 +195,7 @@ async fn uploaders_of_one_client_share_the_quota() {
     }
 }
 
-/// A service that measures in another way lets it use the nine tenths at which the percentage is held, or nearly.
+/// With a sliding window, the uploader uses nearly the 90 percent that the controller aims for.
 #[tokio::test(start_paused = true)]
 async fn a_quota_of_the_last_second_is_used_and_not_exceeded() {
     for latency in [20, 100] {
@@ -206,7 +207,7 @@ async fn a_quota_of_the_last_second_is_used_and_not_exceeded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_bad_batch_among_ten_thousand_delays_no_other() {
+async fn a_rejected_batch_among_ten_thousand_delays_no_other() {
     const BATCHES: usize = 10_000;
     const BAD: &str = "4242";
     let transport = |bad: Option<&'static str>| {
@@ -218,7 +219,7 @@ async fn one_bad_batch_among_ten_thousand_delays_no_other() {
     let mut took = Vec::new();
     for bad in [None, Some(BAD)] {
         let rig = rig(transport(bad), settings());
-        let mut outcomes = rig.reports();
+        let mut reports = rig.reports();
         let start = Instant::now();
         (0..BATCHES).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
         let counts = rig.flush(3_600 * SECOND).await;
@@ -226,13 +227,14 @@ async fn one_bad_batch_among_ten_thousand_delays_no_other() {
         let rejected = u64::from(bad.is_some());
         assert_eq!((counts.delivered, counts.rejected), (BATCHES as u64 - rejected, rejected));
         if bad.is_some() {
-            // It is found and told with its words; the others of its request cost 14 more requests at most.
+            // It is isolated and reported with the error of the service. The others of its request cost at most 14 more
+            // requests.
             let mut found = None;
             while found.is_none() {
-                let outcome = outcomes.next().await.expect("an outcome");
-                found = outcome.error().map(|error| {
+                let report = reports.next().await.expect("an report");
+                found = report.error().map(|error| {
                     (
-                        outcome.batch().expect("the batch").source_request_id().to_owned(),
+                        report.batch().expect("the batch").source_request_id().to_owned(),
                         error.api_errors()[0].message.clone(),
                     )
                 });
@@ -249,7 +251,7 @@ async fn one_bad_batch_among_ten_thousand_delays_no_other() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
-    /// Whatever the share of failures, what can be delivered is, and memory stays within its bound.
+    /// Everything is delivered and memory stays bounded, whatever the share of failures.
     #[test]
     fn memory_stays_within_its_bound(failing in 0..9_usize, bound in 10..100_usize) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();

@@ -1,4 +1,4 @@
-//! The uploader over a transport in memory, under virtual time.
+//! The uploader over a transport in memory, in virtual time.
 #![cfg_attr(mparticle_shuttle, allow(dead_code, unused_imports, reason = "most of it is for the others"))]
 #![allow(clippy::needless_pass_by_value, reason = "names and numbers, as they come")]
 
@@ -40,7 +40,7 @@ use crate::{Batch, CustomEvent, CustomEventType, Environment};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// An uploader whose dispatcher is a task of this runtime, and not a thread of its own.
+/// An uploader whose dispatcher is a task of the test's runtime instead of a thread.
 struct Rig {
     uploader: Uploader,
     transport: Arc<Memory>,
@@ -55,7 +55,7 @@ impl Deref for Rig {
     }
 }
 
-/// Returns settings under which nothing lingers and the rate limiter lets everything pass.
+/// Returns settings without lingering, and with a rate that never limits.
 fn settings() -> Config {
     let mut settings = Config::new();
     settings.linger = Duration::ZERO;
@@ -71,9 +71,9 @@ fn rig_with_journal(transport: Memory, settings: Config, store: Option<Arc<dyn J
     rig_with_deliverer(deliverer(transport), settings, store)
 }
 
-/// What a client has, whose clones share it.
+/// Returns the deliverer of a client. Its clones share the client's limiter.
 fn deliverer(transport: Memory) -> Deliverer<Arc<Memory>, ClientLimiter> {
-    // Waits are drawn in full, from the middle.
+    // All random numbers are 0.5.
     Deliverer::new(Arc::new(transport), RetryPolicy::new(), Arc::new(|| 0.5))
 }
 
@@ -89,7 +89,7 @@ fn rig_with_deliverer(
 }
 
 impl Rig {
-    /// Shuts it down, and checks that the statistics add up and the dispatcher ended without a panic.
+    /// Shuts the uploader down, and checks that the statistics add up and the dispatcher did not panic.
     async fn end(self, deadline: Duration) -> UploaderStats {
         let counts = self.uploader.shutdown(deadline).await;
         self.worker.await.expect("the worker ends");
@@ -98,7 +98,7 @@ impl Rig {
         counts
     }
 
-    /// What has been counted so far, which always adds up.
+    /// Returns the current statistics, and checks that they add up.
     fn now(&self) -> UploaderStats {
         let counts = self.uploader.stats();
         assert!(counts.adds_up(), "{counts:?}");
@@ -106,7 +106,7 @@ impl Rig {
     }
 }
 
-/// A batch of this user with this id.
+/// Returns a batch of this user with this id.
 fn batch(user: usize, id: impl ToString) -> Batch {
     Batch::new(Environment::Development).customer_id(user.to_string()).source_request_id(id.to_string())
 }

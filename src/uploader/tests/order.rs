@@ -1,4 +1,4 @@
-//! Each user's batches arrive in their order, each once accepted, whatever the weather; and everything adds up.
+//! Each user's batches arrive in order, each is accepted once, and the statistics add up, whatever the service does.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use super::spooled::on_disk;
 use super::*;
 use crate::delivery::memory::{accepted, refused, refused_for};
 
-/// What a caller does.
+/// A step of a caller.
 #[derive(Clone, Debug)]
 enum Step {
     Send(usize),
@@ -28,7 +28,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The number that each batch and each event bears, in the order in which they were accepted, by user.
+/// Returns the numbers of batches and events by user, in the order in which they were accepted.
 fn numbers(transport: &Memory) -> HashMap<String, Vec<u64>> {
     let mut numbers: HashMap<String, Vec<u64>> = HashMap::new();
     for request in transport.requests().into_iter().filter(|request| request.accepted) {
@@ -47,9 +47,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn order_and_counts_hold_in_any_weather(
+    fn order_and_statistics_hold_with_any_service_behaviour(
         steps in vec(step(), 1..150),
-        weather in vec(0..6_u8, 1..20),
+        behaviour in vec(0..6_u8, 1..20),
         linger in 0..2_000_u64,
         max_in_flight in 1..5_usize,
         max_batches in 5..200_usize,
@@ -57,7 +57,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.expect("a runtime").block_on(async {
-            let transport = Memory::taking(move |request| match weather[request.number % weather.len()] {
+            let transport = Memory::taking(move |request| match behaviour[request.number % behaviour.len()] {
                 0 => (SECOND, refused(503)),
                 1 => (30 * SECOND, Err(Error::out_of_time())),
                 2 => (Duration::ZERO, refused_for(429, SECOND)),
@@ -98,7 +98,7 @@ proptest! {
                 assert_eq!(rig.now().accepted, taken);
             }
             let transport = Arc::clone(&rig.transport);
-            // Weather without a fine day in it delivers nothing, and the end comes all the same.
+            // A service that accepts nothing does not delay the end.
             let counts = rig.end(1_000 * SECOND).await;
             assert_eq!(counts.accepted, counts.delivered + counts.pending + counts.spooled, "{refused} refused");
             let numbers = numbers(&transport);
@@ -108,9 +108,9 @@ proptest! {
     }
 }
 
-/// Many threads submit to an uploader with a thread of its own; each user belongs to one of them.
+/// Many threads submit to an uploader with its own thread. Each user belongs to one of them.
 #[test]
-fn many_threads_and_users_keep_their_order() {
+fn user_order_is_preserved_with_many_threads() {
     const THREADS: usize = 8;
     const EACH: usize = 500;
     let transport =
@@ -138,7 +138,7 @@ fn many_threads_and_users_keep_their_order() {
                             .wait()
                             .expect("room at last");
                     } else {
-                        // Room comes with time.
+                        // Retried until there is room.
                         while uploader.track(&user(of), event(number)).is_err() {
                             thread::yield_now();
                         }

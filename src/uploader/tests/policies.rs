@@ -1,4 +1,4 @@
-//! What gives way when memory is full.
+//! The policies for a full queue.
 
 use super::*;
 use crate::ErrorKind;
@@ -6,7 +6,7 @@ use crate::delivery::memory::accepted;
 
 use tokio::time::{Instant, sleep};
 
-/// An uploader for four batches, whose transport is closed for the first ten seconds.
+/// Returns an uploader with room for four batches, whose first request takes ten seconds.
 fn full(when_full: WhenFull) -> Rig {
     let transport =
         Memory::taking(|request| (if request.number == 0 { 10 * SECOND } else { Duration::ZERO }, accepted()));
@@ -22,7 +22,7 @@ async fn delivered(rig: Rig) -> (UploaderStats, Vec<String>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_caller_is_refused_and_keeps_the_batch() {
+async fn a_full_queue_refuses_and_hands_the_batch_back() {
     for policy in [WhenFull::Refuse, WhenFull::Wait(SECOND), WhenFull::Spill] {
         let rig = full(policy);
         sleep(SECOND).await;
@@ -39,20 +39,20 @@ async fn the_caller_is_refused_and_keeps_the_batch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_newest_or_the_oldest_is_dropped_and_told() {
+async fn drop_policies_drop_the_newest_or_oldest_and_report_it() {
     for (policy, arrive, dropped) in [
         (WhenFull::DropNewest, ["0", "1", "2", "3"], ["4", "5"]),
         (WhenFull::DropOldest, ["0", "3", "4", "5"], ["1", "2"]),
     ] {
         let rig = full(policy);
-        let mut outcomes = rig.reports();
+        let mut reports = rig.reports();
         sleep(SECOND).await;
         (1..6).for_each(|n| rig.try_send(batch(n, n)).expect("taken"));
         assert_eq!((rig.now().pending, rig.now().dropped), (4, 2));
         for id in dropped {
-            let outcome = outcomes.next().await.expect("an outcome");
-            assert!(matches!(outcome.status(), DeliveryStatus::Dropped(error) if error.kind() == ErrorKind::QueueFull));
-            assert_eq!(outcome.batch().expect("the batch").source_request_id(), id);
+            let report = reports.next().await.expect("a report");
+            assert!(matches!(report.status(), DeliveryStatus::Dropped(error) if error.kind() == ErrorKind::QueueFull));
+            assert_eq!(report.batch().expect("the batch").source_request_id(), id);
         }
         let (counts, arrived) = delivered(rig).await;
         assert_eq!((counts.accepted, counts.delivered, counts.dropped), (6, 4, 2), "{policy:?}");
@@ -61,7 +61,7 @@ async fn the_newest_or_the_oldest_is_dropped_and_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_oldest_is_dropped_also_behind_another_of_its_user() {
+async fn drop_oldest_drops_a_batch_blocked_behind_its_user() {
     let transport =
         Memory::taking(|request| (if request.number == 0 { 10 * SECOND } else { Duration::ZERO }, accepted()));
     let rig = rig(transport, Config { max_batches: 4, when_full: WhenFull::DropOldest, ..settings() });
@@ -75,16 +75,16 @@ async fn the_oldest_is_dropped_also_behind_another_of_its_user() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_passes_those_who_wait() {
+async fn nothing_overtakes_a_waiting_submission() {
     let rig = full(WhenFull::Refuse);
     sleep(SECOND).await;
     (1..4).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     let waiting = rig.send(batch(4, 4).user_attribute("a", "x".repeat(1_000)));
     sleep(8 * SECOND).await;
-    assert_eq!(rig.try_send(batch(4, 5)).expect_err("somebody waits").error().kind(), ErrorKind::QueueFull);
-    assert_eq!(rig.track(&user(4), event("e")).expect_err("somebody waits").batches().len(), 1);
+    assert_eq!(rig.try_send(batch(4, 5)).expect_err("a submission waits").error().kind(), ErrorKind::QueueFull);
+    assert_eq!(rig.track(&user(4), event("e")).expect_err("a submission waits").batches().len(), 1);
     let room = async {
-        // In the moment in which there is room, he who waits has it.
+        // A waiting submission takes the room as soon as it is free.
         while rig.now().delivered == 0 {
             sleep(SECOND / 1_000).await;
         }
@@ -96,7 +96,7 @@ async fn nobody_passes_those_who_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_on_its_way_is_not_given_up() {
+async fn batches_in_flight_are_not_dropped() {
     let rig = rig(
         Memory::taking(|_| (10 * SECOND, accepted())),
         Config { max_batches: 2, when_full: WhenFull::DropOldest, ..settings() },
@@ -111,14 +111,14 @@ async fn what_is_on_its_way_is_not_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_send_wait_for_room_in_their_order() {
+async fn send_waits_for_room_in_fifo_order() {
     let rig = full(WhenFull::Refuse);
     let start = Instant::now();
     sleep(SECOND).await;
     (1..4).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     let waiting: Vec<_> = (4..8).map(|n| rig.send(batch(n, n))).collect();
     let abandoned = rig.send(batch(8, 8));
-    assert_eq!(rig.now().accepted, 4, "who waits is not taken so far");
+    assert_eq!(rig.now().accepted, 4, "waiting submissions are not accepted yet");
     drop(abandoned);
     for waiting in waiting {
         waiting.accepted().await.expect("room at last");
@@ -130,7 +130,7 @@ async fn those_who_send_wait_for_room_in_their_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_ends_when_its_time_is_over_or_the_uploader_is() {
+async fn send_stops_waiting_at_its_timeout_or_the_shutdown() {
     let rig = full(WhenFull::Wait(3 * SECOND));
     sleep(SECOND).await;
     (1..4).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
@@ -145,20 +145,20 @@ async fn waiting_ends_when_its_time_is_over_or_the_uploader_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_are_bounded_as_batches_are() {
+async fn memory_is_bounded_in_bytes() {
     let size = batch(0, 0).seal().expect("a batch").len();
     let transport = Memory::taking(|_| (10 * SECOND, accepted()));
     let rig = rig(transport, Config { max_bytes: 3 * size + size / 2, ..settings() });
     (0..3).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     assert_eq!(rig.try_send(batch(3, 3)).expect_err("full").error().kind(), ErrorKind::QueueFull);
-    // What could never be held is another matter.
+    // A batch larger than the queue is a different error.
     let large = batch(4, 4).user_attribute("a", "x".repeat(4 * size));
     assert_eq!(rig.try_send(large).expect_err("too large").error().kind(), ErrorKind::Limit);
     assert_eq!(rig.end(60 * SECOND).await.delivered, 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_that_gather_are_bounded_too() {
+async fn coalescing_events_are_bounded() {
     let rig = rig(Memory::answering(|_| accepted()), Config { max_bytes: 1_000, linger: SECOND, ..settings() });
     let user = user(0);
     let taken = (0..100).take_while(|n| rig.track(&user, event(n)).is_ok()).count();

@@ -14,7 +14,7 @@ use crate::delivery::memory::{accepted, refused};
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// A batch with this number of parts, one of which is rejected if `is_bad`.
+    /// A batch with this number of parts, of which one is rejected if `is_bad`.
     Send {
         user: usize,
         parts: usize,
@@ -51,7 +51,7 @@ fn is_bad(batch: &SealedBatch) -> bool {
     batch.json().windows(BAD.len()).any(|window| window == BAD.as_bytes())
 }
 
-/// The status of a submission is the first of these that any of its parts has.
+/// Returns the rank of a status. A submission has the status of its part with the lowest rank.
 fn rank(status: &DeliveryStatus) -> usize {
     match status {
         DeliveryStatus::Pending => 0,
@@ -84,7 +84,7 @@ fn check_ids(reports: &[Arc<DeliveryReport>]) {
     assert_eq!(ids.len(), count, "each batch has one report");
 }
 
-/// Checks that the reports say what the statistics say. `parts` has the number of parts of each tag.
+/// Checks that the reports agree with the statistics. `parts` has the number of parts of each tag.
 fn check(reports: &[Arc<DeliveryReport>], stats: &UploaderStats, parts: &HashMap<u64, usize>) {
     let (mut submissions, mut by_tag) = ([0; 5], HashMap::<u64, Vec<usize>>::new());
     for report in reports {
@@ -110,7 +110,7 @@ proptest! {
     #[test]
     fn every_batch_has_one_report_by_the_end_of_the_shutdown(
         steps in vec(step(), 1..80),
-        weather in vec(0..5_u8, 1..10),
+        behaviour in vec(0..5_u8, 1..10),
         breaks in vec(0..80_u64, 0..5),
         takes in prop_oneof![Just(0), 0..800_u64],
         max_batches in 3..20_usize,
@@ -123,7 +123,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.expect("a runtime").block_on(async {
-            let transport = Memory::taking(move |request| match weather[request.number % weather.len()] {
+            let transport = Memory::taking(move |request| match behaviour[request.number % behaviour.len()] {
                 0 => (SECOND, refused(503)),
                 1 => (60 * SECOND, accepted()),
                 _ if request.batches.iter().any(is_bad) => (SECOND / 10, refused(400)),
@@ -171,7 +171,7 @@ proptest! {
             check_ids(&reports);
             check(&reports, &stats, &parts);
 
-            // What the handles say is what the reports say.
+            // The handles agree with the reports.
             for (tag, result) in delivered {
                 let ranks = reports.iter().filter(|report| report.tag() == Some(tag)).map(|report| rank(report.status()));
                 let ranks: Vec<_> = ranks.collect();
@@ -187,8 +187,8 @@ proptest! {
             }
             assert!(uploader.reports().next().await.is_none(), "a stream that is created later ends at once");
 
-            // The next uploader knows of no tags. It has a report for each record: one that was written again, behind an older batch
-            // of its user, can be there twice.
+            // The next uploader has no tags, and a report for each record. A record that was written again, behind an older
+            // batch of its user, can exist twice.
             let records = disk.restarted();
             records.lock().break_writes(Duration::ZERO, Vec::new());
             let (settings, reports) = collecting(self::settings());
@@ -207,7 +207,7 @@ proptest! {
 }
 
 #[tokio::test(start_paused = true)]
-async fn records_on_the_disk_alone_are_reported_with_their_tags_and_without_their_batches() {
+async fn records_on_the_disk_only_are_reported_with_tags_and_without_batches() {
     let disk = Arc::new(Disk::default());
     let (settings, reports) = collecting(Config { max_batches: 2, ..settings() });
     let transport = Memory::answering(|_| refused(503));

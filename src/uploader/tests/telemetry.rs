@@ -16,31 +16,31 @@ use crate::delivery::memory::{accepted, refused};
 /// The numbers of an event, by their names.
 type Numbers = BTreeMap<&'static str, u64>;
 
-/// Records the statistics of the uploader, and when they came.
+/// A subscriber that records the statistics of the uploader and their times.
 #[derive(Clone, Default)]
 struct Listener(Arc<Mutex<Vec<(Instant, Numbers)>>>);
 
 impl Listener {
-    fn heard(&self) -> Vec<(Instant, Numbers)> {
-        self.0.lock().expect("what was heard").clone()
+    fn logged(&self) -> Vec<(Instant, Numbers)> {
+        self.0.lock().expect("the log").clone()
     }
 }
 
 impl Listener {
-    /// `tracing` keeps for each place of an event whether anybody listens, as it was on the thread that came there first: with
-    /// tests beside this one that may have been a thread where nobody does. So the places are come to here, and asked again.
-    fn is_reached(&self) {
+    /// Makes `tracing` evaluate the interest in the events again. It caches the interest per callsite, and another test's
+    /// thread without a subscriber may have reached the callsite first.
+    fn enable(&self) {
         let new = StatsSnapshot { queued_batches: 1, ..StatsSnapshot::default() };
         for _ in 0..1000 {
             StatsReporter::is_logged();
             StatsReporter::default().log(new, Instant::now());
             tracing::callsite::rebuild_interest_cache();
-            if StatsReporter::is_logged() && !self.heard().is_empty() {
-                self.0.lock().expect("what was heard").clear();
+            if StatsReporter::is_logged() && !self.logged().is_empty() {
+                self.0.lock().expect("the log").clear();
                 return;
             }
         }
-        panic!("nothing is heard");
+        panic!("nothing is logged");
     }
 }
 
@@ -70,7 +70,7 @@ impl Subscriber for Listener {
     fn event(&self, event: &Event<'_>) {
         let mut reading = Reading(Numbers::new());
         event.record(&mut reading);
-        self.0.lock().expect("what was heard").push((Instant::now(), reading.0));
+        self.0.lock().expect("the log").push((Instant::now(), reading.0));
     }
 
     fn enter(&self, _: &Id) {}
@@ -79,27 +79,27 @@ impl Subscriber for Listener {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_counts_are_told_once_a_second_and_only_when_they_change() {
+async fn changed_statistics_are_logged_at_most_once_a_second() {
     let listener = Listener::default();
     let _guard = tracing::subscriber::set_default(listener.clone());
-    listener.is_reached();
+    listener.enable();
     let transport = Memory::taking(|request| {
         (SECOND / 10, if request.ids.contains(&"7".to_owned()) { refused(400) } else { accepted() })
     });
     let rig = rig(transport, settings());
     sleep(3 * SECOND).await;
-    assert!(listener.heard().is_empty(), "nothing is new");
+    assert!(listener.logged().is_empty(), "nothing is new");
     for n in 0..100 {
         rig.try_send(batch(n, n)).expect("room");
         sleep(SECOND / 20).await;
     }
     sleep(60 * SECOND).await;
 
-    let heard = listener.heard();
-    assert!((5..=8).contains(&heard.len()), "5 seconds of sending, and silence: {heard:?}");
-    assert!(heard.windows(2).all(|pair| pair[1].0 - pair[0].0 >= SECOND && pair[1].1 != pair[0].1), "{heard:?}");
-    assert!(heard.iter().any(|(_, numbers)| numbers["pending"] > 0 && numbers["held_bytes"] > 0), "{heard:?}");
-    let (_, last) = heard.last().expect("an event");
+    let logged = listener.logged();
+    assert!((5..=8).contains(&logged.len()), "5 seconds of sending, and silence: {logged:?}");
+    assert!(logged.windows(2).all(|pair| pair[1].0 - pair[0].0 >= SECOND && pair[1].1 != pair[0].1), "{logged:?}");
+    assert!(logged.iter().any(|(_, numbers)| numbers["pending"] > 0 && numbers["held_bytes"] > 0), "{logged:?}");
+    let (_, last) = logged.last().expect("an event");
     let expected = [
         ("accepted", 100),
         ("delivered", 99),
@@ -118,28 +118,28 @@ async fn the_counts_are_told_once_a_second_and_only_when_they_change() {
     // At the end, changes are reported at once.
     rig.try_send(batch(100, 100)).expect("room");
     rig.end(60 * SECOND).await;
-    assert_eq!(listener.heard().last().expect("an event").1["delivered"], 100);
+    assert_eq!(listener.logged().last().expect("an event").1["delivered"], 100);
 }
 
 #[cfg(feature = "metrics")]
 mod facade {
     use super::*;
 
-    /// What the facade was told, by name.
+    /// The values that the facade received, by name.
     #[derive(Default)]
     struct Facade(Arc<Mutex<BTreeMap<String, f64>>>);
 
-    struct Told(Arc<Mutex<BTreeMap<String, f64>>>, String);
+    struct Recorded(Arc<Mutex<BTreeMap<String, f64>>>, String);
 
-    impl Told {
+    impl Recorded {
         fn change(&self, change: impl FnOnce(f64) -> f64) {
-            let mut told = self.0.lock().expect("what was told");
-            let value = told.entry(self.1.clone()).or_default();
+            let mut recorded = self.0.lock().expect("the metrics");
+            let value = recorded.entry(self.1.clone()).or_default();
             *value = change(*value);
         }
     }
 
-    impl metrics::CounterFn for Told {
+    impl metrics::CounterFn for Recorded {
         #[expect(clippy::cast_precision_loss, reason = "a few")]
         fn increment(&self, more: u64) {
             self.change(|value| value + more as f64);
@@ -150,7 +150,7 @@ mod facade {
         }
     }
 
-    impl metrics::GaugeFn for Told {
+    impl metrics::GaugeFn for Recorded {
         fn increment(&self, _: f64) {
             unreachable!("gauges are set");
         }
@@ -170,11 +170,11 @@ mod facade {
         fn describe_histogram(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
 
         fn register_counter(&self, key: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Counter {
-            metrics::Counter::from_arc(Arc::new(Told(Arc::clone(&self.0), key.name().to_owned())))
+            metrics::Counter::from_arc(Arc::new(Recorded(Arc::clone(&self.0), key.name().to_owned())))
         }
 
         fn register_gauge(&self, key: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Gauge {
-            metrics::Gauge::from_arc(Arc::new(Told(Arc::clone(&self.0), key.name().to_owned())))
+            metrics::Gauge::from_arc(Arc::new(Recorded(Arc::clone(&self.0), key.name().to_owned())))
         }
 
         fn register_histogram(&self, _: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Histogram {
@@ -183,7 +183,7 @@ mod facade {
     }
 
     #[test]
-    fn the_facade_of_metrics_is_told_each_count_once() {
+    fn the_metrics_facade_receives_each_count_once() {
         let facade = Facade::default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime");
@@ -207,8 +207,8 @@ mod facade {
                 rig.end(SECOND).await;
             });
         });
-        let told = facade.0.lock().expect("what was told");
-        let of = |name: &str| told.get(&format!("mparticle_uploader_{name}")).copied();
+        let recorded = facade.0.lock().expect("the metrics");
+        let of = |name: &str| recorded.get(&format!("mparticle_uploader_{name}")).copied();
         let counters = ["accepted_total", "delivered_total", "rejected_total", "dropped_total"].map(of);
         assert_eq!(counters, [Some(7.0), Some(1.0), Some(1.0), Some(2.0)]);
         assert_eq!(["pending", "spooled", "queued_batches"].map(of), [Some(3.0), Some(0.0), Some(3.0)]);

@@ -1,4 +1,4 @@
-//! When things go, and when those who wait are answered.
+//! The times of requests, flushes and the shutdown.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ fn lingering(linger: Duration) -> Config {
     Config { linger, ..settings() }
 }
 
-/// How many events each batch has that arrived.
+/// Returns the number of events of each batch, by request.
 fn events(rig: &Rig) -> Vec<Vec<usize>> {
     let count = |batch: &SealedBatch| {
         let value: serde_json::Value = serde_json::from_slice(batch.json()).expect("JSON");
@@ -26,7 +26,7 @@ fn events(rig: &Rig) -> Vec<Vec<usize>> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_events_of_a_user_go_as_one_batch() {
+async fn events_of_a_user_are_sent_as_one_batch() {
     let rig = rig(Memory::answering(|_| accepted()), lingering(SECOND));
     let users = [user(0), user(1)];
     for round in 0..30 {
@@ -42,12 +42,12 @@ async fn the_events_of_a_user_go_as_one_batch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_in_between_ends_the_gathering() {
+async fn a_batch_of_the_user_ends_coalescing() {
     let rig = rig(Memory::answering(|_| accepted()), lingering(SECOND));
     rig.track(&user(0), event("a")).expect("room");
     rig.try_send(batch(0, "between")).expect("room");
     rig.track(&user(0), event("b")).expect("room");
-    // Another attribute: another user, and the order holds all the same.
+    // With another attribute it counts as another user, but the order is preserved.
     let other = Batch::new(Environment::Development).customer_id("0").user_attribute("seats", 5).into_template();
     rig.track(&other, event("c")).expect("room");
     rig.track(&user(0), event("d")).expect("room");
@@ -57,7 +57,7 @@ async fn a_batch_in_between_ends_the_gathering() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_lingers_unless_the_request_is_full_or_somebody_flushes() {
+async fn a_batch_lingers_until_the_request_is_full_or_flushed() {
     let rig = rig(Memory::answering(|_| accepted()), lingering(10 * SECOND));
     let start = Instant::now();
     let arrived =
@@ -76,8 +76,8 @@ async fn a_batch_lingers_unless_the_request_is_full_or_somebody_flushes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flush_waits_for_what_came_before_and_for_nothing_else() {
-    // The first request takes long, those after it do not.
+async fn a_flush_waits_for_earlier_submissions_only() {
+    // Only the first request takes long.
     let transport =
         Memory::taking(|request| (if request.number == 0 { 5 * SECOND } else { Duration::ZERO }, accepted()));
     let rig = rig(transport, settings());
@@ -100,7 +100,7 @@ async fn a_flush_waits_for_what_came_before_and_for_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deadlines_hold_while_a_request_stalls() {
+async fn flush_and_shutdown_time_out_while_a_request_hangs() {
     let rig = rig(Memory::taking(|_| (3_600 * SECOND, accepted())), settings());
     rig.try_send(batch(0, "stalls")).expect("room");
     rig.try_send(batch(0, "behind")).expect("room");
@@ -116,7 +116,7 @@ async fn deadlines_hold_while_a_request_stalls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_the_end_nothing_is_taken() {
+async fn submissions_are_refused_after_shutdown() {
     let rig = rig(Memory::answering(|_| accepted()), settings());
     let uploader = rig.uploader.clone();
     rig.try_send(batch(0, 0)).expect("room");
@@ -135,7 +135,7 @@ async fn after_the_end_nothing_is_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_panics_leaves_nobody_waiting() {
+async fn a_panic_of_the_dispatcher_completes_everything() {
     struct Panicking;
 
     impl Journal for Panicking {
@@ -151,13 +151,13 @@ async fn a_worker_that_panics_leaves_nobody_waiting() {
     let (waiting, flushed) = (rig.send(sealed.clone()), rig.flush(3_600 * SECOND));
     let counts = flushed.await;
     assert_eq!((counts.accepted, counts.pending), (1, 1));
-    assert_eq!(waiting.accepted().await.expect_err("nobody sends").batches(), [sealed]);
+    assert_eq!(waiting.accepted().await.expect_err("the dispatcher has ended").batches(), [sealed]);
     assert!(rig.worker.await.expect_err("a panic").is_panic());
     assert_eq!(rig.uploader.shutdown(3_600 * SECOND).await, counts);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_credential_stops_it_and_it_goes_on_when_told() {
+async fn a_401_stops_sending_until_resume() {
     let transport = Memory::answering(|request| if request.number < 2 { refused(401) } else { accepted() });
     let rig = rig(transport, settings());
     for n in 0..250 {
@@ -180,53 +180,53 @@ async fn a_refused_credential_stops_it_and_it_goes_on_when_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_end_is_told() {
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let callback = Arc::clone(&told);
+async fn each_batch_is_reported_to_callback_and_stream() {
+    let received = Arc::new(Mutex::new(Vec::new()));
+    let callback = Arc::clone(&received);
     let mut settings = settings();
-    settings.on_delivery = Some(Arc::new(move |outcome: &Arc<DeliveryReport>| {
-        let reason = outcome.error().map(|error| error.api_errors()[0].message.clone());
+    settings.on_delivery = Some(Arc::new(move |report: &Arc<DeliveryReport>| {
+        let reason = report.error().map(|error| error.api_errors()[0].message.clone());
         callback
             .lock()
-            .expect("told")
-            .push((outcome.batch().expect("the batch").source_request_id().to_owned(), reason));
-        assert_ne!(outcome.batch().expect("the batch").source_request_id(), "1", "a panic of a callback is its own");
+            .expect("the reports")
+            .push((report.batch().expect("the batch").source_request_id().to_owned(), reason));
+        assert_ne!(report.batch().expect("the batch").source_request_id(), "1", "a panic of a callback is its own");
     }));
     let rig = rig(
         Memory::answering(|request| if request.ids.contains(&"2".to_owned()) { refused(400) } else { accepted() }),
         settings,
     );
-    let mut outcomes = rig.reports();
+    let mut reports = rig.reports();
     for n in 0..4 {
         rig.try_send(batch(n, n)).expect("room");
     }
     let counts = rig.end(SECOND).await;
     assert_eq!((counts.delivered, counts.rejected), (3, 1));
-    let told = told.lock().expect("told").clone();
-    assert_eq!(told.len(), 4);
-    assert!(told.contains(&("2".to_owned(), Some("no to 400".to_owned()))));
-    for (id, reason) in told {
-        let outcome = outcomes.next().await.expect("an outcome");
+    let received = received.lock().expect("the reports").clone();
+    assert_eq!(received.len(), 4);
+    assert!(received.contains(&("2".to_owned(), Some("no to 400".to_owned()))));
+    for (id, reason) in received {
+        let report = reports.next().await.expect("an report");
         assert_eq!(
-            (outcome.batch().expect("the batch").source_request_id(), outcome.error().is_some()),
+            (report.batch().expect("the batch").source_request_id(), report.error().is_some()),
             (id.as_str(), reason.is_some())
         );
     }
-    assert_eq!(outcomes.missed(), 0);
-    assert!(outcomes.next().await.is_none(), "the uploader is gone");
+    assert_eq!(reports.missed(), 0);
+    assert!(reports.next().await.is_none(), "the uploader is gone");
 }
 
-/// As generic code sees it, which knows nothing but streams.
-async fn ids(mut outcomes: impl Stream<Item = Arc<DeliveryReport>> + Unpin) -> Vec<String> {
+/// Collects the ids from any stream of reports.
+async fn ids(mut reports: impl Stream<Item = Arc<DeliveryReport>> + Unpin) -> Vec<String> {
     let mut ids = Vec::new();
-    while let Some(outcome) = poll_fn(|context| Pin::new(&mut outcomes).poll_next(context)).await {
-        ids.push(outcome.batch().expect("the batch").source_request_id().to_owned());
+    while let Some(report) = poll_fn(|context| Pin::new(&mut reports).poll_next(context)).await {
+        ids.push(report.batch().expect("the batch").source_request_id().to_owned());
     }
     ids
 }
 
 #[tokio::test(start_paused = true)]
-async fn outcomes_are_a_stream_for_each_who_listens() {
+async fn each_subscriber_has_its_own_stream_of_reports() {
     let rig = rig(Memory::answering(|_| accepted()), Config { max_batches: 20_000, ..settings() });
     let (early, mut slow) = (tokio::spawn(ids(rig.reports())), rig.reports());
     drop(rig.reports());
@@ -247,7 +247,7 @@ async fn outcomes_are_a_stream_for_each_who_listens() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_rate_limit_is_what_the_last_acceptance_told() {
+async fn rate_limit_used_percent_is_that_of_the_last_acceptance() {
     let transport = Memory::answering(|request| match request.number {
         0 => accepted_using(12.5),
         1 => refused(400),
@@ -255,19 +255,19 @@ async fn the_rate_limit_is_what_the_last_acceptance_told() {
         _ => accepted(),
     });
     let rig = rig(transport, settings());
-    assert_eq!(rig.rate_limit_used_percent(), None, "nothing was told so far");
-    let mut told = Vec::new();
+    assert_eq!(rig.rate_limit_used_percent(), None, "no response so far");
+    let mut received = Vec::new();
     for n in 0..4 {
         rig.try_send(batch(n, n)).expect("room");
         rig.flush(SECOND).await;
-        told.push(rig.rate_limit_used_percent());
+        received.push(rig.rate_limit_used_percent());
     }
-    assert_eq!(told, [Some(12.5), Some(12.5), Some(40.0), None]);
+    assert_eq!(received, [Some(12.5), Some(12.5), Some(40.0), None]);
     rig.end(SECOND).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn trouble_is_told_while_it_lasts() {
+async fn last_error_is_set_while_requests_fail() {
     let transport = Memory::answering(|request| match request.number {
         0 | 3 => accepted(),
         _ => refused(503),

@@ -1,4 +1,4 @@
-//! Delivery through the spool, across restarts: what is confirmed is delivered, and everything is counted once.
+//! Delivery through the spool and across restarts: confirmed batches are delivered, and everything counts once.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use super::*;
 use crate::delivery::memory::{accepted, refused};
 
 #[tokio::test(start_paused = true)]
-async fn everything_goes_through_the_spool_and_is_done_when_it_is_delivered() {
+async fn every_batch_is_spooled_and_acknowledged_when_delivered() {
     let (rig, disk) = on_disk(Memory::taking(|_| (10 * SECOND, accepted())), settings());
     disk.lock().takes = SECOND;
     let start = Instant::now();
@@ -27,7 +27,7 @@ async fn everything_goes_through_the_spool_and_is_done_when_it_is_delivered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_left_at_the_end_is_found_by_the_next_one() {
+async fn remaining_batches_are_delivered_by_the_next_uploader() {
     let (rig, disk) = on_disk(Memory::answering(|_| refused(503)), settings());
     for n in 0..150 {
         rig.try_send(batch(n % 5, n)).expect("room");
@@ -51,27 +51,27 @@ async fn what_is_left_at_the_end_is_found_by_the_next_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_back_before_it_is_confirmed_counts_once() {
-    for back in [Back::Read, Back::GivenUp] {
+async fn a_record_read_or_evicted_before_its_confirmation_counts_once() {
+    for back in [EarlyEffect::Read, EarlyEffect::Evicted] {
         let (rig, disk) = on_disk(Memory::answering(|_| accepted()), settings());
         {
             let mut inner = disk.lock();
             inner.takes = 5 * SECOND;
             inner.comes_back = Some(back);
         }
-        // A token of an earlier epoch, so that a wrong one shows.
+        // Starts a new epoch, so that a wrong token is noticed.
         rig.flush(SECOND).await;
         let sent = rig.send(batch(0, 0));
         rig.track(&user(1), event("e")).expect("room");
         rig.track(&user(1), event("f")).expect("room");
         let start = Instant::now();
         let counts = rig.flush(60 * SECOND).await;
-        let gone = if back == Back::Read { counts.delivered } else { counts.dropped };
+        let gone = if back == EarlyEffect::Read { counts.delivered } else { counts.dropped };
         assert_eq!((gone, counts.accepted), (3, 3), "{back:?}");
         match back {
-            Back::Read => assert_eq!(start.elapsed(), 5 * SECOND, "what is not confirmed is not read"),
-            Back::GivenUp => {
-                assert!(start.elapsed() < 5 * SECOND, "nobody waits for the confirmation of what has ended");
+            EarlyEffect::Read => assert_eq!(start.elapsed(), 5 * SECOND, "what is not confirmed is not read"),
+            EarlyEffect::Evicted => {
+                assert!(start.elapsed() < 5 * SECOND, "an ended batch does not wait for its confirmation");
             }
         }
         sent.accepted().await.expect("the disk works");
@@ -83,9 +83,9 @@ async fn what_comes_back_before_it_is_confirmed_counts_once() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// Through restarts, whatever fails: what was confirmed is delivered, and each count adds up.
+    /// Confirmed batches are delivered across restarts and failures, and the statistics add up.
     #[test]
-    fn what_was_confirmed_is_delivered(
+    fn confirmed_batches_are_delivered_across_restarts(
         runs in vec((1..60_usize, 0..4_u8, 0..3_000_u64, any::<bool>()), 1..5),
         spills in any::<bool>(),
     ) {
@@ -95,12 +95,12 @@ proptest! {
             let (mut confirmed, mut arrived) = (BTreeSet::new(), Vec::new());
             let mut next = 0;
             let last = runs.len();
-            for (run, (count, weather, deadline, fails)) in runs.into_iter().enumerate() {
+            for (run, (count, behaviour, deadline, fails)) in runs.into_iter().enumerate() {
                 disk = disk.restarted();
                 disk.lock().takes = SECOND / 10;
                 disk.lock().fails = fails && run + 1 < last;
                 let fine = run + 1 == last;
-                let transport = Memory::taking(move |request| match weather {
+                let transport = Memory::taking(move |request| match behaviour {
                     _ if fine => (SECOND / 10, accepted()),
                     0 => (SECOND, refused(503)),
                     1 => (60 * SECOND, Err(Error::out_of_time())),

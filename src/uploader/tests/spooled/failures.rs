@@ -7,7 +7,7 @@ use crate::ErrorKind;
 use crate::delivery::memory::{accepted, refused};
 
 #[tokio::test(start_paused = true)]
-async fn a_broken_disk_leaves_the_memory_road() {
+async fn a_broken_disk_falls_back_to_memory() {
     for (fails, full) in [(true, false), (false, true)] {
         let (rig, disk) = on_disk(Memory::answering(|_| accepted()), settings());
         disk.lock().fails = fails;
@@ -18,7 +18,7 @@ async fn a_broken_disk_leaves_the_memory_road() {
         let counts = rig.end(10 * SECOND).await;
         assert_eq!((counts.accepted, counts.delivered, counts.spooled), (2, 2, 0));
     }
-    // With both full, it is the caller's.
+    // With both full, the batch is handed back.
     let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
     let (rig, disk) = on_disk(stalling, Config { max_batches: 1, when_full: WhenFull::Spill, ..settings() });
     disk.lock().full = true;
@@ -27,13 +27,13 @@ async fn a_broken_disk_leaves_the_memory_road() {
     assert_eq!(rig.end(SECOND).await.pending, 1);
 }
 
-/// An event of this size, in bytes, about.
+/// Returns an event of about this size, in bytes.
 fn large(size: usize) -> CustomEvent {
     CustomEvent { view_controller: Some("x".repeat(size)), ..event("e") }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_split_batch_is_on_the_disk_when_all_of_its_parts_are() {
+async fn a_split_batch_is_accepted_when_all_parts_are_on_the_disk() {
     let (rig, disk) = on_disk(Memory::taking(|_| (3_600 * SECOND, accepted())), settings());
     disk.lock().breaks = vec![1];
     let sent = rig.send(batch(0, "a").events((0..5).map(|_| large(60_000)))).accepted().await;
@@ -58,14 +58,14 @@ async fn memory_is_bounded_while_the_disk_fails() {
         let pending = rig.now().pending;
         assert!((18..=24).contains(&pending), "{pending} with {when_full:?}");
         assert_eq!(rig.try_send(batch(0, 0)).expect_err("full").error().kind(), ErrorKind::QueueFull);
-        // When the disk works again, so does the way over it.
+        // Once the disk works again, the spool is used again.
         disk.lock().fails = false;
         rig.end(SECOND).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_no_request_can_carry_is_rejected_and_holds_up_nobody() {
+async fn a_record_too_large_for_a_request_is_rejected_and_delays_no_other() {
     let disk = Arc::new(Disk::default());
     let large = format!(r#"{{"source_request_id":"large","a":"{}"}}"#, "x".repeat(500_000));
     disk.lock().write(SealedBatch::from_json(large).expect("a batch"));
@@ -78,7 +78,7 @@ async fn a_record_that_no_request_can_carry_is_rejected_and_holds_up_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_spool_that_cannot_be_read_is_read_again() {
+async fn a_failed_read_of_the_spool_is_retried() {
     let disk = Arc::new(Disk::default());
     (0..20).for_each(|n| _ = disk.lock().write(batch(n, n).seal().expect("a batch")));
     disk.lock().unreadable = 3;
@@ -91,7 +91,7 @@ async fn a_spool_that_cannot_be_read_is_read_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_rejected_is_buried_and_what_is_given_up_is_told() {
+async fn rejected_batches_are_dead_lettered_and_evicted_ones_reported() {
     let transport =
         Memory::answering(|request| if request.ids.contains(&"7".into()) { refused(400) } else { accepted() });
     let (rig, disk) = on_disk(transport, settings());
@@ -112,7 +112,7 @@ async fn what_is_rejected_is_buried_and_what_is_given_up_is_told() {
         settings(),
         Some(Arc::clone(&disk) as Arc<dyn Journal>),
     );
-    let mut outcomes = rig.reports();
+    let mut reports = rig.reports();
     {
         let mut inner = disk.lock();
         inner.unread.clear();
@@ -120,11 +120,11 @@ async fn what_is_rejected_is_buried_and_what_is_given_up_is_told() {
     }
     let counts = rig.end(SECOND).await;
     assert_eq!((counts.recovered, counts.dropped, counts.spooled), (1, 1, 0));
-    assert!(matches!(outcomes.next().await.expect("an outcome").status(), DeliveryStatus::Dropped(_)));
+    assert!(matches!(reports.next().await.expect("an report").status(), DeliveryStatus::Dropped(_)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_behind_unread_records_is_bounded() {
+async fn batches_deferred_behind_unread_records_are_bounded() {
     let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
     let (rig, disk) = on_disk(stalling, Config { max_batches: 10, ..settings() });
     send_with_failures(&rig, &disk, 0..30, &[]).await;

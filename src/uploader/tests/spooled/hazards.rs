@@ -1,4 +1,4 @@
-//! Withdrawals, evictions, hanging disks and blocked callbacks at the worst moment.
+//! Withdrawals, evictions, hanging disks and blocked callbacks at inconvenient moments.
 #![expect(
     clippy::await_holding_lock,
     reason = "a gate is held on purpose, and `unlock` takes the state before the await"
@@ -16,7 +16,7 @@ use super::super::super::dispatcher::wait_for_write;
 use super::*;
 use crate::delivery::memory::{accepted, refused};
 
-/// Does what a dispatcher does with writes, without one.
+/// Processes writes like a dispatcher.
 async fn wait_for_all_writes(shared: &Shared) {
     while !shared.lock().queue.pending_writes.is_empty() {
         wait_for_write(shared).await;
@@ -24,7 +24,7 @@ async fn wait_for_all_writes(shared: &Shared) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn acceptance_completes_by_the_end_of_the_shutdown_also_if_the_disk_hangs() {
+async fn acceptance_completes_at_shutdown_even_if_the_disk_hangs() {
     let (rig, disk) = on_disk(Memory::answering(|_| accepted()), settings());
     disk.lock().takes = 1_000_000 * SECOND;
     let handle = rig.send(batch(0, 0));
@@ -35,13 +35,13 @@ async fn acceptance_completes_by_the_end_of_the_shutdown_also_if_the_disk_hangs(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_was_evicted_before_it_was_taken_counts_once() {
+async fn a_batch_evicted_before_it_was_taken_counts_once() {
     let disk = Arc::new(Disk::default());
     let config = Config { max_batches: 2, ..settings() };
     let shared = Arc::new(Shared::new(config, Arc::clone(&disk) as Arc<dyn Journal>));
     let uploader = Uploader::new(Arc::clone(&shared), None);
     let mut reports = uploader.reports();
-    // Records 0 and 1 are sent from memory, and 2 is left to the disk.
+    // Records 0 and 1 are sent from memory, and record 2 is left on the disk.
     for id in 0..3 {
         uploader.try_send(batch(0, id)).expect("taken");
     }
@@ -49,8 +49,8 @@ async fn a_batch_that_was_evicted_before_it_was_taken_counts_once() {
     let sent = shared.lock().queue.take(2);
     assert_eq!(sent.len(), 2);
     assert_eq!(disk.lock().unread.len(), 1);
-    // The writer gives up the segment of the records 2 and 3 for record 4. It reports that only when it has read the segment.
-    disk.lock().comes_back = Some(Back::GivenUp);
+    // The writer evicts the segment of records 2 and 3 for record 4, and reports that only after it has read the segment.
+    disk.lock().comes_back = Some(EarlyEffect::Evicted);
     uploader.try_send(batch(1, 3)).expect("taken");
     let mut evicted = {
         let mut inner = disk.lock();
@@ -63,7 +63,7 @@ async fn a_batch_that_was_evicted_before_it_was_taken_counts_once() {
         evicted.append(&mut inner.evicted);
         evicted
     };
-    // Record 3 never comes to be unread: the mock commits none that comes back.
+    // Record 3 is never unread: the disk commits no record that it evicts early.
     uploader.try_send(batch(0, 4)).expect("taken");
     wait_for_all_writes(&shared).await;
     assert_eq!(shared.lock().queue.ready.iter().count(), 1, "3 is in memory");
@@ -96,10 +96,10 @@ async fn a_batch_that_was_evicted_before_it_was_taken_counts_once() {
         }
     }
     shared.unlock(state);
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     while let Ok(Some(report)) = timeout(SECOND, reports.next()).await {
         let id = report.batch().map(|batch| batch.source_request_id().to_owned());
-        told.push((id, report.status().is_delivered()));
+        reported.push((id, report.status().is_delivered()));
     }
     assert_eq!((dropped, order), (1, vec!["3".to_owned(), "4".to_owned()]));
 }
@@ -133,7 +133,7 @@ async fn no_waker_of_a_withdrawn_submission_runs_under_the_lock() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_withdrawn_submission_lets_those_behind_it_in() {
+async fn a_withdrawn_submission_lets_later_ones_in() {
     let rig = rig(Memory::answering(|_| refused(401)), Config { max_batches: 2, ..settings() });
     rig.try_send(batch(0, 0)).expect("taken");
     sleep(SECOND).await;
@@ -144,7 +144,7 @@ async fn a_withdrawn_submission_lets_those_behind_it_in() {
     sleep(SECOND).await;
     assert!(!small.accepted().is_complete());
     drop(large);
-    assert!(timeout(600 * SECOND, small.accepted()).await.is_ok(), "there is room, and nobody looks");
+    assert!(timeout(600 * SECOND, small.accepted()).await.is_ok(), "there is room, but it is not used");
 }
 
 #[tokio::test(start_paused = true)]
@@ -159,7 +159,7 @@ async fn flushes_do_not_make_memory_grow_with_the_backlog() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn evicted_records_do_not_let_new_batches_overtake() {
+async fn new_batches_do_not_overtake_after_an_eviction() {
     let disk = Arc::new(Disk::default());
     let config = Config { max_batches: 2, ..settings() };
     let shared = Arc::new(Shared::new(config, Arc::clone(&disk) as Arc<dyn Journal>));
@@ -169,7 +169,7 @@ async fn evicted_records_do_not_let_new_batches_overtake() {
     }
     wait_for_all_writes(&shared).await;
     let sent = shared.lock().queue.take(2);
-    // Record 2 is given up, and not reported so far.
+    // Record 2 is evicted, and not reported yet.
     let evicted = {
         let mut inner = disk.lock();
         inner.unread.clear();
@@ -239,7 +239,7 @@ async fn memory_is_bounded_while_a_callback_blocks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_open_batch_does_not_overtake_a_batch_of_its_user_that_was_read() {
+async fn an_open_batch_does_not_overtake_a_record_of_its_user() {
     let linger = Duration::from_millis(51);
     let config = Config { linger, max_in_flight: 2, max_batches: 15, when_full: WhenFull::Spill, ..settings() };
     let (rig, disk) = on_disk(Memory::taking(|_| (3 * SECOND, accepted())), config);
@@ -262,7 +262,7 @@ async fn an_open_batch_does_not_overtake_a_batch_of_its_user_that_was_read() {
     assert_eq!(ids[0], "first", "the tracked event came first");
 }
 
-/// Stands still in the first warning, as a slow subscriber does.
+/// A subscriber that blocks in warnings.
 struct Slow(Arc<Mutex<()>>, mpsc::Sender<()>);
 
 impl tracing::Subscriber for Slow {
@@ -285,7 +285,7 @@ impl tracing::Subscriber for Slow {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_report_that_another_thread_is_about_to_publish_is_not_lost_at_the_end() {
+async fn a_report_being_published_at_shutdown_is_not_lost() {
     let config = Config { max_batches: 2, when_full: WhenFull::DropNewest, ..settings() };
     let (rig, disk) = on_disk(Memory::taking(|_| (SECOND, accepted())), config);
     let mut reports = rig.reports();
@@ -310,9 +310,9 @@ async fn a_report_that_another_thread_is_about_to_publish_is_not_lost_at_the_end
     drop(held);
     thread.join().expect("no panic").expect("dropped");
     assert_eq!(counts.dropped, 1);
-    let mut told = 0;
+    let mut reported = 0;
     while let Ok(Some(_)) = timeout(SECOND, reports.next()).await {
-        told += 1;
+        reported += 1;
     }
-    assert_eq!(told, counts.accepted + 1, "one of the batches has two parts");
+    assert_eq!(reported, counts.accepted + 1, "one of the batches has two parts");
 }

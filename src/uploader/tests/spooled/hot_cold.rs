@@ -1,5 +1,5 @@
-//! Hot batches, which are sent from memory as soon as the disk has confirmed them, beside cold ones, which lie there unread:
-//! each user's order holds.
+//! Hot batches are sent from memory as soon as the disk has confirmed them, while cold ones are unread on the disk. Each
+//! user's order is preserved.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::delivery::memory::{Request, accepted, refused};
 /// The number of counters of the backlog.
 const COUNTERS: usize = 1024;
 
-/// Returns four users, of whom the last two share a counter of the backlog.
+/// Returns four users, of which the last two share a counter of the backlog.
 fn users() -> [usize; 4] {
     let slot = |number| batch(number, "x").seal().expect("a batch").user().slot(COUNTERS);
     let sharing = (3..1_000_000).find(|number| slot(*number) == slot(2)).expect("there are more users than counters");
@@ -35,7 +35,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A batch with one event, whose name is its number.
+/// Returns a batch with one event, whose name is its number.
 fn numbered(user: usize, number: usize) -> Batch {
     batch(user, number).event(event(number))
 }
@@ -56,7 +56,7 @@ proptest! {
     fn no_hot_batch_overtakes_a_cold_one_of_its_user(
         recovered in vec(0..4_usize, 0..6),
         steps in vec(step(), 1..80),
-        weather in vec(0..6_u8, 1..12),
+        behaviour in vec(0..6_u8, 1..12),
         breaks in vec(0..150_u64, 0..10),
         takes in prop_oneof![Just(0), 0..800_u64],
         max_batches in 2..12_usize,
@@ -66,7 +66,7 @@ proptest! {
         let users = users();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.expect("a runtime").block_on(async {
-            let transport = Memory::taking(move |request| match weather[request.number % weather.len()] {
+            let transport = Memory::taking(move |request| match behaviour[request.number % behaviour.len()] {
                 0 => (SECOND, refused(503)),
                 1 => (3 * SECOND, accepted()),
                 2 => (Duration::ZERO, accepted()),
@@ -93,7 +93,7 @@ proptest! {
                 rig.now();
             }
             let transport = Arc::clone(&rig.transport);
-            // Weather without a fine day in it delivers nothing, and the end comes all the same.
+            // A service that accepts nothing does not delay the end.
             let counts = rig.end(2_000 * SECOND).await;
             assert_eq!((counts.accepted, counts.recovered), (taken, recovered.len() as u64));
             assert_eq!(counts.delivered + counts.pending + counts.spooled, taken + counts.recovered);
@@ -106,16 +106,16 @@ proptest! {
     }
 }
 
-/// A service that is a little too slow, so that a part of the load is sent from memory and a part is read from the disk.
+/// The service is slightly too slow, so that a part of the load is sent from memory and a part is read from the disk.
 #[tokio::test(start_paused = true)]
-async fn hot_batches_are_sent_while_cold_ones_lie_on_the_disk() {
+async fn hot_batches_are_sent_while_cold_ones_are_on_the_disk() {
     let users = users();
     let (rig, disk) = on_disk(
         Memory::taking(|request| (SECOND / 10 * u32::from(request.number % 40 < 20), accepted())),
         Config { max_batches: 16, max_in_flight: 2, ..settings() },
     );
     for number in 0..2_000 {
-        // One user sends in bursts that memory has no room for, the others now and then.
+        // One user sends in bursts that memory has no room for, and the others occasionally.
         let count = if number % 50 == 0 { 40 } else { 1 };
         for place in 0..count {
             let user = if count > 1 { users[0] } else { 100 + number % 50 };

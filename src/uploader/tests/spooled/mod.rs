@@ -1,4 +1,4 @@
-//! With a spool, one in memory that can be slow or broken: what is confirmed survives, the order holds, everything adds up.
+//! The uploader with a journal in memory that can be slow or broken.
 
 mod delivery;
 mod failures;
@@ -20,7 +20,7 @@ use super::*;
 use crate::endpoint::Endpoint;
 use crate::seal::UserKey;
 
-/// The disk of a spool.
+/// The disk of a journal.
 #[derive(Default)]
 pub(super) struct Disk {
     inner: Arc<Mutex<Inner>>,
@@ -28,46 +28,46 @@ pub(super) struct Disk {
 
 #[derive(Default)]
 pub(super) struct Inner {
-    /// What is written and not done, with its number.
+    /// Records that are written and not done, with their numbers.
     records: Vec<(u64, SealedBatch)>,
     unread: VecDeque<u64>,
     next_number: u64,
     dead: Vec<(SealedBatch, String)>,
     evicted: Vec<EvictedRecord>,
-    /// How long a write takes, and whether it fails.
+    /// The duration of a write, and whether it fails.
     pub(super) takes: Duration,
     pub(super) fails: bool,
-    /// Whether what is written comes back before the confirmation does: to be read, or given up.
-    comes_back: Option<Back>,
-    /// Nothing is even taken.
+    /// The effect that a write has before its confirmation.
+    comes_back: Option<EarlyEffect>,
+    /// Set if appends are refused.
     full: bool,
-    /// The writes, counted from 0 from now on, that fail.
+    /// The writes that fail, counted from 0 since this was set.
     breaks: Vec<u64>,
     writes: u64,
-    /// So often reading fails.
+    /// The number of reads that fail.
     unreadable: u32,
     watcher: Option<Arc<Notify>>,
-    /// What was appended once more.
+    /// Records that were appended once more.
     again: Vec<(Endpoint, DateTime<Utc>)>,
-    /// Another record would cost one that is there.
+    /// Set if another record would evict one.
     no_room: bool,
-    /// Records that are found to be gone when somebody looks.
+    /// Records that have vanished when `find_vanished` is called.
     vanishes: Vec<u64>,
     /// The endpoint of all records, if it is not that of the uploader.
     endpoint: Option<Endpoint>,
-    /// How many records were read, and how many were sent from memory while others were unread.
+    /// The number of records that were read, and of those that were sent from memory while others were unread.
     reads: u64,
     hot_beside_cold: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Back {
+enum EarlyEffect {
     Read,
-    GivenUp,
+    Evicted,
 }
 
 impl Inner {
-    /// From now on a write takes so long, and those with these numbers, counted from 0, fail.
+    /// Sets the duration of writes, and the writes that fail, counted from 0.
     pub(super) fn break_writes(&mut self, takes: Duration, breaks: Vec<u64>) {
         (self.takes, self.breaks, self.writes) = (takes, breaks, 0);
     }
@@ -91,7 +91,7 @@ impl Disk {
         self.inner.lock().expect("the disk")
     }
 
-    /// The same disk after a restart.
+    /// Returns the same disk after a restart.
     pub(super) fn restarted(&self) -> Arc<Self> {
         let mut inner = self.lock();
         inner.unread = inner.records.iter().map(|(number, _)| *number).collect();
@@ -123,8 +123,8 @@ impl Journal for Disk {
         let committed_early = state.comes_back.is_some();
         match state.comes_back {
             None => {}
-            Some(Back::Read) => state.commit(number, batch.clone()),
-            Some(Back::GivenUp) => {
+            Some(EarlyEffect::Read) => state.commit(number, batch.clone()),
+            Some(EarlyEffect::Evicted) => {
                 let error = Error::config("the disk is full");
                 state.evicted.push(EvictedRecord { number: Some(number), batch: Some(batch.clone()), error });
             }
@@ -221,7 +221,7 @@ pub(super) fn on_disk(transport: Memory, settings: Config) -> (Rig, Arc<Disk>) {
     (rig_with_journal(transport, settings, Some(Arc::clone(&disk) as Arc<dyn Journal>)), disk)
 }
 
-/// Sends these batches of one user, of which the disk fails to write those that are named, and waits until it has settled all.
+/// Sends batches of one user with these ids, and waits for their writes. The disk fails to write the `failing` ones.
 async fn send_with_failures(rig: &Rig, disk: &Disk, ids: std::ops::Range<usize>, failing: &[usize]) {
     {
         let mut inner = disk.lock();

@@ -7,7 +7,7 @@ use crate::ErrorKind;
 use crate::delivery::memory::accepted;
 
 #[tokio::test(start_paused = true)]
-async fn memory_spills_when_it_is_full_and_the_order_holds() {
+async fn spilling_preserves_the_order() {
     let transport =
         Memory::taking(|request| (if request.number == 0 { 10 * SECOND } else { Duration::ZERO }, accepted()));
     let spilling = Config { max_batches: 4, when_full: WhenFull::Spill, ..settings() };
@@ -41,7 +41,7 @@ async fn a_full_spool_is_not_overtaken() {
     assert_eq!(rig.try_send(batch(0, 10)).expect_err("older ones are in there").error().kind(), ErrorKind::QueueFull);
     let waiting = rig.send(batch(0, 11));
     assert_eq!(rig.now().accepted, 10);
-    // It waits until nothing is in there that it could overtake, and then is in memory alone.
+    // It waits until there is no record that it could overtake, and is then in memory only.
     assert_eq!(waiting.accepted().await.expect_err("not on the disk").batches(), []);
     let transport = Arc::clone(&rig.transport);
     assert_eq!(rig.end(60 * SECOND).await.delivered, 11);
@@ -49,7 +49,7 @@ async fn a_full_spool_is_not_overtaken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_tracked_before_a_flush_goes_before_what_is_sent_after_it() {
+async fn events_tracked_before_a_flush_precede_batches_sent_after_it() {
     let (rig, _) = on_disk(Memory::answering(|_| accepted()), Config { linger: SECOND, ..settings() });
     rig.track(&user(0), event("first")).expect("room");
     let flushed = rig.flush(60 * SECOND);
@@ -62,8 +62,8 @@ async fn what_is_tracked_before_a_flush_goes_before_what_is_sent_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_write_waits_for_the_older_records_and_newer_ones_wait_for_it() {
-    // The service answers nothing for a while, so that no more than four batches are read ahead.
+async fn a_failed_write_keeps_its_place_among_the_records_of_its_user() {
+    // The first response takes long, so that no more than four batches are read ahead.
     let transport =
         Memory::taking(|request| (if request.number == 0 { 100 * SECOND } else { SECOND / 10 }, accepted()));
     let (rig, disk) = on_disk(transport, Config { max_batches: 4, ..settings() });

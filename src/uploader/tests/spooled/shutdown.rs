@@ -1,4 +1,4 @@
-//! Shutdown: what is in memory goes to the disk, in order, until the deadline.
+//! Shutdown: batches in memory are written to the disk, in order, until the deadline.
 
 use tokio::time::sleep;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::delivery::memory::accepted;
 
 #[tokio::test(start_paused = true)]
-async fn at_the_end_memory_goes_to_the_disk_first() {
+async fn shutdown_writes_batches_in_memory_to_the_disk() {
     let spilling = Config { when_full: WhenFull::Spill, linger: 60 * SECOND, ..settings() };
     let (rig, disk) = on_disk(Memory::taking(|_| (3_600 * SECOND, accepted())), spilling);
     (0..120).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
@@ -15,7 +15,7 @@ async fn at_the_end_memory_goes_to_the_disk_first() {
     assert_eq!((disk.ids().len(), rig.now().pending), (0, 121));
     let start = Instant::now();
     let uploader = rig.uploader.clone();
-    // One hundred are on their way in a request that stalls.
+    // One hundred are in flight in a request that hangs.
     let counts = rig.end(10 * SECOND).await;
     assert!(start.elapsed() <= 10 * SECOND);
     assert_eq!((counts.spooled, counts.pending, disk.ids().len()), (121, 0, 121));
@@ -23,7 +23,7 @@ async fn at_the_end_memory_goes_to_the_disk_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_spool_gave_up_at_the_last_moment_ends_a_flush_at_once() {
+async fn a_late_eviction_completes_a_flush_immediately() {
     let disk = Arc::new(Disk::default());
     let lost = batch(9, 9).seal().expect("a batch");
     disk.lock().write(lost.clone());
@@ -35,7 +35,7 @@ async fn what_the_spool_gave_up_at_the_last_moment_ends_a_flush_at_once() {
     let watcher = {
         let mut inner = disk.lock();
         inner.evicted.push(EvictedRecord { number: Some(0), batch: Some(lost), error: Error::config("too old") });
-        inner.watcher.clone().expect("somebody watches")
+        inner.watcher.clone().expect("the uploader has set it")
     };
     let start = Instant::now();
     watcher.notify_one();
@@ -44,14 +44,14 @@ async fn what_the_spool_gave_up_at_the_last_moment_ends_a_flush_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_full_spool_gave_up_after_it_was_read_is_written_again_at_the_end() {
+async fn shutdown_rewrites_records_evicted_after_they_were_read() {
     let (rig, disk) = on_disk(Memory::taking(|_| (3_600 * SECOND, accepted())), settings());
     for n in 0..10 {
         rig.send(batch(n, n)).accepted().await.expect("on the disk");
     }
     sleep(SECOND).await;
     let uploader = rig.uploader.clone();
-    // The oldest segment is gone; all had been read.
+    // The oldest segment is evicted after all records were read.
     disk.lock().records.drain(..4);
     let counts = rig.end(10 * SECOND).await;
     assert_eq!((counts.spooled, counts.pending), (10, 0));
@@ -60,7 +60,7 @@ async fn what_a_full_spool_gave_up_after_it_was_read_is_written_again_at_the_end
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_disk_does_not_stretch_a_short_deadline_and_keeps_nothing_back() {
+async fn shutdown_keeps_a_short_timeout_with_a_slow_disk() {
     let (rig, disk) = on_disk(Memory::answering(|_| accepted()), settings());
     disk.lock().takes = 3_600 * SECOND;
     rig.try_send(batch(0, "a")).expect("room");
@@ -73,7 +73,7 @@ async fn a_slow_disk_does_not_stretch_a_short_deadline_and_keeps_nothing_back() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_the_end_a_failed_write_goes_to_the_disk_in_its_order() {
+async fn shutdown_writes_failed_writes_in_their_order() {
     for limit in [4, 10_000] {
         let transport = Memory::taking(|_| (3_600 * SECOND, accepted()));
         let (rig, disk) = on_disk(transport, Config { max_batches: limit, ..settings() });
@@ -94,7 +94,7 @@ async fn at_the_end_a_failed_write_goes_to_the_disk_in_its_order() {
     }
 }
 
-/// The ids in the order in which they arrive at the next uploader. The service drops repeats.
+/// Returns the ids in the order in which the next uploader delivers them, without duplicates.
 async fn delivered_next(disk: &Disk) -> Vec<usize> {
     let disk = disk.restarted();
     disk.lock().fails = false;
@@ -108,8 +108,8 @@ async fn delivered_next(disk: &Disk) -> Vec<usize> {
     ids.filter(|id| seen.insert(*id)).collect()
 }
 
-/// An uploader of which memory alone has the first batch of a user, in flight, and the disk the other 29.
-async fn one_in_memory_and_newer_ones_on_the_disk() -> (Rig, Arc<Disk>) {
+/// Returns an uploader with the first batch of a user in flight and in memory only, and with 29 newer ones on the disk.
+async fn rig_with_newer_records_on_the_disk() -> (Rig, Arc<Disk>) {
     let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
     let (rig, disk) = on_disk(stalling, Config { max_batches: 2, when_full: WhenFull::Spill, ..settings() });
     rig.try_send(batch(0, 0)).expect("room");
@@ -122,8 +122,8 @@ async fn one_in_memory_and_newer_ones_on_the_disk() -> (Rig, Arc<Disk>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_the_end_a_batch_in_memory_is_spooled_before_newer_records_of_its_user() {
-    let (rig, disk) = one_in_memory_and_newer_ones_on_the_disk().await;
+async fn shutdown_spools_a_batch_before_newer_records_of_its_user() {
+    let (rig, disk) = rig_with_newer_records_on_the_disk().await;
     let counts = rig.end(60 * SECOND).await;
     assert_eq!((counts.spooled, counts.pending, disk.lock().records.len()), (30, 0, 30));
     assert!(disk.lock().again.iter().all(|(_, appended)| *appended == DateTime::UNIX_EPOCH), "none becomes younger");
@@ -133,7 +133,7 @@ async fn at_the_end_a_batch_in_memory_is_spooled_before_newer_records_of_its_use
 #[tokio::test(start_paused = true)]
 async fn records_that_cannot_all_be_rewritten_stay_in_their_order() {
     for (no_room, breaks) in [(true, vec![]), (false, vec![20])] {
-        let (rig, disk) = one_in_memory_and_newer_ones_on_the_disk().await;
+        let (rig, disk) = rig_with_newer_records_on_the_disk().await;
         {
             let mut inner = disk.lock();
             (inner.no_room, inner.breaks, inner.writes) = (no_room, breaks, 0);
@@ -145,7 +145,7 @@ async fn records_that_cannot_all_be_rewritten_stay_in_their_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_full_spool_gave_up_is_spooled_before_newer_records_of_its_user() {
+async fn shutdown_spools_evicted_batches_before_newer_records_of_their_user() {
     let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
     let (rig, disk) = on_disk(stalling, Config { max_batches: 4, endpoint: Endpoint::HistoricalEvents, ..settings() });
     disk.lock().endpoint = Some(Endpoint::HistoricalEvents);
@@ -163,7 +163,7 @@ async fn what_a_full_spool_gave_up_is_spooled_before_newer_records_of_its_user()
 }
 
 #[tokio::test(start_paused = true)]
-async fn records_whose_file_vanished_after_they_were_read_are_written_again_at_the_end() {
+async fn shutdown_rewrites_records_whose_file_vanished() {
     for fails in [false, true] {
         let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
         let (rig, disk) = on_disk(stalling, settings());
