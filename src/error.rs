@@ -28,7 +28,7 @@ use crate::limits::MAX_BATCH_BYTES;
 ///
 /// Cloning is cheap: the clones share the content, and the [source](StdError::source) with it.
 #[derive(Clone)]
-pub struct Error(Arc<Inner>);
+pub struct Error(Arc<ErrorInner>);
 
 /// The kind of an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,7 +97,7 @@ impl fmt::Display for ErrorKind {
 }
 
 #[derive(Clone)]
-struct Inner {
+struct ErrorInner {
     kind: ErrorKind,
     message: String,
     response: Option<ErrorResponse>,
@@ -120,7 +120,7 @@ pub(crate) struct ErrorResponse {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(ErrorInner {
             kind,
             message: message.into(),
             response: None,
@@ -132,7 +132,7 @@ impl Error {
     }
 
     /// Returns the content, to be changed: a copy if a clone shares it.
-    fn inner(&mut self) -> &mut Inner {
+    fn inner(&mut self) -> &mut ErrorInner {
         Arc::make_mut(&mut self.0)
     }
 
@@ -154,7 +154,7 @@ impl Error {
     }
 
     /// Creates the error of an attempt that the deadline of all attempts ended.
-    pub(crate) fn out_of_time() -> Self {
+    pub(crate) fn deadline_exceeded() -> Self {
         Self::attempted(ErrorKind::Timeout, "the service did not respond before the deadline")
     }
 
@@ -164,7 +164,7 @@ impl Error {
     }
 
     /// Creates the error of a request that the 429 of another one holds back.
-    pub(crate) fn paused() -> Self {
+    pub(crate) fn rate_limited() -> Self {
         Self::new(ErrorKind::RateLimited, "the service asks to wait longer than the deadline allows")
     }
 
@@ -176,11 +176,11 @@ impl Error {
         Self::new(ErrorKind::Filtered, "the callback before_send discarded the batch")
     }
 
-    pub(crate) fn full() -> Self {
+    pub(crate) fn queue_full() -> Self {
         Self::new(ErrorKind::QueueFull, "the queue of the uploader is full")
     }
 
-    pub(crate) fn dropped() -> Self {
+    pub(crate) fn dropped_from_queue() -> Self {
         Self::new(ErrorKind::QueueFull, "the batch was dropped: the queue of the uploader was full")
     }
 
@@ -205,14 +205,15 @@ impl Error {
     pub(crate) fn refused(response: ErrorResponse) -> Self {
         let count = match response.errors.len() {
             0 => String::new(),
-            count => format!(", with {}", errors(count)),
+            count => format!(", with {}", error_count(count)),
         };
         Self::responded(ErrorKind::Refused, format!("the service responded {}{count}", response.status), response)
     }
 
     /// Creates the error of a batch that the body of a 2xx lists these errors for.
     pub(crate) fn refused_by_body(status: StatusCode, listed: Vec<ApiError>) -> Self {
-        let message = format!("the service responded {status} and refused the batch, with {}", errors(listed.len()));
+        let message =
+            format!("the service responded {status} and refused the batch, with {}", error_count(listed.len()));
         let response = ErrorResponse { status, retry_after: None, rate_limit: None, errors: listed };
         Self::responded(ErrorKind::Refused, message, response)
     }
@@ -352,13 +353,13 @@ impl Error {
     }
 }
 
-fn errors(count: usize) -> String {
+fn error_count(count: usize) -> String {
     if count == 1 { "1 error".to_owned() } else { format!("{count} errors") }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { message, attempts, elapsed, .. } = &*self.0;
+        let ErrorInner { message, attempts, elapsed, .. } = &*self.0;
         match attempts {
             0 => f.write_str(message),
             1 => write!(f, "upload failed: {message}"),

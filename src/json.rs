@@ -20,12 +20,12 @@ use crate::pointer::escaped;
 /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) with the JSON pointer of the first number that is NaN or infinite.
 pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<Bytes, Error> {
     let mut json = Vec::with_capacity(2048);
-    let mut formatter = CountNulls(0);
+    let mut formatter = NullCounter(0);
     value
         .serialize(&mut serde_json::Serializer::with_formatter(&mut json, &mut formatter))
         .map_err(|error| Error::invalid("the value cannot be written as JSON").with_source(error))?;
     if formatter.0 > 0 {
-        value.serialize(NonFiniteFinder).map_err(|NotFinite(pointer)| {
+        value.serialize(NonFiniteFinder).map_err(|NonFiniteError(pointer)| {
             Error::invalid(format!("{pointer} is NaN or infinite, which JSON cannot say"))
         })?;
     }
@@ -34,9 +34,9 @@ pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<Bytes, Error> {
 }
 
 /// serde_json's compact form; every method that is not here is its default.
-struct CountNulls(usize);
+struct NullCounter(usize);
 
-impl Formatter for &mut CountNulls {
+impl Formatter for &mut NullCounter {
     fn write_null<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
         self.0 += 1;
         writer.write_all(b"null")
@@ -45,23 +45,23 @@ impl Formatter for &mut CountNulls {
 
 /// The JSON pointer of a number that is not finite, put together from the inside out.
 #[derive(Debug)]
-struct NotFinite(String);
+struct NonFiniteError(String);
 
-impl NotFinite {
+impl NonFiniteError {
     fn within(self, key: impl fmt::Display) -> Self {
         Self(format!("/{}{}", escaped(&key.to_string()), self.0))
     }
 }
 
-impl fmt::Display for NotFinite {
+impl fmt::Display for NonFiniteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for NotFinite {}
+impl std::error::Error for NonFiniteError {}
 
-impl ser::Error for NotFinite {
+impl ser::Error for NonFiniteError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self(message.to_string())
     }
@@ -78,7 +78,7 @@ struct Compound {
 }
 
 impl Compound {
-    fn next<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), NotFinite> {
+    fn next<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), NonFiniteError> {
         let index = self.index;
         self.index += 1;
         value.serialize(NonFiniteFinder).map_err(|found| found.within(index))
@@ -87,20 +87,20 @@ impl Compound {
 
 macro_rules! no_op {
     ($($method:ident: $type:ty,)*) => {
-        $(fn $method(self, _: $type) -> Result<(), NotFinite> { Ok(()) })*
+        $(fn $method(self, _: $type) -> Result<(), NonFiniteError> { Ok(()) })*
     };
 }
 
 impl Serializer for NonFiniteFinder {
     type Ok = ();
-    type Error = NotFinite;
+    type Error = NonFiniteError;
     type SerializeSeq = Compound;
     type SerializeTuple = Compound;
     type SerializeTupleStruct = Compound;
-    type SerializeTupleVariant = Impossible<(), NotFinite>;
+    type SerializeTupleVariant = Impossible<(), NonFiniteError>;
     type SerializeMap = Compound;
     type SerializeStruct = Compound;
-    type SerializeStructVariant = Impossible<(), NotFinite>;
+    type SerializeStructVariant = Impossible<(), NonFiniteError>;
 
     no_op! {
         serialize_bool: bool,
@@ -118,31 +118,31 @@ impl Serializer for NonFiniteFinder {
         serialize_unit_struct: &'static str,
     }
 
-    fn serialize_f32(self, number: f32) -> Result<(), NotFinite> {
+    fn serialize_f32(self, number: f32) -> Result<(), NonFiniteError> {
         self.serialize_f64(number.into())
     }
 
-    fn serialize_f64(self, number: f64) -> Result<(), NotFinite> {
-        if number.is_finite() { Ok(()) } else { Err(NotFinite(String::new())) }
+    fn serialize_f64(self, number: f64) -> Result<(), NonFiniteError> {
+        if number.is_finite() { Ok(()) } else { Err(NonFiniteError(String::new())) }
     }
 
-    fn serialize_none(self) -> Result<(), NotFinite> {
+    fn serialize_none(self) -> Result<(), NonFiniteError> {
         Ok(())
     }
 
-    fn serialize_unit(self) -> Result<(), NotFinite> {
+    fn serialize_unit(self) -> Result<(), NonFiniteError> {
         Ok(())
     }
 
-    fn serialize_unit_variant(self, _: &'static str, _: u32, _: &'static str) -> Result<(), NotFinite> {
+    fn serialize_unit_variant(self, _: &'static str, _: u32, _: &'static str) -> Result<(), NonFiniteError> {
         Ok(())
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), NotFinite> {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), NonFiniteError> {
         value.serialize(self)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), NotFinite> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), NonFiniteError> {
         value.serialize(self)
     }
 
@@ -152,27 +152,27 @@ impl Serializer for NonFiniteFinder {
         _: u32,
         variant: &'static str,
         value: &T,
-    ) -> Result<(), NotFinite> {
+    ) -> Result<(), NonFiniteError> {
         value.serialize(self).map_err(|found| found.within(variant))
     }
 
-    fn serialize_seq(self, _: Option<usize>) -> Result<Compound, NotFinite> {
+    fn serialize_seq(self, _: Option<usize>) -> Result<Compound, NonFiniteError> {
         Ok(Compound::default())
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<Compound, NotFinite> {
+    fn serialize_tuple(self, _: usize) -> Result<Compound, NonFiniteError> {
         Ok(Compound::default())
     }
 
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Compound, NotFinite> {
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Compound, NonFiniteError> {
         Ok(Compound::default())
     }
 
-    fn serialize_map(self, _: Option<usize>) -> Result<Compound, NotFinite> {
+    fn serialize_map(self, _: Option<usize>) -> Result<Compound, NonFiniteError> {
         Ok(Compound::default())
     }
 
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Compound, NotFinite> {
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Compound, NonFiniteError> {
         Ok(Compound::default())
     }
 
@@ -183,7 +183,7 @@ impl Serializer for NonFiniteFinder {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Self::SerializeTupleVariant, NotFinite> {
+    ) -> Result<Self::SerializeTupleVariant, NonFiniteError> {
         Err(ser::Error::custom(variant))
     }
 
@@ -193,7 +193,7 @@ impl Serializer for NonFiniteFinder {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Self::SerializeStructVariant, NotFinite> {
+    ) -> Result<Self::SerializeStructVariant, NonFiniteError> {
         Err(ser::Error::custom(variant))
     }
 }
@@ -202,13 +202,13 @@ macro_rules! walk_elements {
     ($($kind:ident::$method:ident,)*) => {$(
         impl ser::$kind for Compound {
             type Ok = ();
-            type Error = NotFinite;
+            type Error = NonFiniteError;
 
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), NotFinite> {
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), NonFiniteError> {
                 self.next(value)
             }
 
-            fn end(self) -> Result<(), NotFinite> {
+            fn end(self) -> Result<(), NonFiniteError> {
                 Ok(())
             }
         }
@@ -223,32 +223,32 @@ walk_elements! {
 
 impl ser::SerializeMap for Compound {
     type Ok = ();
-    type Error = NotFinite;
+    type Error = NonFiniteError;
 
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), NotFinite> {
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), NonFiniteError> {
         let key = serde_json::to_value(key).map_err(ser::Error::custom)?;
         self.key = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
         Ok(())
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), NotFinite> {
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), NonFiniteError> {
         value.serialize(NonFiniteFinder).map_err(|found| found.within(&self.key))
     }
 
-    fn end(self) -> Result<(), NotFinite> {
+    fn end(self) -> Result<(), NonFiniteError> {
         Ok(())
     }
 }
 
 impl ser::SerializeStruct for Compound {
     type Ok = ();
-    type Error = NotFinite;
+    type Error = NonFiniteError;
 
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), NotFinite> {
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), NonFiniteError> {
         value.serialize(NonFiniteFinder).map_err(|found| found.within(key))
     }
 
-    fn end(self) -> Result<(), NotFinite> {
+    fn end(self) -> Result<(), NonFiniteError> {
         Ok(())
     }
 }

@@ -33,16 +33,16 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::seal::{IntoSealed, SealedBatch};
 
-/// Sends batches and waits for the answer; see the [module](self). Cloning is cheap and shares the thread, which ends when
+/// Sends batches and waits for the tx; see the [module](self). Cloning is cheap and shares the thread, which ends when
 /// the last clone is dropped.
 #[derive(Clone)]
 pub struct Client {
     client: AsyncClient,
-    calls: UnboundedSender<Call>,
+    tasks: UnboundedSender<Task>,
 }
 
 /// A call on its way to the thread. It answers by itself.
-type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Client {
     /// Starts the thread that sends for this client.
@@ -50,18 +50,18 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the system gives no thread.
     pub fn new(client: AsyncClient) -> Result<Self, Error> {
-        let refused = |error| Error::config("failed to spawn the background thread").with_source(error);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
-        let (calls, waiting) = unbounded_channel();
+        let failed = |error| Error::config("failed to spawn the background thread").with_source(error);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let (tasks, receiver) = unbounded_channel();
         thread::Builder::new()
             .name("mparticle-blocking".into())
             .spawn(move || {
-                runtime.block_on(serve(waiting));
+                runtime.block_on(serve(receiver));
                 // A name lookup that was given up is not waited for.
                 runtime.shutdown_background();
             })
-            .map_err(refused)?;
-        Ok(Self { client, calls })
+            .map_err(failed)?;
+        Ok(Self { client, tasks })
     }
 
     /// A client with the settings of the environment; see [`ClientBuilder::from_env`](crate::ClientBuilder::from_env).
@@ -78,9 +78,9 @@ impl Client {
     /// # Errors
     /// As [`Client::upload`](crate::Client::upload).
     pub fn upload(&self, batch: impl IntoSealed) -> Result<Accepted, UploadError> {
-        let consignment = self.client.seal(batch)?;
-        let kept = consignment.unsent();
-        self.wait(kept, move |client| async move { client.send_one(consignment).await })
+        let upload = self.client.seal(batch)?;
+        let unsent = upload.unsent();
+        self.wait(unsent, move |client| async move { client.send_one(upload).await })
     }
 
     /// As [`Client::upload_bulk`](crate::Client::upload_bulk).
@@ -107,32 +107,32 @@ impl Client {
         endpoint: Endpoint,
         batches: impl IntoIterator<Item = B>,
     ) -> Result<Report, UploadError> {
-        let consignment = self.client.seal_all(batches);
-        let kept = consignment.unsent();
-        self.wait(kept, move |client| async move { client.send_all(endpoint, consignment).await })
+        let upload = self.client.seal_all(batches);
+        let unsent = upload.unsent();
+        self.wait(unsent, move |client| async move { client.send_all(endpoint, upload).await })
     }
 
-    /// Hands the call to the thread and waits for its answer. Only if the call panics is there none; what was kept comes
+    /// Hands the call to the thread and waits for its tx. Only if the call panics is there none; what was unsent comes
     /// back then.
     fn wait<T: Send + 'static, F: Future<Output = Result<T, UploadError>> + Send + 'static>(
         &self,
-        kept: (Vec<SealedBatch>, Vec<usize>),
+        unsent: (Vec<SealedBatch>, Vec<usize>),
         call: impl FnOnce(AsyncClient) -> F,
     ) -> Result<T, UploadError> {
-        let (answer, answered) = mpsc::sync_channel(1);
-        let called = call(self.client.clone());
-        let sent = self.calls.send(Box::pin(async move { _ = answer.send(called.await) }));
-        if let (Ok(()), Ok(result)) = (sent, answered.recv()) {
+        let (tx, rx) = mpsc::sync_channel(1);
+        let future = call(self.client.clone());
+        let sent = self.tasks.send(Box::pin(async move { _ = tx.send(future.await) }));
+        if let (Ok(()), Ok(result)) = (sent, rx.recv()) {
             return result;
         }
         let error = Error::config("the background thread ended unexpectedly");
-        Err(UploadError::new(error, kept.0, Report::default()).with_unsent_indices(kept.1))
+        Err(UploadError::new(error, unsent.0, Report::default()).with_unsent_indices(unsent.1))
     }
 }
 
-/// Runs each call as a task of its own, so that calls from several threads do not wait for each other.
-async fn serve(mut waiting: UnboundedReceiver<Call>) {
-    while let Some(call) = waiting.recv().await {
+/// Runs each call as a task of its own, so that tasks from several threads do not wait for each other.
+async fn serve(mut receiver: UnboundedReceiver<Task>) {
+    while let Some(call) = receiver.recv().await {
         tokio::spawn(call);
     }
 }

@@ -22,12 +22,12 @@ fn find(lookup: Lookup<'_>, name: &str) -> Result<Option<String>, Error> {
     Ok(lookup(name)?.filter(|value| !value.is_empty()))
 }
 
-fn needed(lookup: Lookup<'_>, name: &str) -> Result<String, Error> {
+fn require(lookup: Lookup<'_>, name: &str) -> Result<String, Error> {
     find(lookup, name)?.ok_or_else(|| Error::config(format!("{name} is not set")))
 }
 
 pub(super) fn credentials(lookup: Lookup<'_>) -> Result<Credentials, Error> {
-    Ok(Credentials::new(needed(lookup, "MPARTICLE_API_KEY")?, needed(lookup, "MPARTICLE_API_SECRET")?))
+    Ok(Credentials::new(require(lookup, "MPARTICLE_API_KEY")?, require(lookup, "MPARTICLE_API_SECRET")?))
 }
 
 pub(crate) fn pod(lookup: Lookup<'_>) -> Result<Option<Pod>, Error> {

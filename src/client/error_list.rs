@@ -11,7 +11,7 @@ use crate::generated::types::ApiError;
 
 /// The form of a body, as far as it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum BodyForm {
     /// Nothing, or white space alone.
     Empty,
     /// A whole JSON document.
@@ -27,7 +27,7 @@ pub(super) enum Form {
 /// The errors that a body lists.
 #[derive(Debug)]
 pub(super) struct ErrorList {
-    pub(super) form: Form,
+    pub(super) form: BodyForm,
     /// It begins as a JSON object does.
     pub(super) is_object: bool,
     /// Every whole entry. If the list is cut off or broken, or has another form than a list, the last one has no words: the
@@ -44,19 +44,19 @@ impl ErrorList {
         let text = String::from_utf8_lossy(&body);
         let text = trim(&text);
         let form = match text.bytes().next() {
-            None => Form::Empty,
-            Some(b'<') => Form::Markup,
+            None => BodyForm::Empty,
+            Some(b'<') => BodyForm::Markup,
             Some(_) => match serde_json::from_str::<IgnoredAny>(text).map_err(|error| error.classify()) {
-                Ok(_) => Form::Json,
-                Err(Category::Eof) => Form::CutOff,
-                Err(_) => Form::Text,
+                Ok(_) => BodyForm::Json,
+                Err(Category::Eof) => BodyForm::CutOff,
+                Err(_) => BodyForm::Text,
             },
         };
-        let mut reader = Reader::default();
+        let mut reader = ErrorCollector::default();
         let is_object = text.starts_with('{');
         if is_object {
             // An error ends the reading; what was read before it counts. It is about data if `errors` is of another form.
-            let read = serde_json::Deserializer::from_str(text).deserialize_map(Document(&mut reader));
+            let read = serde_json::Deserializer::from_str(text).deserialize_map(DocumentVisitor(&mut reader));
             if read.is_err_and(|error| error.is_data()) {
                 (reader.seen, reader.unfinished) = (true, true);
             }
@@ -64,7 +64,7 @@ impl ErrorList {
         if reader.unfinished {
             reader.errors.push(ApiError::with_required("", ""));
         }
-        let may_follow = form == Form::CutOff && is_object && !reader.seen;
+        let may_follow = form == BodyForm::CutOff && is_object && !reader.seen;
         Self { form, is_object, errors: reader.errors, may_follow }
     }
 
@@ -86,7 +86,7 @@ fn trim(text: &str) -> &str {
 
 /// The errors read before the document ended or broke.
 #[derive(Default)]
-struct Reader {
+struct ErrorCollector {
     errors: Vec<ApiError>,
     /// The value of a member `errors` has begun.
     seen: bool,
@@ -95,9 +95,9 @@ struct Reader {
 }
 
 /// The members of the document.
-struct Document<'a>(&'a mut Reader);
+struct DocumentVisitor<'a>(&'a mut ErrorCollector);
 
-impl<'de> Visitor<'de> for Document<'_> {
+impl<'de> Visitor<'de> for DocumentVisitor<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,7 +107,7 @@ impl<'de> Visitor<'de> for Document<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         while let Some(name) = members.next_key::<String>()? {
             if name == "errors" {
-                members.next_value_seed(Errors(self.0))?;
+                members.next_value_seed(ErrorsSeed(self.0))?;
             } else {
                 members.next_value::<IgnoredAny>()?;
             }
@@ -117,9 +117,9 @@ impl<'de> Visitor<'de> for Document<'_> {
 }
 
 /// The value of `errors`: a list, or null.
-struct Errors<'a>(&'a mut Reader);
+struct ErrorsSeed<'a>(&'a mut ErrorCollector);
 
-impl<'de> DeserializeSeed<'de> for Errors<'_> {
+impl<'de> DeserializeSeed<'de> for ErrorsSeed<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
@@ -127,7 +127,7 @@ impl<'de> DeserializeSeed<'de> for Errors<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Errors<'_> {
+impl<'de> Visitor<'de> for ErrorsSeed<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -230,50 +230,55 @@ mod tests {
     #[test]
     fn every_body_has_its_form_and_its_errors() {
         // The body, its form, the errors as code and message, and whether they may follow.
-        type Row<'a> = (&'a str, Form, &'a [(&'a str, &'a str)], bool);
+        type Row<'a> = (&'a str, BodyForm, &'a [(&'a str, &'a str)], bool);
         const NONE: (&str, &str) = ("", "");
         let table: [Row<'_>; 41] = [
-            ("", Form::Empty, &[], false),
-            (" \r\n", Form::Empty, &[], false),
-            ("\u{FEFF}", Form::Empty, &[], false),
-            ("{}", Form::Json, &[], false),
-            ("null", Form::Json, &[], false),
-            ("[]", Form::Json, &[], false),
-            (r#""accepted""#, Form::Json, &[], false),
-            (r#"[{"errors":[{"code":"A"}]}]"#, Form::Json, &[], false),
-            ("<html>", Form::Markup, &[], false),
-            ("\u{FEFF}\n <!doctype html>", Form::Markup, &[], false),
-            ("ok", Form::Text, &[], false),
-            ("{oops", Form::Text, &[], false),
-            ("[1,2", Form::CutOff, &[], false),
-            ("\"half", Form::CutOff, &[], false),
-            ("{", Form::CutOff, &[], true),
-            (r#"{"a":1,"err"#, Form::CutOff, &[], true),
-            (r#"{"errors""#, Form::CutOff, &[], true),
-            (r#"{"errors":"#, Form::CutOff, &[], true),
-            (r#"{"errors":nul"#, Form::CutOff, &[], true),
-            (r#"{"errors":null"#, Form::CutOff, &[], false),
-            (r#"{"errors":null}"#, Form::Json, &[], false),
-            (r#"{"errors":[]}"#, Form::Json, &[], false),
-            ("\u{FEFF}{\"errors\":[]}", Form::Json, &[], false),
-            (r#"{"errors":[],"more":"#, Form::CutOff, &[], false),
-            (r#"{"errors":["#, Form::CutOff, &[NONE], false),
-            (r#"{"errors":[{"#, Form::CutOff, &[NONE], false),
-            (r#"{"errors":[{"code":"A","message":"b"}"#, Form::CutOff, &[("A", "b"), NONE], false),
-            (r#"{"errors":[{"code":"A","message":"b"},{"code":"#, Form::CutOff, &[("A", "b"), NONE], false),
-            (r#"{"errors":[{"code":"A","message":"b"},oops"#, Form::Text, &[("A", "b"), NONE], false),
-            (r#"{"errors":[{"code":"A","message":"b"}],oops"#, Form::Text, &[("A", "b")], false),
-            (r#"{"errors":[{"code":"A","message":"b"}],"x":"#, Form::CutOff, &[("A", "b")], false),
-            (r#"{"errors":[{"code":"A"},{"message":"b"}]}"#, Form::Json, &[("A", ""), ("", "b")], false),
-            (r#"{"errors":[{"code":"A","message":"b","more":1}],"x":1}"#, Form::Json, &[("A", "b")], false),
-            (r#"{"errors":[1,null,{},{"code":2}]}"#, Form::Json, &[NONE; 4], false),
-            (r#"{"errors":[{"code":"&lt;A&gt;","message":"&quot;b&quot;"}]}"#, Form::Json, &[("<A>", "\"b\"")], false),
-            (r#"{"errors":["b",["c"]]}"#, Form::Json, &[("", "b"), NONE], false),
-            (r#"{"errors":{}}"#, Form::Json, &[NONE], false),
-            (r#"{"errors":{"code":"A"}}"#, Form::Json, &[NONE], false),
-            (r#"{"errors":"no"}"#, Form::Json, &[NONE], false),
-            (r#"{"errors":true}"#, Form::Json, &[NONE], false),
-            (r#"{"errors":[{"code":"A"}],"errors":[{"code":"B"}]}"#, Form::Json, &[("A", ""), ("B", "")], false),
+            ("", BodyForm::Empty, &[], false),
+            (" \r\n", BodyForm::Empty, &[], false),
+            ("\u{FEFF}", BodyForm::Empty, &[], false),
+            ("{}", BodyForm::Json, &[], false),
+            ("null", BodyForm::Json, &[], false),
+            ("[]", BodyForm::Json, &[], false),
+            (r#""accepted""#, BodyForm::Json, &[], false),
+            (r#"[{"errors":[{"code":"A"}]}]"#, BodyForm::Json, &[], false),
+            ("<html>", BodyForm::Markup, &[], false),
+            ("\u{FEFF}\n <!doctype html>", BodyForm::Markup, &[], false),
+            ("ok", BodyForm::Text, &[], false),
+            ("{oops", BodyForm::Text, &[], false),
+            ("[1,2", BodyForm::CutOff, &[], false),
+            ("\"half", BodyForm::CutOff, &[], false),
+            ("{", BodyForm::CutOff, &[], true),
+            (r#"{"a":1,"err"#, BodyForm::CutOff, &[], true),
+            (r#"{"errors""#, BodyForm::CutOff, &[], true),
+            (r#"{"errors":"#, BodyForm::CutOff, &[], true),
+            (r#"{"errors":nul"#, BodyForm::CutOff, &[], true),
+            (r#"{"errors":null"#, BodyForm::CutOff, &[], false),
+            (r#"{"errors":null}"#, BodyForm::Json, &[], false),
+            (r#"{"errors":[]}"#, BodyForm::Json, &[], false),
+            ("\u{FEFF}{\"errors\":[]}", BodyForm::Json, &[], false),
+            (r#"{"errors":[],"more":"#, BodyForm::CutOff, &[], false),
+            (r#"{"errors":["#, BodyForm::CutOff, &[NONE], false),
+            (r#"{"errors":[{"#, BodyForm::CutOff, &[NONE], false),
+            (r#"{"errors":[{"code":"A","message":"b"}"#, BodyForm::CutOff, &[("A", "b"), NONE], false),
+            (r#"{"errors":[{"code":"A","message":"b"},{"code":"#, BodyForm::CutOff, &[("A", "b"), NONE], false),
+            (r#"{"errors":[{"code":"A","message":"b"},oops"#, BodyForm::Text, &[("A", "b"), NONE], false),
+            (r#"{"errors":[{"code":"A","message":"b"}],oops"#, BodyForm::Text, &[("A", "b")], false),
+            (r#"{"errors":[{"code":"A","message":"b"}],"x":"#, BodyForm::CutOff, &[("A", "b")], false),
+            (r#"{"errors":[{"code":"A"},{"message":"b"}]}"#, BodyForm::Json, &[("A", ""), ("", "b")], false),
+            (r#"{"errors":[{"code":"A","message":"b","more":1}],"x":1}"#, BodyForm::Json, &[("A", "b")], false),
+            (r#"{"errors":[1,null,{},{"code":2}]}"#, BodyForm::Json, &[NONE; 4], false),
+            (
+                r#"{"errors":[{"code":"&lt;A&gt;","message":"&quot;b&quot;"}]}"#,
+                BodyForm::Json,
+                &[("<A>", "\"b\"")],
+                false,
+            ),
+            (r#"{"errors":["b",["c"]]}"#, BodyForm::Json, &[("", "b"), NONE], false),
+            (r#"{"errors":{}}"#, BodyForm::Json, &[NONE], false),
+            (r#"{"errors":{"code":"A"}}"#, BodyForm::Json, &[NONE], false),
+            (r#"{"errors":"no"}"#, BodyForm::Json, &[NONE], false),
+            (r#"{"errors":true}"#, BodyForm::Json, &[NONE], false),
+            (r#"{"errors":[{"code":"A"}],"errors":[{"code":"B"}]}"#, BodyForm::Json, &[("A", ""), ("B", "")], false),
         ];
         for (body, form, errors, may_follow) in table {
             let list = ErrorList::parse(body.into());
@@ -317,7 +322,7 @@ mod tests {
         for unreadable in [r#"{"code":1e999,"message":"a"}"#, &format!(r#"{{"message":"a","x":{deep}}}"#)] {
             let list = ErrorList::parse(format!(r#"{{"errors":[{unreadable},{{"message":"b"}}]}}"#).into());
             let read: Vec<_> = list.errors.iter().map(|error| error.message.as_str()).collect();
-            assert_eq!((read, list.form), (vec!["", "b"], Form::Json), "{unreadable}");
+            assert_eq!((read, list.form), (vec!["", "b"], BodyForm::Json), "{unreadable}");
         }
     }
 

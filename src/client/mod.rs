@@ -3,7 +3,7 @@
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod builder;
-mod consignment;
+mod bulk_upload;
 mod credentials;
 pub(crate) mod env;
 mod error_list;
@@ -26,12 +26,12 @@ pub use pod::Pod;
 pub use transport::HttpTransport;
 pub use upload_error::UploadError;
 
-use crate::delivery::{Accepted, ClientLimiter, Deliverer, Outcome, Report};
+use crate::delivery::{Accepted, CallResult, ClientLimiter, Deliverer, Report};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::generated;
 use crate::seal::{BeforeSend, IntoSealed, RandomIds, SealError, SealedBatch, Sealing};
-use consignment::Consignment;
+use bulk_upload::BulkUpload;
 
 /// Sends batches to the mParticle Events API.
 ///
@@ -88,8 +88,8 @@ impl Client {
     /// have accepted it or not. [`RetryPolicy::request_timeout`](crate::RetryPolicy::request_timeout) limits the time and hands
     /// the batch back; a batch that was [sealed](crate::Batch::seal) before and is uploaded by reference can be uploaded again.
     pub async fn upload(&self, batch: impl IntoSealed) -> Result<Accepted, UploadError> {
-        let consignment = self.seal(batch)?;
-        self.send_one(consignment).await
+        let upload = self.seal(batch)?;
+        self.send_one(upload).await
     }
 
     /// Sends batches to `/bulkevents`, in as few requests as the limits allow, one after the other.
@@ -131,8 +131,8 @@ impl Client {
         &self,
         batches: impl IntoIterator<Item = B>,
     ) -> Result<Report, UploadError> {
-        let consignment = self.seal_all(batches);
-        self.send_all(Endpoint::BulkEvents, consignment).await
+        let upload = self.seal_all(batches);
+        self.send_all(Endpoint::BulkEvents, upload).await
     }
 
     /// Sends batches as [`upload_bulk`](Self::upload_bulk) does, until `stop` completes: for a job that a signal ends.
@@ -164,8 +164,8 @@ impl Client {
         batches: impl IntoIterator<Item = B>,
         stop: impl Future<Output = ()>,
     ) -> Result<Report, UploadError> {
-        let consignment = self.seal_all(batches);
-        self.send_until(Endpoint::BulkEvents, consignment, stop).await
+        let upload = self.seal_all(batches);
+        self.send_until(Endpoint::BulkEvents, upload, stop).await
     }
 
     /// Sends batches of old data to `/bulkevents/historical`, as [`upload_bulk`](Self::upload_bulk) does.
@@ -183,8 +183,8 @@ impl Client {
         &self,
         batches: impl IntoIterator<Item = B>,
     ) -> Result<Report, UploadError> {
-        let consignment = self.seal_all(batches);
-        self.send_all(Endpoint::HistoricalEvents, consignment).await
+        let upload = self.seal_all(batches);
+        self.send_all(Endpoint::HistoricalEvents, upload).await
     }
 
     /// Sends batches of old data as [`upload_historical`](Self::upload_historical) does, until `stop` completes, as
@@ -200,8 +200,8 @@ impl Client {
         batches: impl IntoIterator<Item = B>,
         stop: impl Future<Output = ()>,
     ) -> Result<Report, UploadError> {
-        let consignment = self.seal_all(batches);
-        self.send_until(Endpoint::HistoricalEvents, consignment, stop).await
+        let upload = self.seal_all(batches);
+        self.send_until(Endpoint::HistoricalEvents, upload, stop).await
     }
 
     /// The generated endpoints over the same connections and with the same credentials; see [`raw`](crate::raw).
@@ -254,14 +254,14 @@ impl Client {
         move || self.id_source.as_ref().map_or_else(|| random.next(), |source| source())
     }
 
-    fn seal(&self, mut batch: impl IntoSealed) -> Result<Consignment, SealError> {
+    fn seal(&self, mut batch: impl IntoSealed) -> Result<BulkUpload, SealError> {
         let mut parts = Vec::with_capacity(1);
         batch.seal_in_place(&mut self.sealing(&mut self.ids()), &mut parts)?;
-        Ok(Consignment::of_one(parts))
+        Ok(BulkUpload::from_parts(parts))
     }
 
-    fn seal_all<B: IntoSealed>(&self, batches: impl IntoIterator<Item = B>) -> Consignment {
-        Consignment::sealed(batches, &mut self.sealing(&mut self.ids()))
+    fn seal_all<B: IntoSealed>(&self, batches: impl IntoIterator<Item = B>) -> BulkUpload {
+        BulkUpload::seal(batches, &mut self.sealing(&mut self.ids()))
     }
 
     fn sealing<'a>(&'a self, new_id: &'a mut dyn FnMut() -> Uuid) -> Sealing<'a> {
@@ -270,10 +270,10 @@ impl Client {
     }
 
     /// Sends one batch.
-    async fn send_one(&self, consignment: Consignment) -> Result<Accepted, UploadError> {
-        let outcome = self.deliver(Endpoint::Events, consignment.parts()).await;
+    async fn send_one(&self, upload: BulkUpload) -> Result<Accepted, UploadError> {
+        let outcome = self.deliver(Endpoint::Events, upload.parts()).await;
         let accepted = outcome.accepted.clone();
-        let mut report = consignment.report(outcome)?;
+        let mut report = upload.report(outcome)?;
         match (report.rejected.pop(), accepted) {
             (None, Some(accepted)) => Ok(accepted),
             (Some(rejected), _) => Err(UploadError::rejected(rejected, report)),
@@ -281,15 +281,15 @@ impl Client {
         }
     }
 
-    async fn send_all(&self, endpoint: Endpoint, consignment: Consignment) -> Result<Report, UploadError> {
-        let outcome = self.deliver(endpoint, consignment.parts()).await;
-        consignment.report(outcome)
+    async fn send_all(&self, endpoint: Endpoint, upload: BulkUpload) -> Result<Report, UploadError> {
+        let outcome = self.deliver(endpoint, upload.parts()).await;
+        upload.report(outcome)
     }
 
     async fn send_until(
         &self,
         endpoint: Endpoint,
-        consignment: Consignment,
+        upload: BulkUpload,
         stop: impl Future<Output = ()>,
     ) -> Result<Report, UploadError> {
         let stop = async {
@@ -297,15 +297,15 @@ impl Client {
             Error::cancelled()
         };
         let outcome = match no_runtime() {
-            Some(error) => Outcome::unsent(consignment.parts().len(), error),
-            None => self.deliverer.deliver_until(endpoint, consignment.parts(), stop).await,
+            Some(error) => CallResult::unsent(upload.parts().len(), error),
+            None => self.deliverer.deliver_until(endpoint, upload.parts(), stop).await,
         };
-        consignment.report(outcome)
+        upload.report(outcome)
     }
 
-    async fn deliver(&self, endpoint: Endpoint, batches: &[SealedBatch]) -> Outcome {
+    async fn deliver(&self, endpoint: Endpoint, batches: &[SealedBatch]) -> CallResult {
         match no_runtime() {
-            Some(error) => Outcome::unsent(batches.len(), error),
+            Some(error) => CallResult::unsent(batches.len(), error),
             None => self.deliverer.deliver(endpoint, batches).await,
         }
     }

@@ -34,11 +34,11 @@ impl Resolve for Resolver {
         let Self { timeout: limit, look_up } = *self;
         Box::pin(async move {
             let host = name.as_str().to_owned();
-            let looking = spawn_blocking(move || look_up(&host));
-            let Ok(found) = timeout(limit, looking).await else {
-                return Err(NoResponse { host: name.as_str().to_owned(), limit }.into());
+            let lookup = spawn_blocking(move || look_up(&host));
+            let Ok(resolved) = timeout(limit, lookup).await else {
+                return Err(LookupTimeoutError { host: name.as_str().to_owned(), limit }.into());
             };
-            let addresses: Addrs = Box::new(found??.into_iter());
+            let addresses: Addrs = Box::new(resolved??.into_iter());
             Ok(addresses)
         })
     }
@@ -46,14 +46,14 @@ impl Resolve for Resolver {
 
 /// The resolver did not respond in time.
 #[derive(Debug)]
-struct NoResponse {
+struct LookupTimeoutError {
     host: String,
     limit: Duration,
 }
 
-impl std::error::Error for NoResponse {}
+impl std::error::Error for LookupTimeoutError {}
 
-impl fmt::Display for NoResponse {
+impl fmt::Display for LookupTimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the lookup of {} took longer than {:?}", self.host, self.limit)
     }
@@ -137,8 +137,8 @@ mod tests {
 
     #[test]
     fn the_addresses_are_those_of_the_system() {
-        let found = look_up("localhost").expect("this machine has a name");
-        assert!(!found.is_empty() && found.iter().all(|address| address.ip().is_loopback()), "{found:?}");
+        let resolved = look_up("localhost").expect("this machine has a name");
+        assert!(!resolved.is_empty() && resolved.iter().all(|address| address.ip().is_loopback()), "{resolved:?}");
         // The system refuses a label of more than 63 characters without asking anybody.
         look_up(&format!("{}.invalid", "x".repeat(64))).expect_err("no name can be this long");
     }

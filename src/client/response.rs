@@ -7,7 +7,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use tokio::time::timeout;
 
-use super::error_list::{ErrorList, Form, is_blank};
+use super::error_list::{BodyForm, ErrorList, is_blank};
 use crate::delivery::{Accepted, ResponseBody};
 use crate::error::{Error, ErrorResponse};
 
@@ -22,7 +22,7 @@ const MAX_CONTENT_TYPE_CHARS: usize = 80;
 
 /// The end of the reading of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+enum BodyEnd {
     /// All of it is read, or enough to know that it lists no errors.
     Complete,
     /// It is longer than what is read.
@@ -41,8 +41,8 @@ pub(super) async fn read(mut response: Response) -> Result<Accepted, Error> {
         return read_accepted(response).await;
     }
     let headers = response.headers();
-    let retry_after = header(headers, RETRY_AFTER.as_str()).and_then(|text| retry_after(text, Utc::now()));
-    let rate_limit = header(headers, "x-mp-rate-limit-exceeded").and_then(|text| text.parse().ok());
+    let retry_after = header_text(headers, RETRY_AFTER.as_str()).and_then(|text| parse_retry_after(text, Utc::now()));
+    let rate_limit = header_text(headers, "x-mp-rate-limit-exceeded").and_then(|text| text.parse().ok());
     let (body, _) = read_body(&mut response, |_| true).await;
     let mut errors = ErrorList::parse(body).errors;
     errors.retain(|error| !error.code.is_empty() || !error.message.is_empty());
@@ -61,7 +61,7 @@ async fn read_accepted(mut response: Response) -> Result<Accepted, Error> {
     if is_html(&content_type(response.headers())) {
         return Err(unexpected(&response));
     }
-    let rate_limit_used_percent = header(response.headers(), "x-mp-rate-limit-percentage-used")
+    let rate_limit_used_percent = header_text(response.headers(), "x-mp-rate-limit-percentage-used")
         .and_then(|text| text.parse().ok())
         .filter(|used: &f64| used.is_finite());
     // Any text that comes with a 202 is accepted. That of another 2xx has to be JSON, which its end alone shows.
@@ -69,50 +69,50 @@ async fn read_accepted(mut response: Response) -> Result<Accepted, Error> {
     let (body, end) = read_body(&mut response, is_needed).await;
     let list = ErrorList::parse(body);
     let is_json = match list.form {
-        Form::Empty | Form::Json => true,
+        BodyForm::Empty | BodyForm::Json => true,
         // Any text can begin like a JSON value that is no object: only one that is too long to be read gets the benefit.
-        Form::CutOff => end == End::TooLong || (end == End::Interrupted && list.is_object),
-        Form::Markup | Form::Text => false,
+        BodyForm::CutOff => end == BodyEnd::TooLong || (end == BodyEnd::Interrupted && list.is_object),
+        BodyForm::Markup | BodyForm::Text => false,
     };
-    if list.form == Form::Markup || (!is_json && status != StatusCode::ACCEPTED) {
+    if list.form == BodyForm::Markup || (!is_json && status != StatusCode::ACCEPTED) {
         return Err(unexpected(&response));
     }
     let body = match end {
         _ if !list.may_follow => ResponseBody::Read,
         // A body without a length ends where the connection does, so an end can be a break as well.
-        End::Interrupted | End::Complete => ResponseBody::Interrupted,
-        End::TooLong => ResponseBody::TooLong,
+        BodyEnd::Interrupted | BodyEnd::Complete => ResponseBody::Interrupted,
+        BodyEnd::TooLong => ResponseBody::TooLong,
     };
     Ok(Accepted::new(status, rate_limit_used_percent).with_body(list.errors, body))
 }
 
 /// The body, or as much of it as comes in time and fits. `is_needed` sees the first byte that is not blank, and can end the
 /// reading there.
-async fn read_body(response: &mut Response, is_needed: impl Fn(u8) -> bool) -> (Vec<u8>, End) {
+async fn read_body(response: &mut Response, is_needed: impl Fn(u8) -> bool) -> (Vec<u8>, BodyEnd) {
     let mut body = Vec::new();
     // Looked at once: a body can come in many small chunks.
-    let mut is_begun = false;
+    let mut has_begun = false;
     let reading = async {
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) => {
                     let room = MAX_RESPONSE_BYTES - body.len();
                     body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-                    let first = chunk.iter().find(|byte| !is_blank(**byte)).filter(|_| !is_begun);
-                    is_begun |= first.is_some();
+                    let first = chunk.iter().find(|byte| !is_blank(**byte)).filter(|_| !has_begun);
+                    has_begun |= first.is_some();
                     if first.is_some_and(|first| !is_needed(*first)) {
-                        return End::Complete;
+                        return BodyEnd::Complete;
                     }
                     if chunk.len() >= room {
-                        return End::TooLong;
+                        return BodyEnd::TooLong;
                     }
                 }
-                Ok(None) => return End::Complete,
-                Err(_) => return End::Interrupted,
+                Ok(None) => return BodyEnd::Complete,
+                Err(_) => return BodyEnd::Interrupted,
             }
         }
     };
-    let end = timeout(BODY_TIMEOUT, reading).await.unwrap_or(End::Interrupted);
+    let end = timeout(BODY_TIMEOUT, reading).await.unwrap_or(BodyEnd::Interrupted);
     (body, end)
 }
 
@@ -132,13 +132,13 @@ fn is_html(content_type: &str) -> bool {
     ["text/html", "application/xhtml+xml"].iter().any(|html| content_type.eq_ignore_ascii_case(html))
 }
 
-/// A header as text, without the double quotes that some values come wrapped in.
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// A header_text as text, without the double quotes that some values come wrapped in.
+fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     Some(headers.get(name)?.to_str().ok()?.trim().trim_matches('"'))
 }
 
 /// `Retry-After` in either of its forms: whole seconds, or a date.
-fn retry_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
+fn parse_retry_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
@@ -165,7 +165,7 @@ mod tests {
             ("99999999999999999999999", None),
         ];
         for (text, seconds) in table {
-            assert_eq!(retry_after(text, now), seconds.map(Duration::from_secs), "{text:?}");
+            assert_eq!(parse_retry_after(text, now), seconds.map(Duration::from_secs), "{text:?}");
         }
     }
 }

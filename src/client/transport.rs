@@ -20,17 +20,17 @@ use crate::generated;
 use crate::seal::SealedBatch;
 
 /// How many runtimes' HTTP clients are kept, those used last. A program has one or two; a test suite makes one for each test.
-const RUNTIMES: usize = 16;
+const MAX_HTTP_CLIENTS: usize = 16;
 
-const OUR_USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("mparticle-rust/", env!("CARGO_PKG_VERSION")));
+const USER_AGENT_VALUE: HeaderValue = HeaderValue::from_static(concat!("mparticle-rust/", env!("CARGO_PKG_VERSION")));
 
 pub(crate) type HttpFactory = Box<dyn Fn() -> reqwest::Result<reqwest::Client> + Send + Sync>;
 
 /// Shared by the ergonomic client and the generated one. Cloning shares everything.
 #[derive(Clone)]
-pub struct HttpTransport(Arc<Inner>);
+pub struct HttpTransport(Arc<TransportInner>);
 
-struct Inner {
+struct TransportInner {
     base_url: String,
     /// Where each endpoint is: to read a URL anew for each request would take longer than to clone one.
     urls: [Url; Endpoint::ALL.len()],
@@ -39,10 +39,10 @@ struct Inner {
     timeout: Duration,
     factory: HttpFactory,
     /// Built with the settings, and taken by the first runtime that needs an HTTP client.
-    unused: Mutex<Option<reqwest::Client>>,
+    first_client: Mutex<Option<reqwest::Client>>,
     /// A reqwest client belongs to the runtime that it was first used in: its connections are driven there.
     clients: Mutex<Vec<(Option<Id>, reqwest::Client)>>,
-    spare: Mutex<BytesMut>,
+    body_buffer: Mutex<BytesMut>,
 }
 
 impl HttpTransport {
@@ -51,22 +51,22 @@ impl HttpTransport {
         authorization: Option<HeaderValue>,
         timeout: Duration,
         factory: HttpFactory,
-        unused: Option<reqwest::Client>,
+        first_client: Option<reqwest::Client>,
     ) -> Self {
         let urls = Endpoint::ALL.map(|endpoint| {
             let mut url = base.clone();
             url.set_path(&format!("{}{}", base.path().trim_end_matches('/'), endpoint.path()));
             url
         });
-        Self(Arc::new(Inner {
+        Self(Arc::new(TransportInner {
             base_url: base.as_str().trim_end_matches('/').to_owned(),
             urls,
             authorization,
             timeout,
             factory,
-            unused: Mutex::new(unused),
+            first_client: Mutex::new(first_client),
             clients: Mutex::default(),
-            spare: Mutex::default(),
+            body_buffer: Mutex::default(),
         }))
     }
 
@@ -87,9 +87,9 @@ impl HttpTransport {
             clients[place..].rotate_left(1);
             return Ok(clients[clients.len() - 1].1.clone());
         }
-        let unused = self.0.unused.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let client = unused.map_or_else(|| (self.0.factory)(), Ok)?;
-        if clients.len() == RUNTIMES {
+        let first_client = self.0.first_client.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let client = first_client.map_or_else(|| (self.0.factory)(), Ok)?;
+        if clients.len() == MAX_HTTP_CLIENTS {
             clients.remove(0);
         }
         clients.push((runtime, client.clone()));
@@ -107,9 +107,9 @@ impl HttpTransport {
     /// The body of a bulk request. One that was sent before lends its memory: to get as much anew each time from the system
     /// costs as much as to write it.
     fn join(&self, batches: &[&SealedBatch]) -> Bytes {
-        let mut spare = mem::take(&mut *self.0.spare.lock().unwrap_or_else(PoisonError::into_inner));
-        let body = join(batches, &mut spare);
-        *self.0.spare.lock().unwrap_or_else(PoisonError::into_inner) = spare;
+        let mut body_buffer = mem::take(&mut *self.0.body_buffer.lock().unwrap_or_else(PoisonError::into_inner));
+        let body = join(batches, &mut body_buffer);
+        *self.0.body_buffer.lock().unwrap_or_else(PoisonError::into_inner) = body_buffer;
         body
     }
 
@@ -122,7 +122,7 @@ impl HttpTransport {
     ) -> reqwest::Result<reqwest::Response> {
         let headers = request.headers_mut();
         headers.remove("api-version"); // The generated code adds it; the service does not know it.
-        headers.insert(USER_AGENT, OUR_USER_AGENT);
+        headers.insert(USER_AGENT, USER_AGENT_VALUE);
         if let Some(authorization) = &self.0.authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
         }
@@ -144,7 +144,7 @@ impl HttpTransport {
             span.record("duration_ms", u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
             match &result {
                 Ok(response) => span.record("status", response.status().as_u16()),
-                Err(error) => span.record("error", what_failed(error)),
+                Err(error) => span.record("error", failure_label(error)),
             };
             tracing::debug!(answered = result.is_ok(), "request ended");
             result
@@ -178,7 +178,7 @@ impl Transport for HttpTransport {
 }
 
 /// A word for the log: the error itself could name the URL.
-fn what_failed(error: &reqwest::Error) -> &'static str {
+fn failure_label(error: &reqwest::Error) -> &'static str {
     match http_error::kind(error) {
         ErrorKind::Connect => "connect",
         ErrorKind::Timeout => "timeout",

@@ -24,9 +24,9 @@ use crate::seal::{SealError, SealedBatch};
 /// }
 /// # }
 /// ```
-pub struct UploadError(Box<Inner>);
+pub struct UploadError(Box<UploadErrorInner>);
 
-struct Inner {
+struct UploadErrorInner {
     error: Error,
     unsent: Vec<SealedBatch>,
     unsent_indices: Vec<usize>,
@@ -38,7 +38,7 @@ impl UploadError {
     pub(super) fn new(error: Error, unsent: Vec<SealedBatch>, report: Report) -> Self {
         // Those of a call with one batch. A call with several sets them.
         let unsent_indices = vec![0; unsent.len()];
-        Self(Box::new(Inner { error, unsent, unsent_indices, unsealed: None, report }))
+        Self(Box::new(UploadErrorInner { error, unsent, unsent_indices, unsealed: None, report }))
     }
 
     pub(super) fn with_unsent_indices(mut self, indices: Vec<usize>) -> Self {
@@ -114,7 +114,7 @@ impl Deref for UploadError {
 impl From<SealError> for UploadError {
     fn from(error: SealError) -> Self {
         let (error, batch) = error.into_parts();
-        Self(Box::new(Inner {
+        Self(Box::new(UploadErrorInner {
             error,
             unsent: Vec::new(),
             unsent_indices: Vec::new(),

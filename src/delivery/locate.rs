@@ -33,7 +33,7 @@ pub(super) struct Layout {
 
 impl Layout {
     /// Returns the layout of the body that these batches were sent in.
-    pub(super) fn of(batches: &[&SealedBatch]) -> Self {
+    pub(super) fn new(batches: &[&SealedBatch]) -> Self {
         let mut offset = Offset::default();
         let mut lines = vec![offset];
         offset.advance(body::OPEN);
@@ -55,17 +55,17 @@ impl Layout {
     }
 
     /// Returns the index of the batch that a message names.
-    pub(super) fn named_by(&self, message: &str) -> Option<usize> {
-        match unanimous(paths(message)) {
+    pub(super) fn find_batch(&self, message: &str) -> Option<usize> {
+        match common_value(path_indexes(message)) {
             Some(Some(index)) => Some(index).filter(|index| *index < self.batches.len()),
             // What is quoted from a batch can look like another path.
-            None if paths(message).next().is_some() => None,
-            _ => unanimous(positions(message).map(|(line, position)| self.at(line, position))).flatten(),
+            None if path_indexes(message).next().is_some() => None,
+            _ => common_value(positions(message).map(|(line, position)| self.batch_at(line, position))).flatten(),
         }
     }
 
     /// Returns the batch that the character before this position lies in, if counting bytes does not give another one.
-    fn at(&self, line: usize, position: usize) -> Option<usize> {
+    fn batch_at(&self, line: usize, position: usize) -> Option<usize> {
         let start = self.lines.get(line.checked_sub(1)?)?;
         let before = position.checked_sub(1)?;
         let by_units = self.find(start.units.checked_add(before)?, |offset| offset.units);
@@ -81,7 +81,7 @@ impl Layout {
 }
 
 /// The index at the beginning of each path in a message; `None` for a path that begins otherwise.
-fn paths(message: &str) -> impl Iterator<Item = Option<usize>> {
+fn path_indexes(message: &str) -> impl Iterator<Item = Option<usize>> {
     message.match_indices("Path").filter_map(|(place, word)| {
         if message[..place].ends_with(char::is_alphanumeric) {
             return None;
@@ -89,7 +89,7 @@ fn paths(message: &str) -> impl Iterator<Item = Option<usize>> {
         let rest = message[place + word.len()..].trim_start_matches([':', ' ']);
         let path = rest.strip_prefix(['\'', '"']).unwrap_or(rest);
         let path = path.strip_prefix('$').unwrap_or(path);
-        match path.strip_prefix('[').map(number) {
+        match path.strip_prefix('[').map(parse_number) {
             Some(Some((index, after))) if after.starts_with(']') => Some(Some(index)),
             // A path that is not quoted is a word like any other.
             _ => (path.len() < rest.len()).then_some(None),
@@ -101,24 +101,24 @@ fn paths(message: &str) -> impl Iterator<Item = Option<usize>> {
 /// product of an event has one as well.
 fn positions(message: &str) -> impl Iterator<Item = (usize, usize)> {
     message.match_indices("position ").filter_map(|(place, word)| {
-        let (position, _) = number(&message[place + word.len()..])?;
+        let (position, _) = parse_number(&message[place + word.len()..])?;
         let before = message[..place].trim_end_matches([',', ' ']);
         let words = before.trim_end_matches(|c: char| c.is_ascii_digit());
-        let (line, _) = number(&before[words.len()..])?;
+        let (line, _) = parse_number(&before[words.len()..])?;
         let is_line = !words.strip_suffix("line ")?.ends_with(char::is_alphanumeric);
         is_line.then_some((line, position))
     })
 }
 
-/// The number that a text begins with, and the rest of the text. One that is too large is as good as the greatest.
-fn number(text: &str) -> Option<(usize, &str)> {
+/// the number that a text begins with, and the rest of the text. One that is too large is as good as the greatest.
+fn parse_number(text: &str) -> Option<(usize, &str)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, rest) = text.split_at(digits);
-    (digits > 0).then(|| (number.parse().unwrap_or(usize::MAX), rest))
+    let (parse_number, rest) = text.split_at(digits);
+    (digits > 0).then(|| (parse_number.parse().unwrap_or(usize::MAX), rest))
 }
 
 /// The one value that all of them are.
-fn unanimous<T: PartialEq>(mut values: impl Iterator<Item = T>) -> Option<T> {
+fn common_value<T: PartialEq>(mut values: impl Iterator<Item = T>) -> Option<T> {
     let first = values.next()?;
     values.all(|value| value == first).then_some(first)
 }
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn an_index_that_begins_a_path_names_a_batch() {
         let batches = batches(&["a", "b", "c"]);
-        let layout = Layout::of(&batches.iter().collect::<Vec<_>>());
+        let layout = Layout::new(&batches.iter().collect::<Vec<_>>());
         let table = [
             ("Error converting value \"x\". Path '[1].device_info.ios_advertising_id', line 1, position 5.", Some(1)),
             ("Path '[0]', line 1, position 90.", Some(0)),
@@ -165,14 +165,14 @@ mod tests {
             ("", None),
         ];
         for (message, named) in table {
-            assert_eq!(layout.named_by(message), named, "{message}");
+            assert_eq!(layout.find_batch(message), named, "{message}");
         }
     }
 
     #[test]
     fn a_position_names_the_batch_of_the_character_before_it() {
         let batches = batches(&["", "", ""]);
-        let layout = Layout::of(&batches.iter().collect::<Vec<_>>());
+        let layout = Layout::new(&batches.iter().collect::<Vec<_>>());
         let length = batches[0].len();
         let table = [
             (0, None),
@@ -189,22 +189,22 @@ mod tests {
         ];
         for (position, named) in table {
             let message = format!("Unexpected token. Path 'data.custom_attributes', line 1, position {position}.");
-            assert_eq!(layout.named_by(&message), named, "{message}");
-            assert_eq!(layout.named_by(&format!("Unexpected token (line 1, position {position})")), named);
-            assert_eq!(layout.named_by(&format!("the product at position {position} lacks an id")), None);
+            assert_eq!(layout.find_batch(&message), named, "{message}");
+            assert_eq!(layout.find_batch(&format!("Unexpected token (line 1, position {position})")), named);
+            assert_eq!(layout.find_batch(&format!("the product at position {position} lacks an id")), None);
         }
-        assert_eq!(layout.named_by("the pipeline 1, position 5"), None);
-        assert_eq!(layout.named_by("line 2, position 5"), None);
-        assert_eq!(layout.named_by("line 0, position 5"), None);
-        assert_eq!(layout.named_by(&format!("line 1, position 5, and line 1, position {}", length + 5)), None);
-        assert_eq!(layout.named_by("line 1, position 5, and line 1, position 6"), Some(0));
+        assert_eq!(layout.find_batch("the pipeline 1, position 5"), None);
+        assert_eq!(layout.find_batch("line 2, position 5"), None);
+        assert_eq!(layout.find_batch("line 0, position 5"), None);
+        assert_eq!(layout.find_batch(&format!("line 1, position 5, and line 1, position {}", length + 5)), None);
+        assert_eq!(layout.find_batch("line 1, position 5, and line 1, position 6"), Some(0));
     }
 
     #[test]
     fn positions_count_utf_16_units_and_a_batch_that_bytes_would_not_name_is_not_named() {
         let texts = ["é".repeat(30), "😀".repeat(30), "a".repeat(200)];
         let batches = batches(&texts.each_ref().map(String::as_str));
-        let layout = Layout::of(&batches.iter().collect::<Vec<_>>());
+        let layout = Layout::new(&batches.iter().collect::<Vec<_>>());
         // The batch of each byte, and of each unit.
         let (mut bytes, mut units) = (vec![None], vec![None]);
         for (index, batch) in batches.iter().enumerate() {
@@ -218,7 +218,7 @@ mod tests {
         let mut named = [0; 3];
         for (position, unit) in (1..).zip(&units) {
             let expected = unit.filter(|_| *unit == bytes[position - 1]);
-            assert_eq!(layout.named_by(&format!("line 1, position {position}")), expected, "{position}");
+            assert_eq!(layout.find_batch(&format!("line 1, position {position}")), expected, "{position}");
             if let Some(index) = expected {
                 named[index] += 1;
             }
@@ -231,7 +231,7 @@ mod tests {
         let json = "{\n\"source_request_id\": \"a\",\r\n\"mpid\": 1}";
         let batch = SealedBatch::from_json(json).expect("a batch");
         let batches = [&batch, &batch];
-        let layout = Layout::of(&batches);
+        let layout = Layout::new(&batches);
         for (line, position, named) in [
             (1, 2, Some(0)),
             (2, 1, Some(0)),
@@ -242,7 +242,7 @@ mod tests {
             (5, 10, Some(1)),
             (6, 1, None),
         ] {
-            assert_eq!(layout.named_by(&format!("line {line}, position {position}")), named, "{line}:{position}");
+            assert_eq!(layout.find_batch(&format!("line {line}, position {position}")), named, "{line}:{position}");
         }
     }
 }

@@ -14,17 +14,17 @@ use crate::error::{Error, ErrorResponse};
 use crate::generated::types::ApiError;
 use crate::seal::SealedBatch;
 
-type Answer = Result<Accepted, Error>;
+type AttemptResult = Result<Accepted, Error>;
 
-pub(crate) struct Memory {
-    #[expect(clippy::type_complexity, reason = "a time and an answer to each request")]
-    answer: Box<dyn Fn(&Request) -> (Duration, Answer) + Send + Sync>,
-    requests: Mutex<Vec<Request>>,
+pub(crate) struct MemoryTransport {
+    #[expect(clippy::type_complexity, reason = "a time and an response to each request")]
+    response: Box<dyn Fn(&MemoryRequest) -> (Duration, AttemptResult) + Send + Sync>,
+    requests: Mutex<Vec<MemoryRequest>>,
 }
 
 /// What came, and when.
 #[derive(Clone, Debug)]
-pub(crate) struct Request {
+pub(crate) struct MemoryRequest {
     /// Counted from 0.
     pub(crate) number: usize,
     pub(crate) at: Instant,
@@ -33,18 +33,20 @@ pub(crate) struct Request {
     pub(crate) accepted: bool,
 }
 
-impl Memory {
+impl MemoryTransport {
     /// Answers at once.
-    pub(crate) fn answering(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
-        Self::taking(move |request| (Duration::ZERO, answer(request)))
+    pub(crate) fn responding(response: impl Fn(&MemoryRequest) -> AttemptResult + Send + Sync + 'static) -> Self {
+        Self::delayed(move |request| (Duration::ZERO, response(request)))
     }
 
     /// Answers after a time.
-    pub(crate) fn taking(answer: impl Fn(&Request) -> (Duration, Answer) + Send + Sync + 'static) -> Self {
-        Self { answer: Box::new(answer), requests: Mutex::default() }
+    pub(crate) fn delayed(
+        response: impl Fn(&MemoryRequest) -> (Duration, AttemptResult) + Send + Sync + 'static,
+    ) -> Self {
+        Self { response: Box::new(response), requests: Mutex::default() }
     }
 
-    pub(crate) fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<MemoryRequest> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -54,65 +56,65 @@ impl Memory {
     }
 }
 
-impl Transport for std::sync::Arc<Memory> {
-    async fn attempt(&self, endpoint: Endpoint, batches: &[&SealedBatch]) -> Answer {
+impl Transport for std::sync::Arc<MemoryTransport> {
+    async fn attempt(&self, endpoint: Endpoint, batches: &[&SealedBatch]) -> AttemptResult {
         (&**self).attempt(endpoint, batches).await
     }
 }
 
-impl Transport for &Memory {
-    async fn attempt(&self, _: Endpoint, batches: &[&SealedBatch]) -> Answer {
+impl Transport for &MemoryTransport {
+    async fn attempt(&self, _: Endpoint, batches: &[&SealedBatch]) -> AttemptResult {
         let ids = batches.iter().map(|batch| batch.source_request_id().to_owned()).collect();
-        let (time, answer) = {
+        let (time, response) = {
             let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
             let sent = batches.iter().map(|batch| (*batch).clone()).collect();
             let number = requests.len();
-            let mut request = Request { number, at: Instant::now(), ids, batches: sent, accepted: false };
-            let (time, answer) = (self.answer)(&request);
+            let mut request = MemoryRequest { number, at: Instant::now(), ids, batches: sent, accepted: false };
+            let (time, response) = (self.response)(&request);
             // Of a request that is answered with errors, nothing is taken for accepted here: a test knows better.
-            request.accepted = answer.as_ref().is_ok_and(|accepted| accepted.errors.is_empty());
+            request.accepted = response.as_ref().is_ok_and(|accepted| accepted.errors.is_empty());
             requests.push(request);
-            (time, answer)
+            (time, response)
         };
         if !time.is_zero() {
             sleep(time).await;
         }
-        answer
+        response
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "an answer as the others")]
-pub(crate) fn accepted() -> Answer {
+#[expect(clippy::unnecessary_wraps, reason = "an response as the others")]
+pub(crate) fn accepted() -> AttemptResult {
     Ok(Accepted::new(StatusCode::ACCEPTED, None))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "an answer as the others")]
-pub(crate) fn accepted_using(percent: f64) -> Answer {
+#[expect(clippy::unnecessary_wraps, reason = "an response as the others")]
+pub(crate) fn accepted_using(percent: f64) -> AttemptResult {
     Ok(Accepted::new(StatusCode::ACCEPTED, Some(percent)))
 }
 
 /// A 202 with these messages in its body.
-#[expect(clippy::unnecessary_wraps, reason = "an answer as the others")]
-pub(crate) fn accepted_but(messages: impl IntoIterator<Item = String>) -> Answer {
+#[expect(clippy::unnecessary_wraps, reason = "an response as the others")]
+pub(crate) fn accepted_with_errors(messages: impl IntoIterator<Item = String>) -> AttemptResult {
     let errors = messages.into_iter().map(|message| ApiError::with_required("BAD_REQUEST", message)).collect();
     Ok(Accepted::new(StatusCode::ACCEPTED, None).with_body(errors, ResponseBody::Read))
 }
 
 /// A 202 whose body is not known.
-#[expect(clippy::unnecessary_wraps, reason = "an answer as the others")]
-pub(crate) fn accepted_unread(body: ResponseBody) -> Answer {
+#[expect(clippy::unnecessary_wraps, reason = "an response as the others")]
+pub(crate) fn accepted_unread(body: ResponseBody) -> AttemptResult {
     Ok(Accepted::new(StatusCode::ACCEPTED, None).with_body(Vec::new(), body))
 }
 
-pub(crate) fn refused(status: u16) -> Answer {
+pub(crate) fn refused(status: u16) -> AttemptResult {
     refusal(status, None)
 }
 
-pub(crate) fn refused_for(status: u16, wait: Duration) -> Answer {
+pub(crate) fn refused_for(status: u16, wait: Duration) -> AttemptResult {
     refusal(status, Some(wait))
 }
 
-fn refusal(status: u16, retry_after: Option<Duration>) -> Answer {
+fn refusal(status: u16, retry_after: Option<Duration>) -> AttemptResult {
     let errors = vec![ApiError::with_required("SAID", format!("no to {status}"))];
     let status = StatusCode::from_u16(status).expect("a status");
     Err(Error::refused(ErrorResponse { status, retry_after, rate_limit: None, errors }))

@@ -31,7 +31,7 @@ pub use observer::Retry;
 pub(crate) use observer::RetryObserver;
 use pack::pack;
 pub use policy::RetryPolicy;
-use rate_limiter::Request;
+use rate_limiter::RequestState;
 pub(crate) use rate_limiter::{AdaptiveConfig, AdaptiveLimiter, ClientLimiter, RateLimiter, Rates};
 pub use report::{Rejected, Report};
 use retry::{RetryAction, decide};
@@ -67,7 +67,7 @@ pub(crate) type BatchResult = Result<(), Error>;
 
 /// The results of the batches of one call.
 #[derive(Debug, Default)]
-pub(crate) struct Outcome {
+pub(crate) struct CallResult {
     /// One for each batch, in their order. `None` for a batch that was not sent, or not accepted so far.
     pub(crate) results: Vec<Option<BatchResult>>,
     /// The reason why some batches have no result.
@@ -78,7 +78,7 @@ pub(crate) struct Outcome {
     pub(crate) accepted: Option<Accepted>,
 }
 
-impl Outcome {
+impl CallResult {
     /// Creates the outcome of a call that sent none of its batches, for this reason.
     pub(crate) fn unsent(batches: usize, stopped: Error) -> Self {
         let results = std::iter::repeat_with(|| None).take(batches).collect();
@@ -123,21 +123,21 @@ impl Attempts {
 }
 
 /// Batches of a body that go together, by their places among all, and their attempts.
-struct Group {
+struct BatchGroup {
     places: Vec<usize>,
     attempts: Attempts,
 }
 
-impl Group {
+impl BatchGroup {
     /// Both parts, what comes first last.
-    fn parted_at(mut self, middle: usize) -> [Self; 2] {
+    fn split_at(mut self, middle: usize) -> [Self; 2] {
         let second = self.places.split_off(middle);
         [Self { places: second, attempts: self.attempts }, self]
     }
 
-    fn halves(self) -> [Self; 2] {
+    fn into_halves(self) -> [Self; 2] {
         let middle = self.places.len() / 2;
-        self.parted_at(middle)
+        self.split_at(middle)
     }
 }
 
@@ -148,7 +148,7 @@ impl<T> Deliverer<T, ClientLimiter> {
     }
 
     /// Reports each retry to this observer.
-    pub(crate) fn observed_by(self, observer: RetryObserver) -> Self {
+    pub(crate) fn with_observer(self, observer: RetryObserver) -> Self {
         Self { observer, ..self }
     }
 }
@@ -156,7 +156,7 @@ impl<T> Deliverer<T, ClientLimiter> {
 impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
     /// Sends all of them, one request after the other, so that each user's batches arrive in their order. Stops at the
     /// first request that cannot be sent: the next one would fare no better.
-    pub(crate) async fn deliver(&self, endpoint: Endpoint, batches: &[SealedBatch]) -> Outcome {
+    pub(crate) async fn deliver(&self, endpoint: Endpoint, batches: &[SealedBatch]) -> CallResult {
         self.deliver_with(endpoint, batches, None).await
     }
 
@@ -167,8 +167,8 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
         endpoint: Endpoint,
         batches: &[SealedBatch],
         stop: impl Future<Output = Error>,
-    ) -> Outcome {
-        let mut outcome = Outcome::default();
+    ) -> CallResult {
+        let mut outcome = CallResult::default();
         let stopped = tokio::select! {
             biased;
             () = self.deliver_into(endpoint, batches, None, &mut outcome) => None,
@@ -184,8 +184,8 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
         endpoint: Endpoint,
         batches: &[SealedBatch],
         permit: Option<L::Permit>,
-    ) -> Outcome {
-        let mut outcome = Outcome::default();
+    ) -> CallResult {
+        let mut outcome = CallResult::default();
         self.deliver_into(endpoint, batches, permit, &mut outcome).await;
         outcome
     }
@@ -196,11 +196,11 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
         endpoint: Endpoint,
         batches: &[SealedBatch],
         permit: Option<L::Permit>,
-        outcome: &mut Outcome,
+        outcome: &mut CallResult,
     ) {
         let deadline = saturating_add(Instant::now(), self.policy.call_timeout);
         let mut call = Call { endpoint, deadline, consecutive_refusals: 0, permit };
-        outcome.results = batches.iter().map(too_large).collect();
+        outcome.results = batches.iter().map(reject_too_large).collect();
         let fitting = batches.iter().enumerate().filter(|(place, _)| outcome.results[*place].is_none());
         let bodies = match endpoint {
             Endpoint::Events => fitting.map(|(place, _)| vec![place]).collect(),
@@ -221,20 +221,20 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
         call: &mut Call<L::Permit>,
         batches: &[SealedBatch],
         places: Vec<usize>,
-        outcome: &mut Outcome,
+        outcome: &mut CallResult,
     ) -> Result<(), Error> {
         // What comes first stands on top, so that each user's order holds.
-        let mut groups = vec![Group { places, attempts: Attempts::default() }];
+        let mut groups = vec![BatchGroup { places, attempts: Attempts::default() }];
         while let Some(mut group) = groups.pop() {
             if call.consecutive_refusals > MAX_CONSECUTIVE_REFUSALS && group.places.len() > 1 {
-                groups.extend(group.parted_at(1));
+                groups.extend(group.split_at(1));
                 continue;
             }
             let sent: Vec<_> = group.places.iter().map(|place| &batches[*place]).collect();
-            match self.settle(call, &sent, &mut group.attempts, outcome).await {
+            match self.send_with_retries(call, &sent, &mut group.attempts, outcome).await {
                 Disposition::Accepted(mut accepted) => {
                     let errors = mem::take(&mut accepted.errors);
-                    let unnamed = settle_accepted(
+                    let unnamed = apply_accepted(
                         &mut call.consecutive_refusals,
                         group,
                         &sent,
@@ -244,7 +244,7 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
                     );
                     outcome.accepted = Some(accepted);
                     match unnamed {
-                        Some(unnamed) if unnamed.places.len() > 1 => groups.extend(unnamed.halves()),
+                        Some(unnamed) if unnamed.places.len() > 1 => groups.extend(unnamed.into_halves()),
                         unnamed => groups.extend(unnamed),
                     }
                 }
@@ -254,7 +254,7 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
                 }
                 Disposition::Refused(action) => {
                     call.consecutive_refusals += u32::from(action == RetryAction::Bisect);
-                    groups.extend(group.halves());
+                    groups.extend(group.into_halves());
                 }
                 Disposition::Unsent(error) => return Err(error),
             }
@@ -263,15 +263,15 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
     }
 
     /// Sends the same request until something else than sending it again follows.
-    async fn settle(
+    async fn send_with_retries(
         &self,
         call: &mut Call<L::Permit>,
         batches: &[&SealedBatch],
         attempts: &mut Attempts,
-        outcome: &mut Outcome,
+        outcome: &mut CallResult,
     ) -> Disposition {
         let deadline = saturating_add(Instant::now(), self.policy.request_timeout).min(call.deadline);
-        let mut request = Request::new(batches.len(), call.permit.take());
+        let mut request = RequestState::new(batches.len(), call.permit.take());
         let (mut attempt, mut unread) = (0, 0);
         let mut failed: Option<Error> = None;
         loop {
@@ -279,19 +279,19 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
                 Ok(permit) => permit,
                 Err(pause) => {
                     // A 429 that another request got does not explain why the attempts of this one failed.
-                    let error = failed.unwrap_or_else(|| attempts.attach_to(Error::paused()));
+                    let error = failed.unwrap_or_else(|| attempts.attach_to(Error::rate_limited()));
                     return Disposition::Unsent(error.with_pause(pause));
                 }
             };
             if Instant::now() >= deadline {
-                return Disposition::Unsent(failed.unwrap_or_else(|| attempts.attach_to(Error::out_of_time())));
+                return Disposition::Unsent(failed.unwrap_or_else(|| attempts.attach_to(Error::deadline_exceeded())));
             }
             attempt += 1;
             attempts.since.get_or_insert_with(Instant::now);
             let result = timeout_at(deadline, self.transport.attempt(call.endpoint, batches)).await;
             let result = result.unwrap_or_else(|_| {
                 // The deadline alone does not say why the attempts before it failed.
-                let error = Error::out_of_time();
+                let error = Error::deadline_exceeded();
                 Err(match &failed {
                     Some(cause) => error.with_source(cause.clone()),
                     None => error,
@@ -342,16 +342,16 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
 
 /// Settles the batches of a request that was accepted: delivered, or rejected if an error names them. Returns those that an
 /// error without a name may be about, to be sent again in smaller groups.
-fn settle_accepted(
+fn apply_accepted(
     consecutive_refusals: &mut u32,
-    group: Group,
+    group: BatchGroup,
     sent: &[&SealedBatch],
     status: StatusCode,
     errors: Vec<ApiError>,
     results: &mut [Option<BatchResult>],
-) -> Option<Group> {
+) -> Option<BatchGroup> {
     let (mut named, all_located) = assign(errors, sent);
-    let mut others = Group { places: Vec::new(), attempts: group.attempts };
+    let mut others = BatchGroup { places: Vec::new(), attempts: group.attempts };
     for (index, place) in group.places.into_iter().enumerate() {
         match named.remove(&index) {
             Some(errors) => {
@@ -383,10 +383,10 @@ fn assign(errors: Vec<ApiError>, sent: &[&SealedBatch]) -> (BTreeMap<usize, Vec<
         named.insert(0, errors);
         return (named, false);
     }
-    let layout = Layout::of(sent);
+    let layout = Layout::new(sent);
     let mut all_located = true;
     for error in errors {
-        match layout.named_by(&error.message) {
+        match layout.find_batch(&error.message) {
             Some(index) => named.entry(index).or_default().push(error),
             None => all_located = false,
         }
@@ -395,6 +395,6 @@ fn assign(errors: Vec<ApiError>, sent: &[&SealedBatch]) -> (BTreeMap<usize, Vec<
 }
 
 /// A batch that no request can carry, as only one that came as JSON can be.
-fn too_large(batch: &SealedBatch) -> Option<BatchResult> {
+fn reject_too_large(batch: &SealedBatch) -> Option<BatchResult> {
     (batch.len() > MAX_BATCH_BYTES).then(|| Err(Error::batch_too_large(batch.len())))
 }

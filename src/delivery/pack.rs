@@ -19,29 +19,29 @@ pub(crate) fn pack<'a>(batches: impl Iterator<Item = (usize, &'a SealedBatch)> +
 }
 
 /// What a body has so far.
-struct Body {
+struct PackedBody {
     places: Vec<usize>,
     bytes: usize,
 }
 
-impl Body {
+impl PackedBody {
     fn has_room_for(&self, bytes: usize) -> bool {
         self.places.len() < MAX_BATCHES_PER_REQUEST && self.bytes + batch_bytes(bytes) <= MAX_REQUEST_BYTES
     }
 }
 
 fn first_fit(batches: impl Iterator<Item = (usize, usize, UserKey)> + Clone) -> Vec<Vec<usize>> {
-    if let Some(all) = in_one(batches.clone()) {
+    if let Some(all) = pack_into_one(batches.clone()) {
         return all;
     }
-    let mut bodies: Vec<Body> = Vec::new();
+    let mut bodies: Vec<PackedBody> = Vec::new();
     let mut last_body_of = HashMap::new();
     for (place, bytes, user) in batches {
         let last = last_body_of.entry(user).or_insert(0);
         let first = (*last).max(bodies.len().saturating_sub(OPEN_BODIES));
         let body = (first..bodies.len()).find(|&body| bodies[body].has_room_for(bytes)).unwrap_or(bodies.len());
         if body == bodies.len() {
-            bodies.push(Body { places: Vec::new(), bytes: EXTRA_BYTES });
+            bodies.push(PackedBody { places: Vec::new(), bytes: EXTRA_BYTES });
         }
         bodies[body].places.push(place);
         bodies[body].bytes += batch_bytes(bytes);
@@ -51,9 +51,9 @@ fn first_fit(batches: impl Iterator<Item = (usize, usize, UserKey)> + Clone) -> 
 }
 
 /// What fits into one body needs no look at its users.
-fn in_one(batches: impl Iterator<Item = (usize, usize, UserKey)>) -> Option<Vec<Vec<usize>>> {
+fn pack_into_one(batches: impl Iterator<Item = (usize, usize, UserKey)>) -> Option<Vec<Vec<usize>>> {
     let count = batches.size_hint().1.unwrap_or(0).min(MAX_BATCHES_PER_REQUEST);
-    let mut body = Body { places: Vec::with_capacity(count), bytes: EXTRA_BYTES };
+    let mut body = PackedBody { places: Vec::with_capacity(count), bytes: EXTRA_BYTES };
     for (place, bytes, _) in batches {
         if !body.has_room_for(bytes) {
             return None;

@@ -74,29 +74,29 @@ impl Report {
 pub struct Rejected {
     index: usize,
     error: Error,
-    batch: Returned,
+    batch: RejectedBatch,
 }
 
 /// The form in which a rejected batch is handed back.
-enum Returned {
+enum RejectedBatch {
     Sealed(Vec<SealedBatch>),
     Unsealed(Box<Batch>),
 }
 
 impl Rejected {
     /// Creates one of the parts of a batch that were refused.
-    pub(crate) fn refused(index: usize, error: Error, parts: Vec<SealedBatch>) -> Self {
-        Self { index, error, batch: Returned::Sealed(parts) }
+    pub(crate) fn from_refusal(index: usize, error: Error, parts: Vec<SealedBatch>) -> Self {
+        Self { index, error, batch: RejectedBatch::Sealed(parts) }
     }
 
-    pub(crate) fn unsealable(index: usize, error: SealError) -> Self {
+    pub(crate) fn from_seal_error(index: usize, error: SealError) -> Self {
         let (error, batch) = error.into_parts();
-        Self { index, error, batch: Returned::Unsealed(Box::new(batch)) }
+        Self { index, error, batch: RejectedBatch::Unsealed(Box::new(batch)) }
     }
 
     /// Adds the parts of another rejection of the same batch. Its reason is dropped.
     pub(crate) fn append(&mut self, other: &mut Self) {
-        if let (Returned::Sealed(parts), Returned::Sealed(others)) = (&mut self.batch, &mut other.batch) {
+        if let (RejectedBatch::Sealed(parts), RejectedBatch::Sealed(others)) = (&mut self.batch, &mut other.batch) {
             parts.append(others);
         }
     }
@@ -123,8 +123,8 @@ impl Rejected {
     #[must_use]
     pub fn sealed(&self) -> &[SealedBatch] {
         match &self.batch {
-            Returned::Sealed(parts) => parts,
-            Returned::Unsealed(_) => &[],
+            RejectedBatch::Sealed(parts) => parts,
+            RejectedBatch::Unsealed(_) => &[],
         }
     }
 
@@ -132,8 +132,8 @@ impl Rejected {
     #[must_use]
     pub fn into_sealed(self) -> Vec<SealedBatch> {
         match self.batch {
-            Returned::Sealed(parts) => parts,
-            Returned::Unsealed(_) => Vec::new(),
+            RejectedBatch::Sealed(parts) => parts,
+            RejectedBatch::Unsealed(_) => Vec::new(),
         }
     }
 
@@ -141,8 +141,8 @@ impl Rejected {
     #[must_use]
     pub fn unsealed(&self) -> Option<&Batch> {
         match &self.batch {
-            Returned::Sealed(_) => None,
-            Returned::Unsealed(batch) => Some(batch),
+            RejectedBatch::Sealed(_) => None,
+            RejectedBatch::Unsealed(batch) => Some(batch),
         }
     }
 
@@ -150,8 +150,8 @@ impl Rejected {
     #[must_use]
     pub fn into_unsealed(self) -> Option<Batch> {
         match self.batch {
-            Returned::Sealed(_) => None,
-            Returned::Unsealed(batch) => Some(*batch),
+            RejectedBatch::Sealed(_) => None,
+            RejectedBatch::Unsealed(batch) => Some(*batch),
         }
     }
 }

@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn each_failure_without_an_answer_has_its_consequence() {
-        assert_eq!(after(1, &Err(Error::out_of_time()), 2), Retry);
+        assert_eq!(after(1, &Err(Error::deadline_exceeded()), 2), Retry);
         assert_eq!(after(1, &Err(Error::config("no runtime")), 2), Abort);
         assert_eq!(after(1, &Err(Error::limit("too large")), 1), Abort);
     }

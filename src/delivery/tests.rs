@@ -11,41 +11,43 @@ use proptest::prelude::*;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::memory::{Memory, accepted, batches, refused, refused_for};
+use super::memory::{MemoryTransport, accepted, batches, refused, refused_for};
 use super::*;
 use crate::ErrorKind;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Every wait is the longest that it can be.
-fn deliverer(transport: &Memory, policy: RetryPolicy) -> Deliverer<&Memory, ClientLimiter> {
+fn deliverer(transport: &MemoryTransport, policy: RetryPolicy) -> Deliverer<&MemoryTransport, ClientLimiter> {
     Deliverer::new(transport, policy, Arc::new(|| 1.0))
 }
 
-fn delivered(outcome: &Outcome) -> Vec<usize> {
+fn delivered(outcome: &CallResult) -> Vec<usize> {
     places(outcome, |result| matches!(result, Some(Ok(()))))
 }
 
-fn rejected(outcome: &Outcome) -> Vec<usize> {
+fn rejected(outcome: &CallResult) -> Vec<usize> {
     places(outcome, |result| matches!(result, Some(Err(_))))
 }
 
-fn unsent(outcome: &Outcome) -> Vec<usize> {
+fn unsent(outcome: &CallResult) -> Vec<usize> {
     places(outcome, Option::is_none)
 }
 
-fn places(outcome: &Outcome, of: impl Fn(&Option<BatchResult>) -> bool) -> Vec<usize> {
+fn places(outcome: &CallResult, of: impl Fn(&Option<BatchResult>) -> bool) -> Vec<usize> {
     (0..outcome.results.len()).filter(|place| of(&outcome.results[*place])).collect()
 }
 
 /// Refuses each request that holds one of these ids.
-fn refusing(status: u16, bad: impl Fn(&str) -> bool + Send + Sync + 'static) -> Memory {
-    Memory::answering(move |request| if request.ids.iter().any(|id| bad(id)) { refused(status) } else { accepted() })
+fn refusing(status: u16, bad: impl Fn(&str) -> bool + Send + Sync + 'static) -> MemoryTransport {
+    MemoryTransport::responding(
+        move |request| if request.ids.iter().any(|id| bad(id)) { refused(status) } else { accepted() },
+    )
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_fails_is_sent_again_after_waits_that_double() {
-    let transport = Memory::answering(|request| if request.number < 4 { refused(503) } else { accepted() });
+    let transport = MemoryTransport::responding(|request| if request.number < 4 { refused(503) } else { accepted() });
     let start = Instant::now();
     let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(3, 3)).await;
     assert_eq!((delivered(&outcome), outcome.requests), (vec![0, 1, 2], 5));
@@ -97,12 +99,13 @@ async fn when_everything_is_refused_each_batch_hears_it_at_little_more_than_one_
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_too_large_is_split_however_often() {
-    let transport = Memory::answering(|request| if request.ids.len() > 3 { refused(413) } else { accepted() });
+    let transport =
+        MemoryTransport::responding(|request| if request.ids.len() > 3 { refused(413) } else { accepted() });
     let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
     assert_eq!(delivered(&outcome).len(), 100);
     // Also behind batches that are refused.
     let bad = |id: &String| id.parse().is_ok_and(|place: usize| place < 50);
-    let transport = Memory::answering(move |request| match request.ids.len() {
+    let transport = MemoryTransport::responding(move |request| match request.ids.len() {
         26.. => refused(413),
         _ if request.ids.iter().any(bad) => refused(400),
         _ => accepted(),
@@ -119,7 +122,7 @@ async fn a_batch_that_no_request_can_carry_is_rejected_unsent() {
     let large = format!(r#"{{"source_request_id":"large","a":"{}"}}"#, "x".repeat(MAX_BATCH_BYTES));
     let mut batches = batches(2, 2);
     batches.insert(1, SealedBatch::from_json(large).expect("a batch"));
-    let transport = Memory::answering(|_| accepted());
+    let transport = MemoryTransport::responding(|_| accepted());
     let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches).await;
     assert_eq!((delivered(&outcome), rejected(&outcome)), (vec![0, 2], vec![1]));
     let Some(Err(error)) = &outcome.results[1] else { unreachable!() };
@@ -131,7 +134,7 @@ async fn a_batch_that_no_request_can_carry_is_rejected_unsent() {
 async fn a_wrong_credential_stops_the_call_and_keeps_the_rest() {
     for status in [401, 403, 404, 302] {
         let transport =
-            Memory::answering(move |request| if request.number == 1 { refused(status) } else { accepted() });
+            MemoryTransport::responding(move |request| if request.number == 1 { refused(status) } else { accepted() });
         let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(250, 250)).await;
         assert_eq!(delivered(&outcome), (0..100).collect::<Vec<_>>());
         assert_eq!(unsent(&outcome), (100..250).collect::<Vec<_>>());
@@ -143,7 +146,9 @@ async fn a_wrong_credential_stops_the_call_and_keeps_the_rest() {
 #[tokio::test(start_paused = true)]
 async fn the_wait_that_one_is_told_holds_for_all_with_the_credential() {
     let transport =
-        Memory::answering(|request| if request.number == 0 { refused_for(429, 7 * SECOND) } else { accepted() });
+        MemoryTransport::responding(
+            |request| if request.number == 0 { refused_for(429, 7 * SECOND) } else { accepted() },
+        );
     let deliverer = deliverer(&transport, RetryPolicy::new());
     let start = Instant::now();
     let clones: Vec<_> = (0..5).map(|_| deliverer.clone()).collect();
@@ -164,7 +169,7 @@ async fn the_wait_that_one_is_told_holds_for_all_with_the_credential() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_nobody_asked_for_twice_is_told_as_paused() {
-    let transport = Memory::answering(|_| refused_for(429, 3_600 * SECOND));
+    let transport = MemoryTransport::responding(|_| refused_for(429, 3_600 * SECOND));
     let deliverer = deliverer(&transport, RetryPolicy::new());
     let start = Instant::now();
     let told = deliverer.deliver(Endpoint::Events, &batches(1, 1)).await.stopped.expect("too long a wait");
@@ -177,8 +182,8 @@ async fn a_wait_that_nobody_asked_for_twice_is_told_as_paused() {
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_somebody_else_tells_what_it_has_tried_itself() {
-    let transport = Memory::answering(|request| match request.number {
-        0 => Err(Error::out_of_time()),
+    let transport = MemoryTransport::responding(|request| match request.number {
+        0 => Err(Error::deadline_exceeded()),
         _ => refused_for(429, 3_600 * SECOND),
     });
     let deliverer = deliverer(&transport, RetryPolicy::new());
@@ -196,7 +201,7 @@ async fn who_waits_for_somebody_else_tells_what_it_has_tried_itself() {
 #[tokio::test(start_paused = true)]
 async fn those_who_waited_together_do_not_go_together() {
     let transport =
-        Memory::answering(|request| if request.number == 0 { refused_for(429, SECOND) } else { accepted() });
+        MemoryTransport::responding(|request| if request.number == 0 { refused_for(429, SECOND) } else { accepted() });
     let transport = Arc::new(transport);
     let drawn = AtomicU32::new(0);
     let random = move || f64::from(drawn.fetch_add(1, Ordering::Relaxed)) / 100.0;
@@ -216,7 +221,7 @@ async fn those_who_waited_together_do_not_go_together() {
 
 #[tokio::test(start_paused = true)]
 async fn attempts_and_the_deadline_end_it() {
-    let transport = Memory::answering(|_| refused(500));
+    let transport = MemoryTransport::responding(|_| refused(500));
     let outcome =
         deliverer(&transport, RetryPolicy::new().max_attempts(3)).deliver(Endpoint::Events, &batches(1, 1)).await;
     let error = outcome.stopped.expect("500");
@@ -236,7 +241,7 @@ async fn attempts_and_the_deadline_end_it() {
     assert_eq!(outcome.stopped.expect("500").kind(), ErrorKind::Refused);
 
     // A call ends by its own deadline, whichever request it has come to, and keeps what it has.
-    let slow = Memory::taking(|_| (SECOND, accepted()));
+    let slow = MemoryTransport::delayed(|_| (SECOND, accepted()));
     let policy = RetryPolicy::new().call_timeout(Duration::from_millis(2_500));
     let start = Instant::now();
     let outcome = deliverer(&slow, policy.clone()).deliver(Endpoint::BulkEvents, &batches(500, 500)).await;
@@ -246,7 +251,7 @@ async fn attempts_and_the_deadline_end_it() {
     let error = outcome.stopped.as_ref().expect("no time");
     assert_eq!((delivered(&outcome).len(), error.kind(), error.attempts()), (100, ErrorKind::Timeout, 0));
 
-    let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
+    let stalling = MemoryTransport::delayed(|_| (3_600 * SECOND, accepted()));
     let start = Instant::now();
     let outcome = deliverer(&stalling, RetryPolicy::new().request_timeout(SECOND))
         .deliver(Endpoint::Events, &batches(1, 1))
@@ -262,7 +267,7 @@ async fn a_call_that_is_stopped_keeps_the_results_that_it_has() {
         Error::cancelled()
     };
     // While a request is in flight: two of 100 batches each are accepted, and the third is aborted.
-    let slow = Memory::taking(|_| (SECOND, accepted()));
+    let slow = MemoryTransport::delayed(|_| (SECOND, accepted()));
     let start = Instant::now();
     let outcome = deliverer(&slow, RetryPolicy::new())
         .deliver_until(Endpoint::BulkEvents, &batches(500, 500), stop_after(Duration::from_millis(2_500)))
@@ -273,7 +278,7 @@ async fn a_call_that_is_stopped_keeps_the_results_that_it_has() {
     assert_eq!(start.elapsed(), Duration::from_millis(2_500));
 
     // While it waits to send again.
-    let failing = Memory::answering(|_| refused_for(503, 60 * SECOND));
+    let failing = MemoryTransport::responding(|_| refused_for(503, 60 * SECOND));
     let start = Instant::now();
     let outcome = deliverer(&failing, RetryPolicy::new())
         .deliver_until(Endpoint::BulkEvents, &batches(2, 2), stop_after(SECOND))
@@ -289,7 +294,7 @@ async fn a_call_that_is_stopped_keeps_the_results_that_it_has() {
 
 #[tokio::test(start_paused = true)]
 async fn a_spent_budget_ends_the_retries_of_all_clones() {
-    let transport = Memory::answering(|_| refused(503));
+    let transport = MemoryTransport::responding(|_| refused(503));
     let deliverer = deliverer(&transport, RetryPolicy::new().retry_budget(4));
     for requests in [5, 1, 1] {
         let outcome = deliverer.clone().deliver(Endpoint::Events, &batches(1, 1)).await;
@@ -326,10 +331,10 @@ proptest! {
         };
         let bad: Vec<_> = bad.iter().flat_map(run).collect();
         let service_bad = bad.clone();
-        let transport = Memory::taking(move |request| match weather[request.number % weather.len()] {
+        let transport = MemoryTransport::delayed(move |request| match weather[request.number % weather.len()] {
             _ if stopped_at == Some(request.number) => (Duration::ZERO, refused(403)),
             Weather::Down => (Duration::ZERO, refused(503)),
-            Weather::Slow => (20 * SECOND, Err(Error::out_of_time())),
+            Weather::Slow => (20 * SECOND, Err(Error::deadline_exceeded())),
             Weather::Limited => (Duration::ZERO, refused_for(429, SECOND)),
             Weather::Fine if request.ids.iter().any(|id| service_bad.contains(id)) => (SECOND, refused(400)),
             Weather::Fine => (SECOND, accepted()),

@@ -16,7 +16,7 @@ fn the_text_is_a_log_line() {
     let ms = Duration::from_millis;
     let table = [
         (Error::config("the API key is empty"), "the API key is empty"),
-        (Error::paused(), "the service asks to wait longer than the deadline allows"),
+        (Error::rate_limited(), "the service asks to wait longer than the deadline allows"),
         (Error::closed(), "the uploader is shut down"),
         (Error::interrupted(), "upload failed: the connection broke before a response arrived"),
         (refused(404, 0), "upload failed: the service responded 404 Not Found"),
@@ -30,7 +30,7 @@ fn the_text_is_a_log_line() {
             "upload failed after 2 attempts in 0.2 s: the service responded 400 Bad Request, with 2 errors",
         ),
         (
-            Error::out_of_time().with_attempts(3, ms(9_960)),
+            Error::deadline_exceeded().with_attempts(3, ms(9_960)),
             "upload failed after 3 attempts in 10.0 s: the service did not respond before the deadline",
         ),
         (
@@ -68,7 +68,7 @@ fn an_io_error_has_a_kind_that_std_does_not_retry_and_gives_the_error_back() {
     let table = [
         (Error::config("no"), io::ErrorKind::InvalidInput),
         (Error::attempted(ErrorKind::Connect, "no"), io::ErrorKind::NotConnected),
-        (Error::out_of_time(), io::ErrorKind::TimedOut),
+        (Error::deadline_exceeded(), io::ErrorKind::TimedOut),
         (Error::interrupted(), io::ErrorKind::ConnectionAborted),
         (Error::spool_locked("open elsewhere"), io::ErrorKind::ResourceBusy),
         (refused(503, 0), io::ErrorKind::Other),

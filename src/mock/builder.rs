@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::engine::{Engine, Settings};
+use super::engine::{Engine, EngineSettings};
 use super::fault::Fault;
 use super::plan::FaultPlan;
 use super::quota::Quota;
@@ -220,7 +220,7 @@ impl MockServerBuilder {
             let quota = Quota::new(rate);
             self.acceleration.map_or(quota.clone(), |factor| quota.acceleration(factor))
         });
-        let settings = Settings {
+        let settings = EngineSettings {
             credentials: self.credentials,
             lenient: self.lenient,
             deny_warnings: self.deny_warnings,

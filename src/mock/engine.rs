@@ -29,7 +29,7 @@ use crate::endpoint::Endpoint;
 const MAX_LISTENERS: usize = 32;
 
 /// The settings of a running mock.
-pub(super) struct Settings {
+pub(super) struct EngineSettings {
     /// Pairs of key and secret.
     pub(super) credentials: Vec<(String, String)>,
     pub(super) lenient: bool,
@@ -42,7 +42,7 @@ pub(super) struct Settings {
 }
 
 pub(super) struct Engine {
-    pub(super) settings: Settings,
+    pub(super) settings: EngineSettings,
     /// Distinguishes this mock from an earlier one on the same address.
     pub(super) session: Uuid,
     /// The permits of the live pages.
@@ -60,7 +60,13 @@ pub(super) struct EngineState {
 }
 
 impl Engine {
-    pub(super) fn new(settings: Settings, store: Store, faults: FaultPlan, seed: u64, quota: Option<Quota>) -> Self {
+    pub(super) fn new(
+        settings: EngineSettings,
+        store: Store,
+        faults: FaultPlan,
+        seed: u64,
+        quota: Option<Quota>,
+    ) -> Self {
         let random = fastrand::Rng::with_seed(seed);
         Self {
             settings,

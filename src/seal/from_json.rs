@@ -1,4 +1,4 @@
-//! Batches that are JSON already: only the head is read, and the bytes stay as they are.
+//! Batches that are JSON already: only the envelope is read, and the bytes stay as they are.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::user::{Names, UserKey};
+use super::user::{IdentityFields, UserKey};
 use super::{RandomIds, SealedBatch, ids};
 use crate::error::Error;
 use crate::generated::types::{DeviceInfo, UserIdentities};
@@ -41,17 +41,17 @@ impl SealedBatch {
         if !text.starts_with('{') {
             return Err(Error::invalid("the batch is not a JSON object"));
         }
-        let head: Head<'_> = serde_json::from_str(text).map_err(|error| not_a_batch(&error))?;
-        match head.source_request_id.map(RawValue::get) {
+        let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|error| parse_error(&error))?;
+        match envelope.source_request_id.map(RawValue::get) {
             None | Some("null" | "\"\"") => {
                 let source_request_id: Arc<str> = ids::text(new_id()).into();
-                let user = head.user(&source_request_id);
-                let json = insert_id(text, head.source_request_id, &source_request_id);
+                let user = envelope.user(&source_request_id);
+                let json = insert_id(text, envelope.source_request_id, &source_request_id);
                 Ok(Self { json: json.into(), source_request_id, user })
             }
             Some(id) => {
-                let source_request_id: String = serde_json::from_str(id).map_err(|error| not_a_batch(&error))?;
-                let user = head.user(&source_request_id);
+                let source_request_id: String = serde_json::from_str(id).map_err(|error| parse_error(&error))?;
+                let user = envelope.user(&source_request_id);
                 Ok(Self { json, source_request_id: source_request_id.into(), user })
             }
         }
@@ -60,7 +60,7 @@ impl SealedBatch {
 
 /// What is read of a batch: its id, and what may name its user. All else is somebody else's.
 #[derive(Default)]
-struct Head<'a> {
+struct Envelope<'a> {
     source_request_id: Option<&'a RawValue>,
     user_identities: Option<&'a RawValue>,
     mpid: Option<&'a RawValue>,
@@ -70,18 +70,18 @@ struct Head<'a> {
     partner_identity: Option<&'a RawValue>,
 }
 
-impl Head<'_> {
-    /// Whose batch it is. What does not read as the document says names nobody.
+impl Envelope<'_> {
+    /// Whose batch it is. What does not read as the document says fields nobody.
     fn user(&self, source_request_id: &str) -> UserKey {
         fn read<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
             serde_json::from_str(raw?.get()).ok()
         }
-        let identities = read(self.user_identities).or_else(|| scalars(read(self.user_identities)?));
+        let identities = read(self.user_identities).or_else(|| identities_from_scalars(read(self.user_identities)?));
         let partner_identity: Option<String> = read(self.partner_identity);
         let device: Option<DeviceInfo> = read(self.device_info);
         let mp_deviceid: Option<String> = read(self.mp_deviceid);
         let partners: std::collections::BTreeMap<String, String> = read(self.partner_identities).unwrap_or_default();
-        let names = Names {
+        let fields = IdentityFields {
             identities: identities.as_ref(),
             mpid: read(self.mpid),
             mp_deviceid: mp_deviceid.as_deref(),
@@ -89,12 +89,12 @@ impl Head<'_> {
             partner: partners.iter().next().map(|(name, value)| (name.as_str(), value.as_str())),
             partner_identity: partner_identity.as_deref(),
         };
-        names.key(source_request_id)
+        fields.ordering_key(source_request_id)
     }
 }
 
 /// Identities of which some are not text: the service takes a number for one.
-fn scalars(mut identities: Map<String, Value>) -> Option<UserIdentities> {
+fn identities_from_scalars(mut identities: Map<String, Value>) -> Option<UserIdentities> {
     for value in identities.values_mut().filter(|value| !value.is_string() && !value.is_null()) {
         *value = Value::String(value.to_string());
     }
@@ -103,7 +103,7 @@ fn scalars(mut identities: Map<String, Value>) -> Option<UserIdentities> {
 
 /// Written by hand, since only the id may not be there twice, and since absent and `null` differ: the one is added, the
 /// other replaced.
-impl<'de> Deserialize<'de> for Head<'de> {
+impl<'de> Deserialize<'de> for Envelope<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(field_identifier, rename_all = "snake_case")]
@@ -119,54 +119,57 @@ impl<'de> Deserialize<'de> for Head<'de> {
             Other,
         }
 
-        struct HeadVisitor;
+        struct EnvelopeVisitor;
 
-        impl<'de> Visitor<'de> for HeadVisitor {
-            type Value = Head<'de>;
+        impl<'de> Visitor<'de> for EnvelopeVisitor {
+            type Value = Envelope<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a batch")
             }
 
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Head<'de>, M::Error> {
-                let mut head = Head::default();
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Envelope<'de>, M::Error> {
+                let mut envelope = Envelope::default();
                 while let Some(field) = map.next_key()? {
-                    let place = match field {
-                        Field::SourceRequestId if head.source_request_id.is_some() => {
+                    let slot = match field {
+                        Field::SourceRequestId if envelope.source_request_id.is_some() => {
                             return Err(M::Error::duplicate_field("source_request_id"));
                         }
-                        Field::SourceRequestId => &mut head.source_request_id,
-                        Field::UserIdentities => &mut head.user_identities,
-                        Field::Mpid => &mut head.mpid,
-                        Field::MpDeviceid => &mut head.mp_deviceid,
-                        Field::DeviceInfo => &mut head.device_info,
-                        Field::PartnerIdentities => &mut head.partner_identities,
-                        Field::PartnerIdentity => &mut head.partner_identity,
+                        Field::SourceRequestId => &mut envelope.source_request_id,
+                        Field::UserIdentities => &mut envelope.user_identities,
+                        Field::Mpid => &mut envelope.mpid,
+                        Field::MpDeviceid => &mut envelope.mp_deviceid,
+                        Field::DeviceInfo => &mut envelope.device_info,
+                        Field::PartnerIdentities => &mut envelope.partner_identities,
+                        Field::PartnerIdentity => &mut envelope.partner_identity,
                         Field::Other => {
                             map.next_value::<IgnoredAny>()?;
                             continue;
                         }
                     };
-                    *place = Some(map.next_value()?);
+                    *slot = Some(map.next_value()?);
                 }
-                Ok(head)
+                Ok(envelope)
             }
         }
 
-        deserializer.deserialize_map(HeadVisitor)
+        deserializer.deserialize_map(EnvelopeVisitor)
     }
 }
 
-/// serde_json's own text can quote what it read, so only the place is told.
-fn not_a_batch(error: &serde_json::Error) -> Error {
-    Error::invalid(format!("the batch is not valid JSON, or its source_request_id is not one text, {}", place(error)))
+/// serde_json's own text can quote what it read, so only the slot is told.
+fn parse_error(error: &serde_json::Error) -> Error {
+    Error::invalid(format!(
+        "the batch is not valid JSON, or its source_request_id is not one text, {}",
+        position(error)
+    ))
 }
 
-fn place(error: &serde_json::Error) -> String {
+fn position(error: &serde_json::Error) -> String {
     format!("at line {} column {}", error.line(), error.column())
 }
 
-/// Puts the id in place of the `null` or the empty text that stands for one, or first in the object.
+/// Puts the id in slot of the `null` or the empty text that stands for one, or first in the object.
 fn insert_id(text: &str, placeholder: Option<&RawValue>, id: &str) -> String {
     let placeholder = placeholder.map(RawValue::get);
     let (before, name, after, rest) = match placeholder {

@@ -137,7 +137,7 @@ mod private {
         fn seal_in_place(&mut self, sealing: &mut Sealing<'_>, parts: &mut Vec<SealedBatch>) -> Result<(), SealError>;
 
         /// Batches that are sealed already, as they are; others come back.
-        fn already_sealed(batches: Vec<Self>) -> Result<Vec<SealedBatch>, Vec<Self>>
+        fn into_sealed(batches: Vec<Self>) -> Result<Vec<SealedBatch>, Vec<Self>>
         where
             Self: Sized,
         {
@@ -178,7 +178,7 @@ mod private {
             Ok(())
         }
 
-        fn already_sealed(batches: Vec<Self>) -> Result<Vec<SealedBatch>, Vec<Self>> {
+        fn into_sealed(batches: Vec<Self>) -> Result<Vec<SealedBatch>, Vec<Self>> {
             Ok(batches)
         }
     }
@@ -189,7 +189,7 @@ mod private {
             Ok(())
         }
 
-        fn already_sealed(batches: Vec<Self>) -> Result<Vec<SealedBatch>, Vec<Self>> {
+        fn into_sealed(batches: Vec<Self>) -> Result<Vec<SealedBatch>, Vec<Self>> {
             Ok(batches.into_iter().cloned().collect())
         }
     }

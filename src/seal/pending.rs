@@ -7,7 +7,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::sealed::SealedBatch;
-use super::user::{Names, UserKey};
+use super::user::{IdentityFields, UserKey};
 use super::{SealError, ids};
 use crate::error::Error;
 use crate::generated::types::{Batch, Environment, Event};
@@ -119,7 +119,7 @@ impl TemplateData {
         }
         let json = Box::from(str::from_utf8(&json).map_err(|error| Error::invalid("not UTF-8").with_source(error))?);
         // A template may have no identity. All of its data stands for the user then.
-        let key = Names::of(batch).key(&json);
+        let key = IdentityFields::from_batch(batch).ordering_key(&json);
         Ok(Self(Arc::new((json, key))))
     }
 

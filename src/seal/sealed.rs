@@ -9,7 +9,7 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::user::{Names, UserKey};
+use super::user::{IdentityFields, UserKey};
 use crate::error::Error;
 use crate::generated::types::Batch;
 use crate::json;
@@ -42,7 +42,7 @@ impl SealedBatch {
     pub(super) fn serialize(batch: &Batch) -> Result<Self, Error> {
         let json = json::to_json(batch)?;
         let source_request_id = Arc::from(batch.source_request_id.as_deref().unwrap_or_default());
-        let user = Names::of(batch).key(&source_request_id);
+        let user = IdentityFields::from_batch(batch).ordering_key(&source_request_id);
         Ok(Self { json, source_request_id, user })
     }
 

@@ -14,7 +14,7 @@ pub(crate) struct UserKey(u64);
 
 /// The parts of a batch that may name its user.
 #[derive(Default)]
-pub(super) struct Names<'a> {
+pub(super) struct IdentityFields<'a> {
     pub(super) identities: Option<&'a UserIdentities>,
     pub(super) mpid: Option<i64>,
     pub(super) mp_deviceid: Option<&'a str>,
@@ -23,8 +23,8 @@ pub(super) struct Names<'a> {
     pub(super) partner_identity: Option<&'a str>,
 }
 
-impl<'a> Names<'a> {
-    pub(super) fn of(batch: &'a Batch) -> Self {
+impl<'a> IdentityFields<'a> {
+    pub(super) fn from_batch(batch: &'a Batch) -> Self {
         Self {
             identities: batch.user_identities.as_ref(),
             mpid: batch.mpid,
@@ -36,7 +36,7 @@ impl<'a> Names<'a> {
     }
 
     /// The key of the user. Nobody's batch has no order to keep, so its own id stands for the user.
-    pub(super) fn key(&self, source_request_id: &str) -> UserKey {
+    pub(super) fn ordering_key(&self, source_request_id: &str) -> UserKey {
         let identities = || self.identities.and_then(identity);
         let device = || self.device.and_then(advertising_id);
         if let Some(customer) = self.identities.and_then(|identities| identities.customer_id.as_deref()) {

@@ -17,7 +17,7 @@ use super::entry::Entry;
 use super::journal::Journal;
 use super::shared::{Flush, Phase, Shared, WakePolicy};
 use super::telemetry::StatsReporter;
-use crate::delivery::{AdaptiveConfig, AdaptiveLimiter, ClientLimiter, Deliverer, Outcome, RetryPolicy, Transport};
+use crate::delivery::{AdaptiveConfig, AdaptiveLimiter, CallResult, ClientLimiter, Deliverer, RetryPolicy, Transport};
 use crate::error::Error;
 use crate::limits::MAX_BATCHES_PER_REQUEST;
 use crate::seal::SealedBatch;
@@ -58,7 +58,7 @@ pub(super) struct Dispatcher<T> {
     pub(super) shared: Arc<Shared>,
     pub(super) journal: Arc<dyn Journal>,
     deliverer: Deliverer<T, Arc<AdaptiveLimiter>>,
-    pub(super) requests: JoinSet<Outcome>,
+    pub(super) requests: JoinSet<CallResult>,
     pub(super) in_flight: HashMap<Id, Vec<Entry>>,
     /// The time at which to retry a failed read of the journal.
     read_retry_at: Option<Instant>,
@@ -140,7 +140,7 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
     }
 
     /// Accounts for the results of a request that has ended.
-    fn complete(&mut self, result: Result<(Id, Outcome), JoinError>) {
+    fn complete(&mut self, result: Result<(Id, CallResult), JoinError>) {
         let id = result.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let Some(entries) = self.in_flight.remove(&id) else { return };
         let outcome = match result {
@@ -148,7 +148,7 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
             // A transport should not panic. If one does, the state of its batches is unknown. Resending them is safe because
             // their ids are fixed.
             Err(error) => {
-                Outcome::unsent(entries.len(), Error::config("the delivery task panicked").with_source(error))
+                CallResult::unsent(entries.len(), Error::config("the delivery task panicked").with_source(error))
             }
         };
         let mut guard = self.shared.lock();

@@ -314,7 +314,7 @@ impl DurableQueue {
         let token = self.accounting.accept(submission.parts.len(), submission.tag, submission.delivered);
         for batch in submission.parts {
             let entry = Entry::new(batch, self.config.endpoint, token, Instant::now());
-            self.end(entry, DeliveryStatus::Dropped(Error::dropped()));
+            self.end(entry, DeliveryStatus::Dropped(Error::dropped_from_queue()));
         }
     }
 
@@ -339,7 +339,7 @@ impl DurableQueue {
                 self.ready.pop_oldest_in_memory()
             };
             let Some(oldest) = oldest else { return };
-            self.end(oldest, DeliveryStatus::Dropped(Error::dropped()));
+            self.end(oldest, DeliveryStatus::Dropped(Error::dropped_from_queue()));
         }
     }
 

@@ -47,7 +47,7 @@ impl TrySendError {
     #[must_use]
     pub fn error(&self) -> Error {
         match self {
-            Self::Full(_) => Error::full(),
+            Self::Full(_) => Error::queue_full(),
             Self::Closed(_) => Error::closed(),
             Self::TooLarge(batches) => match batches.iter().map(SealedBatch::len).max() {
                 Some(bytes) if bytes > MAX_BATCH_BYTES => Error::batch_too_large(bytes),

@@ -29,7 +29,7 @@ use super::backoff::Backoff;
 use super::circuit_breaker::{Attempt, CircuitBreaker};
 use super::client::ClientLimiter;
 use super::gate::RateLimitGate;
-use super::limiter::{RateLimiter, Request, Wait, is_rate_limited, wait_for};
+use super::limiter::{RateLimiter, RequestState, Wait, is_rate_limited, wait_for};
 use super::rate::{RateController, Rates};
 use crate::delivery::Accepted;
 use crate::error::Error;
@@ -42,7 +42,7 @@ const MIN_BACKOFF_SHARE: f64 = 0.75;
 const MIN_BACKOFF: Duration = Duration::from_millis(1);
 
 /// For this long requests that failed leave the next probe to a new one, if it is a new one's turn.
-const YIELD: Duration = Duration::from_millis(1);
+const YIELD_TO_NEW: Duration = Duration::from_millis(1);
 
 /// The settings of an [`AdaptiveLimiter`].
 #[derive(Clone, Copy, Debug)]
@@ -76,14 +76,14 @@ struct State {
 }
 
 /// The permission to make one attempt. If it is dropped before the attempt is made, another request may be the probe.
-pub(crate) struct Permit {
+pub(crate) struct AdaptivePermit {
     limiter: Arc<AdaptiveLimiter>,
     attempt: Attempt,
 }
 
-impl Drop for Permit {
+impl Drop for AdaptivePermit {
     fn drop(&mut self) {
-        if self.limiter.lock().breaker.cancelled(self.attempt, Instant::now()) {
+        if self.limiter.lock().breaker.cancel(self.attempt, Instant::now()) {
             self.limiter.changed.notify_waiters();
         }
     }
@@ -94,11 +94,11 @@ impl AdaptiveLimiter {
     pub(crate) fn new(config: AdaptiveConfig, client: &ClientLimiter) -> Self {
         let AdaptiveConfig { rates, max_probe_interval } = config;
         let (backoff, gate) = (client.backoff.clone(), Arc::clone(&client.gate));
-        let probe_backoff = backoff.at_most(max_probe_interval);
+        let probe_backoff = backoff.with_max(max_probe_interval);
         let now = Instant::now();
         let state = State {
             rate: RateController::new(rates, now),
-            breaker: CircuitBreaker::new(probe_backoff.doublings()),
+            breaker: CircuitBreaker::new(probe_backoff.max_doublings()),
             held_until: now,
             turns: VecDeque::new(),
             last_turn: 0,
@@ -132,18 +132,22 @@ impl AdaptiveLimiter {
     }
 
     /// Begins the first attempt of a new request of this many batches, which [`poll_ready`](Self::poll_ready) allowed.
-    pub(crate) fn begin(self: &Arc<Self>, batches: usize) -> Permit {
+    pub(crate) fn begin(self: &Arc<Self>, batches: usize) -> AdaptivePermit {
         let mut state = self.lock();
         state.new_may_probe = false;
         let attempt = state.begin(batches);
-        Permit { limiter: Arc::clone(self), attempt }
+        AdaptivePermit { limiter: Arc::clone(self), attempt }
     }
 }
 
 impl RateLimiter for Arc<AdaptiveLimiter> {
-    type Permit = Permit;
+    type Permit = AdaptivePermit;
 
-    async fn acquire(&self, request: &mut Request<Permit>, deadline: Instant) -> Result<Permit, Duration> {
+    async fn acquire(
+        &self,
+        request: &mut RequestState<AdaptivePermit>,
+        deadline: Instant,
+    ) -> Result<AdaptivePermit, Duration> {
         let mut turn = None;
         let poll = |now| {
             if let Err(wait) = self.gate.poll(request, now, deadline, || self.backoff.spread()) {
@@ -156,15 +160,15 @@ impl RateLimiter for Arc<AdaptiveLimiter> {
             }
             let turn = turn.get_or_insert_with(|| Turn::new(self));
             let attempt = self.lock().poll_turn(turn.number, request.batches, now)?;
-            Ok(Permit { limiter: Arc::clone(self), attempt })
+            Ok(AdaptivePermit { limiter: Arc::clone(self), attempt })
         };
         wait_for(&self.changed, deadline, poll).await
     }
 
     fn record(
         &self,
-        permit: Permit,
-        request: &mut Request<Permit>,
+        permit: AdaptivePermit,
+        request: &mut RequestState<AdaptivePermit>,
         result: &Result<Accepted, Error>,
         _: bool,
     ) -> Duration {
@@ -175,21 +179,23 @@ impl RateLimiter for Arc<AdaptiveLimiter> {
         state.last_error = result.as_ref().err().filter(|error| error.is_retryable()).cloned();
         match result {
             Ok(accepted) => {
-                state.rate.accepted(now, request.batches, accepted.rate_limit_used_percent());
-                state.succeeded(attempt, now);
+                state.rate.record_accepted(now, request.batches, accepted.rate_limit_used_percent());
+                state.record_success(attempt, now);
             }
             Err(error) if is_rate_limited(error) => {
                 wait = request.postpone(now, self.backoff.draw_after(request.failures, error.retry_after()));
                 self.gate.close_for(now, wait);
                 state.hold(now, error.retry_after());
                 let until = state.held_until;
-                state.rate.rate_limited(now, until);
-                state.succeeded(attempt, now);
+                state.rate.record_rate_limited(now, until);
+                state.record_success(attempt, now);
             }
             Err(error) if error.is_retryable() => {
                 // Every `Retry-After` holds, also that of a request which says nothing new to the breaker.
                 state.hold(now, error.retry_after());
-                state.breaker.failed(attempt, |failures| saturating_add(now, draw(&self.probe_backoff, failures)));
+                state
+                    .breaker
+                    .record_failure(attempt, |failures| saturating_add(now, draw(&self.probe_backoff, failures)));
                 if attempt.is_probe() {
                     state.new_may_probe = true;
                 } else {
@@ -197,7 +203,7 @@ impl RateLimiter for Arc<AdaptiveLimiter> {
                 }
             }
             // The service refused the batches themselves: it is available.
-            Err(_) => state.succeeded(attempt, now),
+            Err(_) => state.record_success(attempt, now),
         }
         drop(state);
         self.changed.notify_waiters();
@@ -212,7 +218,7 @@ fn draw(backoff: &Backoff, failures: u32) -> Duration {
 impl State {
     /// Returns whether an attempt may begin, or when to ask again; `None` if that depends on the probe that is in flight.
     fn poll(&self, now: Instant) -> Result<(), Option<Instant>> {
-        if now < self.held_until { Err(Some(self.held_until)) } else { self.breaker.ready(now) }
+        if now < self.held_until { Err(Some(self.held_until)) } else { self.breaker.poll_ready(now) }
     }
 
     /// Begins the next attempt of a request that waits for its turn, if it may go.
@@ -221,7 +227,7 @@ impl State {
             return Err(Wait::Change);
         }
         let is_probe = !self.breaker.is_closed();
-        let delay = if self.new_may_probe && is_probe { YIELD } else { Duration::ZERO };
+        let delay = if self.new_may_probe && is_probe { YIELD_TO_NEW } else { Duration::ZERO };
         if let Err(until) = self.poll(now.checked_sub(delay).unwrap_or(now)) {
             return Err(until.map_or(Wait::Change, |until| Wait::Until(saturating_add(until, delay))));
         }
@@ -240,8 +246,8 @@ impl State {
     }
 
     /// The service is available. The requests that waited for that go at the rate, and not all in this moment.
-    fn succeeded(&mut self, attempt: Attempt, now: Instant) {
-        if self.breaker.succeeded(attempt) {
+    fn record_success(&mut self, attempt: Attempt, now: Instant) {
+        if self.breaker.record_success(attempt) {
             self.rate.drain(now);
         }
     }

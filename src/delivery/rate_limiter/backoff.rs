@@ -23,7 +23,7 @@ impl Backoff {
     }
 
     /// Returns the same back-off with a lower maximum.
-    pub(super) fn at_most(&self, max: Duration) -> Self {
+    pub(super) fn with_max(&self, max: Duration) -> Self {
         Self { max: self.max.min(max), ..self.clone() }
     }
 
@@ -47,7 +47,7 @@ impl Backoff {
     }
 
     /// Returns how often the bound doubles until it reaches the maximum.
-    pub(super) fn doublings(&self) -> u32 {
+    pub(super) fn max_doublings(&self) -> u32 {
         (0..Self::MAX_DOUBLINGS).find(|failures| self.bound(*failures) >= self.max).unwrap_or(Self::MAX_DOUBLINGS)
     }
 

@@ -58,7 +58,7 @@ impl CircuitBreaker {
     }
 
     /// Returns whether an attempt may begin, or when to ask again; `None` if that depends on the probe that is in flight.
-    pub(super) fn ready(&self, now: Instant) -> Result<(), Option<Instant>> {
+    pub(super) fn poll_ready(&self, now: Instant) -> Result<(), Option<Instant>> {
         match self.circuit {
             Circuit::HalfOpen => Err(None),
             Circuit::Open(until) if now < until => Err(Some(until)),
@@ -76,7 +76,7 @@ impl CircuitBreaker {
     }
 
     /// An attempt failed. `until` returns the time of the next probe, from how often its wait is doubled.
-    pub(super) fn failed(&mut self, attempt: Attempt, until: impl FnOnce(u32) -> Instant) {
+    pub(super) fn record_failure(&mut self, attempt: Attempt, until: impl FnOnce(u32) -> Instant) {
         if self.is_current(attempt) {
             self.circuit = Circuit::Open(until(self.failures / WEIGHT));
             self.failures = self.max_failures.min(self.failures + WEIGHT);
@@ -85,7 +85,7 @@ impl CircuitBreaker {
     }
 
     /// An attempt succeeded. Returns whether that closed the breaker.
-    pub(super) fn succeeded(&mut self, attempt: Attempt) -> bool {
+    pub(super) fn record_success(&mut self, attempt: Attempt) -> bool {
         if !self.is_current(attempt) {
             return false;
         }
@@ -99,7 +99,7 @@ impl CircuitBreaker {
     }
 
     /// The attempt was not made. If it was to be the probe, another one may be it, and this returns `true`.
-    pub(super) fn cancelled(&mut self, attempt: Attempt, now: Instant) -> bool {
+    pub(super) fn cancel(&mut self, attempt: Attempt, now: Instant) -> bool {
         let was_probe = self.is_current(attempt) && matches!(self.circuit, Circuit::HalfOpen);
         if was_probe {
             self.circuit = Circuit::Open(now);
@@ -126,44 +126,44 @@ mod tests {
         let mut breaker = CircuitBreaker::new(5);
         let in_flight = [breaker.begin(), breaker.begin(), breaker.begin()];
         for permit in &in_flight[..2] {
-            breaker.failed(*permit, |doublings| start + SECOND * (doublings + 1));
+            breaker.record_failure(*permit, |max_doublings| start + SECOND * (max_doublings + 1));
         }
-        assert_eq!(breaker.ready(start), Err(Some(start + SECOND)), "two failures at once count as one");
-        assert!(!breaker.succeeded(in_flight[2]), "a response to an older request says nothing new");
-        assert_eq!(breaker.ready(start + SECOND), Ok(()));
+        assert_eq!(breaker.poll_ready(start), Err(Some(start + SECOND)), "two failures at once count as one");
+        assert!(!breaker.record_success(in_flight[2]), "a response to an older request says nothing new");
+        assert_eq!(breaker.poll_ready(start + SECOND), Ok(()));
         let probe = breaker.begin();
-        assert_eq!(breaker.ready(start + 60 * SECOND), Err(None), "one probe at a time");
-        breaker.failed(probe, |doublings| start + SECOND * (doublings + 2));
-        assert_eq!(breaker.ready(start), Err(Some(start + 3 * SECOND)));
+        assert_eq!(breaker.poll_ready(start + 60 * SECOND), Err(None), "one probe at a time");
+        breaker.record_failure(probe, |max_doublings| start + SECOND * (max_doublings + 2));
+        assert_eq!(breaker.poll_ready(start), Err(Some(start + 3 * SECOND)));
         let probe = breaker.begin();
-        assert!(breaker.succeeded(probe) && breaker.is_closed());
-        breaker.failed(in_flight[0], |_| start + SECOND);
-        assert_eq!(breaker.ready(start), Ok(()), "a late failure does not open it again");
+        assert!(breaker.record_success(probe) && breaker.is_closed());
+        breaker.record_failure(in_flight[0], |_| start + SECOND);
+        assert_eq!(breaker.poll_ready(start), Ok(()), "a late failure does not open it again");
     }
 
     #[test]
     fn failures_double_the_next_wait_and_successes_halve_it() {
         let now = Instant::now();
         let mut breaker = CircuitBreaker::new(2);
-        let mut doublings = Vec::new();
+        let mut max_doublings = Vec::new();
         // Failures until the longest wait, successes that halve it twice, and failures again.
         let failures = [true, true, true, true, false, false, false, true, true];
         for fails in failures {
             let permit = breaker.begin();
             if fails {
-                breaker.failed(permit, |often| {
-                    doublings.push(often);
+                breaker.record_failure(permit, |often| {
+                    max_doublings.push(often);
                     now
                 });
             } else {
-                breaker.succeeded(permit);
+                breaker.record_success(permit);
             }
         }
-        assert_eq!(doublings, [0, 1, 2, 2, 0, 1]);
+        assert_eq!(max_doublings, [0, 1, 2, 2, 0, 1]);
         assert!(!breaker.is_steady());
         for _ in 0..2 * WEIGHT {
             let permit = breaker.begin();
-            breaker.succeeded(permit);
+            breaker.record_success(permit);
         }
         assert!(breaker.is_steady());
     }
@@ -173,14 +173,14 @@ mod tests {
         let start = Instant::now();
         let mut breaker = CircuitBreaker::new(5);
         let permit = breaker.begin();
-        breaker.cancelled(permit, start);
+        breaker.cancel(permit, start);
         assert!(breaker.is_closed());
-        breaker.failed(permit, |_| start);
+        breaker.record_failure(permit, |_| start);
         let probe = breaker.begin();
-        breaker.cancelled(permit, start);
-        assert_eq!(breaker.ready(start), Err(None), "the probe is in flight still");
-        breaker.cancelled(probe, start);
-        assert_eq!(breaker.ready(start), Ok(()));
+        breaker.cancel(permit, start);
+        assert_eq!(breaker.poll_ready(start), Err(None), "the probe is in flight still");
+        breaker.cancel(probe, start);
+        assert_eq!(breaker.poll_ready(start), Ok(()));
         assert!(!breaker.is_closed());
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::budget::RetryBudget;
 use super::gate::RateLimitGate;
-use super::limiter::{RateLimiter, Request, is_rate_limited, wait_for};
+use super::limiter::{RateLimiter, RequestState, is_rate_limited, wait_for};
 use crate::delivery::{Accepted, RetryPolicy};
 use crate::error::Error;
 use crate::random::Random;
@@ -31,12 +31,18 @@ impl ClientLimiter {
 impl RateLimiter for ClientLimiter {
     type Permit = ();
 
-    async fn acquire(&self, request: &mut Request<()>, deadline: Instant) -> Result<(), Duration> {
+    async fn acquire(&self, request: &mut RequestState<()>, deadline: Instant) -> Result<(), Duration> {
         let spread = || self.backoff.spread();
         wait_for(&self.gate.changed, deadline, |now| self.gate.poll(request, now, deadline, spread)).await
     }
 
-    fn record(&self, (): (), request: &mut Request<()>, result: &Result<Accepted, Error>, retries: bool) -> Duration {
+    fn record(
+        &self,
+        (): (),
+        request: &mut RequestState<()>,
+        result: &Result<Accepted, Error>,
+        retries: bool,
+    ) -> Duration {
         let error = result.as_ref().err();
         if error.is_none() && !retries {
             self.budget.deposit();

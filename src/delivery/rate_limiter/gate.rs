@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::limiter::{Request, Wait};
+use super::limiter::{RequestState, Wait};
 use crate::time::saturating_add;
 
 /// Shared by all clones of a client and by the uploaders that use it.
@@ -31,7 +31,7 @@ impl RateLimitGate {
     /// `spread`, but not after its deadline.
     pub(super) fn poll<P>(
         &self,
-        request: &mut Request<P>,
+        request: &mut RequestState<P>,
         now: Instant,
         deadline: Instant,
         spread: impl Fn() -> Duration,
@@ -57,7 +57,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     async fn pass(gate: &RateLimitGate, deadline: Instant, spread: Duration) -> Result<(), Duration> {
-        let mut request: Request<()> = Request::new(1, None);
+        let mut request: RequestState<()> = RequestState::new(1, None);
         wait_for(&gate.changed, deadline, |now| gate.poll(&mut request, now, deadline, || spread)).await
     }
 

@@ -21,7 +21,7 @@ pub(crate) trait RateLimiter: Send + Sync {
     /// Returns the remaining wait if it ends after the deadline.
     fn acquire(
         &self,
-        request: &mut Request<Self::Permit>,
+        request: &mut RequestState<Self::Permit>,
         deadline: Instant,
     ) -> impl Future<Output = Result<Self::Permit, Duration>> + Send;
 
@@ -30,7 +30,7 @@ pub(crate) trait RateLimiter: Send + Sync {
     fn record(
         &self,
         permit: Self::Permit,
-        request: &mut Request<Self::Permit>,
+        request: &mut RequestState<Self::Permit>,
         result: &Result<Accepted, Error>,
         retries: bool,
     ) -> Duration;
@@ -42,7 +42,7 @@ pub(crate) trait RateLimiter: Send + Sync {
 }
 
 /// A request as a rate limiter sees it, from its first attempt to its last one.
-pub(crate) struct Request<P> {
+pub(crate) struct RequestState<P> {
     pub(super) batches: usize,
     /// The number of failed attempts that lengthen the next back-off.
     pub(super) failures: u32,
@@ -51,7 +51,7 @@ pub(crate) struct Request<P> {
     pub(super) permit: Option<P>,
 }
 
-impl<P> Request<P> {
+impl<P> RequestState<P> {
     pub(crate) fn new(batches: usize, permit: Option<P>) -> Self {
         Self { batches, failures: 0, not_before: Instant::now(), permit }
     }

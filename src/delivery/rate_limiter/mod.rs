@@ -17,5 +17,5 @@ mod tests;
 
 pub(crate) use adaptive::{AdaptiveConfig, AdaptiveLimiter};
 pub(crate) use client::ClientLimiter;
-pub(crate) use limiter::{RateLimiter, Request};
+pub(crate) use limiter::{RateLimiter, RequestState};
 pub(crate) use rate::Rates;

@@ -90,7 +90,7 @@ impl RateController {
         let wanted = (rate * span).clamp(1.0, max).min(count(ready));
         if self.tokens < wanted && !is_probe {
             self.limited = true;
-            return Err(self.filled(now, wanted, rate));
+            return Err(self.refill_time(now, wanted, rate));
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to 100")]
         let batches = self.tokens.clamp(1.0, max) as usize;
@@ -106,7 +106,7 @@ impl RateController {
             return Ok(());
         }
         self.limited = true;
-        Err(self.filled(now, wanted, self.rate()))
+        Err(self.refill_time(now, wanted, self.rate()))
     }
 
     pub(super) fn withdraw(&mut self, batches: usize) {
@@ -120,7 +120,7 @@ impl RateController {
     }
 
     /// Records an accepted request and the used percentage of its response.
-    pub(super) fn accepted(&mut self, now: Instant, batches: usize, used_percent: Option<f64>) {
+    pub(super) fn record_accepted(&mut self, now: Instant, batches: usize, used_percent: Option<f64>) {
         self.fill(now);
         let passed = now.saturating_duration_since(self.responded_at).as_secs_f64();
         self.responded_at = now;
@@ -128,21 +128,21 @@ impl RateController {
         self.used = used_percent.map(|percent| (percent / 100.0).clamp(0.0, 1.0));
         let error = self.used.map_or(TARGET, |used| TARGET - used);
         // Where something else limits the rate, nothing is known of a higher one.
-        if error < 0.0 || (self.limited && self.controlled() <= self.ramp().min(self.rates.max)) {
+        if error < 0.0 || (self.limited && self.controller_rate() <= self.ramp_limit().min(self.rates.max)) {
             let gain = if error > NEAR_BAND { INTEGRAL_GAIN_FAR } else { INTEGRAL_GAIN_NEAR };
             self.base *= (gain * error * passed.min(1.0)).exp();
         }
-        self.base = self.base.clamp(1.0, self.ramp().max(1.0));
+        self.base = self.base.clamp(1.0, self.ramp_limit().max(1.0));
         self.limited = false;
     }
 
     /// Records a 429, after which nothing goes until `until`. Several within a second count as one.
-    pub(super) fn rate_limited(&mut self, now: Instant, until: Instant) {
-        const ONE: Duration = Duration::from_secs(1);
+    pub(super) fn record_rate_limited(&mut self, now: Instant, until: Instant) {
+        const DECREASE_INTERVAL: Duration = Duration::from_secs(1);
         // The bucket does not fill meanwhile: the rate after the wait is the one before it.
         self.tokens = self.tokens.min(0.0);
         self.filled_at = until;
-        if self.decreased_at.is_none_or(|at| now.saturating_duration_since(at) >= ONE) {
+        if self.decreased_at.is_none_or(|at| now.saturating_duration_since(at) >= DECREASE_INTERVAL) {
             self.base *= DECREASE;
             self.decreased_at = Some(now);
         }
@@ -150,16 +150,16 @@ impl RateController {
     }
 
     fn rate(&self) -> f64 {
-        self.controlled().min(self.ramp()).min(self.rates.max).max(0.1)
+        self.controller_rate().min(self.ramp_limit()).min(self.rates.max).max(0.1)
     }
 
     /// The output of the PI controller.
-    fn controlled(&self) -> f64 {
+    fn controller_rate(&self) -> f64 {
         self.base * (1.0 + PROPORTIONAL_GAIN * self.used.map_or(0.0, |used| TARGET - used))
     }
 
     /// The rate that the throughput allows.
-    fn ramp(&self) -> f64 {
+    fn ramp_limit(&self) -> f64 {
         self.rates.initial.max(2.0 * self.throughput)
     }
 
@@ -177,7 +177,7 @@ impl RateController {
     }
 
     /// Returns when there will be this many tokens: at least a millisecond from now, since timers round shorter waits to none.
-    fn filled(&self, now: Instant, wanted: f64, rate: f64) -> Instant {
+    fn refill_time(&self, now: Instant, wanted: f64, rate: f64) -> Instant {
         const MIN_WAIT: f64 = 0.001;
         saturating_add(now, Duration::from_secs_f64(((wanted - self.tokens) / rate).max(MIN_WAIT)))
     }

@@ -38,7 +38,7 @@ fn far() -> Instant {
 /// Makes an attempt as soon as the limiter allows it. Returns the wait before it, and the one that follows.
 async fn attempt<L: RateLimiter>(
     limiter: &L,
-    request: &mut Request<L::Permit>,
+    request: &mut RequestState<L::Permit>,
     result: Result<Accepted, Error>,
 ) -> (Duration, Duration) {
     let start = Instant::now();
@@ -50,7 +50,7 @@ async fn attempt<L: RateLimiter>(
 
 /// Returns whether a new request may go at once.
 async fn is_open<L: RateLimiter>(limiter: &L) -> bool {
-    timeout(Duration::ZERO, limiter.acquire(&mut Request::new(1, None), far())).await.is_ok()
+    timeout(Duration::ZERO, limiter.acquire(&mut RequestState::new(1, None), far())).await.is_ok()
 }
 
 #[tokio::test(start_paused = true)]
@@ -82,7 +82,7 @@ async fn a_client_waits_with_full_jitter_and_never_less_than_the_service_asks() 
                 (429, Some(SECOND * u32::MAX), SECOND * u32::MAX + ms(200).mul_f64(random)),
             ] {
                 let limiter = client(random);
-                let mut request = Request { failures, ..Request::new(1, None) };
+                let mut request = RequestState { failures, ..RequestState::new(1, None) };
                 let result = retry_after.map_or_else(|| refused(status), |wait| refused_for(status, wait));
                 let context = format!("{status} after {failures} failures at {random}, asked for {retry_after:?}");
                 assert_eq!(limiter.record((), &mut request, &result, true), expected, "{context}");
@@ -97,17 +97,17 @@ async fn a_client_waits_with_full_jitter_and_never_less_than_the_service_asks() 
 #[tokio::test(start_paused = true)]
 async fn a_retry_of_a_client_goes_after_its_wait_and_others_later_than_a_429_asks() {
     let limiter = client(0.5);
-    let mut request = Request::new(1, None);
+    let mut request = RequestState::new(1, None);
     assert_eq!(attempt(&limiter, &mut request, refused(503)).await, (Duration::ZERO, ms(100)));
     assert_eq!(attempt(&limiter, &mut request, refused_for(429, SECOND)).await, (ms(100), ms(1_100)));
-    let mut other = Request::new(1, None);
+    let mut other = RequestState::new(1, None);
     let (first, second) =
         tokio::join!(attempt(&limiter, &mut request, accepted()), attempt(&limiter, &mut other, accepted()));
     assert_eq!((first.0, second.0), (ms(1_100), ms(1_200)), "who waited together is spread out");
     // A last attempt closes the gate for as long as the service asked, and no longer.
     let result = refused_for(429, SECOND);
     limiter.record((), &mut request, &result, false);
-    assert_eq!(attempt(&limiter, &mut Request::new(1, None), accepted()).await.0, ms(1_100));
+    assert_eq!(attempt(&limiter, &mut RequestState::new(1, None), accepted()).await.0, ms(1_100));
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,18 +115,18 @@ async fn a_wait_past_the_deadline_is_an_error_at_once() {
     let start = Instant::now();
     let client = client(1.0);
     let result = refused_for(429, 10 * SECOND);
-    client.record((), &mut Request::new(1, None), &result, false);
+    client.record((), &mut RequestState::new(1, None), &result, false);
     for deadline in [start, start + SECOND, start + 9 * SECOND] {
-        assert_eq!(client.acquire(&mut Request::new(1, None), deadline).await, Err(10 * SECOND));
+        assert_eq!(client.acquire(&mut RequestState::new(1, None), deadline).await, Err(10 * SECOND));
         let adaptive = adaptive(&client);
-        let waited = adaptive.acquire(&mut Request::new(1, None), deadline).await.err();
+        let waited = adaptive.acquire(&mut RequestState::new(1, None), deadline).await.err();
         assert_eq!((waited, start.elapsed()), (Some(10 * SECOND), Duration::ZERO));
     }
     // A gate that closes for longer while a request waits for it ends the wait.
-    let mut request = Request::new(1, None);
+    let mut request = RequestState::new(1, None);
     let (waited, ()) = tokio::join!(client.acquire(&mut request, start + 11 * SECOND), async {
         sleep(SECOND).await;
-        client.record((), &mut Request::new(1, None), &refused_for(429, 60 * SECOND), false);
+        client.record((), &mut RequestState::new(1, None), &refused_for(429, 60 * SECOND), false);
     });
     assert_eq!((waited, start.elapsed()), (Err(60 * SECOND), SECOND));
 }
@@ -135,14 +135,14 @@ async fn a_wait_past_the_deadline_is_an_error_at_once() {
 async fn only_an_accepted_request_that_is_not_repeated_refills_the_budget() {
     let limiter = ClientLimiter::new(&RetryPolicy::new().retry_budget(1), Arc::new(|| 0.0));
     assert!(limiter.withdraw_retry() && !limiter.withdraw_retry());
-    let mut request = Request::new(1, None);
+    let mut request = RequestState::new(1, None);
     for _ in 0..10 {
         attempt(&limiter, &mut request, refused(503)).await;
         attempt(&limiter, &mut request, accepted_unread(ResponseBody::Interrupted)).await;
     }
     assert!(!limiter.withdraw_retry());
     for _ in 0..5 {
-        attempt(&limiter, &mut Request::new(1, None), accepted()).await;
+        attempt(&limiter, &mut RequestState::new(1, None), accepted()).await;
     }
     assert!(limiter.withdraw_retry());
 }
@@ -153,14 +153,14 @@ async fn an_uploader_backs_off_by_the_failures_of_the_request_and_of_the_service
     for (random, share) in [(0.0, 0.75), (0.5, 0.875), (1.0, 1.0)] {
         for (failures, bound) in [(0, 200), (1, 400), (4, 3_200), (7, 25_600), (8, 30_000), (1_000_000, 30_000)] {
             let limiter = adaptive(&client(random));
-            let mut request = Request { failures, ..Request::new(1, None) };
+            let mut request = RequestState { failures, ..RequestState::new(1, None) };
             let (_, wait) = attempt(&limiter, &mut request, refused(503)).await;
             assert_eq!(wait, ms(bound).mul_f64(share), "{failures} failures at {random}");
         }
         // The waits between probes, all of one request: its first back-off, then those of the breaker.
         let limiter = adaptive(&client(random));
-        let mut request = Request::new(1, None);
-        attempt(&limiter, &mut request, Err(Error::out_of_time())).await;
+        let mut request = RequestState::new(1, None);
+        attempt(&limiter, &mut request, Err(Error::deadline_exceeded())).await;
         for bound in [200, 400, 800, 1_600, 3_200, 5_000, 5_000] {
             let (waited, own) = attempt(&limiter, &mut request, refused(500)).await;
             let expected = ms(bound).mul_f64(share);
@@ -179,14 +179,14 @@ async fn a_429_or_a_retry_after_holds_everything_of_an_uploader() {
     ] {
         let client = client(0.5);
         let limiter = adaptive(&client);
-        attempt(&limiter, &mut Request::new(1, None), result).await;
+        attempt(&limiter, &mut RequestState::new(1, None), result).await;
         if least > 0 {
             let again = limiter.poll_ready(1).expect_err("it waits").expect("for a time");
             assert_eq!(again, Instant::now() + ms(least));
         }
         // The client and another uploader of it wait for a 429 alone.
         assert_eq!((is_open(&client).await, is_open(&adaptive(&client)).await), (!closes_gate, !closes_gate));
-        let (waited, _) = attempt(&limiter, &mut Request::new(1, None), accepted()).await;
+        let (waited, _) = attempt(&limiter, &mut RequestState::new(1, None), accepted()).await;
         assert!(waited >= ms(least) && waited <= ms(most) + TICK, "{waited:?}");
     }
 }
@@ -194,7 +194,7 @@ async fn a_429_or_a_retry_after_holds_everything_of_an_uploader() {
 #[tokio::test(start_paused = true)]
 async fn a_half_open_breaker_lets_nothing_pass_until_the_probe_ends() {
     let limiter = adaptive(&client(1.0));
-    attempt(&limiter, &mut Request::new(1, None), refused(503)).await;
+    attempt(&limiter, &mut RequestState::new(1, None), refused(503)).await;
     let opened = Instant::now();
     assert_eq!(limiter.poll_ready(1), Err(Some(opened + ms(200))), "the breaker is open");
     sleep(ms(200)).await;
@@ -202,12 +202,12 @@ async fn a_half_open_breaker_lets_nothing_pass_until_the_probe_ends() {
     let probe = limiter.begin(1);
     assert_eq!(limiter.poll_ready(1), Err(None), "the probe is in flight");
     let deadline = Instant::now() + SECOND;
-    assert_eq!(limiter.acquire(&mut Request::new(1, None), deadline).await.err(), Some(Duration::ZERO));
+    assert_eq!(limiter.acquire(&mut RequestState::new(1, None), deadline).await.err(), Some(Duration::ZERO));
     assert_eq!(Instant::now(), deadline, "a wait that can end at any time ends at the deadline");
     drop(probe);
     assert!(limiter.poll_ready(1).is_ok(), "a probe that is not sent makes room for another");
     let probe = limiter.begin(1);
-    limiter.record(probe, &mut Request::new(1, None), &refused(400), false);
+    limiter.record(probe, &mut RequestState::new(1, None), &refused(400), false);
     assert!(limiter.last_error().is_none(), "a refusal of the batches shows that the service is available");
     sleep(TICK).await;
     assert!(limiter.poll_ready(1).is_ok());
@@ -217,7 +217,7 @@ async fn a_half_open_breaker_lets_nothing_pass_until_the_probe_ends() {
 async fn requests_that_wait_for_the_breaker_wake_when_it_closes() {
     // The breaker waits for up to 5 seconds between probes, and the next one is accepted a second after it was sent.
     let limiter = adaptive(&client(1.0));
-    let mut first = Request::new(1, None);
+    let mut first = RequestState::new(1, None);
     for _ in 0..8 {
         attempt(&limiter, &mut first, refused(503)).await;
     }
@@ -227,7 +227,7 @@ async fn requests_that_wait_for_the_breaker_wake_when_it_closes() {
     let woken = AtomicU32::new(0);
     let start = Instant::now();
     let waits = async {
-        let mut request = Request::new(1, None);
+        let mut request = RequestState::new(1, None);
         let permit = limiter.acquire(&mut request, far()).await.expect("no deadline");
         woken.fetch_add(1, Ordering::Relaxed);
         let waited = start.elapsed();
@@ -237,7 +237,7 @@ async fn requests_that_wait_for_the_breaker_wake_when_it_closes() {
     let answer = async {
         sleep(SECOND).await;
         assert_eq!(woken.load(Ordering::Relaxed), 0);
-        limiter.record(probe, &mut Request::new(1, None), &accepted(), false);
+        limiter.record(probe, &mut RequestState::new(1, None), &accepted(), false);
     };
     let (waited, ()) = tokio::join!(waits, answer);
     assert!(waited >= SECOND && waited <= SECOND + TICK, "{waited:?}");

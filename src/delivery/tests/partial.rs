@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::memory::{Request, accepted_but, accepted_unread};
+use super::super::memory::{MemoryRequest, accepted_unread, accepted_with_errors};
 use super::*;
 
 /// How the service tells which batch an error is about.
@@ -20,7 +20,7 @@ enum Naming {
 }
 
 /// The body of a request, and the range of each batch in it.
-fn body(request: &Request) -> (String, Vec<std::ops::Range<usize>>) {
+fn body(request: &MemoryRequest) -> (String, Vec<std::ops::Range<usize>>) {
     let mut body = "[".to_owned();
     let mut ranges = Vec::new();
     for batch in &request.batches {
@@ -33,7 +33,7 @@ fn body(request: &Request) -> (String, Vec<std::ops::Range<usize>>) {
 }
 
 /// An error about the batch of this index.
-fn message(request: &Request, index: usize, naming: Naming) -> String {
+fn message(request: &MemoryRequest, index: usize, naming: Naming) -> String {
     let id = &request.ids[index];
     let (body, ranges) = body(request);
     // The end of the batch's last character, in UTF-16 units.
@@ -60,21 +60,21 @@ fn batches_with(texts: &[String], users: usize) -> Vec<SealedBatch> {
     texts.iter().enumerate().map(|text| SealedBatch::from_json(json(text)).expect("a batch")).collect()
 }
 
-fn words(outcome: &Outcome, place: usize) -> Vec<&str> {
+fn words(outcome: &CallResult, place: usize) -> Vec<&str> {
     let Some(Err(error)) = &outcome.results[place] else { unreachable!("{place} is rejected") };
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Refused, false));
     error.api_errors().iter().map(|error| error.message.as_str()).collect()
 }
 
-async fn deliver(transport: &Memory, batches: &[SealedBatch]) -> Outcome {
+async fn deliver(transport: &MemoryTransport, batches: &[SealedBatch]) -> CallResult {
     deliverer(transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, batches).await
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_named_batch_is_rejected_with_the_words_of_all_errors_that_name_it() {
-    let transport = Memory::answering(|request| {
+    let transport = MemoryTransport::responding(|request| {
         let about = |index, naming| message(request, index, naming);
-        accepted_but([about(1, Naming::Index), about(3, Naming::Position), about(1, Naming::Position)])
+        accepted_with_errors([about(1, Naming::Index), about(3, Naming::Position), about(1, Naming::Position)])
     });
     let outcome = deliver(&transport, &batches(5, 5)).await;
     assert_eq!((rejected(&outcome), delivered(&outcome), outcome.requests), (vec![1, 3], vec![0, 2, 4], 1));
@@ -86,9 +86,9 @@ async fn a_named_batch_is_rejected_with_the_words_of_all_errors_that_name_it() {
 #[tokio::test(start_paused = true)]
 async fn an_error_that_names_no_batch_is_found_by_bisecting() {
     for bad in [0, 1, 49, 98, 99] {
-        let transport = Memory::answering(move |request| {
+        let transport = MemoryTransport::responding(move |request| {
             let index = request.ids.iter().position(|id| *id == bad.to_string());
-            index.map_or_else(accepted, |index| accepted_but([message(request, index, Naming::Nothing)]))
+            index.map_or_else(accepted, |index| accepted_with_errors([message(request, index, Naming::Nothing)]))
         });
         let outcome = deliver(&transport, &batches(100, 100)).await;
         assert_eq!((rejected(&outcome), delivered(&outcome).len()), (vec![bad], 99));
@@ -99,8 +99,8 @@ async fn an_error_that_names_no_batch_is_found_by_bisecting() {
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_is_left_beside_named_ones_is_sent_again_alone() {
-    let transport = Memory::answering(|request| match request.number {
-        0 => accepted_but([message(request, 0, Naming::Index), "Invalid event batch.".to_owned()]),
+    let transport = MemoryTransport::responding(|request| match request.number {
+        0 => accepted_with_errors([message(request, 0, Naming::Index), "Invalid event batch.".to_owned()]),
         _ => accepted(),
     });
     let outcome = deliver(&transport, &batches(2, 2)).await;
@@ -112,19 +112,20 @@ async fn a_batch_that_is_left_beside_named_ones_is_sent_again_alone() {
 async fn a_batch_alone_in_a_request_is_rejected_by_any_error() {
     for naming in [Naming::Index, Naming::Position, Naming::Nothing] {
         for endpoint in [Endpoint::Events, Endpoint::BulkEvents, Endpoint::HistoricalEvents] {
-            let transport = Memory::answering(move |request| accepted_but([message(request, 0, naming)]));
+            let transport =
+                MemoryTransport::responding(move |request| accepted_with_errors([message(request, 0, naming)]));
             let outcome = deliverer(&transport, RetryPolicy::new()).deliver(endpoint, &batches(1, 1)).await;
             assert_eq!((rejected(&outcome), outcome.requests), (vec![0], 1), "{naming:?}");
         }
     }
     // Also one that names a batch that is not there.
-    let transport = Memory::answering(|_| accepted_but(["Path '[7].mpid'".to_owned()]));
+    let transport = MemoryTransport::responding(|_| accepted_with_errors(["Path '[7].mpid'".to_owned()]));
     assert_eq!(rejected(&deliver(&transport, &batches(1, 1)).await), [0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_everything_is_refused_without_names_each_batch_costs_little_more_than_one_request() {
-    let transport = Memory::answering(|_| accepted_but(["Invalid event batch.".to_owned()]));
+    let transport = MemoryTransport::responding(|_| accepted_with_errors(["Invalid event batch.".to_owned()]));
     let outcome = deliver(&transport, &batches(200, 200)).await;
     assert_eq!(rejected(&outcome).len(), 200);
     assert!(outcome.requests <= 200 + MAX_CONSECUTIVE_REFUSALS, "{} requests", outcome.requests);
@@ -145,9 +146,9 @@ async fn refusals_count_up_until_something_is_accepted_and_all_errors_are_locate
     for (messages, consecutive_refusals) in table {
         let mut refused = 5;
         let error = |message: &&str| ApiError { code: String::new(), message: (*message).to_owned() };
-        let group = Group { places: vec![0, 1], attempts: Attempts::default() };
+        let group = BatchGroup { places: vec![0, 1], attempts: Attempts::default() };
         let errors = messages.iter().map(error).collect();
-        settle_accepted(&mut refused, group, &sent, StatusCode::ACCEPTED, errors, &mut [None, None]);
+        apply_accepted(&mut refused, group, &sent, StatusCode::ACCEPTED, errors, &mut [None, None]);
         assert_eq!(refused, consecutive_refusals, "{messages:?}");
     }
 }
@@ -155,7 +156,7 @@ async fn refusals_count_up_until_something_is_accepted_and_all_errors_are_locate
 #[tokio::test(start_paused = true)]
 async fn a_response_that_cannot_be_read_is_asked_for_twice_more_and_then_its_status_decides() {
     for (readable, requests, unread) in [(Some(1), 2, 0), (Some(2), 3, 0), (None, 3, 1)] {
-        let transport = Memory::answering(move |request| match readable {
+        let transport = MemoryTransport::responding(move |request| match readable {
             Some(readable) if request.number >= readable => accepted(),
             _ => accepted_unread(ResponseBody::Interrupted),
         });
@@ -164,11 +165,11 @@ async fn a_response_that_cannot_be_read_is_asked_for_twice_more_and_then_its_sta
         assert!(transport.requests().iter().all(|request| request.ids == ["0", "1", "2"]), "the ids never change");
     }
     // A body that is too long would be too long again.
-    let transport = Memory::answering(|_| accepted_unread(ResponseBody::TooLong));
+    let transport = MemoryTransport::responding(|_| accepted_unread(ResponseBody::TooLong));
     let outcome = deliver(&transport, &batches(3, 3)).await;
     assert_eq!((delivered(&outcome).len(), outcome.requests, outcome.unread_responses), (3, 1, 1));
     // Where nothing may be sent again, nothing is claimed.
-    let transport = Memory::answering(|_| accepted_unread(ResponseBody::Interrupted));
+    let transport = MemoryTransport::responding(|_| accepted_unread(ResponseBody::Interrupted));
     let outcome = deliverer(&transport, RetryPolicy::never()).deliver(Endpoint::BulkEvents, &batches(3, 3)).await;
     assert_eq!((unsent(&outcome).len(), outcome.requests), (3, 1));
     assert_eq!(outcome.stopped.expect("an error").kind(), ErrorKind::ConnectionLost);
@@ -202,7 +203,7 @@ proptest! {
         let in_trouble = Mutex::new(false);
         let repeated: Arc<AtomicU32> = Arc::default();
         let repeats = Arc::clone(&repeated);
-        let transport = Memory::answering(move |request| {
+        let transport = MemoryTransport::responding(move |request| {
             let mut in_trouble = in_trouble.lock().expect("a state");
             let trouble = troubled[request.number % troubled.len()];
             *in_trouble = trouble > 0 && !*in_trouble;
@@ -226,7 +227,7 @@ proptest! {
                 _ if *in_trouble => accepted_unread(ResponseBody::Interrupted),
                 0 => accepted(),
                 count if count == places.len() && all_bad_is_400 => refused(400),
-                _ => accepted_but(errors),
+                _ => accepted_with_errors(errors),
             }
         });
         // Every second request can fail here: what the retry budget is for is not the question.

@@ -147,7 +147,7 @@ fn a_split_submission_ends_with_its_last_part() {
 
 #[test]
 fn a_rejection_of_one_part_outweighs_a_drop_of_another() {
-    let error = Error::full;
+    let error = Error::queue_full;
     let statuses = [DeliveryStatus::Dropped(error()), DeliveryStatus::Rejected(Error::config("rejected"))];
     for order in [[0, 1], [1, 0]] {
         let mut accounting = Accounting::default();

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::delivery::memory::{Request, accepted, accepted_using, refused, refused_for};
+use crate::delivery::memory::{MemoryRequest, accepted, accepted_using, refused, refused_for};
 use crate::random::Random;
 
 /// The default number of requests in flight, as many as there are when the outage begins.
@@ -34,7 +34,7 @@ fn seeded(seed: u64) -> Random {
     })
 }
 
-fn rig_drawing(transport: Memory, settings: Config, random: Random) -> Rig {
+fn rig_drawing(transport: MemoryTransport, settings: Config, random: Random) -> Rig {
     rig_with_deliverer(Deliverer::new(Arc::new(transport), RetryPolicy::new(), random), settings, None)
 }
 
@@ -43,7 +43,7 @@ fn rig_drawing(transport: Memory, settings: Config, random: Random) -> Rig {
 async fn outage(takes: Duration, random: Random) {
     let start = Instant::now();
     let ends = start + LENGTH;
-    let transport = Memory::taking(move |request| match request.number {
+    let transport = MemoryTransport::delayed(move |request| match request.number {
         0..IN_FLIGHT => (SECOND / 10, refused(503)),
         _ if request.at < ends => (takes, refused(503)),
         _ => (SECOND / 20, accepted()),
@@ -79,7 +79,7 @@ async fn outage(takes: Duration, random: Random) {
     assert!(waited <= SECOND / 10, "a request waits for {waited:?} after the first acceptance");
 }
 
-fn ids<'a>(requests: impl Iterator<Item = &'a Request>) -> HashSet<&'a str> {
+fn ids<'a>(requests: impl Iterator<Item = &'a MemoryRequest>) -> HashSet<&'a str> {
     requests.flat_map(|request| request.ids.iter().map(String::as_str)).collect()
 }
 
@@ -113,7 +113,9 @@ async fn max_probe_interval_bounds_the_wait_between_probes() {
     for interval in [SECOND / 2, 20 * SECOND] {
         let start = Instant::now();
         let transport =
-            Memory::answering(move |request| if request.at < start + 300 * SECOND { refused(503) } else { accepted() });
+            MemoryTransport::responding(
+                move |request| if request.at < start + 300 * SECOND { refused(503) } else { accepted() },
+            );
         let settings = Config { max_probe_interval: interval, ..settings() };
         let rig = rig_drawing(transport, settings, drawing(vec![1.0]));
         rig.try_send(batch(0, 0)).expect("room");
@@ -129,7 +131,7 @@ async fn max_probe_interval_bounds_the_wait_between_probes() {
 async fn probes_respect_the_longest_retry_after() {
     // The first of two requests in flight opens the breaker. The second one fails later and asks for a longer wait.
     let start = Instant::now();
-    let transport = Memory::taking(move |request| match request.number {
+    let transport = MemoryTransport::delayed(move |request| match request.number {
         0 => (SECOND / 10, refused(503)),
         1 => (SECOND / 5, refused_for(503, 12 * SECOND)),
         2 => (Duration::ZERO, refused_for(503, 7 * SECOND)),
@@ -151,8 +153,9 @@ async fn probes_respect_the_longest_retry_after() {
 #[tokio::test(start_paused = true)]
 async fn failed_requests_are_retried_before_new_ones_are_sent() {
     let start = Instant::now();
-    let transport =
-        Memory::taking(|request| (SECOND / 20, if request.number == 0 { refused(429) } else { accepted_using(90.0) }));
+    let transport = MemoryTransport::delayed(|request| {
+        (SECOND / 20, if request.number == 0 { refused(429) } else { accepted_using(90.0) })
+    });
     // About 100 batches per second: small new requests could take each token as it is added.
     let rig = rig(transport, Config { linger: Duration::ZERO, ..Config::new() });
     (0..2_000).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
@@ -169,7 +172,7 @@ async fn failed_requests_are_retried_before_new_ones_are_sent() {
 async fn after_a_429_requests_wait_and_are_spread_out() {
     for (asked, least) in [(Some(3 * SECOND), 3 * SECOND), (None, Duration::ZERO)] {
         let start = Instant::now();
-        let transport = Memory::taking(move |request| {
+        let transport = MemoryTransport::delayed(move |request| {
             let limited = || asked.map_or_else(|| refused(429), |wait| refused_for(429, wait));
             (SECOND / 10, if request.at < start + SECOND / 10 { limited() } else { accepted() })
         });
@@ -197,11 +200,11 @@ async fn after_a_429_requests_wait_and_are_spread_out() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_always_fails_delays_no_other() {
-    for fails in [|| refused(500), || Err(Error::out_of_time())] {
+    for fails in [|| refused(500), || Err(Error::deadline_exceeded())] {
         let start = Instant::now();
-        let is_bad = |request: &Request| request.ids.contains(&"0".to_owned());
+        let is_bad = |request: &MemoryRequest| request.ids.contains(&"0".to_owned());
         let transport =
-            Memory::taking(move |request| (SECOND / 20, if is_bad(request) { fails() } else { accepted() }));
+            MemoryTransport::delayed(move |request| (SECOND / 20, if is_bad(request) { fails() } else { accepted() }));
         let rig = rig_drawing(transport, settings(), seeded(3));
         rig.try_send(batch(0, 0)).expect("room");
         let mut sent = Vec::new();
@@ -229,10 +232,11 @@ async fn a_request_that_always_fails_delays_no_other() {
 async fn waiting_requests_take_turns_as_the_probe_after_an_outage() {
     for seed in 0..10 {
         let ends = Instant::now() + LENGTH;
-        let is_bad = |request: &Request| request.ids.contains(&"0".to_owned());
-        let fails = move |request: &Request| is_bad(request) || request.at < ends;
-        let transport =
-            Memory::taking(move |request| (SECOND / 20, if fails(request) { refused(503) } else { accepted() }));
+        let is_bad = |request: &MemoryRequest| request.ids.contains(&"0".to_owned());
+        let fails = move |request: &MemoryRequest| is_bad(request) || request.at < ends;
+        let transport = MemoryTransport::delayed(move |request| {
+            (SECOND / 20, if fails(request) { refused(503) } else { accepted() })
+        });
         // As many requests as may be in flight, so that no new one can be the probe.
         let rig = rig_drawing(transport, settings(), seeded(seed));
         (0..IN_FLIGHT * 100).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
@@ -244,9 +248,9 @@ async fn waiting_requests_take_turns_as_the_probe_after_an_outage() {
 
 #[tokio::test(start_paused = true)]
 async fn several_requests_that_always_fail_delay_no_other() {
-    let is_bad = |request: &Request| request.ids.iter().any(|id| id.parse::<usize>().is_ok_and(|id| id < 3));
+    let is_bad = |request: &MemoryRequest| request.ids.iter().any(|id| id.parse::<usize>().is_ok_and(|id| id < 3));
     let transport =
-        Memory::taking(move |request| (SECOND / 20, if is_bad(request) { refused(500) } else { accepted() }));
+        MemoryTransport::delayed(move |request| (SECOND / 20, if is_bad(request) { refused(500) } else { accepted() }));
     let rig = rig_drawing(transport, settings(), seeded(5));
     for n in 0..3 {
         rig.try_send(batch(n, n)).expect("room");
@@ -266,7 +270,7 @@ async fn several_requests_that_always_fail_delay_no_other() {
 #[tokio::test(start_paused = true)]
 async fn a_429_without_retry_after_backs_off() {
     let start = Instant::now();
-    let transport = Memory::taking(|_| (Duration::ZERO, refused(429)));
+    let transport = MemoryTransport::delayed(|_| (Duration::ZERO, refused(429)));
     let rig = rig(transport, settings());
     rig.try_send(batch(0, 0)).expect("room");
     sleep(120 * SECOND).await;

@@ -30,7 +30,7 @@ fn contains(batch: &SealedBatch, name: &str) -> bool {
 async fn a_batch_is_accepted_long_before_it_is_delivered() {
     for has_spool in [false, true] {
         let disk = has_spool.then(|| Arc::new(Disk::default()) as Arc<dyn Journal>);
-        let transport = Memory::answering(|request| {
+        let transport = MemoryTransport::responding(|request| {
             if request.at.elapsed() < SECOND && request.number < 5 { refused(503) } else { accepted() }
         });
         let rig = rig_with_journal(transport, settings(), disk);
@@ -47,7 +47,7 @@ async fn a_batch_is_accepted_long_before_it_is_delivered() {
 async fn delivered_waits_for_the_shutdown_while_the_service_is_down() {
     for has_spool in [false, true] {
         let disk = has_spool.then(|| Arc::new(Disk::default()) as Arc<dyn Journal>);
-        let rig = rig_with_journal(Memory::answering(|_| refused(503)), settings(), disk);
+        let rig = rig_with_journal(MemoryTransport::responding(|_| refused(503)), settings(), disk);
         let sent = rig.send(batch(0, "a"));
         sent.accepted().await.expect("room");
         sleep(3_600 * SECOND).await;
@@ -65,7 +65,7 @@ async fn delivered_waits_for_the_shutdown_while_the_service_is_down() {
 
 #[tokio::test(start_paused = true)]
 async fn records_on_the_disk_only_end_as_spooled() {
-    let (rig, disk) = on_disk(Memory::answering(|_| refused(503)), Config { max_batches: 2, ..settings() });
+    let (rig, disk) = on_disk(MemoryTransport::responding(|_| refused(503)), Config { max_batches: 2, ..settings() });
     let sent: Vec<_> = (0..30).map(|n| rig.send(batch(0, n))).collect();
     for handle in &sent {
         handle.accepted().await.expect("on the disk");
@@ -79,7 +79,7 @@ async fn records_on_the_disk_only_end_as_spooled() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rejected_batch_is_not_delivered() {
-    let rig = rig(Memory::answering(|_| refused(400)), settings());
+    let rig = rig(MemoryTransport::responding(|_| refused(400)), settings());
     let sent = rig.send(batch(0, "a"));
     sent.accepted().await.expect("room");
     let error = sent.delivered().await.expect_err("rejected");
@@ -90,7 +90,7 @@ async fn a_rejected_batch_is_not_delivered() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dropped_batch_is_not_delivered() {
-    let transport = Memory::taking(|_| (10 * SECOND, accepted()));
+    let transport = MemoryTransport::delayed(|_| (10 * SECOND, accepted()));
     let rig = rig(transport, Config { max_batches: 2, when_full: WhenFull::DropOldest, ..settings() });
     let sent: Vec<_> = (0..2).map(|n| rig.send(batch(n, n))).collect();
     // The dispatcher has not run yet.
@@ -104,7 +104,7 @@ async fn a_dropped_batch_is_not_delivered() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_batch_is_not_delivered() {
-    let transport = Memory::taking(|_| (100 * SECOND, accepted()));
+    let transport = MemoryTransport::delayed(|_| (100 * SECOND, accepted()));
     let limits = Config { max_batches: 1, when_full: WhenFull::Wait(SECOND), ..settings() };
     let rig = rig(transport, limits);
     rig.try_send(batch(0, 0)).expect("room");
@@ -142,7 +142,7 @@ async fn a_refused_batch_is_not_delivered() {
 
 #[tokio::test(start_paused = true)]
 async fn a_split_batch_is_delivered_with_its_last_part() {
-    let slow = Memory::taking(|request| {
+    let slow = MemoryTransport::delayed(|request| {
         let is_last = request.batches.iter().any(|batch| contains(batch, "second"));
         (if is_last { 50 * SECOND } else { SECOND }, accepted())
     });
@@ -159,7 +159,7 @@ async fn a_split_batch_is_delivered_with_its_last_part() {
 #[tokio::test(start_paused = true)]
 async fn a_split_batch_is_rejected_if_a_part_is() {
     for bad in ["first", "second"] {
-        let transport = Memory::answering(move |request| {
+        let transport = MemoryTransport::responding(move |request| {
             if request.batches.iter().any(|batch| contains(batch, bad)) { refused(400) } else { accepted() }
         });
         let rig = rig(transport, settings());
@@ -173,7 +173,7 @@ async fn a_split_batch_is_rejected_if_a_part_is() {
 
 /// Returns an uploader with room for one batch, which is in flight for ten seconds.
 async fn full_rig() -> Rig {
-    let transport = Memory::taking(|_| (10 * SECOND, accepted()));
+    let transport = MemoryTransport::delayed(|_| (10 * SECOND, accepted()));
     let rig = rig(transport, Config { max_batches: 1, ..settings() });
     rig.try_send(batch(0, "first")).expect("room");
     sleep(SECOND).await;
@@ -206,7 +206,7 @@ async fn a_kept_completion_keeps_the_batch() {
 async fn an_accepted_batch_is_sent_without_its_handle() {
     for has_spool in [false, true] {
         let disk = has_spool.then(|| Arc::new(Disk::default()) as Arc<dyn Journal>);
-        let rig = rig_with_journal(Memory::taking(|_| (SECOND, accepted())), settings(), disk);
+        let rig = rig_with_journal(MemoryTransport::delayed(|_| (SECOND, accepted())), settings(), disk);
         let sent = rig.send(batch(0, "a"));
         sent.accepted().await.expect("room");
         drop(sent);
@@ -219,7 +219,7 @@ async fn an_accepted_batch_is_sent_without_its_handle() {
 
 #[tokio::test(start_paused = true)]
 async fn delivered_waits_while_the_uploader_is_stopped() {
-    let transport = Memory::answering(|request| if request.number == 0 { refused(401) } else { accepted() });
+    let transport = MemoryTransport::responding(|request| if request.number == 0 { refused(401) } else { accepted() });
     let rig = rig(transport, settings());
     let sent = rig.send(batch(0, "a"));
     sent.accepted().await.expect("room");
@@ -232,7 +232,7 @@ async fn delivered_waits_while_the_uploader_is_stopped() {
 
 #[tokio::test(start_paused = true)]
 async fn all_clones_of_a_completion_return_the_same_result() {
-    let rig = rig(Memory::taking(|_| (SECOND, accepted())), settings());
+    let rig = rig(MemoryTransport::delayed(|_| (SECOND, accepted())), settings());
     let sent = rig.send(batch(0, "a"));
     let tasks: Vec<_> = (0..8).map(|_| tokio::spawn(sent.delivered())).collect();
     let clone = sent.delivered().clone();
@@ -248,7 +248,7 @@ async fn all_clones_of_a_completion_return_the_same_result() {
 /// Runs on the system clock, because blocked threads cannot use a paused one.
 #[tokio::test]
 async fn threads_can_block_on_both_completions() {
-    let transport = Memory::taking(|_| (SECOND / 50, accepted()));
+    let transport = MemoryTransport::delayed(|_| (SECOND / 50, accepted()));
     let rig = rig(transport, settings());
     let threads: Vec<_> = (0..4)
         .map(|number| {

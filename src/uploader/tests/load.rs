@@ -35,13 +35,13 @@ async fn outage(failure: Failure) {
     const LOAD: u32 = 100; // batches a second
     let start = Instant::now();
     let (begins, ends) = (start + 60 * SECOND, start + 120 * SECOND);
-    let transport = Memory::taking(move |request| {
+    let transport = MemoryTransport::delayed(move |request| {
         if request.at < begins || request.at >= ends {
             return (SECOND / 20, accepted_using(30.0));
         }
         match failure {
             Failure::Refusals => (SECOND / 20, refused(503)),
-            Failure::Stalls => (30 * SECOND, Err(Error::out_of_time())),
+            Failure::Stalls => (30 * SECOND, Err(Error::deadline_exceeded())),
             Failure::Resets => (SECOND / 20, Err(Error::interrupted())),
             Failure::Some(percent) if draw(request.number) < percent => (SECOND / 20, refused(503)),
             Failure::Some(_) => (SECOND / 20, accepted_using(30.0)),
@@ -147,7 +147,7 @@ impl Limit for LastSecond {
 async fn quota(uploaders: usize, rate: f64, latency: Duration, limit: impl Limit) -> (f64, f64) {
     let start = Instant::now();
     let limit = Mutex::new(limit);
-    let deliverer = deliverer(Memory::taking(move |request| {
+    let deliverer = deliverer(MemoryTransport::delayed(move |request| {
         let taken = limit.lock().expect("the limit").take(request.batches.len() as f64, request.at);
         (latency, taken.map_or_else(|wait| refused_for(429, wait), |used| accepted_using(used.round())))
     }));
@@ -211,7 +211,7 @@ async fn a_rejected_batch_among_ten_thousand_delays_no_other() {
     const BATCHES: usize = 10_000;
     const BAD: &str = "4242";
     let transport = |bad: Option<&'static str>| {
-        Memory::taking(move |request| {
+        MemoryTransport::delayed(move |request| {
             let poisoned = bad.is_some_and(|bad| request.ids.iter().any(|id| id == bad));
             (SECOND / 20, if poisoned { refused(400) } else { accepted() })
         })
@@ -256,7 +256,7 @@ proptest! {
     fn memory_stays_within_its_bound(failing in 0..9_usize, bound in 10..100_usize) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.expect("a runtime").block_on(async {
-            let transport = Memory::taking(move |request| {
+            let transport = MemoryTransport::delayed(move |request| {
                 (SECOND / 10, if request.number % 10 < failing { refused(503) } else { accepted() })
             });
             let rig = rig(transport, Config { max_batches: bound, ..settings() });

@@ -33,7 +33,7 @@ use super::config::Config;
 use super::journal::{Journal, NoJournal};
 use super::shared::Shared;
 use super::*;
-use crate::delivery::memory::Memory;
+use crate::delivery::memory::MemoryTransport;
 use crate::delivery::{ClientLimiter, Deliverer, RetryPolicy};
 use crate::error::Error;
 use crate::{Batch, CustomEvent, CustomEventType, Environment};
@@ -43,7 +43,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// An uploader whose dispatcher is a task of the test's runtime instead of a thread.
 struct Rig {
     uploader: Uploader,
-    transport: Arc<Memory>,
+    transport: Arc<MemoryTransport>,
     worker: JoinHandle<()>,
 }
 
@@ -63,22 +63,22 @@ fn settings() -> Config {
     settings
 }
 
-fn rig(transport: Memory, settings: Config) -> Rig {
+fn rig(transport: MemoryTransport, settings: Config) -> Rig {
     rig_with_deliverer(deliverer(transport), settings, None)
 }
 
-fn rig_with_journal(transport: Memory, settings: Config, store: Option<Arc<dyn Journal>>) -> Rig {
+fn rig_with_journal(transport: MemoryTransport, settings: Config, store: Option<Arc<dyn Journal>>) -> Rig {
     rig_with_deliverer(deliverer(transport), settings, store)
 }
 
 /// Returns the deliverer of a client. Its clones share the client's limiter.
-fn deliverer(transport: Memory) -> Deliverer<Arc<Memory>, ClientLimiter> {
+fn deliverer(transport: MemoryTransport) -> Deliverer<Arc<MemoryTransport>, ClientLimiter> {
     // All random numbers are 0.5.
     Deliverer::new(Arc::new(transport), RetryPolicy::new(), Arc::new(|| 0.5))
 }
 
 fn rig_with_deliverer(
-    deliverer: Deliverer<Arc<Memory>, ClientLimiter>,
+    deliverer: Deliverer<Arc<MemoryTransport>, ClientLimiter>,
     settings: Config,
     store: Option<Arc<dyn Journal>>,
 ) -> Rig {

@@ -29,7 +29,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// Returns the numbers of batches and events by user, in the order in which they were accepted.
-fn numbers(transport: &Memory) -> HashMap<String, Vec<u64>> {
+fn numbers(transport: &MemoryTransport) -> HashMap<String, Vec<u64>> {
     let mut numbers: HashMap<String, Vec<u64>> = HashMap::new();
     for request in transport.requests().into_iter().filter(|request| request.accepted) {
         for batch in request.batches {
@@ -57,9 +57,9 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.expect("a runtime").block_on(async {
-            let transport = Memory::taking(move |request| match behaviour[request.number % behaviour.len()] {
+            let transport = MemoryTransport::delayed(move |request| match behaviour[request.number % behaviour.len()] {
                 0 => (SECOND, refused(503)),
-                1 => (30 * SECOND, Err(Error::out_of_time())),
+                1 => (30 * SECOND, Err(Error::deadline_exceeded())),
                 2 => (Duration::ZERO, refused_for(429, SECOND)),
                 3 => (3 * SECOND, accepted()),
                 _ => (SECOND / 10, accepted()),
@@ -114,7 +114,9 @@ fn user_order_is_preserved_with_many_threads() {
     const THREADS: usize = 8;
     const EACH: usize = 500;
     let transport =
-        Arc::new(Memory::answering(|request| if request.number % 7 == 3 { refused(503) } else { accepted() }));
+        Arc::new(MemoryTransport::responding(
+            |request| if request.number % 7 == 3 { refused(503) } else { accepted() },
+        ));
     let mut settings = settings();
     settings.max_batches = 300;
     let shared = Arc::new(Shared::new(settings, Arc::new(NoJournal)));

@@ -8,8 +8,9 @@ use tokio::time::{Instant, sleep};
 
 /// Returns an uploader with room for four batches, whose first request takes ten seconds.
 fn full(when_full: WhenFull) -> Rig {
-    let transport =
-        Memory::taking(|request| (if request.number == 0 { 10 * SECOND } else { Duration::ZERO }, accepted()));
+    let transport = MemoryTransport::delayed(|request| {
+        (if request.number == 0 { 10 * SECOND } else { Duration::ZERO }, accepted())
+    });
     let rig = rig(transport, Config { max_batches: 4, when_full, max_in_flight: 1, ..settings() });
     rig.try_send(batch(0, 0)).expect("room");
     rig
@@ -62,8 +63,9 @@ async fn drop_policies_drop_the_newest_or_oldest_and_report_it() {
 
 #[tokio::test(start_paused = true)]
 async fn drop_oldest_drops_a_batch_blocked_behind_its_user() {
-    let transport =
-        Memory::taking(|request| (if request.number == 0 { 10 * SECOND } else { Duration::ZERO }, accepted()));
+    let transport = MemoryTransport::delayed(|request| {
+        (if request.number == 0 { 10 * SECOND } else { Duration::ZERO }, accepted())
+    });
     let rig = rig(transport, Config { max_batches: 4, when_full: WhenFull::DropOldest, ..settings() });
     for n in 0..6 {
         rig.try_send(batch(0, n)).expect("taken");
@@ -98,7 +100,7 @@ async fn nothing_overtakes_a_waiting_submission() {
 #[tokio::test(start_paused = true)]
 async fn batches_in_flight_are_not_dropped() {
     let rig = rig(
-        Memory::taking(|_| (10 * SECOND, accepted())),
+        MemoryTransport::delayed(|_| (10 * SECOND, accepted())),
         Config { max_batches: 2, when_full: WhenFull::DropOldest, ..settings() },
     );
     rig.try_send(batch(0, 0)).expect("room");
@@ -147,7 +149,7 @@ async fn send_stops_waiting_at_its_timeout_or_the_shutdown() {
 #[tokio::test(start_paused = true)]
 async fn memory_is_bounded_in_bytes() {
     let size = batch(0, 0).seal().expect("a batch").len();
-    let transport = Memory::taking(|_| (10 * SECOND, accepted()));
+    let transport = MemoryTransport::delayed(|_| (10 * SECOND, accepted()));
     let rig = rig(transport, Config { max_bytes: 3 * size + size / 2, ..settings() });
     (0..3).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     assert_eq!(rig.try_send(batch(3, 3)).expect_err("full").error().kind(), ErrorKind::QueueFull);
@@ -159,7 +161,8 @@ async fn memory_is_bounded_in_bytes() {
 
 #[tokio::test(start_paused = true)]
 async fn coalescing_events_are_bounded() {
-    let rig = rig(Memory::answering(|_| accepted()), Config { max_bytes: 1_000, linger: SECOND, ..settings() });
+    let rig =
+        rig(MemoryTransport::responding(|_| accepted()), Config { max_bytes: 1_000, linger: SECOND, ..settings() });
     let user = user(0);
     let taken = (0..100).take_while(|n| rig.track(&user, event(n)).is_ok()).count();
     assert!((2..10).contains(&taken), "{taken}");
@@ -169,7 +172,7 @@ async fn coalescing_events_are_bounded() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_is_split_is_one_submission() {
     let events = || (0..5).map(|_| CustomEvent { view_controller: Some("x".repeat(60_000)), ..event("e") });
-    let rig = rig(Memory::answering(|_| accepted()), Config { max_bytes: 500_000, ..settings() });
+    let rig = rig(MemoryTransport::responding(|_| accepted()), Config { max_bytes: 500_000, ..settings() });
     rig.try_send(batch(0, "a").events(events())).expect("room");
     let error = rig.try_send(batch(0, "b").events(events())).expect_err("no room for all of its parts");
     assert_eq!(error.batches().len(), 3);

@@ -123,7 +123,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.expect("a runtime").block_on(async {
-            let transport = Memory::taking(move |request| match behaviour[request.number % behaviour.len()] {
+            let transport = MemoryTransport::delayed(move |request| match behaviour[request.number % behaviour.len()] {
                 0 => (SECOND, refused(503)),
                 1 => (60 * SECOND, accepted()),
                 _ if request.batches.iter().any(is_bad) => (SECOND / 10, refused(400)),
@@ -192,7 +192,7 @@ proptest! {
             let records = disk.restarted();
             records.lock().break_writes(Duration::ZERO, Vec::new());
             let (settings, reports) = collecting(self::settings());
-            let transport = Memory::answering(|request| {
+            let transport = MemoryTransport::responding(|request| {
                 if request.batches.iter().any(is_bad) { refused(400) } else { accepted() }
             });
             let rig = rig_with_journal(transport, settings, Some(records as Arc<dyn Journal>));
@@ -210,7 +210,7 @@ proptest! {
 async fn records_on_the_disk_only_are_reported_with_tags_and_without_batches() {
     let disk = Arc::new(Disk::default());
     let (settings, reports) = collecting(Config { max_batches: 2, ..settings() });
-    let transport = Memory::answering(|_| refused(503));
+    let transport = MemoryTransport::responding(|_| refused(503));
     let rig = rig_with_journal(transport, settings, Some(Arc::clone(&disk) as Arc<dyn Journal>));
     for tag in 0..50 {
         rig.try_send_tagged(batch(0, tag), tag).expect("room on the disk");
@@ -234,7 +234,7 @@ async fn records_on_the_disk_only_are_reported_with_tags_and_without_batches() {
 #[tokio::test(start_paused = true)]
 async fn tracked_events_have_no_tag_and_one_report() {
     let (settings, reports) = collecting(Config { linger: SECOND, ..settings() });
-    let rig = rig(Memory::answering(|_| accepted()), settings);
+    let rig = rig(MemoryTransport::responding(|_| accepted()), settings);
     (0..5).for_each(|name| rig.track(&user(0), event(name)).expect("room"));
     rig.try_send(batch(1, "untagged")).expect("room");
     rig.end(60 * SECOND).await;
@@ -248,7 +248,7 @@ async fn tracked_events_have_no_tag_and_one_report() {
 async fn a_dropped_batch_is_reported_with_its_tag() {
     for (when_full, dropped) in [(WhenFull::DropNewest, 2), (WhenFull::DropOldest, 0)] {
         let (settings, reports) = collecting(Config { max_batches: 2, when_full, ..settings() });
-        let rig = rig(Memory::answering(|_| accepted()), settings);
+        let rig = rig(MemoryTransport::responding(|_| accepted()), settings);
         (0..3).for_each(|tag| rig.try_send_tagged(batch(0, tag), tag).expect("it drops"));
         {
             let reports = reports.lock().expect("reports");

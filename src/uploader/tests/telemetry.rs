@@ -83,7 +83,7 @@ async fn changed_statistics_are_logged_at_most_once_a_second() {
     let listener = Listener::default();
     let _guard = tracing::subscriber::set_default(listener.clone());
     listener.enable();
-    let transport = Memory::taking(|request| {
+    let transport = MemoryTransport::delayed(|request| {
         (SECOND / 10, if request.ids.contains(&"7".to_owned()) { refused(400) } else { accepted() })
     });
     let rig = rig(transport, settings());
@@ -189,7 +189,7 @@ mod facade {
         let runtime = runtime.expect("a runtime");
         metrics::with_local_recorder(&facade, || {
             runtime.block_on(async {
-                let transport = Memory::taking(|request| match request.number {
+                let transport = MemoryTransport::delayed(|request| match request.number {
                     0 => (SECOND, accepted()),
                     1 => (SECOND, refused(400)),
                     _ => (3_600 * SECOND, accepted()),

@@ -27,7 +27,7 @@ fn events(rig: &Rig) -> Vec<Vec<usize>> {
 
 #[tokio::test(start_paused = true)]
 async fn events_of_a_user_are_sent_as_one_batch() {
-    let rig = rig(Memory::answering(|_| accepted()), lingering(SECOND));
+    let rig = rig(MemoryTransport::responding(|_| accepted()), lingering(SECOND));
     let users = [user(0), user(1)];
     for round in 0..30 {
         for user in &users {
@@ -43,7 +43,7 @@ async fn events_of_a_user_are_sent_as_one_batch() {
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_of_the_user_ends_coalescing() {
-    let rig = rig(Memory::answering(|_| accepted()), lingering(SECOND));
+    let rig = rig(MemoryTransport::responding(|_| accepted()), lingering(SECOND));
     rig.track(&user(0), event("a")).expect("room");
     rig.try_send(batch(0, "between")).expect("room");
     rig.track(&user(0), event("b")).expect("room");
@@ -58,7 +58,7 @@ async fn a_batch_of_the_user_ends_coalescing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_lingers_until_the_request_is_full_or_flushed() {
-    let rig = rig(Memory::answering(|_| accepted()), lingering(10 * SECOND));
+    let rig = rig(MemoryTransport::responding(|_| accepted()), lingering(10 * SECOND));
     let start = Instant::now();
     let arrived =
         |rig: &Rig| rig.transport.requests().iter().map(|request| (request.at - start).as_secs()).collect::<Vec<_>>();
@@ -79,7 +79,7 @@ async fn a_batch_lingers_until_the_request_is_full_or_flushed() {
 async fn a_flush_waits_for_earlier_submissions_only() {
     // Only the first request takes long.
     let transport =
-        Memory::taking(|request| (if request.number == 0 { 5 * SECOND } else { Duration::ZERO }, accepted()));
+        MemoryTransport::delayed(|request| (if request.number == 0 { 5 * SECOND } else { Duration::ZERO }, accepted()));
     let rig = rig(transport, settings());
     rig.try_send(batch(0, 0)).expect("room");
     sleep(SECOND).await;
@@ -101,7 +101,7 @@ async fn a_flush_waits_for_earlier_submissions_only() {
 
 #[tokio::test(start_paused = true)]
 async fn flush_and_shutdown_time_out_while_a_request_hangs() {
-    let rig = rig(Memory::taking(|_| (3_600 * SECOND, accepted())), settings());
+    let rig = rig(MemoryTransport::delayed(|_| (3_600 * SECOND, accepted())), settings());
     rig.try_send(batch(0, "stalls")).expect("room");
     rig.try_send(batch(0, "behind")).expect("room");
     sleep(SECOND).await;
@@ -117,7 +117,7 @@ async fn flush_and_shutdown_time_out_while_a_request_hangs() {
 
 #[tokio::test(start_paused = true)]
 async fn submissions_are_refused_after_shutdown() {
-    let rig = rig(Memory::answering(|_| accepted()), settings());
+    let rig = rig(MemoryTransport::responding(|_| accepted()), settings());
     let uploader = rig.uploader.clone();
     rig.try_send(batch(0, 0)).expect("room");
     let (first, second) = (rig.shutdown(SECOND), rig.shutdown(SECOND));
@@ -145,7 +145,7 @@ async fn a_panic_of_the_dispatcher_completes_everything() {
     }
 
     let settings = Config { max_batches: 1, ..settings() };
-    let rig = rig_with_journal(Memory::answering(|_| accepted()), settings, Some(Arc::new(Panicking)));
+    let rig = rig_with_journal(MemoryTransport::responding(|_| accepted()), settings, Some(Arc::new(Panicking)));
     let sealed = batch(0, 0).seal().expect("a batch");
     rig.track(&user(0), event("e").source_message_id("given")).expect("room");
     let (waiting, flushed) = (rig.send(sealed.clone()), rig.flush(3_600 * SECOND));
@@ -158,7 +158,7 @@ async fn a_panic_of_the_dispatcher_completes_everything() {
 
 #[tokio::test(start_paused = true)]
 async fn a_401_stops_sending_until_resume() {
-    let transport = Memory::answering(|request| if request.number < 2 { refused(401) } else { accepted() });
+    let transport = MemoryTransport::responding(|request| if request.number < 2 { refused(401) } else { accepted() });
     let rig = rig(transport, settings());
     for n in 0..250 {
         rig.try_send(batch(n, n)).expect("room");
@@ -193,7 +193,9 @@ async fn each_batch_is_reported_to_callback_and_stream() {
         assert_ne!(report.batch().expect("the batch").source_request_id(), "1", "a panic of a callback is its own");
     }));
     let rig = rig(
-        Memory::answering(|request| if request.ids.contains(&"2".to_owned()) { refused(400) } else { accepted() }),
+        MemoryTransport::responding(
+            |request| if request.ids.contains(&"2".to_owned()) { refused(400) } else { accepted() },
+        ),
         settings,
     );
     let mut reports = rig.reports();
@@ -227,7 +229,7 @@ async fn ids(mut reports: impl Stream<Item = Arc<DeliveryReport>> + Unpin) -> Ve
 
 #[tokio::test(start_paused = true)]
 async fn each_subscriber_has_its_own_stream_of_reports() {
-    let rig = rig(Memory::answering(|_| accepted()), Config { max_batches: 20_000, ..settings() });
+    let rig = rig(MemoryTransport::responding(|_| accepted()), Config { max_batches: 20_000, ..settings() });
     let (early, mut slow) = (tokio::spawn(ids(rig.reports())), rig.reports());
     drop(rig.reports());
     rig.try_send(batch(0, 0)).expect("room");
@@ -248,7 +250,7 @@ async fn each_subscriber_has_its_own_stream_of_reports() {
 
 #[tokio::test(start_paused = true)]
 async fn rate_limit_used_percent_is_that_of_the_last_acceptance() {
-    let transport = Memory::answering(|request| match request.number {
+    let transport = MemoryTransport::responding(|request| match request.number {
         0 => accepted_using(12.5),
         1 => refused(400),
         2 => accepted_using(40.0),
@@ -268,7 +270,7 @@ async fn rate_limit_used_percent_is_that_of_the_last_acceptance() {
 
 #[tokio::test(start_paused = true)]
 async fn last_error_is_set_while_requests_fail() {
-    let transport = Memory::answering(|request| match request.number {
+    let transport = MemoryTransport::responding(|request| match request.number {
         0 | 3 => accepted(),
         _ => refused(503),
     });

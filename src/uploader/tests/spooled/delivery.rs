@@ -9,7 +9,7 @@ use crate::delivery::memory::{accepted, refused};
 
 #[tokio::test(start_paused = true)]
 async fn every_batch_is_spooled_and_acknowledged_when_delivered() {
-    let (rig, disk) = on_disk(Memory::taking(|_| (10 * SECOND, accepted())), settings());
+    let (rig, disk) = on_disk(MemoryTransport::delayed(|_| (10 * SECOND, accepted())), settings());
     disk.lock().takes = SECOND;
     let start = Instant::now();
     let sent = rig.send(batch(0, 0));
@@ -28,7 +28,7 @@ async fn every_batch_is_spooled_and_acknowledged_when_delivered() {
 
 #[tokio::test(start_paused = true)]
 async fn remaining_batches_are_delivered_by_the_next_uploader() {
-    let (rig, disk) = on_disk(Memory::answering(|_| refused(503)), settings());
+    let (rig, disk) = on_disk(MemoryTransport::responding(|_| refused(503)), settings());
     for n in 0..150 {
         rig.try_send(batch(n % 5, n)).expect("room");
     }
@@ -39,8 +39,11 @@ async fn remaining_batches_are_delivered_by_the_next_uploader() {
     assert_eq!(disk.ids().len(), 151);
 
     let disk = disk.restarted();
-    let rig =
-        rig_with_journal(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
+    let rig = rig_with_journal(
+        MemoryTransport::responding(|_| accepted()),
+        settings(),
+        Some(Arc::clone(&disk) as Arc<dyn Journal>),
+    );
     assert_eq!((rig.now().recovered, rig.now().spooled), (151, 151));
     let transport = Arc::clone(&rig.transport);
     let counts = rig.end(60 * SECOND).await;
@@ -53,7 +56,7 @@ async fn remaining_batches_are_delivered_by_the_next_uploader() {
 #[tokio::test(start_paused = true)]
 async fn a_record_read_or_evicted_before_its_confirmation_counts_once() {
     for back in [EarlyEffect::Read, EarlyEffect::Evicted] {
-        let (rig, disk) = on_disk(Memory::answering(|_| accepted()), settings());
+        let (rig, disk) = on_disk(MemoryTransport::responding(|_| accepted()), settings());
         {
             let mut inner = disk.lock();
             inner.takes = 5 * SECOND;
@@ -100,10 +103,10 @@ proptest! {
                 disk.lock().takes = SECOND / 10;
                 disk.lock().fails = fails && run + 1 < last;
                 let fine = run + 1 == last;
-                let transport = Memory::taking(move |request| match behaviour {
+                let transport = MemoryTransport::delayed(move |request| match behaviour {
                     _ if fine => (SECOND / 10, accepted()),
                     0 => (SECOND, refused(503)),
-                    1 => (60 * SECOND, Err(Error::out_of_time())),
+                    1 => (60 * SECOND, Err(Error::deadline_exceeded())),
                     2 if request.number % 2 == 0 => (SECOND, refused(503)),
                     _ => (SECOND / 10, accepted()),
                 });

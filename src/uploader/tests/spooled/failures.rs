@@ -9,7 +9,7 @@ use crate::delivery::memory::{accepted, refused};
 #[tokio::test(start_paused = true)]
 async fn a_broken_disk_falls_back_to_memory() {
     for (fails, full) in [(true, false), (false, true)] {
-        let (rig, disk) = on_disk(Memory::answering(|_| accepted()), settings());
+        let (rig, disk) = on_disk(MemoryTransport::responding(|_| accepted()), settings());
         disk.lock().fails = fails;
         disk.lock().full = full;
         rig.try_send(batch(0, 0)).expect("memory has room");
@@ -19,7 +19,7 @@ async fn a_broken_disk_falls_back_to_memory() {
         assert_eq!((counts.accepted, counts.delivered, counts.spooled), (2, 2, 0));
     }
     // With both full, the batch is handed back.
-    let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
+    let stalling = MemoryTransport::delayed(|_| (3_600 * SECOND, accepted()));
     let (rig, disk) = on_disk(stalling, Config { max_batches: 1, when_full: WhenFull::Spill, ..settings() });
     disk.lock().full = true;
     rig.try_send(batch(0, 0)).expect("memory has room");
@@ -34,7 +34,7 @@ fn large(size: usize) -> CustomEvent {
 
 #[tokio::test(start_paused = true)]
 async fn a_split_batch_is_accepted_when_all_parts_are_on_the_disk() {
-    let (rig, disk) = on_disk(Memory::taking(|_| (3_600 * SECOND, accepted())), settings());
+    let (rig, disk) = on_disk(MemoryTransport::delayed(|_| (3_600 * SECOND, accepted())), settings());
     disk.lock().breaks = vec![1];
     let sent = rig.send(batch(0, "a").events((0..5).map(|_| large(60_000)))).accepted().await;
     assert_eq!(disk.ids().len(), 2, "one of the three parts is in memory alone");
@@ -46,7 +46,7 @@ async fn a_split_batch_is_accepted_when_all_parts_are_on_the_disk() {
 #[tokio::test(start_paused = true)]
 async fn memory_is_bounded_while_the_disk_fails() {
     for when_full in [WhenFull::Refuse, WhenFull::Spill] {
-        let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
+        let stalling = MemoryTransport::delayed(|_| (3_600 * SECOND, accepted()));
         let (rig, disk) = on_disk(stalling, Config { max_batches: 20, when_full, ..settings() });
         disk.lock().fails = true;
         disk.lock().takes = SECOND / 100;
@@ -70,8 +70,11 @@ async fn a_record_too_large_for_a_request_is_rejected_and_delays_no_other() {
     let large = format!(r#"{{"source_request_id":"large","a":"{}"}}"#, "x".repeat(500_000));
     disk.lock().write(SealedBatch::from_json(large).expect("a batch"));
     disk.lock().write(batch(1, 1).seal().expect("a batch"));
-    let rig =
-        rig_with_journal(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
+    let rig = rig_with_journal(
+        MemoryTransport::responding(|_| accepted()),
+        settings(),
+        Some(Arc::clone(&disk) as Arc<dyn Journal>),
+    );
     let counts = rig.end(60 * SECOND).await;
     assert_eq!((counts.recovered, counts.delivered, counts.rejected), (2, 1, 1));
     assert_eq!(disk.lock().dead.len(), 1);
@@ -82,8 +85,11 @@ async fn a_failed_read_of_the_spool_is_retried() {
     let disk = Arc::new(Disk::default());
     (0..20).for_each(|n| _ = disk.lock().write(batch(n, n).seal().expect("a batch")));
     disk.lock().unreadable = 3;
-    let rig =
-        rig_with_journal(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
+    let rig = rig_with_journal(
+        MemoryTransport::responding(|_| accepted()),
+        settings(),
+        Some(Arc::clone(&disk) as Arc<dyn Journal>),
+    );
     let start = Instant::now();
     assert_eq!(rig.flush(60 * SECOND).await.delivered, 20);
     assert_eq!(start.elapsed(), 3 * SECOND);
@@ -93,7 +99,9 @@ async fn a_failed_read_of_the_spool_is_retried() {
 #[tokio::test(start_paused = true)]
 async fn rejected_batches_are_dead_lettered_and_evicted_ones_reported() {
     let transport =
-        Memory::answering(|request| if request.ids.contains(&"7".into()) { refused(400) } else { accepted() });
+        MemoryTransport::responding(
+            |request| if request.ids.contains(&"7".into()) { refused(400) } else { accepted() },
+        );
     let (rig, disk) = on_disk(transport, settings());
     (0..20).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     let counts = rig.flush(60 * SECOND).await;
@@ -108,7 +116,7 @@ async fn rejected_batches_are_dead_lettered_and_evicted_ones_reported() {
     disk.lock().records.push((1_000, lost.clone()));
     let disk = disk.restarted();
     let rig = rig_with_journal(
-        Memory::taking(|_| (SECOND, accepted())),
+        MemoryTransport::delayed(|_| (SECOND, accepted())),
         settings(),
         Some(Arc::clone(&disk) as Arc<dyn Journal>),
     );
@@ -125,7 +133,7 @@ async fn rejected_batches_are_dead_lettered_and_evicted_ones_reported() {
 
 #[tokio::test(start_paused = true)]
 async fn batches_deferred_behind_unread_records_are_bounded() {
-    let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
+    let stalling = MemoryTransport::delayed(|_| (3_600 * SECOND, accepted()));
     let (rig, disk) = on_disk(stalling, Config { max_batches: 10, ..settings() });
     send_with_failures(&rig, &disk, 0..30, &[]).await;
     disk.lock().fails = true;

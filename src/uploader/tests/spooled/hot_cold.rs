@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tokio::time::sleep;
 
 use super::*;
-use crate::delivery::memory::{Request, accepted, refused};
+use crate::delivery::memory::{MemoryRequest, accepted, refused};
 
 /// The number of counters of the backlog.
 const COUNTERS: usize = 1024;
@@ -41,7 +41,7 @@ fn numbered(user: usize, number: usize) -> Batch {
 }
 
 /// Returns the numbers of the accepted batches by user, in their order.
-fn numbers(requests: Vec<Request>) -> HashMap<UserKey, Vec<usize>> {
+fn numbers(requests: Vec<MemoryRequest>) -> HashMap<UserKey, Vec<usize>> {
     let mut numbers: HashMap<UserKey, Vec<usize>> = HashMap::new();
     for batch in requests.into_iter().filter(|request| request.accepted).flat_map(|request| request.batches) {
         numbers.entry(batch.user()).or_default().push(batch.source_request_id().parse().expect("a number"));
@@ -66,7 +66,7 @@ proptest! {
         let users = users();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.expect("a runtime").block_on(async {
-            let transport = Memory::taking(move |request| match behaviour[request.number % behaviour.len()] {
+            let transport = MemoryTransport::delayed(move |request| match behaviour[request.number % behaviour.len()] {
                 0 => (SECOND, refused(503)),
                 1 => (3 * SECOND, accepted()),
                 2 => (Duration::ZERO, accepted()),
@@ -111,7 +111,7 @@ proptest! {
 async fn hot_batches_are_sent_while_cold_ones_are_on_the_disk() {
     let users = users();
     let (rig, disk) = on_disk(
-        Memory::taking(|request| (SECOND / 10 * u32::from(request.number % 40 < 20), accepted())),
+        MemoryTransport::delayed(|request| (SECOND / 10 * u32::from(request.number % 40 < 20), accepted())),
         Config { max_batches: 16, max_in_flight: 2, ..settings() },
     );
     for number in 0..2_000 {

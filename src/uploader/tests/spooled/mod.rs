@@ -216,7 +216,7 @@ impl Journal for Disk {
     }
 }
 
-pub(super) fn on_disk(transport: Memory, settings: Config) -> (Rig, Arc<Disk>) {
+pub(super) fn on_disk(transport: MemoryTransport, settings: Config) -> (Rig, Arc<Disk>) {
     let disk = Arc::new(Disk::default());
     (rig_with_journal(transport, settings, Some(Arc::clone(&disk) as Arc<dyn Journal>)), disk)
 }

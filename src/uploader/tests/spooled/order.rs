@@ -8,8 +8,9 @@ use crate::delivery::memory::accepted;
 
 #[tokio::test(start_paused = true)]
 async fn spilling_preserves_the_order() {
-    let transport =
-        Memory::taking(|request| (if request.number == 0 { 10 * SECOND } else { Duration::ZERO }, accepted()));
+    let transport = MemoryTransport::delayed(|request| {
+        (if request.number == 0 { 10 * SECOND } else { Duration::ZERO }, accepted())
+    });
     let spilling = Config { max_batches: 4, when_full: WhenFull::Spill, ..settings() };
     let (rig, disk) = on_disk(transport, spilling);
     rig.try_send(batch(0, 0)).expect("room");
@@ -31,8 +32,9 @@ async fn spilling_preserves_the_order() {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_spool_is_not_overtaken() {
-    let transport =
-        Memory::taking(|request| (if request.number == 0 { 10 * SECOND } else { Duration::ZERO }, accepted()));
+    let transport = MemoryTransport::delayed(|request| {
+        (if request.number == 0 { 10 * SECOND } else { Duration::ZERO }, accepted())
+    });
     let (rig, disk) = on_disk(transport, Config { max_batches: 2, ..settings() });
     for n in 0..10 {
         rig.send(batch(0, n)).accepted().await.expect("on the disk");
@@ -50,7 +52,7 @@ async fn a_full_spool_is_not_overtaken() {
 
 #[tokio::test(start_paused = true)]
 async fn events_tracked_before_a_flush_precede_batches_sent_after_it() {
-    let (rig, _) = on_disk(Memory::answering(|_| accepted()), Config { linger: SECOND, ..settings() });
+    let (rig, _) = on_disk(MemoryTransport::responding(|_| accepted()), Config { linger: SECOND, ..settings() });
     rig.track(&user(0), event("first")).expect("room");
     let flushed = rig.flush(60 * SECOND);
     rig.try_send(batch(0, "second")).expect("room");
@@ -65,7 +67,7 @@ async fn events_tracked_before_a_flush_precede_batches_sent_after_it() {
 async fn a_failed_write_keeps_its_place_among_the_records_of_its_user() {
     // The first response takes long, so that no more than four batches are read ahead.
     let transport =
-        Memory::taking(|request| (if request.number == 0 { 100 * SECOND } else { SECOND / 10 }, accepted()));
+        MemoryTransport::delayed(|request| (if request.number == 0 { 100 * SECOND } else { SECOND / 10 }, accepted()));
     let (rig, disk) = on_disk(transport, Config { max_batches: 4, ..settings() });
     send_with_failures(&rig, &disk, 0..30, &[8, 9, 20]).await;
     assert!(disk.lock().unread.len() > 15, "older records and newer ones are unread");

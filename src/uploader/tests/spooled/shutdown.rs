@@ -8,7 +8,7 @@ use crate::delivery::memory::accepted;
 #[tokio::test(start_paused = true)]
 async fn shutdown_writes_batches_in_memory_to_the_disk() {
     let spilling = Config { when_full: WhenFull::Spill, linger: 60 * SECOND, ..settings() };
-    let (rig, disk) = on_disk(Memory::taking(|_| (3_600 * SECOND, accepted())), spilling);
+    let (rig, disk) = on_disk(MemoryTransport::delayed(|_| (3_600 * SECOND, accepted())), spilling);
     (0..120).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     sleep(SECOND).await;
     rig.track(&user(200), event("e")).expect("room");
@@ -27,8 +27,11 @@ async fn a_late_eviction_completes_a_flush_immediately() {
     let disk = Arc::new(Disk::default());
     let lost = batch(9, 9).seal().expect("a batch");
     disk.lock().write(lost.clone());
-    let rig =
-        rig_with_journal(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
+    let rig = rig_with_journal(
+        MemoryTransport::responding(|_| accepted()),
+        settings(),
+        Some(Arc::clone(&disk) as Arc<dyn Journal>),
+    );
     disk.lock().unread.clear();
     let ended = rig.shutdown(60 * SECOND);
     sleep(SECOND).await;
@@ -45,7 +48,7 @@ async fn a_late_eviction_completes_a_flush_immediately() {
 
 #[tokio::test(start_paused = true)]
 async fn shutdown_rewrites_records_evicted_after_they_were_read() {
-    let (rig, disk) = on_disk(Memory::taking(|_| (3_600 * SECOND, accepted())), settings());
+    let (rig, disk) = on_disk(MemoryTransport::delayed(|_| (3_600 * SECOND, accepted())), settings());
     for n in 0..10 {
         rig.send(batch(n, n)).accepted().await.expect("on the disk");
     }
@@ -61,7 +64,7 @@ async fn shutdown_rewrites_records_evicted_after_they_were_read() {
 
 #[tokio::test(start_paused = true)]
 async fn shutdown_keeps_a_short_timeout_with_a_slow_disk() {
-    let (rig, disk) = on_disk(Memory::answering(|_| accepted()), settings());
+    let (rig, disk) = on_disk(MemoryTransport::responding(|_| accepted()), settings());
     disk.lock().takes = 3_600 * SECOND;
     rig.try_send(batch(0, "a")).expect("room");
     let start = Instant::now();
@@ -75,14 +78,14 @@ async fn shutdown_keeps_a_short_timeout_with_a_slow_disk() {
 #[tokio::test(start_paused = true)]
 async fn shutdown_writes_failed_writes_in_their_order() {
     for limit in [4, 10_000] {
-        let transport = Memory::taking(|_| (3_600 * SECOND, accepted()));
+        let transport = MemoryTransport::delayed(|_| (3_600 * SECOND, accepted()));
         let (rig, disk) = on_disk(transport, Config { max_batches: limit, ..settings() });
         send_with_failures(&rig, &disk, 0..30, &[8, 20]).await;
         let counts = rig.end(60 * SECOND).await;
         assert_eq!((counts.spooled, counts.pending), (30, 0));
 
         let disk = disk.restarted();
-        let transport = Memory::answering(|_| accepted());
+        let transport = MemoryTransport::responding(|_| accepted());
         let rig = rig_with_journal(transport, settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
         let transport = Arc::clone(&rig.transport);
         assert_eq!(rig.end(60 * SECOND).await.delivered, 30);
@@ -98,8 +101,11 @@ async fn shutdown_writes_failed_writes_in_their_order() {
 async fn delivered_next(disk: &Disk) -> Vec<usize> {
     let disk = disk.restarted();
     disk.lock().fails = false;
-    let rig =
-        rig_with_journal(Memory::answering(|_| accepted()), settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
+    let rig = rig_with_journal(
+        MemoryTransport::responding(|_| accepted()),
+        settings(),
+        Some(Arc::clone(&disk) as Arc<dyn Journal>),
+    );
     let transport = Arc::clone(&rig.transport);
     let counts = rig.end(600 * SECOND).await;
     assert_eq!((counts.pending, counts.spooled), (0, 0));
@@ -110,7 +116,7 @@ async fn delivered_next(disk: &Disk) -> Vec<usize> {
 
 /// Returns an uploader with the first batch of a user in flight and in memory only, and with 29 newer ones on the disk.
 async fn rig_with_newer_records_on_the_disk() -> (Rig, Arc<Disk>) {
-    let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
+    let stalling = MemoryTransport::delayed(|_| (3_600 * SECOND, accepted()));
     let (rig, disk) = on_disk(stalling, Config { max_batches: 2, when_full: WhenFull::Spill, ..settings() });
     rig.try_send(batch(0, 0)).expect("room");
     sleep(SECOND).await;
@@ -146,7 +152,7 @@ async fn records_that_cannot_all_be_rewritten_stay_in_their_order() {
 
 #[tokio::test(start_paused = true)]
 async fn shutdown_spools_evicted_batches_before_newer_records_of_their_user() {
-    let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
+    let stalling = MemoryTransport::delayed(|_| (3_600 * SECOND, accepted()));
     let (rig, disk) = on_disk(stalling, Config { max_batches: 4, endpoint: Endpoint::HistoricalEvents, ..settings() });
     disk.lock().endpoint = Some(Endpoint::HistoricalEvents);
     for id in 0..30 {
@@ -165,7 +171,7 @@ async fn shutdown_spools_evicted_batches_before_newer_records_of_their_user() {
 #[tokio::test(start_paused = true)]
 async fn shutdown_rewrites_records_whose_file_vanished() {
     for fails in [false, true] {
-        let stalling = Memory::taking(|_| (3_600 * SECOND, accepted()));
+        let stalling = MemoryTransport::delayed(|_| (3_600 * SECOND, accepted()));
         let (rig, disk) = on_disk(stalling, settings());
         for id in 0..10 {
             rig.send(batch(id, id)).accepted().await.expect("on the disk");

@@ -1,12 +1,12 @@
 //! What one call gives to be sent: the sealed parts of its batches, and which batch each part belongs to.
 
 use super::upload_error::UploadError;
-use crate::delivery::{Outcome, Rejected, Report};
+use crate::delivery::{CallResult, Rejected, Report};
 use crate::error::ErrorKind;
 use crate::seal::{IntoSealed, SealedBatch, Sealing};
 
 /// The batches of a call, sealed where they could be.
-pub(super) struct Consignment {
+pub(super) struct BulkUpload {
     batches: usize,
     parts: Vec<SealedBatch>,
     /// The batch of each part.
@@ -16,10 +16,10 @@ pub(super) struct Consignment {
     filtered: usize,
 }
 
-impl Consignment {
-    pub(super) fn sealed<B: IntoSealed>(batches: impl IntoIterator<Item = B>, sealing: &mut Sealing<'_>) -> Self {
+impl BulkUpload {
+    pub(super) fn seal<B: IntoSealed>(batches: impl IntoIterator<Item = B>, sealing: &mut Sealing<'_>) -> Self {
         // A batch is large and is not moved more than it must be: collecting a `Vec` moves none, and each is sealed in place.
-        let mut batches = match B::already_sealed(batches.into_iter().collect()) {
+        let mut batches = match B::into_sealed(batches.into_iter().collect()) {
             Ok(parts) => {
                 let owners = (0..parts.len()).collect();
                 return Self { batches: parts.len(), parts, owners, unsealed: Vec::new(), filtered: 0 };
@@ -33,14 +33,14 @@ impl Consignment {
             match batch.seal_in_place(sealing, &mut parts) {
                 Ok(()) => owners.resize(parts.len(), index),
                 Err(error) if error.kind() == ErrorKind::Filtered => filtered += 1,
-                Err(error) => unsealed.push(Rejected::unsealable(index, error)),
+                Err(error) => unsealed.push(Rejected::from_seal_error(index, error)),
             }
         }
         Self { batches: batches.len(), parts, owners, unsealed, filtered }
     }
 
     /// The parts of one batch.
-    pub(super) fn of_one(parts: Vec<SealedBatch>) -> Self {
+    pub(super) fn from_parts(parts: Vec<SealedBatch>) -> Self {
         Self { batches: 1, owners: vec![0; parts.len()], parts, unsealed: Vec::new(), filtered: 0 }
     }
 
@@ -55,7 +55,7 @@ impl Consignment {
     }
 
     /// Reports on whole batches what the outcome reports on parts. An error has what was not sent.
-    pub(super) fn report(self, outcome: Outcome) -> Result<Report, UploadError> {
+    pub(super) fn report(self, outcome: CallResult) -> Result<Report, UploadError> {
         let rate_limit_used_percent = outcome.accepted.and_then(|accepted| accepted.rate_limit_used_percent());
         let mut rejected = self.unsealed;
         if rejected.is_empty() && outcome.results.iter().all(|result| matches!(result, Some(Ok(())))) {
@@ -72,7 +72,7 @@ impl Consignment {
         for ((part, owner), result) in self.parts.into_iter().zip(self.owners).zip(outcome.results) {
             match result {
                 Some(Ok(())) => {}
-                Some(Err(error)) => rejected.push(Rejected::refused(owner, error, vec![part])),
+                Some(Err(error)) => rejected.push(Rejected::from_refusal(owner, error, vec![part])),
                 None => unsent.push((owner, part)),
             }
         }
