@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::generated::types::error::ConversionError;
 use crate::generated::types::{ApiError, RateLimit};
 use crate::limits::MAX_BATCH_BYTES;
 
@@ -389,6 +390,13 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// For the value of an enumeration that was parsed, such as that of [`Environment`](crate::Environment).
+impl From<ConversionError> for Error {
+    fn from(error: ConversionError) -> Self {
+        Self::invalid(error.to_string())
     }
 }
 

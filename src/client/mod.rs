@@ -135,7 +135,7 @@ impl Client {
         self.send_all(Endpoint::BulkEvents, upload).await
     }
 
-    /// Sends batches as [`upload_bulk`](Self::upload_bulk) does, until `stop` completes: for a job that a signal ends.
+    /// Sends batches as [`upload_bulk`](Self::upload_bulk) does, until `stop` completes, with any output: for a job that a signal ends.
     ///
     /// A wait ends then, and an attempt that is in flight is aborted. The service may have accepted it, which does no harm: the
     /// ids of the batches make sending them again safe. A call that is over before `stop` does not wait for it.
@@ -152,7 +152,7 @@ impl Client {
     /// # async fn run(client: mparticle::Client, batches: Vec<mparticle::Batch>) -> Result<(), mparticle::Error> {
     /// use std::time::Duration;
     ///
-    /// let stop = tokio::time::sleep(Duration::from_secs(600)); // or a signal, or `token.cancelled()`
+    /// let stop = tokio::time::sleep(Duration::from_secs(600)); // or `tokio::signal::ctrl_c()`, or `token.cancelled()`
     /// if let Err(error) = client.upload_bulk_until(batches, stop).await {
     ///     println!("{error}: {} delivered, {} left", error.report().delivered(), error.unsent().len());
     /// }
@@ -162,7 +162,7 @@ impl Client {
     pub async fn upload_bulk_until<B: IntoSealed>(
         &self,
         batches: impl IntoIterator<Item = B>,
-        stop: impl Future<Output = ()>,
+        stop: impl Future,
     ) -> Result<Report, UploadError> {
         let upload = self.seal_all(batches);
         self.send_until(Endpoint::BulkEvents, upload, stop).await
@@ -198,7 +198,7 @@ impl Client {
     pub async fn upload_historical_until<B: IntoSealed>(
         &self,
         batches: impl IntoIterator<Item = B>,
-        stop: impl Future<Output = ()>,
+        stop: impl Future,
     ) -> Result<Report, UploadError> {
         let upload = self.seal_all(batches);
         self.send_until(Endpoint::HistoricalEvents, upload, stop).await
@@ -290,10 +290,10 @@ impl Client {
         &self,
         endpoint: Endpoint,
         upload: BulkUpload,
-        stop: impl Future<Output = ()>,
+        stop: impl Future,
     ) -> Result<Report, UploadError> {
         let stop = async {
-            stop.await;
+            let _ = stop.await;
             Error::cancelled()
         };
         let outcome = match no_runtime() {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeZone, Utc};
 use serde::Serialize;
@@ -119,6 +120,13 @@ macro_rules! conversions {
         impl<Z: TimeZone> From<&DateTime<Z>> for $value {
             fn from(time: &DateTime<Z>) -> Self {
                 Self::from(time.with_timezone(&Utc))
+            }
+        }
+
+        /// The time as text, as that of `chrono`.
+        impl From<SystemTime> for $value {
+            fn from(time: SystemTime) -> Self {
+                Self::from(DateTime::<Utc>::from(time))
             }
         }
 
@@ -319,6 +327,7 @@ mod tests {
             Uuid::nil() => "00000000-0000-0000-0000-000000000000",
             time => "2026-11-25T21:56:55.394Z", &time => "2026-11-25T21:56:55.394Z",
             time.with_timezone(&zone) => "2026-11-25T21:56:55.394Z",
+            SystemTime::from(time) => "2026-11-25T21:56:55.394Z",
             time.date_naive() => "2026-11-25",
             IpAddr::from([127, 0, 0, 1]) => "127.0.0.1", Ipv4Addr::LOCALHOST => "127.0.0.1", Ipv6Addr::LOCALHOST => "::1",
         );
