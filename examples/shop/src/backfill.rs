@@ -1,0 +1,37 @@
+//! The nightly backfill of all accounts.
+
+use mparticle::{Batch, Client, Environment, Report, UploadError};
+use tracing::warn;
+
+/// A row of the table of accounts.
+pub struct Row {
+    pub id: u64,
+    pub plan: String,
+    pub seats: usize,
+}
+
+/// Sends the rows until `stop` completes. Each batch has an id that follows from its row, so that a run that was stopped can simply
+/// be started again: the service drops what it has.
+///
+/// # Errors
+/// As [`Client::upload_bulk_until`]. The indices of the rows that were not sent are in [`UploadError::unsent_indices`].
+pub async fn backfill(
+    client: &Client,
+    environment: Environment,
+    rows: &[Row],
+    stop: impl Future<Output = ()>,
+) -> Result<Report, UploadError> {
+    let batches = rows.iter().map(|row| {
+        Batch::new(environment)
+            .source_request_id(format!("accounts-{}", row.id))
+            .customer_id(row.id.to_string())
+            .user_attribute("plan", &row.plan)
+            .user_attribute("seats", row.seats)
+    });
+    let result = client.upload_bulk_until(batches, stop).await;
+    for rejected in result.as_ref().unwrap_or_else(UploadError::report).rejected() {
+        let (row, error) = (rows[rejected.index()].id, rejected.error());
+        warn!(row, %error, errors = ?error.api_errors(), "a row was rejected");
+    }
+    result
+}

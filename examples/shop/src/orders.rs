@@ -1,0 +1,84 @@
+//! The consumer of the queue of orders, which acknowledges an order when its purchase is delivered.
+
+use mparticle::uuid::Uuid;
+use mparticle::{Batch, DeliveryError, Environment, ProductAction, Session, Uploader};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tracing::warn;
+
+use crate::web::Line;
+
+/// An order of a customer.
+pub struct Order {
+    pub id: Uuid,
+    pub customer: String,
+    pub currency: String,
+    session: Session,
+    lines: Vec<Line>,
+    coupon: Option<String>,
+}
+
+impl Order {
+    /// Creates an order with a new id, in euros.
+    #[must_use]
+    pub fn new(customer: &str, session: Session, lines: Vec<Line>, coupon: Option<String>) -> Self {
+        Self { id: Uuid::new_v4(), customer: customer.into(), currency: "EUR".into(), session, lines, coupon }
+    }
+}
+
+/// A message of the queue, in place of that of a real broker.
+pub struct Message {
+    order: Order,
+    acknowledge: oneshot::Sender<Ack>,
+}
+
+/// The answer to a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ack {
+    Done,
+    /// It can never succeed: the broker puts it among its dead letters.
+    Reject,
+    /// The broker delivers it again.
+    Requeue,
+}
+
+impl Message {
+    /// Returns the message, and what receives the answer to it.
+    #[must_use]
+    pub fn new(order: Order) -> (Self, oneshot::Receiver<Ack>) {
+        let (acknowledge, acknowledged) = oneshot::channel();
+        (Self { order, acknowledge }, acknowledged)
+    }
+}
+
+/// Consumes the queue until it ends. The orders go together in few requests, and each is acknowledged by itself.
+pub async fn consume(uploader: Uploader, environment: Environment, mut orders: mpsc::Receiver<Message>) {
+    let mut deliveries = JoinSet::new();
+    while let Some(Message { order, acknowledge }) = orders.recv().await {
+        let id = order.id;
+        let purchase = ProductAction::purchase()
+            .transaction_id(id)
+            .products(order.lines.iter().map(Line::product))
+            .total(order.lines.iter().map(Line::total).sum::<f64>())
+            .when_some(order.coupon, ProductAction::coupon_code)
+            .into_event()
+            .currency_code(order.currency)
+            .session(&order.session);
+        // With an id of its own, an order that the broker delivers again is counted once.
+        let batch = Batch::new(environment).customer_id(order.customer).source_request_id(id).event(purchase);
+        let delivered = uploader.send(batch).delivered();
+        deliveries.spawn(async move {
+            let ack = match delivered.await {
+                Ok(()) => Ack::Done,
+                Err(DeliveryError::Rejected(error)) => {
+                    warn!(order = %id, %error, errors = ?error.api_errors(), "an order was rejected");
+                    Ack::Reject
+                }
+                Err(_) => Ack::Requeue,
+            };
+            let _ = acknowledge.send(ack);
+        });
+        while deliveries.try_join_next().is_some() {}
+    }
+    deliveries.join_all().await;
+}

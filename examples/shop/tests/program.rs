@@ -1,0 +1,97 @@
+//! The program as it is run: the file and the environment, signals, logs.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use mparticle::mock::{self, Fault, MockServer, event_named};
+use mparticle::reqwest;
+
+/// Starts the program with the mock's credentials in its environment.
+fn shop(server: &MockServer, command: &str, config: &Path) -> Child {
+    let program = Command::new(env!("CARGO_BIN_EXE_shop"))
+        .arg(command)
+        .arg(config)
+        .env("MPARTICLE_API_KEY", mock::KEY)
+        .env("MPARTICLE_API_SECRET", mock::SECRET)
+        .env("MPARTICLE_BASE_URL", server.url())
+        .stderr(Stdio::piped())
+        .spawn();
+    program.expect("the program")
+}
+
+/// Writes a configuration, and returns its path.
+fn config(name: &str, text: &str) -> std::path::PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).expect("a file");
+    path
+}
+
+fn terminate(program: &Child) {
+    let killed = Command::new("kill").args(["-TERM", &program.id().to_string()]).status();
+    assert!(killed.expect("kill").success());
+}
+
+/// Returns whether the program succeeded, and the rest of its log.
+fn end(mut program: Child) -> (bool, String) {
+    let mut log = String::new();
+    program.stderr.take().expect("stderr").read_to_string(&mut log).expect("text");
+    (program.wait().expect("an exit status").success(), log)
+}
+
+#[test]
+fn the_backfill_stops_at_a_signal_and_completes_without_one() {
+    let server = MockServer::builder().fault_rate(1.0, Fault::delay(Duration::from_millis(100))).start_blocking();
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("shop.toml");
+    let program = shop(&server, "backfill", &config);
+    while server.stats().batches == 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    terminate(&program);
+    let (success, log) = end(program);
+    assert!(!success && log.contains("stopped"), "{log}");
+    assert!(server.stats().batches < 10_000);
+
+    server.clear_faults();
+    let (success, log) = end(shop(&server, "backfill", &config));
+    assert!(success && log.contains("the backfill is complete delivered=10000 rejected=0"), "{log}");
+    assert_eq!(server.stats().batches, 10_000);
+}
+
+#[test]
+fn the_service_delivers_what_is_queued_before_it_ends() {
+    let server = MockServer::start_blocking();
+    server.expect(event_named("Signed Up").identity("customer_id", "c1")).times(1);
+    let config = config("serve.toml", "listen = \"127.0.0.1:0\"\n[mparticle]\nlinger = \"1m\"\n");
+    let mut program = shop(&server, "serve", &config);
+    let mut line = String::new();
+    BufReader::with_capacity(1, program.stderr.as_mut().expect("stderr")).read_line(&mut line).expect("a line");
+    let address = line.trim().split("address=").nth(1).expect("an address");
+
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let form = "customer=c1&email=a@example.com&channel=app&seats=1";
+    let request = reqwest::Client::new()
+        .post(format!("http://{address}/customers"))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(form);
+    assert_eq!(runtime.block_on(request.send()).expect("a response").status(), 201);
+    drop(runtime); // closes the connection, which the server waits for
+    terminate(&program);
+    let (success, log) = end(program);
+    assert!(success && log.contains("stopped stats=1 accepted, 0 recovered, 1 delivered"), "{log}");
+}
+
+#[test]
+fn a_wrong_setting_is_named() {
+    let server = MockServer::start_blocking();
+    for (text, reason) in [
+        ("[mparticle]\nenvironment = \"prod\"\n", "unknown variant `prod`, expected `production` or `development`"),
+        ("[mparticle]\nlingers = \"1s\"\n", "unknown field `lingers`"),
+        ("[mparticle]\npod = \"moon\"\n", "there is no such pod: us1, us2, eu1 and au1 are known"),
+    ] {
+        let config = config("wrong.toml", &format!("listen = \"127.0.0.1:0\"\n{text}"));
+        let (success, log) = end(shop(&server, "serve", &config));
+        assert!(!success && log.contains(reason), "{log}");
+    }
+}
