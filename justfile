@@ -5,11 +5,12 @@ default:
     @just --list
 
 # All checks that need no tool but cargo and Python.
-check: format lint test examples docs features trees crates regenerates
+check: format lint test examples shop docs features trees crates regenerates
 
 # The layout of the code.
 format:
     cargo fmt --all --check
+    cargo fmt --manifest-path examples/shop/Cargo.toml --check
 
 # Lints, with all features and with none.
 lint:
@@ -27,6 +28,10 @@ quickstart:
 # Every example, each on the embedded mock.
 examples:
     for example in examples/*.rs; do cargo run --quiet --example "$(basename "$example" .rs)" >/dev/null || exit 1; done
+
+# The tests of examples/shop, a package of its own. Its debug information would only cost disk.
+shop:
+    cargo test --quiet --locked --manifest-path examples/shop/Cargo.toml --no-default-features --target-dir target/shop
 
 # The documentation, as docs.rs builds it.
 docs:
