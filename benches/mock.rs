@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         );
     }
     memory(&all);
-    support::verdict()
+    support::exit_code()
 }
 
 /// Returns the schema of a list of batches in the strict view.

@@ -78,7 +78,7 @@ fn main() -> ExitCode {
         mebibytes(peak)
     );
     support::hold("send: events lost or counted twice, per event", lost(&summary, events), 0.0);
-    support::verdict()
+    support::exit_code()
 }
 
 #[allow(clippy::cast_precision_loss)]

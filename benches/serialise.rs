@@ -41,5 +41,5 @@ fn main() -> ExitCode {
         (|| (), |()| batches().into_iter().map(|batch| batch.seal().expect("a batch")).collect::<Vec<_>>()),
         (|| (), |()| minimal().into_iter().map(support::MinimalBatch::seal).collect::<Vec<_>>()),
     );
-    support::verdict()
+    support::exit_code()
 }

@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         (|| ours.clone(), upload),
         (|| rival_stamped.clone(), |batches| post(serde_json::to_vec(&batches).expect("JSON"))),
     );
-    support::verdict()
+    support::exit_code()
 }
 
 /// What sealing would stamp.

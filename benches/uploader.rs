@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     submitting();
     to_the_wire();
     quota();
-    support::verdict()
+    support::exit_code()
 }
 
 fn client(url: &str) -> Client {

@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         with_spool,
         with_bare_log,
     );
-    support::verdict()
+    support::exit_code()
 }
 
 /// Returns small sealed batches. Those of one user are far apart, so that none waits for another.

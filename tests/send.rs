@@ -621,7 +621,7 @@ fn refuses_to_resume_a_file_that_was_replaced() {
 fn refuses_a_checkpoint_file_of_a_former_version_by_its_number() {
     let server = MockServer::start_blocking();
     let shell = Shell::new(server.url());
-    let former = r#"{"version":2,"identity":{"head":"x","head_bytes":1,"road":"events to x"},"rejects":"x","mark":{}}"#;
+    let former = r#"{"version":2,"identity":{"head":"x","head_bytes":1},"rejects":"x","mark":{}}"#;
     shell.file("a.ndjson", format!("{ONE}\n")).file("a.ndjson.sent.json", former);
     let (code, _, stderr) = shell.send(&["a.ndjson", "--resume"]);
     assert_eq!((code, server.stats().batches), (Some(4), 0), "{stderr}");

@@ -221,7 +221,7 @@ fn held(ratio: f64, limit: Option<f64>) -> String {
 static BROKEN: AtomicBool = AtomicBool::new(false);
 
 /// Whether all limits so far were kept, for the exit code of a bench.
-pub fn verdict() -> ExitCode {
+pub fn exit_code() -> ExitCode {
     if BROKEN.load(Ordering::Relaxed) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 

@@ -215,9 +215,9 @@ fn format_request(request: &ReceivedRequest) -> String {
         printable(&request.path),
         request.body.len()
     );
-    let mut add = |count: usize, what: &str| {
+    let mut add = |count: usize, noun: &str| {
         if count > 0 {
-            line.push_str(&format!(", {count} {what}"));
+            line.push_str(&format!(", {count} {noun}"));
         }
     };
     let batches = request.batches();

@@ -94,12 +94,12 @@ fn add_within(sum: &mut usize, width: usize, columns: usize) -> Option<()> {
 
 /// Replaces characters that could control a terminal or change the direction of text.
 fn printable_characters(bytes: &[u8]) -> Vec<(char, usize)> {
-    let shown = |character: char| match character {
+    let to_printable = |character: char| match character {
         '\t' => (' ', 1),
         '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => ('\u{fffd}', 1),
         character => character.width().map_or(('\u{fffd}', 1), |width| (character, width)),
     };
-    String::from_utf8_lossy(bytes).chars().map(shown).collect()
+    String::from_utf8_lossy(bytes).chars().map(to_printable).collect()
 }
 
 /// Returns the character boundary at or before this byte.
@@ -113,49 +113,49 @@ mod tests {
     use super::*;
 
     /// Returns the line and the mark under it.
-    fn shown(text: &[u8], range: Range<usize>) -> (String, String) {
+    fn render(text: &[u8], range: Range<usize>) -> (String, String) {
         let Excerpt { line, before, width } = excerpt(text, range).expect("a text");
         (line, format!("{}{}", " ".repeat(before), "^".repeat(width)))
     }
 
     #[test]
     fn shows_a_short_line_whole() {
-        let (line, mark) = shown(b"{\"a\":1,\"b\":x}", 11..12);
+        let (line, mark) = render(b"{\"a\":1,\"b\":x}", 11..12);
         assert_eq!((line.as_str(), mark.as_str()), ("{\"a\":1,\"b\":x}", "           ^"));
-        assert_eq!(shown(b"{\"a\":", 5..5), ("{\"a\":".into(), "     ^".into()));
+        assert_eq!(render(b"{\"a\":", 5..5), ("{\"a\":".into(), "     ^".into()));
         assert_eq!(excerpt(b"", 0..0), None);
     }
 
     #[test]
     fn shows_the_line_of_the_range_among_several_lines() {
         let text = b"{\n  \"a\": {\n \"b\": 1 }\r\n}";
-        assert_eq!(shown(text, 9..20), ("  \"a\": {".into(), "       ^".into()));
-        assert_eq!(shown(text, 17..18), (" \"b\": 1 }".into(), "      ^".into()));
+        assert_eq!(render(text, 9..20), ("  \"a\": {".into(), "       ^".into()));
+        assert_eq!(render(text, 17..18), (" \"b\": 1 }".into(), "      ^".into()));
     }
 
     #[test]
     fn cuts_a_long_line_on_both_sides() {
         let text = format!("{}MARK{}", "a".repeat(100_000), "b".repeat(100_000));
-        let (line, mark) = shown(text.as_bytes(), 100_000..100_004);
+        let (line, mark) = render(text.as_bytes(), 100_000..100_004);
         assert_eq!(line, format!("…{}MARK{}…", "a".repeat(40), "b".repeat(56)));
         assert_eq!(mark, format!("{}^^^^", " ".repeat(41)));
-        let (line, mark) = shown(text.as_bytes(), 0..200_004);
+        let (line, mark) = render(text.as_bytes(), 0..200_004);
         assert_eq!((line, mark), (format!("{}…", "a".repeat(50)), "^".repeat(50)));
     }
 
     #[test]
     fn aligns_the_mark_under_wide_and_combining_characters() {
         // Characters of two columns, then one with a combining accent.
-        assert_eq!(shown("日本 e\u{301}X".as_bytes(), 10..11), ("日本 e\u{301}X".into(), "      ^".into()));
-        assert_eq!(shown("a日本".as_bytes(), 1..7), ("a日本".into(), " ^^^^".into()));
+        assert_eq!(render("日本 e\u{301}X".as_bytes(), 10..11), ("日本 e\u{301}X".into(), "      ^".into()));
+        assert_eq!(render("a日本".as_bytes(), 1..7), ("a日本".into(), " ^^^^".into()));
         let wide = "日".repeat(10_000);
-        let (line, mark) = shown(wide.as_bytes(), 15_000..15_003);
+        let (line, mark) = render(wide.as_bytes(), 15_000..15_003);
         assert_eq!((line.chars().count(), mark.len()), (1 + 20 + 1 + 29 + 1, 43));
     }
 
     #[test]
     fn replaces_control_characters_and_accepts_any_bytes() {
-        let (line, mark) = shown("\u{1b}[31m\t\u{202e}\u{85}X".as_bytes(), 11..12);
+        let (line, mark) = render("\u{1b}[31m\t\u{202e}\u{85}X".as_bytes(), 11..12);
         assert_eq!((line.as_str(), mark.as_str()), ("\u{fffd}[31m \u{fffd}\u{fffd}X", "        ^"));
         let bytes: Vec<u8> = (0..=255).map(|byte: u8| byte.wrapping_mul(7)).cycle().take(5_000).collect();
         for start in (0..5_000).step_by(7) {

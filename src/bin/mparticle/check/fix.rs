@@ -19,7 +19,7 @@ const MAX_ROUNDS: usize = 20;
 pub struct FixedBatch {
     pub text: Vec<u8>,
     pub changes: Vec<AppliedFix>,
-    /// Whether fixes are left after the last round.
+    /// Set if fixes are left after the last round.
     pub has_more: bool,
 }
 
@@ -54,9 +54,9 @@ fn fix_repeatedly(validator: &Validator, fixed: &mut FixedBatch, position: FileP
     let original = fixed.text.clone();
     let lines = LineIndex::new(&original, position);
     loop {
-        let Some((value, fixes)) = validator.fixes(&fixed.text) else { return false };
+        let Some((value, available)) = validator.fixes(&fixed.text) else { return false };
         let Ok(text) = str::from_utf8(&fixed.text) else { return false };
-        let edits = plan_edits(text, &value, fixes);
+        let edits = plan_edits(text, &value, available);
         fixed.has_more = !edits.is_empty() && rounds.len() == MAX_ROUNDS;
         if edits.is_empty() || fixed.has_more {
             return true;

@@ -144,7 +144,7 @@ struct Check {
     summary: Summary,
     /// The maximum number of listed diagnostics, and of listed fixes.
     max_listed: u64,
-    /// Whether fixes are not listed.
+    /// Suppresses the list of fixes.
     is_quiet: bool,
     output: Option<FixOutput>,
 }

@@ -81,8 +81,8 @@ impl fmt::Display for Summary {
             writeln!(f, "and {} more, not listed", self.not_listed)?;
         }
         let mut message = format_count(self.files, "file");
-        for (count, what) in [(self.batches, "batch"), (self.events, "event")] {
-            write!(message, ", {}", format_count(count, what))?;
+        for (count, noun) in [(self.batches, "batch"), (self.events, "event")] {
+            write!(message, ", {}", format_count(count, noun))?;
         }
         write!(message, ": {}, {}", format_count(self.errors(), "error"), format_count(self.warnings(), "warning"))?;
         if self.unreadable > 0 {
@@ -116,6 +116,6 @@ impl fmt::Display for Summary {
     }
 }
 
-fn format_count(count: u64, what: &str) -> String {
-    format!("{count} {}", pluralize(count, what))
+fn format_count(count: u64, noun: &str) -> String {
+    format!("{count} {}", pluralize(count, noun))
 }

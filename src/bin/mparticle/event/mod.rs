@@ -38,31 +38,31 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum EventCommand {
-    /// Send a custom event with a name of your choice
+    /// Report a custom event with a name of your choice
     Custom(EventArguments<kinds::CustomArguments>),
-    /// Send a view of a screen or page
+    /// Report a view of a screen or page
     Screen(EventArguments<kinds::ScreenArguments>),
-    /// Send the first start after installation of the application
+    /// Report the first start after installation of the application
     Install(EventArguments<kinds::PlainArguments>),
-    /// Send the first start of a new version of the application
+    /// Report the first start of a new version of the application
     Upgrade(EventArguments<kinds::PlainArguments>),
-    /// Send a transition of the application to the foreground
+    /// Report that the application moved to the foreground
     Foreground(EventArguments<kinds::PlainArguments>),
-    /// Send a transition of the application to the background
+    /// Report that the application moved to the background
     Background(EventArguments<kinds::PlainArguments>),
-    /// Send the exit of the application
-    ExitStatus(EventArguments<kinds::PlainArguments>),
-    /// Send the first run of the application
+    /// Report that the application exited
+    Exit(EventArguments<kinds::PlainArguments>),
+    /// Report the first run of the application
     FirstRun(EventArguments<kinds::PlainArguments>),
-    /// Send the removal of the application
+    /// Report that the application was uninstalled
     Uninstall(EventArguments<kinds::PlainArguments>),
-    /// Send the start of a session
+    /// Report the start of a session
     SessionStart(EventArguments<kinds::SessionStartArguments>),
-    /// Send the end of a session
+    /// Report the end of a session
     SessionEnd(EventArguments<kinds::SessionEndArguments>),
-    /// Send a purchase of products
+    /// Report a purchase of products
     Purchase(EventArguments<kinds::PurchaseArguments>),
-    /// Send that the user opted out of tracking, or in again
+    /// Report that the user opted out of tracking, or in again
     OptOut(EventArguments<kinds::OptOutArguments>),
     /// Set consent under the GDPR or the CCPA, without an event
     Consent(EventArguments<kinds::ConsentArguments>),
@@ -153,7 +153,7 @@ pub fn run(arguments: Arguments) -> exit::Result {
         EventCommand::Background(arguments) => {
             arguments.run(|plain, batch| plain.app_state(batch, AppState::background()))
         }
-        EventCommand::ExitStatus(arguments) => arguments.run(|plain, batch| plain.app_state(batch, AppState::exit())),
+        EventCommand::Exit(arguments) => arguments.run(|plain, batch| plain.app_state(batch, AppState::exit())),
         EventCommand::FirstRun(arguments) => arguments.run(|plain, batch| plain.first_run(batch, FirstRun::new())),
         EventCommand::Uninstall(arguments) => arguments.run(|plain, batch| plain.uninstall(batch, Uninstall::new())),
         EventCommand::SessionStart(arguments) => arguments.run(kinds::SessionStartArguments::add_to),

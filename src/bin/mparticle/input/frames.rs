@@ -350,12 +350,12 @@ fn detect_layout(source: &mut impl Read, head: &mut Vec<u8>, mark: &[u8]) -> io:
                 None => {}
             }
         }
-        let mut more = [0; 4096];
-        let read = match source.read(&mut more) {
+        let mut buffer = [0; 4096];
+        let read = match source.read(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             other => other?,
         };
-        head.extend_from_slice(&more[..read]);
+        head.extend_from_slice(&buffer[..read]);
         if read == 0 || head.len() > PEEK_BYTES {
             return Ok(FileLayout::Lines);
         }

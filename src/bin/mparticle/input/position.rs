@@ -136,7 +136,7 @@ impl<'de> Visitor<'de> for Step<'_> {
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-        // Of duplicate members, most parsers use the last.
+        // Most parsers use the last of several members with the same name.
         let mut found = None;
         while let Some((key, value)) = map.next_entry::<&'de RawValue, &'de RawValue>()? {
             if serde_json::from_str::<String>(key.get()).is_ok_and(|name| name == self.token) {

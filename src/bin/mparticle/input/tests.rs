@@ -18,8 +18,8 @@ pub struct Slow {
 
 impl Read for Slow {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = buffer.len().min(self.piece);
-        self.bytes.read(&mut buffer[..most])
+        let count = buffer.len().min(self.piece);
+        self.bytes.read(&mut buffer[..count])
     }
 }
 
@@ -118,10 +118,10 @@ impl Read for Endless {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.head.read(buffer)? {
             0 => {
-                let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-                buffer[..most].fill(self.byte);
-                self.left -= most as u64;
-                Ok(most)
+                let count = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+                buffer[..count].fill(self.byte);
+                self.left -= count as u64;
+                Ok(count)
             }
             read => Ok(read),
         }
@@ -139,7 +139,7 @@ fn skips_an_unterminated_text() {
         let mut frames = FrameReader::new(source).expect("a layout");
         match frames.next() {
             Some(Ok(Frame::TooLong { position, bytes })) => {
-                assert_eq!((position.offset, bytes), (start, expected), "{name}")
+                assert_eq!((position.offset, bytes), (start, expected), "{name}");
             }
             other => panic!("{name}: {other:?}"),
         }
@@ -203,12 +203,12 @@ fn reads_a_truncated_compressed_file_up_to_the_error() {
 fn check_text(text: &[u8]) -> Vec<String> {
     let position = FilePosition { offset: 0, line: 7, column: 1 };
     let checked = Validator::default().check(Frame::Text { position, text: text.to_vec() });
-    let shown = |fault: &LocatedDiagnostic| {
-        let range = String::from_utf8_lossy(&text[fault.range.clone()]).into_owned();
-        let Diagnostic { code, pointer, message, .. } = &fault.diagnostic;
-        format!("{} {code} {pointer}: {message} [{range}]", fault.position)
+    let format_located = |located: &LocatedDiagnostic| {
+        let range = String::from_utf8_lossy(&text[located.range.clone()]).into_owned();
+        let Diagnostic { code, pointer, message, .. } = &located.diagnostic;
+        format!("{} {code} {pointer}: {message} [{range}]", located.position)
     };
-    checked.diagnostics.iter().map(shown).collect()
+    checked.diagnostics.iter().map(format_located).collect()
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn keeps_an_error_behind_many_warnings() {
     let text = format!(r#"{{"environment":"development","mpid":1,"events":[{}]}}"#, events.join(","));
     let position = FilePosition { offset: 0, line: 1, column: 1 };
     let checked = validator.check(Frame::Text { position, text: text.into_bytes() });
-    let errors: Vec<_> = checked.diagnostics.iter().filter(|fault| fault.is_error()).collect();
+    let errors: Vec<_> = checked.diagnostics.iter().filter(|located| located.is_error()).collect();
     assert_eq!((checked.diagnostics.len(), errors.len(), checked.has_errors()), (MAX_DIAGNOSTICS + 1, 1, true));
     assert_eq!(errors[0].diagnostic.pointer, "/events/150/data/timestamp_unixtime_ms");
 }

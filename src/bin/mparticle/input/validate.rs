@@ -23,7 +23,7 @@ const ID_BYTES: usize = 59;
 /// The requirements on batches in addition to the contract.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Validator {
-    /// Whether the rules of historical data apply, and the current time for them.
+    /// The current time, if the rules of historical data apply.
     pub historical: Option<DateTime<Utc>>,
     /// The environment of batches without one. A batch of another environment is an error.
     pub environment: Option<Environment>,
@@ -100,14 +100,14 @@ impl Validator {
                 CheckedText { diagnostics, position, value: Some(value), text }
             }
             Err(error) => {
-                let mut fault = LocatedDiagnostic::new(lines.position(error.offset), Code::NotJson, error.message);
-                fault.range = error.offset..(error.offset + 1).min(text.len());
-                CheckedText { diagnostics: vec![fault], position, value: None, text }
+                let mut located = LocatedDiagnostic::new(lines.position(error.offset), Code::NotJson, error.message);
+                located.range = error.offset..(error.offset + 1).min(text.len());
+                CheckedText { diagnostics: vec![located], position, value: None, text }
             }
         }
     }
 
-    /// Returns the text as JSON with the fixes for it, each with the pointer to its place; `None` if it is not JSON.
+    /// Returns the text as JSON with the fixes for it, each with the pointer to its position; `None` if it is not JSON.
     pub fn fixes(&self, text: &[u8]) -> Option<(Value, Vec<(String, Fix)>)> {
         let (_, mut value) = parse(text, &LineIndex::new(text, FilePosition::default())).ok()?;
         self.fill_environment(&mut value);
@@ -146,7 +146,7 @@ impl Validator {
             LocatedDiagnostic { position: lines.position(range.start), range, diagnostic }
         };
         let mut diagnostics: Vec<_> = diagnostics.into_iter().map(locate).collect();
-        diagnostics.sort_by_key(|fault| fault.range.start);
+        diagnostics.sort_by_key(|located| located.range.start);
         if count > MAX_DIAGNOSTICS {
             diagnostics.push(LocatedDiagnostic::new(lines.position(0), Code::Omitted, "more problems, not listed"));
         }

@@ -62,7 +62,7 @@ pub struct Arguments {
     #[arg(long, value_parser = connect::environment_parser())]
     pub environment: Option<Environment>,
 
-    /// Send at most this many batches per second [default: as fast as the service allows]
+    /// Maximum rate, in batches per second [default: as fast as the service allows]
     #[arg(long, value_name = "BATCHES", value_parser = clap::value_parser!(u32).range(1..))]
     pub rate: Option<u32>,
 

@@ -29,7 +29,7 @@ pub struct Checkpoint {
     pub rejects_bytes: Option<u64>,
     pub delivered: BatchCount,
     pub rejected: BatchCount,
-    /// Whether the whole file is finished.
+    /// Set once the whole file is finished.
     pub complete: bool,
 }
 

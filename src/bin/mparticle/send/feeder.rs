@@ -33,7 +33,7 @@ pub struct BatchFeeder {
     pub tracker: Arc<Tracker>,
     /// The uploader; `None` for a dry run.
     pub uploader: Option<Uploader>,
-    /// Whether to stop at the first invalid batch.
+    /// Stops at the first invalid batch.
     pub strict: bool,
     /// Prints diagnostics, unless `--quiet`.
     pub diagnostics: Option<Arc<DiagnosticPrinter>>,

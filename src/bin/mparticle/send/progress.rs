@@ -88,7 +88,7 @@ impl Progress {
 #[derive(Default)]
 pub struct InFlightSummary {
     pub state: InFlightState,
-    /// The wait that the service asked for.
+    /// The wait that the service requested.
     pub wait: Option<Duration>,
 }
 

@@ -342,7 +342,7 @@ impl FileUpload<'_> {
         let is_written = !matches!(stop, StopReason::Failed(_));
         match stop {
             StopReason::ReadEnd(ReadEnd::InvalidBatch(diagnostics)) => {
-                eprint_line(diagnostics::format_first_error(&name, &diagnostics))
+                eprint_line(diagnostics::format_first_error(&name, &diagnostics));
             }
             StopReason::ReadEnd(ReadEnd::ReadError(position, error)) => {
                 eprint_line(format_args!("error: cannot read {name} beyond {position}: {error}"));

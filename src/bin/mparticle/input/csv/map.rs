@@ -291,17 +291,17 @@ fn dialect(mut section: Section<'_>) -> Result<Dialect, MapError> {
     let delimiter = section.text("delimiter")?;
     let quote_text = section.text("quote")?;
     section.finish()?;
-    let one = |SpannedText { text, span }: SpannedText| match text.as_bytes() {
+    let parse_character = |SpannedText { text, span }: SpannedText| match text.as_bytes() {
         [byte] if byte.is_ascii() && !b"\r\n".contains(byte) => Ok(*byte),
         _ => Err(MapError::new(span, format!("{} is not one ASCII character", quote(&text)))),
     };
     let mut dialect = Dialect::default();
     if let Some(text) = delimiter {
-        dialect.delimiter = one(text)?;
+        dialect.delimiter = parse_character(text)?;
     }
     if let Some(text) = quote_text {
         let span = text.span.clone();
-        dialect.quote = if text.text.is_empty() { None } else { Some(one(text)?) };
+        dialect.quote = if text.text.is_empty() { None } else { Some(parse_character(text)?) };
         if dialect.quote == Some(dialect.delimiter) {
             return Err(MapError::new(span, "the quote and the delimiter are the same"));
         }

@@ -175,9 +175,9 @@ impl<R: Read> CsvBatchReader<R> {
         };
         let text = with_events(&converted.head, converted.event.as_deref().unwrap_or_default()).into_bytes();
         let mut checked = validator.check(Frame::Text { position: row.position, text });
-        for diagnostic in &mut checked.diagnostics {
-            let column = self.map.column_for(&diagnostic.diagnostic.pointer);
-            diagnostic.position = column.map_or(row.position, |column| row.position_of(column.index));
+        for located in &mut checked.diagnostics {
+            let column = self.map.column_for(&located.diagnostic.pointer);
+            located.position = column.map_or(row.position, |column| row.position_of(column.index));
         }
         if checked.has_errors() {
             checked.value = None;

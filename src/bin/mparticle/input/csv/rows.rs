@@ -51,7 +51,7 @@ struct FieldSpan {
     start: usize,
     /// The content, without quotes.
     content: Range<usize>,
-    /// Whether the content has doubled quotes.
+    /// Set if the content has doubled quotes.
     doubled: bool,
 }
 

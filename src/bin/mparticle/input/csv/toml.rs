@@ -127,7 +127,7 @@ fn text(path: &str, value: Spanned<DeValue<'_>>) -> Result<SpannedText, MapError
 /// Returns a suggestion for an unknown name: the nearest known name, or all of them.
 pub fn suggestion<S: AsRef<str>>(name: &str, known: &[S]) -> String {
     nearest(name, known)
-        .map_or_else(|| format!("known are {}", join(known)), |nearest| format!("did you mean \"{nearest}\"?"))
+        .map_or_else(|| format!("expected one of {}", join(known)), |nearest| format!("did you mean \"{nearest}\"?"))
 }
 
 fn join<S: AsRef<str>>(names: &[S]) -> String {

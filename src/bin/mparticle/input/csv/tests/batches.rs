@@ -64,7 +64,7 @@ fn read_all(mut reader: CsvBatchReader<&[u8]>) -> Vec<ReadBatch> {
             diagnostics: checked
                 .diagnostics
                 .iter()
-                .map(|fault| format!("{}  {}", fault.position, fault.diagnostic.message))
+                .map(|located| format!("{}  {}", located.position, located.diagnostic.message))
                 .collect(),
             next: batch.resume_at,
             events: batch.events,
@@ -194,21 +194,21 @@ proptest! {
         let text: String =
             rows.iter().enumerate().map(|(at, (user, plan))| format!("u{user},,p{plan},A,,{at}\n")).collect();
         let batches = read(&text);
-        let mut seen: HashMap<String, Vec<(u64, String)>> = HashMap::new();
+        let mut events_by_user: HashMap<String, Vec<(u64, String)>> = HashMap::new();
         for batches in &batches {
             prop_assert!(batches.diagnostics.is_empty());
             let batch = batches.batch();
             for event in batch["events"].as_array().expect("events") {
                 let number = event["data"]["custom_attributes"]["number"].as_u64().expect("a number");
                 let (user, plan) = (&batch["user_identities"]["customer_id"], &batch["user_attributes"]["plan"]);
-                seen.entry(user.to_string()).or_default().push((number, plan.to_string()));
+                events_by_user.entry(user.to_string()).or_default().push((number, plan.to_string()));
             }
         }
         let mut expected: HashMap<String, Vec<(u64, String)>> = HashMap::new();
         for ((user, plan), number) in rows.iter().zip(0..) {
             expected.entry(format!("\"u{user}\"")).or_default().push((number, format!("\"p{plan}\"")));
         }
-        prop_assert_eq!(seen, expected);
+        prop_assert_eq!(events_by_user, expected);
         prop_assert!(batches.is_sorted_by_key(|batches| batches.position.offset), "ordered by first row");
     }
 }

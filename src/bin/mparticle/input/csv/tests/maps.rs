@@ -36,7 +36,7 @@ fn errors_of_a_map_have_positions() {
         ("[events]\ntype = \"opt_out\"", "MAP:4:2  unknown field events: did you mean \"event\"?"),
         (
             "[event]\ntype = \"opt_out\"\nnane = \"a\"",
-            "MAP:6:1  unknown field event.nane: known are type, opted_out, time, ",
+            "MAP:6:1  unknown field event.nane: expected one of type, opted_out, time, ",
         ),
         ("[event]\ntype = \"optout\"", "MAP:5:8  unknown type \"optout\": did you mean \"opt_out\"?"),
         ("[event]\nname = \"a\"", "MAP:4:1  missing event.type"),
@@ -63,7 +63,7 @@ fn errors_of_a_map_have_positions() {
         ),
         (
             "[user_attributes]\na = { column = \"a\", type = \"int\" }",
-            "MAP:5:28  unknown type \"int\": known are text, ",
+            "MAP:5:28  unknown type \"int\": expected one of text, ",
         ),
         ("[user_attributes]\na = { column = \"a\", type = \"list\" }", "MAP:5:28  a list needs a separator"),
         ("[user_attributes]\na = { column = \"a\", separator = \"|\" }", "MAP:5:33  only a list has a separator"),
@@ -79,7 +79,7 @@ fn errors_of_a_map_have_positions() {
         ("[csv]\nquote = \",\"", "MAP:5:9  the quote and the delimiter are the same"),
         // Errors about the header.
         ("email = \"maill\"", "MAP:4:9  no column \"maill\": did you mean \"mail\"?"),
-        ("email = \"name\"", "MAP:4:9  no column \"name\": known are id, mail, two, two"),
+        ("email = \"name\"", "MAP:4:9  no column \"name\": expected one of id, mail, two, two"),
         ("email = \"two\"", "MAP:4:9  column \"two\" occurs twice in the header"),
     ];
     for (text, message) in table {

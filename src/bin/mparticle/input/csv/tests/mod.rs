@@ -1,6 +1,6 @@
 //! Tests of CSV files and maps.
 
-#![allow(clippy::format_collect, reason = "rows are written one after the other")]
+#![allow(clippy::format_collect, reason = "clearer for test data")]
 
 mod batches;
 mod maps;
