@@ -173,7 +173,7 @@ async fn a_stopped_upload_hands_back_the_rest() {
     assert_eq!(error.unsent().len(), 2);
 
     let server = MockServer::start().await;
-    let report = support::client(&server).upload_bulk_until(error.unsent(), std::future::pending()).await;
+    let report = support::client(&server).upload_bulk_until(error.unsent(), std::future::pending::<()>()).await;
     assert_eq!(report.expect("accepted").delivered(), 2);
 }
 

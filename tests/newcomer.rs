@@ -9,7 +9,7 @@ use mparticle::uuid::Uuid;
 use mparticle::{
     AppState, AttributeValue, Batch, CcpaConsent, Client, ClientBuilder, Consent, CustomEvent, CustomEventType,
     DeliveryError, Environment, Error, ErrorKind, Pod, Product, ProductAction, RetryPolicy, ScreenView, SealedBatch,
-    Session, Settings, Uploader, UploaderStatus, User,
+    Session, Settings, Uploader, UploaderStatus,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -256,7 +256,7 @@ async fn the_uploader_tracks_sends_and_says_how_it_is() -> Result<(), Box<dyn st
     let server = MockServer::start().await;
     server.expect(event_named("Example").attribute("items", 2)).times(1);
     let uploader = Uploader::builder(Client::for_mock(&server)?).linger(Duration::from_millis(10)).start()?;
-    uploader.track(&User::new(batch())?, event().attribute("items", 2))?;
+    uploader.track(batch(), event().attribute("items", 2))?;
     tokio::time::timeout(Duration::from_secs(10), uploader.send(batch()).delivered()).await??;
     assert!(matches!(uploader.status(), UploaderStatus::Running), "{}", uploader.status());
     let stats = uploader.shutdown(Duration::from_secs(10)).await;

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Form, Router};
 use mparticle::chrono::Utc;
-use mparticle::{Batch, Consent, CustomEvent, CustomEventType, Product, ProductAction, Session, UploaderStatus, User};
+use mparticle::{Batch, Consent, CustomEvent, CustomEventType, Product, ProductAction, Session, UploaderStatus};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
@@ -119,7 +119,7 @@ async fn add_to_cart(
     let session: Session = visit.session.parse()?;
     let added = ProductAction::add_to_cart().product(line.product()).into_event();
     let event = added.session(&session).attribute("items", visit.cart.len());
-    shop.uploader.track(&User::new(shop.batch(&customer))?, event)?;
+    shop.uploader.track(shop.batch(&customer), event)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -86,7 +86,7 @@ pub struct Arguments {
     #[arg(long, value_name = "REJECTS", value_hint = ValueHint::FilePath)]
     pub rejects: Option<PathBuf>,
 
-    /// Give up after this many seconds without a successful request
+    /// Give up after this many seconds without progress
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub give_up_after: u64,
 

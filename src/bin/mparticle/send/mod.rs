@@ -12,6 +12,7 @@ mod diagnostics;
 mod feeder;
 mod progress;
 mod rejects;
+mod summary;
 mod tracker;
 mod upload;
 

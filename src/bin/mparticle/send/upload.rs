@@ -11,17 +11,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use mparticle::{Client, DeliveryReport, DeliveryStatus, Error, ErrorKind as Kind, Uploader, UploaderStatus};
+use mparticle::{Client, DeliveryReport, DeliveryStatus, Error, Uploader, UploaderStatus};
 
 use super::arguments::Arguments;
 use super::checkpoint::{Checkpoint, CheckpointFile};
-use super::diagnostics::{self, DiagnosticPrinter};
+use super::diagnostics::DiagnosticPrinter;
 use super::feeder::{BatchFeeder, ReadEnd};
-use super::progress::{self, InFlightState, InFlightSummary, Progress};
+use super::progress::Progress;
 use super::rejects::{self, RejectsFile};
 use super::tracker::{BatchOutcome, Tracker};
 use crate::connect::Destination;
-use crate::exit::{self, CliError, ExitStatus};
+use crate::exit::{self, CliError};
 use crate::input::{self, BatchReader, MapFile, Source, Validator, is_dash};
 use crate::text::{self, eprint_line};
 
@@ -62,7 +62,7 @@ pub struct FileUpload<'a> {
 }
 
 /// The reason why the upload stopped.
-enum StopReason {
+pub enum StopReason {
     ReadEnd(ReadEnd),
     Signal(u8),
     /// Requests kept failing.
@@ -173,7 +173,7 @@ impl FileUpload<'_> {
         Ok((Some(checkpoint_file), checkpoint))
     }
 
-    fn rejects_path(&self) -> PathBuf {
+    pub fn rejects_path(&self) -> PathBuf {
         rejects::rejects_path(self.file, self.arguments.rejects.as_deref())
     }
 
@@ -308,105 +308,23 @@ impl FileUpload<'_> {
         Ok(checkpoint)
     }
 
-    /// Prints the summary, and returns the exit status.
-    fn print_summary(
-        &self,
-        stop: StopReason,
-        last_error: Option<&Error>,
-        tracker: &Tracker,
-        progress: &Progress,
-    ) -> exit::Result {
-        let (arguments, name, totals) = (self.arguments, self.name(), tracker.totals());
-        let (exit, outcome) = match &stop {
-            StopReason::ReadEnd(ReadEnd::EndOfFile) if totals.rejected.batches > 0 => {
-                (ExitStatus::DataError, "complete")
-            }
-            StopReason::ReadEnd(ReadEnd::EndOfFile) => (ExitStatus::Success, "complete"),
-            StopReason::ReadEnd(ReadEnd::InvalidBatch(_)) => (ExitStatus::DataError, "strict"),
-            StopReason::ReadEnd(ReadEnd::ReadError(..)) => (ExitStatus::IoError, "read_error"),
-            StopReason::ReadEnd(ReadEnd::Closed) | StopReason::GaveUp(_) => (ExitStatus::Unavailable, "unsent"),
-            StopReason::Signal(signal) => (ExitStatus::Interrupted(*signal), "interrupted"),
-            StopReason::Failed(_) => (ExitStatus::IoError, "write_error"),
-        };
-        let in_flight_summary = in_flight_summary(&stop, last_error);
-        if arguments.json {
-            let mut line = progress::summary_json(self.file, &totals, outcome, arguments.dry_run);
-            if let StopReason::GaveUp(error) = &stop {
-                line["error"] = self.message(error).into();
-            }
-            if let Some(wait) = in_flight_summary.wait {
-                line["retry_after_seconds"] = wait.as_secs().into();
-            }
-            exit::from_write(text::print_line(line.to_string()))?;
-        }
-        let is_written = !matches!(stop, StopReason::Failed(_));
-        match stop {
-            StopReason::ReadEnd(ReadEnd::InvalidBatch(diagnostics)) => {
-                eprint_line(diagnostics::format_first_error(&name, &diagnostics));
-            }
-            StopReason::ReadEnd(ReadEnd::ReadError(position, error)) => {
-                eprint_line(format_args!("error: cannot read {name} beyond {position}: {error}"));
-            }
-            StopReason::GaveUp(error) => {
-                exit::print_service_messages(&error);
-                eprint_line(format_args!("error: {}", self.message(&error)));
-            }
-            StopReason::Failed(failure) => eprint_line(format_args!("error: {failure}")),
-            _ => {}
-        }
-        let verb = match exit {
-            ExitStatus::Interrupted(_) if arguments.dry_run => "interrupted, would send",
-            ExitStatus::Interrupted(_) => "interrupted, delivered",
-            _ if arguments.dry_run => "would send",
-            _ => "delivered",
-        };
-        eprint_line(format_args!("{name}: {}", progress.summary(verb, &totals, &in_flight_summary)));
-        if totals.rejected.batches > 0 && !arguments.dry_run && is_written {
-            eprint_line(format_args!(
-                "{name}: the rejected batches are in {}",
-                text::printable(&self.rejects_path().to_string_lossy())
-            ));
-        }
-        if outcome == "strict" {
-            eprint_line(format_args!("{name}: stopped at the first invalid batch because of --strict"));
-        }
-        if !matches!(exit, ExitStatus::Success | ExitStatus::DataError) && self.is_resumable() {
-            eprint_line(format_args!("{name}: use --resume to send the rest"));
-        }
-        Ok(exit)
-    }
-
-    fn message(&self, error: &Error) -> String {
+    pub fn message(&self, error: &Error) -> String {
         self.destination
             .map_or_else(|| exit::message(error), |destination| exit::message_with_address(error, &destination.address))
     }
 
     /// Returns whether the upload can be resumed: it is not a dry run, and the input is a regular file.
-    fn is_resumable(&self) -> bool {
+    pub fn is_resumable(&self) -> bool {
         !self.arguments.dry_run && !is_dash(self.file) && self.file.is_file()
     }
 
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         if is_dash(self.file) { "stdin".to_owned() } else { text::printable(&self.file.to_string_lossy()) }
     }
 }
 
 fn write_checkpoint(checkpoint_file: &mut CheckpointFile, checkpoint: Checkpoint) -> exit::Result<()> {
     checkpoint_file.write(checkpoint).map_err(|error| CliError::file("write", checkpoint_file.path(), &error))
-}
-
-/// Returns the state of the batches that were in flight when the upload stopped; `last_error` is that of the last request.
-fn in_flight_summary(stop: &StopReason, last_error: Option<&Error>) -> InFlightSummary {
-    let error = match stop {
-        StopReason::GaveUp(error) => Some(error),
-        _ => None,
-    };
-    let state = match error {
-        Some(error) if error.kind() == Kind::Connect || exit::is_unauthorized(error) => InFlightState::NotSent,
-        Some(error) if error.status().is_some() => InFlightState::NotAccepted,
-        _ => InFlightState::Unknown,
-    };
-    InFlightSummary { state, wait: error.or(last_error).and_then(exit::requested_wait) }
 }
 
 /// Finishes the batch of a report. A batch that is left after the shutdown of the uploader stays unfinished.
