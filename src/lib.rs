@@ -1,4 +1,6 @@
-#![doc = include_str!("../README.md")]
+#![doc = include_str!("guide.md")]
+// On docs.rs, shows the feature that each item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "mock")]
 pub mod contract;
@@ -28,7 +30,7 @@ mod uploader;
 
 #[cfg(feature = "blocking")]
 pub use client::blocking;
-// The crates whose types stand in this API.
+// The crates whose types are part of this API. `guide.md` states their versions.
 #[doc(no_inline)]
 pub use {bytes, chrono, reqwest, uuid};
 
@@ -40,7 +42,7 @@ pub use generated::types;
 pub use model::{Session, SessionId};
 pub use seal::{BatchTemplate, IntoSealed, SealError, SealedBatch};
 pub use settings::Settings;
-#[doc(no_inline)]
+#[doc(inline)]
 pub use types::{
     AppState, ApplicationInfo, AttributeValue, AttributionInfo, Batch, Breadcrumb, CcpaConsent, CommerceEvent, Consent,
     CrashReport, CustomEvent, CustomEventType, DeviceCurrentState, DeviceInfo, Environment, Event, FirstRun,
@@ -54,17 +56,21 @@ pub use uploader::{
 };
 
 pub mod raw {
-    //! The generated endpoints, for those who want the wire and nothing else: [`Client::raw`](crate::Client::raw) opens
-    //! this door.
+    //! Low-level access to the generated endpoints; see [`Client::raw`](crate::Client::raw).
     //!
-    //! They take the same [`types`](crate::types), over the same connections and with the same credentials, and send
-    //! exactly what they are given: no ids are stamped, nothing is checked, nothing is retried. Every answer but a 202 comes
-    //! back as it is, in [`Error::UnexpectedResponse`].
+    //! They take the same [`types`](crate::types) as [`Client`](crate::Client), and use the same connections and credentials. They
+    //! send exactly what they are given: no ids are assigned, nothing is checked, and nothing is retried. Every response but a
+    //! 202 is returned unchanged in [`Error::UnexpectedResponse`].
     //!
-    //! Their [`ResponseValue<()>`](ResponseValue) has no body. The service can accept a bulk request in part and name the
-    //! batches that it refuses in the body of the 202: these endpoints cannot show that, and
-    //! [`Client::upload_bulk`](crate::Client::upload_bulk) can.
+    //! [`ResponseValue<()>`](ResponseValue) has no body. The service can accept a bulk request in part and list the batches that it
+    //! refuses in the body of the 202. These endpoints cannot show that list; use
+    //! [`Client::upload_bulk`](crate::Client::upload_bulk) for it.
     #[doc(inline)]
     #[allow(rustdoc::all)]
     pub use crate::generated::{ByteStream, Client, ClientInfo, Error, ResponseValue};
 }
+
+/// Compiles and runs the code blocks of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
