@@ -112,8 +112,8 @@ fn what_the_hand_written_code_needs_is_missed_in_one_line() {
             "Breadcrumb.depth: required, and no hand-written constructor of `Breadcrumb` gives it (build/model.yaml)",
         ),
         (
-            "      description: What every event can tell.\n      type: object\n",
-            "      description: What every event can tell.\n      type: object\n      required: [event_num]\n",
+            "      description: The data that all events share.\n      type: object\n",
+            "      description: The data that all events share.\n      type: object\n      required: [event_num]\n",
             "CommonEventData.event_num: required, and build/model.yaml names it as optional",
         ),
         ("            label: {type: string", "            mark: {type: string", "Breadcrumb.label: not there"),

@@ -47,10 +47,10 @@ const PING: &str =
     "\npaths:\n  /ping:\n    get:\n      operationId: pingService\n      responses: {'204': {description: x}}\n";
 const SCHEMAS: &str = "\n  schemas:\n";
 const COLOUR: &str = "\n  schemas:\n    Colour: {type: string, enum: [red], description: x}\n";
-const BRANCHES: &str = "      oneOf:\n        - description: Something of your own.\n";
+const BRANCHES: &str = "      oneOf:\n        - description: A custom event.\n";
 const LOYALTY: &str = "      oneOf:\n        - type: object\n          additionalProperties: false\n          required: [event_type, \
                        data]\n          properties: {event_type: {type: string, enum: [loyalty_event]}, data: {$ref: \
-                       '#/components/schemas/CommonEventData'}}\n        - description: Something of your own.\n";
+                       '#/components/schemas/CommonEventData'}}\n        - description: A custom event.\n";
 const DATE: &str = "{title: Boolean, type: boolean, description: 'True or false.'}\n        - {title: Date, type: object, \
                     additionalProperties: {type: string}}";
 const BOOLEAN: &str = "{title: Boolean, type: boolean, description: 'True or false.'}";
@@ -98,7 +98,7 @@ pub const CASES: &[Case] = &[
     breaking(
         "the first own field of a payload",
         &[
-            ("      description: The application ran for the first time.\n      allOf:\n", "      allOf: # here\n"),
+            ("      description: The first run of the application.\n      allOf:\n", "      allOf: # here\n"),
             (
                 "# here\n        - $ref: '#/components/schemas/CommonEventData'\n        - type: object\n          properties: {}\n",
                 "\n        - $ref: '#/components/schemas/CommonEventData'\n        - type: object\n          properties:\n            \
@@ -146,8 +146,8 @@ pub const CASES: &[Case] = &[
     ),
     breaking(
         "the component of a field, through `allOf`",
-        &[("status_bar_orientation:\n          description: How the status bar is turned.\n          allOf: [{$ref: '#/components/schemas/Orientation'}]",
-           "status_bar_orientation:\n          description: How the status bar is turned.\n          allOf: [{$ref: '#/components/schemas/Platform'}]")],
+        &[("status_bar_orientation:\n          description: The orientation of the status bar.\n          allOf: [{$ref: '#/components/schemas/Orientation'}]",
+           "status_bar_orientation:\n          description: The orientation of the status bar.\n          allOf: [{$ref: '#/components/schemas/Platform'}]")],
         &["- Changed the type of `DeviceCurrentState::status_bar_orientation` from `Option<Orientation>` to `Option<Platform>`."],
     ),
     breaking(
@@ -391,9 +391,9 @@ pub const CASES: &[Case] = &[
     documentation(
         "descriptions, examples and summaries",
         &[
-            ("description: Where something happened.", "description: The place."),
+            ("description: A geographic location.", "description: The place."),
             ("'An API key.'", "'A key.'"),
-            ("description: Something of your own.\n          type", "description: Yours.\n          type"),
+            ("description: A custom event.\n          type", "description: Yours.\n          type"),
             ("      example: {latitude: 40.7411,", "      example: {latitude: 41,"),
             ("summary: Upload one batch", "summary: Send one batch"),
             ("description: One batch.", "description: A batch."),
