@@ -1,4 +1,4 @@
-"""Edits of the document, as text: those that need no other edit, and those that the build has to refuse."""
+"""Edits of the document as text: those that need no other edit, and those that the build has to refuse."""
 
 import re
 from typing import Callable, NamedTuple
@@ -7,19 +7,19 @@ Change = Callable[[str], str]
 
 
 class Edit(NamedTuple):
-    """An edit that has to build, to keep the house rules and to pass the round trip."""
+    """An edit that has to build, follow the house rules and pass the round trip."""
 
     name: str
     changes: list[Change]
 
 
 class Refused(NamedTuple):
-    """An edit that the build has to refuse in one line, which names the place and holds these words."""
+    """An edit that the build has to refuse in one line, which names the place and contains these words."""
 
     name: str
     changes: list[Change]
     place: str
-    said: list[str]
+    words: list[str]
 
 
 def apply(changes: list[Change], text: str) -> str:
@@ -30,7 +30,7 @@ def apply(changes: list[Change], text: str) -> str:
 
 
 def region(text: str, component: str) -> tuple[int, int]:
-    """Returns where a component stands: from its name to the next line that is not indented deeper."""
+    """Returns the range of a component: from its name to the next line that is not indented deeper."""
     start = re.search(rf"^    {re.escape(component)}:\n", text, re.M)
     if not start:
         raise ValueError(f"the document has no component {component}")
@@ -70,12 +70,12 @@ def add_property(component: str, line: str) -> Change:
 
 
 def remove_property(component: str, name: str) -> Change:
-    """Removes a property with all that stands indented below it."""
+    """Removes a property with everything that is indented below it."""
     return substitute(component, rf"^( +){name}:.*\n(\1 .*\n)*", "")
 
 
 def require(component: str, name: str) -> Change:
-    """Requires a property of a component, which has required ones already or none."""
+    """Makes a property of a component required."""
 
     def change(text: str) -> str:
         start, end = region(text, component)
@@ -99,12 +99,12 @@ def add_value(component: str, value: str) -> Change:
 
 
 def add_component(name: str, yaml: str) -> Change:
-    """Adds a component, whose text is indented as deep as it has to be, at the end of the document."""
+    """Adds a component at the end of the document. The text has its indentation."""
     return lambda text: text.rstrip("\n") + f"\n    {name}:\n{yaml}"
 
 
 def add_path(yaml: str) -> Change:
-    """Adds a path, indented as deep as it has to be."""
+    """Adds a path. The text has its indentation."""
     return replace(None, "\npaths:\n", "\npaths:\n" + yaml)
 
 
@@ -115,7 +115,7 @@ def add_event(event_type: str, payload: str) -> Change:
           additionalProperties: false
           required: [event_type, data]
           properties:
-            event_type: {{type: string, enum: [{event_type}], description: 'Says which event this is.'}}
+            event_type: {{type: string, enum: [{event_type}], description: 'The type of the event.'}}
             data: {{$ref: '#/components/schemas/{payload}'}}
 """
     return replace(None, "    CommonEventData:\n", branch + "    CommonEventData:\n")
@@ -135,15 +135,15 @@ LOYALTY_EVENT = f"""      description: Points of a loyalty programme were earned
           required: [programme, points, kind]
           properties:
             programme: {{type: string, description: 'The name of the programme.'}}
-            points: {{type: integer, format: int64, description: 'How many points, negative if they were spent.'}}
+            points: {{type: integer, format: int64, description: 'The number of points, negative if they were spent.'}}
             kind:
-              description: What happened to the points.
+              description: The change of the points.
               allOf: [{{{REF}LoyaltyKind'}}]
             note: {{type: string, description: 'A remark.'}}
       example: {{programme: Leaf Club, points: 120, kind: earned, timestamp_unixtime_ms: 1767225600000}}
 """
 
-LOYALTY_KIND = """      description: What happened to points.
+LOYALTY_KIND = """      description: A change of points.
       type: string
       enum: [earned, spent, expired]
 """
@@ -155,7 +155,7 @@ AUDIENCE_PATH = f"""  /audiences:
       description: Asks for the members of an audience.
       requestBody:
         required: true
-        description: Which audience.
+        description: The audience.
         content:
           application/json:
             schema: {{{REF}AudienceRequest'}}
@@ -164,7 +164,7 @@ AUDIENCE_PATH = f"""  /audiences:
         '400': {{$ref: '#/components/responses/BadRequest'}}
 """
 
-AUDIENCE_REQUEST = """      description: Which audience to look up.
+AUDIENCE_REQUEST = """      description: The audience to look up.
       type: object
       additionalProperties: false
       required: [audience_id]
@@ -177,7 +177,7 @@ STATUS_PATH = f"""  /status:
     get:
       operationId: readStatus
       summary: Read the status
-      description: Reads how the service is.
+      description: Reads the status of the service.
       responses:
         '200':
           description: The status.
@@ -188,11 +188,11 @@ STATUS_PATH = f"""  /status:
         '5XX': {{$ref: '#/components/responses/Unavailable'}}
 """
 
-SERVICE_STATUS = """      description: How the service is.
+SERVICE_STATUS = """      description: The status of the service.
       type: object
       required: [healthy]
       properties:
-        healthy: {type: boolean, description: 'Whether all is well.'}
+        healthy: {type: boolean, description: 'True if the service is healthy.'}
 """
 
 # The document of tests/downstream: a new event type with fields of its own, a new operation, a new property of a batch, and a new
@@ -238,13 +238,13 @@ EDITS = [
         add_property("Product", "rating: {type: number, minimum: 0, description: 'A rating.'}"),
     ]),
     Edit("optional property of ProductAction", [
-        add_property("ProductAction", "gift_wrap: {type: boolean, description: 'Whether it is a gift.'}"),
+        add_property("ProductAction", "gift_wrap: {type: boolean, description: 'True if it is a gift.'}"),
     ]),
     Edit("optional property of a value of a map", [
-        add_property("Consent", "expires_at: {type: string, format: date-time, description: 'When it ends.'}"),
+        add_property("Consent", "expires_at: {type: string, format: date-time, description: 'The time at which it ends.'}"),
     ]),
     Edit("field of the device", [
-        add_property("DeviceInfo", "foldable: {type: boolean, description: 'Whether the device folds.'}"),
+        add_property("DeviceInfo", "foldable: {type: boolean, description: 'True if the device folds.'}"),
     ]),
     Edit("required property that becomes optional", [substitute("SourceInfo", r"^ *required: .*\n", "")]),
     Edit("required property of a type that no line builds", [
@@ -372,7 +372,7 @@ REFUSED = [
       type: object
       additionalProperties: false
       properties:
-        seconds: {type: integer, format: int64, description: 'How long.'}
+        seconds: {type: integer, format: int64, description: 'The duration.'}
 """),
     ], "AppIdle", ["CommonEventData"]),
     Refused("removed event type", [remove_event("session_start")], "Event", ["session_start"]),
