@@ -1,6 +1,8 @@
 #![doc = include_str!("guide.md")]
 // On docs.rs, shows the feature that each item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// Links to items of these features are checked with all features.
+#![cfg_attr(not(all(feature = "blocking", feature = "mock")), allow(rustdoc::broken_intra_doc_links))]
 
 #[cfg(feature = "mock")]
 pub mod contract;

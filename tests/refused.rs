@@ -1,4 +1,4 @@
-//! What the typed API must not let anyone write does not compile, and the compiler says where.
+//! Code that the typed API must not allow does not compile, and the compiler names the place.
 
 /// The compiler's words change with its versions and the test builds everything once more, so it runs where CI says that
 /// it is CI: `CI=true cargo test --all-features --test refused`.

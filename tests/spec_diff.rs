@@ -1,4 +1,4 @@
-//! What `just spec-diff` prints for each kind of change of the document, and that its class agrees with the generated code.
+//! The output of `just spec-diff` for each kind of change of the document. Its class agrees with the generated code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;

@@ -1,8 +1,8 @@
-//! Edits of the document, one of each kind, with what `just spec-diff` prints of each.
+//! One edit of the document of each kind, with the output of `just spec-diff` for it.
 
 use super::changes::Class;
 
-/// An edit: a text of the document, and what takes its place.
+/// An edit: a text of the document, and its replacement.
 type Edit = (&'static str, &'static str);
 
 pub struct Case {
@@ -15,12 +15,12 @@ pub struct Case {
     pub changes_code: bool,
 }
 
-/// A change that the generated code shows, and that breaks users of it.
+/// A change of the generated code that breaks its users.
 const fn breaking(kind: &'static str, edits: &'static [Edit], lines: &'static [&'static str]) -> Case {
     Case { kind, before: &[], edits, lines, class: Class::Major, changes_code: true }
 }
 
-/// A change that the generated code shows, and that breaks nobody.
+/// A change of the generated code that breaks no user.
 const fn compatible(kind: &'static str, edits: &'static [Edit], lines: &'static [&'static str]) -> Case {
     Case { kind, before: &[], edits, lines, class: Class::Minor, changes_code: true }
 }
@@ -404,7 +404,7 @@ pub const CASES: &[Case] = &[
         &["- Documentation (descriptions and examples) of `Event::CustomEvent`, `Location`, `raw::Client::upload_events`, an item of \
            `Batch::api_keys`, the document, the request body of `upload_events`, the response `Accepted`, the servers."],
     ),
-    // What no rule is known for.
+    // Changes without a known rule.
     breaking(
         "a default, null, a limit that makes a type",
         &[

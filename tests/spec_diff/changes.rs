@@ -1,4 +1,4 @@
-//! The change of the document between two versions, in words of the Rust API, with its semver class.
+//! The change of the document between two versions, in terms of the Rust API, with its semver class.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,13 +17,13 @@ mod shapes;
 /// The semver class of a change, by what it does to users of the Rust API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
-    /// The documents say the same.
+    /// The documents mean the same.
     None,
     /// Descriptions and examples only.
     Patch,
-    /// What compiled before still does.
+    /// Code that compiled before still compiles.
     Minor,
-    /// Something that compiled before may not any more, or means something else.
+    /// Code that compiled before may no longer compile, or means something else.
     Major,
 }
 
@@ -48,7 +48,7 @@ struct Change {
 pub struct Changes {
     list: Vec<Change>,
     documentation: BTreeSet<String>,
-    /// How many differences were noted, also those that share a line.
+    /// The number of differences, including those that share a line.
     noted: usize,
 }
 
@@ -139,7 +139,7 @@ impl Changes {
         self.list.push(Change { heading, text: text.into(), operations: Vec::new() });
     }
 
-    /// Adds a change of an operation, to that of the others that changed alike if there are any.
+    /// Adds a change of an operation. Operations with the same change share a line.
     fn push_for(&mut self, heading: Heading, text: impl Into<String>, operation: &str) {
         self.noted += 1;
         let (text, operation) = (text.into(), format!("`{operation}`"));
@@ -166,7 +166,7 @@ impl Changes {
         }
     }
 
-    /// Adds a change that no rule is known for: it counts as breaking until somebody has looked at it.
+    /// Adds a change that no rule is known for: it counts as breaking until it has been reviewed.
     fn other(&mut self, pointer: &str, key: &str, old: &Value, new: &Value) {
         if old != new {
             let key = key.replace('~', "~0").replace('/', "~1");

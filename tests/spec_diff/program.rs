@@ -1,4 +1,4 @@
-//! Prints the change between two versions of the document, in words of the Rust API: `just spec-diff`.
+//! Prints the change between two versions of the document, in terms of the Rust API: `just spec-diff`.
 //!
 //! Takes the paths of the old and of the new document.
 

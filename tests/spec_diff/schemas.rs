@@ -23,7 +23,7 @@ pub struct At {
     label: String,
     /// The name of the type that is generated for it, if one is.
     name: String,
-    /// How many event types take in its fields.
+    /// The number of event types that include its fields.
     event_types: usize,
     /// True for a component, whose enum is `#[non_exhaustive]`.
     component: bool,
@@ -44,7 +44,7 @@ impl At {
     }
 }
 
-/// What a schema is generated as.
+/// The form in which a schema is generated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Struct,
@@ -278,7 +278,7 @@ impl Changes {
         }
     }
 
-    /// Compares what a struct says of fields that it does not name.
+    /// Compares the treatment of fields that a struct does not name.
     fn additional(&mut self, at: &At, old: &Value, new: &Value) {
         let (was, is) = (&old["additionalProperties"], &new["additionalProperties"]);
         let name = format!("{}Extra", at.name);
@@ -352,7 +352,7 @@ impl Changes {
             if was.is_tagged() && is.is_tagged() {
                 self.push(Heading::Changed, format!("The order of the variants of {}", at.label));
             } else {
-                // What is read is the first branch that fits.
+                // Reading takes the first branch that fits.
                 self.other(&at.pointer, keyword, &old[keyword], &new[keyword]);
             }
         }
@@ -405,7 +405,7 @@ fn unwrapped(schema: &Value) -> Cow<'_, Value> {
     Cow::Owned(unwrapped)
 }
 
-/// Counts the event types whose payload takes in the fields of a component.
+/// Counts the event types whose payload includes the fields of a component.
 fn event_types_with(document: &Value, component: &str) -> usize {
     let schemas = &document["components"]["schemas"];
     let branches = schemas["Event"]["oneOf"].as_array().into_iter().flatten();

@@ -9,12 +9,12 @@ use super::names::{is_null, optional, pascal, reference, rust_type};
 /// The parts of a schema that become one struct.
 #[derive(Default)]
 pub struct Members<'a> {
-    /// The components whose fields it takes in.
+    /// The components whose fields it includes.
     pub shared: BTreeSet<&'a str>,
     /// Its own fields, with the place of each.
     pub own: BTreeMap<&'a str, (String, &'a Value)>,
     pub required: Vec<&'a str>,
-    /// What else its branches say.
+    /// The other keywords of its branches.
     pub rest: Vec<Value>,
 }
 
