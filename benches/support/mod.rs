@@ -129,7 +129,7 @@ enum MinimalValue {
 }
 
 impl MinimalBatch {
-    /// What sealing is, by hand: random ids and the JSON.
+    /// Seals by hand: assigns random ids and writes the JSON.
     pub fn seal(mut self) -> Vec<u8> {
         self.stamp();
         serde_json::to_vec(&self).expect("JSON")
@@ -162,7 +162,7 @@ pub fn compare<A, B, X, Y>(
     compare_seconds(what, limit, rounds, ours, rival);
 }
 
-/// Runs both in turn, each telling how long it took, and prints the ratio.
+/// Runs both in turn, each of which returns its own time, and prints the ratio.
 ///
 /// Each round times one run of each, in changing order; what is printed is the median of the rounds' ratios, and that of the
 /// shortest runs.

@@ -9,7 +9,7 @@ use std::thread;
 /// Makes this program serve as the peer of the process that started it.
 const PEER: &str = "BENCH_PEER";
 
-/// Where it listens.
+/// The address that it listens on.
 pub fn answering(status: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
