@@ -132,7 +132,7 @@ const SEVERAL: [(&str, &str); 6] = [
     ),
     ("enum: [iOS, Android, web,", "enum: [iOS, Android, visionOS, web,"),
     ("maxItems: 100\n", "maxItems: 50\n"),
-    ("description: Where something happened.", "description: The place."),
+    ("description: A geographic location.", "description: The place."),
     ("        '401': {$ref: '#/components/responses/Unauthorized'}\n", ""),
     ("summary: Upload one batch", "summary: Send one batch"),
 ];
