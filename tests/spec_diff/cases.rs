@@ -55,7 +55,7 @@ const DATE: &str = "{title: Boolean, type: boolean, description: 'True or false.
                     additionalProperties: {type: string}}";
 const BOOLEAN: &str = "{title: Boolean, type: boolean, description: 'True or false.'}";
 const PRODUCT: &str = "A product of a shop. Every field is optional.\n";
-const PROMOTION: &str = "A promotion, as a banner.\n      type: object\n      additionalProperties: false\n";
+const PROMOTION: &str = "A promotion, such as a banner.\n      type: object\n      additionalProperties: false\n";
 const SERVERS: &str = "\nservers:\n";
 
 pub const CASES: &[Case] = &[
@@ -117,7 +117,7 @@ pub const CASES: &[Case] = &[
             "required: [is_opted_out]\n          properties:\n            is_opted_out: {type: boolean,",
             "properties: {}\n          example: {is_opted_out: {type: boolean,",
         ),
-        ("'True for out, false for in again.'}", "x}}")],
+        ("'True for an opt-out, false for its withdrawal.'}", "x}}")],
         &[
             "- `OptOut`, which had its own `is_opted_out: bool`, is the newtype `OptOut(CommonEventData)`: its fields are reached \
              through `.0`.",
@@ -220,7 +220,7 @@ pub const CASES: &[Case] = &[
     )]),
     breaking(
         "fields without a name",
-        &[(PROMOTION, "A promotion, as a banner.\n      type: object\n      additionalProperties: {type: string}\n")],
+        &[(PROMOTION, "A promotion, such as a banner.\n      type: object\n      additionalProperties: {type: string}\n")],
         &["- Added the field `Promotion::extra: BTreeMap<String, String>`, of fields without a name."],
     ),
     breaking(
@@ -363,7 +363,7 @@ pub const CASES: &[Case] = &[
         changes_code: true,
         ..contract(
             "an object that is open",
-            &[(PROMOTION, "A promotion, as a banner.\n      type: object\n      additionalProperties: true\n")],
+            &[(PROMOTION, "A promotion, such as a banner.\n      type: object\n      additionalProperties: true\n")],
             &["- `additionalProperties` of `Promotion` (contract, mock, `check`, and what is read from JSON; no type): `true`, \
                was `false`."],
         )
