@@ -5,11 +5,12 @@ default:
     @just --list
 
 # Runs all checks that need no tool but cargo and Python.
-check: format prose names lint test examples docs features trees crates regenerates
+check: format prose names lint test examples shop docs features trees crates regenerates
 
 # Checks the layout of the code.
 format:
     cargo fmt --all --check
+    cargo fmt --manifest-path examples/shop/Cargo.toml --check
 
 # Counts the markers of unclear English, and fails above the allowances. With `-v` it lists the places.
 prose *options:
@@ -35,6 +36,10 @@ quickstart:
 # Runs every example on the embedded mock.
 examples:
     for example in examples/*.rs; do cargo run --quiet --example "$(basename "$example" .rs)" >/dev/null || exit 1; done
+
+# Runs the tests of examples/shop, a package of its own, without debug information, which would only cost disk.
+shop:
+    cargo test --quiet --locked --manifest-path examples/shop/Cargo.toml --no-default-features --target-dir target/shop
 
 # Builds the documentation; a broken link is an error.
 docs:
