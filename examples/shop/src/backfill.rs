@@ -30,8 +30,7 @@ pub async fn backfill(
     });
     let result = client.upload_bulk_until(batches, stop).await;
     for rejected in result.as_ref().unwrap_or_else(UploadError::report).rejected() {
-        let (row, error) = (rows[rejected.index()].id, rejected.error());
-        warn!(row, %error, errors = ?error.api_errors(), "a row was rejected");
+        warn!(row = rows[rejected.index()].id, error = %rejected.error().detailed(), "a row was rejected");
     }
     result
 }

@@ -45,10 +45,10 @@ async fn run() -> Result<(), Box<dyn Error>> {
             let uploader = config.mparticle.uploader(client).start()?;
             let (queue, messages) = mpsc::channel(500);
             let consumer = tokio::spawn(orders::consume(uploader.clone(), environment, messages));
-            let shop = Shop::new(uploader.clone(), environment, queue);
+            let app = web::router(Shop::new(uploader.clone(), environment, queue));
             let listener = TcpListener::bind(config.listen).await?;
             info!(address = %listener.local_addr()?, "serving");
-            axum::serve(listener, web::router(shop)).with_graceful_shutdown(stop).await?;
+            axum::serve(listener, app).with_graceful_shutdown(stop).await?;
             let stats = uploader.shutdown(Duration::from_secs(10)).await;
             consumer.await?; // the queue has ended with the server
             info!(%stats, "stopped");

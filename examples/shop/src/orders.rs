@@ -71,7 +71,7 @@ pub async fn consume(uploader: Uploader, environment: Environment, mut orders: m
             let ack = match delivered.await {
                 Ok(()) => Ack::Done,
                 Err(DeliveryError::Rejected(error)) => {
-                    warn!(order = %id, %error, errors = ?error.api_errors(), "an order was rejected");
+                    warn!(order = %id, error = %error.detailed(), "an order was rejected");
                     Ack::Reject
                 }
                 Err(_) => Ack::Requeue,
