@@ -220,7 +220,7 @@ async fn what_was_not_sent_is_sent_later() -> Result<(), Error> {
     assert_eq!((report.delivered(), report.rejected().len()), (2, 0));
     // What was stored is the same batch, which the service drops as a repeat.
     let restored = stored.iter().map(|json| serde_json::from_str::<SealedBatch>(json).expect("a batch"));
-    client.upload_bulk(restored).await?;
+    assert_eq!(client.upload_bulk(restored).await?.delivered(), 2);
     assert_eq!((server.stats().batches, server.stats().duplicates), (2, 2));
     Ok(())
 }
@@ -231,7 +231,7 @@ async fn a_batch_is_uploaded_by_value_or_by_reference() -> Result<(), Error> {
     let client = Client::for_mock(&server)?;
     let batches = [batch().source_request_id("1"), batch().source_request_id("2")];
     client.upload(&batches[0]).await?;
-    client.upload_bulk(&batches).await?;
+    assert_eq!(client.upload_bulk(&batches).await?.delivered(), 2);
     client.upload(batches[1].clone().seal()?).await?;
     assert_eq!((server.stats().batches, server.stats().duplicates), (2, 2));
     Ok(())
