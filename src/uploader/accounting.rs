@@ -163,15 +163,15 @@ impl Accounting {
         if entry.is_held() {
             self.held -= amount;
         }
-        let state = match stage {
-            Stage::Ended(state) => state,
+        let counted_as = match stage {
+            Stage::Ended(end) => end,
             _ if entry.record.is_some() => SubmissionState::Spool,
             _ => SubmissionState::Memory,
         };
-        if state != entry.state {
-            self.count(entry.token, entry.state, state);
+        if counted_as != entry.state {
+            self.count(entry.token, entry.state, counted_as);
         }
-        (entry.stage, entry.state) = (stage, state);
+        (entry.stage, entry.state) = (stage, counted_as);
         if let Some(slot) = stage.slot() {
             self.amounts[slot] += amount;
         }

@@ -230,10 +230,10 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
         if state.flushes.is_empty() {
             accounting.join_epochs();
         }
-        let stats = accounting.stats();
+        let totals = accounting.stats();
         drop(guard);
         for flush in over {
-            flush.completer.complete(stats);
+            flush.completer.complete(totals);
         }
         is_ending
     }
