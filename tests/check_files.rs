@@ -363,7 +363,7 @@ fn lists_diagnostics_up_to_the_limit_and_counts_the_rest() {
     let many = files(&[("many", format!(r#"{{"environment":"development","mpid":1{members}}}"#).as_bytes())]);
     let (_, stdout, _) = run(&many, &["many"]);
     assert_eq!(
-        (stdout.matches("[unknown-field]").count(), stdout.matches("warning[more]").count()),
+        (stdout.matches("[unknown-field]").count(), stdout.matches("warning[omitted]").count()),
         (100, 1),
         "{stdout}"
     );

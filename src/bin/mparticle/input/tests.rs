@@ -243,8 +243,8 @@ fn locates_violations_of_the_contract() {
         check_text(text.as_bytes()),
         [
             "7:49 unknown-field /user_identities/customerid: unknown field, did you mean \"customer_id\"? [\"customerid\"]",
-            "8:68 seconds /events/0/data/timestamp_unixtime_ms: looks like seconds, milliseconds are expected; the service \
-             takes it as milliseconds, in the early seventies [1523039002]",
+            "8:68 seconds /events/0/data/timestamp_unixtime_ms: looks like seconds instead of milliseconds; the service \
+             reads it as milliseconds, a time in the early 1970s [1523039002]",
             "8:94 type /events/0/data/is_opted_out: expected true or false, found \"é\" [\"é\"]",
         ]
     );
