@@ -1,7 +1,7 @@
 //! Durations as text, for settings in files: `250ms`, `30s`, `5m`, `2h`, `28d`.
 //!
-//! The unit is written beside the number, so that a reader of the file sees it. There are no fractions: `1500ms` is the way to
-//! write one and a half seconds. [`Duration::MAX`] is `unlimited`.
+//! A unit is required, so that the file shows it. Fractions are not supported: write one and a half seconds as `1500ms`.
+//! [`Duration::MAX`] is `unlimited`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ use crate::text::serde_as_text;
 
 const UNLIMITED: &str = "unlimited";
 
-/// The units, with their nanoseconds, from the largest.
+/// The units and their nanoseconds, the largest first.
 const UNITS: [(&str, u128); 7] = [
     ("d", 86_400_000_000_000),
     ("h", 3_600_000_000_000),
@@ -31,7 +31,7 @@ struct DurationText(Duration);
 serde_as_text!(DurationText, "a duration such as \"250ms\", \"30s\" or \"5m\"");
 
 impl fmt::Display for DurationText {
-    /// Writes a whole number of the largest unit that is exact.
+    /// Writes a whole number of the largest exact unit.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanoseconds = self.0.as_nanos();
         let exact = |(_, unit): &&(&str, u128)| nanoseconds.is_multiple_of(*unit);
@@ -61,7 +61,7 @@ impl FromStr for DurationText {
         });
         duration.map(Self).ok_or_else(|| {
             Error::config(
-                "a duration is a whole number and its unit (ms, s, m, h or d), such as 250ms or 30s, or `unlimited`",
+                "invalid duration (expected a whole number and a unit: ms, s, m, h or d, such as 250ms or 30s, or `unlimited`)",
             )
         })
     }
@@ -76,7 +76,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 }
 
 pub(crate) mod option {
-    //! The same for a setting that can be absent.
+    //! Optional durations.
 
     use super::{Deserialize, Deserializer, Duration, DurationText, Serializer};
 
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_written_in_the_largest_exact_unit_and_read_back() {
+    fn writes_the_largest_exact_unit_and_parses_it() {
         let cases = [
             (Duration::ZERO, "0s"),
             (Duration::from_nanos(1), "1ns"),
@@ -116,16 +116,16 @@ mod tests {
             assert_eq!(DurationText(duration).to_string(), text);
             assert_eq!(text.parse::<DurationText>().expect(text).0, duration, "{text}");
         }
-        assert_eq!("5 s".parse::<DurationText>().expect("a blank before the unit").0, Duration::from_secs(5));
+        assert_eq!("5 s".parse::<DurationText>().expect("a space before the unit").0, Duration::from_secs(5));
     }
 
     #[test]
-    fn a_number_without_its_unit_is_refused() {
+    fn rejects_a_number_without_a_unit() {
         for text in
             ["", "30", "s", "1.5s", "-1s", "30 seconds", "30S", "1h30m", "99999999999999999999999999999999999999d"]
         {
             let error = text.parse::<DurationText>().err().expect(text).to_string();
-            assert!(error.starts_with("a duration is a whole number and its unit"), "{error}");
+            assert!(error.starts_with("invalid duration (expected a whole number and a unit"), "{error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The three endpoints of delivery. Written by hand, once: what each means for batches is not in the document.
+//! The three endpoints of delivery. Written by hand, because the document does not state how each takes batches.
 
 /// An endpoint of the service that accepts batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,7 +13,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// In the order of their declaration.
+    /// All endpoints, in the order of declaration.
     pub(crate) const ALL: [Self; 3] = [Self::Events, Self::BulkEvents, Self::HistoricalEvents];
 
     /// Returns the path below the base URL.
@@ -25,7 +25,7 @@ impl Endpoint {
         }
     }
 
-    /// Returns the name of the operation, as the generated endpoints give it to their hooks.
+    /// Returns the name of the operation that the generated endpoints pass to their hooks.
     pub(crate) fn operation(self) -> &'static str {
         match self {
             Self::Events => "upload_events",

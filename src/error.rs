@@ -1,4 +1,4 @@
-//! The error of this crate: small, redacted, cheap to clone, and able to answer what a caller needs to decide.
+//! The error type of this crate: small, redacted and cheap to clone.
 
 mod details;
 #[cfg(test)]
@@ -16,15 +16,15 @@ use crate::generated::types::error::ConversionError;
 use crate::generated::types::{ApiError, RateLimit};
 use crate::limits::MAX_BATCH_BYTES;
 
-/// The reason why something was not sent or not accepted.
+/// The error type of this crate.
 ///
-/// Ask it questions instead of matching on it: [`is_retryable`](Self::is_retryable), [`status`](Self::status),
+/// Use its methods to decide what to do: [`is_retryable`](Self::is_retryable), [`status`](Self::status),
 /// [`api_errors`](Self::api_errors), [`retry_after`](Self::retry_after).
 ///
-/// It holds no batches. A function that takes batches returns an error that hands them back, and that converts into this one
-/// with `?`: [`UploadError`](crate::UploadError), [`SealError`](crate::SealError) and [`TrySendError`](crate::TrySendError).
+/// It holds no batches. A function that takes batches returns an error with those batches, which converts into this one with
+/// `?`: [`UploadError`](crate::UploadError), [`SealError`](crate::SealError) and [`TrySendError`](crate::TrySendError).
 ///
-/// Its text is one line for a log: `upload failed after 10 attempts in 118 s: the service responded 503 Service Unavailable`.
+/// Its text is a single line for a log: `upload failed after 10 attempts in 118 s: the service responded 503 Service Unavailable`.
 /// Neither the text nor the `Debug` form contains a secret, a header, a URL or user data.
 ///
 /// Cloning is cheap: the clones share the content, and the [source](StdError::source) with it.
@@ -35,7 +35,7 @@ pub struct Error(Arc<ErrorInner>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A setting of the client is missing or wrong, or the client is used outside of a runtime. Nothing was sent.
+    /// A setting of the client is missing or invalid, or the client is used outside of a runtime. Nothing was sent.
     Config,
     /// A batch has no JSON form (it contains NaN or an infinity), or the given JSON is not a batch. Nothing was sent.
     Invalid,
@@ -45,33 +45,33 @@ pub enum ErrorKind {
     /// in another way.
     Connect,
     /// The service did not respond in time. It may have accepted the request; the ids make sending again safe. If the deadline
-    /// of a request ended a retry, the source is the failure of the attempt before.
+    /// of a request interrupted a retry, the source is the failure of the previous attempt.
     Timeout,
-    /// The connection broke before a response arrived. The service may have accepted the request; the ids make sending again
+    /// The connection was closed before a response arrived. The service may have accepted the request; the ids make sending again
     /// safe.
     ConnectionLost,
     /// The service refused the request or this batch. [`Error::status`] returns the status: one other than 2xx, or a 2xx
     /// (202 as a rule) whose body lists errors for single batches of a request that the service accepted.
     Refused,
     /// The response is not from the service: HTML, another 2xx than 202 whose body is not JSON, or the target of a redirect. A
-    /// proxy, a sign-in page or a wrong base URL responds like this. Nothing counts as accepted, and the same request would get
-    /// the same response. [`Error::status`] returns the status of the response.
+    /// proxy, a sign-in page or a wrong base URL can cause this. No batch counts as accepted, and a retry would get the same
+    /// response. [`Error::status`] returns the status of the response.
     UnexpectedResponse,
     /// The caller stopped the call: [`Client::upload_bulk_until`](crate::Client::upload_bulk_until). The service may have accepted
     /// a request that was in flight; the ids make sending again safe.
     Cancelled,
     /// The callback [`before_send`](crate::ClientBuilder::before_send) discarded the batch. Nothing was sent.
     Filtered,
-    /// The service asks all users of this client to wait for longer than the deadline of the call. Nothing was sent.
+    /// The client is rate limited, and the wait that the service asked for exceeds the deadline of the call. Nothing was sent.
     RateLimited,
-    /// The [`Uploader`](crate::Uploader) has no room: it refuses a batch, or drops one if that is the policy.
+    /// The queue of the [`Uploader`](crate::Uploader) is full: it refused a batch, or dropped one, depending on the policy.
     QueueFull,
-    /// The [`Uploader`](crate::Uploader) is shut down for good: it refuses a batch, or ended before it delivered one.
+    /// The [`Uploader`](crate::Uploader) is shut down: it refused a batch, or ended before it delivered one.
     Closed,
     /// The [`spool`](crate::spool) cannot be read or written: it is full or of a newer version, or the file system failed.
     Spool,
-    /// The [`spool`](crate::spool) is open already, in another process or in this one. It can be opened when that process has
-    /// ended, or when the last handle of its [`Uploader`](crate::Uploader) is dropped.
+    /// The [`spool`](crate::spool) is already open, in another process or in this one. It can be opened once that process has
+    /// exited, or the last handle of its [`Uploader`](crate::Uploader) is dropped.
     SpoolLocked,
 }
 
@@ -83,12 +83,12 @@ impl fmt::Display for ErrorKind {
             Self::Limit => "limit exceeded",
             Self::Connect => "connection failed",
             Self::Timeout => "timed out",
-            Self::ConnectionLost => "connection broken",
+            Self::ConnectionLost => "connection lost",
             Self::Refused => "refused by the service",
             Self::UnexpectedResponse => "unexpected response",
             Self::Cancelled => "cancelled by the caller",
             Self::Filtered => "discarded by before_send",
-            Self::RateLimited => "paused by the service",
+            Self::RateLimited => "rate limited by the service",
             Self::QueueFull => "uploader full",
             Self::Closed => "uploader shut down",
             Self::Spool => "spool failed",
@@ -102,15 +102,15 @@ struct ErrorInner {
     kind: ErrorKind,
     message: String,
     response: Option<ErrorResponse>,
-    /// The remaining wait of the client, where no response says so.
+    /// The remaining wait of a rate-limited client that has no response.
     pause: Option<Duration>,
     attempts: u32,
-    /// From the first attempt to the failure.
+    /// The time from the first attempt to the failure.
     elapsed: Duration,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// The parts of a response by which the service refuses something.
+/// The parts of a response with an error.
 #[derive(Clone)]
 pub(crate) struct ErrorResponse {
     pub(crate) status: StatusCode,
@@ -132,7 +132,7 @@ impl Error {
         }))
     }
 
-    /// Returns the content, to be changed: a copy if a clone shares it.
+    /// Returns the content for modification, cloned if it is shared.
     fn inner(&mut self) -> &mut ErrorInner {
         Arc::make_mut(&mut self.0)
     }
@@ -149,24 +149,24 @@ impl Error {
         Self::new(ErrorKind::Limit, message)
     }
 
-    /// Creates the error of a batch of this many bytes, which is more than a batch may have.
+    /// Creates the error of a batch with this many bytes, which exceeds the limit.
     pub(crate) fn batch_too_large(bytes: usize) -> Self {
-        Self::limit(format!("the batch has {bytes} bytes, more than the {MAX_BATCH_BYTES} that it may have"))
+        Self::limit(format!("the batch is too large: {bytes} bytes, and the limit is {MAX_BATCH_BYTES}"))
     }
 
-    /// Creates the error of an attempt that the deadline of all attempts ended.
+    /// Creates the error of an attempt that was interrupted by the deadline of all attempts.
     pub(crate) fn deadline_exceeded() -> Self {
         Self::attempted(ErrorKind::Timeout, "the service did not respond before the deadline")
     }
 
     #[cfg(test)]
     pub(crate) fn interrupted() -> Self {
-        Self::attempted(ErrorKind::ConnectionLost, "the connection broke before a response arrived")
+        Self::attempted(ErrorKind::ConnectionLost, "connection closed before a response arrived")
     }
 
-    /// Creates the error of a request that the 429 of another one holds back.
+    /// Creates the error of a request that is not sent because another one received a 429.
     pub(crate) fn rate_limited() -> Self {
-        Self::new(ErrorKind::RateLimited, "the service asks to wait longer than the deadline allows")
+        Self::new(ErrorKind::RateLimited, "rate limited: the service asks to wait past the deadline")
     }
 
     pub(crate) fn cancelled() -> Self {
@@ -182,7 +182,7 @@ impl Error {
     }
 
     pub(crate) fn dropped_from_queue() -> Self {
-        Self::new(ErrorKind::QueueFull, "the batch was dropped: the queue of the uploader was full")
+        Self::new(ErrorKind::QueueFull, "the batch was dropped because the queue of the uploader was full")
     }
 
     pub(crate) fn not_delivered(message: impl Into<String>) -> Self {
@@ -193,7 +193,7 @@ impl Error {
         Self::new(ErrorKind::Closed, "the uploader is shut down")
     }
 
-    /// The message may name a file of the spool, and nothing of its content.
+    /// Creates an error of the spool. The message may name a file, but must not quote its content.
     pub(crate) fn spool(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Spool, message)
     }
@@ -211,7 +211,7 @@ impl Error {
         Self::responded(ErrorKind::Refused, format!("the service responded {}{count}", response.status), response)
     }
 
-    /// Creates the error of a batch that the body of a 2xx lists these errors for.
+    /// Creates the error of a batch for which the body of a 2xx lists these errors.
     pub(crate) fn refused_by_body(status: StatusCode, listed: Vec<ApiError>) -> Self {
         let message =
             format!("the service responded {status} and refused the batch, with {}", error_count(listed.len()));
@@ -219,7 +219,7 @@ impl Error {
         Self::responded(ErrorKind::Refused, message, response)
     }
 
-    /// Creates the error of a response that is not from the service. Only the media type of the response is shown.
+    /// Creates the error of a response that is not from the service. Its text shows only the media type of the response.
     pub(crate) fn unexpected_response(status: StatusCode, content_type: &str) -> Self {
         let content_type = if content_type.is_empty() { "without a content type" } else { content_type };
         let message = format!(
@@ -230,9 +230,12 @@ impl Error {
         Self::responded(ErrorKind::UnexpectedResponse, message, response)
     }
 
-    /// Creates the error of a 2xx whose body broke off before it was known whether it lists errors.
+    /// Creates the error of a 2xx whose body was interrupted before its errors were known.
     pub(crate) fn body_interrupted() -> Self {
-        Self::attempted(ErrorKind::ConnectionLost, "the response body broke off before its errors were known")
+        Self::attempted(
+            ErrorKind::ConnectionLost,
+            "connection closed before the errors in the response body were known",
+        )
     }
 
     fn responded(kind: ErrorKind, message: String, response: ErrorResponse) -> Self {
@@ -251,7 +254,7 @@ impl Error {
         self
     }
 
-    /// Sets the time for which the client still has to wait.
+    /// Sets the remaining wait of the client.
     pub(crate) fn with_pause(mut self, pause: Duration) -> Self {
         self.inner().pause = Some(pause);
         self
@@ -270,7 +273,7 @@ impl Error {
         self.0.kind
     }
 
-    /// Returns the reason alone: the text of the error without the number of attempts and the time.
+    /// Returns the text of the error without the number of attempts and the time.
     ///
     /// ```
     /// use mparticle::SealedBatch;
@@ -292,31 +295,30 @@ impl Error {
     /// Returns the errors in the body of the response. Empty if there are none, or if the body is not JSON of the documented
     /// form.
     ///
-    /// They may quote what was sent, so the text of this error leaves them out.
+    /// They may quote users' data, so the text of this error omits them.
     #[must_use]
     pub fn api_errors(&self) -> &[ApiError] {
         self.0.response.as_ref().map_or(&[], |response| &response.errors)
     }
 
-    /// Returns how long the service asks to wait, from its `Retry-After` in seconds or as a date. Zero if the date has passed.
+    /// Returns the wait that the service asked for, from `Retry-After` in seconds or as a date. Zero if the date has passed.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.pause.or(self.0.response.as_ref().and_then(|response| response.retry_after))
     }
 
-    /// Returns the rate limit that was exceeded, if a 429 names it. All ask to send less often, except
-    /// [`RateLimit::Acceleration`], which asks to raise the speed more slowly.
+    /// Returns the rate limit that was exceeded, if a 429 names it. All limit the rate of requests, except
+    /// [`RateLimit::Acceleration`], which limits how fast that rate may rise.
     #[must_use]
     pub fn rate_limit(&self) -> Option<RateLimit> {
         self.0.response.as_ref()?.rate_limit
     }
 
-    /// Returns whether sending the same again later can succeed: after a failed or broken connection, a timeout, a status of
-    /// 408, 425, 429 or 5xx, after the caller stopped the call, while the service asks to wait, while there is no room, or while the
-    /// spool is open elsewhere.
+    /// Returns whether the same call can succeed later: after a failed or lost connection, a timeout, a status of 408, 425, 429 or
+    /// 5xx, or a cancellation, while the client is rate limited, while the queue is full, or while the spool is open elsewhere.
     ///
-    /// If it is false because of the credentials or an [`UnexpectedResponse`](ErrorKind::UnexpectedResponse), the batches are
-    /// good all the same: send them once the cause is fixed.
+    /// If it is false because of the credentials or an [`UnexpectedResponse`](ErrorKind::UnexpectedResponse), the batches may be
+    /// valid: send them once the cause is fixed.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.0.kind {
@@ -340,13 +342,13 @@ impl Error {
         }
     }
 
-    /// Returns how often the batches were sent over the network. 0 if they never were.
+    /// Returns the number of attempts to send the batches, or 0 if nothing was sent.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.attempts
     }
 
-    /// Returns the time from the first attempt to the failure, waits included. Zero if there was no attempt, and for the
+    /// Returns the time from the first attempt to the failure, including waits. Zero if there was no attempt, and for the
     /// error of a single attempt in [`Retry`](crate::Retry) or [`UploaderStatus`](crate::UploaderStatus).
     #[must_use]
     pub fn elapsed(&self) -> Duration {

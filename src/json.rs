@@ -1,7 +1,7 @@
-//! Writes JSON, and refuses NaN and infinities, for which serde_json would write `null`.
+//! Writes JSON, and rejects NaN and infinities, which serde_json would write as `null`.
 //!
-//! Fast path: serialize once with a formatter that counts the nulls. No nulls means no NaN. Otherwise a second pass finds out
-//! whether one of them was a number, and which.
+//! Fast path: serialize once with a formatter that counts the nulls. No nulls means no NaN. Otherwise a second pass looks for
+//! the first number that is not finite.
 
 use std::fmt;
 use std::io;
@@ -23,17 +23,17 @@ pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<Bytes, Error> {
     let mut formatter = NullCounter(0);
     value
         .serialize(&mut serde_json::Serializer::with_formatter(&mut json, &mut formatter))
-        .map_err(|error| Error::invalid("the value cannot be written as JSON").with_source(error))?;
+        .map_err(|error| Error::invalid("failed to serialize the value as JSON").with_source(error))?;
     if formatter.0 > 0 {
         value.serialize(NonFiniteFinder).map_err(|NonFiniteError(pointer)| {
-            Error::invalid(format!("{pointer} is NaN or infinite, which JSON cannot say"))
+            Error::invalid(format!("{pointer} is NaN or infinite, which JSON cannot represent"))
         })?;
     }
-    // Without what the vector has to spare: a queue is full of these.
+    // Drops the spare capacity, because queues hold many of these.
     Ok(json.into_boxed_slice().into())
 }
 
-/// serde_json's compact form; every method that is not here is its default.
+/// serde_json's compact format, with a count of the nulls.
 struct NullCounter(usize);
 
 impl Formatter for &mut NullCounter {
@@ -43,7 +43,7 @@ impl Formatter for &mut NullCounter {
     }
 }
 
-/// The JSON pointer of a number that is not finite, put together from the inside out.
+/// The JSON pointer of a number that is not finite, built from the inside out.
 #[derive(Debug)]
 struct NonFiniteError(String);
 
@@ -67,10 +67,10 @@ impl ser::Error for NonFiniteError {
     }
 }
 
-/// Serialises to nothing, and fails at the first number that is not finite.
+/// A serializer without output that fails at the first number that is not finite.
 struct NonFiniteFinder;
 
-/// The inside of a list, a map or a struct, and the position in it.
+/// A list, a map or a struct, and the position in it.
 #[derive(Default)]
 struct Compound {
     index: usize,
@@ -176,7 +176,7 @@ impl Serializer for NonFiniteFinder {
         Ok(Compound::default())
     }
 
-    // The generated types have no variants of these two kinds: the document cannot say them.
+    // The generated types have no variants of these two kinds, because the document cannot express them.
     fn serialize_tuple_variant(
         self,
         _: &'static str,

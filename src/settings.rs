@@ -1,4 +1,4 @@
-//! The settings of a client and an uploader as data, for files.
+//! The settings of a client and an uploader as data, for configuration files.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,12 +13,11 @@ use crate::error::Error;
 use crate::generated::types::Environment;
 use crate::uploader::{Uploader, UploaderBuilder, WhenFull};
 
-/// The settings of a [`Client`] and an [`Uploader`], as a configuration file has them. Credentials are not among them: they come
-/// from [`Credentials::from_env`] or a secret store.
+/// The settings of a [`Client`] and an [`Uploader`], for a configuration file. They do not include credentials: use
+/// [`Credentials::from_env`] or a secret store.
 ///
-/// Every key can be absent, and the default of the builder holds then. A key that is not known is an error. The keys are named
-/// after the setters. Durations are text with a unit: a reader of the file sees it, and one type of key serves milliseconds and
-/// hours. In TOML:
+/// The keys are the names of the setters. All are optional and have the defaults of the builders. An unknown key is an error.
+/// Durations are strings with a unit. In TOML:
 ///
 /// ```toml
 /// [mparticle]
@@ -30,7 +29,7 @@ use crate::uploader::{Uploader, UploaderBuilder, WhenFull};
 /// max_batches = 20_000
 /// when_full = { wait = "2s" }        # or "refuse", "drop_newest", "drop_oldest", "spill"
 ///
-/// [mparticle.retry_policy]           # of the client; an uploader uses the waits alone, since it never gives up
+/// [mparticle.retry_policy]           # of the client; an uploader uses only the waits, and retries without limit
 /// initial_backoff = "100ms"
 /// request_timeout = "1m"
 /// ```
@@ -50,7 +49,7 @@ use crate::uploader::{Uploader, UploaderBuilder, WhenFull};
 /// # /*
 /// let credentials = Credentials::from_env()?;
 /// # */
-/// let settings = config.mparticle.with_env()?; // the environment wins over the file
+/// let settings = config.mparticle.with_env()?; // the environment overrides the file
 /// let client = settings.client(credentials)?;
 /// let uploader = settings.uploader(client).start()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -116,19 +115,18 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Creates settings of which none is set.
+    /// Creates settings with no key set.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Replaces what the environment sets: [`pod`](Self::pod) by `MPARTICLE_POD`, [`base_url`](Self::base_url) by
-    /// `MPARTICLE_BASE_URL`, and [`environment`](Self::environment) by `MPARTICLE_ENVIRONMENT`. A pod of the environment also
-    /// replaces a base URL of the file. An empty variable counts as absent.
+    /// Overrides settings from the environment: [`pod`](Self::pod) by `MPARTICLE_POD`, [`base_url`](Self::base_url) by
+    /// `MPARTICLE_BASE_URL`, and [`environment`](Self::environment) by `MPARTICLE_ENVIRONMENT`. A pod from the environment also
+    /// replaces a base URL from the file. An empty variable counts as absent.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a variable is not UTF-8, or names a pod or an environment that is not
-    /// known.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a variable is not UTF-8, or names an unknown pod or environment.
     pub fn with_env(self) -> Result<Self, Error> {
         self.with_lookup(&env::system)
     }
@@ -136,7 +134,7 @@ impl Settings {
     fn with_lookup(mut self, lookup: Lookup<'_>) -> Result<Self, Error> {
         let (pod, base_url) = (env::pod(lookup)?, env::base_url(lookup)?);
         if pod.is_some() || base_url.is_some() {
-            // The base URL wins over the pod, so that one of the file would hide the pod.
+            // A base URL overrides the pod, so one from the file must not hide the pod from the environment.
             self.base_url = base_url;
         }
         self.pod = pod.or(self.pod);
@@ -152,7 +150,7 @@ impl Settings {
         self.client_builder(credentials).build()
     }
 
-    /// Creates the builder of a client with these settings, for those that only code can set.
+    /// Creates a builder for a client with these settings, to add those that are set in code.
     #[must_use]
     pub fn client_builder(&self, credentials: Credentials) -> ClientBuilder {
         Client::builder(credentials)
@@ -164,7 +162,7 @@ impl Settings {
             .when_some(self.disabled, ClientBuilder::disabled)
     }
 
-    /// Creates the builder of an uploader with these settings. Nothing is opened before [`UploaderBuilder::start`].
+    /// Creates a builder for an uploader with these settings. Nothing is opened before [`UploaderBuilder::start`].
     #[must_use]
     pub fn uploader(&self, client: Client) -> UploaderBuilder {
         Uploader::builder(client)
@@ -181,7 +179,7 @@ impl Settings {
     }
 }
 
-/// Without the base URL, which may hold a secret in the wrong place.
+/// Omits the base URL, which may contain a misplaced secret.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
@@ -212,7 +210,7 @@ mod tests {
     const ALL: &str = r#"{"pod":"eu1","base_url":"http://127.0.0.1:1","environment":"production","timeout":"5s","connect_timeout":"250ms","retry_policy":{"initial_backoff":"100ms","max_backoff":"30s","max_attempts":10,"request_timeout":"1m","call_timeout":"unlimited","retry_budget":100},"disabled":true,"spool":"/var/lib/shop","linger":"500ms","max_batches":7,"max_bytes":8,"when_full":{"wait":"2s"},"max_in_flight":3,"initial_rate":4,"max_rate":5,"max_probe_interval":"9s","drop_timeout":"0s"}"#;
 
     #[test]
-    fn every_key_is_read_and_written() {
+    fn serde_round_trips_every_key() {
         let settings: Settings = serde_json::from_str(ALL).expect("settings");
         assert_eq!(serde_json::to_string(&settings).unwrap(), ALL);
         let keys: serde_json::Map<String, serde_json::Value> = serde_json::from_str(ALL).unwrap();
@@ -224,14 +222,14 @@ mod tests {
     }
 
     #[test]
-    fn no_key_is_needed_and_an_unknown_one_is_refused() {
+    fn every_key_is_optional_and_an_unknown_one_is_an_error() {
         let settings: Settings = serde_json::from_str("{}").expect("settings");
         assert_eq!((settings.clone(), serde_json::to_string(&settings).unwrap()), (Settings::new(), "{}".to_owned()));
         for (json, reason) in [
             (r#"{"pods": "eu1"}"#, "unknown field `pods`"),
             (r#"{"timeout": 5}"#, "invalid type: integer `5`, expected a duration such as"),
-            (r#"{"timeout": "5"}"#, "a duration is a whole number and its unit"),
-            (r#"{"pod": "moon"}"#, "there is no such pod"),
+            (r#"{"timeout": "5"}"#, "invalid duration (expected a whole number and a unit"),
+            (r#"{"pod": "moon"}"#, "unknown pod"),
             (r#"{"environment": "prod"}"#, "unknown variant `prod`, expected `production` or `development`"),
             (r#"{"when_full": "drop"}"#, "unknown variant `drop`"),
         ] {
@@ -268,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_wins_over_the_file() {
+    fn the_environment_overrides_the_file() {
         let file = Settings {
             pod: Some(Pod::Us2),
             base_url: Some("http://127.0.0.1:1".into()),
@@ -295,10 +293,10 @@ mod tests {
         assert_eq!(with(&[("MPARTICLE_POD", "moon")]).expect_err("no pod").kind(), crate::ErrorKind::Config);
     }
 
-    /// The block of the doc comment.
+    /// Parses the TOML of the doc comment.
     #[cfg(feature = "cli")]
     #[test]
-    fn the_toml_of_the_documentation_is_read() {
+    fn the_toml_in_the_documentation_is_valid() {
         #[derive(Deserialize)]
         struct Config {
             mparticle: Settings,

@@ -1,4 +1,4 @@
-//! serde for types that are read and written as their text.
+//! serde support for types that are serialized as their text.
 
 /// Implements `Serialize` by `Display` and `Deserialize` by `FromStr`. `$expecting` completes the error "invalid type: ...,
 /// expected ...".

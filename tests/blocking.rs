@@ -1,4 +1,4 @@
-//! The client for code without a runtime: outside of all, inside of one, from many threads, and when it goes wrong.
+//! The blocking client: outside and inside of a runtime, from many threads, and its errors.
 
 mod support;
 
@@ -15,7 +15,7 @@ fn start(server: &MockServer) -> blocking::Client {
 }
 
 #[test]
-fn it_takes_the_same_roads() {
+fn it_uses_the_same_endpoints() {
     let server = MockServer::start_blocking();
     let client = start(&server);
     client.upload(batch()).expect("one");
@@ -91,7 +91,7 @@ fn its_errors_hand_back_what_was_not_sent() {
     let report = client.upload_bulk([batch().user_attribute("a", f64::NAN)]).expect("nothing is unsent");
     assert_eq!((report.delivered(), report.rejected().len(), report.requests()), (0, 1, 0));
     let none = client.upload(batch().user_attribute("a", f64::NAN)).expect_err("NaN");
-    assert_eq!(none.to_string(), "/user_attributes/a is NaN or infinite, which JSON cannot say");
+    assert_eq!(none.to_string(), "/user_attributes/a is NaN or infinite, which JSON cannot represent");
     assert_eq!((none.unsealed().map(|batch| batch.events.len()), none.unsent().len()), (Some(1), 0));
     assert!(none.into_unsealed().expect("the batch comes back").source_request_id.is_some());
 }

@@ -57,7 +57,7 @@ async fn requests_carry_what_the_service_needs_and_no_more() {
 }
 
 #[tokio::test]
-async fn the_raw_door_shares_credentials_and_adds_nothing() {
+async fn raw_endpoints_share_credentials_and_add_nothing() {
     let server = MockServer::start().await;
     let raw = client(&server).raw().expect("the raw client");
     let batches = vec![batch(), Batch::new(Environment::Production)];
@@ -99,7 +99,7 @@ async fn one_batch_may_have_128000_bytes_and_no_more() {
     assert_eq!((rejected.sealed().len(), unsent.len(), report.requests()), (1, 1, 0));
     for error in [error, rejected.into_error()] {
         assert_eq!((error.kind(), error.attempts(), error.elapsed()), (ErrorKind::Limit, 0, Duration::ZERO));
-        assert_eq!(error.to_string(), "the batch has 128001 bytes, more than the 128000 that it may have");
+        assert_eq!(error.to_string(), "the batch is too large: 128001 bytes, and the limit is 128000");
         assert!(!error.is_retryable());
     }
     assert_eq!(server.requests().len(), 1);
@@ -142,7 +142,7 @@ async fn a_batch_that_cannot_be_sealed_is_rejected_and_the_others_go() {
     assert_eq!(places, [1, 3]);
     let rejected = report.into_rejected().remove(0);
     assert_eq!((rejected.error().kind(), rejected.sealed().len()), (ErrorKind::Invalid, 0));
-    assert_eq!(rejected.error().to_string(), "/user_attributes/score is NaN or infinite, which JSON cannot say");
+    assert_eq!(rejected.error().to_string(), "/user_attributes/score is NaN or infinite, which JSON cannot represent");
     let back = rejected.into_unsealed().expect("the batch comes back");
     assert!(back.source_request_id.is_some() && back.events.len() == 1);
     assert_eq!(server.batches().len(), 2);
@@ -242,7 +242,7 @@ fn each_runtime_gets_an_http_client_of_its_own() {
 }
 
 #[tokio::test]
-async fn an_http_client_that_cannot_be_made_is_told() {
+async fn a_failing_http_client_factory_is_an_error() {
     let client = builder("http://127.0.0.1:9")
         .http_client(|| reqwest::Client::builder().user_agent("\n").build())
         .build()
@@ -310,7 +310,7 @@ async fn a_status_of_the_target_of_a_redirect_rejects_no_batch() {
 }
 
 #[test]
-fn settings_that_make_no_sense_are_refused() {
+fn rejects_invalid_settings() {
     let with_key = |key: &str, secret: &str| Client::builder(Credentials::new(key, secret)).build();
     let with_key_builder = || Client::builder(Credentials::new("k", "s"));
     let with_url = |url: &str| with_key_builder().base_url(url).build();
@@ -319,14 +319,17 @@ fn settings_that_make_no_sense_are_refused() {
         (with_key("k", ""), "the API secret is empty"),
         (with_key("k\n", "s"), "the API key begins or ends with white space"),
         (with_key("k", " s"), "the API secret begins or ends with white space"),
-        (with_key("k:x", "s"), "the API key holds a colon, which basic authentication cannot say"),
-        (with_url(""), "the base URL is not a URL"),
-        (with_url("s2s.mparticle.com"), "the base URL is not a URL"),
-        (with_url("ftp://s2s.mparticle.com"), "the base URL is neither https nor http"),
-        (with_url("https://user:pass@s2s.mparticle.com"), "the base URL holds credentials: give them as Credentials"),
-        (with_url("https://s2s.mparticle.com?key=1"), "the base URL holds a query or a fragment"),
-        (with_key_builder().timeout(Duration::ZERO).build(), "a timeout of zero leaves no time for an answer"),
-        (with_key_builder().connect_timeout(Duration::ZERO).build(), "a timeout of zero leaves no time for an answer"),
+        (with_key("k:x", "s"), "the API key contains a colon, which basic authentication does not allow"),
+        (with_url(""), "invalid base URL"),
+        (with_url("s2s.mparticle.com"), "invalid base URL"),
+        (with_url("ftp://s2s.mparticle.com"), "unsupported scheme in the base URL (expected https)"),
+        (
+            with_url("https://user:pass@s2s.mparticle.com"),
+            "the base URL contains credentials: pass them as Credentials instead",
+        ),
+        (with_url("https://s2s.mparticle.com?key=1"), "the base URL contains a query or a fragment"),
+        (with_key_builder().timeout(Duration::ZERO).build(), "timeouts must be greater than zero"),
+        (with_key_builder().connect_timeout(Duration::ZERO).build(), "timeouts must be greater than zero"),
     ];
     for (result, message) in table {
         let error = result.expect_err(message);

@@ -267,7 +267,7 @@ mod event {
         let lines: Vec<_> = stderr.lines().collect();
         let [unavailable, interrupted, accepted] = lines[..] else { panic!("two retries: {stderr}") };
         assert!(unavailable.starts_with("the service responded 503 Service Unavailable; trying again in "), "{stderr}");
-        let reason = "the connection broke before a response arrived: ";
+        let reason = "connection closed before a response arrived: ";
         assert!(interrupted.starts_with(reason) && interrupted.contains("; trying again in "), "{stderr}");
         assert!(accepted.starts_with("accepted: batch "), "{stderr}");
 

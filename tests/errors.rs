@@ -1,4 +1,4 @@
-//! The errors of each call: what they hand back, what they convert into, and that they show none of it.
+//! The errors of each call: the batches that they return, their conversions, and that their text shows no data.
 
 mod support;
 
@@ -83,7 +83,7 @@ async fn an_upload_hands_back_the_batch_that_cannot_be_sealed() {
 
 #[test]
 fn sealing_hands_the_batch_back() {
-    let text = "/user_attributes/score is NaN or infinite, which JSON cannot say";
+    let text = "/user_attributes/score is NaN or infinite, which JSON cannot represent";
     let errors: [SealError; 2] =
         [unsealable("a").seal().expect_err("NaN"), unsealable("a").seal_parts().expect_err("NaN")];
     for error in errors {
@@ -126,7 +126,7 @@ fn a_submission_hands_back_what_was_not_taken() {
 
     let too_large = uploader.track(&user(), event().attribute("a", "x".repeat(MAX_BATCH_BYTES))).expect_err("large");
     let TrySendError::TooLarge(batches) = &too_large else { panic!("{too_large:?}") };
-    let text = format!("the batch has {} bytes, more than the 128000 that it may have", batches[0].len());
+    let text = format!("the batch is too large: {} bytes, and the limit is 128000", batches[0].len());
     assert_eq!((too_large.error().kind(), too_large.to_string()), (ErrorKind::Limit, text));
 
     uploader.shutdown(Duration::ZERO).wait();

@@ -1,4 +1,4 @@
-//! Each answer that the service can give, and each that only a broken one gives, over a real socket.
+//! Responses of the service, and of a broken one, over a real socket.
 
 mod support;
 
@@ -14,7 +14,7 @@ use mparticle::{ErrorKind, UploadError};
 use support::peer::Peer;
 use support::{batch, builder};
 
-/// What a client makes of this answer, written to the socket as it stands.
+/// Returns the error of a client for this response, which is written to the socket unchanged.
 async fn error_of(answer: &str) -> UploadError {
     let peer = Peer::answering(answer);
     let client = builder(peer.url()).timeout(Duration::from_secs(5)).build().expect("a client");
@@ -26,7 +26,7 @@ fn answer(status: &str, headers: &str, body: &str) -> String {
 }
 
 #[tokio::test]
-async fn accepted_tells_how_much_of_the_rate_limit_is_used() {
+async fn accepted_reports_the_used_share_of_the_rate_limit() {
     for (header, used) in [
         ("", None),
         ("X-mp-rate-limit-percentage-used: 92\r\n", Some(92.0)),
@@ -44,7 +44,7 @@ async fn accepted_tells_how_much_of_the_rate_limit_is_used() {
 }
 
 #[tokio::test]
-async fn each_status_is_told_with_whether_to_retry() {
+async fn each_status_is_reported_and_retryable_or_not() {
     let table = [
         ("302 Found", false),
         ("400 Bad Request", false),
@@ -128,7 +128,7 @@ async fn a_body_of_100_mb_is_read_only_to_its_bound() {
 }
 
 #[tokio::test]
-async fn a_server_that_never_answers_is_a_timeout() {
+async fn a_server_that_never_responds_is_a_timeout() {
     let peer = Peer::start(|_| std::thread::sleep(Duration::from_secs(60)));
     let client = builder(peer.url()).timeout(Duration::from_millis(200)).build().expect("a client");
     let started = Instant::now();
@@ -139,13 +139,13 @@ async fn a_server_that_never_answers_is_a_timeout() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_stalls_in_its_body_is_told_in_time() {
+async fn a_refusal_whose_body_stalls_is_reported_in_time() {
     let peer = Peer::answering("HTTP/1.1 429 Too Many Requests\r\nretry-after: 9\r\ncontent-length: 50\r\n\r\n{\"err");
     let client = builder(peer.url()).timeout(Duration::from_millis(200)).build().expect("a client");
     let error = client.upload(batch()).await.expect_err("429");
     assert_eq!(error.retry_after(), Some(Duration::from_secs(9)));
 
-    // The time for the answer may be long: its head tells enough.
+    // A long timeout does not delay the error: status and headers suffice.
     let client = builder(peer.url()).timeout(Duration::from_secs(30)).build().expect("a client");
     let started = Instant::now();
     let error = client.upload(batch()).await.expect_err("429");
@@ -163,7 +163,7 @@ async fn acceptance_does_not_wait_for_a_body() {
 }
 
 #[tokio::test]
-async fn a_connection_closed_mid_answer_is_interrupted_or_keeps_the_status() {
+async fn a_connection_closed_within_a_response_is_lost_or_keeps_the_status() {
     for cut in ["", "HTT", "HTTP/1.1 202 Acc", "HTTP/1.1 202 Accepted\r\nx-mp-rate", "not http at all\r\n\r\n"] {
         let peer = Peer::start(move |stream| {
             let _ = stream.write_all(cut.as_bytes());
@@ -182,7 +182,7 @@ async fn a_connection_closed_mid_answer_is_interrupted_or_keeps_the_status() {
 }
 
 #[tokio::test]
-async fn no_connection_says_so() {
+async fn a_failed_connection_is_a_connect_error() {
     let error = builder("http://127.0.0.1:1").build().expect("a client").upload(batch()).await.expect_err("refused");
     assert_eq!((error.kind(), error.is_retryable(), error.attempts()), (ErrorKind::Connect, true, 1));
 

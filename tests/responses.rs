@@ -1,4 +1,4 @@
-//! Each kind of 2xx over a real socket, and what becomes of every batch: by the client, and by the uploader.
+//! Each kind of 2xx over a real socket, and the result of every batch, by the client and by the uploader.
 
 mod support;
 
@@ -70,7 +70,7 @@ async fn upload_bulk_reports_each_batch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_uploader_tells_the_end_of_each_batch_or_keeps_everything() {
+async fn the_uploader_reports_each_batch_or_keeps_everything() {
     each_row(async |row: Row| {
         let peer = row.serve();
         let ends = Arc::new(Mutex::new(Vec::new()));

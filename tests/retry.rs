@@ -43,7 +43,7 @@ fn peer(answers: Vec<String>) -> Peer {
 }
 
 #[tokio::test]
-async fn what_fails_is_sent_again_until_it_is_accepted() {
+async fn retries_until_accepted() {
     let peer = peer(vec![
         busy("503 Busy", ""),
         busy("500 Broken", ""),
@@ -78,7 +78,7 @@ async fn a_retry_sends_the_same_bytes() {
 }
 
 #[tokio::test]
-async fn what_the_service_asks_is_not_undercut() {
+async fn waits_at_least_for_retry_after() {
     let peer = peer(vec![busy("429 Slow", "retry-after: 1\r\n")]);
     let client = retrying(peer.url());
     let started = Instant::now();
@@ -86,7 +86,7 @@ async fn what_the_service_asks_is_not_undercut() {
     let (told, other) = tokio::join!(client.upload(batch()), clone.upload(batch()));
     told.expect("accepted");
     other.expect("accepted");
-    // The one that was told waits. A lower bound is no question of speed.
+    // The rate-limited request waits. A lower bound does not depend on the speed of the machine.
     assert!(started.elapsed() >= Duration::from_secs(1));
     let started = Instant::now();
     client.upload(batch()).await.expect("the wait is over");
@@ -94,7 +94,7 @@ async fn what_the_service_asks_is_not_undercut() {
 }
 
 #[tokio::test]
-async fn permanent_answers_are_not_tried_again() {
+async fn permanent_failures_are_not_retried() {
     for status in ["400 Bad Request", "401 Unauthorized", "403 Forbidden", "404 Not Found", "413 Content Too Large"] {
         let peer = Peer::answering(busy(status, ""));
         let error = retrying(peer.url()).upload(batch()).await.expect_err(status);
@@ -113,7 +113,7 @@ async fn a_refused_credential_keeps_everything_that_was_not_sent() {
 }
 
 #[tokio::test]
-async fn one_bad_batch_is_rejected_with_the_words_of_the_service() {
+async fn one_bad_batch_is_rejected_with_the_errors_of_the_service() {
     let server = MockServer::start().await;
     let batches =
         (0..100).map(|place| if place == 63 { mparticle::Batch { ip: Some("?".into()), ..batch() } } else { batch() });
@@ -145,7 +145,7 @@ async fn each_retry_is_reported_though_the_callback_panics() {
 }
 
 #[tokio::test]
-async fn what_is_not_sent_again_is_not_reported() {
+async fn failures_without_a_retry_are_not_reported() {
     let peer = peer(vec![busy("404 Not Found", ""), ACCEPTED.to_owned(), busy("429 Slow", "retry-after: 86400\r\n")]);
     let policy = RetryPolicy::new().request_timeout(Duration::from_secs(30));
     let client = support::builder(peer.url()).retry_policy(policy).on_retry(|retry| panic!("{retry:?}"));
@@ -157,7 +157,7 @@ async fn what_is_not_sent_again_is_not_reported() {
 }
 
 #[test]
-fn the_blocking_client_sends_again_too() {
+fn the_blocking_client_retries_too() {
     let peer = peer(vec![busy("503 Busy", ""), busy("503 Busy", "")]);
     let client = blocking::Client::new(retrying(peer.url())).expect("a thread");
     client.upload(batch()).expect("accepted");

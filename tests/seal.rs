@@ -165,7 +165,7 @@ fn numbers_without_a_json_form_are_refused_by_their_pointer() {
     for (batch, pointer) in table {
         let error = batch.seal().expect_err(pointer);
         assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert_eq!(error.to_string(), format!("{pointer} is NaN or infinite, which JSON cannot say"));
+        assert_eq!(error.to_string(), format!("{pointer} is NaN or infinite, which JSON cannot represent"));
         assert!(!error.is_retryable() && error.attempts() == 0);
     }
 }

@@ -1,7 +1,7 @@
-//! The same client for code without an async runtime: a thread of its own runs one, and callers wait for its answers.
+//! The blocking client, for code without an async runtime. It runs a Tokio runtime on a background thread.
 //!
-//! Calls can come from any thread, also from within a runtime; the calling thread waits. Inside async code prefer
-//! [`Client`](crate::Client): a thread that waits runs nothing else.
+//! It can be called from any thread, also from within a runtime, and blocks the calling thread. In async code prefer
+//! [`Client`](crate::Client): a blocked thread runs no other task.
 //!
 //! ```
 //! use mparticle::{Batch, Credentials, CustomEvent, CustomEventType, Environment};
@@ -33,22 +33,22 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::seal::{IntoSealed, SealedBatch};
 
-/// Sends batches and waits for the tx; see the [module](self). Cloning is cheap and shares the thread, which ends when
-/// the last clone is dropped.
+/// A client that blocks until the response has arrived; see the [module](self). Cloning is cheap and shares the background
+/// thread, which ends when the last clone is dropped.
 #[derive(Clone)]
 pub struct Client {
     client: AsyncClient,
     tasks: UnboundedSender<Task>,
 }
 
-/// A call on its way to the thread. It answers by itself.
+/// A call for the background thread. It sends its result to the caller itself.
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Client {
-    /// Starts the thread that sends for this client.
+    /// Creates a blocking client and starts its background thread.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the system gives no thread.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the thread or its runtime cannot be created.
     pub fn new(client: AsyncClient) -> Result<Self, Error> {
         let failed = |error| Error::config("failed to spawn the background thread").with_source(error);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
@@ -57,14 +57,14 @@ impl Client {
             .name("mparticle-blocking".into())
             .spawn(move || {
                 runtime.block_on(serve(receiver));
-                // A name lookup that was given up is not waited for.
+                // Does not wait for a name lookup whose request was aborted.
                 runtime.shutdown_background();
             })
             .map_err(failed)?;
         Ok(Self { client, tasks })
     }
 
-    /// A client with the settings of the environment; see [`ClientBuilder::from_env`](crate::ClientBuilder::from_env).
+    /// Creates a client with the settings of the environment; see [`ClientBuilder::from_env`](crate::ClientBuilder::from_env).
     ///
     /// # Errors
     /// As [`ClientBuilder::from_env`](crate::ClientBuilder::from_env), [`ClientBuilder::build`](crate::ClientBuilder::build)
@@ -73,7 +73,7 @@ impl Client {
         Self::new(AsyncClient::from_env()?)
     }
 
-    /// As [`Client::upload`](crate::Client::upload).
+    /// Sends one batch, like [`Client::upload`](crate::Client::upload).
     ///
     /// # Errors
     /// As [`Client::upload`](crate::Client::upload).
@@ -83,7 +83,7 @@ impl Client {
         self.wait(unsent, move |client| async move { client.send_one(upload).await })
     }
 
-    /// As [`Client::upload_bulk`](crate::Client::upload_bulk).
+    /// Sends batches, like [`Client::upload_bulk`](crate::Client::upload_bulk).
     ///
     /// # Errors
     /// As [`Client::upload_bulk`](crate::Client::upload_bulk).
@@ -91,7 +91,7 @@ impl Client {
         self.send_all(Endpoint::BulkEvents, batches)
     }
 
-    /// As [`Client::upload_historical`](crate::Client::upload_historical).
+    /// Sends batches of old data, like [`Client::upload_historical`](crate::Client::upload_historical).
     ///
     /// # Errors
     /// As [`Client::upload_historical`](crate::Client::upload_historical).
@@ -112,8 +112,8 @@ impl Client {
         self.wait(unsent, move |client| async move { client.send_all(endpoint, upload).await })
     }
 
-    /// Hands the call to the thread and waits for its tx. Only if the call panics is there none; what was unsent comes
-    /// back then.
+    /// Runs the call on the background thread and waits for its result. If the call panics there is no result, and the
+    /// error returns the batches.
     fn wait<T: Send + 'static, F: Future<Output = Result<T, UploadError>> + Send + 'static>(
         &self,
         unsent: (Vec<SealedBatch>, Vec<usize>),
@@ -130,7 +130,7 @@ impl Client {
     }
 }
 
-/// Runs each call as a task of its own, so that tasks from several threads do not wait for each other.
+/// Runs each call as a task of its own, so that calls from several threads do not wait for each other.
 async fn serve(mut receiver: UnboundedReceiver<Task>) {
     while let Some(call) = receiver.recv().await {
         tokio::spawn(call);

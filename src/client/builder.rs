@@ -1,4 +1,4 @@
-//! The settings of a client, and the checks that they make sense.
+//! The builder of a client, and the validation of its settings.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -20,7 +20,7 @@ use crate::seal::BeforeSend;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The settings of a [`Client`]; see [`Client::builder`].
+/// A builder for a [`Client`]; see [`Client::builder`].
 pub struct ClientBuilder {
     credentials: Credentials,
     pod: Pod,
@@ -37,7 +37,7 @@ pub struct ClientBuilder {
 }
 
 impl Client {
-    /// Starts the settings of a client that sends with these credentials.
+    /// Creates a builder for a client with these credentials.
     ///
     /// ```
     /// use std::time::Duration;
@@ -74,7 +74,7 @@ impl Client {
         ClientBuilder::new(Credentials::new("", "")).disabled(true).build()
     }
 
-    /// Creates a client of this mock server, with its base URL and the credentials [`mock::KEY`](crate::mock::KEY) and
+    /// Creates a client for this mock server, with its base URL and the credentials [`mock::KEY`](crate::mock::KEY) and
     /// [`mock::SECRET`](crate::mock::SECRET), which it accepts unless it was built with others.
     ///
     /// ```
@@ -98,7 +98,7 @@ impl Client {
         ClientBuilder::for_mock(server).build()
     }
 
-    /// A client with the settings of the environment; see [`ClientBuilder::from_env`].
+    /// Creates a client with the settings of the environment; see [`ClientBuilder::from_env`].
     ///
     /// # Errors
     /// As [`ClientBuilder::from_env`] and [`ClientBuilder::build`].
@@ -125,7 +125,7 @@ impl ClientBuilder {
         }
     }
 
-    /// Starts the settings of a client of this mock server; see [`Client::for_mock`].
+    /// Creates a builder for a client of this mock server; see [`Client::for_mock`].
     #[cfg(feature = "mock")]
     #[must_use]
     pub fn for_mock(server: &crate::mock::MockServer) -> Self {
@@ -133,11 +133,12 @@ impl ClientBuilder {
         Self::new(Credentials::new(KEY, SECRET)).base_url(server.url())
     }
 
-    /// Reads `MPARTICLE_API_KEY` and `MPARTICLE_API_SECRET`, and, if they are there, `MPARTICLE_POD` (`us1`, `us2`, `eu1`
-    /// or `au1`) and `MPARTICLE_BASE_URL`, which wins over the pod. An empty variable counts as absent.
+    /// Creates a builder from the environment: `MPARTICLE_API_KEY` and `MPARTICLE_API_SECRET`, and optionally `MPARTICLE_POD`
+    /// (`us1`, `us2`, `eu1` or `au1`) and `MPARTICLE_BASE_URL`, which takes precedence over the pod. An empty variable counts as
+    /// absent.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the key or the secret is missing, the pod is not known, or a
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the key or the secret is missing, the pod is unknown, or a
     /// variable is not UTF-8.
     pub fn from_env() -> Result<Self, Error> {
         Self::from_lookup(&env::system)
@@ -150,59 +151,59 @@ impl ClientBuilder {
         Ok(builder)
     }
 
-    /// The data centre of the workspace. [`Pod::Us1`] by default.
+    /// Sets the data centre of the workspace. [`Pod::Us1`] by default.
     #[must_use]
     pub fn pod(mut self, pod: Pod) -> Self {
         self.pod = pod;
         self
     }
 
-    /// Another place than a pod, as a mock server or a gateway of your own: `https://host/path`, to which the paths of the
-    /// service are added. Plain `http` is taken for loopback addresses only.
+    /// Sets the base URL in place of the pod's, for a mock server or a gateway: `https://host/path`, to which the paths of the
+    /// endpoints are appended. Plain `http` is accepted for loopback addresses only.
     #[must_use]
     pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
         self.base_url = Some(base_url.into());
         self
     }
 
-    /// Lets a base URL of plain `http` lead anywhere. Whoever is on the way can then read the API secret and the users'
-    /// data, and change them.
+    /// Accepts a base URL of plain `http` for any host. Everyone on the network path can then read and modify the API secret
+    /// and the users' data.
     #[must_use]
     pub fn dangerously_send_secrets_over_plain_http(mut self) -> Self {
         self.allow_plain_http = true;
         self
     }
 
-    /// How long one attempt may take, from connecting to the end of the answer. 30 seconds by default.
+    /// Sets the timeout of one attempt, from connecting to the end of the response. 30 seconds by default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How long connecting may take, as a part of the attempt. 10 seconds by default. An HTTP client of your own brings
-    /// its own.
+    /// Sets the timeout of connecting, which is part of the attempt. 10 seconds by default. It does not apply to a custom
+    /// [`http_client`](Self::http_client).
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How what fails is tried again. [`RetryPolicy::new`] by default; [`RetryPolicy::never`] sends everything once.
+    /// Sets the retry policy. [`RetryPolicy::new`] by default; [`RetryPolicy::never`] disables retries.
     #[must_use]
     pub fn retry_policy(mut self, policy: RetryPolicy) -> Self {
         self.retry_policy = policy;
         self
     }
 
-    /// Your own HTTP client: for a proxy, for certificates, for pool sizes.
+    /// Sets a factory for the HTTP client, for example to configure a proxy, certificates or pool sizes.
     ///
-    /// It is a factory, called once for each tokio runtime that the client is used in: a reqwest client shared by two
-    /// runtimes fails or hangs when the first one ends. The clients of the 16 runtimes used last are kept. Requests carry our
-    /// timeout, credentials and user agent all the same.
+    /// The factory is called once for each Tokio runtime that the client is used in: a reqwest client shared by two runtimes
+    /// fails or hangs when the first one ends. The clients of the 16 most recently used runtimes are kept. This crate still
+    /// sets the timeout, credentials and user agent of each request.
     ///
-    /// Switch redirects off in it, as they are in the default client: no endpoint of the service redirects, and a batch
-    /// that follows a 302 is left behind on the way. An answer from elsewhere than the endpoint is an error.
+    /// Disable redirects, as the default client does: no endpoint of the service redirects, and a request that follows a 302
+    /// loses its body. A response from any other URL than the endpoint's is an error.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), mparticle::Error> {
@@ -226,19 +227,19 @@ impl ClientBuilder {
         self
     }
 
-    /// Where the ids of batches and events come from: random UUIDs by default. For tests that compare bytes.
+    /// Sets the source of the ids of batches and events, for tests that compare bytes. Random UUIDs by default.
     #[must_use]
     pub fn id_source(mut self, new_id: impl Fn() -> Uuid + Send + Sync + 'static) -> Self {
         self.id_source = Some(Arc::new(new_id));
         self
     }
 
-    /// Sets a callback that is called with each batch before it is sealed, to take personal data out, to add what all batches have
-    /// in common, or to discard the batch: it is sent if the callback returns `true`, as with [`Vec::retain_mut`].
+    /// Sets a callback that is called with each batch before it is sealed, to remove personal data, to add common
+    /// properties, or to discard the batch: it is sent if the callback returns `true`, as with [`Vec::retain_mut`].
     ///
     /// It runs in the call that takes the batch ([`upload`](Client::upload), [`upload_bulk`](Client::upload_bulk) and the like), and
     /// in those of an [`Uploader`](crate::Uploader) of this client, unless that one has
-    /// [a callback of its own](crate::UploaderBuilder::before_send). A panic in it is a panic of that call. A
+    /// [its own callback](crate::UploaderBuilder::before_send). A panic in the callback unwinds through that call. A
     /// [`SealedBatch`](crate::SealedBatch) is sent as it is.
     ///
     /// A batch that it discards is counted by [`Report::filtered`](crate::Report::filtered).
@@ -262,13 +263,13 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets whether the client sends nothing, for local runs and for tests that are about something else. False by default.
+    /// Sets whether the client is disabled and sends nothing, for local runs and unrelated tests. False by default.
     ///
-    /// A disabled client validates: it seals batches, and rejects what cannot be sealed or is too large. Everything else it
-    /// discards, and reports as delivered with the status 202, so that the program around it runs as it would in production.
+    /// A disabled client still validates: it seals batches, and rejects those that cannot be sealed or are too large. It
+    /// discards all others and reports them as delivered with status 202, so that the program runs as it would in production.
     /// It needs no credentials and no network. Building it is logged as a warning by `tracing`, and
-    /// [`Client::is_disabled`] returns true. An [`Uploader`](crate::Uploader) of it opens no spool: what an earlier program left
-    /// there stays.
+    /// [`Client::is_disabled`] returns true. An [`Uploader`](crate::Uploader) of it opens no spool, and leaves the batches of an
+    /// earlier program there.
     ///
     /// ```
     /// use mparticle::{Client, Credentials};
@@ -283,7 +284,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Calls `set` with the value, if there is one: for settings that may be absent.
+    /// Calls `set` with the value if there is one, for optional settings.
     ///
     /// ```
     /// use mparticle::{Client, ClientBuilder, Credentials, Pod};
@@ -300,9 +301,9 @@ impl ClientBuilder {
         }
     }
 
-    /// Calls `callback` before each retry, with the reason and the wait: for a log, or for a person at a terminal.
+    /// Sets a callback that is called before each retry with the reason and the wait, for example to log them.
     ///
-    /// It is called from the task that sends, which waits for it. A panic in it is caught and logged.
+    /// It runs on the task that sends, which waits for it. A panic in it is caught and logged.
     ///
     /// ```
     /// use mparticle::{Client, Credentials};
@@ -318,24 +319,22 @@ impl ClientBuilder {
         self
     }
 
-    /// Checks the settings and gives the client. Nothing is sent yet.
+    /// Validates the settings and builds the client. Sends nothing.
     ///
-    /// For https it reads the certificate store, unless there is an [`http_client`](Self::http_client) of your own: that
-    /// one is first called by [`UploaderBuilder::start`](crate::UploaderBuilder::start) or the first upload.
+    /// For https it reads the certificate store, unless a custom [`http_client`](Self::http_client) is set: that factory is
+    /// first called by [`UploaderBuilder::start`](crate::UploaderBuilder::start) or the first upload.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the key or the secret is empty, a timeout is zero, the base URL is
-    /// not one, or it is of plain `http` and leads elsewhere than to this machine; with rustls, also if this machine has no
-    /// certificate store that can be used.
+    /// invalid, or it uses plain `http` to a remote host; with rustls, also if this machine has no usable certificate store.
     pub fn build(self) -> Result<Client, Error> {
-        // A disabled client has none, and so cannot send by mistake.
+        // A disabled client has no credentials, so it cannot send by mistake.
         let authorization = if self.disabled { None } else { Some(self.credentials.authorization()?) };
         let base_url = self.base_url.as_deref().unwrap_or(self.pod.base_url());
-        let url =
-            Url::parse(base_url).map_err(|error| Error::config("the base URL is not a URL").with_source(error))?;
+        let url = Url::parse(base_url).map_err(|error| Error::config("invalid base URL").with_source(error))?;
         check(&url, self.allow_plain_http)?;
         if self.timeout.is_zero() || self.connect_timeout.is_zero() {
-            return Err(Error::config("a timeout of zero leaves no time for an answer"));
+            return Err(Error::config("timeouts must be greater than zero"));
         }
         if self.disabled {
             tracing::warn!("the client is disabled: batches are validated and discarded, and nothing is sent");
@@ -357,7 +356,7 @@ impl ClientBuilder {
                         .retry(reqwest::retry::never());
                     if plain { for_plain_http(client) } else { with_library(client) }.build()
                 };
-                // A machine without certificates is found here, and not when nobody looks any more.
+                // Detects missing certificates now, and not at the first upload.
                 let unused = if self.disabled { None } else { Some(factory().map_err(http_error::convert)?) };
                 (Box::new(factory) as HttpFactory, unused)
             }
@@ -369,7 +368,7 @@ impl ClientBuilder {
     }
 }
 
-/// A proxy would read what is sent over plain http. No certificate is needed, and so none is read.
+/// Configures a client for plain http: without a proxy, which could read the requests, and without reading certificates.
 fn for_plain_http(client: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
     let client = with_library(client).no_proxy();
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
@@ -377,30 +376,30 @@ fn for_plain_http(client: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
     client
 }
 
-/// With both libraries, reqwest would take the other one, also if only another crate asks for it.
+/// Selects rustls if its feature is on: reqwest would prefer native-tls, even if only another crate enables that.
 fn with_library(client: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
     #[cfg(feature = "rustls")]
     let client = client.tls_backend_rustls();
     client
 }
 
-/// The text of these errors leaves the URL out: it may hold a secret in the wrong place.
+/// Validates the base URL. The errors do not quote it: a misplaced secret may be in it.
 fn check(url: &Url, allow_plain_http: bool) -> Result<(), Error> {
     match url.scheme() {
         "https" => {}
         "http" if allow_plain_http || is_loopback(url) => {}
         "http" => {
             return Err(Error::config(
-                "the base URL is plain http and leads away from this machine, which would show the secret to all on the way",
+                "the base URL uses plain HTTP to a remote host, which would expose the API secret: use https",
             ));
         }
-        _ => return Err(Error::config("the base URL is neither https nor http")),
+        _ => return Err(Error::config("unsupported scheme in the base URL (expected https)")),
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Error::config("the base URL holds credentials: give them as Credentials"));
+        return Err(Error::config("the base URL contains credentials: pass them as Credentials instead"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(Error::config("the base URL holds a query or a fragment"));
+        return Err(Error::config("the base URL contains a query or a fragment"));
     }
     Ok(())
 }
@@ -433,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_gives_key_secret_pod_and_base_url() {
+    fn from_env_reads_credentials_pod_and_base_url() {
         const KEY: (&str, &str) = ("MPARTICLE_API_KEY", "k");
         const SECRET: (&str, &str) = ("MPARTICLE_API_SECRET", "s");
         let base_url = |variables: &[_]| from(variables).map(|client| client.deliverer.transport.base_url().to_owned());
@@ -451,6 +450,6 @@ mod tests {
             "MPARTICLE_API_KEY is not set"
         );
         let error = from(&[KEY, SECRET, ("MPARTICLE_POD", "moon")]).expect_err("no such pod");
-        assert_eq!(error.to_string(), "there is no such pod: us1, us2, eu1 and au1 are known");
+        assert_eq!(error.to_string(), "unknown pod (expected us1, us2, eu1 or au1)");
     }
 }

@@ -1,24 +1,24 @@
-//! What one call gives to be sent: the sealed parts of its batches, and which batch each part belongs to.
+//! The batches of one call: their sealed parts, and the batch that each part belongs to.
 
 use super::upload_error::UploadError;
 use crate::delivery::{CallResult, Rejected, Report};
 use crate::error::ErrorKind;
 use crate::seal::{IntoSealed, SealedBatch, Sealing};
 
-/// The batches of a call, sealed where they could be.
+/// The sealed parts of the batches of one call, and the batches that could not be sealed.
 pub(super) struct BulkUpload {
     batches: usize,
     parts: Vec<SealedBatch>,
-    /// The batch of each part.
+    /// The index of the batch that each part belongs to.
     owners: Vec<usize>,
     unsealed: Vec<Rejected>,
-    /// How many batches `before_send` discarded.
+    /// The number of batches that `before_send` discarded.
     filtered: usize,
 }
 
 impl BulkUpload {
     pub(super) fn seal<B: IntoSealed>(batches: impl IntoIterator<Item = B>, sealing: &mut Sealing<'_>) -> Self {
-        // A batch is large and is not moved more than it must be: collecting a `Vec` moves none, and each is sealed in place.
+        // Avoids moving the batches, which are large: collecting a `Vec` moves none, and each is sealed in place.
         let mut batches = match B::into_sealed(batches.into_iter().collect()) {
             Ok(parts) => {
                 let owners = (0..parts.len()).collect();
@@ -39,7 +39,7 @@ impl BulkUpload {
         Self { batches: batches.len(), parts, owners, unsealed, filtered }
     }
 
-    /// The parts of one batch.
+    /// Creates an upload from the parts of one batch.
     pub(super) fn from_parts(parts: Vec<SealedBatch>) -> Self {
         Self { batches: 1, owners: vec![0; parts.len()], parts, unsealed: Vec::new(), filtered: 0 }
     }
@@ -48,13 +48,13 @@ impl BulkUpload {
         &self.parts
     }
 
-    /// Returns the parts, and the batch of each, for the case that nothing can be said of them.
+    /// Returns a copy of the parts, and the index of the batch of each, for a call that ends without a result.
     #[cfg(feature = "blocking")]
     pub(super) fn unsent(&self) -> (Vec<SealedBatch>, Vec<usize>) {
         (self.parts.clone(), self.owners.clone())
     }
 
-    /// Reports on whole batches what the outcome reports on parts. An error has what was not sent.
+    /// Folds the results of parts into results of batches. An error returns the parts that were not sent.
     pub(super) fn report(self, outcome: CallResult) -> Result<Report, UploadError> {
         let rate_limit_used_percent = outcome.accepted.and_then(|accepted| accepted.rate_limit_used_percent());
         let mut rejected = self.unsealed;
@@ -77,7 +77,7 @@ impl BulkUpload {
             }
         }
         rejected.sort_by_key(Rejected::index);
-        // Of a batch with several rejected parts the first reason stands for all, and has all of them.
+        // A batch with several rejected parts is reported once, with the first reason and all those parts.
         rejected.dedup_by(|later, first| {
             let same = later.index() == first.index();
             if same {

@@ -1,4 +1,4 @@
-//! The key pair of an input, which nothing here prints.
+//! The API key and secret of an input. Nothing here prints them.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use reqwest::header::HeaderValue;
 use super::env;
 use crate::error::Error;
 
-/// The API key of an input and its secret. One pair belongs to one input: an iOS input's key takes iOS data.
+/// The API key and secret of an input. Each pair belongs to one input: the key of an iOS input accepts iOS data.
 ///
-/// The `Debug` form shows neither.
+/// `Debug` shows neither.
 #[derive(Clone)]
 pub struct Credentials {
     key: String,
@@ -19,12 +19,13 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// The key and the secret as the service's dashboard shows them. They are looked at when the client is built.
+    /// Creates credentials from a key and a secret, as shown in the dashboard of the service.
+    /// [`ClientBuilder::build`](crate::ClientBuilder::build) validates them.
     pub fn new(key: impl Into<String>, secret: impl Into<String>) -> Self {
         Self { key: key.into(), secret: secret.into() }
     }
 
-    /// Reads `MPARTICLE_API_KEY` and `MPARTICLE_API_SECRET`.
+    /// Creates credentials from the environment variables `MPARTICLE_API_KEY` and `MPARTICLE_API_SECRET`.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if one of them is missing, empty or not UTF-8.
@@ -32,7 +33,7 @@ impl Credentials {
         env::credentials(&env::system)
     }
 
-    /// The `Authorization` header, marked so that it stays out of the `Debug` form of requests.
+    /// Returns the `Authorization` header, marked as sensitive so that `Debug` of a request does not show it.
     pub(super) fn authorization(&self) -> Result<HeaderValue, Error> {
         for (name, value) in [("API key", &self.key), ("API secret", &self.secret)] {
             if value.is_empty() {
@@ -43,11 +44,11 @@ impl Credentials {
             }
         }
         if self.key.contains(':') {
-            return Err(Error::config("the API key holds a colon, which basic authentication cannot say"));
+            return Err(Error::config("the API key contains a colon, which basic authentication does not allow"));
         }
         let pair = BASE64_STANDARD.encode(format!("{}:{}", self.key, self.secret));
         let mut header = HeaderValue::try_from(format!("Basic {pair}"))
-            .map_err(|_| Error::config("the credentials do not fit into a header"))?;
+            .map_err(|_| Error::config("the API key or secret contains characters that a header cannot hold"))?;
         header.set_sensitive(true);
         Ok(header)
     }
@@ -55,6 +56,6 @@ impl Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credentials(not shown)")
+        f.write_str("Credentials(..)")
     }
 }

@@ -1,4 +1,4 @@
-//! Settings from variables of the environment. An empty variable counts as absent.
+//! Settings from environment variables. An empty variable counts as absent.
 
 use std::env::{self, VarError};
 
@@ -6,10 +6,10 @@ use super::{Credentials, Pod};
 use crate::error::Error;
 use crate::generated::types::Environment;
 
-/// Finds a variable: in the environment of the process, or in that of a test.
+/// Looks up a variable, in the environment of the process or in that of a test.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Result<Option<String>, Error>;
 
-/// Finds a variable in the environment of the process.
+/// Looks up a variable in the environment of the process.
 pub(crate) fn system(name: &str) -> Result<Option<String>, Error> {
     match env::var(name) {
         Ok(value) => Ok(Some(value)),
@@ -40,14 +40,15 @@ pub(crate) fn base_url(lookup: Lookup<'_>) -> Result<Option<String>, Error> {
 
 pub(crate) fn environment(lookup: Lookup<'_>) -> Result<Option<Environment>, Error> {
     let Some(text) = find(lookup, "MPARTICLE_ENVIRONMENT")? else { return Ok(None) };
-    text.to_ascii_lowercase().parse().map(Some).map_err(|_| {
-        Error::config("there is no such environment in MPARTICLE_ENVIRONMENT: production and development are known")
-    })
+    text.to_ascii_lowercase()
+        .parse()
+        .map(Some)
+        .map_err(|_| Error::config("unknown environment in MPARTICLE_ENVIRONMENT (expected production or development)"))
 }
 
 impl Environment {
-    /// Reads `MPARTICLE_ENVIRONMENT`: `production` or `development`, in either case. It has no default, since the service keeps
-    /// the data of the two apart.
+    /// Returns the value of `MPARTICLE_ENVIRONMENT`: `production` or `development`, ignoring case. There is no default, since
+    /// the service keeps the data of the two apart.
     ///
     /// ```no_run
     /// use mparticle::{Batch, Environment};
@@ -68,14 +69,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_is_production_or_development_in_either_case() {
+    fn parses_the_environment_ignoring_case() {
         let of = |value: Option<&str>| environment(&|_| Ok(value.map(str::to_owned)));
         assert_eq!(of(Some("production")).expect("known"), Some(Environment::Production));
         assert_eq!(of(Some("Development")).expect("known"), Some(Environment::Development));
         assert_eq!((of(None).expect("absent"), of(Some("")).expect("empty")), (None, None));
         assert_eq!(
             of(Some("prod")).expect_err("unknown").to_string(),
-            "there is no such environment in MPARTICLE_ENVIRONMENT: production and development are known"
+            "unknown environment in MPARTICLE_ENVIRONMENT (expected production or development)"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Reads `{"errors":[{"code","message"}]}` from a response body, which may be anything and may have been cut off.
+//! Parses `{"errors":[{"code","message"}]}` from a response body, which may hold anything and may be truncated.
 
 use std::fmt;
 
@@ -9,18 +9,18 @@ use serde_json::value::RawValue;
 
 use crate::generated::types::ApiError;
 
-/// The form of a body, as far as it came.
+/// The form of a body, as far as it was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyForm {
-    /// Nothing, or white space alone.
+    /// Empty, or only white space.
     Empty,
-    /// A whole JSON document.
+    /// A complete JSON document.
     Json,
-    /// The beginning of a JSON document.
+    /// A truncated JSON document.
     CutOff,
-    /// Markup, as a sign-in page is.
+    /// Markup, such as a sign-in page.
     Markup,
-    /// Something else.
+    /// Any other text.
     Text,
 }
 
@@ -28,17 +28,17 @@ pub(super) enum BodyForm {
 #[derive(Debug)]
 pub(super) struct ErrorList {
     pub(super) form: BodyForm,
-    /// It begins as a JSON object does.
+    /// The body begins like a JSON object.
     pub(super) is_object: bool,
-    /// Every whole entry. If the list is cut off or broken, or has another form than a list, the last one has no words: the
-    /// service refused something, and nothing says what.
+    /// Every complete entry. If the list is truncated or malformed, or not a list, an empty error is added: the service refused
+    /// something, and it is unknown what.
     pub(super) errors: Vec<ApiError>,
-    /// The list may be in the part of the body that is missing.
+    /// The list may be in the missing part of the body.
     pub(super) may_follow: bool,
 }
 
 impl ErrorList {
-    /// Reads a body, or as much of it as came.
+    /// Parses a body, or the part of it that was received.
     pub(super) fn parse(mut body: Vec<u8>) -> Self {
         replace_lone_surrogates(&mut body);
         let text = String::from_utf8_lossy(&body);
@@ -55,7 +55,7 @@ impl ErrorList {
         let mut reader = ErrorCollector::default();
         let is_object = text.starts_with('{');
         if is_object {
-            // An error ends the reading; what was read before it counts. It is about data if `errors` is of another form.
+            // An error ends the parse, and what was read before it counts. It is a data error if `errors` has another form.
             let read = serde_json::Deserializer::from_str(text).deserialize_map(DocumentVisitor(&mut reader));
             if read.is_err_and(|error| error.is_data()) {
                 (reader.seen, reader.unfinished) = (true, true);
@@ -79,7 +79,7 @@ pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0xEF | 0xBB | 0xBF)
 }
 
-/// The text without white space around it, and without a byte order mark.
+/// Removes a byte order mark, and white space at both ends.
 fn trim(text: &str) -> &str {
     text.trim_start_matches('\u{FEFF}').trim_matches([' ', '\t', '\r', '\n'])
 }
@@ -88,9 +88,9 @@ fn trim(text: &str) -> &str {
 #[derive(Default)]
 struct ErrorCollector {
     errors: Vec<ApiError>,
-    /// The value of a member `errors` has begun.
+    /// The value of a member `errors` was reached.
     seen: bool,
-    /// That value has not come to its end, or is no list.
+    /// That value did not end, or is not a list.
     unfinished: bool,
 }
 
@@ -146,7 +146,7 @@ impl<'de> Visitor<'de> for ErrorsSeed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         (self.0.seen, self.0.unfinished) = (true, true);
         while let Some(entry) = list.next_element::<&RawValue>()? {
-            // One that is nested too deeply or holds a number out of range has no words. The others keep theirs.
+            // An entry that is nested too deeply or holds a number out of range becomes an empty error.
             self.0.errors.push(api_error(&serde_json::from_str(entry.get()).unwrap_or_default()));
         }
         self.0.unfinished = false;
@@ -154,15 +154,15 @@ impl<'de> Visitor<'de> for ErrorsSeed<'_> {
     }
 }
 
-/// An entry may lack either member, or be a text alone.
+/// Converts an entry, which may lack either member, or be a string.
 fn api_error(entry: &Value) -> ApiError {
     let text = |value: &Value| value.as_str().map(decode_entities).unwrap_or_default();
     let message = if entry.is_string() { entry } else { &entry["message"] };
     ApiError::with_required(text(&entry["code"]), text(message))
 }
 
-/// Replaces each escaped half of a surrogate pair that stands alone by the replacement character. A text that is cut off in the
-/// middle of an emoji ends with one, and serde_json reads nothing that follows it.
+/// Replaces each escaped lone surrogate by the replacement character. Text that is truncated in the middle of an emoji ends
+/// with one, and serde_json reads nothing after it.
 fn replace_lone_surrogates(body: &mut [u8]) {
     let unit = |bytes: &[u8]| {
         let digits = bytes.strip_prefix(b"\\u")?.get(..4)?;
@@ -228,8 +228,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_body_has_its_form_and_its_errors() {
-        // The body, its form, the errors as code and message, and whether they may follow.
+    fn parses_the_form_and_the_errors_of_each_body() {
+        // The body, its form, the errors as code and message, and whether errors may be in the missing part.
         type Row<'a> = (&'a str, BodyForm, &'a [(&'a str, &'a str)], bool);
         const NONE: (&str, &str) = ("", "");
         let table: [Row<'_>; 41] = [
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_not_utf_8_leave_the_other_errors_readable() {
+    fn invalid_utf_8_does_not_hide_other_errors() {
         let list = ErrorList::parse(b"{\"errors\":[{\"message\":\"caf\xE9\"},{\"message\":\"b\"}]}".to_vec());
         assert_eq!(list.errors.len(), 2);
         assert_eq!(list.errors[0].message, "caf\u{FFFD}");
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_surrogate_pair_hides_neither_words_nor_the_errors_behind_it() {
+    fn a_lone_surrogate_hides_neither_its_message_nor_later_errors() {
         // The body, and the messages.
         let table: [(&str, &[&str]); 8] = [
             (r#"{"\ud800":1,"errors":[{"message":"b"}]}"#, &["b"]),
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_cannot_be_read_counts_and_leaves_the_others_their_words() {
+    fn an_unreadable_error_counts_and_does_not_hide_the_others() {
         let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
         for unreadable in [r#"{"code":1e999,"message":"a"}"#, &format!(r#"{{"message":"a","x":{deep}}}"#)] {
             let list = ErrorList::parse(format!(r#"{{"errors":[{unreadable},{{"message":"b"}}]}}"#).into());

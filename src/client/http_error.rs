@@ -1,11 +1,11 @@
-//! Errors of the HTTP client, as errors of this crate.
+//! Converts errors of the HTTP client into errors of this crate.
 
 use std::error::Error as _;
 use std::iter;
 
 use crate::error::{Error, ErrorKind};
 
-/// Returns the kind of an attempt that got no response. A connect that timed out is a connect: nothing was sent.
+/// Returns the kind of a failure without a response. A timeout while connecting is [`ErrorKind::Connect`]: nothing was sent.
 pub(super) fn kind(source: &reqwest::Error) -> ErrorKind {
     match source {
         source if source.is_builder() => ErrorKind::Config,
@@ -15,8 +15,8 @@ pub(super) fn kind(source: &reqwest::Error) -> ErrorKind {
     }
 }
 
-/// Converts the error of an HTTP client that cannot be built, or of an attempt that got no response. The URL is removed: it
-/// may contain user input.
+/// Converts the error of a client that cannot be built, or of an attempt without a response. Removes the URL, which may
+/// contain user input.
 pub(super) fn convert(source: reqwest::Error) -> Error {
     let kind = kind(&source);
     let error = match kind {
@@ -28,12 +28,12 @@ pub(super) fn convert(source: reqwest::Error) -> Error {
         ErrorKind::Connect if source.is_dns() => Error::attempted(kind, "failed to resolve the name of the service"),
         ErrorKind::Connect => Error::attempted(kind, "failed to connect to the service"),
         ErrorKind::Timeout => Error::attempted(kind, "the service did not respond in time"),
-        _ => Error::attempted(kind, "the connection broke before a response arrived"),
+        _ => Error::attempted(kind, "connection closed before a response arrived"),
     };
     error.with_source(source.without_url())
 }
 
-/// Returns whether rustls found no certificate on this machine. Its error says so in its text alone.
+/// Returns whether rustls found no certificate on this machine. Only the text of its error shows it.
 fn lacks_certificates(source: &reqwest::Error) -> bool {
     iter::successors(source.source(), |&cause| cause.source())
         .any(|cause| cause.to_string().contains("No CA certificates"))

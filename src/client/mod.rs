@@ -35,12 +35,12 @@ use bulk_upload::BulkUpload;
 
 /// Sends batches to the mParticle Events API.
 ///
-/// Failures that are transient are retried as [`RetryPolicy`](crate::RetryPolicy) says. The ids of a batch never change, so the
-/// service drops a repeat of a batch that it had accepted after all.
+/// Transient failures are retried according to the [`RetryPolicy`](crate::RetryPolicy). The ids of a batch never change, so the
+/// service drops a repeat of a batch that it had already accepted.
 ///
 /// Cloning is cheap and shares the connections, the retry budget, and the wait that the service asks for. A client can be
-/// used from several tokio runtimes; each gets an HTTP client of its own. It has to be used within one, and that one needs
-/// its timers: `enable_all` or `enable_time` of tokio's builder.
+/// used from several Tokio runtimes; each gets its own HTTP client. It must be used within a runtime that has timers enabled:
+/// `enable_all` or `enable_time` of Tokio's builder.
 ///
 /// ```
 /// # async fn run(server: &mparticle::mock::MockServer) -> Result<(), mparticle::Error> {
@@ -62,7 +62,7 @@ use bulk_upload::BulkUpload;
 #[derive(Clone)]
 pub struct Client {
     pub(crate) deliverer: Deliverer<HttpTransport, ClientLimiter>,
-    /// Random ids if there is none.
+    /// The ids are random if this is `None`.
     pub(crate) id_source: Option<IdSource>,
     pub(crate) before_send: Option<BeforeSend>,
 }
@@ -70,10 +70,10 @@ pub struct Client {
 pub(crate) type IdSource = Arc<dyn Fn() -> Uuid + Send + Sync>;
 
 impl Client {
-    /// Sends one batch to `/events`, and repeats the request while that can help.
+    /// Sends one batch to `/events`, and retries transient failures.
     ///
     /// A batch larger than [`MAX_BATCH_BYTES`](crate::limits::MAX_BATCH_BYTES) is sent in several parts, one after the other;
-    /// see [`Batch::seal_parts`](crate::Batch::seal_parts). Returns the response to the last part then.
+    /// see [`Batch::seal_parts`](crate::Batch::seal_parts). The result then describes the last part.
     ///
     /// # Errors
     /// Before sending: as [`Batch::seal_parts`](crate::Batch::seal_parts), with the batch in
@@ -84,8 +84,8 @@ impl Client {
     /// [`ErrorKind::UnexpectedResponse`](crate::ErrorKind::UnexpectedResponse).
     ///
     /// # Cancel safety
-    /// Not cancel safe: if the future is dropped, as by a timeout around it, the batch is dropped with it, and the service may
-    /// have accepted it or not. [`RetryPolicy::request_timeout`](crate::RetryPolicy::request_timeout) limits the time and hands
+    /// Not cancel safe: if the future is dropped, for example by a timeout around it, the batch is dropped too, and the service
+    /// may or may not have accepted it. [`RetryPolicy::request_timeout`](crate::RetryPolicy::request_timeout) limits the time and hands
     /// the batch back; a batch that was [sealed](crate::Batch::seal) before and is uploaded by reference can be uploaded again.
     pub async fn upload(&self, batch: impl IntoSealed) -> Result<Accepted, UploadError> {
         let upload = self.seal(batch)?;
@@ -94,27 +94,25 @@ impl Client {
 
     /// Sends batches to `/bulkevents`, in as few requests as the limits allow, one after the other.
     ///
-    /// It takes any number of batches, none as well. A request that the service refuses is halved until the batches that it
-    /// refuses are found; they are rejected, with the service's words, and all others are delivered. Where nearly all are
-    /// refused, each batch is sent alone instead, until one is accepted. A batch that cannot be sealed is rejected too.
+    /// Accepts any number of batches, including none. If the service refuses a request, the client bisects it to find the bad
+    /// batches. Those are rejected, with the errors of the service, and all others are delivered. After many refusals in a row
+    /// each batch is sent alone instead, until one is accepted. A batch that cannot be sealed is rejected too.
     ///
-    /// Each user's batches arrive in their order. Who the user is, the first name decides that is there: the customer id,
-    /// the MPID, another identity, the device, a partner's identity. One who was a device before, and now has a customer id
-    /// too, is another user in this.
+    /// The batches of each user arrive in order. The first of these that is present identifies the user: the customer id, the
+    /// MPID, another identity, the device, the identity of a partner. A user who gains a customer id counts as another user.
     ///
     /// The service may also accept a request with a 202 and list errors in its body. A batch that an error names, by its index or
-    /// by a position in the body, is rejected; if an error names none, the batches are halved in the same way. Later than that
-    /// the service may still drop a batch that it cannot process, without a word.
+    /// by a position in the body, is rejected. If an error names no batch, the request is bisected too. The service may still
+    /// silently drop individual batches of a request that it accepted.
     ///
     /// # Errors
-    /// Only if something was not sent after all attempts, or if a 401, a 403 or the like says that nothing would be
-    /// accepted, or if the response was not from the service
+    /// Returns an error only if a batch was not sent after all attempts, if a status such as 401 or 403 shows that no batch would
+    /// be accepted, or if the response was not from the service
     /// ([`ErrorKind::UnexpectedResponse`](crate::ErrorKind::UnexpectedResponse)). The error hands back the sealed batches that
     /// were not sent ([`UploadError::unsent`]), and has the result of the others ([`UploadError::report`]).
     ///
     /// # Cancel safety
-    /// Not cancel safe: if the future is dropped, the batches that were not sent are dropped with it, and nothing says which those
-    /// are. Use [`upload_bulk_until`](Self::upload_bulk_until) to stop it, or
+    /// Not cancel safe: if the future is dropped, the unsent batches are dropped too, and it is unknown which those are. Use [`upload_bulk_until`](Self::upload_bulk_until) to stop it, or
     /// [`RetryPolicy::call_timeout`](crate::RetryPolicy::call_timeout) to limit its time: both hand back what was not sent.
     ///
     /// ```
@@ -135,15 +133,15 @@ impl Client {
         self.send_all(Endpoint::BulkEvents, upload).await
     }
 
-    /// Sends batches as [`upload_bulk`](Self::upload_bulk) does, until `stop` completes, with any output: for a job that a signal ends.
+    /// Sends batches as [`upload_bulk`](Self::upload_bulk) does, until `stop` completes, for example at a signal. Its output is ignored.
     ///
-    /// A wait ends then, and an attempt that is in flight is aborted. The service may have accepted it, which does no harm: the
-    /// ids of the batches make sending them again safe. A call that is over before `stop` does not wait for it.
+    /// Completing `stop` ends a wait and aborts an attempt that is in flight. The service may have accepted that attempt, which
+    /// does no harm: the ids of the batches make sending them again safe. The call does not wait for `stop` once it is done.
     ///
     /// # Errors
     /// As [`upload_bulk`](Self::upload_bulk), and [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), which is retryable, if it
-    /// was stopped before everything was sent. [`UploadError::unsent`] hands back the rest, sealed, and
-    /// [`UploadError::report`] has the result of what was sent before.
+    /// was stopped before everything was sent. [`UploadError::unsent`] hands back the unsent batches, sealed, and
+    /// [`UploadError::report`] has the result of the others.
     ///
     /// # Cancel safety
     /// Not cancel safe, as [`upload_bulk`](Self::upload_bulk): complete `stop` instead of dropping the future.
@@ -170,9 +168,9 @@ impl Client {
 
     /// Sends batches of old data to `/bulkevents/historical`, as [`upload_bulk`](Self::upload_bulk) does.
     ///
-    /// It is for data older than 30 days. The service silently ignores a batch that has no events, an event without a
-    /// time, or one younger than 72 hours. It does not forward historical data to event and warehouse outputs, and does
-    /// not change audiences.
+    /// This is for data older than 30 days. The service silently ignores a batch without events, an event without a timestamp,
+    /// and an event younger than 72 hours. It does not forward historical data to event and warehouse outputs, and does not
+    /// update audiences.
     ///
     /// # Errors
     /// As [`upload_bulk`](Self::upload_bulk).
@@ -204,10 +202,10 @@ impl Client {
         self.send_until(Endpoint::HistoricalEvents, upload, stop).await
     }
 
-    /// The generated endpoints over the same connections and with the same credentials; see [`raw`](crate::raw).
+    /// Returns the generated endpoints, with the same connections and credentials; see [`raw`](crate::raw).
     ///
-    /// Their [`ResponseValue<()>`](crate::raw::ResponseValue) has no body and cannot show which batches of an accepted bulk
-    /// request the service refused.
+    /// Their [`ResponseValue<()>`](crate::raw::ResponseValue) has no body, so it does not show which batches of an accepted
+    /// bulk request the service refused.
     ///
     /// ```
     /// # async fn run(server: &mparticle::mock::MockServer) -> Result<(), Box<dyn std::error::Error>> {
@@ -216,8 +214,8 @@ impl Client {
     /// let client = Client::builder(Credentials::new("key", "secret"))
     /// #   .base_url(server.url())
     ///     .build()?;
-    /// let answer = client.raw()?.upload_events(&Batch::new(Environment::Development)).await?;
-    /// assert_eq!(answer.status(), 202);
+    /// let response = client.raw()?.upload_events(&Batch::new(Environment::Development)).await?;
+    /// assert_eq!(response.status(), 202);
     /// # Ok(())
     /// # }
     /// # let server = mparticle::mock::MockServer::builder().credentials("key", "secret").start_blocking();
@@ -225,18 +223,18 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the HTTP client cannot be made, or the client is
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the HTTP client cannot be created, or the client is
     /// [disabled](ClientBuilder::disabled).
     pub fn raw(&self) -> Result<crate::raw::Client, Error> {
         let transport = &self.deliverer.transport;
         if transport.is_disabled() {
-            return Err(Error::config("the client is disabled: its raw endpoints would send"));
+            return Err(Error::config("raw endpoints are not available: the client is disabled"));
         }
         let http = transport.http().map_err(http_error::convert)?;
         Ok(generated::Client { baseurl: transport.base_url().to_owned(), client: http, inner: transport.clone() })
     }
 
-    /// Returns the base URL that it sends to, without a slash at the end. It holds no credentials.
+    /// Returns the base URL of the endpoints, without a trailing slash. It contains no credentials.
     #[must_use]
     pub fn base_url(&self) -> &str {
         self.deliverer.transport.base_url()
@@ -248,7 +246,7 @@ impl Client {
         self.deliverer.transport.is_disabled()
     }
 
-    /// The ids for one call.
+    /// Returns the source of the ids of one call.
     fn ids(&self) -> impl FnMut() -> Uuid {
         let mut random = RandomIds::new();
         move || self.id_source.as_ref().map_or_else(|| random.next(), |source| source())
@@ -265,11 +263,11 @@ impl Client {
     }
 
     fn sealing<'a>(&'a self, new_id: &'a mut dyn FnMut() -> Uuid) -> Sealing<'a> {
-        // The service takes the time of receipt for an event without a time, and a client sends at once.
+        // The service uses the time of receipt for an event without a timestamp, and a client sends at once.
         Sealing { new_id, event_time_ms: None, before_send: self.before_send.as_ref() }
     }
 
-    /// Sends one batch.
+    /// Sends the parts of one batch.
     async fn send_one(&self, upload: BulkUpload) -> Result<Accepted, UploadError> {
         let outcome = self.deliver(Endpoint::Events, upload.parts()).await;
         let accepted = outcome.accepted.clone();
@@ -277,7 +275,7 @@ impl Client {
         match (report.rejected.pop(), accepted) {
             (None, Some(accepted)) => Ok(accepted),
             (Some(rejected), _) => Err(UploadError::rejected(rejected, report)),
-            (None, None) => Err(UploadError::new(Error::limit("there is nothing to send"), Vec::new(), report)),
+            (None, None) => Err(UploadError::new(Error::limit("the batch has no parts to send"), Vec::new(), report)),
         }
     }
 
@@ -311,9 +309,10 @@ impl Client {
     }
 }
 
-/// Returns the error of a call outside of a runtime.
+/// Returns the error of a call outside of a Tokio runtime.
 fn no_runtime() -> Option<Error> {
-    const REASON: &str = "the client has to be used within a tokio runtime; `blocking` brings its own";
+    const REASON: &str =
+        "the client must be used within a Tokio runtime, or as a `blocking::Client`, which has its own";
     Handle::try_current().err().map(|_| Error::config(REASON))
 }
 

@@ -1,4 +1,4 @@
-//! Pods: the places where the service keeps the data of a workspace.
+//! Pods: the data centres of the service.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,9 +6,9 @@ use std::str::FromStr;
 use crate::error::Error;
 use crate::text::serde_as_text;
 
-/// The data centre that a workspace lives in. It is a part of the account.
+/// The data centre of a workspace. It belongs to the account and cannot be chosen freely.
 ///
-/// Its text, also in files that serde reads, is `us1`, `us2`, `eu1` or `au1`.
+/// `Display`, `FromStr` and serde use the text `us1`, `us2`, `eu1` or `au1`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Pod {
@@ -24,7 +24,7 @@ pub enum Pod {
 }
 
 impl Pod {
-    /// Where requests of this pod go.
+    /// Returns the base URL of the pod.
     #[must_use]
     pub fn base_url(self) -> &'static str {
         match self {
@@ -52,12 +52,12 @@ serde_as_text!(Pod, "a pod: us1, us2, eu1 or au1");
 impl FromStr for Pod {
     type Err = Error;
 
-    /// Reads `us1`, `us2`, `eu1` or `au1`, in either case.
+    /// Parses `us1`, `us2`, `eu1` or `au1`, ignoring case.
     fn from_str(text: &str) -> Result<Self, Error> {
         [Self::Us1, Self::Us2, Self::Eu1, Self::Au1]
             .into_iter()
             .find(|pod| text.eq_ignore_ascii_case(&pod.to_string()))
-            .ok_or_else(|| Error::config("there is no such pod: us1, us2, eu1 and au1 are known"))
+            .ok_or_else(|| Error::config("unknown pod (expected us1, us2, eu1 or au1)"))
     }
 }
 
@@ -66,14 +66,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn serde_reads_and_writes_its_text() {
+    fn serde_uses_the_text_of_the_pod() {
         for pod in [Pod::Us1, Pod::Us2, Pod::Eu1, Pod::Au1] {
             let json = serde_json::to_string(&pod).unwrap();
             assert_eq!(json, format!("\"{pod}\""));
             assert_eq!(serde_json::from_str::<Pod>(&json.to_uppercase()).unwrap(), pod);
         }
         let error = serde_json::from_str::<Pod>("\"moon\"").expect_err("no pod").to_string();
-        assert!(error.starts_with("there is no such pod: us1, us2, eu1 and au1 are known"), "{error}");
+        assert!(error.starts_with("unknown pod (expected us1, us2, eu1 or au1)"), "{error}");
         let error = serde_json::from_str::<Pod>("1").expect_err("no text").to_string();
         assert!(error.ends_with("expected a pod: us1, us2, eu1 or au1 at line 1 column 1"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! Name lookups that end: the system's own can take longer than a connection may.
+//! Name lookups with a timeout: those of the system can take longer than the connect timeout.
 
 use std::fmt;
 use std::io;
@@ -11,15 +11,14 @@ use tokio::time::timeout;
 
 /// The system's resolver, with a timeout.
 ///
-/// Without it a resolver that never answers looks like any other connection that takes too long, and the error cannot say
-/// that the name is to blame.
+/// Without the timeout, a resolver that does not respond looks like any slow connection, and the error cannot name the cause.
 pub(super) struct Resolver {
     timeout: Duration,
     look_up: fn(&str) -> io::Result<Vec<SocketAddr>>,
 }
 
 impl Resolver {
-    /// A lookup may take nine tenths of the connect timeout: it has to fail before the connection does.
+    /// Creates a resolver with nine tenths of the connect timeout: a lookup has to fail before the connection does.
     pub(super) fn new(connect_timeout: Duration) -> Self {
         Self { timeout: connect_timeout.mul_f64(0.9), look_up }
     }
@@ -44,7 +43,7 @@ impl Resolve for Resolver {
     }
 }
 
-/// The resolver did not respond in time.
+/// The error of a lookup that did not end in time.
 #[derive(Debug)]
 struct LookupTimeoutError {
     host: String,
@@ -55,7 +54,7 @@ impl std::error::Error for LookupTimeoutError {}
 
 impl fmt::Display for LookupTimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the lookup of {} took longer than {:?}", self.host, self.limit)
+        write!(f, "the lookup of {} timed out after {:?}", self.host, self.limit)
     }
 }
 
@@ -69,10 +68,10 @@ mod tests {
     use super::*;
     use crate::{Batch, Client, Credentials, Environment, ErrorKind, RetryPolicy, Uploader};
 
-    /// The time that the resolver of these tests takes.
+    /// The duration of a lookup in these tests.
     const LOOKUP: Duration = Duration::from_secs(60);
 
-    /// A client whose resolver takes a minute, with its connect timeout, and the connect timeout that its resolver knows of.
+    /// Creates a client whose lookups take a minute. The resolver can be given another connect timeout than the client.
     fn client(connect_timeout: Duration, resolver_timeout: Duration, retry: RetryPolicy) -> Client {
         let look_up = |_: &str| {
             thread::sleep(LOOKUP);
@@ -103,26 +102,26 @@ mod tests {
     }
 
     #[test]
-    fn a_resolver_that_does_not_respond_is_named() {
+    fn the_error_names_a_resolver_that_does_not_respond() {
         let started = Instant::now();
         let timeout = Duration::from_secs(3);
         let error = upload(&client(timeout, timeout, RetryPolicy::never()));
         assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Connect, true));
         assert_eq!(error.to_string(), "upload failed: failed to resolve the name of the service");
-        assert_eq!(root_cause(&error), "the lookup of host.invalid took longer than 2.7s");
+        assert_eq!(root_cause(&error), "the lookup of host.invalid timed out after 2.7s");
         assert!(started.elapsed() < LOOKUP / 2, "the lookup is not waited for");
     }
 
     #[test]
-    fn a_deadline_that_passes_during_a_retry_keeps_the_cause_of_the_last_failure() {
+    fn a_deadline_during_a_retry_keeps_the_cause_of_the_last_failure() {
         let retry = RetryPolicy::new().initial_backoff(Duration::ZERO).request_timeout(Duration::from_millis(1_700));
         let error = upload(&client(LOOKUP, Duration::from_secs(1), retry));
         assert_eq!((error.kind(), error.attempts()), (ErrorKind::Timeout, 2));
-        assert_eq!(root_cause(&error), "the lookup of host.invalid took longer than 900ms");
+        assert_eq!(root_cause(&error), "the lookup of host.invalid timed out after 900ms");
     }
 
     #[test]
-    fn an_uploader_that_ends_does_not_wait_for_a_lookup() {
+    fn dropping_an_uploader_does_not_wait_for_a_lookup() {
         let started = Instant::now();
         let uploader = Uploader::builder(client(LOOKUP, LOOKUP, RetryPolicy::new())).linger(Duration::ZERO);
         let uploader = uploader.start().expect("an uploader");
@@ -130,16 +129,16 @@ mod tests {
         thread::sleep(Duration::from_millis(500));
         let stats = uploader.shutdown(Duration::from_millis(500)).wait();
         assert_eq!(stats.pending, 1, "the lookup takes longer");
-        // This waits for the thread.
+        // Joins the thread.
         drop(uploader);
         assert!(started.elapsed() < LOOKUP / 2);
     }
 
     #[test]
-    fn the_addresses_are_those_of_the_system() {
+    fn look_up_returns_the_addresses_of_the_system() {
         let resolved = look_up("localhost").expect("this machine has a name");
         assert!(!resolved.is_empty() && resolved.iter().all(|address| address.ip().is_loopback()), "{resolved:?}");
-        // The system refuses a label of more than 63 characters without asking anybody.
+        // The system refuses a label of more than 63 characters without a query.
         look_up(&format!("{}.invalid", "x".repeat(64))).expect_err("no name can be this long");
     }
 }

@@ -11,30 +11,30 @@ use super::error_list::{BodyForm, ErrorList, is_blank};
 use crate::delivery::{Accepted, ResponseBody};
 use crate::error::{Error, ErrorResponse};
 
-/// At most this much of a body is read, in bytes. The documented errors need a few hundred.
+/// The maximum number of bytes that are read of a body. The documented errors take a few hundred.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
-/// How long to wait for the body. Status and headers have arrived already.
+/// The timeout of the body. Status and headers have arrived already.
 const BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A content type in an error text is cut off here.
+/// The maximum number of characters of a content type in an error text.
 const MAX_CONTENT_TYPE_CHARS: usize = 80;
 
-/// The end of the reading of a body.
+/// How the read of a body ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BodyEnd {
-    /// All of it is read, or enough to know that it lists no errors.
+    /// The body was read completely, or far enough to know that it lists no errors.
     Complete,
-    /// It is longer than what is read.
+    /// The body is longer than [`MAX_RESPONSE_BYTES`].
     TooLong,
-    /// The connection broke, or the time was over.
+    /// The connection broke, or [`BODY_TIMEOUT`] elapsed.
     Interrupted,
 }
 
 /// Reads a response.
 ///
 /// # Errors
-/// A status other than 2xx, and a 2xx that is not of the service.
+/// Returns an error for a status other than 2xx, and for a 2xx that is not from the service.
 pub(super) async fn read(mut response: Response) -> Result<Accepted, Error> {
     let status = response.status();
     if status.is_success() {
@@ -49,13 +49,13 @@ pub(super) async fn read(mut response: Response) -> Result<Accepted, Error> {
     Err(Error::refused(ErrorResponse { status, retry_after, rate_limit, errors }))
 }
 
-/// The error for a response that is not of the service.
+/// Creates the error of a response that is not from the service.
 pub(super) fn unexpected(response: &Response) -> Error {
     Error::unexpected_response(response.status(), &content_type(response.headers()))
 }
 
-/// Reads a 2xx. A status alone is not enough: the body of a 202 can list batches that the service refused, and anybody can answer
-/// 200.
+/// Reads a 2xx. The status alone is not enough: the body of a 202 can list batches that the service refused, and any server
+/// can respond 200.
 async fn read_accepted(mut response: Response) -> Result<Accepted, Error> {
     let status = response.status();
     if is_html(&content_type(response.headers())) {
@@ -64,13 +64,13 @@ async fn read_accepted(mut response: Response) -> Result<Accepted, Error> {
     let rate_limit_used_percent = header_text(response.headers(), "x-mp-rate-limit-percentage-used")
         .and_then(|text| text.parse().ok())
         .filter(|used: &f64| used.is_finite());
-    // Any text that comes with a 202 is accepted. That of another 2xx has to be JSON, which its end alone shows.
+    // A 202 may have any text as its body. The body of another 2xx has to be JSON, which has to be read to its end to know.
     let is_needed = |first| status != StatusCode::ACCEPTED || ErrorList::may_begin_with(first);
     let (body, end) = read_body(&mut response, is_needed).await;
     let list = ErrorList::parse(body);
     let is_json = match list.form {
         BodyForm::Empty | BodyForm::Json => true,
-        // Any text can begin like a JSON value that is no object: only one that is too long to be read gets the benefit.
+        // Any text can begin like a JSON value that is not an object. It counts as JSON only if it is too long to be read.
         BodyForm::CutOff => end == BodyEnd::TooLong || (end == BodyEnd::Interrupted && list.is_object),
         BodyForm::Markup | BodyForm::Text => false,
     };
@@ -79,18 +79,18 @@ async fn read_accepted(mut response: Response) -> Result<Accepted, Error> {
     }
     let body = match end {
         _ if !list.may_follow => ResponseBody::Read,
-        // A body without a length ends where the connection does, so an end can be a break as well.
+        // A body without a length ends with the connection, so its end can also be a broken connection.
         BodyEnd::Interrupted | BodyEnd::Complete => ResponseBody::Interrupted,
         BodyEnd::TooLong => ResponseBody::TooLong,
     };
     Ok(Accepted::new(status, rate_limit_used_percent).with_body(list.errors, body))
 }
 
-/// The body, or as much of it as comes in time and fits. `is_needed` sees the first byte that is not blank, and can end the
-/// reading there.
+/// Reads the body, as far as it arrives in time and fits. `is_needed` receives the first byte that is not blank, and can end
+/// the read there.
 async fn read_body(response: &mut Response, is_needed: impl Fn(u8) -> bool) -> (Vec<u8>, BodyEnd) {
     let mut body = Vec::new();
-    // Looked at once: a body can come in many small chunks.
+    // Calls `is_needed` only once: a body can arrive in many small chunks.
     let mut has_begun = false;
     let reading = async {
         loop {
@@ -132,12 +132,12 @@ fn is_html(content_type: &str) -> bool {
     ["text/html", "application/xhtml+xml"].iter().any(|html| content_type.eq_ignore_ascii_case(html))
 }
 
-/// A header_text as text, without the double quotes that some values come wrapped in.
+/// Returns the value of a header as text, without the double quotes around some values.
 fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     Some(headers.get(name)?.to_str().ok()?.trim().trim_matches('"'))
 }
 
-/// `Retry-After` in either of its forms: whole seconds, or a date.
+/// Parses `Retry-After` in either form: whole seconds, or a date.
 fn parse_retry_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retry_after_is_read_in_both_forms() {
+    fn parses_both_forms_of_retry_after() {
         let now = "2026-01-01T00:00:00Z".parse().expect("a time");
         let table = [
             ("0", Some(0)),

@@ -1,4 +1,4 @@
-//! The one seam through which every request goes: credentials, user agent, time limit, tracing, one HTTP client a runtime.
+//! Sends every request: credentials, user agent, timeout, tracing, and one HTTP client for each runtime.
 
 use std::fmt;
 use std::mem;
@@ -19,28 +19,29 @@ use crate::error::{Error, ErrorKind};
 use crate::generated;
 use crate::seal::SealedBatch;
 
-/// How many runtimes' HTTP clients are kept, those used last. A program has one or two; a test suite makes one for each test.
+/// Capacity of the least-recently-used cache of HTTP clients, one for each runtime. A program has one or two runtimes; a test
+/// suite creates one for each test.
 const MAX_HTTP_CLIENTS: usize = 16;
 
 const USER_AGENT_VALUE: HeaderValue = HeaderValue::from_static(concat!("mparticle-rust/", env!("CARGO_PKG_VERSION")));
 
 pub(crate) type HttpFactory = Box<dyn Fn() -> reqwest::Result<reqwest::Client> + Send + Sync>;
 
-/// Shared by the ergonomic client and the generated one. Cloning shares everything.
+/// The transport that the client and the generated endpoints share. Cloning shares everything.
 #[derive(Clone)]
 pub struct HttpTransport(Arc<TransportInner>);
 
 struct TransportInner {
     base_url: String,
-    /// Where each endpoint is: to read a URL anew for each request would take longer than to clone one.
+    /// The URL of each endpoint: cloning one is faster than parsing it for each request.
     urls: [Url; Endpoint::ALL.len()],
-    /// None if the client is disabled: nothing is sent then.
+    /// `None` if the client is disabled and sends nothing.
     authorization: Option<HeaderValue>,
     timeout: Duration,
     factory: HttpFactory,
-    /// Built with the settings, and taken by the first runtime that needs an HTTP client.
+    /// Created by `ClientBuilder::build`, and taken by the first runtime that needs an HTTP client.
     first_client: Mutex<Option<reqwest::Client>>,
-    /// A reqwest client belongs to the runtime that it was first used in: its connections are driven there.
+    /// A reqwest client belongs to the runtime in which it was first used: that runtime drives its connections.
     clients: Mutex<Vec<(Option<Id>, reqwest::Client)>>,
     body_buffer: Mutex<BytesMut>,
 }
@@ -78,12 +79,12 @@ impl HttpTransport {
         &self.0.base_url
     }
 
-    /// The HTTP client of the runtime that this is called in, made by the factory at the first call.
+    /// Returns the HTTP client of the current runtime, which the factory creates at the first call.
     pub(super) fn http(&self) -> reqwest::Result<reqwest::Client> {
         let runtime = Handle::try_current().ok().map(|handle| handle.id());
         let mut clients = self.0.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = clients.iter().position(|(id, _)| *id == runtime) {
-            // The one used last stands last, and the one used longest ago is forgotten first.
+            // Most recently used last. The first one is evicted.
             clients[place..].rotate_left(1);
             return Ok(clients[clients.len() - 1].1.clone());
         }
@@ -96,7 +97,7 @@ impl HttpTransport {
         Ok(client)
     }
 
-    /// Makes the HTTP client of the runtime that this is called in.
+    /// Creates the HTTP client of the current runtime.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if the factory fails.
@@ -104,8 +105,8 @@ impl HttpTransport {
         if self.is_disabled() { Ok(()) } else { self.http().map(drop).map_err(http_error::convert) }
     }
 
-    /// The body of a bulk request. One that was sent before lends its memory: to get as much anew each time from the system
-    /// costs as much as to write it.
+    /// Returns the body of a bulk request. Reuses the memory of an earlier one, because a fresh allocation costs as much as
+    /// writing the body.
     fn join(&self, batches: &[&SealedBatch]) -> Bytes {
         let mut body_buffer = mem::take(&mut *self.0.body_buffer.lock().unwrap_or_else(PoisonError::into_inner));
         let body = join(batches, &mut body_buffer);
@@ -113,7 +114,7 @@ impl HttpTransport {
         body
     }
 
-    /// Sends a request once, through the HTTP client of this runtime. Its body is never logged, nor is any header.
+    /// Sends a request once. Neither its body nor a header is ever logged.
     pub(super) async fn execute(
         &self,
         http: &reqwest::Client,
@@ -121,7 +122,7 @@ impl HttpTransport {
         operation: &'static str,
     ) -> reqwest::Result<reqwest::Response> {
         let headers = request.headers_mut();
-        headers.remove("api-version"); // The generated code adds it; the service does not know it.
+        headers.remove("api-version"); // The generated code adds this header, which the service does not know.
         headers.insert(USER_AGENT, USER_AGENT_VALUE);
         if let Some(authorization) = &self.0.authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
@@ -146,7 +147,7 @@ impl HttpTransport {
                 Ok(response) => span.record("status", response.status().as_u16()),
                 Err(error) => span.record("error", failure_label(error)),
             };
-            tracing::debug!(answered = result.is_ok(), "request ended");
+            tracing::debug!(responded = result.is_ok(), "request completed");
             result
         }
         .instrument(span)
@@ -170,14 +171,14 @@ impl Transport for HttpTransport {
         *request.body_mut() = Some(body.into());
         let response = self.execute(&http, request, endpoint.operation()).await.map_err(http_error::convert)?;
         if *response.url() != self.0.urls[endpoint as usize] {
-            // The batch may have been lost on the way: a client that follows a 302 repeats the request without its body.
+            // The batch may be lost: a client that follows a 302 repeats the request without its body.
             return Err(response::unexpected(&response));
         }
         response::read(response).await
     }
 }
 
-/// A word for the log: the error itself could name the URL.
+/// Returns a label for the log: the text of the error could contain the URL.
 fn failure_label(error: &reqwest::Error) -> &'static str {
     match http_error::kind(error) {
         ErrorKind::Connect => "connect",

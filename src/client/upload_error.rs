@@ -19,7 +19,7 @@ use crate::seal::{SealError, SealedBatch};
 /// # async fn run(client: mparticle::Client, batches: Vec<mparticle::Batch>) {
 /// if let Err(error) = client.upload_bulk(batches).await {
 ///     eprintln!("{error}; {} batches were delivered", error.report().delivered());
-///     let unsent = error.into_unsent(); // Keep them, and upload them again later: their ids make that safe.
+///     let unsent = error.into_unsent(); // Upload them again later: their ids make that safe.
 /// #   drop(unsent);
 /// }
 /// # }
@@ -36,7 +36,7 @@ struct UploadErrorInner {
 
 impl UploadError {
     pub(super) fn new(error: Error, unsent: Vec<SealedBatch>, report: Report) -> Self {
-        // Those of a call with one batch. A call with several sets them.
+        // Correct for a call with one batch. A call with several replaces them.
         let unsent_indices = vec![0; unsent.len()];
         Self(Box::new(UploadErrorInner { error, unsent, unsent_indices, unsealed: None, report }))
     }
@@ -57,22 +57,22 @@ impl UploadError {
         &self.0.error
     }
 
-    /// Returns the sealed batches that were not accepted, in their order. Those of [`report`](Self::report) that were
-    /// rejected are not among them.
+    /// Returns the sealed batches that were not accepted, in order. It does not include those that were rejected, which
+    /// [`report`](Self::report) returns.
     #[must_use]
     pub fn unsent(&self) -> &[SealedBatch] {
         &self.0.unsent
     }
 
-    /// Returns the position of each of the [`unsent`](Self::unsent) among the batches that were given, counted from 0. The parts
-    /// of a batch that was split have the same.
+    /// Returns the index of the batch that each element of [`unsent`](Self::unsent) belongs to, counted from 0 in the order of
+    /// submission. The parts of a batch that was split share one index.
     #[must_use]
     pub fn unsent_indices(&self) -> &[usize] {
         &self.0.unsent_indices
     }
 
-    /// Returns the sealed batches that were not accepted, in their order, and drops the rest. Their ids are set: when they are
-    /// sent again, the service drops those that it had accepted after all.
+    /// Returns the sealed batches that were not accepted, in order, and drops the rest. Their ids are set: when they are
+    /// sent again, the service drops those that it had already accepted.
     #[must_use]
     pub fn into_unsent(self) -> Vec<SealedBatch> {
         self.0.unsent

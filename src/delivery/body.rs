@@ -1,4 +1,4 @@
-//! The layout of a bulk request body: `[`, the sealed batches joined by `,`, and `]`. No other file knows it.
+//! The layout of a bulk request body: `[`, the sealed batches joined by `,`, and `]`. Only this module knows it.
 
 use bytes::{Bytes, BytesMut};
 
@@ -8,23 +8,23 @@ pub(super) const OPEN: &[u8] = b"[";
 const CLOSE: &[u8] = b"]";
 const SEPARATOR: &[u8] = b",";
 
-/// The number of bytes that a body has in addition to [`batch_bytes`] of each batch: both brackets, without the separator
-/// that the first batch does not need.
+/// The size of a body in addition to [`batch_bytes`] of each batch: both brackets, less the separator that the first batch
+/// does not need.
 pub(super) const EXTRA_BYTES: usize = OPEN.len() + CLOSE.len() - SEPARATOR.len();
 
-/// Returns the number of bytes that a batch of this size takes in a body, its separator included.
+/// Returns the number of bytes that a batch of this size takes in a body, including its separator.
 pub(super) const fn batch_bytes(batch: usize) -> usize {
     batch + SEPARATOR.len()
 }
 
-/// Returns what stands between the brackets: each batch, with the separator before it.
+/// Returns the content between the brackets: each batch, with the separator before it.
 pub(super) fn parts<'a>(batches: &'a [&SealedBatch]) -> impl Iterator<Item = (&'static [u8], &'a Bytes)> {
     let separators = std::iter::once(&b""[..]).chain(std::iter::repeat(SEPARATOR));
     separators.zip(batches.iter().map(|batch| batch.json()))
 }
 
-/// Returns the body of a bulk request. It is written into `buffer`, which keeps its spare capacity, and reuses the memory of
-/// the body once that has been dropped.
+/// Returns the body of a bulk request. Writes it into `buffer`, which keeps its spare capacity, and reuses the memory of the
+/// body once that has been dropped.
 pub(crate) fn join(batches: &[&SealedBatch], buffer: &mut BytesMut) -> Bytes {
     let size = EXTRA_BYTES + batches.iter().map(|batch| batch_bytes(batch.len())).sum::<usize>();
     buffer.reserve(size.max(OPEN.len() + CLOSE.len()));
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_joined_body_has_the_size_that_was_counted() {
+    fn a_joined_body_has_the_computed_size() {
         let batch = |json: &str| SealedBatch::from_json(json.to_owned()).expect("a batch");
         let batches = [batch(r#"{"source_request_id":"a"}"#), batch(r#"{"source_request_id":"b","mpid":1}"#)];
         let mut buffer = BytesMut::new();

@@ -1,13 +1,13 @@
-//! Finds the batch of a bulk request that a message of the service is about.
+//! Finds the batch of a bulk request that an error message of the service is about.
 //!
-//! The service names a batch by an index that begins a path (`Path '[1].device_info.…`), or by a position in the body
-//! (`line 1, position 648`), or not at all. A batch that is named wrongly would be rejected in the place of another, so
-//! whatever is in doubt names none: the batches are then found by bisecting.
+//! The service names a batch by an index at the start of a path (`Path '[1].device_info.…`), by a position in the body
+//! (`line 1, position 648`), or not at all. A wrong match would reject a good batch, so an ambiguous message names no batch:
+//! delivery then bisects the request.
 
 use super::body;
 use crate::seal::SealedBatch;
 
-/// A place in a body, counted in bytes and in UTF-16 units.
+/// An offset in a body, in bytes and in UTF-16 code units.
 #[derive(Clone, Copy, Debug, Default)]
 struct Offset {
     bytes: usize,
@@ -17,22 +17,22 @@ struct Offset {
 impl Offset {
     fn advance(&mut self, text: &[u8]) {
         self.bytes += text.len();
-        // Each character begins with one byte that continues none, and one of four bytes has two units.
+        // Each character has one byte that is not a continuation byte. One of four bytes has two UTF-16 units.
         self.units +=
             text.iter().map(|byte| usize::from(byte & 0xC0 != 0x80) + usize::from(*byte >= 0xF0)).sum::<usize>();
     }
 }
 
-/// The place of each batch in the body of a bulk request.
+/// The range of each batch in the body of a bulk request.
 pub(super) struct Layout {
     /// The start and the end of each batch.
     batches: Vec<(Offset, Offset)>,
-    /// The start of each line. Batches that came as JSON may hold line breaks.
+    /// The start of each line. Batches that were given as JSON may contain line breaks.
     lines: Vec<Offset>,
 }
 
 impl Layout {
-    /// Returns the layout of the body that these batches were sent in.
+    /// Returns the layout of the body with these batches.
     pub(super) fn new(batches: &[&SealedBatch]) -> Self {
         let mut offset = Offset::default();
         let mut lines = vec![offset];
@@ -58,13 +58,13 @@ impl Layout {
     pub(super) fn find_batch(&self, message: &str) -> Option<usize> {
         match common_value(path_indexes(message)) {
             Some(Some(index)) => Some(index).filter(|index| *index < self.batches.len()),
-            // What is quoted from a batch can look like another path.
+            // Text that is quoted from a batch can look like a path.
             None if path_indexes(message).next().is_some() => None,
             _ => common_value(positions(message).map(|(line, position)| self.batch_at(line, position))).flatten(),
         }
     }
 
-    /// Returns the batch that the character before this position lies in, if counting bytes does not give another one.
+    /// Returns the batch with the character before this position, if counts in bytes and in UTF-16 units agree on it.
     fn batch_at(&self, line: usize, position: usize) -> Option<usize> {
         let start = self.lines.get(line.checked_sub(1)?)?;
         let before = position.checked_sub(1)?;
@@ -80,7 +80,7 @@ impl Layout {
     }
 }
 
-/// The index at the beginning of each path in a message; `None` for a path that begins otherwise.
+/// Returns the index at the start of each path in a message; `None` for a path without one.
 fn path_indexes(message: &str) -> impl Iterator<Item = Option<usize>> {
     message.match_indices("Path").filter_map(|(place, word)| {
         if message[..place].ends_with(char::is_alphanumeric) {
@@ -91,14 +91,14 @@ fn path_indexes(message: &str) -> impl Iterator<Item = Option<usize>> {
         let path = path.strip_prefix('$').unwrap_or(path);
         match path.strip_prefix('[').map(parse_number) {
             Some(Some((index, after))) if after.starts_with(']') => Some(Some(index)),
-            // A path that is not quoted is a word like any other.
+            // Without a quote, `Path` is an ordinary word.
             _ => (path.len() < rest.len()).then_some(None),
         }
     })
 }
 
-/// The line and the position of each place in a message, both counted from 1. A position without a line is none in the body: a
-/// product of an event has one as well.
+/// Returns each line and position in a message, counted from 1. Ignores a position without a line: a product of an event has
+/// a position too.
 fn positions(message: &str) -> impl Iterator<Item = (usize, usize)> {
     message.match_indices("position ").filter_map(|(place, word)| {
         let (position, _) = parse_number(&message[place + word.len()..])?;
@@ -110,14 +110,14 @@ fn positions(message: &str) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// the number that a text begins with, and the rest of the text. One that is too large is as good as the greatest.
+/// Parses the number at the start of a text, and returns it with the rest of the text. Saturates at `usize::MAX`.
 fn parse_number(text: &str) -> Option<(usize, &str)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (parse_number, rest) = text.split_at(digits);
     (digits > 0).then(|| (parse_number.parse().unwrap_or(usize::MAX), rest))
 }
 
-/// The one value that all of them are.
+/// Returns the first value if all others are equal to it.
 fn common_value<T: PartialEq>(mut values: impl Iterator<Item = T>) -> Option<T> {
     let first = values.next()?;
     values.all(|value| value == first).then_some(first)
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_that_begins_a_path_names_a_batch() {
+    fn finds_a_batch_by_the_index_at_the_start_of_a_path() {
         let batches = batches(&["a", "b", "c"]);
         let layout = Layout::new(&batches.iter().collect::<Vec<_>>());
         let table = [
@@ -149,10 +149,10 @@ mod tests {
                 Some(1),
             ),
             ("Path [1].events", Some(1)),
-            // Outside of the request: nothing is named, and the position does not help.
+            // An index beyond the request names no batch, and its position is ignored.
             ("Path '[3].events', line 1, position 5.", None),
             ("Path '[99999999999999999999999].events', line 1, position 5.", None),
-            // Words that are quoted from a batch.
+            // Text that is quoted from a batch.
             ("Error converting value \"Path '[0]'\". Path '[1].mpid', line 1, position 5.", None),
             ("Error converting value \"Path '[1]'\". Path '[1].mpid', line 1, position 5.", Some(1)),
             ("Error converting value \"Path '[0]'\". Path 'mpid', line 1, position 5.", None),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_position_names_the_batch_of_the_character_before_it() {
+    fn finds_a_batch_by_the_character_before_a_position() {
         let batches = batches(&["", "", ""]);
         let layout = Layout::new(&batches.iter().collect::<Vec<_>>());
         let length = batches[0].len();
@@ -201,11 +201,11 @@ mod tests {
     }
 
     #[test]
-    fn positions_count_utf_16_units_and_a_batch_that_bytes_would_not_name_is_not_named() {
+    fn finds_no_batch_if_bytes_and_utf_16_units_disagree() {
         let texts = ["é".repeat(30), "😀".repeat(30), "a".repeat(200)];
         let batches = batches(&texts.each_ref().map(String::as_str));
         let layout = Layout::new(&batches.iter().collect::<Vec<_>>());
-        // The batch of each byte, and of each unit.
+        // The batch of each byte, and of each UTF-16 unit.
         let (mut bytes, mut units) = (vec![None], vec![None]);
         for (index, batch) in batches.iter().enumerate() {
             for character in std::str::from_utf8(batch.json()).expect("text").chars() {
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_counted_where_a_batch_has_several() {
+    fn counts_lines_in_a_batch_with_line_breaks() {
         let json = "{\n\"source_request_id\": \"a\",\r\n\"mpid\": 1}";
         let batch = SealedBatch::from_json(json).expect("a batch");
         let batches = [&batch, &batch];

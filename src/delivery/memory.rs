@@ -1,6 +1,6 @@
-//! A transport in memory, for tests under virtual time: it responds as configured, and records the requests.
+//! A transport in memory, for tests under virtual time. It responds as configured, and records the requests.
 
-#![cfg_attr(mparticle_shuttle, allow(dead_code, reason = "most of it is for the tests under virtual time"))]
+#![cfg_attr(mparticle_shuttle, allow(dead_code, reason = "most of it is used by the tests under virtual time"))]
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -17,12 +17,12 @@ use crate::seal::SealedBatch;
 type AttemptResult = Result<Accepted, Error>;
 
 pub(crate) struct MemoryTransport {
-    #[expect(clippy::type_complexity, reason = "a time and an response to each request")]
+    #[expect(clippy::type_complexity, reason = "a delay and a response for each request")]
     response: Box<dyn Fn(&MemoryRequest) -> (Duration, AttemptResult) + Send + Sync>,
     requests: Mutex<Vec<MemoryRequest>>,
 }
 
-/// What came, and when.
+/// A request that the transport received.
 #[derive(Clone, Debug)]
 pub(crate) struct MemoryRequest {
     /// Counted from 0.
@@ -34,12 +34,12 @@ pub(crate) struct MemoryRequest {
 }
 
 impl MemoryTransport {
-    /// Answers at once.
+    /// Creates a transport that responds immediately.
     pub(crate) fn responding(response: impl Fn(&MemoryRequest) -> AttemptResult + Send + Sync + 'static) -> Self {
         Self::delayed(move |request| (Duration::ZERO, response(request)))
     }
 
-    /// Answers after a time.
+    /// Creates a transport that responds after a delay.
     pub(crate) fn delayed(
         response: impl Fn(&MemoryRequest) -> (Duration, AttemptResult) + Send + Sync + 'static,
     ) -> Self {
@@ -50,7 +50,7 @@ impl MemoryTransport {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The ids of the batches that were accepted, in order; of one that was accepted twice, twice.
+    /// Returns the ids of the accepted batches in order, with repetitions.
     pub(crate) fn accepted(&self) -> Vec<String> {
         self.requests().into_iter().filter(|request| request.accepted).flat_map(|request| request.ids).collect()
     }
@@ -71,7 +71,7 @@ impl Transport for &MemoryTransport {
             let number = requests.len();
             let mut request = MemoryRequest { number, at: Instant::now(), ids, batches: sent, accepted: false };
             let (time, response) = (self.response)(&request);
-            // Of a request that is answered with errors, nothing is taken for accepted here: a test knows better.
+            // A test itself decides which batches are accepted by a response that lists errors.
             request.accepted = response.as_ref().is_ok_and(|accepted| accepted.errors.is_empty());
             requests.push(request);
             (time, response)
@@ -83,25 +83,25 @@ impl Transport for &MemoryTransport {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "an response as the others")]
+#[expect(clippy::unnecessary_wraps, reason = "the same type as the other responses")]
 pub(crate) fn accepted() -> AttemptResult {
     Ok(Accepted::new(StatusCode::ACCEPTED, None))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "an response as the others")]
+#[expect(clippy::unnecessary_wraps, reason = "the same type as the other responses")]
 pub(crate) fn accepted_using(percent: f64) -> AttemptResult {
     Ok(Accepted::new(StatusCode::ACCEPTED, Some(percent)))
 }
 
-/// A 202 with these messages in its body.
-#[expect(clippy::unnecessary_wraps, reason = "an response as the others")]
+/// Returns a 202 whose body lists errors with these messages.
+#[expect(clippy::unnecessary_wraps, reason = "the same type as the other responses")]
 pub(crate) fn accepted_with_errors(messages: impl IntoIterator<Item = String>) -> AttemptResult {
     let errors = messages.into_iter().map(|message| ApiError::with_required("BAD_REQUEST", message)).collect();
     Ok(Accepted::new(StatusCode::ACCEPTED, None).with_body(errors, ResponseBody::Read))
 }
 
-/// A 202 whose body is not known.
-#[expect(clippy::unnecessary_wraps, reason = "an response as the others")]
+/// Returns a 202 whose body was not read.
+#[expect(clippy::unnecessary_wraps, reason = "the same type as the other responses")]
 pub(crate) fn accepted_unread(body: ResponseBody) -> AttemptResult {
     Ok(Accepted::new(StatusCode::ACCEPTED, None).with_body(Vec::new(), body))
 }
@@ -120,7 +120,7 @@ fn refusal(status: u16, retry_after: Option<Duration>) -> AttemptResult {
     Err(Error::refused(ErrorResponse { status, retry_after, rate_limit: None, errors }))
 }
 
-/// So many batches with the ids `0`, `1`, ..., each of one of these many users in turn.
+/// Creates `count` batches with the ids `0`, `1`, ..., which belong to `users` users in turn.
 pub(crate) fn batches(count: usize, users: usize) -> Vec<SealedBatch> {
     let json = |place| format!(r#"{{"source_request_id":"{place}","mpid":{}}}"#, place % users);
     (0..count).map(|place| SealedBatch::from_json(json(place)).expect("a batch")).collect()

@@ -46,14 +46,15 @@ use crate::random::Random;
 use crate::seal::SealedBatch;
 use crate::time::saturating_add;
 
-/// After this many refusals in a row a refused request is not halved any more, and each batch goes alone until one is
-/// accepted: where nearly all are refused, halves would cost nearly twice as many requests.
+/// The number of consecutive refusals after which each batch is sent alone, until one is accepted. If nearly all batches are
+/// refused, bisecting would take nearly twice as many requests.
 const MAX_CONSECUTIVE_REFUSALS: u32 = 16;
 
-/// A request whose response body breaks off is repeated this often, to learn whether it lists errors. Then its status decides.
+/// The number of times that a request is repeated because its response body was interrupted and may list errors. After that
+/// its status decides.
 const MAX_UNREAD_RESPONSES: u32 = 2;
 
-/// Delivers batches over a transport, when the limiter allows it.
+/// Delivers batches over a transport, as the rate limiter allows.
 #[derive(Clone)]
 pub(crate) struct Deliverer<T, L> {
     pub(crate) transport: T,
@@ -62,53 +63,53 @@ pub(crate) struct Deliverer<T, L> {
     pub(crate) observer: RetryObserver,
 }
 
-/// The result of a batch: it is delivered, or will never be accepted.
+/// The result of a batch: delivered, or rejected for good.
 pub(crate) type BatchResult = Result<(), Error>;
 
 /// The results of the batches of one call.
 #[derive(Debug, Default)]
 pub(crate) struct CallResult {
-    /// One for each batch, in their order. `None` for a batch that was not sent, or not accepted so far.
+    /// The result of each batch, in order. `None` for a batch that was not sent, or not accepted so far.
     pub(crate) results: Vec<Option<BatchResult>>,
     /// The reason why some batches have no result.
     pub(crate) stopped: Option<Error>,
     pub(crate) requests: u32,
-    /// Accepted requests whose errors, if there were any, could not be read.
+    /// The number of accepted requests whose errors, if any, could not be read.
     pub(crate) unread_responses: u32,
     pub(crate) accepted: Option<Accepted>,
 }
 
 impl CallResult {
-    /// Creates the outcome of a call that sent none of its batches, for this reason.
+    /// Creates the result of a call that sent no batch, for this reason.
     pub(crate) fn unsent(batches: usize, stopped: Error) -> Self {
         let results = std::iter::repeat_with(|| None).take(batches).collect();
         Self { results, stopped: Some(stopped), ..Self::default() }
     }
 }
 
-/// One call, of one or several requests.
+/// The state of one call, which may take several requests.
 struct Call<P> {
     endpoint: Endpoint,
-    /// When it ends, however many requests are left.
+    /// The deadline of all its requests.
     deadline: Instant,
-    /// How often in a row the service refused what is in a request.
+    /// The number of consecutive requests whose batches the service refused.
     consecutive_refusals: u32,
-    /// The permit of its first attempt, if the caller has acquired it.
+    /// The permit for the first attempt, if the caller has acquired it.
     permit: Option<P>,
 }
 
 /// The result of the last attempt of a request.
 enum Disposition {
-    /// The request is accepted, but for the batches that its errors are about.
+    /// The request is accepted, except for the batches that its errors are about.
     Accepted(Accepted),
-    /// The one batch in it is refused.
+    /// Its only batch is refused.
     Rejected(Error),
-    /// Something in it is refused: to be bisected or split.
+    /// Some batch in it is refused: it has to be bisected or split.
     Refused(RetryAction),
     Unsent(Error),
 }
 
-/// The attempts that batches were part of: their number, and when the first one began.
+/// The attempts of a group of batches: their number, and the start of the first one.
 #[derive(Clone, Copy, Default)]
 struct Attempts {
     count: u32,
@@ -122,14 +123,14 @@ impl Attempts {
     }
 }
 
-/// Batches of a body that go together, by their places among all, and their attempts.
+/// Batches of a body that are sent together, by their indexes in the call, and their attempts.
 struct BatchGroup {
     places: Vec<usize>,
     attempts: Attempts,
 }
 
 impl BatchGroup {
-    /// Both parts, what comes first last.
+    /// Returns both parts in reverse order, to be pushed on a stack.
     fn split_at(mut self, middle: usize) -> [Self; 2] {
         let second = self.places.split_off(middle);
         [Self { places: second, attempts: self.attempts }, self]
@@ -147,21 +148,21 @@ impl<T> Deliverer<T, ClientLimiter> {
         Self { transport, limiter, policy, observer: RetryObserver::default() }
     }
 
-    /// Reports each retry to this observer.
+    /// Returns a deliverer that reports each retry to this observer.
     pub(crate) fn with_observer(self, observer: RetryObserver) -> Self {
         Self { observer, ..self }
     }
 }
 
 impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
-    /// Sends all of them, one request after the other, so that each user's batches arrive in their order. Stops at the
-    /// first request that cannot be sent: the next one would fare no better.
+    /// Sends all batches, one request after the other, so that the batches of each user arrive in order. Stops at the first
+    /// request that cannot be sent: the next one would fail too.
     pub(crate) async fn deliver(&self, endpoint: Endpoint, batches: &[SealedBatch]) -> CallResult {
         self.deliver_with(endpoint, batches, None).await
     }
 
-    /// The same, until `stop` completes. Its output is the reason why the batches that are left were not sent. An attempt that
-    /// is in flight then is aborted.
+    /// Sends all batches as [`deliver`](Self::deliver) does, until `stop` completes with the reason why the remaining batches
+    /// were not sent. Aborts an attempt that is in flight then.
     pub(crate) async fn deliver_until(
         &self,
         endpoint: Endpoint,
@@ -178,7 +179,7 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
         outcome
     }
 
-    /// The same as [`deliver`](Self::deliver), with the permit for the first attempt, if the caller has acquired it.
+    /// Sends all batches as [`deliver`](Self::deliver) does, with the permit for the first attempt if the caller has acquired it.
     pub(crate) async fn deliver_with(
         &self,
         endpoint: Endpoint,
@@ -190,7 +191,7 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
         outcome
     }
 
-    /// Notes each result in the outcome when it is known, so that what is known stays when this is dropped.
+    /// Records each result in `outcome` as soon as it is known, so that it is kept if this future is dropped.
     async fn deliver_into(
         &self,
         endpoint: Endpoint,
@@ -214,8 +215,8 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
         }
     }
 
-    /// Sends one body, and its halves if it is refused: a batch is rejected only when it was refused alone, or named. Only an
-    /// error leaves some without a result.
+    /// Sends one body, and its halves if it is refused. A batch is rejected only if it was refused alone or named by an error.
+    /// On success every batch has a result.
     async fn deliver_body(
         &self,
         call: &mut Call<L::Permit>,
@@ -223,7 +224,7 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
         places: Vec<usize>,
         outcome: &mut CallResult,
     ) -> Result<(), Error> {
-        // What comes first stands on top, so that each user's order holds.
+        // A stack with the first batches on top, which keeps the order of each user.
         let mut groups = vec![BatchGroup { places, attempts: Attempts::default() }];
         while let Some(mut group) = groups.pop() {
             if call.consecutive_refusals > MAX_CONSECUTIVE_REFUSALS && group.places.len() > 1 {
@@ -262,7 +263,7 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
         Ok(())
     }
 
-    /// Sends the same request until something else than sending it again follows.
+    /// Sends a request, and retries it until the next action is not a retry.
     async fn send_with_retries(
         &self,
         call: &mut Call<L::Permit>,
@@ -278,7 +279,7 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
             let permit = match self.limiter.acquire(&mut request, deadline).await {
                 Ok(permit) => permit,
                 Err(pause) => {
-                    // A 429 that another request got does not explain why the attempts of this one failed.
+                    // Reports the failure of this request, and not the rate limit that another one ran into.
                     let error = failed.unwrap_or_else(|| attempts.attach_to(Error::rate_limited()));
                     return Disposition::Unsent(error.with_pause(pause));
                 }
@@ -290,7 +291,7 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
             attempts.since.get_or_insert_with(Instant::now);
             let result = timeout_at(deadline, self.transport.attempt(call.endpoint, batches)).await;
             let result = result.unwrap_or_else(|_| {
-                // The deadline alone does not say why the attempts before it failed.
+                // The deadline alone does not explain why the earlier attempts failed.
                 let error = Error::deadline_exceeded();
                 Err(match &failed {
                     Some(cause) => error.with_source(cause.clone()),
@@ -309,7 +310,7 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
             };
             let action =
                 decide(attempt, interrupted.as_ref().map_or(result.as_ref(), Err), batches.len(), &self.policy);
-            // The limiter learns the result itself: an interrupted body does not make the service unavailable.
+            // Records the result as it is: an interrupted body does not make the service unavailable.
             let wait = self.limiter.record(permit, &mut request, &result, action == RetryAction::Retry);
             let error = match (interrupted, result) {
                 (None, Ok(accepted)) => {
@@ -317,7 +318,7 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
                         outcome.unread_responses += 1;
                         tracing::warn!(
                             status = accepted.status().as_u16(),
-                            "the response body could not be read to its end: its status decides, and errors in it go unnoticed"
+                            "failed to read the response body: the status decides, and errors in the body are not reported"
                         );
                     }
                     return Disposition::Accepted(accepted);
@@ -333,15 +334,15 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
             if request.not_before() > deadline || !self.limiter.withdraw_retry() {
                 return Disposition::Unsent(error);
             }
-            tracing::debug!(attempt, wait_ms = wait.as_millis(), kind = ?error.kind(), "to be sent again");
+            tracing::debug!(attempt, wait_ms = wait.as_millis(), kind = ?error.kind(), "retrying the request");
             self.observer.notify(&Retry::new(&error, attempt, wait));
             failed = Some(error);
         }
     }
 }
 
-/// Settles the batches of a request that was accepted: delivered, or rejected if an error names them. Returns those that an
-/// error without a name may be about, to be sent again in smaller groups.
+/// Sets the results of the batches of an accepted request: delivered, or rejected if an error names the batch. If an error
+/// names no batch, returns those that it may be about, to be sent again in smaller groups.
 fn apply_accepted(
     consecutive_refusals: &mut u32,
     group: BatchGroup,
@@ -372,8 +373,8 @@ fn apply_accepted(
     None
 }
 
-/// Returns the errors of each batch that they are about, and whether all of them tell which that is. Errors of a request of one
-/// batch are about that one.
+/// Returns the errors by the batch that they name, and whether all of them name one. Errors of a request with one batch are
+/// about that batch.
 fn assign(errors: Vec<ApiError>, sent: &[&SealedBatch]) -> (BTreeMap<usize, Vec<ApiError>>, bool) {
     let mut named: BTreeMap<usize, Vec<ApiError>> = BTreeMap::new();
     if errors.is_empty() {
@@ -394,7 +395,7 @@ fn assign(errors: Vec<ApiError>, sent: &[&SealedBatch]) -> (BTreeMap<usize, Vec<
     (named, all_located)
 }
 
-/// A batch that no request can carry, as only one that came as JSON can be.
+/// Rejects a batch that is too large for any request. Only a batch that was given as JSON can be.
 fn reject_too_large(batch: &SealedBatch) -> Option<BatchResult> {
     (batch.len() > MAX_BATCH_BYTES).then(|| Err(Error::batch_too_large(batch.len())))
 }

@@ -1,4 +1,4 @@
-//! Tells somebody outside that a request is about to be sent again.
+//! Reports retries to the callback of the caller.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 
-/// A request that failed and is about to be sent again; see [`ClientBuilder::on_retry`](crate::ClientBuilder::on_retry).
+/// A failed request that is about to be retried; see [`ClientBuilder::on_retry`](crate::ClientBuilder::on_retry).
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Retry<'a> {
@@ -20,21 +20,21 @@ impl<'a> Retry<'a> {
         Self { error, attempt, wait }
     }
 
-    /// Returns why the attempt failed.
+    /// Returns the error of the failed attempt.
     #[must_use]
     pub fn error(&self) -> &'a Error {
         self.error
     }
 
-    /// Returns the number of the attempt that failed, counted from 1.
+    /// Returns the number of the failed attempt, counted from 1.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
 
-    /// Returns how long the client waits before the next attempt, at least: a `Retry-After` that another request of the
-    /// same client receives meanwhile can make it longer. A request of an [`Uploader`](crate::Uploader) waits for its circuit
-    /// breaker and its rate as well, and this is zero if it waits for these alone; see
+    /// Returns the minimum wait before the next attempt: a `Retry-After` that another request of the same client receives
+    /// meanwhile can extend it. A request of an [`Uploader`](crate::Uploader) also waits for its circuit breaker and its rate
+    /// limit, and this is zero if it waits only for these; see
     /// [`UploaderBuilder::max_probe_interval`](crate::UploaderBuilder::max_probe_interval).
     #[must_use]
     pub fn wait(&self) -> Duration {
@@ -44,7 +44,7 @@ impl<'a> Retry<'a> {
 
 type OnRetry = Arc<dyn Fn(&Retry<'_>) + Send + Sync>;
 
-/// The caller's callback, if there is one.
+/// The callback for retries, if one is set.
 #[derive(Clone, Default)]
 pub(crate) struct RetryObserver(Option<OnRetry>);
 
@@ -53,11 +53,11 @@ impl RetryObserver {
         Self(Some(Arc::new(callback)))
     }
 
-    /// Calls the callback. A panic in it does not end the delivery.
+    /// Calls the callback. A panic in it does not stop delivery.
     pub(super) fn notify(&self, retry: &Retry<'_>) {
         let Some(callback) = &self.0 else { return };
         if catch_unwind(AssertUnwindSafe(|| callback(retry))).is_err() {
-            tracing::error!("the callback for retries panicked");
+            tracing::error!("the on_retry callback panicked");
         }
     }
 }

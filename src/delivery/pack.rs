@@ -1,4 +1,4 @@
-//! Sealed batches to request bodies, as full as they get within the limits, each user's batches in their order. Pure.
+//! Packs sealed batches into request bodies, as full as the limits allow, with the batches of each user in order. Pure.
 
 use std::collections::HashMap;
 
@@ -6,19 +6,19 @@ use super::body::{EXTRA_BYTES, batch_bytes};
 use crate::limits::{MAX_BATCHES_PER_REQUEST, MAX_REQUEST_BYTES};
 use crate::seal::{SealedBatch, UserKey};
 
-/// So many bodies are looked at for room. More would fill the last gaps, and cost time for each batch.
+/// The number of bodies that are searched for room. More would fill the last gaps, but cost time for each batch.
 const OPEN_BODIES: usize = 64;
 
-/// Takes batches and their places, and gives the places of each body. The bodies are to be sent in their order, one after
-/// the other.
+/// Packs batches, each with its index, and returns the indexes of each body. The bodies must be sent in order, one after the
+/// other.
 ///
-/// First fit: a batch goes into the first body that has room, but into none before the last one of its user. Every batch
-/// has to fit into a body alone.
+/// First fit: a batch goes into the first body with room that is not before the last body of its user. Every batch must fit
+/// into a body of its own.
 pub(crate) fn pack<'a>(batches: impl Iterator<Item = (usize, &'a SealedBatch)> + Clone) -> Vec<Vec<usize>> {
     first_fit(batches.map(|(place, batch)| (place, batch.len(), batch.user())))
 }
 
-/// What a body has so far.
+/// The content of a body so far.
 struct PackedBody {
     places: Vec<usize>,
     bytes: usize,
@@ -50,7 +50,7 @@ fn first_fit(batches: impl Iterator<Item = (usize, usize, UserKey)> + Clone) -> 
     bodies.into_iter().map(|body| body.places).collect()
 }
 
-/// What fits into one body needs no look at its users.
+/// Packs all batches into one body if they fit, which needs no order by user.
 fn pack_into_one(batches: impl Iterator<Item = (usize, usize, UserKey)>) -> Option<Vec<Vec<usize>>> {
     let count = batches.size_hint().1.unwrap_or(0).min(MAX_BATCHES_PER_REQUEST);
     let mut body = PackedBody { places: Vec::with_capacity(count), bytes: EXTRA_BYTES };
@@ -81,13 +81,13 @@ mod tests {
         body.iter().map(|place| batches[*place].0 + 1).sum::<usize>() + 1
     }
 
-    /// No packing at all needs fewer bodies than this.
+    /// Returns a lower bound of the number of bodies.
     fn least_bodies(batches: &[(usize, u64)]) -> usize {
         let bytes: usize = batches.iter().map(|(bytes, _)| bytes + 1).sum();
         batches.len().div_ceil(MAX_BATCHES_PER_REQUEST).max(bytes.div_ceil(MAX_REQUEST_BYTES - 1))
     }
 
-    /// Sizes from the smallest batch to the largest, small ones more often, and few users.
+    /// Generates sizes from the smallest batch to the largest, mostly small ones, for few users.
     fn batches() -> impl Strategy<Value = Vec<(usize, u64)>> {
         let size = prop_oneof![3 => 2..4_000_usize, 1 => 2..=MAX_BATCH_BYTES];
         vec((size, 0..20_u64), 0..600)
@@ -95,7 +95,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_batch_is_in_one_body_and_no_body_is_over_a_limit(batches in batches()) {
+        fn each_batch_is_in_one_body_within_the_limits(batches in batches()) {
             let bodies = pack_sizes(&batches);
             let mut seen: Vec<_> = bodies.concat();
             seen.sort_unstable();
@@ -107,7 +107,7 @@ mod tests {
         }
 
         #[test]
-        fn each_user_keeps_the_order(batches in batches()) {
+        fn keeps_the_order_of_each_user(batches in batches()) {
             let order = pack_sizes(&batches).concat();
             for user in 0..20 {
                 let of_user: Vec<_> = order.iter().filter(|place| batches[**place].1 == user).collect();
@@ -116,7 +116,7 @@ mod tests {
         }
 
         #[test]
-        fn two_neighbours_never_fit_into_one(batches in batches()) {
+        fn adjacent_bodies_do_not_fit_into_one(batches in batches()) {
             let bodies = pack_sizes(&batches);
             for pair in bodies.windows(2) {
                 let fits = pair[0].len() + pair[1].len() <= MAX_BATCHES_PER_REQUEST
@@ -126,7 +126,7 @@ mod tests {
         }
 
         #[test]
-        fn batches_of_many_users_fill_their_bodies(sizes in vec(200..20_000_usize, 1..2_000)) {
+        fn fills_bodies_with_batches_of_many_users(sizes in vec(200..20_000_usize, 1..2_000)) {
             let batches: Vec<_> = sizes.into_iter().zip(0..).collect();
             let least = least_bodies(&batches);
             let bodies = pack_sizes(&batches).len();
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_end_exactly_at_the_limits() {
+    fn packs_up_to_the_exact_limits() {
         let half = (MAX_REQUEST_BYTES - 3) / 2;
         let rest = MAX_REQUEST_BYTES - 3 - half;
         assert_eq!(pack_sizes(&[(half, 1), (rest, 2)]), [[0, 1]]);

@@ -1,20 +1,20 @@
-//! How long and how often something is tried: settings with finite defaults.
+//! The retry policy of a client.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How a [`Client`](crate::Client) tries again. Every default for one request is finite.
+/// The retry policy of a [`Client`](crate::Client). By default the attempts and the time of a request are limited.
 ///
-/// It retries when there is no connection or no response, and after the statuses 408, 425, 429 and 5xx. The wait before a retry is
-/// drawn at random between zero and a bound that doubles from [`initial_backoff`](Self::initial_backoff) up to [`max_backoff`](Self::max_backoff), so that many senders
-/// do not come back at once. A `Retry-After` of the service is never undercut, and after a 429 it holds for everything that
-/// is sent with the same client.
+/// A request is retried if there is no connection or no response, and after the statuses 408, 425, 429 and 5xx. The wait before
+/// a retry is random, between zero and a bound that doubles from [`initial_backoff`](Self::initial_backoff) up to
+/// [`max_backoff`](Self::max_backoff), so that many senders do not retry at once. It is never shorter than a `Retry-After` of the
+/// service, and after a 429 that wait applies to everything that is sent with the same client.
 ///
-/// An [`Uploader`](crate::Uploader) uses [`initial_backoff`](Self::initial_backoff) and [`max_backoff`](Self::max_backoff) alone, since
-/// it never gives up: attempts, timeouts and budget do not end its retries.
+/// An [`Uploader`](crate::Uploader) retries without limit: it uses only [`initial_backoff`](Self::initial_backoff) and
+/// [`max_backoff`](Self::max_backoff), and ignores the limits on attempts, time and budget.
 ///
-/// How long one attempt may take is a setting of the client: [`ClientBuilder::timeout`](crate::ClientBuilder::timeout).
+/// The timeout of a single attempt is a setting of the client: [`ClientBuilder::timeout`](crate::ClientBuilder::timeout).
 ///
 /// ```
 /// use std::time::Duration;
@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 ///     .build()?;
 /// # Ok::<(), mparticle::Error>(())
 /// ```
-/// serde reads and writes it under the names of its setters. Every one can be absent, and is its default then. Durations are
-/// text with a unit, such as `"250ms"`, `"30s"` or `"5m"`, or `"unlimited"`:
+/// With serde, the keys are the names of the setters. All are optional and have the same defaults. Durations are
+/// strings with a unit, such as `"250ms"`, `"30s"` or `"5m"`, or `"unlimited"`:
 ///
 /// ```
 /// use std::time::Duration;
@@ -52,7 +52,8 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The defaults: waits of at most 200 ms at first and 30 seconds at last, 10 attempts, 2 minutes, and a budget of 100.
+    /// Creates the default policy: an initial back-off of 200 ms and a maximum of 30 seconds, 10 attempts, 2 minutes for a request,
+    /// and a budget of 100 retries.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -65,40 +66,40 @@ impl RetryPolicy {
         }
     }
 
-    /// Everything is sent once. A `Retry-After` still holds for what is sent later.
+    /// Creates a policy without retries. A `Retry-After` still delays later requests.
     #[must_use]
     pub fn never() -> Self {
         Self::new().max_attempts(1)
     }
 
-    /// Returns a policy that never gives up what can succeed later. The rate limiter has to keep the extra load small.
+    /// Creates a policy without limits on retries. The rate limiter must bound the extra load.
     pub(crate) fn unlimited() -> Self {
         Self { max_attempts: u32::MAX, request_timeout: Duration::MAX, call_timeout: Duration::MAX, ..Self::new() }
     }
 
-    /// The longest wait after the first failure. It doubles with each further one.
+    /// Sets the longest wait after the first failure. It doubles with each further failure.
     #[must_use]
     pub fn initial_backoff(mut self, wait: Duration) -> Self {
         self.initial_backoff = wait;
         self
     }
 
-    /// The longest wait after any failure.
+    /// Sets the longest wait after any failure.
     #[must_use]
     pub fn max_backoff(mut self, wait: Duration) -> Self {
         self.max_backoff = wait;
         self
     }
 
-    /// How often one request is sent at most, the first time included. 0 counts as 1.
+    /// Sets the maximum number of attempts of a request, including the first one. 0 counts as 1.
     #[must_use]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts;
         self
     }
 
-    /// Sets how long one request may take with all its attempts and waits. An attempt that is in flight then is aborted; the
-    /// ids make sending it again safe. A call may need several requests, one after the other: see
+    /// Sets the timeout of one request with all its attempts and waits. An attempt that is in flight then is aborted; the ids
+    /// make sending it again safe. A call may take several requests, one after the other: see
     /// [`call_timeout`](Self::call_timeout).
     #[must_use]
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
@@ -106,20 +107,19 @@ impl RetryPolicy {
         self
     }
 
-    /// How long one call may take with all its requests: those of [`upload_bulk`](crate::Client::upload_bulk), or of the
-    /// parts of a large batch. No limit is set by default. What is not sent by then comes back in the error, sealed; a call
-    /// that is dropped, as a timeout around it would do, hands nothing back.
+    /// Sets the timeout of one call with all its requests: those of [`upload_bulk`](crate::Client::upload_bulk), or of the
+    /// parts of a large batch. Unlimited by default. The error of a call that times out returns the unsent batches, sealed. A
+    /// call that is dropped, for example by a timeout around it, returns nothing.
     ///
-    /// The [`Uploader`](crate::Uploader) goes by the timeouts of its own calls.
+    /// An [`Uploader`](crate::Uploader) ignores it.
     #[must_use]
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
         self.call_timeout = timeout;
         self
     }
 
-    /// How many retries may be spent before the service accepts anything. Each accepted request earns a fifth of a retry
-    /// back, so that an outage is not made worse by more than 20 % of extra requests in the long run. Shared by all
-    /// clones of a client.
+    /// Sets the capacity of the retry budget, in retries. Each accepted request refunds a fifth of a retry, so that in the long
+    /// run retries add at most 20 % to the requests. All clones of a client share one budget.
     #[must_use]
     pub fn retry_budget(mut self, retries: u32) -> Self {
         self.retry_budget = retries;
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn serde_gives_back_what_was_set() {
+    fn serde_round_trips_every_setting() {
         let policy = RetryPolicy::new()
             .initial_backoff(Duration::from_millis(1))
             .max_backoff(Duration::from_secs(90))

@@ -1,4 +1,4 @@
-//! The result of many batches: each of them delivered, or rejected with a reason.
+//! The report of a call: the number of delivered batches, and the rejected ones with their errors.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use crate::error::Error;
 use crate::generated::types::Batch;
 use crate::seal::{SealError, SealedBatch};
 
-/// The result of the batches of one call: each was delivered, rejected, or discarded by the caller's own
+/// The results of the batches of one call: each was delivered, rejected, or discarded by the callback
 /// [`before_send`](crate::ClientBuilder::before_send).
 ///
-/// A batch that was split counts once: as delivered when all its parts were, as rejected when one part was.
+/// A batch that was split counts once: as delivered if all its parts were, as rejected if one part was.
 #[derive(Debug, Default)]
 #[must_use = "a batch may have been rejected"]
 pub struct Report {
@@ -22,20 +22,20 @@ pub struct Report {
 }
 
 impl Report {
-    /// Returns the number of batches that the service accepted and named no error for. Acceptance is not processing: the
-    /// service may still drop a batch later, without a word.
+    /// Returns the number of batches that the service accepted without an error. Acceptance is not processing: the service may
+    /// still silently drop a batch later.
     #[must_use]
     pub fn delivered(&self) -> usize {
         self.delivered
     }
 
-    /// Returns the batches that will never be accepted as they are, in the order in which they were given.
+    /// Returns the batches that will never be accepted unchanged, in the order of submission.
     #[must_use]
     pub fn rejected(&self) -> &[Rejected] {
         &self.rejected
     }
 
-    /// Returns the rejected batches, to keep or to fix them.
+    /// Returns the rejected batches by value, for example to fix or to store them.
     #[must_use]
     pub fn into_rejected(self) -> Vec<Rejected> {
         self.rejected
@@ -47,44 +47,44 @@ impl Report {
         self.filtered
     }
 
-    /// Returns the number of requests, repeated ones included.
+    /// Returns the number of requests, including retries.
     #[must_use]
     pub fn requests(&self) -> u32 {
         self.requests
     }
 
-    /// Returns the number of requests that count as accepted by their status alone: the response body was cut off, also when
-    /// the request was repeated, or longer than 64 KiB, before it was known whether it lists errors. It is 0 as a rule; a broken
-    /// proxy can be the cause.
+    /// Returns the number of requests that count as accepted by their status alone: the response body was longer than 64 KiB, or
+    /// truncated in each attempt, so that errors in it may be missing. It is normally 0; a broken proxy can be the cause.
     #[must_use]
     pub fn unread_responses(&self) -> u32 {
         self.unread_responses
     }
 
-    /// Returns how much of the tightest rate limit is in use, in percent, by the last response that has it.
+    /// Returns the used share of the tightest rate limit, in percent, as of the last accepted request. `None` if the service did
+    /// not report it.
     #[must_use]
     pub fn rate_limit_used_percent(&self) -> Option<f64> {
         self.rate_limit_used_percent
     }
 }
 
-/// A batch that will never be accepted as it is: the service refuses it, it exceeds a limit, or it could not be sealed.
+/// A batch that will never be accepted unchanged: the service refused it, it exceeds a limit, or it could not be sealed.
 ///
-/// It hands the batch back: [`sealed`](Self::sealed), or [`unsealed`](Self::unsealed) if it could not be sealed.
+/// It returns the batch: [`sealed`](Self::sealed), or [`unsealed`](Self::unsealed) if it could not be sealed.
 pub struct Rejected {
     index: usize,
     error: Error,
     batch: RejectedBatch,
 }
 
-/// The form in which a rejected batch is handed back.
+/// A rejected batch, sealed if possible.
 enum RejectedBatch {
     Sealed(Vec<SealedBatch>),
     Unsealed(Box<Batch>),
 }
 
 impl Rejected {
-    /// Creates one of the parts of a batch that were refused.
+    /// Creates the rejection of a batch whose parts were refused.
     pub(crate) fn from_refusal(index: usize, error: Error, parts: Vec<SealedBatch>) -> Self {
         Self { index, error, batch: RejectedBatch::Sealed(parts) }
     }
@@ -101,13 +101,13 @@ impl Rejected {
         }
     }
 
-    /// Returns the position of the batch among those that were given, counted from 0.
+    /// Returns the index of the batch, counted from 0 in the order of submission.
     #[must_use]
     pub fn index(&self) -> usize {
         self.index
     }
 
-    /// Returns the reason, with the errors of the service if the service refused it: [`Error::api_errors`].
+    /// Returns the reason. If the service refused the batch, [`Error::api_errors`] returns its errors.
     #[must_use]
     pub fn error(&self) -> &Error {
         &self.error

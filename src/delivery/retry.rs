@@ -1,5 +1,5 @@
-//! Decides whether to send a request again: one pure function, and the table that tests it. When it is sent again is decided by
-//! the [`rate_limiter`](super::rate_limiter).
+//! Decides whether to retry a request: one pure function, and the table that tests it. The
+//! [`rate_limiter`](super::rate_limiter) decides when.
 
 use super::{Accepted, RetryPolicy};
 use crate::error::{Error, ErrorKind};
@@ -7,23 +7,23 @@ use crate::error::{Error, ErrorKind};
 /// The action after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RetryAction {
-    /// It was accepted.
+    /// The request was accepted.
     Accept,
-    /// Send the same again.
+    /// Send the same request again.
     Retry,
-    /// Something in it is refused, and only the service knows what: send each half alone.
+    /// The service refused an unknown part of the request: send each half alone.
     Bisect,
-    /// It is too large: send each half alone.
+    /// The request is too large: send each half alone.
     Split,
-    /// This batch will never be accepted.
+    /// The batch will never be accepted.
     Reject,
-    /// It is not about the batches: nothing will be accepted until the settings are corrected.
+    /// The failure is not about the batches: no request will be accepted until the configuration is fixed.
     Abort,
-    /// Sending it again could succeed, but it was tried often enough.
+    /// A retry could succeed, but the attempts are used up.
     GiveUp,
 }
 
-/// Decides after the attempt of this number, counted from 1, of a request of this many batches.
+/// Returns the action after an attempt of a request with `batches` batches. `attempt` is counted from 1.
 pub(crate) fn decide(
     attempt: u32,
     result: Result<&Accepted, &Error>,
@@ -35,7 +35,7 @@ pub(crate) fn decide(
     };
     let status = error.status().map(|status| status.as_u16());
     match status {
-        // Its status is not the service's word on the batches.
+        // The status is not from the service, so it decides nothing about the batches.
         _ if error.kind() == ErrorKind::UnexpectedResponse => RetryAction::Abort,
         Some(400 | 422) if batches > 1 => RetryAction::Bisect,
         Some(413) if batches > 1 => RetryAction::Split,
@@ -67,8 +67,8 @@ mod tests {
     }
 
     #[test]
-    fn each_status_has_its_consequence() {
-        // What follows for a request of one batch, and of several.
+    fn each_status_has_its_action() {
+        // The action for a request with one batch, and with several.
         let table = [
             (&[200, 202, 204][..], Accept, Accept),
             (&[400, 422], Reject, Bisect),
@@ -89,14 +89,14 @@ mod tests {
     }
 
     #[test]
-    fn each_failure_without_an_answer_has_its_consequence() {
+    fn each_failure_without_a_response_has_its_action() {
         assert_eq!(after(1, &Err(Error::deadline_exceeded()), 2), Retry);
         assert_eq!(after(1, &Err(Error::config("no runtime")), 2), Abort);
         assert_eq!(after(1, &Err(Error::limit("too large")), 1), Abort);
     }
 
     #[test]
-    fn a_response_that_is_not_of_the_service_refuses_no_batch_whatever_its_status() {
+    fn a_response_that_is_not_from_the_service_rejects_no_batch() {
         for number in [200, 202, 400, 408, 413, 422, 429, 503] {
             let status = StatusCode::from_u16(number).expect("a status");
             for batches in [1, 2] {
@@ -107,12 +107,12 @@ mod tests {
     }
 
     #[test]
-    fn attempts_end() {
+    fn gives_up_after_the_maximum_number_of_attempts() {
         assert_eq!(after(9, &status(503), 1), Retry);
         assert_eq!(after(10, &status(503), 1), GiveUp);
         assert_eq!(after(10, &status(429), 1), GiveUp);
         assert_eq!(decide(1, status(503).as_ref(), 1, &RetryPolicy::never()), GiveUp);
-        // What the batches are refused for does not depend on how often they were sent.
+        // A refusal of the batches does not depend on the number of attempts.
         assert_eq!(after(10, &status(400), 2), Bisect);
         assert_eq!(after(10, &status(202), 2), Accept);
     }

@@ -1,4 +1,4 @@
-//! Delivery over a transport in memory, under virtual time: every batch has one result, the right one, in time.
+//! Tests of delivery over a transport in memory, under virtual time: each batch has exactly one, correct result, in time.
 
 mod partial;
 
@@ -17,7 +17,7 @@ use crate::ErrorKind;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Every wait is the longest that it can be.
+/// Creates a deliverer whose waits are always the longest possible.
 fn deliverer(transport: &MemoryTransport, policy: RetryPolicy) -> Deliverer<&MemoryTransport, ClientLimiter> {
     Deliverer::new(transport, policy, Arc::new(|| 1.0))
 }
@@ -38,7 +38,7 @@ fn places(outcome: &CallResult, of: impl Fn(&Option<BatchResult>) -> bool) -> Ve
     (0..outcome.results.len()).filter(|place| of(&outcome.results[*place])).collect()
 }
 
-/// Refuses each request that holds one of these ids.
+/// Creates a transport that refuses each request with one of these ids.
 fn refusing(status: u16, bad: impl Fn(&str) -> bool + Send + Sync + 'static) -> MemoryTransport {
     MemoryTransport::responding(
         move |request| if request.ids.iter().any(|id| bad(id)) { refused(status) } else { accepted() },
@@ -46,7 +46,7 @@ fn refusing(status: u16, bad: impl Fn(&str) -> bool + Send + Sync + 'static) -> 
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_fails_is_sent_again_after_waits_that_double() {
+async fn retries_after_waits_that_double() {
     let transport = MemoryTransport::responding(|request| if request.number < 4 { refused(503) } else { accepted() });
     let start = Instant::now();
     let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(3, 3)).await;
@@ -57,7 +57,7 @@ async fn what_fails_is_sent_again_after_waits_that_double() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_bad_batch_of_a_hundred_is_found_and_delays_no_other() {
+async fn finds_one_bad_batch_of_a_hundred_and_delivers_the_others() {
     for bad in [0, 1, 49, 50, 98, 99] {
         let transport = refusing(400, move |id| id == bad.to_string());
         let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
@@ -72,7 +72,7 @@ async fn one_bad_batch_of_a_hundred_is_found_and_delays_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_of_several_bad_batches_is_found() {
+async fn finds_several_bad_batches() {
     let transport = refusing(422, |id| id.ends_with('7'));
     let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
     assert_eq!(rejected(&outcome), [7, 17, 27, 37, 47, 57, 67, 77, 87, 97]);
@@ -80,13 +80,13 @@ async fn each_of_several_bad_batches_is_found() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_everything_is_refused_each_batch_hears_it_at_little_more_than_one_request() {
+async fn rejects_all_batches_with_little_more_than_one_request_each() {
     let transport = refusing(400, |_| true);
     let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(200, 200)).await;
     assert_eq!(rejected(&outcome).len(), 200);
     assert!(outcome.requests <= 200 + MAX_CONSECUTIVE_REFUSALS, "{} requests", outcome.requests);
 
-    // What is good among them is found, wherever it is, and goes together again.
+    // Good batches are found at any position, and are sent together again.
     for bad in [0..50, 50..100, 0..51, 41..51, 0..7, 1..99] {
         let refused = bad.clone();
         let transport = refusing(400, move |id| refused.contains(&id.parse().expect("a place")));
@@ -98,12 +98,12 @@ async fn when_everything_is_refused_each_batch_hears_it_at_little_more_than_one_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_too_large_is_split_however_often() {
+async fn splits_a_request_that_is_too_large_until_it_fits() {
     let transport =
         MemoryTransport::responding(|request| if request.ids.len() > 3 { refused(413) } else { accepted() });
     let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
     assert_eq!(delivered(&outcome).len(), 100);
-    // Also behind batches that are refused.
+    // Also after batches that are refused.
     let bad = |id: &String| id.parse().is_ok_and(|place: usize| place < 50);
     let transport = MemoryTransport::responding(move |request| match request.ids.len() {
         26.. => refused(413),
@@ -118,7 +118,7 @@ async fn a_request_that_is_too_large_is_split_however_often() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_no_request_can_carry_is_rejected_unsent() {
+async fn rejects_a_batch_that_is_too_large_without_sending_it() {
     let large = format!(r#"{{"source_request_id":"large","a":"{}"}}"#, "x".repeat(MAX_BATCH_BYTES));
     let mut batches = batches(2, 2);
     batches.insert(1, SealedBatch::from_json(large).expect("a batch"));
@@ -131,7 +131,7 @@ async fn a_batch_that_no_request_can_carry_is_rejected_unsent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_credential_stops_the_call_and_keeps_the_rest() {
+async fn a_rejected_credential_stops_the_call_and_leaves_the_rest_unsent() {
     for status in [401, 403, 404, 302] {
         let transport =
             MemoryTransport::responding(move |request| if request.number == 1 { refused(status) } else { accepted() });
@@ -144,7 +144,7 @@ async fn a_wrong_credential_stops_the_call_and_keeps_the_rest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_wait_that_one_is_told_holds_for_all_with_the_credential() {
+async fn a_429_delays_all_clones_of_a_client() {
     let transport =
         MemoryTransport::responding(
             |request| if request.number == 0 { refused_for(429, 7 * SECOND) } else { accepted() },
@@ -153,14 +153,14 @@ async fn the_wait_that_one_is_told_holds_for_all_with_the_credential() {
     let start = Instant::now();
     let clones: Vec<_> = (0..5).map(|_| deliverer.clone()).collect();
     let first = batches(1, 1);
-    let told = deliverer.deliver(Endpoint::Events, &first);
+    let limited = deliverer.deliver(Endpoint::Events, &first);
     let others = async {
         tokio::time::sleep(SECOND).await;
         for clone in clones {
             assert_eq!(delivered(&clone.deliver(Endpoint::Events, &batches(1, 1)).await), [0]);
         }
     };
-    let (outcome, ()) = tokio::join!(told, others);
+    let (outcome, ()) = tokio::join!(limited, others);
     assert_eq!(delivered(&outcome), [0]);
     let requests = transport.requests();
     assert_eq!(requests.len(), 7);
@@ -168,20 +168,20 @@ async fn the_wait_that_one_is_told_holds_for_all_with_the_credential() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_nobody_asked_for_twice_is_told_as_paused() {
+async fn a_wait_past_the_deadline_fails_as_rate_limited_without_sending() {
     let transport = MemoryTransport::responding(|_| refused_for(429, 3_600 * SECOND));
     let deliverer = deliverer(&transport, RetryPolicy::new());
     let start = Instant::now();
-    let told = deliverer.deliver(Endpoint::Events, &batches(1, 1)).await.stopped.expect("too long a wait");
-    assert_eq!((told.kind(), told.attempts()), (ErrorKind::Refused, 1));
+    let first = deliverer.deliver(Endpoint::Events, &batches(1, 1)).await.stopped.expect("too long a wait");
+    assert_eq!((first.kind(), first.attempts()), (ErrorKind::Refused, 1));
     let other = deliverer.deliver(Endpoint::Events, &batches(1, 1)).await.stopped.expect("too long a wait");
     assert_eq!((other.kind(), other.attempts(), other.is_retryable()), (ErrorKind::RateLimited, 0, true));
     assert!(other.retry_after() >= Some(3_600 * SECOND));
-    assert_eq!((transport.requests().len(), start.elapsed()), (1, Duration::ZERO), "nobody waits for nothing");
+    assert_eq!((transport.requests().len(), start.elapsed()), (1, Duration::ZERO), "fails immediately");
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_somebody_else_tells_what_it_has_tried_itself() {
+async fn a_rate_limited_retry_reports_its_own_last_failure() {
     let transport = MemoryTransport::responding(|request| match request.number {
         0 => Err(Error::deadline_exceeded()),
         _ => refused_for(429, 3_600 * SECOND),
@@ -191,15 +191,15 @@ async fn who_waits_for_somebody_else_tells_what_it_has_tried_itself() {
     let (mine, other) = tokio::join!(deliverer.deliver(Endpoint::Events, &mine), async {
         deliverer.deliver(Endpoint::Events, &batches(1, 1)).await
     });
-    assert_eq!(other.stopped.expect("told to wait").status(), Some(StatusCode::TOO_MANY_REQUESTS));
-    let error = mine.stopped.expect("told to wait");
-    // Whether it was accepted is not known: `Paused` would say that it was not sent.
+    assert_eq!(other.stopped.expect("a 429").status(), Some(StatusCode::TOO_MANY_REQUESTS));
+    let error = mine.stopped.expect("a 429");
+    // It may have been accepted: `RateLimited` would mean that it was not sent.
     assert_eq!((error.kind(), error.attempts(), error.is_retryable()), (ErrorKind::Timeout, 1, true));
     assert!(error.retry_after() >= Some(3_599 * SECOND));
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_waited_together_do_not_go_together() {
+async fn requests_that_waited_together_are_spread_out() {
     let transport =
         MemoryTransport::responding(|request| if request.number == 0 { refused_for(429, SECOND) } else { accepted() });
     let transport = Arc::new(transport);
@@ -220,7 +220,7 @@ async fn those_who_waited_together_do_not_go_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn attempts_and_the_deadline_end_it() {
+async fn stops_after_the_maximum_attempts_and_at_the_deadline() {
     let transport = MemoryTransport::responding(|_| refused(500));
     let outcome =
         deliverer(&transport, RetryPolicy::new().max_attempts(3)).deliver(Endpoint::Events, &batches(1, 1)).await;
@@ -240,7 +240,7 @@ async fn attempts_and_the_deadline_end_it() {
     assert_eq!((outcome.requests, start.elapsed()), (3, Duration::from_millis(600)));
     assert_eq!(outcome.stopped.expect("500").kind(), ErrorKind::Refused);
 
-    // A call ends by its own deadline, whichever request it has come to, and keeps what it has.
+    // A call ends at its own deadline, and keeps the results so far.
     let slow = MemoryTransport::delayed(|_| (SECOND, accepted()));
     let policy = RetryPolicy::new().call_timeout(Duration::from_millis(2_500));
     let start = Instant::now();
@@ -256,12 +256,12 @@ async fn attempts_and_the_deadline_end_it() {
     let outcome = deliverer(&stalling, RetryPolicy::new().request_timeout(SECOND))
         .deliver(Endpoint::Events, &batches(1, 1))
         .await;
-    let error = outcome.stopped.expect("no answer");
+    let error = outcome.stopped.expect("no response");
     assert_eq!((error.kind(), error.attempts(), start.elapsed()), (ErrorKind::Timeout, 1, SECOND));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_is_stopped_keeps_the_results_that_it_has() {
+async fn a_stopped_call_keeps_its_results() {
     let stop_after = |wait: Duration| async move {
         tokio::time::sleep(wait).await;
         Error::cancelled()
@@ -277,7 +277,7 @@ async fn a_call_that_is_stopped_keeps_the_results_that_it_has() {
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Cancelled, true));
     assert_eq!(start.elapsed(), Duration::from_millis(2_500));
 
-    // While it waits to send again.
+    // While it waits for a retry.
     let failing = MemoryTransport::responding(|_| refused_for(503, 60 * SECOND));
     let start = Instant::now();
     let outcome = deliverer(&failing, RetryPolicy::new())
@@ -285,7 +285,7 @@ async fn a_call_that_is_stopped_keeps_the_results_that_it_has() {
         .await;
     assert_eq!((unsent(&outcome).len(), outcome.requests, start.elapsed()), (2, 1, SECOND));
 
-    // After its end, which does not wait for the stop.
+    // After its end: the call does not wait for `stop`.
     let outcome = deliverer(&slow, RetryPolicy::new())
         .deliver_until(Endpoint::BulkEvents, &batches(100, 100), std::future::pending())
         .await;
@@ -293,7 +293,7 @@ async fn a_call_that_is_stopped_keeps_the_results_that_it_has() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_spent_budget_ends_the_retries_of_all_clones() {
+async fn an_empty_budget_ends_the_retries_of_all_clones() {
     let transport = MemoryTransport::responding(|_| refused(503));
     let deliverer = deliverer(&transport, RetryPolicy::new().retry_budget(4));
     for requests in [5, 1, 1] {
@@ -303,23 +303,23 @@ async fn a_spent_budget_ends_the_retries_of_all_clones() {
     }
 }
 
-/// How a request of the property below fares.
+/// The behaviour of the service for a request of the property below.
 #[derive(Clone, Copy, Debug)]
-enum Weather {
-    Fine,
-    Down,
+enum Behavior {
+    Available,
+    Unavailable,
     Slow,
     Limited,
 }
 
 proptest! {
     #[test]
-    fn each_batch_has_the_fate_that_the_service_gave_it(
+    fn each_batch_has_the_result_that_the_service_gave_it(
         count in 0..300_usize,
         users in 1..40_usize,
         bad in vec((any::<prop::sample::Index>(), prop_oneof![3 => 1..2_usize, 1 => 1..150_usize]), 0..5),
-        weather in vec(prop_oneof![
-            4 => Just(Weather::Fine), 1 => Just(Weather::Down), 1 => Just(Weather::Slow), 1 => Just(Weather::Limited),
+        behavior in vec(prop_oneof![
+            4 => Just(Behavior::Available), 1 => Just(Behavior::Unavailable), 1 => Just(Behavior::Slow), 1 => Just(Behavior::Limited),
         ], 1..20),
         stopped_at in proptest::option::of(0..30_usize),
     ) {
@@ -331,18 +331,18 @@ proptest! {
         };
         let bad: Vec<_> = bad.iter().flat_map(run).collect();
         let service_bad = bad.clone();
-        let transport = MemoryTransport::delayed(move |request| match weather[request.number % weather.len()] {
+        let transport = MemoryTransport::delayed(move |request| match behavior[request.number % behavior.len()] {
             _ if stopped_at == Some(request.number) => (Duration::ZERO, refused(403)),
-            Weather::Down => (Duration::ZERO, refused(503)),
-            Weather::Slow => (20 * SECOND, Err(Error::deadline_exceeded())),
-            Weather::Limited => (Duration::ZERO, refused_for(429, SECOND)),
-            Weather::Fine if request.ids.iter().any(|id| service_bad.contains(id)) => (SECOND, refused(400)),
-            Weather::Fine => (SECOND, accepted()),
+            Behavior::Unavailable => (Duration::ZERO, refused(503)),
+            Behavior::Slow => (20 * SECOND, Err(Error::deadline_exceeded())),
+            Behavior::Limited => (Duration::ZERO, refused_for(429, SECOND)),
+            Behavior::Available if request.ids.iter().any(|id| service_bad.contains(id)) => (SECOND, refused(400)),
+            Behavior::Available => (SECOND, accepted()),
         });
         let deliverer = deliverer(&transport, RetryPolicy::new());
         let outcome = runtime.expect("a runtime").block_on(deliverer.deliver(Endpoint::BulkEvents, &sent));
 
-        // What was accepted is delivered, each batch once, and each user's in order.
+        // Every accepted batch is delivered once, and the batches of each user in order.
         let accepted: Vec<usize> = transport.accepted().iter().map(|id| id.parse().expect("a place")).collect();
         let mut sorted = accepted.clone();
         sorted.sort_unstable();
@@ -350,7 +350,7 @@ proptest! {
         for user in 0..users {
             prop_assert!(accepted.iter().filter(|place| **place % users == user).is_sorted());
         }
-        // Only bad batches are rejected, and only batches that a stop left have no result.
+        // Only bad batches are rejected, and only batches after a stop have no result.
         for place in rejected(&outcome) {
             prop_assert!(bad.contains(&place.to_string()));
         }

@@ -1,4 +1,4 @@
-//! One attempt: where it goes, what it carries, and what it gives. Everything else here is independent of HTTP.
+//! The transport, which makes one attempt, and its result. The rest of delivery is independent of HTTP.
 
 use reqwest::StatusCode;
 
@@ -7,9 +7,9 @@ use crate::error::Error;
 use crate::generated::types::ApiError;
 use crate::seal::SealedBatch;
 
-/// Takes batches to the service, once. The client does it over HTTP, and tests in memory.
+/// Sends batches to the service, without retries. The client does so over HTTP, tests in memory.
 pub(crate) trait Transport: Send + Sync {
-    /// Sends these batches as one request. They fit into one, and the events endpoint gets one batch.
+    /// Sends these batches as one request. They must fit into one; the events endpoint takes a single batch.
     fn attempt(
         &self,
         endpoint: Endpoint,
@@ -17,27 +17,27 @@ pub(crate) trait Transport: Send + Sync {
     ) -> impl Future<Output = Result<Accepted, Error>> + Send;
 }
 
-/// The state of the body of a 2xx: read far enough to know the errors that it lists, or not.
+/// Whether the body of a 2xx was read far enough to know its errors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ResponseBody {
-    /// Its errors are known, as a rule none.
+    /// Its errors, normally none, are known.
     #[default]
     Read,
-    /// The body broke off or stalled before its errors were known.
+    /// The body was truncated or stalled before its errors were known.
     Interrupted,
-    /// The body is longer than what is read, and its errors are not in what was.
+    /// The body exceeds the size that is read, and no errors were found in that part.
     TooLong,
 }
 
-/// The response to a request that the service accepted, and in which it named no error for the batch.
+/// The response to an accepted request that lists no error for the batch.
 ///
-/// Acceptance is not processing: the service may still drop a batch later, without a word.
+/// Acceptance is not processing: the service may still silently drop a batch later.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Accepted {
     status: StatusCode,
     rate_limit_used_percent: Option<f64>,
-    /// The errors in the body, about some batches of the request. Delivery takes them out.
+    /// The errors in the body, each about some batch of the request. Delivery removes them.
     pub(crate) errors: Vec<ApiError>,
     pub(crate) body: ResponseBody,
 }
@@ -51,14 +51,14 @@ impl Accepted {
         Self { errors, body, ..self }
     }
 
-    /// The HTTP status, 202 by the service's documents.
+    /// Returns the HTTP status. The service documents 202.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// How much of the tightest rate limit is in use, in percent, if the service told. A sender that slows down while this
-    /// nears 100 is never told to.
+    /// Returns the used share of the tightest rate limit, in percent, or `None` if the service did not report it. Slow down as
+    /// this approaches 100, and the service will not need to rate-limit you.
     #[must_use]
     pub fn rate_limit_used_percent(&self) -> Option<f64> {
         self.rate_limit_used_percent

@@ -1,11 +1,11 @@
-//! The text of an error with the service's own words, which the error itself leaves out.
+//! The text of an error with the errors of the service, which the error's own text omits.
 
 use std::fmt;
 
 use super::Error;
 use crate::generated::types::ApiError;
 
-/// `CODE: message`, in the service's words.
+/// Writes `CODE: message`, as the service sent them.
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.code, self.message)
@@ -13,10 +13,10 @@ impl fmt::Display for ApiError {
 }
 
 impl Error {
-    /// Returns the text of the error with the errors that the service listed, and the sources.
+    /// Returns the text of the error, followed by the errors that the service listed and the sources.
     ///
-    /// The service's words may quote what was sent, which is users' data. Log it only where that may be kept: the error's own
-    /// text and its `Debug` form leave them out.
+    /// The errors of the service may quote users' data. Log this text only where such data may be stored: the error's own text and
+    /// `Debug` omit them.
     ///
     /// ```
     /// # async fn run() -> Result<(), mparticle::Error> {
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_detailed_text_has_each_error_of_the_service_and_each_source() {
+    fn the_detailed_text_lists_the_errors_of_the_service_and_the_sources() {
         let listed = |code: &str, message: &str| ApiError { code: code.into(), message: message.into() };
         let errors = vec![listed("BAD_REQUEST", "no ip"), listed("TOO_LONG", "a name")];
         let error = Error::refused_by_body(StatusCode::ACCEPTED, errors).with_source(std::io::Error::other("a reason"));

@@ -1,4 +1,4 @@
-//! The text, the clones and the conversions of the error.
+//! Tests of the text, the clones and the conversions of the error.
 
 use super::*;
 
@@ -12,13 +12,13 @@ fn refused(status: u16, errors: usize) -> Error {
 }
 
 #[test]
-fn the_text_is_a_log_line() {
+fn the_text_is_a_single_log_line() {
     let ms = Duration::from_millis;
     let table = [
         (Error::config("the API key is empty"), "the API key is empty"),
-        (Error::rate_limited(), "the service asks to wait longer than the deadline allows"),
+        (Error::rate_limited(), "rate limited: the service asks to wait past the deadline"),
         (Error::closed(), "the uploader is shut down"),
-        (Error::interrupted(), "upload failed: the connection broke before a response arrived"),
+        (Error::interrupted(), "upload failed: connection closed before a response arrived"),
         (refused(404, 0), "upload failed: the service responded 404 Not Found"),
         (refused(400, 1), "upload failed: the service responded 400 Bad Request, with 1 error"),
         (
@@ -51,7 +51,7 @@ fn the_text_is_a_log_line() {
 }
 
 #[test]
-fn clones_share_the_content_and_the_source_until_one_is_changed() {
+fn clones_share_the_content_until_one_is_changed() {
     let error = Error::spool("failed to write").with_source(io::Error::other("disk full"));
     let clone = error.clone();
     let source = |error: &Error| std::ptr::from_ref(error.source().expect("a source")).cast::<u8>();
@@ -64,7 +64,7 @@ fn clones_share_the_content_and_the_source_until_one_is_changed() {
 }
 
 #[test]
-fn an_io_error_has_a_kind_that_std_does_not_retry_and_gives_the_error_back() {
+fn an_io_error_has_a_kind_that_std_does_not_retry_and_downcasts() {
     let table = [
         (Error::config("no"), io::ErrorKind::InvalidInput),
         (Error::attempted(ErrorKind::Connect, "no"), io::ErrorKind::NotConnected),
@@ -81,7 +81,7 @@ fn an_io_error_has_a_kind_that_std_does_not_retry_and_gives_the_error_back() {
 }
 
 #[test]
-fn each_kind_has_a_text_of_its_own() {
+fn each_kind_has_a_distinct_text() {
     assert_eq!(ErrorKind::Timeout.to_string(), "timed out");
     let mut texts: Vec<_> = [
         ErrorKind::Config,

@@ -1,4 +1,4 @@
-//! The error of sealing, which hands the batch back.
+//! The error of sealing, which returns the batch.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::ops::Deref;
 use crate::error::Error;
 use crate::generated::types::Batch;
 
-/// The error returned for a batch that cannot be sealed. It hands the batch back, with its ids set.
+/// The error of a batch that cannot be sealed. It returns the batch, with its ids set.
 ///
 /// It derefs to [`Error`], and converts into it with `?`, which drops the batch.
 ///
@@ -16,7 +16,7 @@ use crate::generated::types::Batch;
 ///
 /// let batch = Batch::new(Environment::Development).user_attribute("score", f64::NAN);
 /// let error = batch.seal().unwrap_err();
-/// assert_eq!(error.to_string(), "/user_attributes/score is NaN or infinite, which JSON cannot say");
+/// assert_eq!(error.to_string(), "/user_attributes/score is NaN or infinite, which JSON cannot represent");
 /// let batch = error.into_batch().user_attribute("score", 0);
 /// # batch.seal()?;
 /// # Ok::<(), mparticle::Error>(())

@@ -1,4 +1,4 @@
-//! Batches that are JSON already: only the envelope is read, and the bytes stay as they are.
+//! Sealed batches from existing JSON: only the envelope is parsed, and the bytes are kept.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,20 +16,20 @@ use crate::error::Error;
 use crate::generated::types::{DeviceInfo, UserIdentities};
 
 impl SealedBatch {
-    /// Takes a batch that is JSON already: from a file, a queue, another program.
+    /// Creates a sealed batch from JSON, for example from a file, a queue or another program.
     ///
-    /// The bytes stay as they are, whatever they hold; white space around them is cut off. Only if there is no
-    /// `source_request_id` (or a null, or an empty text) a random one is put in, since without it sending again would not
-    /// be safe. Whether the JSON is a batch that the service understands is not checked.
+    /// The bytes are kept unchanged, except for white space at both ends. If there is no `source_request_id`, or it is null or an
+    /// empty string, a random one is inserted, because sending the batch again would not be safe without it. The JSON is not
+    /// validated further.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it is not UTF-8, not one JSON object, or its
-    /// `source_request_id` is there twice or is not text.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it is not UTF-8, not a single JSON object, or its
+    /// `source_request_id` is duplicated or not a string.
     pub fn from_json(json: impl Into<Bytes>) -> Result<Self, Error> {
         Self::from_json_with(json, || RandomIds::new().next())
     }
 
-    /// As [`from_json`](Self::from_json), with a source of ids of your own.
+    /// Creates a sealed batch as [`from_json`](Self::from_json) does, with a custom source of ids.
     ///
     /// # Errors
     /// As [`from_json`](Self::from_json).
@@ -58,7 +58,7 @@ impl SealedBatch {
     }
 }
 
-/// What is read of a batch: its id, and what may name its user. All else is somebody else's.
+/// The properties of a batch that are parsed: its id, and those that may identify its user. All others are skipped.
 #[derive(Default)]
 struct Envelope<'a> {
     source_request_id: Option<&'a RawValue>,
@@ -71,7 +71,7 @@ struct Envelope<'a> {
 }
 
 impl Envelope<'_> {
-    /// Whose batch it is. What does not read as the document says fields nobody.
+    /// Returns the key of the user. Ignores a property that does not have the documented form.
     fn user(&self, source_request_id: &str) -> UserKey {
         fn read<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
             serde_json::from_str(raw?.get()).ok()
@@ -93,7 +93,7 @@ impl Envelope<'_> {
     }
 }
 
-/// Identities of which some are not text: the service takes a number for one.
+/// Converts identities of which some are not strings: the service accepts a number as an identity.
 fn identities_from_scalars(mut identities: Map<String, Value>) -> Option<UserIdentities> {
     for value in identities.values_mut().filter(|value| !value.is_string() && !value.is_null()) {
         *value = Value::String(value.to_string());
@@ -101,8 +101,7 @@ fn identities_from_scalars(mut identities: Map<String, Value>) -> Option<UserIde
     serde_json::from_value(Value::Object(identities)).ok()
 }
 
-/// Written by hand, since only the id may not be there twice, and since absent and `null` differ: the one is added, the
-/// other replaced.
+/// Written by hand, because only a duplicate id is an error, and because an absent id is inserted, but a `null` is replaced.
 impl<'de> Deserialize<'de> for Envelope<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
@@ -157,10 +156,10 @@ impl<'de> Deserialize<'de> for Envelope<'de> {
     }
 }
 
-/// serde_json's own text can quote what it read, so only the slot is told.
+/// Creates the error for invalid JSON. It has only the position, because serde_json's own text can quote the data.
 fn parse_error(error: &serde_json::Error) -> Error {
     Error::invalid(format!(
-        "the batch is not valid JSON, or its source_request_id is not one text, {}",
+        "the batch is not valid JSON, or its source_request_id is not a single string, {}",
         position(error)
     ))
 }
@@ -169,7 +168,7 @@ fn position(error: &serde_json::Error) -> String {
     format!("at line {} column {}", error.line(), error.column())
 }
 
-/// Puts the id in slot of the `null` or the empty text that stands for one, or first in the object.
+/// Inserts the id in place of a `null` or an empty string, or as the first property.
 fn insert_id(text: &str, placeholder: Option<&RawValue>, id: &str) -> String {
     let placeholder = placeholder.map(RawValue::get);
     let (before, name, after, rest) = match placeholder {

@@ -1,12 +1,12 @@
-//! Random ids, with one call to the system for all of a piece of work: such a call costs more than sealing an event.
+//! Random ids, with one call to the system for many ids: such a call costs more than sealing an event.
 
 use uuid::{Builder, Uuid};
 
-/// UUIDs of version 4 that count up from a random one. What matters is that no two are ever the same, and 122 random bits
-/// at the start give that to all that follow.
+/// A source of UUIDs of version 4 that count up from a random one. They must be unique, which the 122 random bits of the first
+/// one ensure for all that follow.
 ///
-/// It is made for one piece of work and dropped with it: randomness that is kept would be shared with a forked process,
-/// and the ids with it.
+/// It is created for one call and dropped with it: a forked process would share a longer-lived state, and produce the same
+/// ids.
 pub(crate) struct RandomIds(Option<u128>);
 
 impl RandomIds {
@@ -22,14 +22,14 @@ impl RandomIds {
     }
 }
 
-/// Sets an id that is not set. An empty one counts as none: two that have it would be one to the service.
+/// Sets an id that is not set. An empty id counts as not set: two batches that share it would be one to the service.
 pub(super) fn fill(id: &mut Option<String>, new_id: impl FnOnce() -> Uuid) {
     if id.as_ref().is_none_or(String::is_empty) {
         *id = Some(text(new_id()));
     }
 }
 
-/// The usual text of an id, in lower case.
+/// Returns the hyphenated text of an id, in lower case.
 pub(super) fn text(id: Uuid) -> String {
     id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
 }
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_of_version_4_and_never_repeat() {
+    fn ids_are_unique_and_of_version_4() {
         let starts = [None, Some(u128::MAX), Some(u128::from(u64::MAX)), Some(!(0b11 << 62))];
         for start in starts {
             let mut source = RandomIds(start);

@@ -1,4 +1,4 @@
-//! Batch to bytes: the ids stamped, the JSON written once. From here on nothing knows an event type.
+//! Seals batches: sets the ids and writes the JSON, once. Later stages are independent of the event types.
 
 mod error;
 mod from_json;
@@ -24,23 +24,23 @@ use crate::generated::types::Batch;
 use private::Sealed as _;
 pub(crate) use private::Sealing;
 
-/// A callback that may change a batch before it is sealed. Returns whether to send it.
+/// A callback that may change a batch before it is sealed, and returns whether to send it.
 pub(crate) type BeforeSend = Arc<dyn Fn(&mut Batch) -> bool + Send + Sync>;
 
 impl Batch {
-    /// Stamps the ids and writes the JSON, once.
+    /// Sets the ids and writes the JSON, once.
     ///
-    /// The batch gets a random `source_request_id` and each event a random `source_message_id`; the ids of one call count
-    /// up from a random one. Whatever is set stays, except that an empty id counts as none: two batches or events would
-    /// share it. Breadcrumbs inside a crash report are part of that event and get none.
+    /// The batch gets a random `source_request_id` and each event a random `source_message_id`; the ids of one call count up from
+    /// a random one. Ids that are set are kept, except that an empty id counts as not set. Breadcrumbs inside a crash report are
+    /// part of that event and get no id.
     ///
-    /// However large it is, it stays one. The service documents [`MAX_BATCH_BYTES`](crate::limits::MAX_BATCH_BYTES) for a
-    /// batch, and what is sealed and larger is rejected instead of sent: [`seal_parts`](Self::seal_parts) splits it, and so
-    /// does a [`Client`](crate::Client) or an [`Uploader`](crate::Uploader) that gets the batch itself.
+    /// The batch is never split. A sealed batch larger than [`MAX_BATCH_BYTES`](crate::limits::MAX_BATCH_BYTES), the documented
+    /// limit of the service, is rejected and not sent. To split a large batch, use [`seal_parts`](Self::seal_parts), or pass the
+    /// unsealed batch to a [`Client`](crate::Client) or an [`Uploader`](crate::Uploader).
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if a number is NaN or infinite, which JSON cannot say. The error
-    /// names the field by its JSON pointer, and hands the batch back: [`SealError::into_batch`].
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if a number is NaN or infinite, which JSON cannot represent. The
+    /// error names the field by its JSON pointer, and returns the batch: [`SealError::into_batch`].
     ///
     /// ```
     /// use mparticle::{Batch, CustomEvent, CustomEventType, Environment};
@@ -57,7 +57,8 @@ impl Batch {
         self.seal_with(|| ids.next())
     }
 
-    /// As [`seal`](Self::seal), with a source of ids of your own: asked first for the batch, then for its events in order.
+    /// Seals the batch as [`seal`](Self::seal) does, with a custom source of ids, which is called first for the batch, then for
+    /// its events in order.
     ///
     /// # Errors
     /// As [`seal`](Self::seal).
@@ -66,23 +67,23 @@ impl Batch {
         SealedBatch::serialize(&self).map_err(|error| SealError::new(error, self))
     }
 
-    /// As [`seal`](Self::seal), and splits a batch that is larger than
-    /// [`MAX_BATCH_BYTES`](crate::limits::MAX_BATCH_BYTES) by its events: the parts have the same user data, and the events
-    /// in their order. A batch that fits is the only part, as it is.
+    /// Seals the batch as [`seal`](Self::seal) does, and splits one larger than
+    /// [`MAX_BATCH_BYTES`](crate::limits::MAX_BATCH_BYTES) by its events. The parts have the same user data, and the events in
+    /// order. A batch that fits is returned as a single part.
     ///
-    /// The id of a part is the UUID of version 5 of the name `first..last`, the places of its first and last event, in the
-    /// namespace of the batch's own id. So the same batch is split into the same parts with the same ids, and sending
-    /// them again stays safe.
+    /// The id of a part is the version 5 UUID of the name `first..last`, the indexes of its first and last event, in the namespace
+    /// of the batch's own id. Therefore the same batch always has the same parts with the same ids, and sending them again is
+    /// safe.
     ///
     /// # Errors
-    /// As [`seal`](Self::seal), and [`ErrorKind::Limit`](crate::ErrorKind::Limit) if the user data alone is too large, or
-    /// one event is beside it; the error names it by its JSON pointer.
+    /// As [`seal`](Self::seal), and [`ErrorKind::Limit`](crate::ErrorKind::Limit) if the user data alone, or
+    /// together with a single event, is too large. The error names the cause by its JSON pointer.
     pub fn seal_parts(self) -> Result<Vec<SealedBatch>, SealError> {
         let mut ids = RandomIds::new();
         self.seal_parts_with(|| ids.next())
     }
 
-    /// As [`seal_parts`](Self::seal_parts), with a source of ids of your own, as [`seal_with`](Self::seal_with) asks it.
+    /// Seals the batch as [`seal_parts`](Self::seal_parts) does, with a custom source of ids, like [`seal_with`](Self::seal_with).
     ///
     /// # Errors
     /// As [`seal_parts`](Self::seal_parts).
@@ -101,13 +102,13 @@ impl Batch {
     }
 }
 
-/// A batch that can be sent: a [`Batch`], which is sealed first, or a [`SealedBatch`], which is sent as it is. A reference to one
-/// is copied, which is cheap for a [`SealedBatch`].
+/// A batch that can be sent: a [`Batch`], which is sealed first, or a [`SealedBatch`], which is sent unchanged. A reference is
+/// cloned, which is cheap for a [`SealedBatch`].
 ///
 /// ```
 /// # async fn run(client: mparticle::Client, batches: Vec<mparticle::Batch>) -> Result<(), mparticle::Error> {
 /// if let Err(error) = client.upload_bulk(batches).await {
-///     client.upload_bulk(error.unsent()).await?; // their ids are set, so that nothing counts twice
+///     client.upload_bulk(error.unsent()).await?; // their ids are set, so the service drops duplicates
 /// }
 /// # Ok(())
 /// # }
@@ -124,19 +125,19 @@ mod private {
 
     use super::{Batch, BeforeSend, Error, SealError, SealedBatch, Uuid, split};
 
-    /// The rules by which a client or an uploader seals batches.
+    /// The options with which a client or an uploader seals batches.
     pub struct Sealing<'a> {
         pub(crate) new_id: &'a mut dyn FnMut() -> Uuid,
-        /// The time for events that have none: without one the service would take that of receipt, which may be much later.
+        /// The timestamp for events without one. Otherwise the service would use the time of receipt, which may be much later.
         pub(crate) event_time_ms: Option<i64>,
         pub(crate) before_send: Option<&'a BeforeSend>,
     }
 
     pub trait Sealed {
-        /// Seals where it lies, into as many parts as it takes. An error takes the batch with it.
+        /// Seals the batch in place, and adds its parts to `parts`. On an error the batch is moved into the error.
         fn seal_in_place(&mut self, sealing: &mut Sealing<'_>, parts: &mut Vec<SealedBatch>) -> Result<(), SealError>;
 
-        /// Batches that are sealed already, as they are; others come back.
+        /// Converts batches that are already sealed. Returns others unchanged as an error.
         fn into_sealed(batches: Vec<Self>) -> Result<Vec<SealedBatch>, Vec<Self>>
         where
             Self: Sized,
@@ -160,7 +161,7 @@ mod private {
         }
     }
 
-    /// Takes the batch, and leaves an empty one.
+    /// Moves the batch out, and leaves an empty one.
     fn take(batch: &mut Batch) -> Batch {
         let emptied = Batch::new(batch.environment);
         mem::replace(batch, emptied)

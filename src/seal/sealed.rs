@@ -1,4 +1,4 @@
-//! A sealed batch: bytes and an id. Nothing after this knows an event type.
+//! A sealed batch: bytes and an id. Later stages are independent of the event types.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use crate::error::Error;
 use crate::generated::types::Batch;
 use crate::json;
 
-/// A batch as the very bytes that will be sent, with the id that makes sending them again safe.
+/// A batch as the exact bytes to be sent, with the id that makes sending them again safe.
 ///
 /// Cloning is cheap: the bytes are shared.
 ///
-/// serde_json writes it as the JSON object that it is, and reads it as [`from_json`](Self::from_json) does. Other formats
-/// than JSON should store [`json`](Self::json).
+/// With serde_json it is serialized as its JSON object, and deserialized like [`from_json`](Self::from_json). For other formats,
+/// store [`json`](Self::json).
 ///
 /// ```
 /// use mparticle::{Batch, Environment, SealedBatch};
@@ -65,13 +65,13 @@ impl SealedBatch {
         self.json.len()
     }
 
-    /// Returns the id under which the service drops a second copy of this batch, for 30 to 60 days.
+    /// Returns the id by which the service drops a second copy of this batch, for 30 to 60 days.
     #[must_use]
     pub fn source_request_id(&self) -> &str {
         &self.source_request_id
     }
 
-    /// Returns the key of the user whose batch it is.
+    /// Returns the key of the user of the batch.
     pub(crate) fn user(&self) -> UserKey {
         self.user
     }

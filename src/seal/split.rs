@@ -1,5 +1,5 @@
-//! A batch that is too large becomes several by its events, each with the same user data. Pure: the same batch always
-//! becomes the same parts with the same ids.
+//! Splits a batch that is too large by its events, with the same user data in each part. Deterministic: the same batch always
+//! has the same parts with the same ids.
 
 use std::mem;
 use std::ops::Range;
@@ -15,11 +15,11 @@ use crate::json;
 use crate::limits::MAX_BATCH_BYTES;
 use crate::pointer::escaped;
 
-/// What the list of events adds to a batch that has none: `"events":[],`.
+/// The size that an empty list of events adds to a batch: `"events":[],`.
 const EVENTS_BYTES: usize = 12;
 
-/// Serializes a batch whose ids are set, in one part if it fits. Unless there is an error the batch is left without events:
-/// they are freed while they are in the cache, and the next batch is written where they were.
+/// Serializes a batch whose ids are set, in one part if it fits. On success the events are dropped, while they are still in the
+/// cache, so that the next batch reuses their memory.
 pub(super) fn serialize(batch: &mut Batch, parts: &mut Vec<SealedBatch>) -> Result<(), Error> {
     let whole = SealedBatch::serialize(batch)?;
     if whole.len() <= MAX_BATCH_BYTES {
@@ -34,7 +34,7 @@ pub(super) fn serialize(batch: &mut Batch, parts: &mut Vec<SealedBatch>) -> Resu
     let namespace = namespace(&whole.source_request_id);
     let mut events = mem::take(&mut batch.events).into_iter();
     for range in ranges {
-        // Both ends are named, so that neither another limit nor another size of an event can give an id twice.
+        // The name has both ends, so that two different ranges of events never share an id.
         let name = format!("{}..{}", range.start, range.end - 1);
         batch.source_request_id = Some(ids::text(Uuid::new_v5(&namespace, name.as_bytes())));
         batch.events.extend(events.by_ref().take(range.len()));
@@ -44,7 +44,7 @@ pub(super) fn serialize(batch: &mut Batch, parts: &mut Vec<SealedBatch>) -> Resu
     Ok(())
 }
 
-/// Which events go together: as many as fit, in their order.
+/// Returns the ranges of events that form a part: each as long as fits, in order.
 fn ranges(batch: &mut Batch) -> Result<Vec<Range<usize>>, Error> {
     let events = mem::take(&mut batch.events);
     let user_data = user_data(batch);
@@ -56,8 +56,8 @@ fn ranges(batch: &mut Batch) -> Result<Vec<Range<usize>>, Error> {
         let event = json::to_json(event)?.len();
         if empty + event > MAX_BATCH_BYTES {
             return Err(Error::limit(format!(
-                "/events/{index} has {event} bytes, with the {empty} of the user data more than the {MAX_BATCH_BYTES} \
-                 that a batch may have"
+                "/events/{index} is too large: its {event} bytes and the {empty} bytes of the user data exceed the limit of \
+                 {MAX_BATCH_BYTES} bytes for a batch"
             )));
         }
         let comma = usize::from(index > start);
@@ -72,26 +72,26 @@ fn ranges(batch: &mut Batch) -> Result<Vec<Range<usize>>, Error> {
     Ok(ranges)
 }
 
-/// The size that each part has before any event is in it.
+/// Returns the size of a part without events.
 fn user_data(batch: &mut Batch) -> Result<usize, Error> {
-    // The parts' ids are as long as this one.
+    // The ids of the parts have the same length.
     let id = batch.source_request_id.replace(ids::text(Uuid::nil()));
     let size = json::to_json(batch)?.len();
     batch.source_request_id = id;
     if size > MAX_BATCH_BYTES { Err(too_large(batch, size)) } else { Ok(size) }
 }
 
-/// A batch whose events are taken out, or that has none.
+/// Creates the error of a batch that is too large without its events.
 fn too_large(batch: &Batch, size: usize) -> Error {
     let largest = largest_property(batch);
     Error::limit(format!(
-        "{largest} makes the batch too large: it has {size} bytes without its events, more than the {MAX_BATCH_BYTES} that \
-         it may have"
+        "{largest} makes the batch too large: it has {size} bytes without its events, and the limit is {MAX_BATCH_BYTES} \
+         bytes"
     ))
 }
 
-/// The namespace of the parts' ids: the batch's own id. One that is no UUID is made one first, and so is one in another
-/// spelling, since the service tells two spellings apart.
+/// Returns the namespace of the ids of the parts: the batch's own id. An id that is not a UUID in its canonical spelling is
+/// hashed into one, because the service distinguishes the spellings of a UUID.
 fn namespace(id: &str) -> Uuid {
     match Uuid::try_parse(id) {
         Ok(uuid) if ids::text(uuid) == id => uuid,
@@ -99,7 +99,7 @@ fn namespace(id: &str) -> Uuid {
     }
 }
 
-/// The JSON pointer of the property that takes the most room.
+/// Returns the JSON pointer of the largest property.
 fn largest_property(batch: &Batch) -> String {
     let properties = serde_json::to_value(batch).ok().and_then(|value| value.as_object().cloned());
     let largest = properties.iter().flat_map(Map::iter).max_by_key(|(_, value)| Value::to_string(value).len());

@@ -1,18 +1,18 @@
-//! Whose batch it is, as a number: what keeps one user's batches in their order.
+//! The key that keeps the batches of one user in order.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::generated::types::{Batch, DeviceInfo, UserIdentities};
 
-/// A hash of what names the user of a batch. Batches with the same key stay in their order; two users who share one by
-/// chance wait for each other, and nothing worse.
+/// A hash of the identity of a batch's user. Batches with the same key are kept in order. A hash collision only makes two users
+/// wait for each other.
 ///
-/// One name decides, the first that is there: the customer id, the MPID, another identity, the device. So a user who gets
-/// an e-mail address from one batch to the next stays the same user.
+/// The first of these that is present decides: the customer id, the MPID, another identity, the device. Therefore a user with a
+/// customer id who gains an e-mail address stays the same user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct UserKey(u64);
 
-/// The parts of a batch that may name its user.
+/// The properties of a batch that may identify its user.
 #[derive(Default)]
 pub(super) struct IdentityFields<'a> {
     pub(super) identities: Option<&'a UserIdentities>,
@@ -35,7 +35,7 @@ impl<'a> IdentityFields<'a> {
         }
     }
 
-    /// The key of the user. Nobody's batch has no order to keep, so its own id stands for the user.
+    /// Returns the key of the user. A batch without a user has no order to keep, so its own id is the key.
     pub(super) fn ordering_key(&self, source_request_id: &str) -> UserKey {
         let identities = || self.identities.and_then(identity);
         let device = || self.device.and_then(advertising_id);
@@ -54,17 +54,17 @@ impl<'a> IdentityFields<'a> {
         } else if let Some(identity) = self.partner_identity {
             hash("partner identity", identity)
         } else {
-            hash("nobody", source_request_id)
+            hash("none", source_request_id)
         }
     }
 }
 
-/// The first identity that is there, with its place in the list as its name.
+/// Returns the first identity that is present, and its index in the list as its type.
 fn identity(identities: &UserIdentities) -> Option<(usize, &str)> {
     first(identities.all())
 }
 
-/// The first id of the device that advertisers know, with its place in the list as its name.
+/// Returns the first advertising or vendor id of the device, and its index in the list as its type.
 fn advertising_id(device: &DeviceInfo) -> Option<(usize, &str)> {
     first([
         &device.ios_idfv,
@@ -91,7 +91,7 @@ fn hash(kind: &str, name: impl Hash) -> UserKey {
 }
 
 impl UserKey {
-    /// Returns one of `slots` numbers, the same for the same user.
+    /// Returns a number below `slots`, which is the same for the same user.
     pub(crate) fn slot(self, slots: usize) -> usize {
         #[expect(clippy::cast_possible_truncation, reason = "it is below `slots`")]
         let slot = (self.0 % slots as u64) as usize;
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_strongest_name_decides() {
+    fn the_first_identity_decides() {
         let same = [
             (batch().customer_id("1"), batch().customer_id("1").email("a@b.c").mpid(7)),
             (batch().mpid(7), batch().mpid(7).email("a@b.c")),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_counts_as_an_identity_names_a_user() {
+    fn every_identity_identifies_a_user() {
         const IDENTITIES: &str = "customer_id email mobile_number other other_id_2 other_id_3 other_id_4 other_id_5 \
             other_id_6 other_id_7 other_id_8 other_id_9 other_id_10 phone_number_2 phone_number_3 facebook twitter google \
             microsoft yahoo facebook_custom_audience_id alias";
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn json_of_others_has_the_key_of_the_batch_that_it_says() {
+    fn json_has_the_same_key_as_its_batch() {
         let device = DeviceInfo { ios_idfv: Some("I".into()), ..DeviceInfo::default() };
         for batch in [
             batch().customer_id("é\n1"),
@@ -184,11 +184,11 @@ mod tests {
             let read = SealedBatch::from_json(sealed.json().clone()).expect("JSON");
             assert_eq!(read.user(), sealed.user());
         }
-        // The service takes numbers for identities.
+        // The service accepts numbers as identities.
         let numbers = r#"{"source_request_id":"a","user_identities":{"customer_id":7,"email":null,"other":[1]}}"#;
         let numbers = SealedBatch::from_json(numbers).expect("an object");
         assert_eq!(numbers.user(), key(&batch().customer_id("7")));
-        // What the service would not understand names nobody, and is no error here.
+        // Invalid identities identify no user, and are not an error here.
         for odd in [r#"{"user_identities":[1],"mpid":"x"}"#, r#"{"user_identities":{},"mpid":1e400}"#] {
             SealedBatch::from_json(odd).expect("an object");
         }

@@ -1,5 +1,5 @@
-//! The builder of an uploader, and its start: a thread with a runtime of its own, so that it works beside any runtime and
-//! without one, and never waits for a caller's.
+//! The builder of an uploader, and its start: a thread with its own runtime, so that it works with any runtime and without one,
+//! and never depends on that of a caller.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::generated::types::Batch;
 use crate::spool;
 
-/// The settings of an [`Uploader`]; see [`Uploader::builder`].
+/// A builder for an [`Uploader`]; see [`Uploader::builder`].
 pub struct UploaderBuilder {
     client: Client,
     config: Config,
@@ -27,8 +27,8 @@ pub struct UploaderBuilder {
 }
 
 impl Uploader {
-    /// Creates the builder of an uploader. It shares with the client its credentials and the wait that the service asks
-    /// for; of its [`RetryPolicy`](crate::RetryPolicy) it uses the waits alone, since it never gives up.
+    /// Creates a builder for an uploader. It shares the credentials of the client, and the wait that the service asks for. Of the
+    /// client's [`RetryPolicy`](crate::RetryPolicy) it uses only the waits, and retries without limit.
     #[must_use]
     pub fn builder(client: Client) -> UploaderBuilder {
         UploaderBuilder::new(client)
@@ -50,57 +50,57 @@ impl UploaderBuilder {
         self
     }
 
-    /// Sets how long a batch waits for others before a request that is not full is sent, and how long the events of one user
-    /// are gathered at least. 1 second by default. The service counts batches: a longer time means fewer of them.
+    /// Sets how long a batch waits for others before a request that is not full is sent, and the minimum time for which events of
+    /// one user are collected. 1 second by default. The service counts batches, and a longer time means fewer of them.
     #[must_use]
     pub fn linger(mut self, linger: Duration) -> Self {
         self.config.linger = linger;
         self
     }
 
-    /// Sets how many batches memory may hold, those in flight included. 10,000 by default.
+    /// Sets the maximum number of batches in memory, including those in flight. 10,000 by default.
     ///
-    /// With a spool, batches may wait for the disk as well, up to [`spool::SpoolOptions::max_waiting_bytes`] and
-    /// [`max_bytes`](Self::max_bytes). As many as this stay in
-    /// memory to be sent once they are on the disk. Of the others, at most 1,000 (or 4 MiB) are read ahead.
+    /// With a spool, batches may also wait for the disk, up to [`spool::SpoolOptions::max_waiting_bytes`] and
+    /// [`max_bytes`](Self::max_bytes). This number of batches stays in memory after they are written, to be sent from there. Of
+    /// the others, at most 1,000 (or 4 MiB) are read ahead.
     #[must_use]
     pub fn max_batches(mut self, batches: usize) -> Self {
         self.config.max_batches = batches;
         self
     }
 
-    /// Sets how many bytes of sealed batches memory may hold, those in flight included. 32 MiB by default.
+    /// Sets the maximum size of the sealed batches in memory, in bytes, including those in flight. 32 MiB by default.
     #[must_use]
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.config.max_bytes = bytes;
         self
     }
 
-    /// Sets what happens when memory is full. [`WhenFull::Refuse`] by default.
+    /// Sets the policy for a submission when memory is full. [`WhenFull::Refuse`] by default.
     #[must_use]
     pub fn when_full(mut self, policy: WhenFull) -> Self {
         self.config.when_full = policy;
         self
     }
 
-    /// Sets how many requests may be in flight at once. 8 by default, and at least 1. A user's batches are in flight in one
-    /// request at a time, whatever is set.
+    /// Sets the maximum number of concurrent requests. 8 by default, and at least 1. The batches of one user are always sent one
+    /// request at a time.
     #[must_use]
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.config.max_in_flight = requests.max(1);
         self
     }
 
-    /// Sets how many batches per second are sent at first, and after a time of silence or an outage. From there the rate
-    /// rises as the service allows, and at most doubles in about 1.5 seconds. 100 by default, and at least 1.
+    /// Sets the initial rate in batches per second, also after an idle time or an outage. From there the rate rises as the service
+    /// allows, and takes about 1.5 seconds or longer to double. 100 by default, and at least 1.
     #[must_use]
     pub fn initial_rate(mut self, batches_per_second: u32) -> Self {
         self.config.rates.initial = f64::from(batches_per_second.max(1));
         self
     }
 
-    /// Sets how many batches per second are sent at most, whatever the service allows; at least 1. No limit by default: each response
-    /// of the service reports how much of its limit is used.
+    /// Sets the maximum rate in batches per second, and at least 1. Unlimited by default: the responses of the service report how
+    /// much of its limit is used.
     #[must_use]
     pub fn max_rate(mut self, batches_per_second: u32) -> Self {
         self.config.rates.max = f64::from(batches_per_second.max(1));
@@ -112,16 +112,16 @@ impl UploaderBuilder {
     ///
     /// After a failure that can be retried, one request at a time probes the service. The wait before each probe doubles, from
     /// [`RetryPolicy::initial_backoff`](crate::RetryPolicy::initial_backoff) up to this interval or to
-    /// [`RetryPolicy::max_backoff`](crate::RetryPolicy::max_backoff), whichever is shorter, and up to a quarter less at random. A longer
-    /// `Retry-After` of the service is waited for. The first probe that is accepted ends the wait for everything that is queued.
+    /// [`RetryPolicy::max_backoff`](crate::RetryPolicy::max_backoff), whichever is shorter, and up to a quarter less at random. The wait
+    /// is never shorter than `Retry-After`. The first probe that is accepted ends the wait for all queued batches.
     #[must_use]
     pub fn max_probe_interval(mut self, interval: Duration) -> Self {
         self.config.max_probe_interval = interval;
         self
     }
 
-    /// Sets how long dropping the last handle blocks the thread to deliver what is left. 5 seconds by default. The disk of a
-    /// spool gets half a second of its own. [`Uploader::shutdown`] is better: it returns what is left.
+    /// Sets how long dropping the last handle may block the thread to deliver the remaining batches. 5 seconds by default. Closing
+    /// a spool may take another half second. Prefer [`Uploader::shutdown`], which reports what is left.
     #[must_use]
     pub fn drop_timeout(mut self, timeout: Duration) -> Self {
         self.config.drop_timeout = timeout;
@@ -129,25 +129,25 @@ impl UploaderBuilder {
     }
 
     /// Sets a callback for the report of each batch. It is called on the uploader's thread, or, for a batch that
-    /// [`WhenFull::DropNewest`] or [`WhenFull::DropOldest`] drops, inside the `try_send` or `track` that did so: take no lock in it
-    /// that is held there. The report may come before the call that submitted the batch returns.
+    /// [`WhenFull::DropNewest`] or [`WhenFull::DropOldest`] drops, inside the `try_send` or `track` that did so. Do not take a lock
+    /// in it that is held there. The report may come before the call that submitted the batch returns.
     ///
-    /// It should be quick: requests wait for it. It must not wait for the uploader itself, for example for a `flush`. A handle that
-    /// it holds keeps the uploader from ever being dropped. A panic in it is caught and logged.
+    /// It should return quickly, because requests wait for it. It must not wait for the uploader itself, for example for a `flush`,
+    /// and a handle that it holds prevents the uploader from being dropped. A panic in it is caught and logged.
     #[must_use]
     pub fn on_delivery(mut self, callback: impl Fn(&Arc<DeliveryReport>) + Send + Sync + 'static) -> Self {
         self.config.on_delivery = Some(Arc::new(callback));
         self
     }
 
-    /// Sets a callback that is called with each batch before it is sealed, to take personal data out, to add what all batches have
-    /// in common, or to discard the batch: it is sent if the callback returns `true`, as with [`Vec::retain_mut`]. By default it
+    /// Sets a callback that is called with each batch before it is sealed, to remove personal data, to add common
+    /// properties, or to discard the batch: it is sent if the callback returns `true`, as with [`Vec::retain_mut`]. By default it
     /// is [that of the client](crate::ClientBuilder::before_send), which this one replaces.
     ///
     /// It runs in the call that submits ([`try_send`](Uploader::try_send), [`send`](Uploader::send), [`track`](Uploader::track)),
-    /// and a panic in it is a panic of that call. [`track`](Uploader::track) calls it with a batch of the user and that one event.
-    /// If it changes the user, the event is sent with that user. A [`SealedBatch`](crate::SealedBatch), also one from the spool,
-    /// is sent as it is.
+    /// and a panic in it unwinds through that call. [`track`](Uploader::track) calls it with a batch of the user and that one event.
+    /// If it changes the user, the event is sent with that user. A [`SealedBatch`](crate::SealedBatch), including one from the spool,
+    /// is sent unchanged.
     ///
     /// A batch that it discards is counted in [`UploaderStats::filtered`](crate::UploaderStats::filtered) and nowhere else, and has
     /// no report. `try_send` and `track` return `Ok`, and [`SendHandle::delivered`](crate::SendHandle::delivered) completes
@@ -177,7 +177,7 @@ impl UploaderBuilder {
         self
     }
 
-    /// Calls `set` with the value, if there is one: for settings that may be absent. See
+    /// Calls `set` with the value if there is one, for optional settings. See
     /// [`ClientBuilder::when_some`](crate::ClientBuilder::when_some).
     #[must_use]
     pub fn when_some<T>(self, value: Option<T>, set: impl FnOnce(Self, T) -> Self) -> Self {
@@ -187,39 +187,39 @@ impl UploaderBuilder {
         }
     }
 
-    /// Keeps batches in a [`spool`] in this directory. Nothing is opened here: [`start`](Self::start) opens the directory, or
-    /// creates it, and returns the errors of that. Every batch is written to the disk, and batches that an earlier program left there are delivered too. With [`WhenFull::Spill`] only batches that
-    /// memory has no room for are written there, and those that are left at the shutdown.
+    /// Sets the directory of a [`spool`]. [`start`](Self::start) opens or creates it, and returns any error. Every batch is written
+    /// to the disk, and batches that an earlier program left there are delivered too. With [`WhenFull::Spill`], only batches that
+    /// do not fit into memory are written, and those that are left at the shutdown.
     ///
-    /// A batch that the disk takes and then fails to write stays in memory and is sent from there, in its order. At the end it
-    /// is handed to the disk once more.
+    /// A batch that the spool accepted and then failed to write stays in memory and is sent from there, in order. The shutdown
+    /// tries to write it again.
     ///
-    /// A batch that the service rejects goes to the spool's dead-letter file, with the service's words. One program at a time
-    /// can have a spool open; the uploader closes it when its last handle is dropped.
+    /// A batch that the service rejects is dead-lettered, with the errors of the service. A spool can be open only once at a time;
+    /// the uploader closes it when its last handle is dropped.
     #[must_use]
     pub fn spool(self, dir: impl Into<PathBuf>) -> Self {
         self.spool_with(dir, spool::SpoolOptions::new())
     }
 
-    /// As [`spool`](Self::spool), with options of your own.
+    /// Sets the directory of a spool as [`spool`](Self::spool) does, with custom options.
     #[must_use]
     pub fn spool_with(mut self, dir: impl Into<PathBuf>, options: spool::SpoolOptions) -> Self {
         self.spool = Some((dir.into(), options));
         self
     }
 
-    /// Starts the uploader, with a thread, a runtime and an HTTP client of its own.
+    /// Starts the uploader, with its own thread, runtime and HTTP client.
     ///
-    /// With a [`spool`](Self::spool) it reads what is in there, unless the client is
-    /// [disabled](crate::ClientBuilder::disabled). It blocks the calling thread for that, and for
-    /// [`lock_timeout`](spool::SpoolOptions::lock_timeout) at most while another process has the spool open.
+    /// It reads the [`spool`](Self::spool), if there is one, unless the client is [disabled](crate::ClientBuilder::disabled). This
+    /// blocks the calling thread, and waits up to [`lock_timeout`](spool::SpoolOptions::lock_timeout) while another process has the
+    /// spool open.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the system gives no thread, or the HTTP client cannot be made; for
-    /// the spool as [`Spool::open`](spool::Spool::open).
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the thread or the HTTP client cannot be created; for the spool, as
+    /// for [`Spool::open`](spool::Spool::open).
     pub fn start(self) -> Result<Uploader, Error> {
         let journal: Arc<dyn Journal> = match self.spool {
-            // It would discard what an earlier program left there.
+            // A disabled client would discard what an earlier program left in the spool.
             Some(_) if self.client.is_disabled() => Arc::new(NoJournal),
             Some((dir, settings)) => Arc::new(DiskJournal::open(dir, settings)?),
             None => Arc::new(NoJournal),
@@ -228,7 +228,7 @@ impl UploaderBuilder {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let deliverer = self.client.deliverer;
         {
-            // The HTTP client of this runtime is created now, so that an error is returned from here.
+            // Creates the HTTP client of this runtime now, so that an error is returned from here.
             let _inside = runtime.enter();
             deliverer.transport.prepare()?;
         }

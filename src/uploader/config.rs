@@ -14,24 +14,24 @@ use crate::seal::BeforeSend;
 
 /// The policy for a submission when the memory of an [`Uploader`](super::Uploader) is full.
 ///
-/// In files that serde reads it is `refuse`, `drop_newest`, `drop_oldest`, `spill`, or a table: `{ wait = "5s" }` in TOML.
+/// With serde it is `refuse`, `drop_newest`, `drop_oldest`, `spill`, or a table: `{ wait = "5s" }` in TOML.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WhenFull {
-    /// Refuses it: `try_send` and `track` return an error with the batch, `send` waits for room.
+    /// Refuses the batch: `try_send` and `track` return an error with it, `send` waits for room.
     Refuse,
-    /// As `Refuse`, but `send` waits this long at most.
+    /// Same as `Refuse`, but `send` waits at most this long.
     Wait(#[serde(with = "crate::duration")] Duration),
     /// Drops the new batch, and counts it as dropped. `send` waits for room.
     DropNewest,
-    /// Drops the batches that have waited longest, and counts them as dropped. `send` waits for room.
+    /// Drops the oldest batches, and counts them as dropped. `send` waits for room.
     DropOldest,
-    /// Writes the batch to the spool, and also all that come after it until the spool is empty again, so that the order
-    /// holds. What is queued in memory is sent before it. Without a spool, or if the spool is full too, as `Refuse`.
+    /// Writes the batch to the spool, and all later ones until the spool is empty again, which preserves the order. Batches in
+    /// memory are sent first. Without a spool, or if the spool is full too, same as `Refuse`.
     ///
     /// Batches that are in flight at a [`shutdown`](super::Uploader::shutdown) and not delivered within its timeout are written
-    /// to the spool behind those that it holds by then.
+    /// to the spool after those that it already holds.
     Spill,
 }
 

@@ -19,7 +19,7 @@ pub enum DeliveryError {
     /// The batch was in memory at the end of the shutdown. [`Uploader::take_unsent`](super::Uploader::take_unsent) returns
     /// it.
     Pending,
-    /// The callback [`before_send`](super::UploaderBuilder::before_send) discarded it. Nothing is left to be done for it.
+    /// The callback [`before_send`](super::UploaderBuilder::before_send) discarded it.
     Filtered,
     /// The uploader did not accept it.
     NotAccepted(TrySendError),
@@ -31,7 +31,7 @@ impl DeliveryError {
     pub fn error(&self) -> Error {
         match self {
             Self::Rejected(error) | Self::Dropped(error) => error.clone(),
-            Self::Spooled => Error::not_delivered("the uploader was shut down: the batch is in the spool"),
+            Self::Spooled => Error::not_delivered("the uploader was shut down; the batch is in the spool"),
             Self::Pending => Error::not_delivered("the uploader was shut down before the batch was delivered"),
             Self::Filtered => Error::filtered(),
             Self::NotAccepted(error) => error.error(),

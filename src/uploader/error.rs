@@ -43,7 +43,7 @@ pub enum TrySendError {
 }
 
 impl TrySendError {
-    /// Returns the error without what it hands back.
+    /// Returns the error without the batches.
     #[must_use]
     pub fn error(&self) -> Error {
         match self {
@@ -51,7 +51,7 @@ impl TrySendError {
             Self::Closed(_) => Error::closed(),
             Self::TooLarge(batches) => match batches.iter().map(SealedBatch::len).max() {
                 Some(bytes) if bytes > MAX_BATCH_BYTES => Error::batch_too_large(bytes),
-                _ => Error::limit("the batch is larger than the queue of the uploader may be"),
+                _ => Error::limit("the batch is larger than the queue of the uploader"),
             },
             Self::Invalid(error) => error.error().clone(),
             Self::NotSpooled(error) => error.clone(),
@@ -142,7 +142,7 @@ mod tests {
     use crate::ErrorKind;
 
     #[test]
-    fn each_variant_has_its_kind_and_shows_the_number_of_batches() {
+    fn each_variant_has_its_kind_and_its_number_of_batches() {
         let batches = |count: usize, bytes: usize| {
             let json = format!(r#"{{"source_request_id":"id-of-a-batch","a":"{}"}}"#, "x".repeat(bytes));
             vec![SealedBatch::from_json(json).expect("a batch"); count]
@@ -155,13 +155,13 @@ mod tests {
                 TrySendError::TooLarge(batches(3, 0)),
                 ErrorKind::Limit,
                 "TooLarge(3)",
-                "the batch is larger than the queue of the uploader may be",
+                "the batch is larger than the queue of the uploader",
             ),
             (
                 TrySendError::TooLarge(batches(1, MAX_BATCH_BYTES)),
                 ErrorKind::Limit,
                 "TooLarge(1)",
-                "the batch has 128044 bytes, more than the 128000 that it may have",
+                "the batch is too large: 128044 bytes, and the limit is 128000",
             ),
             (
                 TrySendError::NotSpooled(disk()),

@@ -1,10 +1,10 @@
-//! Background delivery: takes batches and events, and delivers them from a thread of its own.
+//! Background delivery: accepts batches and events, and delivers them from its own thread.
 //!
 //! ```text
 //! track ─▶ coalescer ─┐
 //! send ───────────────┴▶ durable queue ─▶ dispatcher ─▶ rate limiter ─▶ transport
 //!                            │     ▲
-//!                            ▼     │ only what memory has no room for, or what a restart found
+//!                            ▼     │ only batches that do not fit into memory, or from before a restart
 //!                          journal (the spool, if there is one)
 //! ```
 //!
@@ -62,24 +62,24 @@ use crate::seal::{
 use shared::{DISK_GRACE_PERIOD, Phase, Shared};
 use submission::Submission;
 
-/// Delivers batches and events in the background, from a thread of its own.
+/// Delivers batches and events in the background, from its own thread.
 ///
-/// [`track`](Self::track) is for events as they happen: those of one user become one batch. [`try_send`](Self::try_send) and
-/// [`send`](Self::send) are for batches that the caller made.
+/// [`track`](Self::track) is for events as they happen: it collects those of one user into one batch. [`try_send`](Self::try_send)
+/// and [`send`](Self::send) are for complete batches.
 ///
-/// Submitting never blocks. It works in any runtime and without one, and holds no more in memory than it is set to. Requests
-/// are filled, sent at the rate that the service allows, and retried without end. Each user's batches arrive in their order.
-/// A batch that the service rejects is found and reported, and holds up no other.
+/// Submitting never blocks. The uploader works in any runtime and without one, and its memory is bounded. It fills requests,
+/// sends them at the rate that the service allows, and retries without limit. The batches of each user arrive in order. A batch
+/// that the service rejects is isolated and reported, and does not delay others.
 ///
 /// Every submission is accounted for, see [`UploaderStats`], and every batch has one [`DeliveryReport`]: by
 /// [`on_delivery`](UploaderBuilder::on_delivery), as a stream from [`reports`](Self::reports), or for one batch by
-/// [`SendHandle::delivered`]. End with [`shutdown`](Self::shutdown), and look at what is left. Dropping the last handle also
-/// delivers what is queued, for a bounded time, but cannot report what is left.
+/// [`SendHandle::delivered`]. Call [`shutdown`](Self::shutdown) at the end, and check what is left. Dropping the last
+/// handle also delivers what is queued, for a bounded time, but cannot report what is left.
 ///
-/// Cloning gives another handle of the same uploader.
+/// Cloning returns another handle of the same uploader.
 ///
-/// While something changes, an event of the target `mparticle::uploader` and the level debug carries the statistics to `tracing`,
-/// at most once a second, and at the end. With the feature `metrics`, the facade of the crate `metrics` receives the counters
+/// Changed statistics are logged with `tracing`, as an event with the target `mparticle::uploader` and the level debug, at most
+/// once a second, and at the end. With the feature `metrics`, the facade of the crate `metrics` receives the counters
 /// `mparticle_uploader_{accepted,delivered,rejected,dropped,filtered,unread_responses}_total` and the gauges
 /// `mparticle_uploader_{pending,spooled,queued_batches,held_bytes}`.
 ///
@@ -114,23 +114,23 @@ impl Uploader {
         Self(Arc::new(Handle { shared, thread: Mutex::new(thread) }))
     }
 
-    /// Submits a batch, or does with it what [`WhenFull`] says. Never blocks. `Ok` means queued, not delivered.
+    /// Submits a batch, or applies the [`WhenFull`] policy. Never blocks. `Ok` means queued, not delivered.
     ///
-    /// The batch is sealed here. One that is too large is split, and counts as one submission all the same. Events without
-    /// a time get the time of this call: the service would take that of receipt, which may be much later.
+    /// The batch is sealed here. One that is too large is split, and still counts as one submission. Events without a timestamp get
+    /// the time of this call: the service would use the time of receipt, which may be much later.
     ///
-    /// With a spool, the batch is handed to the disk; use [`send`](Self::send) to know when it is written.
+    /// With a spool, this does not wait for the disk; use [`send`](Self::send) to know when the batch is written.
     ///
     /// # Errors
     /// [`TrySendError::Invalid`] as [`Batch::seal_parts`](crate::Batch::seal_parts); [`TrySendError::Full`] if there is no room
-    /// and the policy is not to drop; [`TrySendError::Closed`], which no retry helps, if the uploader is shut down;
-    /// [`TrySendError::TooLarge`] if it could never be held. The error hands the batch back.
+    /// and the policy is not to drop; [`TrySendError::Closed`], which is permanent, if the uploader is shut down;
+    /// [`TrySendError::TooLarge`] if it would not fit into an empty queue. The error returns the batch.
     pub fn try_send(&self, batch: impl IntoSealed) -> Result<(), TrySendError> {
         self.try_send_with(batch, None)
     }
 
-    /// As [`try_send`](Self::try_send), with a tag that the [`DeliveryReport`] of each part gives back. It does not survive a
-    /// restart.
+    /// Submits a batch as [`try_send`](Self::try_send) does, with a tag that the [`DeliveryReport`] of each part returns. The tag is
+    /// lost in a restart.
     ///
     /// # Errors
     /// As [`try_send`](Self::try_send).
@@ -150,13 +150,14 @@ impl Uploader {
     /// [delivered](SendHandle::delivered). Acknowledge a message of a queue only after the second.
     ///
     /// Both can be awaited, or waited for with [`wait`](Completion::wait) in code without a runtime. Dropping the handle before
-    /// the batch is accepted withdraws it; what was accepted is sent all the same. With [`WhenFull::Spill`] a batch that memory
-    /// has room for does not touch the disk, and is accepted at once.
+    /// the batch is accepted cancels the submission. Once accepted, a batch is sent whether or not the handle is kept. With
+    /// [`WhenFull::Spill`], a batch that fits into memory is not written to the disk, and is accepted immediately.
     pub fn send(&self, batch: impl IntoSealed) -> SendHandle {
         self.send_with(batch, None)
     }
 
-    /// As [`send`](Self::send), with a tag that the [`DeliveryReport`] of each part gives back. It does not survive a restart.
+    /// Submits a batch as [`send`](Self::send) does, with a tag that the [`DeliveryReport`] of each part returns. The tag is lost in a
+    /// restart.
     pub fn send_tagged(&self, batch: impl IntoSealed, tag: u64) -> SendHandle {
         self.send_with(batch, Some(tag))
     }
@@ -205,7 +206,7 @@ impl Uploader {
             return Ok(());
         }
         if batch.source_request_id.is_some() {
-            // A batch that has an id of its own does not take other events.
+            // A batch with its own id cannot be merged with other events.
             let Some(parts) = self.seal(batch, None)? else { return Ok(()) };
             return self.0.shared.try_send(Submission::new(parts, None));
         }
@@ -220,8 +221,8 @@ impl Uploader {
         events.into_iter().try_for_each(|event| self.track_encoded(&template, event))
     }
 
-    /// Sends what is queued without lingering. Completes with the statistics when everything that was submitted before has
-    /// ended (delivered, rejected or dropped), or after `timeout`, with requests still in flight: none is aborted.
+    /// Sends what is queued without lingering. Completes with the statistics when everything that was submitted before is
+    /// delivered, rejected or dropped, or after `timeout`. Does not abort requests that are in flight.
     pub fn flush(&self, timeout: Duration) -> Completion<UploaderStats> {
         self.0.shared.flush(timeout, false)
     }
@@ -229,34 +230,34 @@ impl Uploader {
     /// Stops accepting submissions, delivers what is queued, and shuts down. Completes within `timeout`, even if a request
     /// hangs.
     ///
-    /// Batches that are then left are counted as `pending` if memory alone holds them (see [`take_unsent`](Self::take_unsent)),
+    /// The remaining batches are counted as `pending` if they are only in memory (see [`take_unsent`](Self::take_unsent)),
     /// and as `spooled` if they are on the disk for the next uploader. With a spool, everything is written to the disk first.
-    /// Every batch has its report by then.
+    /// Every batch has its report by the time this completes.
     pub fn shutdown(&self, timeout: Duration) -> Completion<UploaderStats> {
         self.0.shared.flush(timeout, true)
     }
 
-    /// Takes the batches that are still pending after [`shutdown`](Self::shutdown). Their ids are set: sent again, the
-    /// service drops what it had accepted after all. They stay counted as pending.
+    /// Takes the batches that are still pending after [`shutdown`](Self::shutdown). Their ids are set: when they
+    /// are sent again, the service drops those that it had already accepted. They are still counted as pending.
     #[must_use]
     pub fn take_unsent(&self) -> Vec<SealedBatch> {
         self.0.shared.take_unsent()
     }
 
-    /// Returns the numbers of submissions by their state, all of one moment.
+    /// Returns a consistent snapshot of the number of submissions in each state.
     #[must_use]
     pub fn stats(&self) -> UploaderStats {
         self.0.shared.stats()
     }
 
-    /// Returns how much of the tightest rate limit is in use, in percent, as of the last acceptance. `None` if the service did
-    /// not say.
+    /// Returns the used share of the tightest rate limit, in percent, as of the last accepted request. `None` if the service did
+    /// not report it.
     #[must_use]
     pub fn rate_limit_used_percent(&self) -> Option<f64> {
         self.0.shared.lock().rate_limit_used_percent
     }
 
-    /// Returns a stream of the reports of batches, from now on until the end of the shutdown.
+    /// Returns a stream of the reports of batches from now until the end of the shutdown.
     #[must_use]
     pub fn reports(&self) -> DeliveryReports {
         self.0.shared.reports.subscribe()
@@ -288,7 +289,7 @@ impl Uploader {
         }
     }
 
-    /// Starts sending again after it has [stopped](UploaderStatus::Stopped). If the cause is still there, it stops again.
+    /// Resumes sending after the uploader has [stopped](UploaderStatus::Stopped). It stops again if the cause persists.
     pub fn resume(&self) {
         self.0.shared.lock().stopped = None;
         self.0.shared.work.notify_one();

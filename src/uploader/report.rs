@@ -35,12 +35,12 @@ pub struct DeliveryReport {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum DeliveryStatus {
-    /// The service accepted it, and named no error for it. Acceptance is not processing.
+    /// The service accepted it without an error. Acceptance is not processing.
     Delivered,
-    /// It will never be accepted as it is. The error says why, with the errors that the service listed.
+    /// It will never be accepted unchanged. The error has the reason, and the errors that the service listed.
     Rejected(Error),
-    /// It was given up: the queue or the spool was full, and the policy is to drop, or it had been in the spool for too long. The
-    /// error says which; what was too old is among the dead letters.
+    /// It was dropped because the queue or the spool was full, or because it had been in the spool for too long, as the error
+    /// says. A batch that was too old is among the dead letters.
     Dropped(Error),
     /// It is on the disk at the end of the shutdown. The next uploader on the same spool sends it.
     Spooled,
@@ -61,7 +61,7 @@ impl DeliveryReport {
         Self { batch, submissions, tag, status }
     }
 
-    /// Returns the batch, unless it lies on the disk alone ([`Spooled`](DeliveryStatus::Spooled)) or vanished from there.
+    /// Returns the batch, unless it is only on the disk ([`Spooled`](DeliveryStatus::Spooled)) or was lost there.
     #[must_use]
     pub fn batch(&self) -> Option<&SealedBatch> {
         self.batch.as_ref()
@@ -73,7 +73,7 @@ impl DeliveryReport {
         self.submissions
     }
 
-    /// Returns the tag that the batch was sent with. It does not survive a restart.
+    /// Returns the tag of the batch. It is lost in a restart.
     #[must_use]
     pub fn tag(&self) -> Option<u64> {
         self.tag
@@ -85,7 +85,7 @@ impl DeliveryReport {
         &self.status
     }
 
-    /// Returns why the batch was rejected or dropped.
+    /// Returns the reason why the batch was rejected or dropped.
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
         match &self.status {
@@ -170,8 +170,8 @@ impl ReportBroadcaster {
     }
 }
 
-/// A [`Stream`] of the reports from the call of [`Uploader::reports`](super::Uploader::reports) on. It ends with the shutdown of
-/// the uploader, after the reports of what was left.
+/// A [`Stream`] of the reports since the call of [`Uploader::reports`](super::Uploader::reports). It ends with the shutdown of the
+/// uploader, after the reports of the remaining batches.
 ///
 /// A stream that falls 4,096 reports behind loses the oldest and counts them: the uploader does not wait for it.
 pub struct DeliveryReports {
@@ -186,7 +186,7 @@ async fn receive(mut receiver: Receiver<Arc<DeliveryReport>>) -> ReceivedReport 
 }
 
 impl DeliveryReports {
-    /// Returns the next report, or `None` after the shutdown: for code without a crate that extends streams.
+    /// Returns the next report, or `None` after the shutdown. It needs no crate with stream extensions.
     ///
     /// # Cancel safety
     /// Cancel safe: a report that was not returned is returned by the next call.

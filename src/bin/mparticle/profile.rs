@@ -215,7 +215,7 @@ mod tests {
             ("[profile.a]\nkey = \"k\"\nsecret = \"\"", "profile.a has no secret"),
             (
                 "[profile.a]\nkey = \"k\"\nsecret = \"k\"\npod = \"s3cr3t-9c41\"",
-                "profile.a.pod: there is no such pod: us1, us2, eu1 and au1 are known",
+                "profile.a.pod: unknown pod (expected us1, us2, eu1 or au1)",
             ),
             (
                 "[profile.a]\npassword = \"s3cr3t-9c41\"",

@@ -1,22 +1,22 @@
 //! The rate limiter of an uploader.
 //!
-//! Three rules decide when a request may go:
+//! Three rules decide when a request may be sent:
 //!
 //! - **The limit.** The rate follows `X-mp-rate-limit-percentage-used` of each acceptance, and settles at 90 percent whichever way
 //!   the service measures: see [`RateController`].
 //! - **The ramp.** The rate is at most twice the latest throughput, or the initial rate: after an idle time or an outage it
-//!   doubles in about a second and a half, and no faster.
+//!   takes at least 1.5 seconds to double.
 //! - **The circuit breaker.** A retryable failure opens it. Then one request at a time probes the service, until one gets a
 //!   response that is not a retryable failure. The wait between the end of a probe and the next one doubles up to
-//!   [`max_probe_interval`](AdaptiveConfig::max_probe_interval), and a longer `Retry-After` is waited for. Two successes halve
-//!   the next wait, so that the waits also grow while a service fails a large share of the requests.
+//!   [`max_probe_interval`](AdaptiveConfig::max_probe_interval), and is never shorter than `Retry-After`. Two successes
+//!   halve the next wait, so that the waits also grow while a large share of the requests fails.
 //!
-//! A request that failed waits for its turn in [`RateLimiter::acquire`], and wakes when the breaker closes. Such requests go
-//! before new ones.
+//! A failed request waits for its turn in [`RateLimiter::acquire`], and wakes when the breaker closes. Retries precede new
+//! requests.
 //!
-//! A request can also fail for what it holds, though the service is available. So each one that fails while the breaker is
-//! closed backs off for itself as well, those that wait take turns, and after one of them has failed as a probe a new request
-//! may be the next one: no request holds up the others for good.
+//! A request can also fail because of its content while the service is available. Therefore each request that fails while the
+//! breaker is closed also backs off for itself, retries take turns, and after a retry has failed as a probe a new request may be
+//! the next probe: no request blocks the others forever.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,13 +35,13 @@ use crate::delivery::Accepted;
 use crate::error::Error;
 use crate::time::saturating_add;
 
-/// The share of its bound that a wait after a failure has at least, so that no run of low draws makes probes frequent.
+/// The minimum of a wait after a failure, as a share of its bound, so that a run of low draws cannot make probes frequent.
 const MIN_BACKOFF_SHARE: f64 = 0.75;
 
-/// The shortest wait after a failure, whatever is set.
+/// The minimum of a wait after a failure, regardless of the settings.
 const MIN_BACKOFF: Duration = Duration::from_millis(1);
 
-/// For this long requests that failed leave the next probe to a new one, if it is a new one's turn.
+/// How long retries leave the next probe to a new request when it is the turn of one.
 const YIELD_TO_NEW: Duration = Duration::from_millis(1);
 
 /// The settings of an [`AdaptiveLimiter`].
@@ -57,20 +57,19 @@ pub(crate) struct AdaptiveLimiter {
     probe_backoff: Backoff,
     gate: Arc<RateLimitGate>,
     state: Mutex<State>,
-    /// Notifies when more may go than before.
+    /// Notifies when more requests may be sent than before.
     pub(crate) changed: Notify,
 }
 
 struct State {
     rate: RateController,
     breaker: CircuitBreaker,
-    /// Nothing goes before this time: the service asked to wait.
+    /// The end of the wait that the service asked for. Nothing is sent before.
     held_until: Instant,
-    /// Requests that wait to be sent again, in their order. New ones go after them: they need fewer tokens, and would take
-    /// all there are.
+    /// The retries that wait, in order. New requests wait for them: those need fewer tokens, and would take them all.
     turns: VecDeque<u64>,
     last_turn: u64,
-    /// A request that was sent again has failed as a probe: the next probe may be a new one.
+    /// A retry has failed as a probe, so the next probe may be a new request.
     new_may_probe: bool,
     last_error: Option<Error>,
 }
@@ -112,13 +111,13 @@ impl AdaptiveLimiter {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns why the last attempt failed, if it can succeed later.
+    /// Returns the error of the last attempt if it is retryable.
     pub(crate) fn last_error(&self) -> Option<Error> {
         self.lock().last_error.clone()
     }
 
-    /// Returns how many of these batches may go as one new request now, or when to ask again: at this time, or with `None` at
-    /// the next change.
+    /// Returns how many of these batches may be sent as one new request now, or the time at which to poll again. `None` stands
+    /// for the next change.
     pub(crate) fn poll_ready(&self, ready: usize) -> Result<usize, Option<Instant>> {
         let now = Instant::now();
         let mut state = self.lock();
@@ -151,7 +150,7 @@ impl RateLimiter for Arc<AdaptiveLimiter> {
         let mut turn = None;
         let poll = |now| {
             if let Err(wait) = self.gate.poll(request, now, deadline, || self.backoff.spread()) {
-                // A request that backs off or waits for the gate is in nobody's way.
+                // A request that backs off or waits for the gate must not block others, so it gives up its turn.
                 turn = None;
                 return Err(wait);
             }
@@ -191,7 +190,7 @@ impl RateLimiter for Arc<AdaptiveLimiter> {
                 state.record_success(attempt, now);
             }
             Err(error) if error.is_retryable() => {
-                // Every `Retry-After` holds, also that of a request which says nothing new to the breaker.
+                // Every `Retry-After` counts, also that of a request that does not change the breaker.
                 state.hold(now, error.retry_after());
                 state
                     .breaker
@@ -202,7 +201,7 @@ impl RateLimiter for Arc<AdaptiveLimiter> {
                     wait = request.postpone(now, draw(&self.backoff, request.failures));
                 }
             }
-            // The service refused the batches themselves: it is available.
+            // The service refused the batches themselves, so it is available.
             Err(_) => state.record_success(attempt, now),
         }
         drop(state);
@@ -216,12 +215,12 @@ fn draw(backoff: &Backoff, failures: u32) -> Duration {
 }
 
 impl State {
-    /// Returns whether an attempt may begin, or when to ask again; `None` if that depends on the probe that is in flight.
+    /// Returns whether an attempt may begin, or the time at which to poll again; `None` if that depends on the probe in flight.
     fn poll(&self, now: Instant) -> Result<(), Option<Instant>> {
         if now < self.held_until { Err(Some(self.held_until)) } else { self.breaker.poll_ready(now) }
     }
 
-    /// Begins the next attempt of a request that waits for its turn, if it may go.
+    /// Begins the next attempt of a request that waits for its turn, if it may be sent.
     fn poll_turn(&mut self, number: u64, batches: usize, now: Instant) -> Result<Attempt, Wait> {
         if self.turns.front() != Some(&number) {
             return Err(Wait::Change);
@@ -237,7 +236,7 @@ impl State {
         Ok(self.begin(batches))
     }
 
-    /// A probe takes no tokens and waits for none: its rate is that of the breaker.
+    /// Begins an attempt. A probe takes no tokens: the breaker limits its rate.
     fn begin(&mut self, batches: usize) -> Attempt {
         if self.breaker.is_closed() {
             self.rate.withdraw(batches);
@@ -245,7 +244,8 @@ impl State {
         self.breaker.begin()
     }
 
-    /// The service is available. The requests that waited for that go at the rate, and not all in this moment.
+    /// Records that the service is available. If that closes the breaker, the waiting requests are sent at the current rate
+    /// instead of all at once.
     fn record_success(&mut self, attempt: Attempt, now: Instant) {
         if self.breaker.record_success(attempt) {
             self.rate.drain(now);
@@ -257,7 +257,7 @@ impl State {
     }
 }
 
-/// A place in the queue of the requests that wait to be sent again.
+/// A position in the queue of retries.
 struct Turn<'a> {
     limiter: &'a AdaptiveLimiter,
     number: u64,

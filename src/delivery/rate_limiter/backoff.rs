@@ -15,7 +15,7 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// The number of times that a bound doubles at most.
+    /// The maximum number of times that the bound doubles.
     const MAX_DOUBLINGS: u32 = 31;
 
     pub(crate) fn new(initial: Duration, max: Duration, random: Random) -> Self {
@@ -27,26 +27,26 @@ impl Backoff {
         Self { max: self.max.min(max), ..self.clone() }
     }
 
-    /// Draws the wait after a request has failed once more than `failures` times. At least the share `least`, from 0 to 1, of
-    /// the bound is waited for, and the rest is drawn at random.
+    /// Draws the wait after a failure that follows `failures` earlier ones: at random between the share `least`, from 0 to 1, of
+    /// the bound and the whole bound.
     pub(super) fn draw(&self, failures: u32, least: f64) -> Duration {
         let random = (self.random)().clamp(0.0, 1.0);
         self.bound(failures).mul_f64(least + (1.0 - least) * random)
     }
 
-    /// Draws the wait after a response: the whole of its `Retry-After` and a little at random on top, since the service asks the
-    /// same of many. Without one, any share of the bound.
+    /// Draws the wait after a response: its `Retry-After` plus jitter, because the service asks many clients for the same wait.
+    /// Without `Retry-After`, full jitter up to the bound.
     pub(super) fn draw_after(&self, failures: u32, retry_after: Option<Duration>) -> Duration {
         let failures = if retry_after.is_some() { 0 } else { failures };
         retry_after.unwrap_or_default().saturating_add(self.draw(failures, 0.0))
     }
 
-    /// Draws a short wait that spreads out requests that waited for the same moment.
+    /// Draws a short wait that spreads out the requests that waited for the same moment.
     pub(super) fn spread(&self) -> Duration {
         self.draw(0, 0.0)
     }
 
-    /// Returns how often the bound doubles until it reaches the maximum.
+    /// Returns how many times the bound doubles until it reaches the maximum.
     pub(super) fn max_doublings(&self) -> u32 {
         (0..Self::MAX_DOUBLINGS).find(|failures| self.bound(*failures) >= self.max).unwrap_or(Self::MAX_DOUBLINGS)
     }

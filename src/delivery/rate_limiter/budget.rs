@@ -1,24 +1,24 @@
-//! The retry budget: a bucket of tokens that keeps the extra load of an outage small.
+//! The retry budget: a token bucket that limits the extra load during an outage.
 
 use std::sync::{Mutex, PoisonError};
 
-/// What a retry costs, in tokens. A delivery earns one, so at most one request in five is a retry in the long run.
+/// The cost of a retry, in tokens. A delivery earns one token, so in the long run there is at most one retry for five deliveries.
 const RETRY_COST: u32 = 5;
 
-/// Shared by all who send with the same client.
+/// The retry budget that all clones of a client share.
 pub(crate) struct RetryBudget {
     capacity: u32,
     tokens: Mutex<u32>,
 }
 
 impl RetryBudget {
-    /// A bucket that is full, for this many retries.
+    /// Creates a full bucket for this many retries.
     pub(crate) fn new(retries: u32) -> Self {
         let capacity = retries.saturating_mul(RETRY_COST);
         Self { capacity, tokens: Mutex::new(capacity) }
     }
 
-    /// Takes the tokens of one retry, if they are there.
+    /// Takes the tokens of one retry. Returns whether there were enough.
     pub(crate) fn withdraw(&self) -> bool {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         let left = tokens.checked_sub(RETRY_COST);
@@ -26,7 +26,7 @@ impl RetryBudget {
         left.is_some()
     }
 
-    /// A request was accepted.
+    /// Adds the token of one accepted request.
     pub(crate) fn deposit(&self) {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         *tokens = self.capacity.min(tokens.saturating_add(1));
@@ -41,7 +41,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn retries_stay_below_the_capacity_and_a_fifth_of_the_deliveries(
+        fn retries_are_limited_to_the_capacity_and_a_fifth_of_the_deliveries(
             retries in 0..50_u32,
             steps in proptest::collection::vec(any::<bool>(), 0..2_000),
         ) {
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_budget_fills_with_deliveries() {
+    fn deliveries_refill_an_empty_budget() {
         let budget = RetryBudget::new(1);
         assert!(budget.withdraw() && !budget.withdraw());
         (0..4).for_each(|_| budget.deposit());

@@ -1,33 +1,33 @@
 //! The circuit breaker: closed while the service is available, open after a failure, half-open while a probe is in flight.
 //!
-//! A value that receives the time, without a clock, lock or source of random numbers of its own.
+//! It receives the time as an argument, and has no clock, lock or random numbers of its own.
 
 use tokio::time::Instant;
 
-/// A failure weighs as much as this many successes. If a third of the requests fail, the waits neither grow nor shrink.
+/// The number of successes that offset a failure. If a third of the requests fail, the waits neither grow nor shrink.
 const WEIGHT: u32 = 2;
 
-/// Decides whether requests may go, and lets one probe go while they may not.
+/// Decides whether requests may be sent, and allows single probes while they may not.
 pub(super) struct CircuitBreaker {
     circuit: Circuit,
     /// Grows by [`WEIGHT`] with each failure and shrinks by 1 with each success.
     failures: u32,
     max_failures: u32,
-    /// Changes with each opening and closing, so that only the results of attempts that began after the last change count:
-    /// neither do eight failures at once count as eight, nor does a late success close what opened meanwhile.
+    /// Changes each time the breaker opens or closes, so that only attempts that began after the last change count: eight
+    /// concurrent failures count as one, and a late success does not close a breaker that opened meanwhile.
     generation: u64,
 }
 
 #[derive(Clone, Copy)]
 enum Circuit {
     Closed,
-    /// Nothing goes before this time, and then one probe.
+    /// No request is sent before this time, and then one probe.
     Open(Instant),
     /// A probe is in flight.
     HalfOpen,
 }
 
-/// An attempt, as the circuit breaker began it.
+/// An attempt that the circuit breaker allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Attempt {
     /// The generation of the circuit breaker in which the attempt began.
@@ -43,7 +43,7 @@ impl Attempt {
 }
 
 impl CircuitBreaker {
-    /// Creates a closed one, which doubles the wait before a probe this often at most.
+    /// Creates a closed breaker that doubles the wait before a probe at most this many times.
     pub(super) fn new(max_doublings: u32) -> Self {
         Self { circuit: Circuit::Closed, failures: 0, max_failures: max_doublings * WEIGHT, generation: 0 }
     }
@@ -52,12 +52,12 @@ impl CircuitBreaker {
         matches!(self.circuit, Circuit::Closed)
     }
 
-    /// Returns whether it is closed, and successes have made up for all failures.
+    /// Returns whether it is closed, and successes have offset all failures.
     pub(super) fn is_steady(&self) -> bool {
         self.is_closed() && self.failures == 0
     }
 
-    /// Returns whether an attempt may begin, or when to ask again; `None` if that depends on the probe that is in flight.
+    /// Returns whether an attempt may begin, or the time at which to poll again; `None` if that depends on the probe in flight.
     pub(super) fn poll_ready(&self, now: Instant) -> Result<(), Option<Instant>> {
         match self.circuit {
             Circuit::HalfOpen => Err(None),
@@ -66,7 +66,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// An attempt begins. It is the probe unless the breaker is closed.
+    /// Begins an attempt, which is the probe unless the breaker is closed.
     pub(super) fn begin(&mut self) -> Attempt {
         let is_probe = !self.is_closed();
         if is_probe {
@@ -75,7 +75,7 @@ impl CircuitBreaker {
         Attempt { generation: self.generation, is_probe }
     }
 
-    /// An attempt failed. `until` returns the time of the next probe, from how often its wait is doubled.
+    /// Records a failed attempt. `until` returns the time of the next probe, given how many times its wait is doubled.
     pub(super) fn record_failure(&mut self, attempt: Attempt, until: impl FnOnce(u32) -> Instant) {
         if self.is_current(attempt) {
             self.circuit = Circuit::Open(until(self.failures / WEIGHT));
@@ -84,7 +84,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// An attempt succeeded. Returns whether that closed the breaker.
+    /// Records a successful attempt. Returns whether that closed the breaker.
     pub(super) fn record_success(&mut self, attempt: Attempt) -> bool {
         if !self.is_current(attempt) {
             return false;
@@ -98,7 +98,7 @@ impl CircuitBreaker {
         closes
     }
 
-    /// The attempt was not made. If it was to be the probe, another one may be it, and this returns `true`.
+    /// Cancels an attempt that was not made. Returns whether it was the probe, so that another request may be the probe now.
     pub(super) fn cancel(&mut self, attempt: Attempt, now: Instant) -> bool {
         let was_probe = self.is_current(attempt) && matches!(self.circuit, Circuit::HalfOpen);
         if was_probe {
@@ -121,7 +121,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn opens_at_the_first_failure_and_closes_at_the_success_of_the_probe() {
+    fn opens_at_the_first_failure_and_closes_when_the_probe_succeeds() {
         let start = Instant::now();
         let mut breaker = CircuitBreaker::new(5);
         let in_flight = [breaker.begin(), breaker.begin(), breaker.begin()];
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_is_not_sent_makes_room_for_another() {
+    fn a_cancelled_probe_allows_another() {
         let start = Instant::now();
         let mut breaker = CircuitBreaker::new(5);
         let permit = breaker.begin();

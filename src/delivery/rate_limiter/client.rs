@@ -13,7 +13,7 @@ use crate::delivery::{Accepted, RetryPolicy};
 use crate::error::Error;
 use crate::random::Random;
 
-/// Lets requests pass unless the service asked to wait. Clones share the gate and the budget.
+/// Allows requests unless the service asked to wait. Clones share the gate and the budget.
 #[derive(Clone)]
 pub(crate) struct ClientLimiter {
     pub(super) backoff: Backoff,
@@ -55,7 +55,7 @@ impl RateLimiter for ClientLimiter {
         };
         let now = Instant::now();
         if error.is_some_and(is_rate_limited) {
-            // Whether or not this request is sent again, all others have to wait.
+            // All other requests have to wait, whether or not this one is retried.
             self.gate.close_for(now, wait);
         }
         request.postpone(now, wait)

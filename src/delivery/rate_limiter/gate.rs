@@ -1,4 +1,4 @@
-//! The gate that a 429 closes for everything that is sent with the same credentials, not only for the request that got it.
+//! The gate that a 429 closes for all requests of a client, not only for the one that received it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::limiter::{RequestState, Wait};
 use crate::time::saturating_add;
 
-/// Shared by all clones of a client and by the uploaders that use it.
+/// A gate that all clones of a client and its uploaders share.
 #[derive(Default)]
 pub(crate) struct RateLimitGate {
     closed_until: Mutex<Option<Instant>>,
@@ -18,7 +18,7 @@ pub(crate) struct RateLimitGate {
 }
 
 impl RateLimitGate {
-    /// Closes the gate for `wait` from `now`. A longer wait stays: what the service asks for is never undercut.
+    /// Closes the gate for `wait` from `now`, unless it is already closed for longer.
     pub(super) fn close_for(&self, now: Instant, wait: Duration) {
         let until = saturating_add(now, wait);
         let mut closed_until = self.closed_until.lock().unwrap_or_else(PoisonError::into_inner);
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_longest_wait_holds() {
+    async fn the_longest_wait_applies() {
         let gate = RateLimitGate::default();
         let start = Instant::now();
         gate.close_for(start, 3 * SECOND);

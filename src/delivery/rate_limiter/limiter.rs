@@ -1,4 +1,4 @@
-//! The trait of both limiters, the request as they see it, and the wait that they share.
+//! The trait of both limiters, their state of a request, and the wait loop that they share.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::delivery::Accepted;
 use crate::error::Error;
 use crate::time::saturating_add;
 
-/// Decides when each attempt may be made, and learns from its result.
+/// Decides when each attempt may be made, and adapts to its result.
 pub(crate) trait RateLimiter: Send + Sync {
     /// The permission to make one attempt.
     type Permit: Send;
@@ -25,8 +25,8 @@ pub(crate) trait RateLimiter: Send + Sync {
         deadline: Instant,
     ) -> impl Future<Output = Result<Self::Permit, Duration>> + Send;
 
-    /// Records the result of an attempt. `retries` says whether the request is to be sent again; if so, returns the wait before
-    /// that, at least.
+    /// Records the result of an attempt. `retries` is whether the request will be retried. Returns the minimum wait before the
+    /// retry.
     fn record(
         &self,
         permit: Self::Permit,
@@ -35,19 +35,19 @@ pub(crate) trait RateLimiter: Send + Sync {
         retries: bool,
     ) -> Duration;
 
-    /// Takes one retry from the budget, and returns whether there was one.
+    /// Takes one retry from the budget. Returns whether there was one.
     fn withdraw_retry(&self) -> bool {
         true
     }
 }
 
-/// A request as a rate limiter sees it, from its first attempt to its last one.
+/// The state of a request in a rate limiter, from its first attempt to its last.
 pub(crate) struct RequestState<P> {
     pub(super) batches: usize,
     /// The number of failed attempts that lengthen the next back-off.
     pub(super) failures: u32,
     pub(super) not_before: Instant,
-    /// A permit for the first attempt that the caller has acquired already.
+    /// The permit for the first attempt, if the caller has acquired it.
     pub(super) permit: Option<P>,
 }
 
@@ -80,7 +80,7 @@ pub(super) enum Wait {
     PastDeadline(Duration),
 }
 
-/// Polls until there is a result, again after each wait and each change. This is the only place where delivery sleeps.
+/// Polls until there is a result, again after each wait and each change. Delivery sleeps nowhere else.
 pub(super) async fn wait_for<T>(
     changed: &Notify,
     deadline: Instant,

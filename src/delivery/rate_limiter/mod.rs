@@ -1,8 +1,7 @@
-//! Rate limiting: when a request may be sent, and when it may be sent again. Whether it is sent again is decided by
-//! [`retry`](super::retry).
+//! Rate limiting: decides when a request may be sent or retried. [`retry`](super::retry) decides whether to retry.
 //!
 //! A client and its clones share a [`ClientLimiter`]; each uploader has an [`AdaptiveLimiter`]. Both wait at the same
-//! [`RateLimitGate`], so that the wait that a 429 asks for holds for everything that is sent with the client.
+//! [`RateLimitGate`], so that the wait after a 429 applies to everything that is sent with the client.
 
 mod adaptive;
 mod backoff;

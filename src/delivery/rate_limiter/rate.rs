@@ -1,4 +1,4 @@
-//! The sending rate of an uploader: a PI controller, a ramp, and a token bucket. Receives the time and has no clock.
+//! The sending rate of an uploader: a PI controller, a ramp, and a token bucket. Receives the time as an argument.
 
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ const INTEGRAL_GAIN_NEAR: f64 = 0.1;
 /// The distance from the target up to which it is near.
 const NEAR_BAND: f64 = 0.4;
 
-/// The seconds over which the throughput is averaged.
+/// The window over which the throughput is averaged, in seconds.
 const THROUGHPUT_WINDOW: f64 = 2.0;
 
-/// A request holds at least the batches of this many seconds: smaller ones would only cost more.
+/// The minimum time, in seconds, whose batches a request holds: smaller requests would only cost more.
 const MIN_REQUEST_SPAN: f64 = 0.05;
 
-/// The seconds without a response after which the throughput decays.
+/// The time without a response after which the throughput decays, in seconds.
 const IDLE_AFTER: f64 = 5.0;
 
-/// At most the batches of this many seconds may go at once after an idle time.
+/// The capacity of the token bucket, in seconds of the rate: the burst after an idle time.
 const BURST_SPAN: f64 = 0.5;
 
 /// The factor of the rate after a 429.
@@ -48,11 +48,11 @@ pub(super) struct RateController {
     used: Option<f64>,
     /// Accepted batches per second, averaged over [`THROUGHPUT_WINDOW`].
     throughput: f64,
-    /// Whether batches had to wait for the rate since the last response. Otherwise nothing is known of a higher rate.
+    /// Batches had to wait for the rate since the last response. Otherwise a response does not show that a higher rate works.
     limited: bool,
     responded_at: Instant,
     decreased_at: Option<Instant>,
-    /// Batches that may go now. Negative after a request that was sent again.
+    /// The number of batches that may be sent now. Negative after a retry.
     tokens: f64,
     filled_at: Instant,
 }
@@ -74,8 +74,8 @@ impl RateController {
         controller
     }
 
-    /// Returns how many of the ready batches may go as one request, or when to ask again. `is_steady` says whether no request
-    /// has failed lately: otherwise few and full requests cost less. A probe is not limited.
+    /// Returns how many of the ready batches may be sent as one request, or the time at which to poll again. `is_steady` is whether
+    /// no request has failed lately: otherwise requests are fewer and fuller. A probe is not limited.
     pub(super) fn poll_ready(
         &mut self,
         now: Instant,
@@ -98,7 +98,7 @@ impl RateController {
         Ok(batches)
     }
 
-    /// Returns whether a request of this many batches may be sent again, or when to ask again.
+    /// Returns whether a request with this many batches may be retried, or the time at which to poll again.
     pub(super) fn poll_retry(&mut self, now: Instant, batches: usize) -> Result<(), Instant> {
         self.fill(now);
         let wanted = count(batches).min(self.burst());
@@ -113,7 +113,7 @@ impl RateController {
         self.tokens -= count(batches);
     }
 
-    /// Removes all tokens, and fills the bucket again from this time on.
+    /// Removes all tokens, and refills the bucket from this time on.
     pub(super) fn drain(&mut self, until: Instant) {
         self.tokens = self.tokens.min(0.0);
         self.filled_at = self.filled_at.max(until);
@@ -127,7 +127,7 @@ impl RateController {
         self.throughput = self.throughput * (-passed / THROUGHPUT_WINDOW).exp() + count(batches) / THROUGHPUT_WINDOW;
         self.used = used_percent.map(|percent| (percent / 100.0).clamp(0.0, 1.0));
         let error = self.used.map_or(TARGET, |used| TARGET - used);
-        // Where something else limits the rate, nothing is known of a higher one.
+        // If something else limits the rate, a response does not show that a higher one works.
         if error < 0.0 || (self.limited && self.controller_rate() <= self.ramp_limit().min(self.rates.max)) {
             let gain = if error > NEAR_BAND { INTEGRAL_GAIN_FAR } else { INTEGRAL_GAIN_NEAR };
             self.base *= (gain * error * passed.min(1.0)).exp();
@@ -136,10 +136,10 @@ impl RateController {
         self.limited = false;
     }
 
-    /// Records a 429, after which nothing goes until `until`. Several within a second count as one.
+    /// Records a 429, after which nothing is sent before `until`. Several within a second count as one.
     pub(super) fn record_rate_limited(&mut self, now: Instant, until: Instant) {
         const DECREASE_INTERVAL: Duration = Duration::from_secs(1);
-        // The bucket does not fill meanwhile: the rate after the wait is the one before it.
+        // The bucket does not fill during the wait, so that no burst follows it.
         self.tokens = self.tokens.min(0.0);
         self.filled_at = until;
         if self.decreased_at.is_none_or(|at| now.saturating_duration_since(at) >= DECREASE_INTERVAL) {
@@ -153,12 +153,12 @@ impl RateController {
         self.controller_rate().min(self.ramp_limit()).min(self.rates.max).max(0.1)
     }
 
-    /// The output of the PI controller.
+    /// Returns the output of the PI controller.
     fn controller_rate(&self) -> f64 {
         self.base * (1.0 + PROPORTIONAL_GAIN * self.used.map_or(0.0, |used| TARGET - used))
     }
 
-    /// The rate that the throughput allows.
+    /// Returns the maximum rate that the ramp allows for the current throughput.
     fn ramp_limit(&self) -> f64 {
         self.rates.initial.max(2.0 * self.throughput)
     }
@@ -176,7 +176,8 @@ impl RateController {
         self.tokens = (self.tokens + passed * self.rate()).min(self.burst().max(self.tokens));
     }
 
-    /// Returns when there will be this many tokens: at least a millisecond from now, since timers round shorter waits to none.
+    /// Returns the time at which there will be this many tokens: at least a millisecond from now, since timers round shorter waits
+    /// to zero.
     fn refill_time(&self, now: Instant, wanted: f64, rate: f64) -> Instant {
         const MIN_WAIT: f64 = 0.001;
         saturating_add(now, Duration::from_secs_f64(((wanted - self.tokens) / rate).max(MIN_WAIT)))

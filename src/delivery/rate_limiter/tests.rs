@@ -1,4 +1,4 @@
-//! When each limiter allows an attempt, under virtual time.
+//! Tests of the time at which each limiter allows an attempt, under virtual time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,7 +21,7 @@ const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// Draws the same number each time.
+/// Creates a limiter that draws the same number each time.
 fn client(random: f64) -> ClientLimiter {
     ClientLimiter::new(&RetryPolicy::new(), Arc::new(move || random))
 }
@@ -48,14 +48,14 @@ async fn attempt<L: RateLimiter>(
     (waited, limiter.record(permit, request, &result, retries))
 }
 
-/// Returns whether a new request may go at once.
+/// Returns whether a new request may be sent immediately.
 async fn is_open<L: RateLimiter>(limiter: &L) -> bool {
     timeout(Duration::ZERO, limiter.acquire(&mut RequestState::new(1, None), far())).await.is_ok()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_waits_with_full_jitter_and_never_less_than_the_service_asks() {
-    // The failures before, and the wait after one more failure at a draw of 0, of one half and of 1.
+async fn a_client_waits_with_full_jitter_and_at_least_for_retry_after() {
+    // The number of earlier failures, and the wait after another one at a draw of 0, 0.5 and 1.
     let table = [
         (0, 0, 100, 200),
         (1, 0, 200, 400),
@@ -87,7 +87,7 @@ async fn a_client_waits_with_full_jitter_and_never_less_than_the_service_asks() 
                 let context = format!("{status} after {failures} failures at {random}, asked for {retry_after:?}");
                 assert_eq!(limiter.record((), &mut request, &result, true), expected, "{context}");
                 assert_eq!(request.not_before(), saturating_add(Instant::now(), expected), "{context}");
-                // A 429 holds for all others, anything else for this request alone.
+                // A 429 delays all requests, anything else only this one.
                 assert_eq!(is_open(&limiter).await, status != 429 || expected.is_zero(), "{context}");
             }
         }
@@ -95,7 +95,7 @@ async fn a_client_waits_with_full_jitter_and_never_less_than_the_service_asks() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_of_a_client_goes_after_its_wait_and_others_later_than_a_429_asks() {
+async fn after_a_429_other_requests_of_a_client_wait_too() {
     let limiter = client(0.5);
     let mut request = RequestState::new(1, None);
     assert_eq!(attempt(&limiter, &mut request, refused(503)).await, (Duration::ZERO, ms(100)));
@@ -103,15 +103,15 @@ async fn a_retry_of_a_client_goes_after_its_wait_and_others_later_than_a_429_ask
     let mut other = RequestState::new(1, None);
     let (first, second) =
         tokio::join!(attempt(&limiter, &mut request, accepted()), attempt(&limiter, &mut other, accepted()));
-    assert_eq!((first.0, second.0), (ms(1_100), ms(1_200)), "who waited together is spread out");
-    // A last attempt closes the gate for as long as the service asked, and no longer.
+    assert_eq!((first.0, second.0), (ms(1_100), ms(1_200)), "requests that waited together are spread out");
+    // An attempt without a retry closes the gate without jitter.
     let result = refused_for(429, SECOND);
     limiter.record((), &mut request, &result, false);
     assert_eq!(attempt(&limiter, &mut RequestState::new(1, None), accepted()).await.0, ms(1_100));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_past_the_deadline_is_an_error_at_once() {
+async fn a_wait_past_the_deadline_fails_immediately() {
     let start = Instant::now();
     let client = client(1.0);
     let result = refused_for(429, 10 * SECOND);
@@ -132,7 +132,7 @@ async fn a_wait_past_the_deadline_is_an_error_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_an_accepted_request_that_is_not_repeated_refills_the_budget() {
+async fn only_an_accepted_request_without_a_retry_refills_the_budget() {
     let limiter = ClientLimiter::new(&RetryPolicy::new().retry_budget(1), Arc::new(|| 0.0));
     assert!(limiter.withdraw_retry() && !limiter.withdraw_retry());
     let mut request = RequestState::new(1, None);
@@ -148,8 +148,8 @@ async fn only_an_accepted_request_that_is_not_repeated_refills_the_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_uploader_backs_off_by_the_failures_of_the_request_and_of_the_service() {
-    // Which failure in a row of the same request this is, each while the breaker is closed, and the bound of its wait.
+async fn an_uploader_backs_off_for_failures_of_a_request_and_of_the_service() {
+    // The number of consecutive failures of a request while the breaker is closed, and the bound of its wait.
     for (random, share) in [(0.0, 0.75), (0.5, 0.875), (1.0, 1.0)] {
         for (failures, bound) in [(0, 200), (1, 400), (4, 3_200), (7, 25_600), (8, 30_000), (1_000_000, 30_000)] {
             let limiter = adaptive(&client(random));
@@ -171,7 +171,7 @@ async fn an_uploader_backs_off_by_the_failures_of_the_request_and_of_the_service
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_429_or_a_retry_after_holds_everything_of_an_uploader() {
+async fn a_429_or_retry_after_pauses_all_requests_of_an_uploader() {
     for (result, least, most, closes_gate) in [
         (refused_for(429, 3 * SECOND), 3_000, 3_200, true),
         (refused(429), 0, 200, true),
@@ -184,7 +184,7 @@ async fn a_429_or_a_retry_after_holds_everything_of_an_uploader() {
             let again = limiter.poll_ready(1).expect_err("it waits").expect("for a time");
             assert_eq!(again, Instant::now() + ms(least));
         }
-        // The client and another uploader of it wait for a 429 alone.
+        // The client and its other uploaders wait only for a 429.
         assert_eq!((is_open(&client).await, is_open(&adaptive(&client)).await), (!closes_gate, !closes_gate));
         let (waited, _) = attempt(&limiter, &mut RequestState::new(1, None), accepted()).await;
         assert!(waited >= ms(least) && waited <= ms(most) + TICK, "{waited:?}");
@@ -192,7 +192,7 @@ async fn a_429_or_a_retry_after_holds_everything_of_an_uploader() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_half_open_breaker_lets_nothing_pass_until_the_probe_ends() {
+async fn a_half_open_breaker_blocks_until_the_probe_ends() {
     let limiter = adaptive(&client(1.0));
     attempt(&limiter, &mut RequestState::new(1, None), refused(503)).await;
     let opened = Instant::now();
@@ -205,7 +205,7 @@ async fn a_half_open_breaker_lets_nothing_pass_until_the_probe_ends() {
     assert_eq!(limiter.acquire(&mut RequestState::new(1, None), deadline).await.err(), Some(Duration::ZERO));
     assert_eq!(Instant::now(), deadline, "a wait that can end at any time ends at the deadline");
     drop(probe);
-    assert!(limiter.poll_ready(1).is_ok(), "a probe that is not sent makes room for another");
+    assert!(limiter.poll_ready(1).is_ok(), "a cancelled probe allows another");
     let probe = limiter.begin(1);
     limiter.record(probe, &mut RequestState::new(1, None), &refused(400), false);
     assert!(limiter.last_error().is_none(), "a refusal of the batches shows that the service is available");

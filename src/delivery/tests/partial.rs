@@ -1,4 +1,4 @@
-//! Responses of 202 that list errors: the batches that they are about are rejected, and all others are delivered.
+//! Tests of 202 responses that list errors: the batches that those are about are rejected, and all others are delivered.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -9,17 +9,17 @@ use proptest::prelude::*;
 use super::super::memory::{MemoryRequest, accepted_unread, accepted_with_errors};
 use super::*;
 
-/// How the service tells which batch an error is about.
+/// The way in which an error names its batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Naming {
     Index,
     Position,
-    /// An index and a position that contradict each other: the index is right.
+    /// An index and a position that contradict each other. The index is right.
     Both,
     Nothing,
 }
 
-/// The body of a request, and the range of each batch in it.
+/// Returns the body of a request, and the range of each batch in it.
 fn body(request: &MemoryRequest) -> (String, Vec<std::ops::Range<usize>>) {
     let mut body = "[".to_owned();
     let mut ranges = Vec::new();
@@ -32,7 +32,7 @@ fn body(request: &MemoryRequest) -> (String, Vec<std::ops::Range<usize>>) {
     (body, ranges)
 }
 
-/// An error about the batch of this index.
+/// Returns an error message about the batch with this index.
 fn message(request: &MemoryRequest, index: usize, naming: Naming) -> String {
     let id = &request.ids[index];
     let (body, ranges) = body(request);
@@ -51,7 +51,7 @@ fn message(request: &MemoryRequest, index: usize, naming: Naming) -> String {
     }
 }
 
-/// Batches of these users in turn, each with an attribute of this text.
+/// Creates batches of these users in turn, each with an attribute of this text.
 fn batches_with(texts: &[String], users: usize) -> Vec<SealedBatch> {
     let json = |(place, text): (usize, &String)| {
         let user = place % users;
@@ -60,7 +60,7 @@ fn batches_with(texts: &[String], users: usize) -> Vec<SealedBatch> {
     texts.iter().enumerate().map(|text| SealedBatch::from_json(json(text)).expect("a batch")).collect()
 }
 
-fn words(outcome: &CallResult, place: usize) -> Vec<&str> {
+fn messages(outcome: &CallResult, place: usize) -> Vec<&str> {
     let Some(Err(error)) = &outcome.results[place] else { unreachable!("{place} is rejected") };
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Refused, false));
     error.api_errors().iter().map(|error| error.message.as_str()).collect()
@@ -71,20 +71,20 @@ async fn deliver(transport: &MemoryTransport, batches: &[SealedBatch]) -> CallRe
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_named_batch_is_rejected_with_the_words_of_all_errors_that_name_it() {
+async fn rejects_a_named_batch_with_all_errors_that_name_it() {
     let transport = MemoryTransport::responding(|request| {
         let about = |index, naming| message(request, index, naming);
         accepted_with_errors([about(1, Naming::Index), about(3, Naming::Position), about(1, Naming::Position)])
     });
     let outcome = deliver(&transport, &batches(5, 5)).await;
     assert_eq!((rejected(&outcome), delivered(&outcome), outcome.requests), (vec![1, 3], vec![0, 2, 4], 1));
-    assert_eq!((words(&outcome, 1).len(), words(&outcome, 3).len()), (2, 1));
+    assert_eq!((messages(&outcome, 1).len(), messages(&outcome, 3).len()), (2, 1));
     let Some(Err(error)) = &outcome.results[1] else { unreachable!() };
     assert_eq!((error.status(), error.attempts()), (Some(StatusCode::ACCEPTED), 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_that_names_no_batch_is_found_by_bisecting() {
+async fn bisects_to_find_the_batch_of_an_error_without_a_name() {
     for bad in [0, 1, 49, 98, 99] {
         let transport = MemoryTransport::responding(move |request| {
             let index = request.ids.iter().position(|id| *id == bad.to_string());
@@ -92,13 +92,13 @@ async fn an_error_that_names_no_batch_is_found_by_bisecting() {
         });
         let outcome = deliver(&transport, &batches(100, 100)).await;
         assert_eq!((rejected(&outcome), delivered(&outcome).len()), (vec![bad], 99));
-        assert_eq!(words(&outcome, bad), [format!("batch {bad} is bad")]);
+        assert_eq!(messages(&outcome, bad), [format!("batch {bad} is bad")]);
         assert!(outcome.requests <= 15, "{} requests", outcome.requests);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_is_left_beside_named_ones_is_sent_again_alone() {
+async fn sends_a_batch_that_no_error_names_again_alone() {
     let transport = MemoryTransport::responding(|request| match request.number {
         0 => accepted_with_errors([message(request, 0, Naming::Index), "Invalid event batch.".to_owned()]),
         _ => accepted(),
@@ -109,7 +109,7 @@ async fn a_batch_that_is_left_beside_named_ones_is_sent_again_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_alone_in_a_request_is_rejected_by_any_error() {
+async fn any_error_rejects_the_only_batch_of_a_request() {
     for naming in [Naming::Index, Naming::Position, Naming::Nothing] {
         for endpoint in [Endpoint::Events, Endpoint::BulkEvents, Endpoint::HistoricalEvents] {
             let transport =
@@ -118,13 +118,13 @@ async fn a_batch_alone_in_a_request_is_rejected_by_any_error() {
             assert_eq!((rejected(&outcome), outcome.requests), (vec![0], 1), "{naming:?}");
         }
     }
-    // Also one that names a batch that is not there.
+    // Also one that names a batch that does not exist.
     let transport = MemoryTransport::responding(|_| accepted_with_errors(["Path '[7].mpid'".to_owned()]));
     assert_eq!(rejected(&deliver(&transport, &batches(1, 1)).await), [0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_everything_is_refused_without_names_each_batch_costs_little_more_than_one_request() {
+async fn rejects_all_batches_without_names_with_little_more_than_one_request_each() {
     let transport = MemoryTransport::responding(|_| accepted_with_errors(["Invalid event batch.".to_owned()]));
     let outcome = deliver(&transport, &batches(200, 200)).await;
     assert_eq!(rejected(&outcome).len(), 200);
@@ -135,7 +135,7 @@ async fn where_everything_is_refused_without_names_each_batch_costs_little_more_
 async fn refusals_count_up_until_something_is_accepted_and_all_errors_are_located() {
     let sent = batches(2, 2);
     let sent: Vec<_> = sent.iter().collect();
-    // The messages of a response to two batches, and the refusals in a row after it, of which there were 5.
+    // The messages of a response to two batches, and the number of consecutive refusals after it. There were 5 before.
     let table: [(&[&str], u32); 5] = [
         (&[], 0),
         (&["Path '[0]'"], 0),
@@ -154,7 +154,7 @@ async fn refusals_count_up_until_something_is_accepted_and_all_errors_are_locate
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_response_that_cannot_be_read_is_asked_for_twice_more_and_then_its_status_decides() {
+async fn repeats_a_request_with_an_interrupted_response_twice_and_then_its_status_decides() {
     for (readable, requests, unread) in [(Some(1), 2, 0), (Some(2), 3, 0), (None, 3, 1)] {
         let transport = MemoryTransport::responding(move |request| match readable {
             Some(readable) if request.number >= readable => accepted(),
@@ -164,11 +164,11 @@ async fn a_response_that_cannot_be_read_is_asked_for_twice_more_and_then_its_sta
         assert_eq!((delivered(&outcome).len(), outcome.requests, outcome.unread_responses), (3, requests, unread));
         assert!(transport.requests().iter().all(|request| request.ids == ["0", "1", "2"]), "the ids never change");
     }
-    // A body that is too long would be too long again.
+    // A body that is too long would be too long again, so the request is not repeated.
     let transport = MemoryTransport::responding(|_| accepted_unread(ResponseBody::TooLong));
     let outcome = deliver(&transport, &batches(3, 3)).await;
     assert_eq!((delivered(&outcome).len(), outcome.requests, outcome.unread_responses), (3, 1, 1));
-    // Where nothing may be sent again, nothing is claimed.
+    // Without retries, the batches count as unsent.
     let transport = MemoryTransport::responding(|_| accepted_unread(ResponseBody::Interrupted));
     let outcome = deliverer(&transport, RetryPolicy::never()).deliver(Endpoint::BulkEvents, &batches(3, 3)).await;
     assert_eq!((unsent(&outcome).len(), outcome.requests), (3, 1));
@@ -179,20 +179,20 @@ fn naming() -> impl Strategy<Value = Naming> {
     prop::sample::select(vec![Naming::Index, Naming::Position, Naming::Both, Naming::Nothing])
 }
 
-/// Text of one, two, three and four bytes a character, which UTF-16 counts otherwise.
+/// Generates text with characters of one to four bytes, whose length in UTF-16 units differs.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![3 => "[a-z]{0,20}", 1 => "[é€😀]{1,40}"]
 }
 
 proptest! {
     #[test]
-    fn exactly_what_the_service_accepted_is_delivered_and_the_rest_is_rejected_with_its_words(
+    fn delivers_what_the_service_accepted_and_rejects_the_rest_with_its_errors(
         texts in vec(text(), 0..250),
         users in 1..40_usize,
         bad in vec(any::<prop::sample::Index>(), 0..60),
         namings in vec(naming(), 1..20),
         all_bad_is_400 in any::<bool>(),
-        troubled in vec(prop_oneof![6 => Just(0), 1 => Just(1), 1 => Just(2)], 1..10),
+        failures in vec(prop_oneof![6 => Just(0), 1 => Just(1), 1 => Just(2)], 1..10),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let sent = batches_with(&texts, users);
@@ -200,15 +200,15 @@ proptest! {
         let service_bad = bad.clone();
         let stored: Arc<Mutex<Vec<usize>>> = Arc::default();
         let storage = Arc::clone(&stored);
-        let in_trouble = Mutex::new(false);
+        let is_failing = Mutex::new(false);
         let repeated: Arc<AtomicU32> = Arc::default();
         let repeats = Arc::clone(&repeated);
         let transport = MemoryTransport::responding(move |request| {
-            let mut in_trouble = in_trouble.lock().expect("a state");
-            let trouble = troubled[request.number % troubled.len()];
-            *in_trouble = trouble > 0 && !*in_trouble;
-            repeats.fetch_add(u32::from(*in_trouble), Ordering::Relaxed);
-            if *in_trouble && trouble == 1 {
+            let mut is_failing = is_failing.lock().expect("a state");
+            let failure = failures[request.number % failures.len()];
+            *is_failing = failure > 0 && !*is_failing;
+            repeats.fetch_add(u32::from(*is_failing), Ordering::Relaxed);
+            if *is_failing && failure == 1 {
                 return refused(503);
             }
             let places: Vec<usize> = request.ids.iter().map(|id| id.parse().expect("a place")).collect();
@@ -224,13 +224,13 @@ proptest! {
                 .map(|index| message(request, index, namings[(request.number + index) % namings.len()]))
                 .collect();
             match errors.len() {
-                _ if *in_trouble => accepted_unread(ResponseBody::Interrupted),
+                _ if *is_failing => accepted_unread(ResponseBody::Interrupted),
                 0 => accepted(),
                 count if count == places.len() && all_bad_is_400 => refused(400),
                 _ => accepted_with_errors(errors),
             }
         });
-        // Every second request can fail here: what the retry budget is for is not the question.
+        // Every second request can fail here, which would exhaust the default retry budget.
         let policy = RetryPolicy::new().retry_budget(u32::MAX).request_timeout(Duration::MAX).call_timeout(Duration::MAX);
         let deliverer = deliverer(&transport, policy);
         let outcome = runtime.expect("a runtime").block_on(deliverer.deliver(Endpoint::BulkEvents, &sent));
@@ -239,17 +239,17 @@ proptest! {
         prop_assert_eq!(&delivered(&outcome), &good);
         prop_assert_eq!(rejected(&outcome).len(), bad.len());
         for place in rejected(&outcome) {
-            let words = words(&outcome, place);
-            let is_about = |words: &&str| words.starts_with(&format!("batch {place} is bad")) || *words == "no to 400";
-            prop_assert!(!words.is_empty() && words.iter().all(is_about), "{}: {:?}", place, words);
+            let messages = messages(&outcome, place);
+            let is_about = |message: &&str| message.starts_with(&format!("batch {place} is bad")) || *message == "no to 400";
+            prop_assert!(!messages.is_empty() && messages.iter().all(is_about), "{}: {:?}", place, messages);
         }
         let stored = stored.lock().expect("a storage");
         for user in 0..users {
             prop_assert!(stored.iter().filter(|place| **place % users == user).is_sorted());
         }
-        // What has to be sent again for want of a response does not count.
+        // Requests that are repeated because of a failure do not count.
         let requests = outcome.requests - repeated.load(Ordering::Relaxed);
-        let most = 2 * u32::try_from(sent.len()).expect("few") + MAX_CONSECUTIVE_REFUSALS;
-        prop_assert!(requests <= most, "{} requests", requests);
+        let max = 2 * u32::try_from(sent.len()).expect("few") + MAX_CONSECUTIVE_REFUSALS;
+        prop_assert!(requests <= max, "{} requests", requests);
     }
 }
