@@ -113,14 +113,14 @@ fn what_cannot_be_split_is_refused_by_name_and_comes_back() {
     let attributes = batch(&[10, 10]).user_attribute("history", "x".repeat(MAX_BATCH_BYTES));
     let table = [
         (attributes, "/user_attributes makes the batch too large: it has 1281"),
-        (batch(&[10, MAX_BATCH_BYTES, 10]), "/events/1 has 1281"),
+        (batch(&[10, MAX_BATCH_BYTES, 10]), "/events/1 is too large: its 1281"),
         // There are no parts whose shorter ids would make room.
         (
             batch(&[]).source_request_id("x".repeat(MAX_BATCH_BYTES)),
             "/source_request_id makes the batch too large: it has 1281",
         ),
         // Alone it would fit, beside the user data it does not.
-        (batch(&[10, MAX_BATCH_BYTES - 250]), "/events/1 has 127"),
+        (batch(&[10, MAX_BATCH_BYTES - 250]), "/events/1 is too large: its 127"),
     ];
     for (batch, words) in table {
         let error = batch.clone().seal_parts().expect_err(words);

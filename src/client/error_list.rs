@@ -90,7 +90,7 @@ struct ErrorCollector {
     errors: Vec<ApiError>,
     /// The value of a member `errors` was reached.
     seen: bool,
-    /// That value did not end, or is not a list.
+    /// The value is incomplete, or is not a list.
     unfinished: bool,
 }
 

@@ -20,7 +20,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(2);
 /// The maximum number of characters of a content type in an error text.
 const MAX_CONTENT_TYPE_CHARS: usize = 80;
 
-/// How the read of a body ended.
+/// The end of the read of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BodyEnd {
     /// The body was read completely, or far enough to know that it lists no errors.

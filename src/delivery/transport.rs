@@ -17,7 +17,7 @@ pub(crate) trait Transport: Send + Sync {
     ) -> impl Future<Output = Result<Accepted, Error>> + Send;
 }
 
-/// Whether the body of a 2xx was read far enough to know its errors.
+/// The state of the body of a 2xx: read far enough to know its errors, or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ResponseBody {
     /// Its errors, normally none, are known.

@@ -21,7 +21,7 @@ use crate::seal::BeforeSend;
 pub enum WhenFull {
     /// Refuses the batch: `try_send` and `track` return an error with it, `send` waits for room.
     Refuse,
-    /// Same as `Refuse`, but `send` waits at most this long.
+    /// Same as `Refuse`, but `send` waits for up to this time.
     Wait(#[serde(with = "crate::duration")] Duration),
     /// Drops the new batch, and counts it as dropped. `send` waits for room.
     DropNewest,

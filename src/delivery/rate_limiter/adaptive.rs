@@ -41,7 +41,7 @@ const MIN_BACKOFF_SHARE: f64 = 0.75;
 /// The minimum of a wait after a failure, regardless of the settings.
 const MIN_BACKOFF: Duration = Duration::from_millis(1);
 
-/// How long retries leave the next probe to a new request when it is the turn of one.
+/// The time for which retries leave the next probe to a new request when it is the turn of one.
 const YIELD_TO_NEW: Duration = Duration::from_millis(1);
 
 /// The settings of an [`AdaptiveLimiter`].

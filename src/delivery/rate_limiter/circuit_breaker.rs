@@ -43,7 +43,7 @@ impl Attempt {
 }
 
 impl CircuitBreaker {
-    /// Creates a closed breaker that doubles the wait before a probe at most this many times.
+    /// Creates a closed breaker that doubles the wait before a probe up to this number of times.
     pub(super) fn new(max_doublings: u32) -> Self {
         Self { circuit: Circuit::Closed, failures: 0, max_failures: max_doublings * WEIGHT, generation: 0 }
     }
