@@ -58,9 +58,9 @@ fn expected_stats(entries: &[Entry]) -> UploaderStats {
         }
         counted.push(id);
         let is_part = |other: &&Entry| if id == 0 { std::ptr::eq(*other, entry) } else { other.token.id == id };
-        let states: Vec<SubmissionState> = entries.iter().filter(is_part).map(|part| part.state).collect();
-        let state = SubmissionState::ALL.into_iter().find(|state| states.contains(state)).expect("it has a part");
-        *stats.count_mut(state) += u64::from(entry.token.submissions);
+        let part_states: Vec<SubmissionState> = entries.iter().filter(is_part).map(|part| part.state).collect();
+        let first = SubmissionState::ALL.into_iter().find(|state| part_states.contains(state)).expect("it has a part");
+        *stats.count_mut(first) += u64::from(entry.token.submissions);
     }
     stats
 }
