@@ -107,7 +107,7 @@ fn a_submission_hands_back_what_was_not_taken() {
     assert_eq!(full.into_batches()[0].source_request_id(), "b");
 
     let event = || CustomEvent::new(EMAIL, CustomEventType::Other);
-    let full = uploader.track(&user(), event()).expect_err("no room");
+    let full = uploader.track(user(), event()).expect_err("no room");
     assert!(matches!(&full, TrySendError::Full(batches) if batches.len() == 1), "{full:?}");
 
     let invalid = uploader.try_send(unsealable("c")).expect_err("NaN");
@@ -119,12 +119,12 @@ fn a_submission_hands_back_what_was_not_taken() {
     let TrySendError::Invalid(error) = invalid else { panic!("{invalid:?}") };
     assert_eq!(error.into_batch().source_request_id.as_deref(), Some("c"));
 
-    let invalid = uploader.track(&user(), event().attribute("score", f64::NAN)).expect_err("NaN");
+    let invalid = uploader.track(user(), event().attribute("score", f64::NAN)).expect_err("NaN");
     let TrySendError::Invalid(error) = invalid else { panic!("{invalid:?}") };
     let back = error.into_batch();
     assert_eq!((back.events.len(), back.user_identities), (1, batch("").user_identities), "an event of this user");
 
-    let too_large = uploader.track(&user(), event().attribute("a", "x".repeat(MAX_BATCH_BYTES))).expect_err("large");
+    let too_large = uploader.track(user(), event().attribute("a", "x".repeat(MAX_BATCH_BYTES))).expect_err("large");
     let TrySendError::TooLarge(batches) = &too_large else { panic!("{too_large:?}") };
     let text = format!("the batch is too large: {} bytes, and the limit is 128000", batches[0].len());
     assert_eq!((too_large.error().kind(), too_large.to_string()), (ErrorKind::Limit, text));
@@ -133,7 +133,7 @@ fn a_submission_hands_back_what_was_not_taken() {
     for closed in [
         uploader.try_send(batch("d")).expect_err("shut down"),
         uploader.send(batch("d")).accepted().wait().expect_err("shut down"),
-        uploader.track(&user(), event()).expect_err("shut down"),
+        uploader.track(user(), event()).expect_err("shut down"),
     ] {
         assert_eq!((closed.error().kind(), closed.is_retryable()), (ErrorKind::Closed, false));
         assert!(matches!(&closed, TrySendError::Closed(batches) if batches.len() == 1), "{closed:?}");

@@ -74,7 +74,7 @@ async fn the_uploader_reports_each_batch_or_keeps_everything() {
     each_row(async |row: Row| {
         let peer = row.serve();
         let ends = Arc::new(Mutex::new(Vec::new()));
-        let told = Arc::clone(&ends);
+        let seen = Arc::clone(&ends);
         let uploader = Uploader::builder(client(peer.url()))
             .linger(Duration::from_secs(60))
             .on_delivery(move |report| {
@@ -82,7 +82,7 @@ async fn the_uploader_reports_each_batch_or_keeps_everything() {
                     DeliveryStatus::Pending => None,
                     status => Some(status.is_delivered()),
                 };
-                told.lock()
+                seen.lock()
                     .expect("ends")
                     .push((report.batch().expect("the batch").source_request_id().to_owned(), delivered));
             })

@@ -83,8 +83,8 @@ async fn waits_at_least_for_retry_after() {
     let client = retrying(peer.url());
     let started = Instant::now();
     let clone = client.clone();
-    let (told, other) = tokio::join!(client.upload(batch()), clone.upload(batch()));
-    told.expect("accepted");
+    let (first, other) = tokio::join!(client.upload(batch()), clone.upload(batch()));
+    first.expect("accepted");
     other.expect("accepted");
     // The rate-limited request waits. A lower bound does not depend on the speed of the machine.
     assert!(started.elapsed() >= Duration::from_secs(1));
@@ -126,21 +126,21 @@ async fn one_bad_batch_is_rejected_with_the_errors_of_the_service() {
 #[tokio::test]
 async fn each_retry_is_reported_though_the_callback_panics() {
     let peer = peer(vec![busy("503 Busy", ""), busy("429 Slow", "retry-after: 1\r\n"), String::new()]);
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let callback = Arc::clone(&told);
+    let retries = Arc::new(Mutex::new(Vec::new()));
+    let callback = Arc::clone(&retries);
     let policy = RetryPolicy::new().initial_backoff(Duration::from_millis(2)).max_backoff(Duration::from_millis(10));
     let client = support::builder(peer.url()).retry_policy(policy).on_retry(move |retry| {
         let status = retry.error().status().map(|status| status.as_u16());
-        callback.lock().expect("told").push((retry.attempt(), status, retry.error().kind(), retry.wait()));
+        callback.lock().expect("retries").push((retry.attempt(), status, retry.error().kind(), retry.wait()));
         panic!("a callback of somebody else's");
     });
     client.build().expect("a client").upload(batch()).await.expect("accepted at last");
-    let told = told.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let reasons: Vec<_> = told.iter().map(|&(attempt, status, kind, _)| (attempt, status, kind)).collect();
+    let retries = retries.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let reasons: Vec<_> = retries.iter().map(|&(attempt, status, kind, _)| (attempt, status, kind)).collect();
     let expected =
         [(1, Some(503), ErrorKind::Refused), (2, Some(429), ErrorKind::Refused), (3, None, ErrorKind::ConnectionLost)];
     assert_eq!(reasons, expected);
-    let waits: Vec<_> = told.iter().map(|(.., wait)| *wait).collect();
+    let waits: Vec<_> = retries.iter().map(|(.., wait)| *wait).collect();
     assert!(waits[0] <= Duration::from_millis(2) && waits[1] >= Duration::from_secs(1), "{waits:?}");
 }
 

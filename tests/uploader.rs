@@ -44,7 +44,7 @@ fn delivers_without_a_runtime() {
     let server = MockServer::start_blocking();
     let uploader = start(client(server.url()));
     for n in 0..50 {
-        uploader.track(&user("1"), event(n.to_string())).expect("room");
+        uploader.track(user("1"), event(n.to_string())).expect("room");
     }
     uploader.send(batch()).accepted().wait().expect("room");
     let stats = uploader.shutdown(MINUTE).wait();
@@ -387,9 +387,9 @@ fn before_send_changes_adds_and_discards_what_is_submitted() {
     let user = |name: &str, value: bool| {
         Batch::new(Environment::Development).customer_id("1").user_attribute(name, value).into_template()
     };
-    uploader.track(&user("consent", true), event("a")).expect("room");
-    uploader.track(&user("twice", true), event("b")).expect("room");
-    uploader.track(&user("consent", false), event("never")).expect("discarded");
+    uploader.track(user("consent", true), event("a")).expect("room");
+    uploader.track(user("twice", true), event("b")).expect("room");
+    uploader.track(user("consent", false), event("never")).expect("discarded");
     uploader.try_send(Batch::new(Environment::Development)).expect("discarded");
     let discarded = uploader.send(Batch::new(Environment::Development));
     assert!(discarded.accepted().wait().is_ok());
@@ -423,7 +423,7 @@ fn before_send_of_the_client_holds_for_its_uploaders_and_panics_reach_the_caller
     let server = MockServer::start_blocking();
     let discarding = builder(server.url()).before_send(|_| false).build().expect("a client");
     let uploader = start(discarding.clone());
-    uploader.track(&user("1"), event("never")).expect("discarded");
+    uploader.track(user("1"), event("never")).expect("discarded");
     assert_eq!(uploader.shutdown(MINUTE).wait().filtered, 1);
     let uploader = Uploader::builder(discarding).before_send(|_| true).start().expect("a thread");
     uploader.try_send(batch()).expect("room");

@@ -277,7 +277,8 @@ impl From<RangeInclusive<u64>> for Times {
 impl From<Range<u64>> for Times {
     fn from(times: Range<u64>) -> Self {
         // Without a number before it, the end is that of an empty range.
-        Self(times.end.checked_sub(1).map_or(1..=0, |end| times.start..=end))
+        let empty = RangeInclusive::new(1, 0);
+        Self(times.end.checked_sub(1).map_or(empty, |end| times.start..=end))
     }
 }
 

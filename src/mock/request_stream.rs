@@ -26,13 +26,16 @@ pub struct RequestStream {
     /// Weak, so that the stream does not keep a dropped mock alive.
     engine: Weak<Engine>,
     /// Waits for the number of a newer request.
-    newer: Pin<Box<dyn Future<Output = (Result<(), RecvError>, Receiver<u64>)> + Send + Sync>>,
+    newer: Pin<Box<dyn Future<Output = Newer> + Send + Sync>>,
     last_number: u64,
     missed: u64,
     fetched: VecDeque<Arc<ReceivedRequest>>,
 }
 
-async fn wait_for_newer(mut newest: Receiver<u64>) -> (Result<(), RecvError>, Receiver<u64>) {
+/// Whether there is a newer request, and the receiver to wait for the next one with.
+type Newer = (Result<(), RecvError>, Receiver<u64>);
+
+async fn wait_for_newer(mut newest: Receiver<u64>) -> Newer {
     (newest.changed().await, newest)
 }
 
