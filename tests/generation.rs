@@ -211,12 +211,13 @@ fn an_identity_has_no_setter_of_a_name_that_is_taken() {
     assert!(by_hand.iter().any(|name| name == "event") && by_hand.iter().any(|name| name == "seal"), "{by_hand:?}");
 
     let before = methods_of_batch(&build::generate(PATH, YAML).expect("the document").0);
-    let added: String = by_hand
+    let added = by_hand
         .iter()
         .chain(&before)
         .filter(|name| !YAML.contains(&format!("        {name}:")))
         .map(|name| format!("        {name}: {{type: string, description: x}}\n"))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let alias = "        alias: {type: string";
     let (code, _) = build::generate(PATH, &YAML.replacen(alias, &(added.clone() + alias), 1)).expect("a superset");
     assert!(added.contains(" event:") && code.contains("pub event: ::std::option::Option<::std::string::String>"));

@@ -75,7 +75,7 @@ fn scenario(when_full: WhenFull) {
                             let batch = batch(thread, format!("{thread}-{number}")).event(name);
                             send(&uploader, batch, number > 0, when_full == WhenFull::DropOldest)
                         }
-                        1 => uploader.track(&user(thread), name),
+                        1 => uploader.track(user(thread), name),
                         _ => uploader.try_send(batch(thread, format!("{thread}-{number}")).event(name)),
                     };
                     taken += u64::from(result.is_ok());

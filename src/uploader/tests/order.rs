@@ -81,7 +81,7 @@ proptest! {
                         let batch = Batch::new(Environment::Development).customer_id(of.to_string()).event(event(number));
                         rig.try_send(batch)
                     }
-                    Step::Track(of) => rig.track(&user(of), event(number)),
+                    Step::Track(of) => rig.track(user(of), event(number)),
                     Step::Pause(ms) => {
                         sleep(Duration::from_millis(ms)).await;
                         continue;
@@ -141,7 +141,7 @@ fn user_order_is_preserved_with_many_threads() {
                             .expect("room at last");
                     } else {
                         // Retried until there is room.
-                        while uploader.track(&user(of), event(number)).is_err() {
+                        while uploader.track(user(of), event(number)).is_err() {
                             thread::yield_now();
                         }
                     }

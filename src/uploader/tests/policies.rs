@@ -31,7 +31,7 @@ async fn a_full_queue_refuses_and_hands_the_batch_back() {
         let error = rig.try_send(batch(4, 4)).expect_err("full");
         assert_eq!((error.error().kind(), error.is_retryable()), (ErrorKind::QueueFull, true));
         assert_eq!(error.batches()[0].source_request_id(), "4");
-        let error = rig.track(&user(9), event(0)).expect_err("full");
+        let error = rig.track(user(9), event(0)).expect_err("full");
         assert_eq!((error.error().kind(), error.batches().len()), (ErrorKind::QueueFull, 1));
         let (counts, arrived) = delivered(rig).await;
         assert_eq!((counts.accepted, counts.delivered, counts.dropped), (4, 4, 0), "{policy:?}");
@@ -84,7 +84,7 @@ async fn nothing_overtakes_a_waiting_submission() {
     let waiting = rig.send(batch(4, 4).user_attribute("a", "x".repeat(1_000)));
     sleep(8 * SECOND).await;
     assert_eq!(rig.try_send(batch(4, 5)).expect_err("a submission waits").error().kind(), ErrorKind::QueueFull);
-    assert_eq!(rig.track(&user(4), event("e")).expect_err("a submission waits").batches().len(), 1);
+    assert_eq!(rig.track(user(4), event("e")).expect_err("a submission waits").batches().len(), 1);
     let room = async {
         // A waiting submission takes the room as soon as it is free.
         while rig.now().delivered == 0 {

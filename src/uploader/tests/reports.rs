@@ -146,7 +146,7 @@ proptest! {
                             parts.insert(tag, count);
                         }
                     }
-                    Step::Track(of) => _ = rig.track(&user(of), event("tracked")),
+                    Step::Track(of) => _ = rig.track(user(of), event("tracked")),
                     Step::Pause(ms) => sleep(Duration::from_millis(ms)).await,
                 }
             }
@@ -235,7 +235,7 @@ async fn records_on_the_disk_only_are_reported_with_tags_and_without_batches() {
 async fn tracked_events_have_no_tag_and_one_report() {
     let (settings, reports) = collecting(Config { linger: SECOND, ..settings() });
     let rig = rig(MemoryTransport::responding(|_| accepted()), settings);
-    (0..5).for_each(|name| rig.track(&user(0), event(name)).expect("room"));
+    (0..5).for_each(|name| rig.track(user(0), event(name)).expect("room"));
     rig.try_send(batch(1, "untagged")).expect("room");
     rig.end(60 * SECOND).await;
     let reports = reports.lock().expect("reports");

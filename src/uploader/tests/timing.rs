@@ -44,13 +44,13 @@ async fn events_of_a_user_are_sent_as_one_batch() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_of_the_user_ends_coalescing() {
     let rig = rig(MemoryTransport::responding(|_| accepted()), lingering(SECOND));
-    rig.track(&user(0), event("a")).expect("room");
+    rig.track(user(0), event("a")).expect("room");
     rig.try_send(batch(0, "between")).expect("room");
-    rig.track(&user(0), event("b")).expect("room");
+    rig.track(user(0), event("b")).expect("room");
     // With another attribute it counts as another user, but the order is preserved.
     let other = Batch::new(Environment::Development).customer_id("0").user_attribute("seats", 5).into_template();
     rig.track(&other, event("c")).expect("room");
-    rig.track(&user(0), event("d")).expect("room");
+    rig.track(user(0), event("d")).expect("room");
     rig.flush(SECOND).await;
     assert_eq!(events(&rig), [[1, 0, 1, 1, 1]]);
     rig.end(SECOND).await;
@@ -127,7 +127,7 @@ async fn submissions_are_refused_after_shutdown() {
     ] {
         assert_eq!((error.error().kind(), error.is_retryable(), error.batches().len()), (ErrorKind::Closed, false, 1));
     }
-    let error = uploader.track(&user(0), event(0)).expect_err("shut down");
+    let error = uploader.track(user(0), event(0)).expect_err("shut down");
     assert_eq!((error.error().kind(), error.is_retryable(), error.batches().len()), (ErrorKind::Closed, false, 1));
     assert_eq!((first.await.delivered, second.await.delivered), (1, 1));
     assert_eq!(rig.end(SECOND).await.accepted, 1);
@@ -147,7 +147,7 @@ async fn a_panic_of_the_dispatcher_completes_everything() {
     let settings = Config { max_batches: 1, ..settings() };
     let rig = rig_with_journal(MemoryTransport::responding(|_| accepted()), settings, Some(Arc::new(Panicking)));
     let sealed = batch(0, 0).seal().expect("a batch");
-    rig.track(&user(0), event("e").source_message_id("given")).expect("room");
+    rig.track(user(0), event("e").source_message_id("given")).expect("room");
     let (waiting, flushed) = (rig.send(sealed.clone()), rig.flush(3_600 * SECOND));
     let counts = flushed.await;
     assert_eq!((counts.accepted, counts.pending), (1, 1));

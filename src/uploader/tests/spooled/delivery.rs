@@ -14,7 +14,7 @@ async fn every_batch_is_spooled_and_acknowledged_when_delivered() {
     let start = Instant::now();
     let sent = rig.send(batch(0, 0));
     rig.try_send(batch(1, 1)).expect("room");
-    rig.track(&user(2), event("e")).expect("room");
+    rig.track(user(2), event("e")).expect("room");
     assert_eq!((rig.now().pending, rig.now().spooled), (3, 0));
     sent.accepted().await.expect("on the disk");
     assert_eq!(start.elapsed(), SECOND);
@@ -32,8 +32,8 @@ async fn remaining_batches_are_delivered_by_the_next_uploader() {
     for n in 0..150 {
         rig.try_send(batch(n % 5, n)).expect("room");
     }
-    rig.track(&user(9), event("e")).expect("room");
-    rig.track(&user(9), event("f")).expect("room");
+    rig.track(user(9), event("e")).expect("room");
+    rig.track(user(9), event("f")).expect("room");
     let counts = rig.end(5 * SECOND).await;
     assert_eq!((counts.accepted, counts.spooled, counts.pending), (152, 152, 0));
     assert_eq!(disk.ids().len(), 151);
@@ -65,8 +65,8 @@ async fn a_record_read_or_evicted_before_its_confirmation_counts_once() {
         // Starts a new epoch, so that a wrong token is noticed.
         rig.flush(SECOND).await;
         let sent = rig.send(batch(0, 0));
-        rig.track(&user(1), event("e")).expect("room");
-        rig.track(&user(1), event("f")).expect("room");
+        rig.track(user(1), event("e")).expect("room");
+        rig.track(user(1), event("f")).expect("room");
         let start = Instant::now();
         let counts = rig.flush(60 * SECOND).await;
         let gone = if back == EarlyEffect::Read { counts.delivered } else { counts.dropped };

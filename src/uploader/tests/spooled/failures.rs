@@ -52,7 +52,7 @@ async fn memory_is_bounded_while_the_disk_fails() {
         disk.lock().takes = SECOND / 100;
         for n in 0..500 {
             _ = rig.try_send(batch(n, n));
-            _ = rig.track(&user(1_000 + n), event(n));
+            _ = rig.track(user(1_000 + n), event(n));
             sleep(SECOND / 50).await;
         }
         let pending = rig.now().pending;

@@ -250,8 +250,8 @@ async fn an_open_batch_does_not_overtake_a_record_of_its_user() {
         rig.try_send(batch(0, id)).expect("taken");
     }
     rig.try_send(batch(5, "first")).expect("taken");
-    rig.track(&user(0), event("other")).expect("taken");
-    rig.track(&user(5), event("second")).expect("taken");
+    rig.track(user(0), event("other")).expect("taken");
+    rig.track(user(5), event("second")).expect("taken");
     sleep(Duration::from_millis(229)).await;
     let transport = Arc::clone(&rig.transport);
     rig.end(60 * SECOND).await;

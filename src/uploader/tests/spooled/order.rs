@@ -18,7 +18,7 @@ async fn spilling_preserves_the_order() {
     for n in 1..50 {
         rig.try_send(batch(0, n)).expect("room on the disk");
     }
-    rig.track(&user(0), event("50")).expect("room on the disk");
+    rig.track(user(0), event("50")).expect("room on the disk");
     sleep(SECOND).await;
     assert_eq!(disk.ids().len(), 50, "what waits goes before what has no room");
     let transport = Arc::clone(&rig.transport);
@@ -53,7 +53,7 @@ async fn a_full_spool_is_not_overtaken() {
 #[tokio::test(start_paused = true)]
 async fn events_tracked_before_a_flush_precede_batches_sent_after_it() {
     let (rig, _) = on_disk(MemoryTransport::responding(|_| accepted()), Config { linger: SECOND, ..settings() });
-    rig.track(&user(0), event("first")).expect("room");
+    rig.track(user(0), event("first")).expect("room");
     let flushed = rig.flush(60 * SECOND);
     rig.try_send(batch(0, "second")).expect("room");
     flushed.await;

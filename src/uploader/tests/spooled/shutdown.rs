@@ -11,7 +11,7 @@ async fn shutdown_writes_batches_in_memory_to_the_disk() {
     let (rig, disk) = on_disk(MemoryTransport::delayed(|_| (3_600 * SECOND, accepted())), spilling);
     (0..120).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     sleep(SECOND).await;
-    rig.track(&user(200), event("e")).expect("room");
+    rig.track(user(200), event("e")).expect("room");
     assert_eq!((disk.ids().len(), rig.now().pending), (0, 121));
     let start = Instant::now();
     let uploader = rig.uploader.clone();
