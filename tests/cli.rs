@@ -1,4 +1,4 @@
-//! Tests of `mparticle mock`: its output and exit codes.
+//! `mparticle mock` as a person or a script starts it: what it prints, where, and how it ends.
 
 mod support;
 
@@ -23,13 +23,13 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("UTF-8")
 }
 
-/// A running mock and its output.
-struct RunningMock {
+/// A mock that runs, and its output as it comes.
+struct Running {
     child: Child,
     stdout: BufReader<ChildStdout>,
 }
 
-impl RunningMock {
+impl Running {
     fn start(arguments: &[&str]) -> Self {
         let mut command = mparticle(&[&["mock"], arguments].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
@@ -47,22 +47,22 @@ impl RunningMock {
         serde_json::from_str(&self.line()).expect("JSON")
     }
 
-    /// Returns the URL from the JSON output.
+    /// Where it listens, as a script reads it.
     fn url(&mut self) -> String {
         self.json()["listening"].as_str().expect("a URL").to_owned()
     }
 
-    /// Returns the URL from the text on stderr.
-    fn url_from_text(&mut self) -> String {
-        let mut stderr = BufReader::new(self.child.stderr.take().expect("a pipe"));
+    /// Where it listens, as a person reads it.
+    fn told_url(&mut self) -> String {
+        let mut words = BufReader::new(self.child.stderr.take().expect("a pipe"));
         let mut line = String::new();
-        stderr.read_line(&mut line).expect("a line");
-        self.child.stderr = Some(stderr.into_inner());
+        words.read_line(&mut line).expect("a line");
+        self.child.stderr = Some(words.into_inner());
         assert!(line.ends_with("; open it in a browser to watch\n"), "{line}");
         line.split(' ').nth(2).expect("a URL").to_owned()
     }
 
-    /// Stops the mock, and returns its exit code and the rest of stdout and stderr.
+    /// Asks it to end, and gives the exit code and what was left to read of both outputs.
     fn end(mut self) -> (Option<i32>, String, String) {
         signal(&self.child, "TERM");
         let (mut stdout, mut stderr) = (String::new(), String::new());
@@ -78,14 +78,14 @@ async fn post(url: &str, body: &'static str) -> u16 {
 
 async fn post_to(url: &str, path: &str, body: &'static str) -> u16 {
     let request = reqwest::Client::new().post(format!("{url}{path}")).header("content-type", "application/json");
-    request.basic_auth(mock::KEY, Some(mock::SECRET)).body(body).send().await.expect("a response").status().as_u16()
+    request.basic_auth(mock::KEY, Some(mock::SECRET)).body(body).send().await.expect("an answer").status().as_u16()
 }
 
 const WRONG: &str = r#"{"environment":"prod","mpid":1,"events":[{"event_type":"opt_out","data":{}}]}"#;
 
 #[tokio::test]
-async fn prints_one_json_object_per_line() {
-    let mut running = RunningMock::start(&["--json", "--fault", "503"]);
+async fn as_json_there_is_one_object_a_line() {
+    let mut running = Running::start(&["--json", "--fault", "503"]);
     let url = running.url();
     assert!(url.starts_with("http://127.0.0.1:"), "{url}");
     assert_eq!(post(&url, WRONG).await, 503);
@@ -98,20 +98,20 @@ async fn prints_one_json_object_per_line() {
         (&accepted["number"], &accepted["path"], &accepted["accepted"]),
         (&3.into(), &"/events".into(), &true.into())
     );
-    let (code, rest, stderr) = running.end();
+    let (code, rest, words) = running.end();
     let summary: Value = serde_json::from_str(&rest).expect("JSON");
     assert_eq!(
         summary["summary"],
         serde_json::json!({ "requests": 3, "refused": 2, "batches": 1, "events": 1, "duplicates": 0, "ignored": 0,
             "refused_batches": 0, "errors": 2, "warnings": 0, "not_printed": 0 })
     );
-    assert_eq!((code, stderr.lines().count()), (Some(0), 1), "{stderr}");
+    assert_eq!((code, words.lines().count()), (Some(0), 1), "{words}");
 }
 
 #[tokio::test]
-async fn prints_a_line_per_request_and_per_violation() {
-    let mut running = RunningMock::start(&["--lenient"]);
-    let url = running.url_from_text();
+async fn as_text_there_is_a_line_a_request_and_one_a_violation() {
+    let mut running = Running::start(&["--lenient"]);
+    let url = running.told_url();
     assert_eq!(post(&url, WRONG).await, 202);
     assert_eq!(post(&url, "{\"\\u001b[31m\":1}").await, 202);
     let first = running.line();
@@ -123,28 +123,28 @@ async fn prints_a_line_per_request_and_per_violation() {
     running.line();
     let lines = [running.line(), running.line(), running.line()].join("\n");
     assert!(lines.contains("/\u{fffd}[31m: unknown field") && !lines.contains('\u{1b}'), "{lines}");
-    let (code, rest, stderr) = running.end();
+    let (code, rest, words) = running.end();
     let summary = "2 requests (0 refused), 2 batches, 1 events, 0 duplicates, 0 ignored, 4 errors, 1 warnings\n";
-    assert_eq!((code, rest.as_str(), stderr.as_str()), (Some(0), "", summary));
+    assert_eq!((code, rest.as_str(), words.as_str()), (Some(0), "", summary));
 }
 
 const PARTLY_WRONG: &str = r#"[{"environment":"development","mpid":1},{"environment":"prod","mpid":2}]"#;
 
 #[tokio::test]
-async fn prints_and_counts_batches_refused_by_a_partial_response() {
-    let mut running = RunningMock::start(&["--partial-responses"]);
-    let url = running.url_from_text();
+async fn batches_refused_by_a_partial_response_are_printed_and_counted() {
+    let mut running = Running::start(&["--partial-responses"]);
+    let url = running.told_url();
     assert_eq!(post_to(&url, "/bulkevents", PARTLY_WRONG).await, 202);
     let line = running.line();
     let (_, rest) = line.split_once(' ').expect("a time");
     assert_eq!(rest, "202 POST /bulkevents 72 bytes, 1 batches, 1 batches refused");
     assert_eq!(running.line(), r#"  error: /1/environment: expected "production" or "development", found "prod""#);
-    let (code, _, stderr) = running.end();
+    let (code, _, words) = running.end();
     let summary =
         "1 requests (0 refused), 1 batches (and 1 refused), 0 events, 0 duplicates, 0 ignored, 1 errors, 0 warnings\n";
-    assert_eq!((code, stderr.as_str()), (Some(0), summary));
+    assert_eq!((code, words.as_str()), (Some(0), summary));
 
-    let mut running = RunningMock::start(&["--json", "--fault", "partial=0:by=none,html"]);
+    let mut running = Running::start(&["--json", "--fault", "partial=0:by=none,html"]);
     let url = running.url();
     assert_eq!(post_to(&url, "/bulkevents", PARTLY_WRONG).await, 202);
     assert_eq!(post_to(&url, "/bulkevents", PARTLY_WRONG).await, 200);
@@ -159,60 +159,60 @@ async fn prints_and_counts_batches_refused_by_a_partial_response() {
 #[test]
 fn an_unknown_fault_lists_the_faults_of_the_help() {
     let help = output(&["mock", "--help"]);
-    let normalize = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let help = normalize(text(&help.stdout));
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let help = words(text(&help.stdout));
     let (_, help) = help.split_once("Faults: ").expect("the faults");
     let (help, _) = help.split_once(". A list").expect("the end of the faults");
     for (fault, named) in [("foo", "foo"), ("503,foo,ok", "foo"), ("delay=5@10%", "delay=5")] {
         let output = output(&["mock", "--fault", fault]);
         assert_eq!(output.status.code(), Some(2));
-        let expected = format!("error: there is no fault {named:?}; the faults are {help}");
-        assert_eq!(normalize(text(&output.stderr)), expected);
+        let expected = format!("error: unknown fault {named:?}: expected one of {help}");
+        assert_eq!(words(text(&output.stderr)), expected);
     }
 }
 
 #[tokio::test]
-async fn accepts_a_custom_secret_without_printing_it() {
-    let mut running = RunningMock::start(&["--json", "--key", "mine", "--secret", "hush-hush"]);
+async fn a_secret_of_ones_own_is_taken_and_not_told() {
+    let mut running = Running::start(&["--json", "--key", "mine", "--secret", "hush-hush"]);
     let url = running.url();
     assert_eq!(post(&url, "{}").await, 403);
     let client = Client::builder(Credentials::new("mine", "hush-hush")).base_url(url).build().expect("a client");
     client.upload(support::batch()).await.expect("accepted");
-    let (_, rest, stderr) = running.end();
-    assert!(!format!("{rest}{stderr}").contains("hush"), "{rest}{stderr}");
+    let (_, rest, words) = running.end();
+    assert!(!format!("{rest}{words}").contains("hush"), "{rest}{words}");
 }
 
 #[tokio::test]
-async fn stops_quietly_when_stdout_is_closed() {
-    let mut running = RunningMock::start(&["--json"]);
+async fn it_ends_quietly_when_nobody_reads() {
+    let mut running = Running::start(&["--json"]);
     let url = running.url();
-    let RunningMock { mut child, stdout } = running;
+    let Running { mut child, stdout } = running;
     drop(stdout);
     post(&url, WRONG).await;
-    let mut stderr = String::new();
-    child.stderr.take().expect("a pipe").read_to_string(&mut stderr).expect("text");
-    assert_eq!((child.wait().expect("an end").code(), stderr.lines().count()), (Some(0), 1), "{stderr}");
+    let mut words = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut words).expect("text");
+    assert_eq!((child.wait().expect("an end").code(), words.lines().count()), (Some(0), 1), "{words}");
 }
 
 #[test]
-fn invalid_arguments_have_a_message_and_an_exit_code() {
+fn what_cannot_be_is_told_with_its_exit_code() {
     let taken = mparticle::mock::MockServer::start_blocking();
     let port = taken.url().rsplit(':').next().expect("a port").to_owned();
     let table: [(&[&str], i32, &str); 8] = [
         (&["mock", "--port", &port], 4, "error: cannot listen on 127.0.0.1, port "),
-        (&["mock", "--fault", "5o3"], 2, "error: there is no fault \"5o3\""),
-        (&["mock", "--fault", "503@200%"], 2, "error: \"200%\" is not a share of the requests, as 10%"),
+        (&["mock", "--fault", "5o3"], 2, "error: unknown fault \"5o3\""),
+        (&["mock", "--fault", "503@200%"], 2, "error: \"200%\" is not a percentage of the requests, such as 10%"),
         (&["mock", "--rate", "0"], 2, "error: invalid value '0' for '--rate <BATCHES>'"),
         (&["mock", "--acceleration", "2"], 2, "error: the following required arguments were not provided"),
         (&["mock", "--port", "65536"], 2, "error: invalid value '65536' for '--port <PORT>'"),
         (&["nothing"], 2, "error: unrecognized subcommand 'nothing'"),
         (&[], 2, "Send events to mParticle"),
     ];
-    for (arguments, code, stderr) in table {
+    for (arguments, code, words) in table {
         let output = output(arguments);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
-        assert!(output.stdout.is_empty(), "messages go to stderr");
-        assert!(text(&output.stderr).starts_with(stderr), "{arguments:?}: {}", text(&output.stderr));
+        assert!(output.stdout.is_empty(), "words go to stderr");
+        assert!(text(&output.stderr).starts_with(words), "{arguments:?}: {}", text(&output.stderr));
     }
 }
 
