@@ -352,7 +352,7 @@ fn plain_http_stays_on_this_machine_unless_the_caller_takes_the_risk() {
         "http://localhost.example",
     ] {
         let error: Error = builder(url).build().expect_err(url);
-        assert!(error.to_string().contains("plain http"), "{error}");
+        assert!(error.to_string().contains("plain HTTP"), "{error}");
         builder(url).dangerously_send_secrets_over_plain_http().build().expect(url);
     }
     for pod in [Pod::Us1, Pod::Us2, Pod::Eu1, Pod::Au1] {

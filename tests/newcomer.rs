@@ -193,7 +193,7 @@ fn an_environment_that_is_not_known_lists_those_that_are() {
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert_eq!(error.to_string(), "unknown Environment, expected one of: production, development");
     let error = "moon".parse::<Pod>().expect_err("no pod");
-    assert_eq!(error.to_string(), "there is no such pod: us1, us2, eu1 and au1 are known");
+    assert_eq!(error.to_string(), "unknown pod (expected us1, us2, eu1 or au1)");
 }
 
 #[test]

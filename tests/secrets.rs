@@ -92,7 +92,7 @@ fn nothing_private_is_shown() {
         "duration_ms=",
         "size=",
         "error=\"connect\"",
-        "to be sent again",
+        "retrying the request",
     ] {
         assert!(log.contains(part), "{part} is not in the log");
     }

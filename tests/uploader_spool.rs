@@ -230,7 +230,7 @@ fn an_unexpected_response_keeps_the_spool_and_a_named_batch_becomes_a_dead_lette
     drop(second);
     let refused = dead_letters(dir.path());
     assert_eq!(refused.keys().collect::<Vec<_>>(), ["1"]);
-    assert!(refused["1"].contains("Error converting value \"a fault"), "decoded: {}", refused["1"]);
+    assert!(refused["1"].contains("Error converting value \"injected fault"), "decoded: {}", refused["1"]);
 }
 
 const NAME: &str = "confirmed_batches_are_delivered_through_sigkill_and_lost_responses";

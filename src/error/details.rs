@@ -23,7 +23,7 @@ impl Error {
     /// use mparticle::mock::{Fault, MockServer};
     /// use mparticle::{Batch, Client, Environment};
     ///
-    /// let server = MockServer::builder().script([Fault::status(400)]).start().await;
+    /// let server = MockServer::builder().fault_sequence([Fault::status(400)]).start().await;
     /// let error = Client::for_mock(&server)?.upload(Batch::new(Environment::Development)).await.unwrap_err();
     /// assert_eq!(error.to_string(), "upload failed: the service responded 400 Bad Request, with 1 error");
     /// println!("{}", error.detailed()); // upload failed: ..., with 1 error: BAD_REQUEST: ...
