@@ -1,4 +1,4 @@
-//! What the generated types cost over the fewest structs that write the same JSON: `cargo bench --bench serialise`.
+//! The cost of the generated types over the fewest structs that write the same JSON: `cargo bench --bench serialise`.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! What the client costs over a bare reqwest post of the same batches, on loopback: `cargo bench --bench upload`.
+//! The cost of the client over a bare reqwest post of the same batches, on loopback: `cargo bench --bench upload`.
 //!
 //! CPU of the sending thread alone: the runtime has one thread, and the peer runs in another.
 
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     support::exit_code()
 }
 
-/// What sealing would stamp.
+/// The id that sealing would stamp.
 fn stamp(batch: &mut Batch) {
     batch.source_request_id = Some(Uuid::new_v4().to_string());
     for event in &mut batch.events {

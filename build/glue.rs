@@ -1,4 +1,4 @@
-//! What the hand-written code builds on, derived from the generated types, so that it lists none of what the document lists.
+//! Generates the items that the hand-written code builds on from the generated types, so that it repeats no list of the document.
 
 use serde_json::Value;
 use syn::{Expr, FnArg, Ident, ImplItem, Item, Type, Visibility, parse_quote};
@@ -81,8 +81,8 @@ fn setters<'a>(of_type: &str, fields: impl Iterator<Item = &'a Field>, place: &E
     parse_quote!(impl #of_type { #(#setters)* })
 }
 
-/// How a value of this type is taken, and what is stored: texts and floats are whatever becomes one. An integer is taken as the
-/// type that it has: a literal beyond 32 bits would not find that through `Into`.
+/// Returns the argument of a setter and the value to store. Texts and floats are taken through `Into`. An integer is taken as the
+/// type that it has, because a literal beyond 32 bits would not find that type through `Into`.
 fn argument(field: &Field, ty: &Type) -> (FnArg, Expr) {
     let name = &field.name;
     let is =
@@ -127,7 +127,7 @@ fn parsing(name: &str, variants: &[Variant]) -> Item {
     }
 }
 
-/// Whether [`items`] replaces this item of the generator.
+/// Returns whether [`items`] replaces this item of the generator.
 pub fn replaces(item: &Item, types: &Types) -> bool {
     let Item::Impl(item) = item else { return false };
     let of_trait = item.trait_.as_ref().and_then(|(path, _)| path.segments.last());
@@ -183,7 +183,7 @@ fn event(types: &Types, events: &Events) -> impl Iterator<Item = Item> {
     [event_type].into_iter().chain(conversions)
 }
 
-/// What all events share: their plain setters, and `each_event!`, which hands the variants of `Event` and the payloads, each with
+/// Generates the plain setters of all events, and `each_event!`, which hands the variants of `Event` and the payloads, each with
 /// the path to its common fields, to the macro that it is given.
 fn common(types: &Types, events: &Events, model: &Model) -> impl Iterator<Item = Item> {
     let setters = events.payloads().map(|event| {

@@ -1,4 +1,4 @@
-//! What the hand-written code names of the document (`build/model.yaml`), held against what was generated from it.
+//! Checks that everything that the hand-written code names of the document (`build/model.yaml`) was generated from it.
 
 use std::collections::BTreeMap;
 

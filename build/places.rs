@@ -63,7 +63,7 @@ fn is_content(line: &str) -> bool {
     !line.trim().is_empty() && !line.trim_start().starts_with('#')
 }
 
-/// Whether the line begins with this key, which may be quoted.
+/// Returns whether the line begins with this key, which may be quoted.
 fn is_key(line: &str, key: &str) -> bool {
     let line = line.trim_start();
     let quote = line.chars().next().filter(|first| matches!(first, '"' | '\''));
@@ -105,7 +105,7 @@ pub fn check(document: &Value) -> Result<(), (Place, String)> {
     }
 }
 
-/// Whether the component is merged from itself, which has no end.
+/// Returns whether the component is merged from itself, which has no end.
 fn merges_itself(document: &Value, name: &str) -> bool {
     let (mut seen, mut next) = (BTreeSet::new(), vec![name]);
     while let Some(component) = next.pop() {

@@ -66,7 +66,7 @@ async fn by_rustls() {
     uploads_only_where_the_certificate_is_trusted(ClientBuilder::tls_backend_rustls).await;
 }
 
-/// What a child process shows in which the system has no certificates: this test again, with these variables.
+/// Runs itself again in a child process with variables that leave the system without certificates.
 #[cfg(all(feature = "rustls", target_os = "linux"))]
 #[test]
 fn a_machine_without_certificates_is_found_by_build_and_start() {

@@ -220,7 +220,7 @@ fn held(ratio: f64, limit: Option<f64>) -> String {
 
 static BROKEN: AtomicBool = AtomicBool::new(false);
 
-/// Whether all limits so far were kept, for the exit code of a bench.
+/// Returns the exit code of a bench: 0 if all limits so far were kept.
 pub fn exit_code() -> ExitCode {
     if BROKEN.load(Ordering::Relaxed) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
