@@ -91,6 +91,15 @@ impl RetryPolicy {
         self
     }
 
+    /// Calls `set` with the value if there is one, for optional settings.
+    #[must_use]
+    pub fn when_some<T>(self, value: Option<T>, set: impl FnOnce(Self, T) -> Self) -> Self {
+        match value {
+            Some(value) => set(self, value),
+            None => self,
+        }
+    }
+
     /// Sets the maximum number of attempts of a request, including the first one. 0 counts as 1.
     #[must_use]
     pub fn max_attempts(mut self, attempts: u32) -> Self {

@@ -37,6 +37,9 @@ impl MockServer {
     ///
     /// # Panics
     /// Panics if no loopback port can be bound.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it does not wait.
     pub async fn start() -> Self {
         Self::builder().start().await
     }
@@ -243,10 +246,22 @@ impl MockServerBuilder {
         self.try_start().expect("failed to start the mock")
     }
 
+    /// Calls `set` with the value if there is one, for optional settings.
+    #[must_use]
+    pub fn when_some<T>(self, value: Option<T>, set: impl FnOnce(Self, T) -> Self) -> Self {
+        match value {
+            Some(value) => set(self, value),
+            None => self,
+        }
+    }
+
     /// Starts the mock like [`try_start`](Self::try_start), for async tests.
     ///
     /// # Panics
     /// Panics if [`try_start`](Self::try_start) returns an error.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it does not wait.
     #[expect(clippy::unused_async, reason = "binding may become async")]
     pub async fn start(self) -> MockServer {
         self.start_blocking()

@@ -222,6 +222,9 @@ impl MockServer {
     ///
     /// # Errors
     /// Returns the error of [`verify`](Self::verify) after the timeout.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing.
     pub async fn verify_within(&self, timeout: Duration) -> Result<(), VerificationError> {
         let engine = Arc::clone(&self.engine);
         let mut newest = engine.state().store.subscribe();

@@ -53,6 +53,9 @@ impl RequestStream {
     }
 
     /// Waits for the next request and returns it, or `None` if the mock was dropped. For code without a crate that extends streams.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: a request that was not returned is returned by the next call.
     pub async fn next(&mut self) -> Option<Arc<ReceivedRequest>> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }

@@ -113,6 +113,15 @@ impl SpoolOptions {
         self
     }
 
+    /// Calls `set` with the value if there is one, for optional settings.
+    #[must_use]
+    pub fn when_some<T>(self, value: Option<T>, set: impl FnOnce(Self, T) -> Self) -> Self {
+        match value {
+            Some(value) => set(self, value),
+            None => self,
+        }
+    }
+
     /// Sets the largest total size of the segments, in bytes. 256 MiB by default, and at least two segments. Segments that
     /// are kept because they are damaged count as well, and are removed first, with a warning in the log.
     #[must_use]
