@@ -35,7 +35,7 @@ fn user() -> Batch {
 /// Uploads an event, which has the common setters and is sealed like any other.
 async fn uploads(server: &MockServer, client: &Client) -> Result<(), Box<dyn Error>> {
     let start = chrono::Utc::now();
-    let mut event = earned(120).at(start).session(&Session::resume(4711, start)).attribute("till", 3);
+    let mut event = earned(120).timestamp(start).session(&Session::resume(4711, start)).attribute("till", 3);
     event.note = Some("birthday".to_owned());
     let event = Event::from(event);
     assert_eq!(event.event_type(), "loyalty_event");
