@@ -88,7 +88,7 @@ fn a_wrong_setting_is_named() {
     for (text, reason) in [
         ("[mparticle]\nenvironment = \"prod\"\n", "unknown variant `prod`, expected `production` or `development`"),
         ("[mparticle]\nlingers = \"1s\"\n", "unknown field `lingers`"),
-        ("[mparticle]\npod = \"moon\"\n", "there is no such pod: us1, us2, eu1 and au1 are known"),
+        ("[mparticle]\npod = \"moon\"\n", "unknown pod (expected us1, us2, eu1 or au1)"),
     ] {
         let config = config("wrong.toml", &format!("listen = \"127.0.0.1:0\"\n{text}"));
         let (success, log) = end(shop(&server, "serve", &config));
