@@ -29,6 +29,7 @@ mod sync;
 mod text;
 mod time;
 mod uploader;
+mod when_some;
 
 #[cfg(feature = "blocking")]
 pub use client::blocking;

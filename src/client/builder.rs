@@ -16,6 +16,7 @@ use crate::delivery::{Deliverer, Retry, RetryObserver, RetryPolicy};
 use crate::error::Error;
 use crate::generated::types::Batch;
 use crate::seal::BeforeSend;
+use crate::when_some::when_some;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -284,21 +285,15 @@ impl ClientBuilder {
         self
     }
 
-    /// Calls `set` with the value if there is one, for optional settings.
-    ///
-    /// ```
-    /// use mparticle::{Client, ClientBuilder, Credentials, Pod};
-    ///
-    /// let pod: Option<Pod> = None;
-    /// let client = Client::builder(Credentials::new("key", "secret")).when_some(pod, ClientBuilder::pod).build()?;
-    /// # Ok::<(), mparticle::Error>(())
-    /// ```
-    #[must_use]
-    pub fn when_some<T>(self, value: Option<T>, set: impl FnOnce(Self, T) -> Self) -> Self {
-        match value {
-            Some(value) => set(self, value),
-            None => self,
-        }
+    when_some! {
+        ///
+        /// ```
+        /// use mparticle::{Client, ClientBuilder, Credentials, Pod};
+        ///
+        /// let pod: Option<Pod> = None;
+        /// let client = Client::builder(Credentials::new("key", "secret")).when_some(pod, ClientBuilder::pod).build()?;
+        /// # Ok::<(), mparticle::Error>(())
+        /// ```
     }
 
     /// Sets a callback that is called before each retry with the reason and the wait, for example to log them.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::when_some::when_some;
 use serde::{Deserialize, Serialize};
 
 /// The retry policy of a [`Client`](crate::Client). By default the attempts and the time of a request are limited.
@@ -91,14 +92,7 @@ impl RetryPolicy {
         self
     }
 
-    /// Calls `set` with the value if there is one, for optional settings.
-    #[must_use]
-    pub fn when_some<T>(self, value: Option<T>, set: impl FnOnce(Self, T) -> Self) -> Self {
-        match value {
-            Some(value) => set(self, value),
-            None => self,
-        }
-    }
+    when_some!();
 
     /// Sets the maximum number of attempts of a request, including the first one. 0 counts as 1.
     #[must_use]

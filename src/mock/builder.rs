@@ -15,6 +15,7 @@ use super::server::ServerHandle;
 use super::store::{Retention, Store};
 use super::{KEPT_BYTES, KEPT_REQUESTS, KEY, MockServer, SECRET};
 use crate::contract::{self, Operations};
+use crate::when_some::when_some;
 
 /// Builds a [`MockServer`].
 pub struct MockServerBuilder {
@@ -246,14 +247,7 @@ impl MockServerBuilder {
         self.try_start().expect("failed to start the mock")
     }
 
-    /// Calls `set` with the value if there is one, for optional settings.
-    #[must_use]
-    pub fn when_some<T>(self, value: Option<T>, set: impl FnOnce(Self, T) -> Self) -> Self {
-        match value {
-            Some(value) => set(self, value),
-            None => self,
-        }
-    }
+    when_some!();
 
     /// Starts the mock like [`try_start`](Self::try_start), for async tests.
     ///

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use super::format::{RECORD_HEAD_BYTES, Record, SEGMENT_HEAD_BYTES};
 use super::segment::LostRecords;
 use crate::error::Error;
+use crate::when_some::when_some;
 
 /// The policy for making written records durable.
 ///
@@ -113,14 +114,7 @@ impl SpoolOptions {
         self
     }
 
-    /// Calls `set` with the value if there is one, for optional settings.
-    #[must_use]
-    pub fn when_some<T>(self, value: Option<T>, set: impl FnOnce(Self, T) -> Self) -> Self {
-        match value {
-            Some(value) => set(self, value),
-            None => self,
-        }
-    }
+    when_some!();
 
     /// Sets the largest total size of the segments, in bytes. 256 MiB by default, and at least two segments. Segments that
     /// are kept because they are damaged count as well, and are removed first, with a warning in the log.

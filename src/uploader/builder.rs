@@ -18,6 +18,7 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::generated::types::Batch;
 use crate::spool;
+use crate::when_some::when_some;
 
 /// A builder for an [`Uploader`]; see [`Uploader::builder`].
 pub struct UploaderBuilder {
@@ -177,14 +178,8 @@ impl UploaderBuilder {
         self
     }
 
-    /// Calls `set` with the value if there is one, for optional settings. See
-    /// [`ClientBuilder::when_some`](crate::ClientBuilder::when_some).
-    #[must_use]
-    pub fn when_some<T>(self, value: Option<T>, set: impl FnOnce(Self, T) -> Self) -> Self {
-        match value {
-            Some(value) => set(self, value),
-            None => self,
-        }
+    when_some! {
+        /// See [`ClientBuilder::when_some`](crate::ClientBuilder::when_some) for an example.
     }
 
     /// Sets the directory of a [`spool`]. [`start`](Self::start) opens or creates it, and returns any error. Every batch is written
