@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::places::{Place, schemas};
+use super::places::{Place, referred, schemas};
 use super::types::{Field, Types};
 
 /// The component that each payload takes in.
@@ -43,7 +43,7 @@ impl Events {
             let wrong = |why: &str| Err((at(), format!("{named} {why}")));
             let requires =
                 |name: &str| branch["required"].as_array().is_some_and(|names| names.iter().any(|n| n == name));
-            let Some(payload) = properties["data"]["$ref"].as_str().and_then(|target| target.rsplit('/').next()) else {
+            let Some(payload) = referred(&properties["data"]) else {
                 return wrong("needs a `data` that refers to a component");
             };
             if event_type.is_none() || values.len() > 1 || !requires("event_type") || !requires("data") {
@@ -70,6 +70,10 @@ impl Events {
             Some(EventType { name: variant.value.clone(), variant: variant.name.clone(), payload, is_newtype })
         });
         Ok(Self { all: all.collect() })
+    }
+
+    pub fn has_payload(&self, component: &str) -> bool {
+        self.all.iter().any(|event| event.payload == component)
     }
 
     /// The event types, without those whose payload another one before has.
@@ -107,8 +111,10 @@ fn has_common_fields(types: &Types, payload: &str) -> Result<(), (Place, String)
 
 fn takes_in_common(document: &Value, component: &str) -> bool {
     component == COMMON
-        || document["components"]["schemas"][component]["allOf"].as_array().into_iter().flatten().any(|branch| {
-            let target = branch["$ref"].as_str().and_then(|target| target.rsplit('/').next());
-            target.is_some_and(|target| takes_in_common(document, target))
-        })
+        || document["components"]["schemas"][component]["allOf"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(referred)
+            .any(|target| takes_in_common(document, target))
 }

@@ -10,7 +10,7 @@ use super::types::{Field, Struct, Types, Variant, arguments, kind};
 /// Generates the items, for the module of the types.
 pub fn items(document: &Value, types: &Types, events: &Events, model: &Model) -> Vec<Item> {
     let constructors = types.structs.iter().filter_map(|(name, of_struct)| {
-        let is_payload = events.all.iter().any(|event| event.payload == *name);
+        let is_payload = events.has_payload(name);
         let is_public = model.get(name).is_none_or(|used| used.new.is_none());
         let is_wanted = is_payload || !(of_struct.has_default || of_struct.wraps.is_some());
         is_wanted.then(|| constructor(name, of_struct, is_public, document))
@@ -22,7 +22,7 @@ pub fn items(document: &Value, types: &Types, events: &Events, model: &Model) ->
     let values = units(types).flat_map(|(name, variants)| [values_of(name, variants), parsing(name, variants)]);
     let is_built = |name: &&String| {
         let has_setters = model.get(*name).is_some_and(|used| !used.setters.is_empty() && *name != COMMON);
-        has_setters || events.all.iter().any(|event| event.payload == **name)
+        has_setters || events.has_payload(name)
     };
     let when_some = types.structs.keys().filter(is_built).map(|name| when_some(name));
     let shared = event(types, events).chain(common(types, events, model)).chain(identities(types, model));

@@ -110,7 +110,7 @@ fn merges_itself(document: &Value, name: &str) -> bool {
     let (mut seen, mut next) = (BTreeSet::new(), vec![name]);
     while let Some(component) = next.pop() {
         let branches = document["components"]["schemas"][component]["allOf"].as_array().into_iter().flatten();
-        let merged = branches.filter_map(|branch| branch["$ref"].as_str()?.rsplit('/').next());
+        let merged = branches.filter_map(referred);
         next.extend(merged.filter(|target| seen.insert(*target)));
     }
     seen.contains(name)
@@ -164,6 +164,11 @@ fn closure<'a>(document: &'a Value, name: &'a str) -> BTreeSet<&'a str> {
         }
     }
     seen
+}
+
+/// Returns the component that a `$ref` names.
+pub fn referred(node: &Value) -> Option<&str> {
+    node["$ref"].as_str()?.rsplit('/').next()
 }
 
 fn references(node: &Value) -> Vec<&str> {

@@ -99,7 +99,7 @@ fn attributes<'a>(all: &'a [Attribute], name: &str) -> impl Iterator<Item = &'a 
     all.iter().filter(move |attribute| attribute.path().is_ident(name))
 }
 
-/// What stands in the parentheses of an attribute, divided by commas.
+/// Parses the arguments of an attribute, which are separated by commas.
 fn list<T: syn::parse::Parse>(attribute: &Attribute) -> Vec<T> {
     let parsed = attribute.parse_args_with(Punctuated::<T, Token![,]>::parse_terminated);
     parsed.into_iter().flatten().collect()
