@@ -112,7 +112,14 @@ impl ComponentSchema {
 
 static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::new(&strict::PUBLISHED, &strict::STRICT));
 
-static OPERATIONS: LazyLock<Arc<Operations>> = LazyLock::new(|| Operations::new(&strict::PUBLISHED).into());
+static OPERATIONS: LazyLock<Arc<Operations>> =
+    LazyLock::new(|| Operations::new(&strict::PUBLISHED, &strict::STRICT).into());
+
+/// Returns the operations of another document.
+#[cfg(test)]
+pub(crate) fn operations_of(document: &Value) -> Operations {
+    Operations::new(document, &strict::strict_view(document))
+}
 
 /// Returns the operations of the document except the delivery endpoints.
 pub(crate) fn operations() -> Arc<Operations> {

@@ -5,10 +5,10 @@ use std::sync::OnceLock;
 use serde_json::{Value, json};
 
 use super::bounded::BoundedDiagnostics;
+use super::complexity;
 use super::diagnose::CompiledSchema;
 use super::reference::{inline, resolve};
 use super::schemas::for_validator;
-use super::{complexity, strict};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::endpoint::Endpoint;
 
@@ -47,17 +47,16 @@ struct Schema {
 }
 
 impl Operations {
-    /// Reads the operations of a document.
-    pub(crate) fn new(document: &Value) -> Self {
-        let strict = strict::strict_view(document);
+    /// Reads the operations of a document, of which the caller has the strict view.
+    pub(super) fn new(document: &Value, strict: &Value) -> Self {
         let paths = document["paths"].as_object().into_iter().flatten();
         let paths = paths.map(|(path, item)| {
-            let (item, strict_item) = (resolve(document, item), resolve(&strict, &strict["paths"][path]));
+            let (item, strict_item) = (resolve(document, item), resolve(strict, &strict["paths"][path]));
             let is_other = |method: &&str| *method != "post" || Endpoint::at(path).is_none();
             let methods = METHODS.iter().copied().filter(is_other);
             let operations = methods.filter_map(|method| {
                 let body = strict_item.get(method)?.get("requestBody");
-                let body = body.map(|body| RequestBody::new(&strict, resolve(&strict, body)));
+                let body = body.map(|body| RequestBody::new(strict, resolve(strict, body)));
                 Some(Operation::new(document, method, item.get(method)?, body))
             });
             (path.clone(), operations.collect::<Vec<_>>())

@@ -208,7 +208,7 @@ impl MockServerBuilder {
     /// Sets the document whose operations the mock provides.
     #[cfg(test)]
     pub(super) fn operations_of(mut self, document: &serde_json::Value) -> Self {
-        self.operations = Operations::new(document).into();
+        self.operations = contract::operations_of(document).into();
         self
     }
 

@@ -32,7 +32,7 @@ pub struct RequestStream {
     fetched: VecDeque<Arc<ReceivedRequest>>,
 }
 
-/// Whether there is a newer request, and the receiver to wait for the next one with.
+/// The result of waiting for a newer request, and the receiver for the next wait.
 type Newer = (Result<(), RecvError>, Receiver<u64>);
 
 async fn wait_for_newer(mut newest: Receiver<u64>) -> Newer {

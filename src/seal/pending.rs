@@ -46,13 +46,13 @@ impl BatchTemplate {
     ///
     /// # Errors
     /// With the batch and the event if the batch is no template.
-    pub(crate) fn apply(&self, mut event: Event) -> Result<(TemplateData, Event), SealError> {
+    pub(crate) fn apply(self, mut event: Event) -> Result<(TemplateData, Event), SealError> {
         if let Some(session) = &self.session {
             event.join(session);
         }
-        match &self.data {
-            Ok(data) => Ok((data.clone(), event)),
-            Err(error) => Err(SealError::new(Error::clone(error), error.batch().clone().event(event))),
+        match self.data {
+            Ok(data) => Ok((data, event)),
+            Err(error) => Err(SealError::new(Error::clone(&error), error.batch().clone().event(event))),
         }
     }
 }
@@ -186,7 +186,7 @@ impl PendingBatch {
         Self { template: template.clone(), id, events: event.0, count: 1 }
     }
 
-    /// Whether the event can go with the others: the templates have to be equal.
+    /// Returns whether the event fits into the batch. The templates have to be equal.
     pub(crate) fn takes(&self, template: &TemplateData, event: &EncodedEvent) -> bool {
         self.count < Self::MOST_EVENTS
             && self.len() + Self::growth(event) <= MAX_BATCH_BYTES
@@ -329,7 +329,7 @@ mod tests {
     fn a_template_in_a_session_assigns_the_events_that_have_none() {
         let session = Session::resume(7, chrono::Utc::now());
         let template = batch().into_template().in_session(&session);
-        let number_of = |event: CustomEvent| match template.apply(event.into()) {
+        let number_of = |event: CustomEvent| match template.clone().apply(event.into()) {
             Ok((_, Event::CustomEvent(event))) => event.session_id,
             _ => None,
         };
