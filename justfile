@@ -10,7 +10,6 @@ check: format prose names lint test examples shop docs features trees crates reg
 # Checks the layout of the code.
 format:
     cargo fmt --all --check
-    cargo fmt --manifest-path examples/shop/Cargo.toml --check
 
 # Counts the markers of unclear English, and fails above the allowances. With `-v` it lists the places.
 prose *options:
@@ -22,8 +21,8 @@ names:
 
 # Runs clippy with all features and with none.
 lint:
-    cargo clippy --all-targets --all-features -- -D warnings
-    cargo clippy --no-default-features -- -D warnings
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
+    cargo clippy -p mparticle --no-default-features -- -D warnings
 
 # Runs the tests, with all features.
 test:
@@ -37,22 +36,22 @@ quickstart:
 examples:
     for example in examples/*.rs; do cargo run --quiet --example "$(basename "$example" .rs)" >/dev/null || exit 1; done
 
-# Runs the tests of examples/shop, a package of its own, without debug information, which would only cost disk.
+# Runs the tests of examples/shop, which is a package because it needs more crates than the library.
 shop:
-    cargo test --quiet --locked --manifest-path examples/shop/Cargo.toml --no-default-features --target-dir target/shop
+    cargo test --quiet -p shop
 
 # Builds the documentation; a broken link is an error.
 docs:
-    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features
-    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+    RUSTDOCFLAGS="-D warnings" cargo doc -p mparticle --no-deps --all-features
+    RUSTDOCFLAGS="-D warnings" cargo doc -p mparticle --no-deps
 
 # Builds the documentation as docs.rs does, with the features that each item needs. Needs a nightly toolchain.
 docs-rs:
-    RUSTDOCFLAGS="--cfg docsrs -D warnings" .ci/nightly doc --no-deps --all-features --lib
+    RUSTDOCFLAGS="--cfg docsrs -D warnings" .ci/nightly doc -p mparticle --no-deps --all-features --lib
 
 # Builds every feature alone.
 features:
-    for feature in rustls native-tls blocking metrics mock cli; do cargo check --no-default-features --features $feature || exit 1; done
+    for feature in rustls native-tls blocking metrics mock; do cargo check -p mparticle --no-default-features --features $feature || exit 1; done
 
 # Checks which crates the features do not pull in.
 trees:
@@ -74,16 +73,23 @@ regenerates-all:
 spec-diff revision="HEAD":
     mkdir -p target
     git show "{{revision}}:openapi/events.yaml" > target/spec-diff.yaml
-    cargo run --quiet --locked --manifest-path tests/spec_diff/Cargo.toml --target-dir target/spec-diff -- \
-        target/spec-diff.yaml openapi/events.yaml
+    cargo run --quiet -p spec-diff -- target/spec-diff.yaml openapi/events.yaml
 
-# Prints the CPU seconds of a clean build of the default library.
-build-cost:
-    .ci/build-cost
+# Prints the cost of the builds that users wait for, each on an empty machine: library, quickstart, tests and program.
+build-cost *builds:
+    .ci/build-cost {{builds}}
+
+# Packages what is published, and builds each package by itself, outside of the repository.
+package:
+    .ci/package
+
+# Checks that the public API changed as the version says. For every release but the first; needs cargo-semver-checks.
+semver:
+    cargo semver-checks -p mparticle
 
 # Builds what the tests against programs of others run, with the features of `test`, which has built most of it already.
 programs:
-    cargo build --all-features --bins --examples
+    cargo build -p mparticle -p mparticle-cli --all-features --bins --examples
 
 # Tests the live page in Chromium. Needs Debian's chromium and chromium-driver, npm and Python.
 page: programs
@@ -99,17 +105,17 @@ fuzz seconds="300":
 
 # Runs the uploader's threads in many orders, one step at a time.
 interleavings runs="10000":
-    RUSTFLAGS="--cfg mparticle_shuttle" INTERLEAVINGS={{runs}} cargo test --lib --no-default-features \
+    RUSTFLAGS="--cfg mparticle_shuttle" INTERLEAVINGS={{runs}} cargo test -p mparticle --lib --no-default-features \
         --target-dir target/interleavings uploader::tests::interleavings
 
 # Prints cost ratios beside named alternatives.
 bench:
-    cargo bench --bench serialise --bench upload --bench uploader --bench mock --bench spool --bench write_through
-    cargo bench --bench send --features cli
+    cargo bench -p mparticle --bench serialise --bench upload --bench uploader --bench mock --bench spool --bench write_through
+    cargo bench -p mparticle-cli --bench send
 
 # Kills a program that appends to a spool, and checks that all confirmed records are there.
 crash rounds="1000" seed="1":
-    CRASH_ROUNDS={{rounds}} CRASH_SEED={{seed}} cargo test --all-features --test crash --test uploader_spool -- --nocapture
+    CRASH_ROUNDS={{rounds}} CRASH_SEED={{seed}} cargo test -p mparticle --all-features --test crash --test uploader_spool -- --nocapture
 
 # Writes the public API to api/public-api.txt. Needs cargo-public-api 0.52 and a nightly toolchain.
 api:
@@ -127,9 +133,9 @@ api-check:
 deny:
     cargo deny check licenses bans sources
 
-# Writes the spool that tests/cmd/spool.trycmd inspects.
+# Writes the spool that cli/tests/cmd/spool.trycmd inspects.
 fixtures:
-    cargo test --all-features --test commands -- --ignored write_the_fixture
+    cargo test -p mparticle-cli --test commands -- --ignored write_the_fixture
 
 # Validates the requests of the client and the examples with Prism. Needs Python and npm.
 prism: programs

@@ -1,4 +1,5 @@
 #![doc = include_str!("guide.md")]
+#![deny(missing_docs)]
 // On docs.rs, shows the feature that each item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Links to items of these features are checked with all features.

@@ -4,6 +4,8 @@
 //! document allows.
 
 mod support;
+#[path = "support/values.rs"]
+mod values;
 
 use std::collections::BTreeSet;
 use std::env;
@@ -49,7 +51,7 @@ fn ten_thousand_batches_go_there_and_back() {
     // `.ci/regenerates` draws fewer for each of many documents.
     let cases = env::var("ROUND_TRIP_CASES").map_or(10_000, |cases| cases.parse().expect("a number"));
     let document: Value = serde_json::from_str(contract::DOCUMENT).expect("the document");
-    let batches = support::values::of(&document, &document["components"]["schemas"]["Batch"]);
+    let batches = values::of(&document, &document["components"]["schemas"]["Batch"]);
     let mut left_out = BTreeSet::new();
     left_out_when_empty(&document["components"]["schemas"], &mut left_out);
     assert!(left_out.contains("events"), "{left_out:?}");

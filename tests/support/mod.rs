@@ -2,13 +2,11 @@
 #![allow(dead_code)]
 
 pub mod any_body;
-pub mod export;
 pub mod killed;
 pub mod peer;
 pub mod process;
 pub mod raw;
 pub mod responses;
-pub mod values;
 
 use mparticle::diagnostics::{Diagnostic, Severity};
 use mparticle::mock::{self, MockServer};

@@ -1,0 +1,230 @@
+//! Tests of maps and of their error messages.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use mparticle::Environment;
+use proptest::prelude::*;
+
+use crate::exit::CliError;
+use crate::input::csv::cells::{CellType, TimeFormat, parse_value};
+use crate::input::csv::map::ColumnMap;
+use crate::input::csv::{CsvBatchReader, MapFile};
+
+/// Reads a map and opens a header with it.
+fn open<'h>(
+    map: &str,
+    header: &'h str,
+    environment: Option<Environment>,
+) -> Result<CsvBatchReader<&'h [u8]>, CliError> {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(map.as_bytes()).expect("room");
+    let message =
+        |failure: CliError| CliError::usage(failure.to_string().replace(&*file.path().to_string_lossy(), "MAP"));
+    let map = MapFile::read(file.path(), environment).map_err(message)?;
+    map.open(Path::new("FILE"), header.as_bytes()).map_err(message)
+}
+
+const START: &str = "environment = \"development\"\n[identities]\ncustomer_id = \"id\"\n";
+
+#[test]
+fn errors_of_a_map_have_positions() {
+    let table = [
+        ("x", "MAP:4:2  "),
+        ("[event", "MAP:4:7  "),
+        ("[events]\ntype = \"opt_out\"", "MAP:4:2  unknown field events: did you mean \"event\"?"),
+        (
+            "[event]\ntype = \"opt_out\"\nnane = \"a\"",
+            "MAP:6:1  unknown field event.nane: expected one of type, opted_out, time, ",
+        ),
+        ("[event]\ntype = \"optout\"", "MAP:5:8  unknown type \"optout\": did you mean \"opt_out\"?"),
+        ("[event]\nname = \"a\"", "MAP:4:1  missing event.type"),
+        ("event = 5", "MAP:4:9  identities.event is not a string"),
+        ("[event]\ntype = 5", "MAP:5:8  event.type is not a string"),
+        ("[event]\ntype = \"screen_view\"", "MAP:4:1  missing event.name"),
+        (
+            "[event]\ntype = \"screen_view\"\nname = { colum = \"a\" }",
+            "MAP:6:10  unknown field event.name.colum: did you mean \"column\"?",
+        ),
+        ("[event]\ntype = \"screen_view\"\nname = {}", "MAP:6:8  missing event.name.column"),
+        (
+            "[event]\ntype = \"custom_event\"\nname = \"a\"\ncustom_event_type = \"transactions\"",
+            "MAP:7:21  unknown custom_event_type \"transactions\": did you mean \"transaction\"?",
+        ),
+        ("[event]\ntype = \"purchase\"", "MAP:4:1  missing event.product"),
+        (
+            "[event]\ntype = \"opt_out\"\ntime = { column = \"at\", format = \"iso\" }",
+            "MAP:6:34  unknown format \"iso\"; use rfc3339, seconds, milliseconds, or a pattern, for example \"%d.%m.%Y %H:%M\"",
+        ),
+        (
+            "[event]\ntype = \"opt_out\"\ntime = { column = \"at\", format = \"%Q\" }",
+            "MAP:6:34  \"%Q\" is not a strftime pattern",
+        ),
+        (
+            "[user_attributes]\na = { column = \"a\", type = \"int\" }",
+            "MAP:5:28  unknown type \"int\": expected one of text, ",
+        ),
+        ("[user_attributes]\na = { column = \"a\", type = \"list\" }", "MAP:5:28  a list needs a separator"),
+        ("[user_attributes]\na = { column = \"a\", separator = \"|\" }", "MAP:5:33  only a list has a separator"),
+        ("[user_attributes]\na = [\"a\"]", "MAP:5:5  user_attributes.a is not a string"),
+        (
+            "[event]\ntype = \"opt_out\"\n[event.attributes]\na = { column = \"a\", type = \"list\", separator = \"|\" }",
+            "MAP:7:28  only a user attribute can be a list",
+        ),
+        ("emial = \"m\"", "MAP:4:1  unknown identity \"emial\": did you mean \"email\"?"),
+        ("email = { column = \"m\", type = \"text\" }", "MAP:4:25  unknown field identities.email.type: "),
+        ("[csv]\ndelimiter = \"ab\"", "MAP:5:13  \"ab\" is not one ASCII character"),
+        ("[csv]\ndelimiter = \"é\"", "MAP:5:13  \"é\" is not one ASCII character"),
+        ("[csv]\nquote = \",\"", "MAP:5:9  the quote and the delimiter are the same"),
+        // Errors about the header.
+        ("email = \"maill\"", "MAP:4:9  no column \"maill\": did you mean \"mail\"?"),
+        ("email = \"name\"", "MAP:4:9  no column \"name\": expected one of id, mail, two, two"),
+        ("email = \"two\"", "MAP:4:9  column \"two\" occurs twice in the header"),
+    ];
+    for (text, message) in table {
+        let failure = open(&format!("{START}{text}\n"), "id,mail,two,two\n", None).err();
+        let error = failure.unwrap_or_else(|| panic!("{text} is valid")).to_string();
+        assert!(error.starts_with(message), "{text}\n  {error}\n  {message}");
+    }
+    let whole = [
+        ("[identities]\nemail = \"m\"", "m", None, "MAP: no environment in the map, and no --environment"),
+        (
+            START,
+            "id",
+            Some(Environment::Production),
+            "MAP: the map is for development, but --environment is production",
+        ),
+        (
+            "environment = \"prod\"\nidentities.email = \"m\"",
+            "m",
+            None,
+            "MAP:1:15  \"prod\" is not development or production",
+        ),
+        ("environment = \"production\"", "m", None, "MAP:1:1  [identities] is missing or empty: events need a user"),
+        (START, "", None, "cannot read FILE: the file is empty, without a header"),
+        (START, "id,\"a\"b", None, "cannot read FILE: invalid header at 1:7: unexpected data after the closing quote"),
+    ];
+    for (map, header, environment, message) in whole {
+        let failure = open(map, header, environment).err().unwrap_or_else(|| panic!("{map} is valid"));
+        assert_eq!(failure.to_string(), message, "{map}");
+    }
+    assert!(open("[identities]\nemail = \"m\"", "m", Some(Environment::Production)).is_ok());
+}
+
+#[test]
+fn accepts_every_identity_of_the_document() {
+    let document: serde_json::Value = serde_json::from_str(mparticle::contract::DOCUMENT).expect("JSON");
+    let types = document["components"]["schemas"]["IdentityType"]["enum"].as_array().expect("a list");
+    assert!(types.len() > 20);
+    for name in types.iter().filter_map(serde_json::Value::as_str).chain(["mpid", "mp_deviceid"]) {
+        assert!(ColumnMap::parse(&format!("[identities]\n{name} = \"c\"")).is_ok(), "{name}");
+        // A misspelling gets a suggestion.
+        let error = ColumnMap::parse(&format!("[identities]\n\"{name}!\" = \"c\"")).expect_err("no such type");
+        assert!(error.message.contains(&format!("did you mean \"{name}\"?")), "{}", error.message);
+    }
+}
+
+#[test]
+fn the_map_of_the_examples_is_valid() {
+    let map = fs::read_to_string("../examples/csv/orders.toml").expect("the map");
+    let header = fs::read_to_string("../examples/csv/orders.csv").expect("the data");
+    assert!(open(&map, &header, None).is_ok());
+}
+
+#[test]
+fn parses_cells_exactly_or_rejects_them() {
+    let list = CellType::List("|".into());
+    let right = [
+        (&CellType::Text, " 007 ", r#"" 007 ""#),
+        (&CellType::Number, "9223372036854775807", "9223372036854775807"),
+        (&CellType::Number, "-9223372036854775808", "-9223372036854775808"),
+        (&CellType::Number, " 9007199254740993 ", "9007199254740993"),
+        (&CellType::Number, "12.90", "12.9"),
+        (&CellType::Number, "-1.5e3", "-1500.0"),
+        (&CellType::Boolean, "TRUE", "true"),
+        (&CellType::Boolean, "no", "false"),
+        (&list, "tea| |coffee", r#"["tea","coffee"]"#),
+        (&CellType::Json, "[\"a\",\"b\"]", r#"["a","b"]"#),
+        (&CellType::Json, "9007199254740993", "9007199254740993"),
+        (&CellType::Json, "null", "null"),
+    ];
+    for (kind, text, json) in right {
+        let value = parse_value::<mparticle::types::UserAttributeValue>(kind, text)
+            .unwrap_or_else(|message| panic!("{message}"));
+        assert_eq!(serde_json::to_string(&value).expect("JSON"), json, "{text}");
+    }
+    let invalid = [
+        (CellType::Number, "many", "\"many\" is not a number"),
+        (CellType::Number, "9223372036854775808", "\"9223372036854775808\" is out of the range of 64 bits"),
+        (CellType::Number, "1,5", "\"1,5\" is not a number"),
+        (CellType::Number, "NaN", "\"NaN\" is not a number"),
+        (CellType::Number, "1e999", "\"1e999\" is not a number"),
+        (CellType::Number, "0x10", "\"0x10\" is not a number"),
+        (CellType::Number, "-", "\"-\" is not a number"),
+        (CellType::Boolean, "si", "\"si\" is not true or false, yes or no, 1 or 0"),
+        (CellType::Json, "{", "\"{\" is not JSON"),
+        (CellType::Json, "{}", "\"{}\" is not a valid attribute value"),
+        (CellType::Json, "18446744073709551615", "\"18446744073709551615\" is out of the range of 64 bits"),
+    ];
+    for (kind, text, message) in invalid {
+        assert_eq!(parse_value::<mparticle::types::AttributeValue>(&kind, text), Err(message.into()), "{text}");
+    }
+    let long = parse_value::<mparticle::types::AttributeValue>(&CellType::Number, &"é".repeat(100));
+    assert_eq!(long, Err(format!("\"{}…\" is not a number", "é".repeat(40))));
+}
+
+#[test]
+fn parses_times_in_the_format_of_the_map() {
+    let right = [
+        ("rfc3339", "2026-01-31T13:00:00.25+01:00", 1_769_860_800_250),
+        ("seconds", "1769860800", 1_769_860_800_000),
+        ("seconds", "1769860800.2509", 1_769_860_800_250),
+        ("seconds", "-1.5", -1_500),
+        ("milliseconds", " 1769860800250 ", 1_769_860_800_250),
+        ("%d.%m.%Y %H:%M", "31.01.2026 12:00", 1_769_860_800_000),
+        ("%Y-%m-%d", "2026-01-31", 1_769_817_600_000),
+        ("%Y-%m-%d %H:%M:%S %z", "2026-01-31 13:00:00 +0100", 1_769_860_800_000),
+    ];
+    for (format, text, millis) in right {
+        let time = TimeFormat::from_name(format)
+            .expect("a format")
+            .parse_time(text)
+            .unwrap_or_else(|message| panic!("{message}"));
+        assert_eq!(time.timestamp_millis(), millis, "{format} {text}");
+    }
+    let invalid = [
+        ("rfc3339", "2026-01-31", "\"2026-01-31\" is not an RFC 3339 time, for example 2026-01-31T12:00:00Z"),
+        ("seconds", "now", "\"now\" is not a time in seconds since 1970"),
+        ("seconds", "9223372036854775807", "\"9223372036854775807\" is not a time in seconds since 1970"),
+        ("seconds", "1.", "\"1.\" is not a time in seconds since 1970"),
+        ("milliseconds", "1.5", "\"1.5\" is not a time in milliseconds since 1970"),
+        ("milliseconds", "9223372036854775807", "\"9223372036854775807\" is not a time in milliseconds since 1970"),
+        ("%d.%m.%Y", "30.02.2026", "\"30.02.2026\" does not match the pattern \"%d.%m.%Y\""),
+        ("%H:%M", "12:00", "\"12:00\" does not match the pattern \"%H:%M\""),
+    ];
+    for (format, text, message) in invalid {
+        assert_eq!(TimeFormat::from_name(format).expect("a format").parse_time(text), Err(message.into()), "{format}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn accepts_any_map_without_panic(text in any::<String>(), name in ".*", value in ".*") {
+        let _ = ColumnMap::parse(&text);
+        for section in ["", "[csv]", "[identities]", "[user_attributes]", "[event]", "[event.attributes]"] {
+            let _ = ColumnMap::parse(&format!("{section}\n{name:?} = {value:?}\n"));
+            let _ = ColumnMap::parse(&format!("{section}\n{name:?} = {{ column = {value:?}, type = {name:?}, format = {value:?} }}\n"));
+        }
+    }
+
+    #[test]
+    fn accepts_any_cell_without_panic(text in ".*", pattern in "%.{0,6}", separator in ".{1,2}") {
+        for kind in [CellType::Text, CellType::Number, CellType::Boolean, CellType::Json, CellType::List(separator)] {
+            let _ = parse_value::<mparticle::types::UserAttributeValue>(&kind, &text);
+        }
+        for format in ["rfc3339", "seconds", "milliseconds", &pattern] {
+            let _ = TimeFormat::from_name(format).map(|format| format.parse_time(&text));
+        }
+    }
+}

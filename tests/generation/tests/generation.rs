@@ -1,0 +1,361 @@
+//! Breaks the document in each way that `build.rs` names the place of, and looks at what it generates.
+
+use serde_json::Value;
+
+#[allow(dead_code)]
+#[path = "../../../build.rs"]
+mod build;
+
+const PATH: &str = "openapi/events.yaml";
+const YAML: &str = include_str!("../../../openapi/events.yaml");
+
+/// The one line that the build would end with, after this edit.
+fn broken(from: &str, to: &str) -> String {
+    assert!(YAML.contains(from), "the document holds no {from:?}");
+    let error = build::generate(PATH, &YAML.replacen(from, to, 1)).expect_err("a broken document");
+    assert_eq!(error.lines().count(), 1, "{error}");
+    error
+}
+
+fn line_of(text: &str) -> usize {
+    YAML.lines().position(|line| line == text).expect("the line") + 1
+}
+
+#[test]
+fn broken_yaml_is_named_by_line_and_column() {
+    let line = line_of("      description: A geographic location.");
+    let error = broken("description: A geographic location.", "description: A geographic: location.");
+    assert!(error.starts_with(&format!("openapi/events.yaml:{line}:32: ")), "{error}");
+
+    let error = broken("    Environment:\n", "    Batch:\n");
+    let line = line_of("    Environment:");
+    assert!(error.starts_with(&format!("openapi/events.yaml:{line}:5: duplicate mapping key: Batch")), "{error}");
+
+    let error = broken("paths:", "\tpaths:");
+    assert!(error.starts_with("openapi/events.yaml:"), "{error}");
+}
+
+#[test]
+fn a_broken_component_is_named_with_its_line() {
+    for (from, to, place) in [
+        (
+            "'#/components/schemas/RateLimit'",
+            "'#/components/schemas/RateLimits'",
+            "components.headers.RateLimitExceeded",
+        ),
+        ("'#/components/headers/RetryAfter'", "'#/components/headers/Retry'", "components.responses.TooManyRequests"),
+        (
+            "description: Malformed JSON or a missing field. The body may be empty.",
+            "descriptions: x",
+            "components.responses.BadRequest",
+        ),
+        ("'#/components/responses/Forbidden'", "'#/components/responses/Forbiden'", "paths./bulkevents"),
+    ] {
+        let error = broken(from, to);
+        assert!(error.contains(&format!(": {place}: ")), "{error}");
+    }
+    let table = [
+        ("'#/components/schemas/Environment'", "'#/components/schemas/Enviroment'", "Batch", "Enviroment"),
+        (
+            "id: {type: string, description: 'Your id of the product",
+            "id: {type: strin, description: 'x",
+            "Product",
+            "strin",
+        ),
+        ("enum: [production, development]", "enum: [production, production]", "Environment", "unique"),
+        ("required: [label]", "required: label", "Breadcrumb", "sequence"),
+        ("minimum: 0, description: 'The size", "minimum: x, description: 'The size", "CrashReport", "number"),
+    ];
+    for (from, to, component, reason) in table {
+        let error = broken(from, to);
+        let line = line_of(&format!("    {component}:"));
+        assert!(error.starts_with(&format!("openapi/events.yaml:{line}: components.schemas.{component}: ")), "{error}");
+        assert!(error.contains(reason), "{error}");
+    }
+}
+
+#[test]
+fn a_component_that_is_merged_from_itself_is_named() {
+    let cycle = |name: &str, other: &str| {
+        format!("    {name}:\n      description: x\n      allOf: [{{$ref: '#/components/schemas/{other}'}}]\n")
+    };
+    let error = broken("    Environment:\n", &(cycle("Ping", "Pong") + &cycle("Pong", "Ping") + "    Environment:\n"));
+    assert!(error.ends_with(": components.schemas.Ping: its `allOf` leads back to itself"), "{error}");
+}
+
+#[test]
+fn a_broken_path_is_named() {
+    let table = [
+        ("      operationId: uploadEvents\n", "      operation: uploadEvents\n", "/events", "operation ID"),
+        ("'#/components/responses/Accepted'", "'#/components/responses/Acepted'", "/bulkevents", "Acepted"),
+    ];
+    let two = "'200': {description: x, content: {application/json: {schema: {$ref: '#/components/schemas/Context'}}}}";
+    let two = format!("{two}\n        '201': {}", two.trim_start_matches("'200': ").replace("Context", "Location"));
+    let two = ("'202': {$ref: '#/components/responses/Accepted'}", &*two, "/bulkevents", "bodies of different types");
+    for (from, to, path, reason) in table.into_iter().chain([two]) {
+        let error = broken(from, to);
+        assert!(error.contains(&format!(": paths.{path}: ")) && error.contains(reason), "{error}");
+    }
+}
+
+#[test]
+fn what_the_hand_written_code_needs_is_missed_in_one_line() {
+    let table = [
+        (
+            "required: [event_name, custom_event_type]",
+            "required: [event_name, custom_event_type, custom_flags]",
+            "CustomEvent.custom_flags: required, and build/model.yaml names it as optional",
+        ),
+        (
+            "          required: [label]\n          properties:\n",
+            "          required: [label, depth]\n          properties:\n            depth: {type: boolean, description: x}\n",
+            "Breadcrumb.depth: required, and no hand-written constructor of `Breadcrumb` gives it (build/model.yaml)",
+        ),
+        (
+            "      description: The data that all events share.\n      type: object\n",
+            "      description: The data that all events share.\n      type: object\n      required: [event_num]\n",
+            "CommonEventData.event_num: required, and build/model.yaml names it as optional",
+        ),
+        ("            label: {type: string", "            mark: {type: string", "Breadcrumb.label: not there"),
+        (
+            "required: [label]",
+            "minProperties: 0",
+            "Breadcrumb.label: optional, and build/model.yaml names it as required",
+        ),
+        ("label: {type: string", "label: {type: boolean", "Breadcrumb.label: `bool` in Rust"),
+        ("timezone_offset: {type: integer", "time_zone: {type: integer", "DeviceInfo.timezone_offset: not there"),
+        ("[view, click]", "[view]", "PromotionActionType: no value that is `Click` in Rust"),
+        (
+            "        - phone_number_3\n",
+            "        - phone_number_3\n        - loyalty_id\n",
+            "IdentityType: its value `loyalty_id` is no property of `UserIdentities`",
+        ),
+        (
+            "alias: {type: string",
+            "alias: {type: boolean",
+            "UserIdentities.alias: `Option<bool>` in Rust, and an identity is optional text",
+        ),
+        ("enum: [uninstall]", "enum: [removal]", "Event: no event type `uninstall` with the payload `Uninstall`"),
+        (
+            "data: {$ref: '#/components/schemas/Uninstall'}",
+            "data: {$ref: '#/components/schemas/Product'}",
+            "Product: the payload of the event type `uninstall` does not take in `CommonEventData`",
+        ),
+        (
+            "            data: {$ref: '#/components/schemas/Uninstall'}\n",
+            "            data: {$ref: '#/components/schemas/Uninstall'}\n            version: {type: string, description: x}\n",
+            "Event: the event type `uninstall` has a property `version` beside `event_type` and `data`",
+        ),
+        (
+            "    Uninstall:\n",
+            "    Uninstall:\n      description: x\n      allOf: [{$ref: '#/components/schemas/FirstRun'}]\n    Uninstalled:\n",
+            "Uninstall: no property of its own beside those of `FirstRun`",
+        ),
+        (
+            "          required: [screen_name]\n",
+            "          required: [screen_name, session_uuid]\n",
+            "ScreenView.session_uuid: not as `CommonEventData` has it: optional, `Option<String>` in Rust",
+        ),
+        (
+            "enum: [uninstall]",
+            "enum: [uninstall, removal]",
+            "Event: the event type `uninstall` needs an `event_type` of one value",
+        ),
+        (
+            "data: {$ref: '#/components/schemas/Uninstall'}",
+            "data: {type: object, description: x}",
+            "Event: the event type `uninstall` needs a `data` that refers to a component",
+        ),
+    ];
+    for (from, to, said) in table {
+        let error = broken(from, to);
+        let (place, reason) = error.split_once(": components.schemas.").expect("a component");
+        assert!(reason.starts_with(said), "{error}");
+        let line = place.strip_prefix("openapi/events.yaml:").map(str::parse::<usize>);
+        assert!(matches!(line, Some(Ok(1..))), "{error}");
+    }
+}
+
+/// The name of a component can be that of a response or of a property as well, be quoted, and have a comment.
+#[test]
+fn a_name_that_occurs_twice_is_found_in_its_own_section() {
+    let component = |name: &str| format!("    {name}:\n      description: x\n      type: strin\n    Environment:\n");
+    for (written, name) in
+        [("BadRequest", "BadRequest"), ("environment", "environment"), ("'Quoted'", "Quoted"), ("\"Quoted\"", "Quoted")]
+    {
+        let error = broken("    Environment:\n", &component(written));
+        let place = format!("openapi/events.yaml:{}: components.schemas.{name}: ", line_of("    Environment:"));
+        assert!(error.starts_with(&place), "{error}");
+    }
+    let error = broken(
+        "[production, development]\n    Context:\n",
+        "[production, development]\n    Context: # x\n      minProperties: x\n",
+    );
+    let place = format!("openapi/events.yaml:{}: components.schemas.Context: ", line_of("    Context:"));
+    assert!(error.starts_with(&place), "{error}");
+}
+
+/// An identity can bear the name of a method of `Batch` that is written by hand.
+#[test]
+fn an_identity_has_no_setter_of_a_name_that_is_taken() {
+    let mut by_hand = Vec::new();
+    let mut next = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../src"))];
+    while let Some(path) = next.pop() {
+        if path.is_dir() {
+            next.extend(std::fs::read_dir(path).expect("src").map(|entry| entry.expect("an entry").path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            by_hand.extend(methods_of_batch(&std::fs::read_to_string(path).expect("a source file")));
+        }
+    }
+    by_hand.push("user_firstname".to_owned()); // by a macro
+    assert!(by_hand.iter().any(|name| name == "event") && by_hand.iter().any(|name| name == "seal"), "{by_hand:?}");
+
+    let before = methods_of_batch(&build::generate(PATH, YAML).expect("the document").0);
+    let added = by_hand
+        .iter()
+        .chain(&before)
+        .filter(|name| !YAML.contains(&format!("        {name}:")))
+        .map(|name| format!("        {name}: {{type: string, description: x}}\n"))
+        .collect::<Vec<_>>()
+        .concat();
+    let alias = "        alias: {type: string";
+    let (code, _) = build::generate(PATH, &YAML.replacen(alias, &(added.clone() + alias), 1)).expect("a superset");
+    assert!(added.contains(" event:") && code.contains("pub event: ::std::option::Option<::std::string::String>"));
+    let after = methods_of_batch(&code);
+    let new: Vec<_> = after.iter().filter(|name| !before.contains(name)).collect();
+    assert!(new.is_empty(), "{new:?} is not among the methods of build/model.yaml");
+}
+
+/// The methods of each `impl Batch` without a trait, in a file or in a module of it.
+fn methods_of_batch(code: &str) -> Vec<String> {
+    let items = syn::parse_file(code).expect("Rust").items.into_iter().flat_map(|item| match item {
+        syn::Item::Mod(syn::ItemMod { content: Some((_, items)), .. }) => items,
+        other => vec![other],
+    });
+    let impls = items.filter_map(|item| match item {
+        syn::Item::Impl(item) if item.trait_.is_none() => Some(item),
+        _ => None,
+    });
+    let of_batch = impls.filter(|item| matches!(&*item.self_ty, syn::Type::Path(ty) if ty.path.is_ident("Batch")));
+    let functions = of_batch.flat_map(|item| item.items).filter_map(|item| match item {
+        syn::ImplItem::Fn(function) => Some(function.sig.ident.to_string()),
+        _ => None,
+    });
+    functions.collect()
+}
+
+/// An event type of which nobody wrote a line by hand.
+#[test]
+fn a_new_event_type_has_all_that_the_others_share() {
+    let event = "    CommonEventData:\n";
+    let branch = |name: &str, payload: &str| {
+        format!(
+            "        - description: x\n          type: object\n          additionalProperties: false\n          required: \
+             [event_type, data]\n          properties:\n            event_type: {{type: string, enum: [{name}], description: \
+             x}}\n            data: {{$ref: '#/components/schemas/{payload}'}}\n"
+        )
+    };
+    let level = "    LevelUp:\n      description: x\n      allOf:\n        - $ref: '#/components/schemas/CommonEventData'\n        - \
+                 type: object\n          required: [level, game, of]\n          properties:\n            game: {type: string, \
+                 description: x}\n            level: {type: integer, format: int32, description: The level reached.}\n            \
+                 of: {enum: [null], description: x}\n";
+    let branches = branch("level_up", "LevelUp") + &branch("app_removed", "Uninstall");
+    let yaml = YAML.replacen(event, &(branches + event), 1).replacen(event, &(level.to_owned() + event), 1);
+    let (code, _) = build::generate(PATH, &yaml).expect("a superset");
+    let code = code.split_whitespace().collect::<Vec<_>>().join(" ");
+    for expected in [
+        "pub fn with_required( level: i32, game: impl ::std::convert::Into<::std::string::String>, of:",
+        "impl ::std::convert::From<LevelUp> for Event",
+        "Self::LevelUp(_) => \"level_up\"",
+        "LevelUp(), AppRemoved(.0),",
+        // The generator makes no conversion of a payload that two event types share.
+        "impl ::std::convert::From<Uninstall> for Event { fn from(payload: Uninstall) -> Self { Self::Uninstall(payload) }",
+    ] {
+        assert!(code.contains(expected), "{expected}");
+    }
+    assert!(code.contains("impl LevelUp { /// Sets `canonical_name`. The canonical name of the event. #[must_use]"));
+}
+
+#[test]
+fn what_is_wrong_with_the_whole_is_said_of_the_whole() {
+    assert!(broken("openapi: 3.0.3", "openapi: 3.1.0").starts_with("openapi/events.yaml: "));
+    for nothing in ["", "[]", "{}", "openapi: 3.0.3"] {
+        let error = build::generate(PATH, nothing).expect_err("not a document");
+        assert!(error.starts_with("openapi/events.yaml"), "{error}");
+    }
+}
+
+#[test]
+fn text_stays_text_and_limits_stay_in_the_document() {
+    let (code, document) = build::generate(PATH, YAML).expect("the document");
+    assert!(code.contains("pub session_uuid: ::std::option::Option<::std::string::String>"));
+    assert!(code.contains("pub event_name: ::std::string::String"));
+    for absent in ["uuid::", "regress", "chrono", "HashMap"] {
+        assert!(!code.contains(absent), "{absent}");
+    }
+    let document: Value = serde_json::from_str(&document).expect("JSON");
+    let common = &document["components"]["schemas"]["CommonEventData"]["properties"];
+    assert_eq!(common["session_uuid"]["format"], "uuid");
+    assert_eq!(
+        document["paths"]["/events"]["post"]["responses"]["429"]["$ref"],
+        "#/components/responses/TooManyRequests"
+    );
+}
+
+/// The raw endpoints return no body for a 2xx, wherever the document describes it: an empty one would be an error.
+#[test]
+fn the_body_of_a_success_is_described_and_not_generated() {
+    let (code, document) = build::generate(PATH, YAML).expect("the document");
+    let document: Value = serde_json::from_str(&document).expect("JSON");
+    let accepted = &document["components"]["responses"]["Accepted"];
+    assert!(accepted["content"]["application/json"]["examples"].is_object());
+    assert_eq!(code.matches("Result<ResponseValue<()>, Error<()>>").count(), 3);
+
+    let inline =
+        "'202': {description: Accepted., content: {application/json: {schema: {type: string, description: x}}}}";
+    let from = "'202': {$ref: '#/components/responses/Accepted'}";
+    assert!(YAML.contains(from));
+    let (code, _) = build::generate(PATH, &YAML.replacen(from, inline, 1)).expect("a document");
+    assert_eq!(code.matches("Result<ResponseValue<()>, Error<()>>").count(), 3);
+}
+
+#[test]
+fn the_same_document_gives_the_same_code() {
+    assert_eq!(build::generate(PATH, YAML).expect("once"), build::generate(PATH, YAML).expect("twice"));
+}
+
+#[test]
+fn every_enum_can_grow() {
+    let (code, _) = build::generate(PATH, YAML).expect("the document");
+    let file = syn::parse_file(&code).expect("Rust");
+    let types = file.items.iter().find_map(|item| match item {
+        syn::Item::Mod(module) if module.ident == "types" => module.content.as_ref(),
+        _ => None,
+    });
+    let (_, items) = types.expect("the types");
+    let mut enums = 0;
+    for item in items {
+        if let syn::Item::Enum(item) = item {
+            enums += 1;
+            assert!(item.attrs.iter().any(|attribute| attribute.path().is_ident("non_exhaustive")), "{}", item.ident);
+        }
+    }
+    assert_eq!(enums, 24);
+}
+
+#[test]
+fn a_document_of_the_user_has_an_absolute_path() {
+    let path_of = |variable: &str| build::document_path(Some(variable.into()));
+    assert_eq!(build::document_path(None).as_deref(), Ok(PATH));
+    assert_eq!(path_of("").as_deref(), Ok(PATH));
+    assert_eq!(path_of("/shop/events.yaml").as_deref(), Ok("/shop/events.yaml"));
+    let refused = path_of("openapi/events.yaml").expect_err("a relative path");
+    let line = r#"[env] MPARTICLE_OPENAPI = { value = "openapi/events.yaml", relative = true }"#;
+    assert!(refused.contains(line) && refused.lines().count() == 1, "{refused}");
+}
+
+#[test]
+fn an_error_in_a_document_of_the_user_names_its_path() {
+    let error = build::generate("/shop/events.yaml", "openapi: 3.0.3").expect_err("not a document");
+    assert!(error.starts_with("/shop/events.yaml"), "{error}");
+}
