@@ -8,7 +8,7 @@ use std::io;
 
 use bytes::Bytes;
 use serde::Serialize;
-use serde::ser::{self, Impossible, Serializer};
+use serde::ser::{self, Serializer};
 use serde_json::ser::Formatter;
 
 use crate::error::Error;
@@ -70,18 +70,30 @@ impl ser::Error for NonFiniteError {
 /// A serializer without output that fails at the first number that is not finite.
 struct NonFiniteFinder;
 
-/// A list, a map or a struct, and the position in it.
+/// A list, a map, a struct or a variant, and the position in it.
 #[derive(Default)]
 struct Compound {
+    variant: Option<&'static str>,
     index: usize,
     key: String,
 }
 
 impl Compound {
+    fn variant(name: &'static str) -> Self {
+        Self { variant: Some(name), ..Self::default() }
+    }
+
     fn next<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), NonFiniteError> {
         let index = self.index;
         self.index += 1;
-        value.serialize(NonFiniteFinder).map_err(|found| found.within(index))
+        self.search(index, value)
+    }
+
+    fn search<T: Serialize + ?Sized>(&self, key: impl fmt::Display, value: &T) -> Result<(), NonFiniteError> {
+        value.serialize(NonFiniteFinder).map_err(|found| {
+            let found = found.within(key);
+            self.variant.into_iter().fold(found, NonFiniteError::within)
+        })
     }
 }
 
@@ -97,10 +109,10 @@ impl Serializer for NonFiniteFinder {
     type SerializeSeq = Compound;
     type SerializeTuple = Compound;
     type SerializeTupleStruct = Compound;
-    type SerializeTupleVariant = Impossible<(), NonFiniteError>;
+    type SerializeTupleVariant = Compound;
     type SerializeMap = Compound;
     type SerializeStruct = Compound;
-    type SerializeStructVariant = Impossible<(), NonFiniteError>;
+    type SerializeStructVariant = Compound;
 
     no_op! {
         serialize_bool: bool,
@@ -108,10 +120,12 @@ impl Serializer for NonFiniteFinder {
         serialize_i16: i16,
         serialize_i32: i32,
         serialize_i64: i64,
+        serialize_i128: i128,
         serialize_u8: u8,
         serialize_u16: u16,
         serialize_u32: u32,
         serialize_u64: u64,
+        serialize_u128: u128,
         serialize_char: char,
         serialize_str: &str,
         serialize_bytes: &[u8],
@@ -176,15 +190,14 @@ impl Serializer for NonFiniteFinder {
         Ok(Compound::default())
     }
 
-    // The generated types have no variants of these two kinds, because the document cannot express them.
     fn serialize_tuple_variant(
         self,
         _: &'static str,
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Self::SerializeTupleVariant, NonFiniteError> {
-        Err(ser::Error::custom(variant))
+    ) -> Result<Compound, NonFiniteError> {
+        Ok(Compound::variant(variant))
     }
 
     fn serialize_struct_variant(
@@ -193,8 +206,8 @@ impl Serializer for NonFiniteFinder {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Self::SerializeStructVariant, NonFiniteError> {
-        Err(ser::Error::custom(variant))
+    ) -> Result<Compound, NonFiniteError> {
+        Ok(Compound::variant(variant))
     }
 }
 
@@ -219,6 +232,7 @@ walk_elements! {
     SerializeSeq::serialize_element,
     SerializeTuple::serialize_element,
     SerializeTupleStruct::serialize_field,
+    SerializeTupleVariant::serialize_field,
 }
 
 impl ser::SerializeMap for Compound {
@@ -232,7 +246,7 @@ impl ser::SerializeMap for Compound {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), NonFiniteError> {
-        value.serialize(NonFiniteFinder).map_err(|found| found.within(&self.key))
+        self.search(&self.key, value)
     }
 
     fn end(self) -> Result<(), NonFiniteError> {
@@ -240,15 +254,28 @@ impl ser::SerializeMap for Compound {
     }
 }
 
-impl ser::SerializeStruct for Compound {
-    type Ok = ();
-    type Error = NonFiniteError;
+macro_rules! walk_fields {
+    ($($kind:ident,)*) => {$(
+        impl ser::$kind for Compound {
+            type Ok = ();
+            type Error = NonFiniteError;
 
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), NonFiniteError> {
-        value.serialize(NonFiniteFinder).map_err(|found| found.within(key))
-    }
+            fn serialize_field<T: Serialize + ?Sized>(
+                &mut self,
+                key: &'static str,
+                value: &T,
+            ) -> Result<(), NonFiniteError> {
+                self.search(key, value)
+            }
 
-    fn end(self) -> Result<(), NonFiniteError> {
-        Ok(())
-    }
+            fn end(self) -> Result<(), NonFiniteError> {
+                Ok(())
+            }
+        }
+    )*};
+}
+
+walk_fields! {
+    SerializeStruct,
+    SerializeStructVariant,
 }

@@ -14,7 +14,6 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::generated::types::{AttributeValue, UserAttributeValue};
-use crate::json;
 
 /// `From` for types that are copied, and for references to them.
 macro_rules! from_copies {
@@ -197,22 +196,6 @@ impl From<AttributeValue> for UserAttributeValue {
 pub(super) fn by_json<T: DeserializeOwned>(value: &impl Serialize, text: impl FnOnce(String) -> T) -> T {
     let json = serde_json::to_value(value).unwrap_or_default();
     T::deserialize(&json).unwrap_or_else(|_| text(json.to_string()))
-}
-
-/// Returns the fields of a struct, or the entries of a map, as attributes.
-pub(super) fn attributes_of<V: TryFrom<Value, Error = Error>>(
-    value: &impl Serialize,
-) -> Result<Vec<(String, V)>, Error> {
-    match serde_json::from_slice(&json::to_json(value)?) {
-        Ok(Value::Object(fields)) => {
-            let attribute = |(name, value): (String, Value)| match V::try_from(value) {
-                Ok(value) => Ok((name, value)),
-                Err(error) => Err(Error::invalid(format!("attribute {name:?}: {error}"))),
-            };
-            fields.into_iter().map(attribute).collect()
-        }
-        _ => Err(Error::invalid("attributes are made of the fields of a struct or the entries of a map")),
-    }
 }
 
 /// A list of texts.

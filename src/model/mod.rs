@@ -7,11 +7,12 @@ mod commerce;
 mod consent;
 mod device;
 mod event;
+mod fields;
 mod identity;
 mod location;
 mod session;
 
-use attribute::attributes_of;
+use fields::attributes_of;
 pub use session::{Session, SessionId};
 
 /// Converts a time to the milliseconds since the Unix epoch that are sent. Every time is converted here, so that no seconds can
