@@ -266,6 +266,12 @@ mod tests {
     }
 
     #[test]
+    fn a_template_returns_the_batch_that_it_was_made_of() {
+        let batch = batch().user_attribute("score", 90.422_252_909_423_83).user_attribute("count", i64::MIN);
+        assert_eq!(TemplateData::new(&batch).expect("a template").batch(), batch);
+    }
+
+    #[test]
     fn two_are_the_same_only_if_all_is_equal() {
         let tracked =
             PendingBatch::new(&TemplateData::new(&batch()).expect("a template"), Uuid::from_u128(1), event("a"));
