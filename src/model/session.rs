@@ -95,15 +95,14 @@ impl fmt::Display for SessionId {
 impl FromStr for SessionId {
     type Err = Error;
 
-    /// Reads a whole number of 64 bits as a number, and a UUID in any of its spellings, which is kept.
+    /// Reads a UUID in any of its spellings, which is kept, or a whole number of 64 bits.
     fn from_str(text: &str) -> Result<Self, Error> {
-        if let Ok(number) = text.parse() {
-            return Ok(Self::Number(number));
+        // The UUID first: one without hyphens can consist of digits alone.
+        if Uuid::try_parse(text).is_ok() {
+            return Ok(Self::from(text));
         }
-        match Uuid::try_parse(text) {
-            Ok(_) => Ok(Self::from(text)),
-            Err(_) => Err(Error::invalid("the id of a session is neither a UUID nor a whole number of 64 bits")),
-        }
+        let number = text.parse().map(Self::Number);
+        number.map_err(|_| Error::invalid("the id of a session is neither a UUID nor a whole number of 64 bits"))
     }
 }
 
@@ -181,12 +180,12 @@ impl Session {
         SessionEnd::new(Duration::from_millis(milliseconds.try_into().unwrap_or(0))).timestamp(at).session(self)
     }
 
-    /// Writes the session into the fields of an event.
+    /// Writes the session into the fields of an event, in place of another one.
     pub(super) fn write(&self, uuid: &mut Option<String>, number: &mut Option<i64>, start_ms: &mut Option<i64>) {
-        match &self.id {
-            SessionId::Uuid(text) => *uuid = Some(text.clone()),
-            SessionId::Number(value) => *number = Some(*value),
-        }
+        (*uuid, *number) = match &self.id {
+            SessionId::Uuid(text) => (Some(text.clone()), None),
+            SessionId::Number(value) => (None, Some(*value)),
+        };
         *start_ms = Some(unixtime_ms(self.start));
     }
 }
@@ -206,6 +205,7 @@ mod tests {
             Session::start(now),
             Session::start(SystemTime::now()),
             Session::resume(UUID, now),
+            Session::resume("00000000000000000000000000004711", now),
             Session::resume(4_711, now),
             Session::resume(i64::MIN, DateTime::from_timestamp_nanos(-1)),
         ];
@@ -222,6 +222,13 @@ mod tests {
         let session = Session::resume(UUID, DateTime::from_timestamp_nanos(1_795_643_885_148_987_654));
         assert_eq!(session.to_string(), format!("{UUID}.1795643885148"));
         assert_eq!(session.started_at().timestamp_subsec_nanos(), 148_000_000);
+    }
+
+    #[test]
+    fn a_session_replaces_that_of_an_event() {
+        let (by_uuid, by_number) = (Session::resume(UUID, Utc::now()), Session::resume(4_711, Utc::now()));
+        let event = SessionStart::new().session(&by_number);
+        assert_eq!(event.clone().session(&by_uuid).session(&by_number), event);
     }
 
     #[test]
