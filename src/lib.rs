@@ -23,6 +23,7 @@ pub mod limits;
 mod model;
 mod pointer;
 mod random;
+mod runtime;
 mod seal;
 mod settings;
 pub mod spool;

@@ -31,6 +31,7 @@ use crate::Client as AsyncClient;
 use crate::delivery::{Accepted, Report};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
+use crate::runtime::BackgroundRuntime;
 use crate::seal::{IntoSealed, SealedBatch};
 
 /// A client that blocks until the response has arrived; see the [module](self). Cloning is cheap and shares the background
@@ -51,15 +52,11 @@ impl Client {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the thread or its runtime cannot be created.
     pub fn new(client: AsyncClient) -> Result<Self, Error> {
         let failed = |error| Error::config("failed to spawn the background thread").with_source(error);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let runtime = BackgroundRuntime::new().map_err(failed)?;
         let (tasks, receiver) = unbounded_channel();
         thread::Builder::new()
             .name("mparticle-blocking".into())
-            .spawn(move || {
-                runtime.block_on(serve(receiver));
-                // Does not wait for a name lookup whose request was aborted.
-                runtime.shutdown_background();
-            })
+            .spawn(move || runtime.run(serve(receiver)))
             .map_err(failed)?;
         Ok(Self { client, tasks })
     }

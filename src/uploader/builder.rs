@@ -17,6 +17,7 @@ use crate::client::Client;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::generated::types::Batch;
+use crate::runtime::BackgroundRuntime;
 use crate::spool;
 use crate::when_some::when_some;
 
@@ -147,8 +148,8 @@ impl UploaderBuilder {
     ///
     /// It runs in the call that submits ([`try_send`](Uploader::try_send), [`send`](Uploader::send), [`track`](Uploader::track)),
     /// and a panic in it unwinds through that call. [`track`](Uploader::track) calls it with a batch of the user and that one event.
-    /// If it changes the user, the event is sent with that user. A [`SealedBatch`](crate::SealedBatch), including one from the spool,
-    /// is sent unchanged.
+    /// If it changes the user, the event is sent with that user; if it adds events, they are one batch and one submission with that
+    /// event. A [`SealedBatch`](crate::SealedBatch), including one from the spool, is sent unchanged.
     ///
     /// A batch that it discards is counted in [`UploaderStats::filtered`](crate::UploaderStats::filtered) and nowhere else, and has
     /// no report. `try_send` and `track` return `Ok`, and [`SendHandle::delivered`](crate::SendHandle::delivered) completes
@@ -220,7 +221,7 @@ impl UploaderBuilder {
             None => Arc::new(NoJournal),
         };
         let failed = |error| Error::config("failed to spawn the background thread").with_source(error);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let runtime = BackgroundRuntime::new().map_err(failed)?;
         let deliverer = self.client.deliverer;
         {
             // Creates the HTTP client of this runtime now, so that an error is returned from here.
@@ -229,12 +230,8 @@ impl UploaderBuilder {
         }
         let shared = Arc::new(Shared::new(self.config, journal));
         let dispatcher = dispatcher::run(Arc::clone(&shared), deliverer);
-        let run = move || {
-            runtime.block_on(dispatcher);
-            // Does not wait for the name lookup of an aborted request.
-            runtime.shutdown_background();
-        };
-        let thread = thread::Builder::new().name("mparticle-uploader".into()).spawn(run).map_err(failed)?;
+        let thread = thread::Builder::new().name("mparticle-uploader".into());
+        let thread = thread.spawn(move || runtime.run(dispatcher)).map_err(failed)?;
         Ok(Uploader::new(shared, Some(thread)))
     }
 }
