@@ -232,8 +232,8 @@ fn last_error_keeps_its_source() {
     uploader.shutdown(Duration::ZERO).wait();
 }
 
-#[test]
-fn start_fails_if_the_http_client_cannot_be_created() {
+#[tokio::test]
+async fn start_fails_if_the_http_client_cannot_be_created() {
     let made = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&made);
     let failing = builder("http://127.0.0.1:1").http_client(move || {
@@ -388,6 +388,7 @@ fn before_send_changes_adds_and_discards_what_is_submitted() {
         Batch::new(Environment::Development).customer_id("1").user_attribute(name, value).into_template()
     };
     uploader.track(user("consent", true), event("a")).expect("room");
+    uploader.track(Batch::new(Environment::Development).customer_id("1"), event("c")).expect("room");
     uploader.track(user("twice", true), event("b")).expect("room");
     uploader.track(user("consent", false), event("never")).expect("discarded");
     uploader.try_send(Batch::new(Environment::Development)).expect("discarded");
@@ -400,7 +401,7 @@ fn before_send_changes_adds_and_discards_what_is_submitted() {
 
     let stats = uploader.shutdown(MINUTE).wait();
     sent.delivered().wait().expect("delivered");
-    // Three events, one of which was added, and one batch.
+    // Two events, an event with one that was added, and a batch.
     assert_eq!((stats.accepted, stats.delivered, stats.filtered, stats.lost()), (4, 4, 3, 0));
     let arrived = server.batches();
     let events: Vec<_> =
@@ -408,14 +409,35 @@ fn before_send_changes_adds_and_discards_what_is_submitted() {
     let mut names: Vec<_> = events.iter().filter_map(|event| event["data"]["event_name"].as_str()).collect();
     names.sort_unstable();
     assert_eq!(names.iter().filter(|name| **name == "added").count(), 2);
-    assert_eq!(names.len(), 5, "{names:?}");
+    assert_eq!(names.len(), 6, "{names:?}");
     for event in &events {
         let data = &event["data"];
         assert!(data["timestamp_unixtime_ms"].is_i64() && data["source_message_id"].is_string(), "{data}");
     }
-    // The attributes are gone, so that all of the user's tracked events went together.
+    // The attributes are gone, so that the first two events went together.
     assert!(arrived.iter().all(|batch| batch.get("user_attributes").is_none()));
-    assert_eq!(arrived.len(), 2);
+    assert_eq!(arrived.len(), 3);
+}
+
+#[test]
+fn a_tracked_event_and_those_that_before_send_adds_are_queued_together_or_not_at_all() {
+    let server = MockServer::start_blocking();
+    let uploader = Uploader::builder(client(server.url()))
+        .max_batches(1)
+        .before_send(|batch| {
+            // Together they are too large for one batch.
+            batch.events.extend([event("x".repeat(100_000)).into(), event("last").into()]);
+            true
+        })
+        .start()
+        .expect("a thread");
+    let error = uploader.track(user("1"), event("y".repeat(100_000))).expect_err("two batches do not fit");
+    let events = |batch: &mparticle::SealedBatch| {
+        let batch: Batch = serde_json::from_slice(batch.json()).expect("a batch");
+        batch.events.len()
+    };
+    assert_eq!(error.batches().iter().map(events).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(uploader.shutdown(MINUTE).wait().accepted, 0);
 }
 
 #[test]

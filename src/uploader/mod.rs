@@ -36,7 +36,6 @@ mod telemetry;
 mod tests;
 
 use std::fmt;
-use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -193,7 +192,7 @@ impl Uploader {
         self.0.shared.track(template, event)
     }
 
-    /// Tracks the events that the callback leaves, with the template that it leaves.
+    /// Tracks what the callback leaves of the event and its template.
     fn track_filtered(
         &self,
         template: &TemplateData,
@@ -205,20 +204,16 @@ impl Uploader {
             self.0.shared.count_filtered();
             return Ok(());
         }
-        if batch.source_request_id.is_some() {
-            // A batch with its own id cannot be merged with other events.
+        // A batch with its own id is not merged with other events. One with several events is queued completely or not at all.
+        if batch.source_request_id.is_some() || batch.events.len() > 1 {
             let Some(parts) = self.seal(batch, None)? else { return Ok(()) };
             return self.0.shared.try_send(Submission::new(parts, None));
         }
-        let events = mem::take(&mut batch.events);
-        let template = match TemplateData::new(&batch) {
-            Ok(template) => template,
-            Err(error) => {
-                batch.events = events;
-                return Err(SealError::new(error, batch).into());
-            }
-        };
-        events.into_iter().try_for_each(|event| self.track_encoded(&template, event))
+        let Some(event) = batch.events.pop() else { return Ok(()) };
+        match TemplateData::new(&batch) {
+            Ok(template) => self.track_encoded(&template, event),
+            Err(error) => Err(SealError::new(error, batch.event(event)).into()),
+        }
     }
 
     /// Sends what is queued without lingering. Completes with the statistics when everything that was submitted before is
