@@ -24,8 +24,10 @@ use crate::seal::{SealError, SealedBatch};
 /// }
 /// # }
 /// ```
+#[derive(Clone)]
 pub struct UploadError(Box<UploadErrorInner>);
 
+#[derive(Clone)]
 struct UploadErrorInner {
     error: Error,
     unsent: Vec<SealedBatch>,
@@ -57,8 +59,9 @@ impl UploadError {
         &self.0.error
     }
 
-    /// Returns the sealed batches that were not accepted, in order. It does not include those that were rejected, which
-    /// [`report`](Self::report) returns.
+    /// Returns the sealed batches that were not accepted, in order. It does not include those that a bulk call rejected, which
+    /// [`report`](Self::report) returns. The error of [`Client::upload`](crate::Client::upload) for a batch that was rejected
+    /// returns it here.
     #[must_use]
     pub fn unsent(&self) -> &[SealedBatch] {
         &self.0.unsent
@@ -78,14 +81,15 @@ impl UploadError {
         self.0.unsent
     }
 
-    /// Returns the batch given to [`Client::upload`](crate::Client::upload), if it could not be sealed. Its ids are set.
+    /// Returns the batch given to [`Client::upload`](crate::Client::upload), if it could not be sealed. Its ids are set, unless
+    /// [`before_send`](crate::ClientBuilder::before_send) discarded it.
     #[must_use]
     pub fn unsealed(&self) -> Option<&Batch> {
         self.0.unsealed.as_ref()
     }
 
-    /// Returns the batch given to [`Client::upload`](crate::Client::upload), if it could not be sealed, and drops the rest.
-    /// Its ids are set.
+    /// Returns the batch given to [`Client::upload`](crate::Client::upload), if it could not be sealed, and drops the rest, as
+    /// [`unsealed`](Self::unsealed) does.
     #[must_use]
     pub fn into_unsealed(self) -> Option<Batch> {
         self.0.unsealed

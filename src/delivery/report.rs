@@ -10,7 +10,7 @@ use crate::seal::{SealError, SealedBatch};
 /// [`before_send`](crate::ClientBuilder::before_send).
 ///
 /// A batch that was split counts once: as delivered if all its parts were, as rejected if one part was.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[must_use = "a batch may have been rejected"]
 pub struct Report {
     pub(crate) delivered: usize,
@@ -71,6 +71,7 @@ impl Report {
 /// A batch that will never be accepted unchanged: the service refused it, it exceeds a limit, or it could not be sealed.
 ///
 /// It returns the batch: [`sealed`](Self::sealed), or [`unsealed`](Self::unsealed) if it could not be sealed.
+#[derive(Clone)]
 pub struct Rejected {
     index: usize,
     error: Error,
@@ -78,6 +79,7 @@ pub struct Rejected {
 }
 
 /// A rejected batch, sealed if possible.
+#[derive(Clone)]
 enum RejectedBatch {
     Sealed(Vec<SealedBatch>),
     Unsealed(Box<Batch>),
