@@ -17,7 +17,7 @@ use super::journal::Journal;
 use super::queue::is_full_request;
 use super::report::ReportBroadcaster;
 use super::submission::{SendHandle, Submission};
-use super::telemetry::StatsSnapshot;
+use super::telemetry::{StatsReporter, StatsSnapshot};
 use crate::completion::{self, Completer, Completion};
 use crate::delivery::AdaptiveLimiter;
 use crate::error::Error;
@@ -134,7 +134,12 @@ impl Shared {
 
     /// Counts a submission that `before_send` discarded.
     pub(super) fn count_filtered(&self) {
-        self.lock().queue.accounting.add_filtered();
+        let is_reported = StatsReporter::is_enabled();
+        let mut state = self.lock();
+        state.queue.accounting.add_filtered();
+        // The dispatcher reports the number. Nothing else wakes it if all submissions are discarded.
+        state.queue.effects.needs_poll |= is_reported;
+        self.unlock(state);
     }
 
     /// Accepts a submission, or does with it what the policy says. Never waits.

@@ -32,9 +32,14 @@ impl StatsReporter {
         tracing::enabled!(target: "mparticle::uploader", tracing::Level::DEBUG)
     }
 
+    /// Returns whether changed numbers are reported at all.
+    pub(super) fn is_enabled() -> bool {
+        cfg!(feature = "metrics") || Self::is_logged()
+    }
+
     /// Reports changed numbers, or returns the time at which they may be logged.
     pub(super) fn report(&mut self, snapshot: impl FnOnce() -> StatsSnapshot) -> Option<Instant> {
-        if !cfg!(feature = "metrics") && !Self::is_logged() {
+        if !Self::is_enabled() {
             return None;
         }
         let (snapshot, now) = (snapshot(), Instant::now());

@@ -121,6 +121,22 @@ async fn changed_statistics_are_logged_at_most_once_a_second() {
     assert_eq!(listener.logged().last().expect("an event").1["delivered"], 100);
 }
 
+#[tokio::test(start_paused = true)]
+async fn discarded_submissions_are_logged_though_nothing_is_sent() {
+    let listener = Listener::default();
+    let _guard = tracing::subscriber::set_default(listener.clone());
+    listener.enable();
+    let transport = MemoryTransport::responding(|_| accepted());
+    let rig = rig(transport, Config { before_send: Some(Arc::new(|_| false)), ..settings() });
+    sleep(SECOND).await;
+    for n in 0..3 {
+        rig.try_send(batch(n, n)).expect("discarded");
+    }
+    sleep(2 * SECOND).await;
+    assert_eq!(listener.logged().last().map(|(_, numbers)| numbers["filtered"]), Some(3));
+    rig.end(SECOND).await;
+}
+
 #[cfg(feature = "metrics")]
 mod facade {
     use super::*;
