@@ -342,7 +342,8 @@ impl Error {
         }
     }
 
-    /// Returns the number of attempts to send the batches, or 0 if nothing was sent.
+    /// Returns the number of attempts to send the batches, or 0 if nothing was sent. 0 for a call that was
+    /// [cancelled](ErrorKind::Cancelled): its [`Report::requests`](crate::Report::requests) has the number.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.attempts

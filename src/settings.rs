@@ -55,8 +55,8 @@ use crate::uploader::{Uploader, UploaderBuilder, WhenFull};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Callbacks are set in code, on the builders that [`client_builder`](Self::client_builder) and [`uploader`](Self::uploader)
-/// return.
+/// Callbacks and all other settings, such as the options of the spool, are set in code, on the builders that
+/// [`client_builder`](Self::client_builder) and [`uploader`](Self::uploader) return.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -64,7 +64,7 @@ pub struct Settings {
     /// Sets [`ClientBuilder::pod`](crate::ClientBuilder::pod).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod: Option<Pod>,
-    /// Sets [`ClientBuilder::base_url`](crate::ClientBuilder::base_url).
+    /// Sets [`ClientBuilder::base_url`](crate::ClientBuilder::base_url), which overrides [`pod`](Self::pod).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
     /// The environment of the data, for [`Batch::new`](crate::Batch::new). The client does not need it.

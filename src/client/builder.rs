@@ -320,8 +320,9 @@ impl ClientBuilder {
     /// first called by [`UploaderBuilder::start`](crate::UploaderBuilder::start) or the first upload.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the key or the secret is empty, a timeout is zero, the base URL is
-    /// invalid, or it uses plain `http` to a remote host; with rustls, also if this machine has no usable certificate store.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the key or the secret is empty or cannot be sent, a timeout is zero, the
+    /// base URL is invalid, or it uses plain `http` to a remote host; with rustls, also if this machine has no usable certificate
+    /// store.
     pub fn build(self) -> Result<Client, Error> {
         // A disabled client has no credentials, so it cannot send by mistake.
         let authorization = if self.disabled { None } else { Some(self.credentials.authorization()?) };

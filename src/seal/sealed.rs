@@ -18,8 +18,9 @@ use crate::json;
 ///
 /// Cloning is cheap: the bytes are shared.
 ///
-/// With serde_json it is serialized as its JSON object, and deserialized like [`from_json`](Self::from_json). For other formats,
-/// store [`json`](Self::json).
+/// With serde_json it is serialized as its JSON object, and deserialized like [`from_json`](Self::from_json), except within an
+/// enum that is untagged or internally tagged, or within a flattened field: serde does not keep the bytes there. For those and
+/// for other formats, store [`json`](Self::json).
 ///
 /// ```
 /// use mparticle::{Batch, Environment, SealedBatch};
