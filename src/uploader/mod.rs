@@ -148,9 +148,9 @@ impl Uploader {
     /// when it is [accepted](SendHandle::accepted), which with a spool means that it is on the disk, and one for when it is
     /// [delivered](SendHandle::delivered). Acknowledge a message of a queue only after the second.
     ///
-    /// Both can be awaited, or waited for with [`wait`](Completion::wait) in code without a runtime. Dropping the handle before
-    /// the batch is accepted cancels the submission. Once accepted, a batch is sent whether or not the handle is kept. With
-    /// [`WhenFull::Spill`], a batch that fits into memory is not written to the disk, and is accepted immediately.
+    /// Both can be awaited, or waited for with [`wait`](Completion::wait) in code without a runtime. Dropping the handle and its
+    /// completions before the batch is accepted cancels the submission. Once accepted, a batch is sent whether or not they are
+    /// kept. With [`WhenFull::Spill`], a batch that fits into memory is not written to the disk, and is accepted immediately.
     pub fn send(&self, batch: impl IntoSealed) -> SendHandle {
         self.send_with(batch, None)
     }
