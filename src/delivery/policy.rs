@@ -95,6 +95,8 @@ impl RetryPolicy {
     when_some!();
 
     /// Sets the maximum number of attempts of a request, including the first one. 0 counts as 1.
+    ///
+    /// An [`Uploader`](crate::Uploader) ignores it.
     #[must_use]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts;
