@@ -1,7 +1,6 @@
 //! Conversions into attribute values from the types that Rust code has at hand.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -198,60 +197,6 @@ pub(super) fn by_json<T: DeserializeOwned>(value: &impl Serialize, text: impl Fn
     T::deserialize(&json).unwrap_or_else(|_| text(json.to_string()))
 }
 
-/// A list of texts.
-///
-/// ```
-/// use mparticle::UserAttributeValue;
-///
-/// let plans: UserAttributeValue = ["free", "pro"].iter().copied().filter(|plan| *plan != "free").collect();
-/// assert_eq!(plans, UserAttributeValue::List(vec!["pro".to_owned()]));
-/// ```
-impl<T: Into<String>> FromIterator<T> for UserAttributeValue {
-    fn from_iter<I: IntoIterator<Item = T>>(texts: I) -> Self {
-        Self::List(texts.into_iter().map(Into::into).collect())
-    }
-}
-
-/// `From` for collections of texts, each of which is taken by value.
-macro_rules! from_lists {
-    ($([$($generics:tt)*] $type:ty),* $(,)?) => {$(
-        impl<$($generics)*> From<$type> for UserAttributeValue {
-            fn from(texts: $type) -> Self {
-                texts.into_iter().collect()
-            }
-        }
-    )*};
-}
-
-/// `From` for references to collections of texts, of which a copy is made.
-macro_rules! from_borrowed_lists {
-    ($([$($generics:tt)*] $type:ty),* $(,)?) => {$(
-        impl<T: AsRef<str>, $($generics)*> From<&$type> for UserAttributeValue {
-            fn from(texts: &$type) -> Self {
-                texts.iter().map(AsRef::as_ref).collect()
-            }
-        }
-    )*};
-}
-
-// A `Vec` of strings has its `From` from the generator, so that the others are listed.
-from_lists!(
-    [T: Into<String>, const N: usize] [T; N],
-    [T: Into<String>] BTreeSet<T>,
-    [] Vec<&str>,
-    [] Vec<&String>,
-    [] Vec<Box<str>>,
-    [] Vec<Cow<'_, str>>,
-    [] Vec<char>,
-    [] Vec<Uuid>,
-);
-from_borrowed_lists!([] [T], [const N: usize] [T; N], [] Vec<T>, [] BTreeSet<T>);
-
-impl From<Vec<Arc<str>>> for UserAttributeValue {
-    fn from(texts: Vec<Arc<str>>) -> Self {
-        Self::from(&texts)
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -323,36 +268,6 @@ mod tests {
             None::<u64> => null, None::<DateTime<Utc>> => null, Some(Uuid::nil()).map(|_| 3_usize) => 3,
             Some(&text) => "web", text.strip_prefix("w") => "eb",
         );
-    }
-
-    #[test]
-    fn lists_of_any_text_become_a_list_of_a_user() {
-        let owned = vec![String::from("a"), String::from("b")];
-        let list = UserAttributeValue::List(owned.clone());
-        let lists: [UserAttributeValue; 17] = [
-            ["a", "b"].into(),
-            (&["a", "b"]).into(),
-            [String::from("a"), String::from("b")].into(),
-            ['a', 'b'].into(),
-            owned.clone().into(),
-            (&owned).into(),
-            owned.as_slice().into(),
-            owned.iter().collect::<Vec<&String>>().into(),
-            owned.iter().map(String::as_str).collect::<Vec<_>>().into(),
-            owned.iter().map(|text| Box::from(text.as_str())).collect::<Vec<Box<str>>>().into(),
-            owned.iter().map(|text| Arc::from(text.as_str())).collect::<Vec<Arc<str>>>().into(),
-            owned.iter().map(Cow::from).collect::<Vec<Cow<'_, str>>>().into(),
-            vec!['a', 'b'].into(),
-            owned.iter().cloned().collect::<BTreeSet<_>>().into(),
-            (&owned.iter().cloned().collect::<BTreeSet<_>>()).into(),
-            owned.iter().collect(),
-            Some(owned).into(),
-        ];
-        for value in lists {
-            assert_eq!(value, list);
-        }
-        let id = UserAttributeValue::from(vec![Uuid::nil()]);
-        assert_eq!(id, UserAttributeValue::List(vec![Uuid::nil().to_string()]));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod device;
 mod event;
 mod fields;
 mod identity;
+mod list;
 mod location;
 mod session;
 
