@@ -81,14 +81,17 @@ fn setters<'a>(of_type: &str, fields: impl Iterator<Item = &'a Field>, place: &E
     parse_quote!(impl #of_type { #(#setters)* })
 }
 
-/// Returns the argument of a setter and the value to store. Texts and floats are taken through `Into`. An integer is taken as the
-/// type that it has, because a literal beyond 32 bits would not find that type through `Into`.
+/// Returns the argument of a setter and the value to store. Texts are taken through `Into`, and floats as any type of number. An
+/// integer is taken as the type that it has, because a literal beyond 32 bits would not find that type through `Into`.
 fn argument(field: &Field, ty: &Type) -> (FnArg, Expr) {
     let name = &field.name;
     let is =
         |name: &str| matches!(ty, Type::Path(ty) if ty.path.segments.last().is_some_and(|last| last.ident == name));
-    if is("String") || is("f64") {
+    if is("String") {
         (parse_quote!(#name: impl ::std::convert::Into<#ty>), parse_quote!(#name.into()))
+    } else if is("f64") {
+        let number: Expr = parse_quote!(::std::convert::Into::<crate::Number>::into(#name));
+        (parse_quote!(#name: impl ::std::convert::Into<crate::Number>), parse_quote!(#number.into()))
     } else {
         (parse_quote!(#name: #ty), parse_quote!(#name))
     }

@@ -169,10 +169,10 @@ fn a_session_is_stored_as_text_and_assigned_to_every_event() -> Result<(), Error
 #[test]
 fn a_purchase_becomes_an_event_that_takes_the_setters_of_events() {
     let session = Session::start(SystemTime::now());
-    let order = Uuid::new_v4();
+    let (order, cart) = (Uuid::new_v4(), vec!["assam", "darjeeling"]);
     let event = ProductAction::purchase()
         .transaction_id(order)
-        .product(Product::new("TEA", "Assam").price(12.99).quantity(2_u32))
+        .product(Product::new("TEA", "Assam").price(12.99_f32).quantity(cart.len()))
         .total(25.98)
         .into_event()
         .currency_code("EUR")
@@ -180,7 +180,9 @@ fn a_purchase_becomes_an_event_that_takes_the_setters_of_events() {
         .session(&session);
     let batch = batch().event(event);
     assert_eq!(batch.check(), []);
-    assert_eq!(json_of(&batch)["events"][0]["data"]["product_action"]["transaction_id"], order.to_string());
+    let action = &json_of(&batch)["events"][0]["data"]["product_action"];
+    assert_eq!(action["transaction_id"], order.to_string());
+    assert_eq!(action["products"][0], json!({ "id": "TEA", "name": "Assam", "price": 12.99, "quantity": 2.0 }));
 }
 
 #[test]

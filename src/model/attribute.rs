@@ -8,9 +8,10 @@ use std::time::SystemTime;
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeZone, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Number, Value};
+use serde_json::Value;
 use uuid::Uuid;
 
+use super::Number;
 use crate::error::Error;
 use crate::generated::types::{AttributeValue, UserAttributeValue};
 
@@ -49,10 +50,7 @@ macro_rules! conversions {
             // The service's numbers have 64 bits with a sign. What is larger keeps its digits as text.
             i64::try_from(number).map_or_else(|_| Self::String(number.to_string()), Self::Integer)
         });
-        // The shortest text of the number, read again: `0.1_f32` becomes 0.1 and not 0.10000000149011612.
-        from_copies!($value: f32 => |number| {
-            Self::Number(number.to_string().parse().unwrap_or_else(|_| f64::from(number)))
-        });
+        from_copies!($value: f32 => |number| Self::Number(Number::from(number).into()));
         from_copies!($value: char, Uuid, NaiveDate, IpAddr, Ipv4Addr, Ipv6Addr => |value| Self::String(ToString::to_string(&value)));
         from_texts!($value: &String, Box<str>, Arc<str>, Cow<'_, str>);
 
@@ -128,8 +126,8 @@ macro_rules! conversions {
             }
         }
 
-        impl From<Number> for $value {
-            fn from(number: Number) -> Self {
+        impl From<serde_json::Number> for $value {
+            fn from(number: serde_json::Number) -> Self {
                 match (number.as_i64(), number.as_u64(), number.as_f64()) {
                     (Some(number), ..) => Self::Integer(number),
                     (None, Some(number), _) => Self::from(number),

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::unixtime_ms;
+use super::{Number, unixtime_ms};
 use crate::generated::types::{
     CommerceEvent, Product, ProductAction, ProductActionType, ProductImpression, Promotion, PromotionAction,
     PromotionActionType,
@@ -81,22 +81,22 @@ impl ProductAction {
 
     /// Sets the total amount, including tax and shipping, in units of the event's currency: 30.13 for 30 euros and 13 cents.
     #[must_use]
-    pub fn total(mut self, total_amount: impl Into<f64>) -> Self {
-        self.total_amount = Some(total_amount.into());
+    pub fn total(mut self, total_amount: impl Into<Number>) -> Self {
+        self.total_amount = Some(total_amount.into().into());
         self
     }
 
     /// Sets the tax included in the total.
     #[must_use]
-    pub fn tax(mut self, tax_amount: impl Into<f64>) -> Self {
-        self.tax_amount = Some(tax_amount.into());
+    pub fn tax(mut self, tax_amount: impl Into<Number>) -> Self {
+        self.tax_amount = Some(tax_amount.into().into());
         self
     }
 
     /// Sets the shipping included in the total.
     #[must_use]
-    pub fn shipping(mut self, shipping_amount: impl Into<f64>) -> Self {
-        self.shipping_amount = Some(shipping_amount.into());
+    pub fn shipping(mut self, shipping_amount: impl Into<Number>) -> Self {
+        self.shipping_amount = Some(shipping_amount.into().into());
         self
     }
 

@@ -11,9 +11,12 @@ mod fields;
 mod identity;
 mod list;
 mod location;
+mod number;
 mod session;
 
 use fields::attributes_of;
+use attribute::attributes_of;
+pub use number::Number;
 pub use session::{Session, SessionId};
 
 /// Converts a time to the milliseconds since the Unix epoch that are sent. Every time is converted here, so that no seconds can

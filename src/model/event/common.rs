@@ -119,8 +119,8 @@ macro_rules! common {
             /// Sets the amount by which the event changes the lifetime value of the user, and the user attribute that holds that
             /// value.
             #[must_use]
-            pub fn lifetime_value(mut self, change: impl Into<f64>, attribute_name: impl Into<String>) -> Self {
-                self $(.$inner)? .lifetime_value_change = Some(change.into());
+            pub fn lifetime_value(mut self, change: impl Into<$crate::Number>, attribute_name: impl Into<String>) -> Self {
+                self $(.$inner)? .lifetime_value_change = Some(change.into().into());
                 self $(.$inner)? .lifetime_value_attribute_name = Some(attribute_name.into());
                 self
             }
