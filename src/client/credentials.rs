@@ -27,6 +27,13 @@ impl Credentials {
 
     /// Creates credentials from the environment variables `MPARTICLE_API_KEY` and `MPARTICLE_API_SECRET`.
     ///
+    /// ```no_run
+    /// use mparticle::{Client, Credentials, Pod};
+    ///
+    /// let client = Client::builder(Credentials::from_env()?).pod(Pod::Eu1).build()?;
+    /// # Ok::<(), mparticle::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if one of them is missing, empty or not UTF-8.
     pub fn from_env() -> Result<Self, Error> {

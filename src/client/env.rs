@@ -54,6 +54,7 @@ impl Environment {
     /// use mparticle::{Batch, Environment};
     ///
     /// let batch = Batch::new(Environment::from_env()?);
+    /// let batch = Batch::new("production".parse()?); // from any other text
     /// # Ok::<(), mparticle::Error>(())
     /// ```
     ///

@@ -75,6 +75,16 @@ impl Client {
     /// A batch larger than [`MAX_BATCH_BYTES`](crate::limits::MAX_BATCH_BYTES) is sent in several parts, one after the other;
     /// see [`Batch::seal_parts`](crate::Batch::seal_parts). The result then describes the last part.
     ///
+    /// ```
+    /// # async fn run(client: mparticle::Client) -> Result<(), mparticle::Error> {
+    /// use mparticle::{Batch, Environment};
+    ///
+    /// let batch = Batch::new(Environment::Development).customer_id("123456").source_request_id("signup-123456");
+    /// client.upload(&batch).await?; // or `upload(batch)`, or a batch that is sealed
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Before sending: as [`Batch::seal_parts`](crate::Batch::seal_parts), with the batch in
     /// [`UploadError::unsealed`]; and [`ErrorKind::Limit`](crate::ErrorKind::Limit) if a [`SealedBatch`] is too large. After
@@ -112,7 +122,8 @@ impl Client {
     /// were not sent ([`UploadError::unsent`]), and has the result of the others ([`UploadError::report`]).
     ///
     /// # Cancel safety
-    /// Not cancel safe: if the future is dropped, the unsent batches are dropped too, and it is unknown which those are. Use [`upload_bulk_until`](Self::upload_bulk_until) to stop it, or
+    /// Not cancel safe: if the future is dropped, the unsent batches are dropped too, and it is unknown which those are. Use
+    /// [`upload_bulk_until`](Self::upload_bulk_until) to stop it, or
     /// [`RetryPolicy::call_timeout`](crate::RetryPolicy::call_timeout) to limit its time: both hand back what was not sent.
     ///
     /// ```
@@ -148,9 +159,7 @@ impl Client {
     ///
     /// ```
     /// # async fn run(client: mparticle::Client, batches: Vec<mparticle::Batch>) -> Result<(), mparticle::Error> {
-    /// use std::time::Duration;
-    ///
-    /// let stop = tokio::time::sleep(Duration::from_secs(600)); // or `tokio::signal::ctrl_c()`, or `token.cancelled()`
+    /// let stop = tokio::signal::ctrl_c(); // or `tokio::time::sleep(..)`, or `token.cancelled()`
     /// if let Err(error) = client.upload_bulk_until(batches, stop).await {
     ///     println!("{error}: {} delivered, {} left", error.report().delivered(), error.unsent().len());
     /// }

@@ -16,12 +16,14 @@ use crate::seal::{SealError, SealedBatch};
 /// converts into it with `?`, which drops both.
 ///
 /// ```
-/// # async fn run(client: mparticle::Client, batches: Vec<mparticle::Batch>) {
+/// # async fn run(client: mparticle::Client, batches: Vec<mparticle::Batch>) -> Result<(), mparticle::Error> {
 /// if let Err(error) = client.upload_bulk(batches).await {
 ///     eprintln!("{error}; {} batches were delivered", error.report().delivered());
-///     let unsent = error.into_unsent(); // Upload them again later: their ids make that safe.
-/// #   drop(unsent);
+///     if error.is_retryable() {
+///         client.upload_bulk(error.unsent()).await?; // or later: their ids make that safe
+///     }
 /// }
+/// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]

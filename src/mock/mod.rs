@@ -14,16 +14,16 @@
 //! # In a test
 //!
 //! ```
-//! use mparticle::mock::{self, MockServer};
-//! use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment};
+//! use mparticle::mock::{MockServer, event_named};
+//! use mparticle::{Batch, Client, CustomEvent, CustomEventType, Environment};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), mparticle::Error> {
 //! let server = MockServer::start().await;
-//! server.expect(mock::event_named("Signed Up").identity("customer_id", "123456")).times(1);
+//! server.expect(event_named("Signed Up").identity("customer_id", "123456")).times(1);
 //!
 //! // The code under test:
-//! let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
+//! let client = Client::for_mock(&server)?;
 //! let batch = Batch::new(Environment::Development)
 //!     .customer_id("123456")
 //!     .event(CustomEvent::new("Signed Up", CustomEventType::Other));

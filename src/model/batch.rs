@@ -20,6 +20,16 @@ impl Batch {
     /// A value is a string (at most 4,096 characters), a number, a boolean, a list of strings, or null. `None` is sent as null,
     /// which is a value here: the user has the attribute, without a value, like a tag. It does not delete the attribute;
     /// [`deleted_user_attribute`](Self::deleted_user_attribute) does.
+    ///
+    /// ```
+    /// use mparticle::{Batch, Environment};
+    ///
+    /// let plans = vec![String::from("free"), String::from("pro")];
+    /// let batch = Batch::new(Environment::Production)
+    ///     .customer_id("123456")
+    ///     .user_attribute("plans", &plans)
+    ///     .user_attribute("seats", plans.len());
+    /// ```
     #[must_use]
     pub fn user_attribute(mut self, name: impl Into<String>, value: impl Into<UserAttributeValue>) -> Self {
         self.user_attributes.insert(name.into(), value.into());
@@ -27,6 +37,14 @@ impl Batch {
     }
 
     /// Sets several user attributes, each as [`user_attribute`](Self::user_attribute) does.
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    /// use mparticle::{Batch, Environment};
+    ///
+    /// let scores = BTreeMap::from([("loyalty", 0.5), ("churn", 0.25)]);
+    /// let batch = Batch::new(Environment::Production).customer_id("123456").user_attributes(scores);
+    /// ```
     #[must_use]
     pub fn user_attributes<N: Into<String>, V: Into<UserAttributeValue>>(
         mut self,

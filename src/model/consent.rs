@@ -30,6 +30,15 @@ impl Consent {
     }
 
     /// Creates a consent that was granted (true) or denied (false) at this time, for example from a checkbox.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use mparticle::{Batch, Consent, Environment};
+    ///
+    /// # let newsletter = true;
+    /// let consent = Consent::answered(newsletter, SystemTime::now());
+    /// let batch = Batch::new(Environment::Production).customer_id("123456").gdpr_consent("newsletter", consent);
+    /// ```
     #[must_use]
     pub fn answered(granted: bool, at: impl Into<DateTime<Utc>>) -> Self {
         Self::with_required(granted, unixtime_ms(at))
