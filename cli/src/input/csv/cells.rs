@@ -25,8 +25,8 @@ where
         CellType::Text => Ok(text.to_owned().into()),
         CellType::Boolean => parse_boolean(text).map(V::from),
         CellType::Number => match parse_number(text)? {
-            Number::Integer(integer) => Ok(integer.into()),
-            Number::Decimal(decimal) => Ok(decimal.into()),
+            ParsedNumber::Integer(integer) => Ok(integer.into()),
+            ParsedNumber::Decimal(decimal) => Ok(decimal.into()),
         },
         CellType::List(separator) => {
             let list: Vec<_> =
@@ -43,29 +43,29 @@ where
     }
 }
 
-enum Number {
+enum ParsedNumber {
     Integer(i64),
     Decimal(f64),
 }
 
 /// Parses a number. Integers are never converted to floats: out of 64 bits they are rejected.
-fn parse_number(text: &str) -> Result<Number, String> {
+fn parse_number(text: &str) -> Result<ParsedNumber, String> {
     let trimmed = text.trim();
     let digits = trimmed.trim_start_matches(['+', '-']);
     if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return parse_integer(text).map(Number::Integer);
+        return parse_integer(text).map(ParsedNumber::Integer);
     }
     let is_decimal = trimmed.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
     let decimal: Option<f64> = trimmed.parse().ok().filter(|decimal: &f64| is_decimal && decimal.is_finite());
-    decimal.map(Number::Decimal).ok_or_else(|| format!("{} is not a number", quote(text)))
+    decimal.map(ParsedNumber::Decimal).ok_or_else(|| format!("{} is not a number", quote(text)))
 }
 
 /// Parses an amount or a price as a decimal.
 pub fn parse_decimal(text: &str) -> Result<f64, String> {
     let trimmed = text.trim();
     match parse_number(text)? {
-        Number::Decimal(decimal) => Ok(decimal),
-        Number::Integer(_) => trimmed.parse().map_err(|_| format!("{} is not a number", quote(text))),
+        ParsedNumber::Decimal(decimal) => Ok(decimal),
+        ParsedNumber::Integer(_) => trimmed.parse().map_err(|_| format!("{} is not a number", quote(text))),
     }
 }
 
