@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 ///     .build()?;
 /// # Ok::<(), mparticle::Error>(())
 /// ```
+///
 /// With serde, the keys are the names of the setters. All are optional and have the same defaults. Durations are
 /// strings with a unit, such as `"250ms"`, `"30s"` or `"5m"`, or `"unlimited"`:
 ///
@@ -106,6 +107,8 @@ impl RetryPolicy {
     /// Sets the timeout of one request with all its attempts and waits. An attempt that is in flight then is aborted; the ids
     /// make sending it again safe. A call may take several requests, one after the other: see
     /// [`call_timeout`](Self::call_timeout).
+    ///
+    /// An [`Uploader`](crate::Uploader) ignores it.
     #[must_use]
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
@@ -125,6 +128,8 @@ impl RetryPolicy {
 
     /// Sets the capacity of the retry budget, in retries. Each accepted request refunds a fifth of a retry, so that in the long
     /// run retries add at most 20 % to the requests. All clones of a client share one budget.
+    ///
+    /// An [`Uploader`](crate::Uploader) ignores it.
     #[must_use]
     pub fn retry_budget(mut self, retries: u32) -> Self {
         self.retry_budget = retries;

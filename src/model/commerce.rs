@@ -9,20 +9,20 @@ use crate::generated::types::{
 };
 
 impl Product {
-    /// Creates a product with your id of it (its SKU) and its name.
+    /// Creates a product with its id (SKU) and its name.
     #[must_use]
     pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
         Self { id: Some(id.into()), name: Some(name.into()), ..Self::default() }
     }
 
-    /// Sets the time at which it was added to the cart.
+    /// Sets the time at which the product was added to the cart.
     #[must_use]
     pub fn added_to_cart_at(mut self, time: impl Into<DateTime<Utc>>) -> Self {
         self.added_to_cart_time_ms = Some(unixtime_ms(time));
         self
     }
 
-    /// Sets a custom attribute of the product, which is text.
+    /// Sets a custom attribute of the product. Its value is text.
     #[must_use]
     pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.custom_attributes.insert(name.into(), value.into());
@@ -102,7 +102,7 @@ impl ProductAction {
 
     /// Returns the commerce event of this action, which has a time, a session, a currency and attributes.
     ///
-    /// An action without them is taken as an event as it is.
+    /// An action that needs none of these can be given to [`Batch::event`](crate::Batch::event) as it is.
     ///
     /// ```
     /// use mparticle::{Product, ProductAction};
@@ -125,7 +125,7 @@ impl ProductImpression {
 }
 
 impl Promotion {
-    /// Creates a promotion with your id of it.
+    /// Creates a promotion with its id.
     #[must_use]
     pub fn new(id: impl Into<String>) -> Self {
         Self { id: Some(id.into()), ..Self::default() }

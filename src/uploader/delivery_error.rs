@@ -55,7 +55,7 @@ impl DeliveryError {
         }
     }
 
-    /// Returns the reason, without what it hands back.
+    /// Returns the reason, without the batches.
     #[must_use]
     pub fn error(&self) -> Error {
         match self {
