@@ -69,12 +69,12 @@ pub async fn consume(uploader: Uploader, environment: Environment, mut orders: m
         let delivered = uploader.send(batch).delivered();
         deliveries.spawn(async move {
             let ack = match delivered.await {
-                Ok(()) => Ack::Done,
-                Err(DeliveryError::Rejected(error)) => {
-                    warn!(order = %id, error = %error.detailed(), "an order was rejected");
+                Ok(()) | Err(DeliveryError::Spooled) => Ack::Done,
+                Err(error) if error.is_retryable() => Ack::Requeue,
+                Err(error) => {
+                    warn!(order = %id, error = %error.error().detailed(), "an order was rejected");
                     Ack::Reject
                 }
-                Err(_) => Ack::Requeue,
             };
             let _ = acknowledge.send(ack);
         });
