@@ -13,7 +13,7 @@ fn main() -> Result<(), mparticle::Error> {
         .event(CustomEvent::new("Nightly Report", CustomEventType::Other));
     let accepted = client.upload(batch)?;
 
-    println!("answered: {}", accepted.status());
+    println!("status: {}", accepted.status());
     println!("the mock received: {:#}", server.batches()[0]);
     Ok(())
 }

@@ -1,16 +1,17 @@
-//! Sends one customer's day and shows what came of it: `cargo run --example quickstart`.
+//! Sends one customer's day and prints the result: `cargo run --example quickstart`.
 //!
 //! Without credentials it starts the mock and sends there, over real HTTP. With `MPARTICLE_API_KEY` and
 //! `MPARTICLE_API_SECRET` in the environment (and `MPARTICLE_POD`, if it is not US1) it sends to the real service, as
 //! development data.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use mparticle::mock::MockServer;
 use mparticle::{
-    AppState, Batch, CcpaConsent, Client, CommerceEvent, Consent, CustomEvent, CustomEventType, DeviceInfo,
-    Environment, Error, ErrorKind, Platform, Product, ProductAction, ScreenView, Session,
+    AppState, Batch, CcpaConsent, Client, ClientBuilder, CommerceEvent, Consent, CustomEvent, CustomEventType,
+    DeviceInfo, Environment, Error, ErrorKind, Platform, Product, ProductAction, RetryPolicy, ScreenView, Session,
 };
 
 #[tokio::main]
@@ -18,7 +19,7 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}\n{}", advice(&error));
+            eprintln!("error: {}\n{}", error.detailed(), advice(&error));
             ExitCode::FAILURE
         }
     }
@@ -64,7 +65,7 @@ async fn run() -> Result<(), Error> {
     }
     let accepted = client.upload(batch).await?;
 
-    println!("answered: {}", accepted.status());
+    println!("status: {}", accepted.status());
     println!("rate limit used: {} %", accepted.rate_limit_used_percent().unwrap_or_default());
     if let Some(mock) = mock {
         println!("the mock received: {:#}", mock.batches()[0]);
@@ -72,11 +73,14 @@ async fn run() -> Result<(), Error> {
     Ok(())
 }
 
-/// The real service if the environment has credentials for it, a mock otherwise.
+/// Connects to the real service if the environment has credentials for it, and otherwise to a mock.
 fn connect() -> Result<(Client, Option<MockServer>), Error> {
     if std::env::var_os("MPARTICLE_API_KEY").is_some() {
-        println!("sending to the real service");
-        return Ok((Client::from_env()?, None));
+        // At a terminal a failure should show soon. The default keeps trying for up to two minutes.
+        let soon = RetryPolicy::new().request_timeout(Duration::from_secs(10));
+        let client = ClientBuilder::from_env()?.retry_policy(soon).build()?;
+        println!("sending to {}", client.base_url());
+        return Ok((client, None));
     }
     let server = MockServer::start_blocking();
     println!(
@@ -87,15 +91,20 @@ fn connect() -> Result<(Client, Option<MockServer>), Error> {
     Ok((client, Some(server)))
 }
 
-/// What a person can do about it.
+/// Returns what a person can do about the error.
 fn advice(error: &Error) -> String {
     match (error.kind(), error.status().map(|status| status.as_u16())) {
-        (ErrorKind::Config, _) => "look at the MPARTICLE_ variables of the environment".into(),
-        (_, Some(401 | 403)) => "the key and the secret do not fit, or the workspace lives in another pod".into(),
-        (ErrorKind::Connect | ErrorKind::Timeout, _) => "is there a network, and a way out of it?".into(),
-        _ if error.is_retryable() => {
-            format!("this can pass: try again in {:?}", error.retry_after().unwrap_or_default())
+        (ErrorKind::Config, _) => "check the MPARTICLE_ variables of the environment".into(),
+        (_, Some(401 | 403)) => {
+            "check the key and the secret, and whether the workspace is in another pod (MPARTICLE_POD)".into()
         }
-        _ => format!("the service said: {:?}", error.api_errors()),
+        (ErrorKind::Connect | ErrorKind::Timeout, _) => {
+            "check the network, and whether a firewall blocks the connection".into()
+        }
+        _ if error.is_retryable() => match error.retry_after() {
+            Some(wait) => format!("try again in {wait:?}"),
+            None => "try again later".into(),
+        },
+        _ => "correct the data and try again".into(),
     }
 }

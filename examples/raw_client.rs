@@ -1,4 +1,4 @@
-//! The generated endpoints and types, with nothing added: what is given is sent. `cargo run --example raw_client`
+//! The generated endpoints and types, with nothing added: they send exactly what they are given. `cargo run --example raw_client`
 
 use mparticle::mock::{self, MockServer};
 use mparticle::types::{Batch, Event, ScreenView, UserIdentities};
@@ -10,18 +10,19 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = Client::for_mock(&server)?;
     let raw = client.raw()?;
 
-    // Types that have required fields come from a constructor or from JSON; their fields are open.
+    // Types with required fields are made by a constructor or from JSON. Their fields are public.
     let mut view: ScreenView = serde_json::from_str(r#"{ "screen_name": "Home" }"#)?;
     view.timestamp_unixtime_ms = Some(chrono::Utc::now().timestamp_millis());
     let mut batch = Batch::new(Environment::Development);
     batch.user_identities = Some(UserIdentities { email: Some("mira@shop.example".into()), ..Default::default() });
     batch.events = vec![Event::ScreenView(view)];
 
-    let answer = raw.upload_events(&batch).await?;
-    println!("answered: {} with {:?}", answer.status(), answer.headers().get("x-mp-rate-limit-percentage-used"));
+    let response = raw.upload_events(&batch).await?;
+    println!("status: {}", response.status());
+    println!("rate limit used: {:?}", response.headers().get("x-mp-rate-limit-percentage-used"));
     println!("the mock received: {:#}", server.batches()[0]);
 
-    // Every answer but a 202 comes back whole.
+    // Every response other than a 202 is returned unchanged.
     let wrong = Client::builder(Credentials::new(mock::KEY, "wrong")).base_url(server.url()).build()?;
     match wrong.raw()?.upload_events(&batch).await {
         Err(raw::Error::UnexpectedResponse(response)) => println!("with a wrong secret: {}", response.status()),
