@@ -15,7 +15,6 @@ mod number;
 mod session;
 
 use fields::attributes_of;
-use attribute::attributes_of;
 pub use number::Number;
 pub use session::{Session, SessionId};
 
