@@ -1,12 +1,11 @@
-//! Sending without an async runtime. `cargo run --example blocking`
+//! Uploads a batch without an async runtime: `cargo run --example blocking`.
 
 use mparticle::mock::MockServer;
 use mparticle::{Batch, Client, CustomEvent, CustomEventType, Environment, blocking};
 
 fn main() -> Result<(), mparticle::Error> {
     let server = MockServer::start_blocking();
-    let client = Client::for_mock(&server)?;
-    let client = blocking::Client::new(client)?;
+    let client = blocking::Client::new(Client::for_mock(&server)?)?;
 
     let batch = Batch::new(Environment::Development)
         .customer_id("customer-10482")

@@ -1,6 +1,6 @@
-//! What a user agreed to, under the GDPR by purpose and under the CCPA. `cargo run --example consent`
+//! The consent of a user under the GDPR, by purpose, and under the CCPA: `cargo run --example consent`.
 
-use chrono::Utc;
+use mparticle::chrono::Utc;
 use mparticle::mock::MockServer;
 use mparticle::{Batch, CcpaConsent, Client, Consent, Environment};
 
@@ -12,10 +12,10 @@ async fn main() -> Result<(), mparticle::Error> {
     let now = Utc::now();
     let batch = Batch::new(Environment::Development)
         .customer_id("customer-10482")
-        // Purposes are those that the workspace defines.
+        // The workspace defines the purposes.
         .gdpr_consent("analytics", Consent::granted(now).document("terms.v3").location("shop.example/signup"))
         .gdpr_consent("personalisation", Consent::denied(now))
-        // The wire says `consented: true` for opting out; the name says what it means.
+        // On the wire, opting out of the sale of data is `consented: true`.
         .ccpa_consent(CcpaConsent::opted_out(now).document("ccpa.v1"));
     client.upload(batch).await?;
 

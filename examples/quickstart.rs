@@ -1,13 +1,12 @@
 //! Sends one customer's day and prints the result: `cargo run --example quickstart`.
 //!
-//! Without credentials it starts the mock and sends there, over real HTTP. With `MPARTICLE_API_KEY` and
-//! `MPARTICLE_API_SECRET` in the environment (and `MPARTICLE_POD`, if it is not US1) it sends to the real service, as
-//! development data.
+//! Without credentials it starts the mock and sends to it over HTTP. With `MPARTICLE_API_KEY` and `MPARTICLE_API_SECRET` in the
+//! environment (and `MPARTICLE_POD`, if it is not US1) it sends to the real service, as development data.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use chrono::{TimeDelta, Utc};
+use mparticle::chrono::{TimeDelta, Utc};
 use mparticle::mock::MockServer;
 use mparticle::{
     AppState, Batch, CcpaConsent, Client, ClientBuilder, CommerceEvent, Consent, CustomEvent, CustomEventType,
@@ -29,11 +28,11 @@ async fn run() -> Result<(), Error> {
     let (client, mock) = connect()?;
 
     let morning = Utc::now() - TimeDelta::hours(3);
-    let minutes = |minutes| morning + TimeDelta::minutes(minutes);
+    let minute = |minute| morning + TimeDelta::minutes(minute);
     let session = Session::start(morning);
-    let tea = Product::new("TEA-12", "Assam 250 g").category("Tea").price(12.99).quantity(2.0);
-    let purchase =
-        ProductAction::purchase().transaction_id("T-2026-000117").product(tea.clone()).tax(4.15).total(25.98);
+    let tea = Product::new("TEA-12", "Assam 250 g").category("Tea").price(12.99).quantity(2);
+    let added = ProductAction::add_to_cart().product(tea.clone());
+    let purchase = ProductAction::purchase().transaction_id("T-2026-000117").product(tea).tax(4.15).total(25.98);
     let batch = Batch::new(Environment::Development)
         .customer_id("customer-10482")
         .email("mira@shop.example")
@@ -44,22 +43,18 @@ async fn run() -> Result<(), Error> {
         .gdpr_consent("analytics", Consent::granted(morning).document("terms.v3"))
         .ccpa_consent(CcpaConsent::opted_in(morning))
         .event(session.start_event())
-        .event(AppState::install().timestamp(morning).session(&session))
-        .event(ScreenView::new("Home").timestamp(minutes(1)).session(&session))
+        .event(AppState::install().timestamp(morning))
+        .event(ScreenView::new("Home").timestamp(minute(1)))
         .event(
             CustomEvent::new("Searched", CustomEventType::Search)
-                .timestamp(minutes(2))
-                .session(&session)
+                .timestamp(minute(2))
                 .attribute("words", "assam")
                 .attribute("results", 12),
         )
-        .event(
-            CommerceEvent::product_action(ProductAction::add_to_cart().product(tea))
-                .timestamp(minutes(3))
-                .session(&session),
-        )
-        .event(CommerceEvent::product_action(purchase).timestamp(minutes(9)).session(&session).currency_code("EUR"))
-        .event(session.end_event(minutes(12)));
+        .event(added.into_event().timestamp(minute(3)))
+        .event(purchase.into_event().timestamp(minute(9)).currency_code("EUR"))
+        .event(session.end_event(minute(12)))
+        .in_session(&session);
     for finding in batch.check() {
         println!("note: {finding}");
     }

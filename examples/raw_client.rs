@@ -1,17 +1,16 @@
-//! The generated endpoints and types, with nothing added: they send exactly what they are given. `cargo run --example raw_client`
+//! The generated endpoints and types, which add and check nothing: `cargo run --example raw_client`.
 
 use mparticle::mock::{self, MockServer};
 use mparticle::types::{Batch, Event, ScreenView, UserIdentities};
-use mparticle::{Client, Credentials, Environment, raw};
+use mparticle::{Client, Credentials, Environment, chrono, raw};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = MockServer::start().await;
-    let client = Client::for_mock(&server)?;
-    let raw = client.raw()?;
+    let raw = Client::for_mock(&server)?.raw()?;
 
-    // Types with required fields are made by a constructor or from JSON. Their fields are public.
-    let mut view: ScreenView = serde_json::from_str(r#"{ "screen_name": "Home" }"#)?;
+    // A type with required fields is made by its constructor or from JSON. All fields are public.
+    let mut view = ScreenView::new("Home");
     view.timestamp_unixtime_ms = Some(chrono::Utc::now().timestamp_millis());
     let mut batch = Batch::new(Environment::Development);
     batch.user_identities = Some(UserIdentities { email: Some("mira@shop.example".into()), ..Default::default() });
@@ -22,10 +21,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("rate limit used: {:?}", response.headers().get("x-mp-rate-limit-percentage-used"));
     println!("the mock received: {:#}", server.batches()[0]);
 
-    // Every response other than a 202 is returned unchanged.
-    let wrong = Client::builder(Credentials::new(mock::KEY, "wrong")).base_url(server.url()).build()?;
-    match wrong.raw()?.upload_events(&batch).await {
-        Err(raw::Error::UnexpectedResponse(response)) => println!("with a wrong secret: {}", response.status()),
+    // A response other than 202 is an error that contains the whole response.
+    let client = Client::builder(Credentials::new(mock::KEY, "wrong")).base_url(server.url()).build()?;
+    match client.raw()?.upload_events(&batch).await {
+        Err(raw::Error::UnexpectedResponse(response)) => println!("status with a wrong secret: {}", response.status()),
         other => println!("unexpected: {other:?}"),
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! A service that ends during an outage, and the next one that delivers what it left: `cargo run --example spool`.
+//! A service that is restarted during an outage, and delivers the events of before: `cargo run --example spool`.
 
 use std::time::Duration;
 
@@ -8,10 +8,7 @@ use mparticle::{Batch, Client, CustomEvent, CustomEventType, Environment, Error,
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = std::env::temp_dir().join(format!("mparticle-spool-{}", std::process::id()));
     let server = MockServer::builder().fault_rate(1.0, Fault::status(503)).start_blocking();
-    let start = || -> Result<Uploader, Error> {
-        let client = Client::for_mock(&server)?;
-        Uploader::builder(client).spool(&dir).start()
-    };
+    let start = || -> Result<Uploader, Error> { Uploader::builder(Client::for_mock(&server)?).spool(&dir).start() };
 
     let uploader = start()?;
     for n in 0..20 {

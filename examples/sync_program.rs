@@ -1,5 +1,4 @@
-//! A program without an async runtime: it submits, goes on, and looks at the statistics at its end.
-//! `cargo run --example sync_program`
+//! The uploader in a program without an async runtime: `cargo run --example sync_program`.
 
 use std::time::Duration;
 
@@ -8,12 +7,11 @@ use mparticle::{Batch, Client, CustomEvent, CustomEventType, Environment, Upload
 
 fn main() -> Result<(), mparticle::Error> {
     let server = MockServer::start_blocking();
-    let client = Client::for_mock(&server)?;
-    let uploader = Uploader::builder(client)
+    let uploader = Uploader::builder(Client::for_mock(&server)?)
         .linger(Duration::from_millis(200))
         .on_delivery(|report| {
-            if let (Some(error), Some(batch)) = (report.error(), report.batch()) {
-                eprintln!("{}: {error}", batch.source_request_id());
+            if let Some(error) = report.error() {
+                eprintln!("a batch was not delivered: {error}");
             }
         })
         .start()?;
@@ -23,7 +21,7 @@ fn main() -> Result<(), mparticle::Error> {
         uploader.track(&reader, CustomEvent::new("Read Page", CustomEventType::UserContent).attribute("page", page))?;
     }
 
-    // Dropping the uploader would deliver as well, for a bounded time, but could not report what is left.
+    // Dropping the uploader delivers too, for a limited time, but returns no statistics.
     let stats = uploader.shutdown(Duration::from_secs(10)).wait();
     println!("{} of {} events delivered, in {} batches", stats.delivered, stats.accepted, server.batches().len());
     println!("the mock received: {:#}", server.batches()[0]);
