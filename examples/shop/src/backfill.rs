@@ -10,11 +10,11 @@ pub struct Row {
     pub seats: usize,
 }
 
-/// Sends the rows until `stop` completes. Each batch has an id that follows from its row, so that a run that was stopped can simply
-/// be started again: the service drops what it has.
+/// Uploads the rows until `stop` completes. The id of each batch follows from its row, so a run that was stopped can simply be
+/// started again: the service drops the batches that it already has.
 ///
 /// # Errors
-/// As [`Client::upload_bulk_until`]. The indices of the rows that were not sent are in [`UploadError::unsent_indices`].
+/// Those of [`Client::upload_bulk_until`]. [`UploadError::unsent_indices`] are the indices of the rows that were not sent.
 pub async fn backfill(
     client: &Client,
     environment: Environment,

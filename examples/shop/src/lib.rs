@@ -1,5 +1,5 @@
-//! A web shop's service that sends what its customers do to mParticle: sign-up, cart and checkout over HTTP, orders from a queue,
-//! and a nightly backfill.
+//! The service of a web shop, which sends its customers' events to mParticle: sign-up, cart and checkout over HTTP, orders from a
+//! queue, and a nightly backfill.
 
 pub mod backfill;
 pub mod orders;
@@ -24,7 +24,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the file. The environment wins over it.
+    /// Reads the file. Variables of the environment override it.
     ///
     /// # Errors
     /// If the file cannot be read, or a setting is not valid.
@@ -44,14 +44,14 @@ pub struct Shop {
     orders: mpsc::Sender<orders::Message>,
 }
 
-/// The visit of a customer, as a store such as Redis would hold it: the session is text.
+/// The visit of a customer, in the form that a store such as Redis would hold: the session is text.
 struct Visit {
     session: String,
     cart: Vec<web::Line>,
 }
 
 impl Shop {
-    /// Creates a shop that puts its orders into this queue.
+    /// Creates a shop that puts its orders into a queue.
     #[must_use]
     pub fn new(uploader: Uploader, environment: Environment, orders: mpsc::Sender<orders::Message>) -> Self {
         Self { uploader, environment, visits: Arc::default(), orders }

@@ -1,5 +1,5 @@
-//! `shop serve` serves on HTTP, and `shop backfill` sends all accounts; both end at Ctrl-C and SIGTERM. The configuration is
-//! `shop.toml`, or the file that the second argument names.
+//! `shop serve` serves HTTP, and `shop backfill` uploads all accounts. Both stop at Ctrl-C and SIGTERM. The configuration is
+//! `shop.toml` or the file in the second argument.
 
 use std::error::Error;
 use std::io;
@@ -50,7 +50,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
             info!(address = %listener.local_addr()?, "serving");
             axum::serve(listener, app).with_graceful_shutdown(stop).await?;
             let stats = uploader.shutdown(Duration::from_secs(10)).await;
-            consumer.await?; // the queue has ended with the server
+            consumer.await?; // the server owned the only sender of the queue
             info!(%stats, "stopped");
         }
         _ => return Err("usage: shop serve|backfill [CONFIG]".into()),
@@ -69,7 +69,7 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Returns the table of accounts, in place of that of a real database.
+/// Returns the table of accounts. A real service would read it from its database.
 fn accounts() -> Vec<Row> {
     (0..10_000).map(|id| Row { id, plan: "pro".into(), seats: 5 }).collect()
 }

@@ -1,4 +1,4 @@
-//! The consumer of the queue of orders, which acknowledges an order when its purchase is delivered.
+//! The consumer of the order queue. It acknowledges an order once its purchase is delivered.
 
 use mparticle::uuid::Uuid;
 use mparticle::{Batch, DeliveryError, Environment, ProductAction, Session, Uploader};
@@ -26,24 +26,24 @@ impl Order {
     }
 }
 
-/// A message of the queue, in place of that of a real broker.
+/// A message of the queue, which stands in for that of a real broker.
 pub struct Message {
     order: Order,
     acknowledge: oneshot::Sender<Ack>,
 }
 
-/// The answer to a message.
+/// The acknowledgement of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ack {
     Done,
-    /// It can never succeed: the broker puts it among its dead letters.
+    /// The order can never be delivered: the broker dead-letters it.
     Reject,
-    /// The broker delivers it again.
+    /// The broker delivers the order again.
     Requeue,
 }
 
 impl Message {
-    /// Returns the message, and what receives the answer to it.
+    /// Creates a message, and returns it with the receiver of its acknowledgement.
     #[must_use]
     pub fn new(order: Order) -> (Self, oneshot::Receiver<Ack>) {
         let (acknowledge, acknowledged) = oneshot::channel();
@@ -51,7 +51,7 @@ impl Message {
     }
 }
 
-/// Consumes the queue until it ends. The orders go together in few requests, and each is acknowledged by itself.
+/// Consumes the queue until it is closed. The uploader packs the orders into few requests; each is acknowledged on its own.
 pub async fn consume(uploader: Uploader, environment: Environment, mut orders: mpsc::Receiver<Message>) {
     let mut deliveries = JoinSet::new();
     while let Some(Message { order, acknowledge }) = orders.recv().await {
@@ -64,7 +64,7 @@ pub async fn consume(uploader: Uploader, environment: Environment, mut orders: m
             .into_event()
             .currency_code(order.currency)
             .session(&order.session);
-        // With an id of its own, an order that the broker delivers again is counted once.
+        // The service drops a repeated id, so an order that the broker delivers twice counts once.
         let batch = Batch::new(environment).customer_id(order.customer).source_request_id(id).event(purchase);
         let delivered = uploader.send(batch).delivered();
         deliveries.spawn(async move {

@@ -23,7 +23,7 @@ pub fn router(shop: Shop) -> Router {
         .with_state(shop)
 }
 
-/// The form of the sign-up. What is serialized becomes attributes of the event.
+/// The form of the sign-up. The fields that are serialized become attributes of the event.
 #[derive(Serialize, Deserialize)]
 struct SignUp {
     #[serde(skip_serializing)]
@@ -71,7 +71,7 @@ struct Checkout {
     coupon: Option<String>,
 }
 
-/// An event that was not tracked is logged, and is no reason to fail the customer's request.
+/// The error of an event that was not tracked. It is logged, and the customer's request still succeeds.
 struct NotTracked(mparticle::Error);
 
 impl<E: Into<mparticle::Error>> From<E> for NotTracked {
@@ -138,7 +138,7 @@ async fn check_out(
     Ok(StatusCode::CREATED)
 }
 
-/// Unhealthy if somebody has to act. An outage of mParticle is none: the uploader retries.
+/// Responds 503 only if an operator has to act. During an outage of mParticle the uploader retries by itself.
 async fn health(State(shop): State<Shop>) -> (StatusCode, String) {
     let status = shop.uploader.status();
     let code = match status {

@@ -1,4 +1,4 @@
-//! The service on the mock: what it sends, what it acknowledges, and how it stops.
+//! Tests of the service against the mock: requests, acknowledgements and shutdown.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +16,7 @@ use tower::ServiceExt;
 
 const ENVIRONMENT: Environment = Environment::Development;
 
-/// Returns an uploader that retries soon.
+/// Returns an uploader with short waits between its attempts.
 fn uploader(server: &MockServer) -> Result<Uploader, Error> {
     let policy = RetryPolicy::new().initial_backoff(Duration::from_millis(1)).max_backoff(Duration::from_millis(10));
     let client = ClientBuilder::for_mock(server).retry_policy(policy).build()?;
@@ -62,7 +62,7 @@ fn rows() -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn a_visit_is_one_session_from_sign_up_to_purchase() -> Result<(), Error> {
+async fn all_events_of_a_visit_have_its_session() -> Result<(), Error> {
     let server = MockServer::builder().deny_warnings().start().await;
     server.expect(event_named("Signed Up").identity("customer_id", "c1").attribute("seats", 5)).times(1);
     server.expect(events().event_type("commerce_event").attribute("items", 1)).times(1);
@@ -94,7 +94,7 @@ async fn a_visit_is_one_session_from_sign_up_to_purchase() -> Result<(), Error> 
 }
 
 #[tokio::test]
-async fn an_order_is_acknowledged_when_it_is_delivered_and_not_before() -> Result<(), Error> {
+async fn an_order_is_acknowledged_only_when_it_is_delivered() -> Result<(), Error> {
     let server = MockServer::builder().fault_rate(1.0, Fault::status(503)).start().await;
     let (app, uploader) = start(&server)?;
     let (queue, messages) = mpsc::channel(1);
@@ -114,7 +114,7 @@ async fn an_order_is_acknowledged_when_it_is_delivered_and_not_before() -> Resul
 }
 
 #[tokio::test]
-async fn one_order_that_is_rejected_holds_up_no_other() -> Result<(), Error> {
+async fn a_rejected_order_does_not_delay_the_others() -> Result<(), Error> {
     let server = MockServer::start().await;
     let (queue, messages) = mpsc::channel(500);
     tokio::spawn(consume(uploader(&server)?, ENVIRONMENT, messages));
@@ -130,7 +130,7 @@ async fn one_order_that_is_rejected_holds_up_no_other() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn an_order_that_is_left_at_the_shutdown_is_requeued() -> Result<(), Error> {
+async fn an_order_left_at_shutdown_is_requeued() -> Result<(), Error> {
     let server = MockServer::builder().fault_rate(1.0, Fault::status(503)).start().await;
     let (uploader, (queue, messages)) = (uploader(&server)?, mpsc::channel(1));
     let consumer = tokio::spawn(consume(uploader.clone(), ENVIRONMENT, messages));
@@ -139,12 +139,12 @@ async fn an_order_that_is_left_at_the_shutdown_is_requeued() -> Result<(), Error
     drop(queue);
     let stats = uploader.shutdown(Duration::ZERO).await;
     assert_eq!((stats.pending, acknowledged.await), (1, Ok(Ack::Requeue)));
-    consumer.await.expect("it ends with the queue");
+    consumer.await.expect("the consumer ends with the queue");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_unhealthy() -> Result<(), Error> {
+async fn health_fails_with_a_wrong_key() -> Result<(), Error> {
     let server = MockServer::builder().fault_rate(1.0, Fault::status(401)).start().await;
     let (app, _uploader) = start(&server)?;
     post(&app, "/customers", "customer=c1&email=a@example.com&channel=app&seats=1").await;
@@ -157,11 +157,11 @@ async fn a_wrong_key_is_unhealthy() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn a_backfill_that_was_stopped_is_started_again_and_counts_each_row_once() -> Result<(), Error> {
+async fn a_stopped_backfill_can_be_started_again_and_counts_each_row_once() -> Result<(), Error> {
     let server = MockServer::start().await;
     let (client, rows) = (Client::for_mock(&server)?, rows());
     let stop = wait_for_requests(&server, 3);
-    let error = backfill(&client, ENVIRONMENT, &rows, stop).await.expect_err("it is stopped");
+    let error = backfill(&client, ENVIRONMENT, &rows, stop).await.expect_err("the backfill is stopped");
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Cancelled, true));
     let delivered = error.report().delivered();
     assert!(delivered > 0 && delivered + error.unsent().len() == 10_000, "{delivered} delivered");
