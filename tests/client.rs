@@ -17,14 +17,14 @@ use support::peer::Peer;
 use support::{batch, batch_of, builder, client};
 use uuid::Uuid;
 
-const ANSWER: &str = "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
+const ACCEPTED: &str = "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
 
 fn ids(batches: &[SealedBatch]) -> Vec<&str> {
     batches.iter().map(SealedBatch::source_request_id).collect()
 }
 
 #[tokio::test]
-async fn each_upload_goes_to_its_endpoint_and_sends_the_sealed_bytes() {
+async fn each_upload_sends_the_sealed_bytes_to_its_endpoint() {
     let server = MockServer::start().await;
     let client = client(&server);
     let sealed: Vec<_> = (0..3).map(|_| batch().seal().expect("a batch")).collect();
@@ -39,11 +39,11 @@ async fn each_upload_goes_to_its_endpoint_and_sends_the_sealed_bytes() {
     assert_eq!(requests[0].body, sealed[0].json()[..]);
     let joined: Vec<_> = sealed.iter().map(|batch| std::str::from_utf8(batch.json()).expect("UTF-8")).collect();
     assert_eq!(std::str::from_utf8(&requests[1].body).expect("UTF-8"), format!("[{}]", joined.join(",")));
-    assert_eq!(server.batches().len(), 3, "one came twice, and the last has no time to be old by");
+    assert_eq!(server.batches().len(), 3, "one batch was sent twice, and the historical one has no timestamp");
 }
 
 #[tokio::test]
-async fn requests_carry_what_the_service_needs_and_no_more() {
+async fn requests_have_only_the_headers_that_the_service_needs() {
     let server = MockServer::start().await;
     client(&server).upload(batch()).await.expect("accepted");
     let request = &server.requests()[0];
@@ -57,7 +57,7 @@ async fn requests_carry_what_the_service_needs_and_no_more() {
 }
 
 #[tokio::test]
-async fn raw_endpoints_share_credentials_and_add_nothing() {
+async fn raw_endpoints_use_the_credentials_and_change_no_body() {
     let server = MockServer::start().await;
     let raw = client(&server).raw().expect("the raw client");
     let batches = vec![batch(), Batch::new(Environment::Production)];
@@ -73,10 +73,12 @@ async fn raw_endpoints_share_credentials_and_add_nothing() {
 }
 
 #[tokio::test]
-async fn a_raw_refusal_comes_back_whole() {
+async fn a_raw_error_contains_the_whole_response() {
     let body = r#"{"errors":[{"code":"A","message":"b"}]}"#;
-    let peer =
-        Peer::answering(format!("HTTP/1.1 429 Slow\r\nretry-after: 7\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
+    let peer = Peer::with_response(format!(
+        "HTTP/1.1 429 Slow\r\nretry-after: 7\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    ));
     let raw = builder(peer.url()).build().expect("a client").raw().expect("the raw client");
     let error = raw.upload_events(&batch()).await.expect_err("429");
     let mparticle::raw::Error::UnexpectedResponse(response) = error else { panic!("{error:?}") };
@@ -86,16 +88,17 @@ async fn a_raw_refusal_comes_back_whole() {
 }
 
 #[tokio::test]
-async fn one_batch_may_have_128000_bytes_and_no_more() {
+async fn a_batch_is_limited_to_128000_bytes() {
     let server = MockServer::start().await;
     let client = client(&server);
-    client.upload(batch_of(MAX_BATCH_BYTES)).await.expect("at the limit");
+    client.upload(batch_of(MAX_BATCH_BYTES)).await.expect("the batch has the maximum size");
     assert_eq!(server.requests()[0].body.len(), MAX_BATCH_BYTES);
 
-    // As JSON it goes as it is or not at all; tests/split.rs has what becomes of a batch with events.
+    // A sealed batch is never split. `tests/split.rs` has the tests of batches with events.
     let sealed = || batch_of(MAX_BATCH_BYTES + 1).seal().expect("a batch");
     let rejected = client.upload_bulk([sealed()]).await.expect("a report").into_rejected().remove(0);
-    let (error, unsent, report) = client.upload(sealed()).await.expect_err("over the limit").into_parts();
+    let (error, unsent, report) =
+        client.upload(sealed()).await.expect_err("the batch is one byte too large").into_parts();
     assert_eq!((rejected.sealed().len(), unsent.len(), report.requests()), (1, 1, 0));
     for error in [error, rejected.into_error()] {
         assert_eq!((error.kind(), error.attempts(), error.elapsed()), (ErrorKind::Limit, 0, Duration::ZERO));
@@ -106,7 +109,7 @@ async fn one_batch_may_have_128000_bytes_and_no_more() {
 }
 
 #[tokio::test]
-async fn any_number_of_batches_is_taken_in_requests_of_at_most_100() {
+async fn upload_bulk_sends_at_most_100_batches_per_request() {
     let server = MockServer::start().await;
     let client = client(&server);
     for count in [0, 1, 99, MAX_BATCHES_PER_REQUEST, MAX_BATCHES_PER_REQUEST + 1, 250] {
@@ -118,7 +121,7 @@ async fn any_number_of_batches_is_taken_in_requests_of_at_most_100() {
 }
 
 #[tokio::test]
-async fn a_request_may_have_256000_bytes_and_no_more() {
+async fn a_request_is_limited_to_256000_bytes() {
     let server = MockServer::start().await;
     let client = client(&server);
     // Two batches, two brackets and a comma.
@@ -133,24 +136,24 @@ async fn a_request_may_have_256000_bytes_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_batch_that_cannot_be_sealed_is_rejected_and_the_others_go() {
+async fn a_batch_that_cannot_be_sealed_is_rejected_and_the_others_are_delivered() {
     let server = MockServer::start().await;
     let bad = batch().user_attribute("score", f64::NAN);
     let report = client(&server).upload_bulk([batch(), bad.clone(), batch(), bad]).await.expect("a report");
     assert_eq!(report.delivered(), 2);
-    let places: Vec<_> = report.rejected().iter().map(mparticle::Rejected::index).collect();
-    assert_eq!(places, [1, 3]);
+    let indices: Vec<_> = report.rejected().iter().map(mparticle::Rejected::index).collect();
+    assert_eq!(indices, [1, 3]);
     let rejected = report.into_rejected().remove(0);
     assert_eq!((rejected.error().kind(), rejected.sealed().len()), (ErrorKind::Invalid, 0));
     assert_eq!(rejected.error().to_string(), "/user_attributes/score is NaN or infinite, which JSON cannot represent");
-    let back = rejected.into_unsealed().expect("the batch comes back");
-    assert!(back.source_request_id.is_some() && back.events.len() == 1);
+    let unsealed = rejected.into_unsealed().expect("the report returns the batch");
+    assert!(unsealed.source_request_id.is_some() && unsealed.events.len() == 1);
     assert_eq!(server.batches().len(), 2);
 }
 
 #[tokio::test]
-async fn a_retry_by_the_caller_keeps_the_ids() {
-    let peer = Peer::answering("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n");
+async fn unsent_batches_keep_their_ids_when_sent_again() {
+    let peer = Peer::with_response("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n");
     let error = builder(peer.url()).build().expect("a client").upload_bulk([batch(), batch()]).await.expect_err("503");
     assert!(error.is_retryable());
     let server = MockServer::start().await;
@@ -162,14 +165,14 @@ async fn a_retry_by_the_caller_keeps_the_ids() {
 }
 
 #[tokio::test]
-async fn a_stopped_upload_hands_back_the_rest() {
-    let silent = Peer::answering("");
+async fn a_stopped_upload_returns_the_unsent_batches() {
+    let hanging = Peer::with_response("");
     let stop = || tokio::time::sleep(Duration::from_millis(50));
-    let client = builder(silent.url()).build().expect("a client");
-    let error = client.upload_bulk_until([batch(), batch()], stop()).await.expect_err("no response");
+    let client = builder(hanging.url()).build().expect("a client");
+    let error = client.upload_bulk_until([batch(), batch()], stop()).await.expect_err("the upload is stopped");
     assert_eq!((error.kind(), error.is_retryable(), error.unsent().len()), (ErrorKind::Cancelled, true, 2));
     assert_eq!(error.to_string(), "the caller stopped the upload before everything was sent");
-    let error = client.upload_historical_until(error.unsent(), stop()).await.expect_err("no response");
+    let error = client.upload_historical_until(error.unsent(), stop()).await.expect_err("the upload is stopped");
     assert_eq!(error.unsent().len(), 2);
 
     let server = MockServer::start().await;
@@ -178,7 +181,7 @@ async fn a_stopped_upload_hands_back_the_rest() {
 }
 
 #[tokio::test]
-async fn a_batch_is_uploaded_by_reference_and_stays_as_it_was() {
+async fn uploading_by_reference_does_not_change_the_batch() {
     let server = MockServer::start().await;
     let (kept, many) = (batch(), [batch(), batch()]);
     client(&server).upload(&kept).await.expect("accepted");
@@ -188,7 +191,7 @@ async fn a_batch_is_uploaded_by_reference_and_stays_as_it_was() {
 }
 
 #[tokio::test]
-async fn ids_come_from_the_source_that_was_given() {
+async fn ids_come_from_the_id_source() {
     let server = MockServer::start().await;
     let next = AtomicU64::new(0);
     let client = builder(server.url())
@@ -202,8 +205,8 @@ async fn ids_come_from_the_source_that_was_given() {
 }
 
 #[tokio::test]
-async fn connections_are_kept() {
-    let peer = Peer::answering(ANSWER);
+async fn connections_are_reused() {
+    let peer = Peer::with_response(ACCEPTED);
     let client = builder(peer.url()).build().expect("a client");
     for _ in 0..5 {
         client.upload(batch()).await.expect("accepted");
@@ -212,10 +215,10 @@ async fn connections_are_kept() {
     assert_eq!((peer.requests().len(), peer.connections()), (6, 1));
 }
 
-/// A client of this peer, and how many HTTP clients it has made.
-fn counting(peer: &Peer) -> (Client, Arc<AtomicUsize>) {
-    let made = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&made);
+/// Returns a client of this peer, and the number of HTTP clients that its factory has created.
+fn client_with_counter(peer: &Peer) -> (Client, Arc<AtomicUsize>) {
+    let created = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&created);
     let client = builder(peer.url())
         .http_client(move || {
             count.fetch_add(1, Ordering::SeqCst);
@@ -223,21 +226,21 @@ fn counting(peer: &Peer) -> (Client, Arc<AtomicUsize>) {
         })
         .build()
         .expect("a client");
-    (client, made)
+    (client, created)
 }
 
 #[test]
-fn each_runtime_gets_an_http_client_of_its_own() {
-    let peer = Peer::answering(ANSWER);
-    let (client, made) = counting(&peer);
-    assert_eq!(made.load(Ordering::SeqCst), 0, "nothing is made before it is needed");
-    // More runtimes than are remembered, one after the other, and each is gone when the next one comes.
+fn each_runtime_has_its_own_http_client() {
+    let peer = Peer::with_response(ACCEPTED);
+    let (client, created) = client_with_counter(&peer);
+    assert_eq!(created.load(Ordering::SeqCst), 0, "the factory is called on the first upload");
+    // More runtimes than the client remembers, each dropped before the next one is created.
     for runtimes in 1..=20 {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         for _ in 0..2 {
             runtime.block_on(client.upload(batch())).expect("accepted");
         }
-        assert_eq!(made.load(Ordering::SeqCst), runtimes);
+        assert_eq!(created.load(Ordering::SeqCst), runtimes);
     }
 }
 
@@ -253,56 +256,57 @@ async fn a_failing_http_client_factory_is_an_error() {
 }
 
 #[test]
-fn a_runtime_in_use_keeps_its_http_client_while_others_come_and_go() {
-    let peer = Peer::answering(ANSWER);
-    let (client, made) = counting(&peer);
+fn a_runtime_in_use_keeps_its_http_client_while_other_runtimes_end() {
+    let peer = Peer::with_response(ACCEPTED);
+    let (client, created) = client_with_counter(&peer);
     let main = tokio::runtime::Runtime::new().expect("a runtime");
     for _ in 0..40 {
         main.block_on(client.upload(batch())).expect("accepted");
         tokio::runtime::Runtime::new().expect("a runtime").block_on(client.upload(batch())).expect("accepted");
     }
-    assert_eq!(made.load(Ordering::SeqCst), 41);
+    assert_eq!(created.load(Ordering::SeqCst), 41);
 }
 
 #[test]
-fn outside_of_a_runtime_it_is_an_error_and_no_panic() {
+fn upload_outside_a_runtime_returns_an_error_without_panicking() {
     let client = builder("http://127.0.0.1:9").build().expect("a client");
     let mut upload = std::pin::pin!(client.upload(batch()));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    let std::task::Poll::Ready(result) = upload.as_mut().poll(&mut context) else { panic!("it waits") };
+    let std::task::Poll::Ready(result) = upload.as_mut().poll(&mut context) else { panic!("the upload waits") };
     let error = result.expect_err("no runtime");
     assert_eq!((error.kind(), error.attempts(), error.unsent().len()), (ErrorKind::Config, 0, 1));
 }
 
 #[tokio::test]
 async fn redirects_are_not_followed() {
-    let elsewhere = Peer::answering(ANSWER);
+    let elsewhere = Peer::with_response(ACCEPTED);
     let location = elsewhere.url();
     let peer =
-        Peer::answering(format!("HTTP/1.1 307 Moved\r\nlocation: {location}/events\r\ncontent-length: 0\r\n\r\n"));
+        Peer::with_response(format!("HTTP/1.1 307 Moved\r\nlocation: {location}/events\r\ncontent-length: 0\r\n\r\n"));
     let error = builder(peer.url()).build().expect("a client").upload(batch()).await.expect_err("307");
     assert_eq!(error.status().map(|status| status.as_u16()), Some(307));
     assert!(elsewhere.requests().is_empty());
 
-    // An HTTP client that follows a 302 asks the other place with a GET, and leaves the batch behind.
+    // An HTTP client that follows a 302 sends a GET without the batch.
     let peer =
-        Peer::answering(format!("HTTP/1.1 302 Found\r\nlocation: {location}/login\r\ncontent-length: 0\r\n\r\n"));
-    let following = builder(peer.url()).http_client(|| reqwest::Client::builder().no_proxy().build());
-    let error = following.build().expect("a client").upload(batch()).await.expect_err("a redirect");
+        Peer::with_response(format!("HTTP/1.1 302 Found\r\nlocation: {location}/login\r\ncontent-length: 0\r\n\r\n"));
+    let builder_with_redirects = builder(peer.url()).http_client(|| reqwest::Client::builder().no_proxy().build());
+    let error = builder_with_redirects.build().expect("a client").upload(batch()).await.expect_err("a redirect");
     assert_eq!((error.kind(), error.is_retryable(), error.unsent().len()), (ErrorKind::UnexpectedResponse, false, 1));
     assert_eq!(elsewhere.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn a_status_of_the_target_of_a_redirect_rejects_no_batch() {
+async fn the_status_of_a_redirect_target_rejects_no_batch() {
     for status in ["400 Bad Request", "413 Content Too Large", "422 Unprocessable", "429 Slow Down", "503 Unavailable"]
     {
-        let elsewhere = Peer::answering(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n"));
+        let elsewhere = Peer::with_response(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n"));
         let location = elsewhere.url();
-        let peer =
-            Peer::answering(format!("HTTP/1.1 302 Found\r\nlocation: {location}/login\r\ncontent-length: 0\r\n\r\n"));
-        let following = builder(peer.url()).http_client(|| reqwest::Client::builder().no_proxy().build());
-        let client = following.build().expect("a client");
+        let peer = Peer::with_response(format!(
+            "HTTP/1.1 302 Found\r\nlocation: {location}/login\r\ncontent-length: 0\r\n\r\n"
+        ));
+        let builder_with_redirects = builder(peer.url()).http_client(|| reqwest::Client::builder().no_proxy().build());
+        let client = builder_with_redirects.build().expect("a client");
         let error = client.upload_bulk([batch(), batch()]).await.expect_err("a redirect");
         assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::UnexpectedResponse, 2), "{status}");
         assert_eq!(peer.requests().len(), 1, "{status}");
@@ -338,7 +342,7 @@ fn rejects_invalid_settings() {
 }
 
 #[test]
-fn plain_http_stays_on_this_machine_unless_the_caller_takes_the_risk() {
+fn plain_http_is_refused_outside_loopback_unless_explicitly_allowed() {
     for url in
         ["http://127.0.0.1:1", "http://127.9.9.9", "http://localhost:1/v2/", "http://[::1]:1", "https://example.com"]
     {
@@ -361,7 +365,7 @@ fn plain_http_stays_on_this_machine_unless_the_caller_takes_the_risk() {
 }
 
 #[test]
-fn clients_and_errors_can_cross_threads() {
+fn clients_and_errors_are_send_and_sync() {
     fn check<T: Send + Sync + 'static>() {}
     fn check_future<T: Send>(_: T) {}
     check::<Client>();
@@ -375,9 +379,9 @@ fn clients_and_errors_can_cross_threads() {
     check_future(client.upload_bulk(vec![batch()]));
 }
 
-/// A `Result` is moved up through each caller, and a batch is large.
+/// A `Result` is moved through each caller, so its size matters.
 #[test]
-fn errors_keep_results_small() {
+fn errors_are_at_most_a_few_words_large() {
     const WORD: usize = size_of::<usize>();
     assert_eq!((size_of::<Error>(), size_of::<UploadError>()), (WORD, WORD));
     assert_eq!(size_of::<SealError>(), 2 * WORD);
@@ -385,7 +389,7 @@ fn errors_keep_results_small() {
     assert!(size_of::<Rejected>() <= 6 * WORD);
 }
 
-/// Takes the address of the device out, adds a tag, and keeps what is of a customer.
+/// Removes the address of the device, adds a tag, and keeps only batches with user identities.
 fn scrub(batch: &mut Batch) -> bool {
     batch.ip = None;
     batch.user_attributes.insert("tag".into(), "shop".into());
@@ -399,15 +403,15 @@ async fn before_send_changes_and_discards_batches() {
     let address = std::net::Ipv4Addr::LOCALHOST;
     client.upload(batch().ip(address)).await.expect("accepted");
 
-    let nobody = Batch::new(Environment::Development).ip(address).source_request_id("nobody");
-    let error = client.upload(nobody.clone()).await.expect_err("discarded");
+    let anonymous = Batch::new(Environment::Development).ip(address).source_request_id("anonymous");
+    let error = client.upload(anonymous.clone()).await.expect_err("discarded");
     assert_eq!((error.kind(), error.is_retryable(), error.attempts()), (ErrorKind::Filtered, false, 0));
-    assert_eq!(error.unsealed().and_then(|batch| batch.source_request_id.as_deref()), Some("nobody"));
+    assert_eq!(error.unsealed().and_then(|batch| batch.source_request_id.as_deref()), Some("anonymous"));
 
     let report =
-        client.upload_bulk([batch().ip(address), nobody.clone(), batch().ip(address)]).await.expect("accepted");
+        client.upload_bulk([batch().ip(address), anonymous.clone(), batch().ip(address)]).await.expect("accepted");
     assert_eq!((report.delivered(), report.filtered(), report.rejected().len()), (2, 1, 0));
-    let report = client.upload_historical([nobody.clone(), nobody.clone()]).await.expect("nothing to send");
+    let report = client.upload_historical([anonymous.clone(), anonymous.clone()]).await.expect("nothing to send");
     assert_eq!((report.delivered(), report.filtered(), report.requests()), (0, 2, 0));
 
     let arrived = server.batches();
@@ -416,17 +420,17 @@ async fn before_send_changes_and_discards_batches() {
         assert_eq!((batch.get("ip"), &batch["user_attributes"]["tag"]), (None, &"shop".into()));
     }
 
-    // What is sealed is bytes, and stays as it is.
-    client.upload(nobody.seal().expect("a batch")).await.expect("accepted");
+    // The callback does not receive sealed batches.
+    client.upload(anonymous.seal().expect("a batch")).await.expect("accepted");
     assert_eq!(server.batches()[3]["ip"], "127.0.0.1");
 }
 
 #[tokio::test]
-async fn before_send_leaves_the_positions_of_the_others() {
-    let refusing = builder("http://127.0.0.1:1").before_send(scrub).build().expect("a client");
-    let nobody = Batch::new(Environment::Development);
+async fn before_send_does_not_change_the_indices_of_other_batches() {
+    let client = builder("http://127.0.0.1:1").before_send(scrub).build().expect("a client");
+    let anonymous = Batch::new(Environment::Development);
     let unsealable = batch().user_attribute("score", f64::NAN);
-    let error = refusing.upload_bulk([nobody, unsealable, batch(), batch()]).await.expect_err("nobody listens");
+    let error = client.upload_bulk([anonymous, unsealable, batch(), batch()]).await.expect_err("no server listens");
     let report = error.report();
     assert_eq!((report.delivered(), report.filtered(), report.rejected()[0].index()), (0, 1, 1));
     assert_eq!((error.unsent().len(), error.unsent_indices()), (2, &[2, 3][..]));
@@ -442,20 +446,20 @@ async fn a_disabled_client_validates_and_sends_nothing() {
     assert_eq!((report.delivered(), report.rejected().len()), (1, 1));
     let large = support::batch_of(MAX_BATCH_BYTES + 1).seal().expect("a batch");
     assert_eq!(client.upload(large).await.expect_err("too large").kind(), ErrorKind::Limit);
-    assert_eq!(client.raw().expect_err("it would send").kind(), ErrorKind::Config);
+    assert_eq!(client.raw().expect_err("the raw client would send").kind(), ErrorKind::Config);
     assert_eq!(server.stats().requests, 0);
 
-    // Settings that make no sense are found all the same, and credentials are not needed.
-    let missing = || Client::builder(Credentials::new("", ""));
-    assert!(missing().build().is_err());
-    assert!(missing().disabled(true).build().is_ok());
-    assert!(missing().disabled(true).timeout(Duration::ZERO).build().is_err());
+    // It needs no credentials, but still validates the other settings.
+    let without_credentials = || Client::builder(Credentials::new("", ""));
+    assert!(without_credentials().build().is_err());
+    assert!(without_credentials().disabled(true).build().is_ok());
+    assert!(without_credentials().disabled(true).timeout(Duration::ZERO).build().is_err());
     assert!(Client::disabled().expect("a client").upload(batch()).await.is_ok());
     assert!(!support::client(&server).is_disabled());
 }
 
 #[tokio::test]
-async fn a_client_of_a_mock_has_its_address_and_credentials() {
+async fn for_mock_uses_the_url_and_credentials_of_the_mock() {
     let server = MockServer::start().await;
     Client::for_mock(&server).expect("a client").upload(batch()).await.expect("accepted");
     assert_eq!((server.stats().batches, server.stats().refused), (1, 0));

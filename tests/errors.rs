@@ -1,4 +1,4 @@
-//! The errors of each call: the batches that they return, their conversions, and that their text shows no data.
+//! The errors of each call: the batches that they return, their conversions, and no user data in their texts.
 
 mod support;
 
@@ -15,7 +15,7 @@ use support::builder;
 
 const EMAIL: &str = "mira@shop.example";
 
-/// A client whose service is not there.
+/// Returns a client of a port where no server listens.
 fn client() -> Client {
     builder("http://127.0.0.1:1").retry_policy(RetryPolicy::never()).build().expect("a client")
 }
@@ -27,7 +27,7 @@ fn batch(id: &str) -> Batch {
         .event(CustomEvent::new(EMAIL, CustomEventType::Other))
 }
 
-/// A batch that has no JSON form.
+/// Returns a batch that has no JSON form.
 fn unsealable(id: &str) -> Batch {
     batch(id).user_attribute("score", f64::NAN)
 }
@@ -41,7 +41,7 @@ fn uploader() -> Uploader {
     uploader.when_full(WhenFull::Refuse).start().expect("an uploader")
 }
 
-/// The `Debug` form of an error, which shows nothing of a batch.
+/// Returns the `Debug` form of an error, and asserts that it shows no user data.
 fn debug(error: &dyn std::error::Error) -> String {
     let text = format!("{error:?} {error:#?}");
     assert!(!text.contains(EMAIL) && !error.to_string().contains(EMAIL), "{text}");
@@ -49,20 +49,17 @@ fn debug(error: &dyn std::error::Error) -> String {
 }
 
 #[tokio::test]
-async fn an_upload_hands_back_what_was_not_sent_and_reports_the_rest() {
-    let error = client().upload_bulk([batch("a"), unsealable("b"), batch("c")]).await.expect_err("nobody listens");
+async fn upload_bulk_returns_the_unsent_batches_and_reports_the_others() {
+    let error = client().upload_bulk([batch("a"), unsealable("b"), batch("c")]).await.expect_err("no server listens");
     assert_eq!((error.kind(), error.attempts(), error.is_retryable()), (ErrorKind::Connect, 1, true));
     assert_eq!(error.to_string(), "upload failed: failed to connect to the service");
-    let shown = debug(&error);
-    assert!(shown.starts_with("UploadError { error: Error { kind: Connect,"), "{shown}");
-    assert!(
-        shown.contains(", unsent: 2, unsealed: 0, report: Report { delivered: 0, rejected: [Rejected {"),
-        "{shown}"
-    );
-    assert!(shown.contains(", sealed: 0, unsealed: 1, .. }"), "{shown}");
+    let text = debug(&error);
+    assert!(text.starts_with("UploadError { error: Error { kind: Connect,"), "{text}");
+    assert!(text.contains(", unsent: 2, unsealed: 0, report: Report { delivered: 0, rejected: [Rejected {"), "{text}");
+    assert!(text.contains(", sealed: 0, unsealed: 1, .. }"), "{text}");
 
     let (reason, unsent, report) = error.into_parts();
-    assert!(reason.source().is_some(), "the reason of the system");
+    assert!(reason.source().is_some(), "the source is the error of the system");
     let ids: Vec<_> = unsent.iter().map(mparticle::SealedBatch::source_request_id).collect();
     assert_eq!(ids, ["a", "c"]);
     let rejected = report.into_rejected().remove(0);
@@ -72,7 +69,7 @@ async fn an_upload_hands_back_what_was_not_sent_and_reports_the_rest() {
 }
 
 #[tokio::test]
-async fn an_upload_hands_back_the_batch_that_cannot_be_sealed() {
+async fn upload_returns_a_batch_that_cannot_be_sealed() {
     let error = client().upload(unsealable("a")).await.expect_err("NaN");
     assert_eq!((error.kind(), error.attempts(), error.unsent().len()), (ErrorKind::Invalid, 0, 0));
     assert_eq!((error.report().delivered(), error.report().requests()), (0, 0));
@@ -82,7 +79,7 @@ async fn an_upload_hands_back_the_batch_that_cannot_be_sealed() {
 }
 
 #[test]
-fn sealing_hands_the_batch_back() {
+fn seal_returns_the_batch_in_its_error() {
     let text = "/user_attributes/score is NaN or infinite, which JSON cannot represent";
     let errors: [SealError; 2] =
         [unsealable("a").seal().expect_err("NaN"), unsealable("a").seal_parts().expect_err("NaN")];
@@ -92,22 +89,22 @@ fn sealing_hands_the_batch_back() {
         assert_eq!(error.batch().events.len(), 1);
         let (reason, batch) = error.into_parts();
         assert_eq!((reason.kind(), batch.source_request_id.as_deref()), (ErrorKind::Invalid, Some("a")));
-        batch.user_attribute("score", 1).seal().expect("the batch is as it was");
+        batch.user_attribute("score", 1).seal().expect("the corrected batch can be sealed");
     }
 }
 
 #[test]
-fn a_submission_hands_back_what_was_not_taken() {
+fn a_failed_submission_returns_the_batch() {
     let uploader = uploader();
-    uploader.try_send(batch("a")).expect("room for one");
-    let full = uploader.try_send(batch("b")).expect_err("no room");
+    uploader.try_send(batch("a")).expect("the queue has room for one batch");
+    let full = uploader.try_send(batch("b")).expect_err("the queue is full");
     assert!(matches!(&full, TrySendError::Full(batches) if batches[0].source_request_id() == "b"), "{full:?}");
     assert!(full.is_retryable() && full.error().is_retryable());
     assert_eq!(debug(&full), "Full(1)");
     assert_eq!(full.into_batches()[0].source_request_id(), "b");
 
     let event = || CustomEvent::new(EMAIL, CustomEventType::Other);
-    let full = uploader.track(user(), event()).expect_err("no room");
+    let full = uploader.track(user(), event()).expect_err("the queue is full");
     assert!(matches!(&full, TrySendError::Full(batches) if batches.len() == 1), "{full:?}");
 
     let invalid = uploader.try_send(unsealable("c")).expect_err("NaN");
@@ -121,8 +118,8 @@ fn a_submission_hands_back_what_was_not_taken() {
 
     let invalid = uploader.track(user(), event().attribute("score", f64::NAN)).expect_err("NaN");
     let TrySendError::Invalid(error) = invalid else { panic!("{invalid:?}") };
-    let back = error.into_batch();
-    assert_eq!((back.events.len(), back.user_identities), (1, batch("").user_identities), "an event of this user");
+    let batch_of_event = error.into_batch();
+    assert_eq!((batch_of_event.events.len(), batch_of_event.user_identities), (1, batch("").user_identities));
 
     let too_large = uploader.track(user(), event().attribute("a", "x".repeat(MAX_BATCH_BYTES))).expect_err("large");
     let TrySendError::TooLarge(batches) = &too_large else { panic!("{too_large:?}") };
@@ -142,7 +139,7 @@ fn a_submission_hands_back_what_was_not_taken() {
 }
 
 #[tokio::test]
-async fn each_converts_into_the_one_error() {
+async fn each_error_converts_into_error() {
     async fn upload() -> Result<(), Error> {
         client().upload(batch("a")).await?;
         Ok(())
@@ -159,7 +156,7 @@ async fn each_converts_into_the_one_error() {
         Ok(())
     }
     let uploader = uploader();
-    submit(&uploader, batch("a")).expect("room for one");
+    submit(&uploader, batch("a")).expect("the queue has room for one batch");
     let table = [
         (upload().await, ErrorKind::Connect),
         (seal(), ErrorKind::Invalid),
@@ -173,7 +170,7 @@ async fn each_converts_into_the_one_error() {
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     assert_eq!(error.downcast::<Error>().expect("the error").kind(), ErrorKind::Invalid);
 
-    let error: UploadError = client().upload(batch("a")).await.expect_err("nobody listens");
+    let error: UploadError = client().upload(batch("a")).await.expect_err("no server listens");
     let clone = Error::clone(&error);
     assert_eq!(clone.to_string(), Error::from(error).to_string());
 }

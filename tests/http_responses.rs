@@ -1,4 +1,4 @@
-//! Responses of the service, and of a broken one, over a real socket.
+//! Responses of the service, and broken responses, over a real socket.
 
 mod support;
 
@@ -15,13 +15,13 @@ use support::peer::Peer;
 use support::{batch, builder};
 
 /// Returns the error of a client for this response, which is written to the socket unchanged.
-async fn error_of(answer: &str) -> UploadError {
-    let peer = Peer::answering(answer);
+async fn error_of(response: &str) -> UploadError {
+    let peer = Peer::with_response(response);
     let client = builder(peer.url()).timeout(Duration::from_secs(5)).build().expect("a client");
-    client.upload(batch()).await.expect_err(answer)
+    client.upload(batch()).await.expect_err(response)
 }
 
-fn answer(status: &str, headers: &str, body: &str) -> String {
+fn response(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
 }
 
@@ -35,7 +35,7 @@ async fn accepted_reports_the_used_share_of_the_rate_limit() {
         ("X-mp-rate-limit-percentage-used: NaN\r\n", None),
     ] {
         for status in ["202 Accepted", "200 OK"] {
-            let peer = Peer::answering(answer(status, header, ""));
+            let peer = Peer::with_response(response(status, header, ""));
             let accepted = builder(peer.url()).build().expect("a client").upload(batch()).await.expect(status);
             assert_eq!(accepted.rate_limit_used_percent(), used, "{header}");
             assert!(status.starts_with(accepted.status().as_str()));
@@ -44,7 +44,7 @@ async fn accepted_reports_the_used_share_of_the_rate_limit() {
 }
 
 #[tokio::test]
-async fn each_status_is_reported_and_retryable_or_not() {
+async fn each_status_is_reported_with_its_retryability() {
     let table = [
         ("302 Found", false),
         ("400 Bad Request", false),
@@ -60,13 +60,13 @@ async fn each_status_is_reported_and_retryable_or_not() {
         ("504 Gateway Timeout", true),
     ];
     for (status, retryable) in table {
-        let error = error_of(&answer(status, "location: /elsewhere\r\n", "")).await;
+        let error = error_of(&response(status, "location: /elsewhere\r\n", "")).await;
         assert_eq!(error.kind(), ErrorKind::Refused, "{status}");
         assert_eq!(error.status().expect(status).as_str(), &status[..3]);
         assert_eq!(error.is_retryable(), retryable, "{status}");
         assert_eq!(error.attempts(), 1);
         assert!(error.api_errors().is_empty() && error.retry_after().is_none() && error.rate_limit().is_none());
-        assert_eq!(error.unsent().len(), 1, "the batch comes back");
+        assert_eq!(error.unsent().len(), 1, "the error returns the batch");
     }
 }
 
@@ -74,7 +74,7 @@ async fn each_status_is_reported_and_retryable_or_not() {
 async fn errors_in_the_body_are_read_and_kept_out_of_the_text() {
     let body =
         r#"{"errors":[{"code":"BAD_REQUEST","message":"user@example.com is no event"},{"code":"X","message":"y"}]}"#;
-    let error = error_of(&answer("400 Bad Request", "content-type: application/json\r\n", body)).await;
+    let error = error_of(&response("400 Bad Request", "content-type: application/json\r\n", body)).await;
     let errors: Vec<_> = error.api_errors().iter().map(|e| (e.code.as_str(), e.message.as_str())).collect();
     assert_eq!(errors, [("BAD_REQUEST", "user@example.com is no event"), ("X", "y")]);
     assert_eq!(error.to_string(), "upload failed: the service responded 400 Bad Request, with 2 errors");
@@ -85,7 +85,7 @@ async fn errors_in_the_body_are_read_and_kept_out_of_the_text() {
 async fn bodies_that_are_not_the_documented_json_leave_the_status() {
     for body in ["", "<html>no</html>", "{\"errors\":", "[1,2]", "\u{0}\u{0}", "{\"errors\":null}", &"[".repeat(10_000)]
     {
-        let error = error_of(&answer("400 Bad Request", "content-type: application/json\r\n", body)).await;
+        let error = error_of(&response("400 Bad Request", "content-type: application/json\r\n", body)).await;
         assert_eq!((error.status().map(|s| s.as_u16()), error.api_errors().len()), (Some(400), 0), "{body:.20}");
     }
 }
@@ -93,24 +93,25 @@ async fn bodies_that_are_not_the_documented_json_leave_the_status() {
 #[tokio::test]
 async fn retry_after_and_the_rate_limit_are_read() {
     let error =
-        error_of(&answer("429 Too Many Requests", "Retry-After: 3\r\nX-mp-rate-limit-exceeded: account\r\n", "")).await;
+        error_of(&response("429 Too Many Requests", "Retry-After: 3\r\nX-mp-rate-limit-exceeded: account\r\n", ""))
+            .await;
     assert_eq!((error.retry_after(), error.rate_limit()), (Some(Duration::from_secs(3)), Some(RateLimit::Account)));
 
     let date = (Utc::now() + Duration::from_secs(100)).format("%a, %d %b %Y %H:%M:%S GMT");
     let headers = format!("retry-after: {date}\r\nx-mp-rate-limit-exceeded: \"acceleration\"\r\n");
-    let error = error_of(&answer("429 Too Many Requests", &headers, "")).await;
+    let error = error_of(&response("429 Too Many Requests", &headers, "")).await;
     let wait = error.retry_after().expect("a date").as_secs();
     assert!((90..=100).contains(&wait), "{wait}");
     assert_eq!(error.rate_limit(), Some(RateLimit::Acceleration));
 
     let error =
-        error_of(&answer("503 Service Unavailable", "Retry-After: soon\r\nX-mp-rate-limit-exceeded: moon\r\n", ""))
+        error_of(&response("503 Service Unavailable", "Retry-After: soon\r\nX-mp-rate-limit-exceeded: moon\r\n", ""))
             .await;
     assert_eq!((error.retry_after(), error.rate_limit()), (None, None));
 }
 
 #[tokio::test]
-async fn a_body_of_100_mb_is_read_only_to_its_bound() {
+async fn only_the_start_of_a_body_of_100_mb_is_read() {
     const SIZE: usize = 100_000_000;
     let written = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&written);
@@ -124,23 +125,24 @@ async fn a_body_of_100_mb_is_read_only_to_its_bound() {
     let error = builder(peer.url()).build().expect("a client").upload(batch()).await.expect_err("400");
     assert_eq!(error.status().map(|status| status.as_u16()), Some(400));
     let written = written.load(Ordering::SeqCst);
-    assert!(written < SIZE / 4, "{written} bytes were taken");
+    assert!(written < SIZE / 4, "{written} bytes were read");
 }
 
 #[tokio::test]
-async fn a_server_that_never_responds_is_a_timeout() {
+async fn a_server_that_never_responds_causes_a_timeout() {
     let peer = Peer::start(|_| std::thread::sleep(Duration::from_secs(60)));
     let client = builder(peer.url()).timeout(Duration::from_millis(200)).build().expect("a client");
     let started = Instant::now();
-    let error = client.upload(batch()).await.expect_err("no answer");
+    let error = client.upload(batch()).await.expect_err("the server never responds");
     assert_eq!((error.kind(), error.is_retryable(), error.attempts()), (ErrorKind::Timeout, true, 1));
     assert_eq!(error.to_string(), "upload failed: the service did not respond in time");
     assert!(started.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test]
-async fn a_refusal_whose_body_stalls_is_reported_in_time() {
-    let peer = Peer::answering("HTTP/1.1 429 Too Many Requests\r\nretry-after: 9\r\ncontent-length: 50\r\n\r\n{\"err");
+async fn a_refusal_with_a_stalled_body_is_reported_before_the_timeout() {
+    let peer =
+        Peer::with_response("HTTP/1.1 429 Too Many Requests\r\nretry-after: 9\r\ncontent-length: 50\r\n\r\n{\"err");
     let client = builder(peer.url()).timeout(Duration::from_millis(200)).build().expect("a client");
     let error = client.upload(batch()).await.expect_err("429");
     assert_eq!(error.retry_after(), Some(Duration::from_secs(9)));
@@ -154,8 +156,8 @@ async fn a_refusal_whose_body_stalls_is_reported_in_time() {
 }
 
 #[tokio::test]
-async fn acceptance_does_not_wait_for_a_body() {
-    let peer = Peer::answering("HTTP/1.1 202 Accepted\r\ncontent-length: 50\r\n\r\nhalf");
+async fn an_accepted_upload_does_not_wait_for_a_stalled_body() {
+    let peer = Peer::with_response("HTTP/1.1 202 Accepted\r\ncontent-length: 50\r\n\r\nhalf");
     let client = builder(peer.url()).timeout(Duration::from_secs(30)).build().expect("a client");
     let started = Instant::now();
     client.upload(batch()).await.expect("accepted");
@@ -186,8 +188,8 @@ async fn a_failed_connection_is_a_connect_error() {
     let error = builder("http://127.0.0.1:1").build().expect("a client").upload(batch()).await.expect_err("refused");
     assert_eq!((error.kind(), error.is_retryable(), error.attempts()), (ErrorKind::Connect, true, 1));
 
-    // A peer that speaks no TLS.
-    let peer = Peer::answering("what?");
+    // A peer without TLS.
+    let peer = Peer::with_response("what?");
     let url = format!("https://{}", peer.address());
     let client = builder(url).timeout(Duration::from_millis(500)).build().expect("a client");
     let error = client.upload(batch()).await.expect_err("no TLS");

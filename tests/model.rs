@@ -1,4 +1,4 @@
-//! The constructors and setters of the model that the other tests do not look at: optional values, many at once, sessions.
+//! The constructors and setters of the model that other tests do not use: optional values, several at once, sessions.
 
 use std::time::{Duration, SystemTime};
 
@@ -28,7 +28,7 @@ struct Account<'a> {
 }
 
 #[test]
-fn system_time_is_taken_and_sent_in_milliseconds() {
+fn system_time_is_converted_to_milliseconds() {
     let time = SystemTime::UNIX_EPOCH + Duration::new(1_767_225_600, 123_456_789);
     let event = event().timestamp(time).start_timestamp(time - Duration::from_secs(1));
     assert_eq!(event.timestamp_unixtime_ms, Some(1_767_225_600_123));
@@ -51,13 +51,13 @@ fn when_some_sets_a_value_only_if_there_is_one() {
 }
 
 #[test]
-fn several_attributes_are_set_at_once() {
+fn attributes_sets_several_at_once() {
     let event = event().attributes([("a", 1), ("b", 2)]).attribute("c", "x");
     assert_eq!(json_of(&event.custom_attributes), json!({ "a": 1, "b": 2, "c": "x" }));
 }
 
 #[test]
-fn the_fields_of_a_struct_become_attributes() {
+fn attributes_of_sets_the_fields_of_a_struct() {
     let account = Account { plan: "pro", seats: 5, score: 0.5, referrer: None };
     let expected = json!({ "plan": "pro", "seatCount": 5, "score": 0.5, "referrer": null });
     let event = event().attributes_of(&account).expect("scalars");
@@ -67,7 +67,7 @@ fn the_fields_of_a_struct_become_attributes() {
 }
 
 #[test]
-fn a_field_that_is_no_attribute_value_is_named() {
+fn attributes_of_names_a_field_that_cannot_be_an_attribute() {
     let table = [
         (json!({ "plan": "pro", "tags": ["a"] }), "\"tags\""),
         (json!({ "address": { "city": "Berlin" } }), "\"address\""),
@@ -75,7 +75,7 @@ fn a_field_that_is_no_attribute_value_is_named() {
         (json!(7), "the fields of a struct"),
     ];
     for (value, named) in table {
-        let error = event().attributes_of(&value).expect_err("no attributes");
+        let error = event().attributes_of(&value).expect_err("the value has no attributes");
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains(named), "{error}");
     }
@@ -88,7 +88,7 @@ fn a_field_that_is_no_attribute_value_is_named() {
 }
 
 #[test]
-fn in_session_leaves_events_that_belong_to_a_session() {
+fn in_session_does_not_change_events_of_another_session() {
     let (ours, other) = (Session::start(SystemTime::now()), Session::resume(7, SystemTime::now()));
     let batch = Batch::new(Environment::Development)
         .event(ScreenView::new("Home"))
@@ -106,7 +106,7 @@ fn in_session_leaves_events_that_belong_to_a_session() {
 }
 
 #[test]
-fn amounts_and_quantities_are_taken_from_integers_too() {
+fn amounts_and_quantities_accept_integers() {
     let tea = Product::new("TEA", "Tea").price(12).quantity(2_u32);
     let event = ProductAction::purchase().product(tea).total(24.5).tax(4).into_event();
     assert_eq!(
@@ -119,7 +119,7 @@ fn amounts_and_quantities_are_taken_from_integers_too() {
 }
 
 #[test]
-fn an_event_knows_its_type() {
+fn event_type_returns_the_name_on_the_wire() {
     let events: [(Event, &str); 3] = [
         (event().into(), "custom_event"),
         (FirstRun::new().into(), "first_run"),
@@ -132,19 +132,19 @@ fn an_event_knows_its_type() {
 }
 
 #[test]
-fn an_enumeration_lists_its_values_and_parses_them() {
+fn enumerations_list_and_parse_their_values() {
     assert_eq!(IdentityType::ALL.len(), 22);
     for identity_type in IdentityType::ALL {
         assert_eq!(identity_type.as_str().parse::<IdentityType>().ok(), Some(*identity_type));
         assert_eq!(json_of(identity_type), identity_type.as_str());
     }
-    let error = "prod".parse::<Environment>().expect_err("no environment");
+    let error = "prod".parse::<Environment>().expect_err("an unknown environment");
     assert_eq!(error.to_string(), "unknown Environment, expected one of: production, development");
 }
 
-/// A type without a hand-written constructor has the generated one.
+/// A type without a hand-written constructor has a generated one.
 #[test]
-fn a_type_is_made_of_what_the_document_requires() {
+fn with_required_takes_the_required_properties() {
     let info = SourceInfo::with_required(SourceChannel::ServerToServer);
     assert_eq!(json_of(&info), json!({ "channel": "server_to_server" }));
     assert_eq!(json_of(&FirstRun::from(CommonEventData::default())), json!({}));

@@ -1,4 +1,4 @@
-//! The calls that a newcomer types after README's first screen. Each has to compile, and to do what it says.
+//! The calls that a newcomer types after reading the first screen of the README. Each has to compile and work.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -27,7 +27,7 @@ fn json_of(value: &impl Serialize) -> Value {
     serde_json::to_value(value).expect("JSON")
 }
 
-/// A form as a web framework hands it over.
+/// A form as a web framework deserializes it.
 #[derive(Clone, Serialize)]
 struct Form {
     seats: usize,
@@ -54,7 +54,7 @@ impl From<Channel> for AttributeValue {
 }
 
 #[test]
-fn attributes_take_the_values_that_code_has_at_hand() {
+fn attributes_accept_common_types() {
     let (cart, form, id) = (vec!["tea", "cup"], form(), Uuid::nil());
     let time = DateTime::from_timestamp_millis(1_795_643_815_394).expect("a time");
     let event = event()
@@ -78,7 +78,7 @@ fn attributes_take_the_values_that_code_has_at_hand() {
 }
 
 #[test]
-fn user_attributes_take_lists_and_maps() {
+fn user_attributes_accept_lists_and_maps() {
     let form = form();
     let extra = BTreeMap::from([("score", 0.5)]);
     let batch = batch()
@@ -99,7 +99,7 @@ fn a_struct_becomes_attributes() -> Result<(), Error> {
         json_of(&batch.user_attributes),
         json!({ "seats": 5, "referrer": null, "coupon": null, "newsletter": true, "plans": ["free", "pro"] })
     );
-    let error = event().attributes_of(&form()).expect_err("an event has no lists");
+    let error = event().attributes_of(&form()).expect_err("event attributes cannot be lists");
     assert_eq!(
         error.to_string(),
         "attribute \"plans\": the value of an event attribute cannot be a list: only user attributes can"
@@ -108,7 +108,7 @@ fn a_struct_becomes_attributes() -> Result<(), Error> {
 }
 
 #[test]
-fn times_are_system_times_or_those_of_chrono() {
+fn timestamps_accept_system_time_and_chrono() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_643_815_394);
     let utc = DateTime::<Utc>::from(now);
     for event in [
@@ -122,7 +122,7 @@ fn times_are_system_times_or_those_of_chrono() {
 }
 
 #[test]
-fn consent_takes_the_answer_of_a_form() {
+fn consent_accepts_the_answer_of_a_form() {
     let (form, now) = (form(), SystemTime::now());
     let batch = batch()
         .gdpr_consent("newsletter", Consent::answered(form.newsletter, now).document("terms.v3"))
@@ -135,7 +135,7 @@ fn consent_takes_the_answer_of_a_form() {
 }
 
 #[test]
-fn optional_values_are_set_where_they_are_there() {
+fn when_some_sets_present_values() {
     let form = form();
     let action = ProductAction::purchase().when_some(form.coupon, ProductAction::coupon_code);
     assert_eq!(json_of(&action), json!({ "action": "purchase" }));
@@ -151,7 +151,10 @@ fn optional_values_are_set_where_they_are_there() {
 fn a_session_is_stored_as_text_and_assigned_to_every_event() -> Result<(), Error> {
     let session = Session::start(SystemTime::now());
     let stored = session.to_string();
-    assert!(stored.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c)), "no cookie can hold {stored}");
+    assert!(
+        stored.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c)),
+        "{stored} cannot be the value of a cookie"
+    );
     assert_eq!(stored.parse::<Session>()?, session);
     assert_eq!(json_of(&session), stored);
     let batch = batch()
@@ -167,7 +170,7 @@ fn a_session_is_stored_as_text_and_assigned_to_every_event() -> Result<(), Error
 }
 
 #[test]
-fn a_purchase_becomes_an_event_that_takes_the_setters_of_events() {
+fn a_purchase_becomes_an_event_with_the_setters_of_events() {
     let session = Session::start(SystemTime::now());
     let (order, cart) = (Uuid::new_v4(), vec!["assam", "darjeeling"]);
     let event = ProductAction::purchase()
@@ -186,32 +189,32 @@ fn a_purchase_becomes_an_event_that_takes_the_setters_of_events() {
 }
 
 #[test]
-fn an_environment_that_is_not_known_lists_those_that_are() {
+fn parse_errors_list_the_known_values() {
     fn parse(text: &str) -> Result<Environment, Error> {
         Ok(text.parse::<Environment>()?)
     }
-    assert_eq!(parse("production").expect("it is one"), Environment::Production);
-    let error = parse("prod").expect_err("it is none");
+    assert_eq!(parse("production").expect("a known environment"), Environment::Production);
+    let error = parse("prod").expect_err("an unknown environment");
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert_eq!(error.to_string(), "unknown Environment, expected one of: production, development");
-    let error = "moon".parse::<Pod>().expect_err("no pod");
+    let error = "moon".parse::<Pod>().expect_err("an unknown pod");
     assert_eq!(error.to_string(), "unknown pod (expected us1, us2, eu1 or au1)");
 }
 
 #[test]
-fn what_the_environment_lacks_is_named() {
+fn from_env_names_the_missing_variable() {
     // Cargo's tests run without these variables.
-    for (result, name) in [
+    for (result, message) in [
         (Environment::from_env().map(drop), "MPARTICLE_ENVIRONMENT is not set"),
         (mparticle::Credentials::from_env().map(drop), "MPARTICLE_API_KEY is not set"),
         (Client::from_env().map(drop), "MPARTICLE_API_KEY is not set"),
     ] {
-        assert_eq!(result.expect_err("nothing is set").to_string(), name);
+        assert_eq!(result.expect_err("no variable is set").to_string(), message);
     }
 }
 
 #[tokio::test]
-async fn what_was_not_sent_is_sent_later() -> Result<(), Error> {
+async fn unsent_batches_can_be_stored_and_sent_later() -> Result<(), Error> {
     let server = MockServer::builder().fault_sequence([Fault::status(503)]).start().await;
     let client = ClientBuilder::for_mock(&server).retry_policy(RetryPolicy::never()).build()?;
     let error = client.upload_bulk(vec![batch(), batch()]).await.expect_err("the service is down");
@@ -220,7 +223,7 @@ async fn what_was_not_sent_is_sent_later() -> Result<(), Error> {
     let stored: Vec<String> = error.unsent().iter().map(|batch| serde_json::to_string(batch).expect("JSON")).collect();
     let report = client.upload_bulk(error.unsent()).await?;
     assert_eq!((report.delivered(), report.rejected().len()), (2, 0));
-    // What was stored is the same batch, which the service drops as a repeat.
+    // The stored batches have the same ids, so the service drops them as repeats.
     let restored = stored.iter().map(|json| serde_json::from_str::<SealedBatch>(json).expect("a batch"));
     assert_eq!(client.upload_bulk(restored).await?.delivered(), 2);
     assert_eq!((server.stats().batches, server.stats().duplicates), (2, 2));
@@ -228,7 +231,7 @@ async fn what_was_not_sent_is_sent_later() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn a_batch_is_uploaded_by_value_or_by_reference() -> Result<(), Error> {
+async fn batches_are_uploaded_by_value_or_by_reference() -> Result<(), Error> {
     let server = MockServer::start().await;
     let client = Client::for_mock(&server)?;
     let batches = [batch().source_request_id("1"), batch().source_request_id("2")];
@@ -240,21 +243,21 @@ async fn a_batch_is_uploaded_by_value_or_by_reference() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn a_bulk_upload_stops_at_any_future() -> Result<(), Error> {
+async fn upload_bulk_until_accepts_any_future() -> Result<(), Error> {
     let server = MockServer::start().await;
     let client = Client::for_mock(&server)?;
-    // Both have an output: an `io::Result` and a `Result`.
+    // The outputs of the futures are `io::Result` and `Result`.
     let report = client.upload_bulk_until([batch()], tokio::signal::ctrl_c()).await?;
     assert_eq!(report.delivered(), 1);
     let (stop, stopped) = oneshot::channel::<()>();
     drop(stop);
-    let error = client.upload_bulk_until([batch()], stopped).await.expect_err("it is stopped");
+    let error = client.upload_bulk_until([batch()], stopped).await.expect_err("the upload is stopped");
     assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::Cancelled, 1));
     Ok(())
 }
 
 #[tokio::test]
-async fn the_uploader_tracks_sends_and_says_how_it_is() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn the_uploader_tracks_sends_and_reports_its_status() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let server = MockServer::start().await;
     server.expect(event_named("Example").attribute("items", 2)).times(1);
     let uploader = Uploader::builder(Client::for_mock(&server)?).linger(Duration::from_millis(10)).start()?;
@@ -264,24 +267,24 @@ async fn the_uploader_tracks_sends_and_says_how_it_is() -> Result<(), Box<dyn st
     let stats = uploader.shutdown(Duration::from_secs(10)).await;
     assert!(stats.is_drained() && stats.lost() == 0, "{stats}");
     assert_eq!(json_of(&stats)["delivered"], 2);
-    let error = uploader.send(batch()).delivered().await.expect_err("it is shut down");
+    let error = uploader.send(batch()).delivered().await.expect_err("the uploader is shut down");
     assert!(matches!(error, DeliveryError::NotAccepted(_)) && !error.error().is_retryable());
     Ok(())
 }
 
 #[tokio::test]
-async fn the_log_has_what_the_service_said() -> Result<(), Error> {
+async fn detailed_adds_the_messages_of_the_service() -> Result<(), Error> {
     let server = MockServer::start().await;
     let client = Client::for_mock(&server)?;
-    let wrong = Batch { ip: Some("home".into()), ..batch() };
-    let error = client.upload(wrong).await.expect_err("it is refused");
+    let invalid = Batch { ip: Some("home".into()), ..batch() };
+    let error = client.upload(invalid).await.expect_err("the address is invalid");
     let (text, detailed) = (error.to_string(), error.detailed().to_string());
     assert!(detailed.starts_with(&text) && detailed.contains("/ip") && !text.contains("/ip"), "{detailed}");
     Ok(())
 }
 
 #[test]
-fn settings_are_read_from_any_format_of_serde() -> Result<(), Box<dyn std::error::Error>> {
+fn settings_are_deserialized_with_serde() -> Result<(), Box<dyn std::error::Error>> {
     let settings: Settings = serde_json::from_value(json!({ "pod": "eu1", "linger": "500ms", "disabled": true }))?;
     let client = settings.client(mparticle::Credentials::new("key", "secret"))?;
     assert!(client.is_disabled() && client.base_url().contains("eu1"));

@@ -1,4 +1,4 @@
-//! Each kind of 2xx over a real socket, and the result of every batch, by the client and by the uploader.
+//! The result of each batch for each kind of 2xx response, of the client and of the uploader, over a real socket.
 
 mod support;
 
@@ -13,17 +13,17 @@ fn client(url: String) -> Client {
     builder(url).retry_policy(RetryPolicy::new().initial_backoff(Duration::from_millis(1))).build().expect("a client")
 }
 
-/// Runs a check for each row, all at once: some take their time.
-async fn each_row<F: Future<Output = ()> + Send + 'static>(check: impl Fn(Row) -> F) {
-    let running: Vec<_> = table().into_iter().map(|row| (row.name, tokio::spawn(check(row)))).collect();
-    for (name, row) in running {
-        row.await.unwrap_or_else(|error| panic!("{name}: {error}"));
+/// Runs a check for each row, in parallel, since some are slow.
+async fn check_rows<F: Future<Output = ()> + Send + 'static>(check: impl Fn(Row) -> F) {
+    let tasks: Vec<_> = table().into_iter().map(|row| (row.name, tokio::spawn(check(row)))).collect();
+    for (name, task) in tasks {
+        task.await.unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn upload_accepts_or_refuses_the_batch() {
-    each_row(async |row: Row| {
+    check_rows(async |row: Row| {
         let peer = row.serve();
         let result = client(peer.url()).upload(batches().remove(0)).await;
         assert_eq!(result.is_ok(), row.alone, "{}: {result:?}", row.name);
@@ -44,7 +44,7 @@ async fn upload_accepts_or_refuses_the_batch() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn upload_bulk_reports_each_batch() {
-    each_row(async |row: Row| {
+    check_rows(async |row: Row| {
         let peer = row.serve();
         let result = client(peer.url()).upload_bulk(batches()).await;
         match (row.bulk, result) {
@@ -55,7 +55,7 @@ async fn upload_bulk_reports_each_batch() {
                 for rejected in report.rejected() {
                     let error = rejected.error();
                     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Refused, false), "{}", row.name);
-                    assert!(!error.api_errors().is_empty(), "{}: with the service's words", row.name);
+                    assert!(!error.api_errors().is_empty(), "{}: the error has no message of the service", row.name);
                 }
             }
             (Result::Stopped(named), Err(error)) => {
@@ -63,7 +63,7 @@ async fn upload_bulk_reports_each_batch() {
                 assert!(error.to_string().contains(named), "{}: {error}", row.name);
                 assert_eq!(peer.requests().len(), 1, "{}", row.name);
             }
-            (expected, result) => panic!("{}: {expected:?}, and not {result:?}", row.name),
+            (expected, result) => panic!("{}: expected {expected:?}, found {result:?}", row.name),
         }
     })
     .await;
@@ -71,10 +71,10 @@ async fn upload_bulk_reports_each_batch() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_uploader_reports_each_batch_or_keeps_everything() {
-    each_row(async |row: Row| {
+    check_rows(async |row: Row| {
         let peer = row.serve();
-        let ends = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&ends);
+        let reports = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&reports);
         let uploader = Uploader::builder(client(peer.url()))
             .linger(Duration::from_secs(60))
             .on_delivery(move |report| {
@@ -83,7 +83,7 @@ async fn the_uploader_reports_each_batch_or_keeps_everything() {
                     status => Some(status.is_delivered()),
                 };
                 seen.lock()
-                    .expect("ends")
+                    .expect("the reports")
                     .push((report.batch().expect("the batch").source_request_id().to_owned(), delivered));
             })
             .start()
@@ -92,18 +92,18 @@ async fn the_uploader_reports_each_batch_or_keeps_everything() {
             uploader.try_send(batch).expect("room");
         }
         let stats = uploader.shutdown(Duration::from_secs(60)).await;
-        let mut ends = ends.lock().expect("ends").clone();
-        ends.sort_unstable();
+        let mut reports = reports.lock().expect("the reports").clone();
+        reports.sort_unstable();
         match row.bulk {
             Result::Rejected(rejected) => {
                 let expected: Vec<_> = (0..3).map(|n| (format!("id-{n}"), Some(!rejected.contains(&n)))).collect();
-                assert_eq!(ends, expected, "{}", row.name);
+                assert_eq!(reports, expected, "{}", row.name);
                 assert_eq!((stats.rejected, stats.pending), (rejected.len() as u64, 0), "{}", row.name);
                 assert_eq!(stats.unread_responses, row.unread, "{}", row.name);
             }
             Result::Stopped(named) => {
                 assert_eq!((stats.delivered, stats.pending), (0, 3), "{}", row.name);
-                assert_eq!(ends, (0..3).map(|n| (format!("id-{n}"), None)).collect::<Vec<_>>(), "{}", row.name);
+                assert_eq!(reports, (0..3).map(|n| (format!("id-{n}"), None)).collect::<Vec<_>>(), "{}", row.name);
                 let error = uploader.status().into_stopped().expect(row.name);
                 assert_eq!(error.kind(), ErrorKind::UnexpectedResponse, "{}", row.name);
                 assert!(error.to_string().contains(named), "{}: {error}", row.name);

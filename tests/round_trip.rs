@@ -1,6 +1,6 @@
-//! Whatever the generated types can hold, they write as JSON that the document accepts, and read back as it was.
+//! The generated types write JSON that the document accepts, and read it back unchanged.
 //!
-//! The values are drawn from the document and read into the types, so the types also have to take everything that the
+//! The values are generated from the document and deserialized, so the types also have to accept everything that the
 //! document allows.
 
 mod support;
@@ -17,10 +17,10 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
-/// The names of the optional lists and maps, which the types leave out when they are empty: that means the same.
-fn left_out_when_empty(node: &Value, names: &mut BTreeSet<String>) {
+/// Collects the names of the optional lists and maps. The types omit them when they are empty, which means the same.
+fn collect_omitted(node: &Value, names: &mut BTreeSet<String>) {
     let Value::Object(schema) = node else {
-        return node.as_array().into_iter().flatten().for_each(|item| left_out_when_empty(item, names));
+        return node.as_array().into_iter().flatten().for_each(|item| collect_omitted(item, names));
     };
     let required: Vec<_> = node["required"].as_array().into_iter().flatten().collect();
     for (name, property) in node["properties"].as_object().into_iter().flatten() {
@@ -30,46 +30,46 @@ fn left_out_when_empty(node: &Value, names: &mut BTreeSet<String>) {
             names.insert(name.clone());
         }
     }
-    schema.values().for_each(|value| left_out_when_empty(value, names));
+    schema.values().for_each(|value| collect_omitted(value, names));
 }
 
-fn without_empty(value: Value, names: &BTreeSet<String>) -> Value {
+fn remove_empty(value: Value, names: &BTreeSet<String>) -> Value {
     let is_empty = |value: &Value| *value == json!([]) || *value == json!({});
     match value {
         Value::Object(object) => object
             .into_iter()
             .filter(|(key, value)| !(names.contains(key) && is_empty(value)))
-            .map(|(key, value)| (key, without_empty(value, names)))
+            .map(|(key, value)| (key, remove_empty(value, names)))
             .collect(),
-        Value::Array(items) => items.into_iter().map(|item| without_empty(item, names)).collect(),
+        Value::Array(items) => items.into_iter().map(|item| remove_empty(item, names)).collect(),
         other => other,
     }
 }
 
 #[test]
-fn ten_thousand_batches_go_there_and_back() {
-    // `.ci/regenerates` draws fewer for each of many documents.
+fn random_batches_are_valid_and_read_back_equal() {
+    // `.ci/regenerates` runs fewer cases for each of its documents.
     let cases = env::var("ROUND_TRIP_CASES").map_or(10_000, |cases| cases.parse().expect("a number"));
     let document: Value = serde_json::from_str(contract::DOCUMENT).expect("the document");
     let batches = values::of(&document, &document["components"]["schemas"]["Batch"]);
-    let mut left_out = BTreeSet::new();
-    left_out_when_empty(&document["components"]["schemas"], &mut left_out);
-    assert!(left_out.contains("events"), "{left_out:?}");
+    let mut omitted = BTreeSet::new();
+    collect_omitted(&document["components"]["schemas"], &mut omitted);
+    assert!(omitted.contains("events"), "{omitted:?}");
     let published = ComponentSchema::get("Batch").expect("a component");
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let result = runner.run(&batches, |json| {
-        let typed: Batch = serde_json::from_value(json.clone()).expect("the types take what the document allows");
+        let typed: Batch = serde_json::from_value(json.clone()).expect("the types accept what the document allows");
         let text = serde_json::to_string(&typed).expect("JSON");
         let written: Value = serde_json::from_str(&text).expect("JSON");
 
-        // The document says only in words that a commerce event is about one thing, so what is drawn from it may not be.
+        // Only the descriptions of the document say that a commerce event has exactly one action, so random ones may break this.
         let mut violations = support::errors(contract::check_batch(&written));
         violations.retain(|violation| violation.code != Code::CommerceKind);
         prop_assert_eq!(violations, []);
         prop_assert_eq!(published.check(&written), []);
         prop_assert_eq!(&serde_json::from_str::<Batch>(&text).expect("a batch"), &typed);
         prop_assert_eq!(serde_json::to_string(&typed).expect("JSON"), text);
-        prop_assert_eq!(without_empty(written, &left_out), without_empty(json, &left_out));
+        prop_assert_eq!(remove_empty(written, &omitted), remove_empty(json, &omitted));
         Ok(())
     });
     result.unwrap_or_else(|error| panic!("{error}"));

@@ -1,6 +1,6 @@
-//! What the service's guide for Ruby shows, said in Rust, with the exact JSON that it stands for.
+//! The samples of the service's guide for Ruby, written in Rust, with the exact JSON that they produce.
 //!
-//! Where the guide is wrong, the JSON is right: `customer_id` (not `customerid`), and milliseconds in a consent.
+//! The JSON corrects the mistakes of the guide: `customer_id` (not `customerid`), and milliseconds in a consent.
 
 mod support;
 
@@ -22,14 +22,14 @@ fn development() -> Batch {
     Batch::new(Environment::Development)
 }
 
-/// The batch as it stands, which the contract has to take.
+/// Returns the JSON of a batch, and asserts that it is valid.
 fn json_of(batch: &Batch) -> Value {
     let json = serde_json::to_value(batch).expect("JSON");
     assert_eq!(support::errors(contract::check_batch(&json)), []);
     json
 }
 
-/// The one event of a batch.
+/// Returns the only event of a batch.
 fn event(event: impl Into<Event>) -> Value {
     json_of(&development().event(event))["events"][0].take()
 }
@@ -173,8 +173,8 @@ fn ccpa() {
     let state = json!({ "ccpa": { "data_sale_opt_out": expected } });
     assert_eq!(json_of(&development().ccpa_consent(consent))["consent_state"], state);
 
-    let not = json_of(&development().ccpa_consent(CcpaConsent::opted_in(start())));
-    assert_eq!(not["consent_state"]["ccpa"]["data_sale_opt_out"]["consented"], false);
+    let opted_in = json_of(&development().ccpa_consent(CcpaConsent::opted_in(start())));
+    assert_eq!(opted_in["consent_state"]["ccpa"]["data_sale_opt_out"]["consented"], false);
 }
 
 #[test]
@@ -210,7 +210,7 @@ async fn bulk_upload() {
     assert_eq!(server.batches().len(), 2);
 }
 
-/// The guide hands a block to the upload and joins its thread; here that is a task.
+/// The guide passes a block to the upload and joins its thread. The equivalent here is a task.
 #[tokio::test]
 async fn callback_style() {
     let server = MockServer::start().await;

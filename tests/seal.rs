@@ -1,4 +1,4 @@
-//! Sealing: ids, exact bytes, and what has no JSON form.
+//! Sealing: ids, exact bytes, and values without a JSON form.
 
 mod support;
 
@@ -12,8 +12,8 @@ use mparticle::{Batch, CustomEvent, CustomEventType, Environment, ErrorKind, Sea
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Ids 1, 2, 3, ...
-fn counting() -> impl FnMut() -> Uuid {
+/// Returns a source of the ids 1, 2, 3 and so on.
+fn sequential_ids() -> impl FnMut() -> Uuid {
     let next = AtomicU64::new(1);
     move || Uuid::from_u128(next.fetch_add(1, Ordering::Relaxed).into())
 }
@@ -36,7 +36,7 @@ fn ids_are_stamped_first_on_the_batch_then_on_its_events_in_order() {
         .event(custom("a"))
         .event(FirstRun(CommonEventData::default()))
         .event(custom("c"));
-    let sealed = batch.seal_with(counting()).expect("a batch");
+    let sealed = batch.seal_with(sequential_ids()).expect("a batch");
     let id = |n: u128| Uuid::from_u128(n).to_string();
     let json = value(&sealed);
     assert_eq!(json["source_request_id"], id(1));
@@ -47,12 +47,12 @@ fn ids_are_stamped_first_on_the_batch_then_on_its_events_in_order() {
 }
 
 #[test]
-fn what_the_caller_set_stays() {
+fn ids_set_by_the_caller_are_kept() {
     let batch = Batch::new(Environment::Development)
         .source_request_id("mine")
         .event(custom("a").source_message_id("Event-A"))
         .event(custom("b"));
-    let sealed = batch.seal_with(counting()).expect("a batch");
+    let sealed = batch.seal_with(sequential_ids()).expect("a batch");
     let json = value(&sealed);
     assert_eq!(sealed.source_request_id(), "mine");
     assert_eq!(json["events"][0]["data"]["source_message_id"], "Event-A");
@@ -60,15 +60,15 @@ fn what_the_caller_set_stays() {
 }
 
 #[test]
-fn an_empty_request_id_counts_as_none() {
-    let sealed = support::batch().source_request_id("").seal_with(counting()).expect("a batch");
+fn an_empty_request_id_is_replaced() {
+    let sealed = support::batch().source_request_id("").seal_with(sequential_ids()).expect("a batch");
     assert_eq!(sealed.source_request_id(), Uuid::from_u128(1).to_string());
 }
 
 #[test]
-fn two_seals_of_one_template_differ() {
-    let template = support::batch();
-    let (one, other) = (template.clone().seal().expect("a batch"), template.seal().expect("a batch"));
+fn sealing_a_clone_assigns_other_ids() {
+    let batch = support::batch();
+    let (one, other) = (batch.clone().seal().expect("a batch"), batch.seal().expect("a batch"));
     assert_ne!(one.source_request_id(), other.source_request_id());
     assert_ne!(
         value(&one)["events"][0]["data"]["source_message_id"],
@@ -77,7 +77,7 @@ fn two_seals_of_one_template_differ() {
 }
 
 #[test]
-fn serialising_by_itself_adds_nothing() {
+fn serializing_an_unsealed_batch_adds_no_ids() {
     let batch = Batch::new(Environment::Production).event(OptOut { is_opted_out: false, ..opt_out() });
     let text = serde_json::to_string(&batch).expect("JSON");
     assert_eq!(
@@ -102,7 +102,7 @@ fn the_bytes_are_exact() {
         .user_attribute("tag", None::<bool>)
         .user_attribute("quote", "\"\u{7}é\u{1F600}")
         .event(custom("e").attribute("half", 0.5).attribute("whole", 5.0));
-    let sealed = batch.seal_with(counting()).expect("a batch");
+    let sealed = batch.seal_with(sequential_ids()).expect("a batch");
     let expected = concat!(
         r#"{"environment":"development","events":[{"event_type":"custom_event","data":{"#,
         r#""custom_attributes":{"half":0.5,"whole":5.0},"custom_event_type":"other","event_name":"e","#,
@@ -123,8 +123,8 @@ fn a_uuid_keeps_its_case() {
 }
 
 #[test]
-fn numbers_without_a_json_form_are_refused_by_their_pointer() {
-    let located = |latitude, longitude| {
+fn nan_and_infinity_are_refused_with_their_pointer() {
+    let location = |latitude, longitude| {
         let place: Location = serde_json::from_value(json!({ "latitude": 0, "longitude": 0 })).expect("a location");
         Location { latitude, longitude, ..place }
     };
@@ -133,7 +133,7 @@ fn numbers_without_a_json_form_are_refused_by_their_pointer() {
         event(&mut custom);
         Batch::new(Environment::Development).user_attribute("tag", None::<bool>).event(self::custom("d")).event(custom)
     };
-    let priced = |price| {
+    let refund_at = |price| {
         let mut action: ProductAction = serde_json::from_value(json!({ "action": "purchase" })).expect("an action");
         action.action = ProductActionType::Refund;
         action.products = vec![Product::default(), Product { price: Some(price), ..Product::default() }];
@@ -143,7 +143,7 @@ fn numbers_without_a_json_form_are_refused_by_their_pointer() {
     };
     let mut context = Batch::new(Environment::Development);
     context.context =
-        Some(mparticle::types::Context { location: Some(located(1.0, f64::NEG_INFINITY)), data_plan: None });
+        Some(mparticle::types::Context { location: Some(location(1.0, f64::NEG_INFINITY)), data_plan: None });
     let table = [
         (Batch::new(Environment::Development).user_attribute("a/b~c", f64::NAN), "/user_attributes/a~1b~0c"),
         (
@@ -151,7 +151,7 @@ fn numbers_without_a_json_form_are_refused_by_their_pointer() {
             "/events/1/data/custom_attributes/x",
         ),
         (with(&|e| e.lifetime_value_change = Some(f64::NAN)), "/events/1/data/lifetime_value_change"),
-        (with(&|e| e.location = Some(located(f64::NAN, 0.0))), "/events/1/data/location/latitude"),
+        (with(&|e| e.location = Some(location(f64::NAN, 0.0))), "/events/1/data/location/latitude"),
         (
             with(&|e| {
                 let state = DeviceCurrentState { battery_level: Some(f64::NAN), ..Default::default() };
@@ -159,7 +159,7 @@ fn numbers_without_a_json_form_are_refused_by_their_pointer() {
             }),
             "/events/1/data/device_current_state/battery_level",
         ),
-        (priced(f64::NAN), "/events/0/data/product_action/products/1/price"),
+        (refund_at(f64::NAN), "/events/0/data/product_action/products/1/price"),
         (context, "/context/location/longitude"),
     ];
     for (batch, pointer) in table {
@@ -171,7 +171,7 @@ fn numbers_without_a_json_form_are_refused_by_their_pointer() {
 }
 
 #[test]
-fn nulls_that_mean_something_pass() {
+fn meaningful_nulls_are_kept() {
     let batch = Batch::new(Environment::Development)
         .user_attribute("tag", UserAttributeValue::Null)
         .event(custom("e").attribute("none", AttributeValue::Null));
@@ -181,7 +181,7 @@ fn nulls_that_mean_something_pass() {
 }
 
 #[test]
-fn breadcrumbs_inside_a_crash_report_are_left_alone() {
+fn breadcrumbs_inside_a_crash_report_get_no_ids() {
     let crumb: Breadcrumb = serde_json::from_value(json!({ "label": "x" })).expect("a breadcrumb");
     let crash: CrashReport = serde_json::from_value(json!({
         "severity": "error", "message": "m", "breadcrumbs": [{ "event_type": "breadcrumb", "data": crumb }],
@@ -193,16 +193,16 @@ fn breadcrumbs_inside_a_crash_report_are_left_alone() {
 }
 
 #[test]
-fn json_of_others_stays_as_it_is() {
-    let theirs = r#"{ "unknown" : 1e400, "mpid": 18446744073709551616, "source_request_id" : "a\u0062c", "z":[ ] }"#;
-    let sealed = SealedBatch::from_json(format!("  {theirs}\r\n")).expect("a batch");
-    assert_eq!(text(&sealed), theirs);
+fn from_json_keeps_the_bytes() {
+    let json = r#"{ "unknown" : 1e400, "mpid": 18446744073709551616, "source_request_id" : "a\u0062c", "z":[ ] }"#;
+    let sealed = SealedBatch::from_json(format!("  {json}\r\n")).expect("a batch");
+    assert_eq!(text(&sealed), json);
     assert_eq!(sealed.source_request_id(), "abc");
-    assert_eq!(sealed.len(), theirs.len());
+    assert_eq!(sealed.len(), json.len());
 }
 
 #[test]
-fn json_of_others_gets_an_id_if_it_has_none() {
+fn from_json_adds_a_missing_id() {
     let id = Uuid::from_u128(1);
     let table = [
         ("{}", format!(r#"{{"source_request_id":"{id}"}}"#)),
@@ -214,8 +214,8 @@ fn json_of_others_gets_an_id_if_it_has_none() {
             format!(r#"{{"a":null,"source_request_id": "{id}" ,"b":1}}"#),
         ),
     ];
-    for (theirs, expected) in table {
-        let sealed = SealedBatch::from_json_with(theirs.to_owned(), || id).expect(theirs);
+    for (json, expected) in table {
+        let sealed = SealedBatch::from_json_with(json.to_owned(), || id).expect(json);
         assert_eq!(text(&sealed), expected);
         assert_eq!(sealed.source_request_id(), id.to_string());
         assert!(value(&sealed).is_object());
@@ -223,14 +223,14 @@ fn json_of_others_gets_an_id_if_it_has_none() {
 }
 
 #[test]
-fn deep_json_of_others_is_only_bytes() {
+fn from_json_accepts_any_nesting_depth() {
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(200_000), "]".repeat(200_000));
     let sealed = SealedBatch::from_json(deep.clone()).expect("an object");
     assert!(text(&sealed).ends_with(&deep[1..]));
 }
 
 #[test]
-fn what_is_not_one_object_is_refused_without_quoting_it() {
+fn from_json_refuses_anything_but_one_object_without_quoting_it() {
     let twice = r#"{"source_request_id":"user@example.com","source_request_id":"b"}"#;
     let deep = format!("{{\"a\":{}", "[".repeat(200_000));
     let table: [&[u8]; 13] = [
@@ -248,22 +248,22 @@ fn what_is_not_one_object_is_refused_without_quoting_it() {
         b"{\"a\":\"\xFF\"}",
         twice.as_bytes(),
     ];
-    for theirs in table.into_iter().chain([deep.as_bytes()]) {
-        let error = SealedBatch::from_json(theirs.to_vec()).expect_err("not a batch");
+    for json in table.into_iter().chain([deep.as_bytes()]) {
+        let error = SealedBatch::from_json(json.to_vec()).expect_err("the JSON is not a batch");
         assert_eq!(error.kind(), ErrorKind::Invalid);
-        let shown = format!("{error} {error:?} {:?}", std::error::Error::source(&error));
-        assert!(!shown.contains("example.com"), "{shown}");
+        let texts = format!("{error} {error:?} {:?}", std::error::Error::source(&error));
+        assert!(!texts.contains("example.com"), "{texts}");
     }
 }
 
 #[test]
-fn debug_shows_no_data() {
+fn debug_shows_no_user_data() {
     let sealed = support::batch().email("user@example.com").seal().expect("a batch");
     assert!(!format!("{sealed:?}").contains("example.com"));
 }
 
 #[test]
-fn serde_json_writes_a_sealed_batch_as_its_own_bytes_and_reads_it_back() {
+fn a_sealed_batch_serializes_as_its_exact_bytes_and_deserializes() {
     #[derive(serde::Deserialize)]
     struct Stored {
         left: Vec<SealedBatch>,

@@ -1,4 +1,4 @@
-//! Keys and users' data never reach a log, an error or a `Debug` form, at any level, from us or from what we build on.
+//! No log, error or `Debug` form contains a secret or user data, at any log level, including those of dependencies.
 
 mod support;
 
@@ -17,7 +17,7 @@ const KEY: &str = "us1-key-5f2e";
 const SECRET: &str = "s3cr3t-9c41";
 const EMAIL: &str = "mira@shop.example";
 
-/// Everything that was logged.
+/// The log, in memory.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -35,33 +35,33 @@ fn batch() -> Batch {
     Batch::new(Environment::Development).email(EMAIL).event(CustomEvent::new(EMAIL, CustomEventType::Other))
 }
 
-fn shown(error: &dyn Error) -> String {
-    let mut shown = format!("{error} {error:?} {error:#?}");
+fn texts_of(error: &dyn Error) -> String {
+    let mut texts = format!("{error} {error:?} {error:#?}");
     let mut source = error.source();
     while let Some(inner) = source {
-        shown += &format!("{inner} {inner:?}");
+        texts += &format!("{inner} {inner:?}");
         source = inner.source();
     }
-    shown
+    texts
 }
 
 #[test]
-fn nothing_private_is_shown() {
+fn logs_errors_and_debug_forms_contain_no_secrets_or_user_data() {
     let log = Log::default();
     let writer = log.clone();
-    // Also takes what hyper, reqwest and rustls say through `log`.
+    // Includes the messages of hyper, reqwest and rustls through `log`.
     tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(move || writer.clone()).init();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let mut texts = String::new();
 
     let server = MockServer::builder().credentials(KEY, SECRET).start_blocking();
     let echo = format!("HTTP/1.1 400 {EMAIL}\r\nx-echo: {SECRET}\r\ncontent-length: 0\r\n\r\n");
-    let rude = Peer::answering(echo);
-    let garbage = Peer::answering(format!("{SECRET} {EMAIL}\r\n\r\n"));
-    let dead = "http://127.0.0.1:1".to_owned();
-    for url in [server.url(), rude.url(), garbage.url(), dead] {
+    let echoing = Peer::with_response(echo);
+    let garbage = Peer::with_response(format!("{SECRET} {EMAIL}\r\n\r\n"));
+    let closed = "http://127.0.0.1:1".to_owned();
+    for url in [server.url(), echoing.url(), garbage.url(), closed] {
         for (key, secret) in [(KEY, SECRET), (SECRET, KEY)] {
-            // Twice, so that what is said of sending again is in the log as well.
+            // Two attempts, so that the log contains a retry.
             let retry = RetryPolicy::new().max_attempts(2).initial_backoff(Duration::from_millis(1));
             let builder = Client::builder(Credentials::new(key, secret)).base_url(&url).retry_policy(retry);
             texts += &format!("{builder:?} {:?}", Credentials::new(key, secret));
@@ -71,18 +71,21 @@ fn nothing_private_is_shown() {
             let one = runtime.block_on(client.upload(batch())).map(|accepted| format!("{accepted:?}"));
             let many = runtime.block_on(client.upload_bulk([batch()])).map(|report| format!("{report:?}"));
             let uploader = Uploader::builder(client.clone()).max_bytes(1).start().expect("an uploader");
-            texts += &shown(&uploader.try_send(batch()).expect_err("too large"));
-            texts += &shown(&uploader.try_send(batch().user_attribute("a", f64::NAN)).expect_err("NaN"));
-            texts.extend([one, many].map(|result| result.unwrap_or_else(|error| shown(&error))));
+            texts += &texts_of(&uploader.try_send(batch()).expect_err("too large"));
+            texts += &texts_of(&uploader.try_send(batch().user_attribute("a", f64::NAN)).expect_err("NaN"));
+            texts.extend([one, many].map(|result| result.unwrap_or_else(|error| texts_of(&error))));
             let _ = runtime.block_on(raw.upload_events(&batch()));
         }
     }
     texts += &format!("{server:?} {:?}", server.requests());
     let url = format!("https://{KEY}:{SECRET}@example.com");
-    texts +=
-        &shown(&Client::builder(Credentials::new("k", "s")).base_url(url).build().expect_err("credentials in the URL"));
-    texts += &shown(&Client::builder(Credentials::new(format!("{KEY}:"), SECRET)).build().expect_err("a colon"));
-    texts += &shown(&batch().user_attribute("a", f64::NAN).seal().expect_err("NaN"));
+    texts += &texts_of(
+        &Client::builder(Credentials::new("k", "s")).base_url(url).build().expect_err("the URL contains credentials"),
+    );
+    texts += &texts_of(
+        &Client::builder(Credentials::new(format!("{KEY}:"), SECRET)).build().expect_err("the key contains a colon"),
+    );
+    texts += &texts_of(&batch().user_attribute("a", f64::NAN).seal().expect_err("NaN"));
 
     let log = String::from_utf8_lossy(&log.0.lock().expect("the log")).into_owned();
     for part in [

@@ -1,6 +1,6 @@
-//! The facts of today's service, as `openapi/events.yaml` states them: event types, enumerations, operations, statuses, pods.
+//! The facts of today's service in `openapi/events.yaml`: event types, enumerations, operations, statuses, pods.
 //!
-//! They are written a second time here, so that no edit changes them unnoticed. A document of the user's has facts of its own.
+//! They are stated a second time here, so that no edit changes them unnoticed. Not compiled with a custom document.
 #![cfg(not(mparticle_custom_document))]
 
 use mparticle::Pod;
@@ -59,7 +59,7 @@ fn each_operation_has_every_documented_status() {
     assert_eq!(headers("TooManyRequests"), ["Retry-After", "X-mp-rate-limit-exceeded"]);
 }
 
-/// Mock servers answer with the first example, and a client must not take it for a refusal.
+/// Mock servers respond with the first example, which a client must not take for a refusal.
 #[test]
 fn the_body_of_a_202_is_optional_and_its_first_example_lists_no_error() {
     let document = document();
@@ -69,7 +69,7 @@ fn the_body_of_a_202_is_optional_and_its_first_example_lists_no_error() {
     assert_eq!(content.keys().collect::<Vec<_>>(), ["application/json"]);
     let content = &content["application/json"];
     assert_eq!(content["schema"]["$ref"], "#/components/schemas/ApiErrorResponse");
-    // `DOCUMENT` has its keys sorted, so the order of the published text is looked for in that text.
+    // `DOCUMENT` has sorted keys. The order of the examples is that of the YAML.
     let published = include_str!("../openapi/events.yaml");
     let (_, published) =
         published.split_once("          examples:\n            accepted:\n").expect("the first example");
@@ -96,7 +96,7 @@ fn servers_are_the_pods() {
 }
 
 #[test]
-fn each_event_type_requires_what_the_service_requires() {
+fn each_event_type_requires_the_fields_that_the_service_requires() {
     let document = document();
     let schemas = schemas(&document);
     let branches = schemas["Event"]["oneOf"].as_array().expect("branches");
@@ -162,7 +162,7 @@ fn enumerations_and_identities_are_complete() {
         assert_eq!(stated, values.split_whitespace().collect::<Vec<_>>(), "{name}");
     }
     let stated = schemas.values().filter(|schema| schema["enum"].is_array()).count();
-    // All but the identities, below, and the one kind of notification.
+    // The table does not contain `IdentityType`, which is checked below, nor the type of a notification.
     assert_eq!(stated, ENUMERATIONS.len() + 2);
     assert_eq!(schemas["IdentityType"]["enum"].as_array().map(Vec::len), Some(22));
     let mut identities: Vec<_> = schemas["IdentityType"]["enum"].as_array().expect("identities").clone();

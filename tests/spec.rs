@@ -1,6 +1,6 @@
-//! Holds the document to its house rules, which are true of any document: `openapi/events.yaml` and one of the user's.
+//! The house rules of the document, for `openapi/events.yaml` and for a custom document.
 //!
-//! `tests/service.rs` holds the facts of today's service.
+//! `tests/service.rs` states the facts of today's service.
 
 use std::collections::BTreeSet;
 
@@ -100,10 +100,10 @@ fn walk_document(document: &Value, visit: &mut dyn FnMut(&str, &Value, Role)) {
 }
 
 /// Returns the places of the schemas that break a rule.
-fn offences(offence: impl Fn(&str, &Value, Role) -> bool) -> Vec<String> {
+fn violations(breaks_rule: impl Fn(&str, &Value, Role) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     walk_document(&document(), &mut |at, schema, role| {
-        if offence(at, schema, role) {
+        if breaks_rule(at, schema, role) {
             found.push(at.to_owned());
         }
     });
@@ -111,8 +111,8 @@ fn offences(offence: impl Fn(&str, &Value, Role) -> bool) -> Vec<String> {
 }
 
 #[test]
-fn everything_is_described() {
-    let undescribed = offences(|at, schema, role| {
+fn every_schema_has_a_description() {
+    let undescribed = violations(|at, schema, role| {
         let refers = schema["$ref"].is_string();
         // The variants of `Event` are described, and their payloads are components.
         let payload = at.starts_with("Event/oneOf/") && at.ends_with("/data");
@@ -123,7 +123,7 @@ fn everything_is_described() {
 }
 
 #[test]
-fn operations_responses_and_parameters_are_described() {
+fn operations_responses_and_parameters_have_descriptions() {
     let document = document();
     for (place, operation) in operations(&document) {
         for key in ["operationId", "summary", "description"] {
@@ -144,7 +144,7 @@ fn operations_responses_and_parameters_are_described() {
 }
 
 #[test]
-fn each_operation_has_one_success() {
+fn each_operation_has_one_2xx_response() {
     for (place, operation) in operations(&document()) {
         let successes = object(&operation["responses"]).filter(|(status, _)| status.starts_with('2')).count();
         assert_eq!(successes, 1, "{place}");
@@ -152,20 +152,20 @@ fn each_operation_has_one_success() {
 }
 
 #[test]
-fn nothing_is_nullable_or_has_a_default() {
-    assert_eq!(offences(|_, schema, _| schema.get("nullable").is_some()), NONE);
-    assert_eq!(offences(|_, schema, role| role == Role::Property && schema.get("default").is_some()), NONE);
+fn no_schema_is_nullable_and_no_property_has_a_default() {
+    assert_eq!(violations(|_, schema, _| schema.get("nullable").is_some()), NONE);
+    assert_eq!(violations(|_, schema, role| role == Role::Property && schema.get("default").is_some()), NONE);
 }
 
 #[test]
-fn objects_are_closed_except_where_closing_would_drop_fields() {
-    let closed_branches = offences(|_, schema, role| {
+fn objects_are_closed_except_inside_all_of_and_responses() {
+    let closed_branches = violations(|_, schema, role| {
         role == Role::AllOfBranch && schema.get("additionalProperties") == Some(&Value::Bool(false))
     });
     assert_eq!(closed_branches, NONE);
 
     let open = may_be_open(&document());
-    let left_open = offences(|at, schema, role| {
+    let left_open = violations(|at, schema, role| {
         let exempt = role == Role::AllOfBranch || open.contains(at);
         !exempt && schema["type"] == "object" && schema.get("additionalProperties").is_none()
     });
@@ -196,12 +196,12 @@ fn may_be_open(document: &Value) -> BTreeSet<String> {
 }
 
 #[test]
-fn limits_lie_only_where_the_generation_view_takes_them_off() {
+fn only_known_limits_are_used() {
     let known = ["maxLength", "maxItems", "maxProperties", "pattern", "minimum"];
     let unknown = ["minLength", "minItems", "minProperties", "maximum", "multipleOf", "uniqueItems", "not"];
-    assert_eq!(offences(|_, schema, _| unknown.iter().any(|keyword| schema.get(keyword).is_some())), NONE);
+    assert_eq!(violations(|_, schema, _| unknown.iter().any(|keyword| schema.get(keyword).is_some())), NONE);
     for keyword in known {
-        assert_ne!(offences(|_, schema, _| schema.get(keyword).is_some()), NONE, "{keyword} is never used");
+        assert_ne!(violations(|_, schema, _| schema.get(keyword).is_some()), NONE, "{keyword} is never used");
     }
 }
 
@@ -212,24 +212,24 @@ fn payloads(document: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn each_event_type_has_one_name_and_a_payload_that_takes_in_the_common_data() {
+fn each_event_type_has_one_name_and_a_payload_with_the_common_data() {
     let document = document();
     let mut names = BTreeSet::new();
     for branch in array(&schemas(&document)["Event"]["oneOf"]) {
         assert_eq!(branch["required"], serde_json::json!(["event_type", "data"]));
         let values = branch["properties"]["event_type"]["enum"].as_array().expect("values");
-        let [Value::String(name)] = values.as_slice() else { panic!("one value: {branch}") };
-        assert!(names.insert(name.clone()), "{name} stands twice");
+        let [Value::String(name)] = values.as_slice() else { panic!("expected one value: {branch}") };
+        assert!(names.insert(name.clone()), "{name} occurs twice");
     }
     assert!(!names.is_empty());
     for payload in payloads(&document) {
-        let takes_in = array(&schemas(&document)[payload]["allOf"]).any(|branch| branch["$ref"] == COMMON);
-        assert!(takes_in || COMMON.ends_with(&format!("/{payload}")), "{payload}");
+        let includes_common = array(&schemas(&document)[payload]["allOf"]).any(|branch| branch["$ref"] == COMMON);
+        assert!(includes_common || COMMON.ends_with(&format!("/{payload}")), "{payload}");
     }
 }
 
 #[test]
-fn every_example_validates() {
+fn every_example_is_valid() {
     let document = document();
     let mut examples = BTreeSet::new();
     for (name, schema) in schemas(&document) {

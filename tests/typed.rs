@@ -198,14 +198,14 @@ prop_compose! {
         ip in any::<std::net::IpAddr>(),
         mpid in any::<i64>(),
         age in any::<u32>(),
-        answered in (time(), any::<bool>(), text()),
+        consent in (time(), any::<bool>(), text()),
         plan in (text(), any::<i64>()),
         location in location(),
         device in (any::<u128>(), any::<i32>(), text()),
         module in any::<u32>(),
         events in vec(event(), 0..4),
     ) -> Batch {
-        let (at, granted, purpose) = answered;
+        let (at, granted, purpose) = consent;
         let consent = if granted { Consent::granted(at) } else { Consent::denied(at) };
         let environment = if production { Environment::Production } else { Environment::Development };
         let device = DeviceInfo::default()
@@ -235,7 +235,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_is_built_is_taken(batch in batch()) {
+    fn every_batch_that_the_setters_build_is_valid(batch in batch()) {
         let sealed = batch.clone().seal().expect("finite numbers");
         let json: serde_json::Value = serde_json::from_slice(sealed.json()).expect("JSON");
         prop_assert_eq!(support::errors(contract::check_batch(&json)), []);

@@ -51,9 +51,9 @@ fn delivers_without_a_runtime() {
     assert_eq!((stats.accepted, stats.delivered), (51, 51));
     let events: Vec<_> = server.batches().iter().map(|batch| batch["events"].as_array().map_or(0, Vec::len)).collect();
     assert_eq!(events.iter().sum::<usize>(), 51);
-    assert!(events.len() < 51, "they were coalesced: {events:?}");
+    assert!(events.len() < 51, "the events were not coalesced: {events:?}");
     let times = server.batches()[0]["events"][0]["data"]["timestamp_unixtime_ms"].as_i64();
-    assert!(times.is_some(), "the time of an event is that of its tracking");
+    assert!(times.is_some(), "a tracked event has no timestamp");
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -96,7 +96,7 @@ async fn dropping_the_last_handle_delivers_inside_a_runtime() {
     let other = uploader.clone();
     (0..150).for_each(|_| uploader.try_send(batch()).expect("room"));
     drop(uploader);
-    other.try_send(batch()).expect("the other handle holds it");
+    other.try_send(batch()).expect("the other handle keeps the uploader running");
     drop(other);
     assert_eq!(server.batches().len(), 151);
 }
@@ -104,8 +104,8 @@ async fn dropping_the_last_handle_delivers_inside_a_runtime() {
 #[test]
 fn drop_times_out_while_a_request_hangs() {
     let peer = Peer::start(|_| thread::sleep(MINUTE));
-    let stalling = builder(peer.url()).timeout(MINUTE).build().expect("a client");
-    let uploader = Uploader::builder(stalling)
+    let hanging = builder(peer.url()).timeout(MINUTE).build().expect("a client");
+    let uploader = Uploader::builder(hanging)
         .linger(Duration::ZERO)
         .drop_timeout(Duration::from_millis(200))
         .start()
@@ -121,9 +121,9 @@ fn drop_times_out_while_a_request_hangs() {
 fn a_short_outage_loses_nothing() {
     // 503, resets and timeouts in turn, and then acceptance.
     const FAILURES: usize = 6;
-    let came = AtomicUsize::new(0);
+    let count = AtomicUsize::new(0);
     let peer = Peer::start(move |stream| {
-        let number = came.fetch_add(1, Ordering::SeqCst);
+        let number = count.fetch_add(1, Ordering::SeqCst);
         match number % 3 {
             _ if number >= FAILURES => _ = stream.write_all(ACCEPTED.as_bytes()),
             0 => _ = stream.write_all(b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n"),
@@ -139,7 +139,7 @@ fn a_short_outage_loses_nothing() {
     }
     let stats = uploader.shutdown(MINUTE).wait();
     assert_eq!((stats.delivered, stats.pending), (500, 0));
-    assert!(peer.requests().len() > FAILURES, "the failures came before");
+    assert!(peer.requests().len() > FAILURES, "the peer did not fail first");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn delivery_resumes_within_5_seconds_after_refused_connections() {
         (0..10).for_each(|_| uploader.try_send(batch()).expect("room"));
     }
     thread::sleep(Duration::from_secs(4));
-    assert_eq!(default.status().error().expect("nobody listens").kind(), ErrorKind::Connect);
+    assert_eq!(default.status().error().expect("no server listens").kind(), ErrorKind::Connect);
     drop(port);
     let server = MockServer::builder().listen(address).start_blocking();
     let returned = Instant::now();
@@ -197,28 +197,28 @@ fn a_rejected_batch_is_reported_with_the_error_of_the_service() {
 }
 
 #[test]
-fn a_wrong_secret_stops_sending_and_hands_everything_back() {
+fn a_wrong_secret_stops_the_uploader_and_keeps_all_batches() {
     let server = MockServer::builder().credentials("other", "secret").start_blocking();
     let uploader = start(client(server.url()));
     for _ in 0..5 {
         uploader.try_send(batch()).expect("room");
     }
     let stats = uploader.shutdown(MINUTE).wait();
-    assert_eq!((stats.pending, stats.delivered), (5, 0), "and nobody waits for the deadline");
+    assert_eq!((stats.pending, stats.delivered), (5, 0), "shutdown returns the batches of a stopped uploader");
     assert_eq!(uploader.status().into_stopped().expect("an error").status().map(|status| status.as_u16()), Some(403));
     assert_eq!(uploader.take_unsent().len(), 5);
     assert!(uploader.take_unsent().is_empty());
 }
 
 #[test]
-fn last_error_keeps_its_source() {
+fn the_last_error_keeps_its_source() {
     let uploader = start(client("http://127.0.0.1:1"));
     uploader.try_send(batch()).expect("room");
     let started = Instant::now();
     let error = loop {
         match uploader.status() {
             UploaderStatus::Retrying(error) => break error,
-            _ => assert!(started.elapsed() < MINUTE, "nobody listens"),
+            _ => assert!(started.elapsed() < MINUTE, "no server listens"),
         }
         thread::sleep(Duration::from_millis(5));
     };
@@ -227,27 +227,27 @@ fn last_error_keeps_its_source() {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    let refused = cause.downcast_ref::<std::io::Error>().expect("the system's own error");
+    let refused = cause.downcast_ref::<std::io::Error>().expect("an error of the operating system");
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
     uploader.shutdown(Duration::ZERO).wait();
 }
 
 #[tokio::test]
 async fn start_fails_if_the_http_client_cannot_be_created() {
-    let made = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&made);
+    let created = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&created);
     let failing = builder("http://127.0.0.1:1").http_client(move || {
         count.fetch_add(1, Ordering::SeqCst);
         reqwest::Client::builder().user_agent("\n").build()
     });
     let failing = failing.build().expect("settings");
-    assert_eq!(made.load(Ordering::SeqCst), 0, "no runtime needs one yet");
+    assert_eq!(created.load(Ordering::SeqCst), 0, "the factory is called by `start`");
     let error = Uploader::builder(failing).start().expect_err("no HTTP client");
-    assert_eq!((error.kind(), made.load(Ordering::SeqCst)), (ErrorKind::Config, 1));
+    assert_eq!((error.kind(), created.load(Ordering::SeqCst)), (ErrorKind::Config, 1));
     assert!(std::error::Error::source(&error).is_some(), "{error:?}");
 
     let server = MockServer::start_blocking();
-    let count = Arc::clone(&made);
+    let count = Arc::clone(&created);
     let working = builder(server.url()).http_client(move || {
         count.fetch_add(1, Ordering::SeqCst);
         reqwest::Client::builder().no_proxy().build()
@@ -255,7 +255,7 @@ async fn start_fails_if_the_http_client_cannot_be_created() {
     let uploader = start(working.build().expect("a client"));
     uploader.try_send(batch()).expect("room");
     assert_eq!(uploader.shutdown(MINUTE).wait().delivered, 1);
-    assert_eq!(made.load(Ordering::SeqCst), 2, "the one made at the start is used");
+    assert_eq!(created.load(Ordering::SeqCst), 2, "the uploader uses the client that `start` created");
 }
 
 #[test]
@@ -283,11 +283,11 @@ fn the_uploader_shares_the_retry_after_of_its_client() {
         };
         let _ = stream.write_all(response.as_bytes());
     });
-    let once = builder(peer.url()).build().expect("a client");
-    let uploader = start(once.clone());
+    let client = builder(peer.url()).build().expect("a client");
+    let uploader = start(client.clone());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let started = Instant::now();
-    runtime.block_on(once.upload(batch())).expect_err("429");
+    runtime.block_on(client.upload(batch())).expect_err("429");
     uploader.try_send(batch()).expect("room");
     assert_eq!(uploader.shutdown(MINUTE).wait().delivered, 1);
     assert!(started.elapsed() >= Duration::from_secs(1));
@@ -340,12 +340,12 @@ fn a_consumer_acknowledges_a_message_only_after_it_is_delivered() {
     thread::scope(|scope| {
         let consumer = scope.spawn(|| consume(&uploader, &queue));
         while !consumer.is_finished() {
-            // In this order, because a message that is not in the queue any more must have arrived.
+            // In this order, because a message that is no longer in the queue must have arrived.
             let left = queue.lock().expect("the queue").clone();
             let arrived = server.batches();
             for message in messages().into_inner().expect("messages") {
                 let has_arrived = arrived.iter().any(|batch| batch["source_request_id"] == message.as_str());
-                assert!(left.contains(&message) || has_arrived, "{message} is acknowledged and not delivered");
+                assert!(left.contains(&message) || has_arrived, "{message} is acknowledged but not delivered");
             }
         }
     });
@@ -370,17 +370,17 @@ fn a_consumer_keeps_its_messages_while_the_service_is_down() {
 }
 
 #[test]
-fn before_send_changes_adds_and_discards_what_is_submitted() {
+fn before_send_changes_extends_and_discards_batches() {
     let server = MockServer::start_blocking();
     let uploader = Uploader::builder(client(server.url()))
         .linger(MINUTE)
         .before_send(|batch| {
-            let wanted = !batch.events.is_empty() && batch.user_attributes.get("consent") != Some(&false.into());
+            let keep = !batch.events.is_empty() && batch.user_attributes.get("consent") != Some(&false.into());
             batch.user_attributes.remove("consent");
             if batch.user_attributes.remove("twice").is_some() {
                 batch.events.push(event("added").into());
             }
-            wanted
+            keep
         })
         .start()
         .expect("a thread");
@@ -414,7 +414,7 @@ fn before_send_changes_adds_and_discards_what_is_submitted() {
         let data = &event["data"];
         assert!(data["timestamp_unixtime_ms"].is_i64() && data["source_message_id"].is_string(), "{data}");
     }
-    // The attributes are gone, so that the first two events went together.
+    // The callback removed the attributes, so the events of the user were coalesced into one batch.
     assert!(arrived.iter().all(|batch| batch.get("user_attributes").is_none()));
     assert_eq!(arrived.len(), 3);
 }
@@ -441,7 +441,7 @@ fn a_tracked_event_and_those_that_before_send_adds_are_queued_together_or_not_at
 }
 
 #[test]
-fn before_send_of_the_client_holds_for_its_uploaders_and_panics_reach_the_caller() {
+fn uploaders_use_before_send_of_their_client_and_propagate_its_panics() {
     let server = MockServer::start_blocking();
     let discarding = builder(server.url()).before_send(|_| false).build().expect("a client");
     let uploader = start(discarding.clone());
@@ -451,7 +451,7 @@ fn before_send_of_the_client_holds_for_its_uploaders_and_panics_reach_the_caller
     uploader.try_send(batch()).expect("room");
     assert_eq!(uploader.shutdown(MINUTE).wait().delivered, 1);
 
-    let panicking = Uploader::builder(client(server.url())).before_send(|_| panic!("of the caller")).start();
+    let panicking = Uploader::builder(client(server.url())).before_send(|_| panic!("the callback panics")).start();
     let panicking = panicking.expect("a thread");
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| panicking.try_send(batch())));
     assert!(caught.is_err());
@@ -460,7 +460,7 @@ fn before_send_of_the_client_holds_for_its_uploaders_and_panics_reach_the_caller
 }
 
 #[test]
-fn the_status_says_what_delivery_does() {
+fn the_status_follows_delivery() {
     let server = MockServer::builder().fault_sequence([Fault::status(503), Fault::status(403)]).start_blocking();
     let policy = RetryPolicy::new().initial_backoff(Duration::from_secs(1));
     let client = builder(server.url()).retry_policy(policy).build().expect("a client");
@@ -470,7 +470,7 @@ fn the_status_says_what_delivery_does() {
     assert_eq!(idle.to_string(), "running");
 
     uploader.try_send(batch()).expect("room");
-    let until = |wanted: fn(&UploaderStatus) -> bool| {
+    let wait_for = |wanted: fn(&UploaderStatus) -> bool| {
         let started = Instant::now();
         while !wanted(&uploader.status()) {
             assert!(started.elapsed() < MINUTE, "{}", uploader.status());
@@ -478,13 +478,13 @@ fn the_status_says_what_delivery_does() {
         }
         uploader.status()
     };
-    let retrying = until(|status| matches!(status, UploaderStatus::Retrying(_)));
+    let retrying = wait_for(|status| matches!(status, UploaderStatus::Retrying(_)));
     assert!(retrying.to_string().contains("503 Service Unavailable"), "{retrying}");
     assert!(retrying.into_stopped().is_none());
-    let stopped = until(|status| matches!(status, UploaderStatus::Stopped(_)));
+    let stopped = wait_for(|status| matches!(status, UploaderStatus::Stopped(_)));
     assert!(stopped.to_string().starts_with("stopped: ") && stopped.to_string().contains("403"), "{stopped}");
     uploader.resume();
-    let running = until(|status| !matches!(status, UploaderStatus::Stopped(_)));
+    let running = wait_for(|status| !matches!(status, UploaderStatus::Stopped(_)));
     assert!(running.error().is_none(), "{running}");
     let stats = uploader.shutdown(MINUTE).wait();
     assert!(stats.is_drained(), "{stats}");

@@ -1,4 +1,4 @@
-//! `mparticle mock` as a person or a script starts it: what it prints, where, and how it ends.
+//! Tests of `mparticle mock`: its output for people and for scripts, and its exit codes.
 
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -24,13 +24,13 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("UTF-8")
 }
 
-/// A mock that runs, and its output as it comes.
-struct Running {
+/// A running mock with its output.
+struct MockProcess {
     child: Child,
     stdout: BufReader<ChildStdout>,
 }
 
-impl Running {
+impl MockProcess {
     fn start(arguments: &[&str]) -> Self {
         let mut command = mparticle(&[&["mock"], arguments].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
@@ -38,38 +38,38 @@ impl Running {
         Self { child, stdout }
     }
 
-    fn line(&mut self) -> String {
+    fn read_line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).expect("a line");
         line.trim_end().to_owned()
     }
 
-    fn json(&mut self) -> Value {
-        serde_json::from_str(&self.line()).expect("JSON")
+    fn read_json(&mut self) -> Value {
+        serde_json::from_str(&self.read_line()).expect("JSON")
     }
 
-    /// Where it listens, as a script reads it.
-    fn url(&mut self) -> String {
-        self.json()["listening"].as_str().expect("a URL").to_owned()
+    /// Returns the URL from the JSON on stdout.
+    fn read_url(&mut self) -> String {
+        self.read_json()["listening"].as_str().expect("a URL").to_owned()
     }
 
-    /// Where it listens, as a person reads it.
-    fn told_url(&mut self) -> String {
-        let mut words = BufReader::new(self.child.stderr.take().expect("a pipe"));
+    /// Returns the URL from the message on stderr.
+    fn read_url_from_stderr(&mut self) -> String {
+        let mut stderr = BufReader::new(self.child.stderr.take().expect("a pipe"));
         let mut line = String::new();
-        words.read_line(&mut line).expect("a line");
-        self.child.stderr = Some(words.into_inner());
+        stderr.read_line(&mut line).expect("a line");
+        self.child.stderr = Some(stderr.into_inner());
         assert!(line.ends_with("; open it in a browser to watch\n"), "{line}");
         line.split(' ').nth(2).expect("a URL").to_owned()
     }
 
-    /// Asks it to end, and gives the exit code and what was left to read of both outputs.
-    fn end(mut self) -> (Option<i32>, String, String) {
+    /// Stops the mock. Returns its exit code and the rest of stdout and stderr.
+    fn stop(mut self) -> (Option<i32>, String, String) {
         signal(&self.child, "TERM");
         let (mut stdout, mut stderr) = (String::new(), String::new());
         self.stdout.read_to_string(&mut stdout).expect("text");
         self.child.stderr.take().expect("a pipe").read_to_string(&mut stderr).expect("text");
-        (self.child.wait().expect("an end").code(), stdout, stderr)
+        (self.child.wait().expect("an exit status").code(), stdout, stderr)
     }
 }
 
@@ -79,80 +79,80 @@ async fn post(url: &str, body: &'static str) -> u16 {
 
 async fn post_to(url: &str, path: &str, body: &'static str) -> u16 {
     let request = reqwest::Client::new().post(format!("{url}{path}")).header("content-type", "application/json");
-    request.basic_auth(mock::KEY, Some(mock::SECRET)).body(body).send().await.expect("an answer").status().as_u16()
+    request.basic_auth(mock::KEY, Some(mock::SECRET)).body(body).send().await.expect("a response").status().as_u16()
 }
 
-const WRONG: &str = r#"{"environment":"prod","mpid":1,"events":[{"event_type":"opt_out","data":{}}]}"#;
+const INVALID_BATCH: &str = r#"{"environment":"prod","mpid":1,"events":[{"event_type":"opt_out","data":{}}]}"#;
 
 #[tokio::test]
-async fn as_json_there_is_one_object_a_line() {
-    let mut running = Running::start(&["--json", "--fault", "503"]);
-    let url = running.url();
+async fn json_output_has_one_object_a_line() {
+    let mut mock = MockProcess::start(&["--json", "--fault", "503"]);
+    let url = mock.read_url();
     assert!(url.starts_with("http://127.0.0.1:"), "{url}");
-    assert_eq!(post(&url, WRONG).await, 503);
-    assert_eq!(post(&url, WRONG).await, 400);
+    assert_eq!(post(&url, INVALID_BATCH).await, 503);
+    assert_eq!(post(&url, INVALID_BATCH).await, 400);
     let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(&url).build().expect("a client");
     client.upload(support::batch()).await.expect("accepted");
-    assert_eq!((&running.json()["fault"], &running.json()["status"]), (&"503".into(), &400.into()));
-    let accepted = running.json();
+    assert_eq!((&mock.read_json()["fault"], &mock.read_json()["status"]), (&"503".into(), &400.into()));
+    let accepted = mock.read_json();
     assert_eq!(
         (&accepted["number"], &accepted["path"], &accepted["accepted"]),
         (&3.into(), &"/events".into(), &true.into())
     );
-    let (code, rest, words) = running.end();
+    let (code, rest, stderr) = mock.stop();
     let summary: Value = serde_json::from_str(&rest).expect("JSON");
     assert_eq!(
         summary["summary"],
         serde_json::json!({ "requests": 3, "refused": 2, "batches": 1, "events": 1, "duplicates": 0, "ignored": 0,
             "refused_batches": 0, "errors": 2, "warnings": 0, "not_printed": 0 })
     );
-    assert_eq!((code, words.lines().count()), (Some(0), 1), "{words}");
+    assert_eq!((code, stderr.lines().count()), (Some(0), 1), "{stderr}");
 }
 
 #[tokio::test]
-async fn as_text_there_is_a_line_a_request_and_one_a_violation() {
-    let mut running = Running::start(&["--lenient"]);
-    let url = running.told_url();
-    assert_eq!(post(&url, WRONG).await, 202);
+async fn text_output_has_a_line_for_each_request_and_each_violation() {
+    let mut mock = MockProcess::start(&["--lenient"]);
+    let url = mock.read_url_from_stderr();
+    assert_eq!(post(&url, INVALID_BATCH).await, 202);
     assert_eq!(post(&url, "{\"\\u001b[31m\":1}").await, 202);
-    let first = running.line();
+    let first = mock.read_line();
     let (time, rest) = first.split_once(' ').expect("a time");
     assert_eq!((time.len(), rest), (12, "202 POST /events 77 bytes, 1 batches, 1 events"));
-    assert_eq!(running.line(), r#"  error: /environment: expected "production" or "development", found "prod""#);
+    assert_eq!(mock.read_line(), r#"  error: /environment: expected "production" or "development", found "prod""#);
     let missing = r#"  error: /events/0/data: "is_opted_out" is missing, expected true or false (event 0, opt_out)"#;
-    assert_eq!(running.line(), missing);
-    running.line();
-    let lines = [running.line(), running.line(), running.line()].join("\n");
+    assert_eq!(mock.read_line(), missing);
+    mock.read_line();
+    let lines = [mock.read_line(), mock.read_line(), mock.read_line()].join("\n");
     assert!(lines.contains("/\u{fffd}[31m: unknown field") && !lines.contains('\u{1b}'), "{lines}");
-    let (code, rest, words) = running.end();
+    let (code, rest, stderr) = mock.stop();
     let summary = "2 requests (0 refused), 2 batches, 1 events, 0 duplicates, 0 ignored, 4 errors, 1 warnings\n";
-    assert_eq!((code, rest.as_str(), words.as_str()), (Some(0), "", summary));
+    assert_eq!((code, rest.as_str(), stderr.as_str()), (Some(0), "", summary));
 }
 
-const PARTLY_WRONG: &str = r#"[{"environment":"development","mpid":1},{"environment":"prod","mpid":2}]"#;
+const PARTLY_INVALID_BULK: &str = r#"[{"environment":"development","mpid":1},{"environment":"prod","mpid":2}]"#;
 
 #[tokio::test]
 async fn batches_refused_by_a_partial_response_are_printed_and_counted() {
-    let mut running = Running::start(&["--partial-responses"]);
-    let url = running.told_url();
-    assert_eq!(post_to(&url, "/bulkevents", PARTLY_WRONG).await, 202);
-    let line = running.line();
+    let mut mock = MockProcess::start(&["--partial-responses"]);
+    let url = mock.read_url_from_stderr();
+    assert_eq!(post_to(&url, "/bulkevents", PARTLY_INVALID_BULK).await, 202);
+    let line = mock.read_line();
     let (_, rest) = line.split_once(' ').expect("a time");
     assert_eq!(rest, "202 POST /bulkevents 72 bytes, 1 batches, 1 batches refused");
-    assert_eq!(running.line(), r#"  error: /1/environment: expected "production" or "development", found "prod""#);
-    let (code, _, words) = running.end();
+    assert_eq!(mock.read_line(), r#"  error: /1/environment: expected "production" or "development", found "prod""#);
+    let (code, _, stderr) = mock.stop();
     let summary =
         "1 requests (0 refused), 1 batches (and 1 refused), 0 events, 0 duplicates, 0 ignored, 1 errors, 0 warnings\n";
-    assert_eq!((code, words.as_str()), (Some(0), summary));
+    assert_eq!((code, stderr.as_str()), (Some(0), summary));
 
-    let mut running = Running::start(&["--json", "--fault", "partial=0:by=none,html"]);
-    let url = running.url();
-    assert_eq!(post_to(&url, "/bulkevents", PARTLY_WRONG).await, 202);
-    assert_eq!(post_to(&url, "/bulkevents", PARTLY_WRONG).await, 200);
-    let (first, second) = (running.json(), running.json());
+    let mut mock = MockProcess::start(&["--json", "--fault", "partial=0:by=none,html"]);
+    let url = mock.read_url();
+    assert_eq!(post_to(&url, "/bulkevents", PARTLY_INVALID_BULK).await, 202);
+    assert_eq!(post_to(&url, "/bulkevents", PARTLY_INVALID_BULK).await, 200);
+    let (first, second) = (mock.read_json(), mock.read_json());
     assert_eq!((&first["fault"], &first["refused"]), (&"partial=0:by=none".into(), &serde_json::json!([0, 1])));
     assert_eq!((&second["fault"], &second["accepted"]), (&"html".into(), &false.into()));
-    let (_, rest, _) = running.end();
+    let (_, rest, _) = mock.stop();
     let summary: Value = serde_json::from_str(&rest).expect("JSON");
     assert_eq!((&summary["summary"]["batches"], &summary["summary"]["refused_batches"]), (&0.into(), &2.into()));
 }
@@ -160,43 +160,43 @@ async fn batches_refused_by_a_partial_response_are_printed_and_counted() {
 #[test]
 fn an_unknown_fault_lists_the_faults_of_the_help() {
     let help = output(&["mock", "--help"]);
-    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let help = words(text(&help.stdout));
+    let normalize = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let help = normalize(text(&help.stdout));
     let (_, help) = help.split_once("Faults: ").expect("the faults");
     let (help, _) = help.split_once(". A list").expect("the end of the faults");
     for (fault, named) in [("foo", "foo"), ("503,foo,ok", "foo"), ("delay=5@10%", "delay=5")] {
         let output = output(&["mock", "--fault", fault]);
         assert_eq!(output.status.code(), Some(2));
         let expected = format!("error: unknown fault {named:?}: expected one of {help}");
-        assert_eq!(words(text(&output.stderr)), expected);
+        assert_eq!(normalize(text(&output.stderr)), expected);
     }
 }
 
 #[tokio::test]
-async fn a_secret_of_ones_own_is_taken_and_not_told() {
-    let mut running = Running::start(&["--json", "--key", "mine", "--secret", "hush-hush"]);
-    let url = running.url();
+async fn accepts_a_custom_secret_without_printing_it() {
+    let mut mock = MockProcess::start(&["--json", "--key", "mine", "--secret", "hush-hush"]);
+    let url = mock.read_url();
     assert_eq!(post(&url, "{}").await, 403);
     let client = Client::builder(Credentials::new("mine", "hush-hush")).base_url(url).build().expect("a client");
     client.upload(support::batch()).await.expect("accepted");
-    let (_, rest, words) = running.end();
-    assert!(!format!("{rest}{words}").contains("hush"), "{rest}{words}");
+    let (_, rest, stderr) = mock.stop();
+    assert!(!format!("{rest}{stderr}").contains("hush"), "{rest}{stderr}");
 }
 
 #[tokio::test]
-async fn it_ends_quietly_when_nobody_reads() {
-    let mut running = Running::start(&["--json"]);
-    let url = running.url();
-    let Running { mut child, stdout } = running;
+async fn stops_quietly_when_stdout_is_closed() {
+    let mut mock = MockProcess::start(&["--json"]);
+    let url = mock.read_url();
+    let MockProcess { mut child, stdout } = mock;
     drop(stdout);
-    post(&url, WRONG).await;
-    let mut words = String::new();
-    child.stderr.take().expect("a pipe").read_to_string(&mut words).expect("text");
-    assert_eq!((child.wait().expect("an end").code(), words.lines().count()), (Some(0), 1), "{words}");
+    post(&url, INVALID_BATCH).await;
+    let mut stderr = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut stderr).expect("text");
+    assert_eq!((child.wait().expect("an exit status").code(), stderr.lines().count()), (Some(0), 1), "{stderr}");
 }
 
 #[test]
-fn what_cannot_be_is_told_with_its_exit_code() {
+fn invalid_arguments_have_an_error_and_an_exit_code() {
     let taken = mparticle::mock::MockServer::start_blocking();
     let port = taken.url().rsplit(':').next().expect("a port").to_owned();
     let table: [(&[&str], i32, &str); 8] = [
@@ -209,11 +209,11 @@ fn what_cannot_be_is_told_with_its_exit_code() {
         (&["nothing"], 2, "error: unrecognized subcommand 'nothing'"),
         (&[], 2, "Send events to mParticle"),
     ];
-    for (arguments, code, words) in table {
+    for (arguments, code, message) in table {
         let output = output(arguments);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
-        assert!(output.stdout.is_empty(), "words go to stderr");
-        assert!(text(&output.stderr).starts_with(words), "{arguments:?}: {}", text(&output.stderr));
+        assert!(output.stdout.is_empty(), "errors go to stderr");
+        assert!(text(&output.stderr).starts_with(message), "{arguments:?}: {}", text(&output.stderr));
     }
 }
 

@@ -27,7 +27,7 @@ fn run(command: &mut Command) -> (Option<i32>, String) {
 }
 
 #[test]
-fn shows_the_wait_that_the_service_asks_for() {
+fn shows_the_wait_that_the_service_requests() {
     let headers = ["retry-after: 1\r\n", "retry-after: 86400\r\n"];
     let next = AtomicUsize::new(0);
     let peer = Peer::start(move |stream| {
@@ -44,8 +44,8 @@ fn shows_the_wait_that_the_service_asks_for() {
 }
 
 #[test]
-fn names_a_wrong_address() {
-    let peer = Peer::answering("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+fn error_of_a_wrong_address_names_it() {
+    let peer = Peer::with_response("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
     let url = format!("{}/v3", peer.url());
     let (code, stderr) = run(&mut event(&url));
     assert_eq!(

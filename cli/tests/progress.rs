@@ -110,7 +110,7 @@ fn the_bar_counts_sent_and_not_merely_read_batches() {
 
 #[test]
 fn the_bar_shows_the_wait_that_the_service_requests() {
-    let peer = Peer::answering("HTTP/1.1 429 Too Many Requests\r\nretry-after: 86400\r\ncontent-length: 0\r\n\r\n");
+    let peer = Peer::with_response("HTTP/1.1 429 Too Many Requests\r\nretry-after: 86400\r\ncontent-length: 0\r\n\r\n");
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("events.ndjson");
     fs::write(&path, export::lines(10, 1).collect::<Vec<_>>().join("\n")).expect("a file");

@@ -501,7 +501,7 @@ fn reports_a_refused_connection_and_gives_up_in_time() {
 
 #[test]
 fn every_summary_shows_the_wait_that_the_service_requests() {
-    let peer = Peer::answering("HTTP/1.1 429 Too Many Requests\r\nretry-after: 86400\r\ncontent-length: 0\r\n\r\n");
+    let peer = Peer::with_response("HTTP/1.1 429 Too Many Requests\r\nretry-after: 86400\r\ncontent-length: 0\r\n\r\n");
     let shell = Shell::new(peer.url());
     shell.file("a.ndjson", format!("{ONE}\n"));
     let (code, stdout, stderr) = shell.send(&["a.ndjson", "--give-up-after", "4", "--json"]);
@@ -519,7 +519,7 @@ fn every_summary_shows_the_wait_that_the_service_requests() {
 
 #[test]
 fn names_a_wrong_address() {
-    let peer = Peer::answering("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+    let peer = Peer::with_response("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
     let shell = Shell::new(format!("{}/v3/", peer.url()));
     let (code, _, stderr) = shell.file("a.ndjson", format!("{ONE}\n{ONE}\n")).send(&["a.ndjson"]);
     assert_eq!(code, Some(3), "{stderr}");

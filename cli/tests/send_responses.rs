@@ -135,7 +135,7 @@ fn recorded_responses_reject_the_right_batch_with_a_readable_message() {
     for (message, rejected, words) in table {
         let body = serde_json::json!({ "errors": [{ "code": "BAD_REQUEST", "message": message }] }).to_string();
         let length = body.len();
-        let peer = support::peer::Peer::answering(format!(
+        let peer = support::peer::Peer::with_response(format!(
             "HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
         ));
         let dir = tempfile::tempdir().expect("a directory");
@@ -160,7 +160,7 @@ fn a_reject_without_a_message_has_the_code_or_else_the_status() {
     ] {
         let body = format!(r#"{{"errors":[{error}]}}"#);
         let length = body.len();
-        let peer = Peer::answering(format!("HTTP/1.1 202 Accepted\r\ncontent-length: {length}\r\n\r\n{body}"));
+        let peer = Peer::with_response(format!("HTTP/1.1 202 Accepted\r\ncontent-length: {length}\r\n\r\n{body}"));
         let dir = tempfile::tempdir().expect("a directory");
         fs::write(dir.path().join("a.ndjson"), batches()[0].json()).expect("a file");
         let output = run(&peer.url(), dir.path(), &["send", "a.ndjson"]);

@@ -13,20 +13,20 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Reads each request completely and calls `answer` with the stream. Keeps the connection open.
-    pub fn start(answer: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> Self {
+    /// Reads each request completely and calls `respond` with the stream. Keeps the connection open.
+    pub fn start(respond: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let (connections, requests) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
-        let (count, heads, answer) = (Arc::clone(&connections), Arc::clone(&requests), Arc::new(answer));
+        let (count, heads, respond) = (Arc::clone(&connections), Arc::clone(&requests), Arc::new(respond));
         thread::spawn(move || {
             while let Ok((mut stream, _)) = listener.accept() {
                 count.fetch_add(1, Ordering::SeqCst);
-                let (heads, answer) = (Arc::clone(&heads), Arc::clone(&answer));
+                let (heads, respond) = (Arc::clone(&heads), Arc::clone(&respond));
                 thread::spawn(move || {
                     while let Some(head) = read_request(&mut stream) {
                         heads.lock().expect("heads").push(head);
-                        answer(&mut stream);
+                        respond(&mut stream);
                     }
                 });
             }
@@ -35,7 +35,7 @@ impl Peer {
     }
 
     /// Writes these bytes as the response to each request.
-    pub fn answering(bytes: impl Into<Vec<u8>>) -> Self {
+    pub fn with_response(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         Self::start(move |stream| _ = stream.write_all(&bytes))
     }

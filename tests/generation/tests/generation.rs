@@ -1,4 +1,4 @@
-//! Breaks the document in each way that `build.rs` names the place of, and looks at what it generates.
+//! Tests of the build script: its error for each kind of broken document, and the code that it generates.
 
 use serde_json::Value;
 
@@ -9,10 +9,10 @@ mod build;
 const PATH: &str = "openapi/events.yaml";
 const YAML: &str = include_str!("../../../openapi/events.yaml");
 
-/// The one line that the build would end with, after this edit.
-fn broken(from: &str, to: &str) -> String {
-    assert!(YAML.contains(from), "the document holds no {from:?}");
-    let error = build::generate(PATH, &YAML.replacen(from, to, 1)).expect_err("a broken document");
+/// Returns the error of the build after replacing the first occurrence of a text. It is always one line.
+fn build_error(from: &str, to: &str) -> String {
+    assert!(YAML.contains(from), "the document does not contain {from:?}");
+    let error = build::generate(PATH, &YAML.replacen(from, to, 1)).expect_err("the document is invalid");
     assert_eq!(error.lines().count(), 1, "{error}");
     error
 }
@@ -22,21 +22,21 @@ fn line_of(text: &str) -> usize {
 }
 
 #[test]
-fn broken_yaml_is_named_by_line_and_column() {
+fn invalid_yaml_is_reported_with_line_and_column() {
     let line = line_of("      description: A geographic location.");
-    let error = broken("description: A geographic location.", "description: A geographic: location.");
+    let error = build_error("description: A geographic location.", "description: A geographic: location.");
     assert!(error.starts_with(&format!("openapi/events.yaml:{line}:32: ")), "{error}");
 
-    let error = broken("    Environment:\n", "    Batch:\n");
+    let error = build_error("    Environment:\n", "    Batch:\n");
     let line = line_of("    Environment:");
     assert!(error.starts_with(&format!("openapi/events.yaml:{line}:5: duplicate mapping key: Batch")), "{error}");
 
-    let error = broken("paths:", "\tpaths:");
+    let error = build_error("paths:", "\tpaths:");
     assert!(error.starts_with("openapi/events.yaml:"), "{error}");
 }
 
 #[test]
-fn a_broken_component_is_named_with_its_line() {
+fn an_invalid_component_is_reported_with_its_line() {
     for (from, to, place) in [
         (
             "'#/components/schemas/RateLimit'",
@@ -51,7 +51,7 @@ fn a_broken_component_is_named_with_its_line() {
         ),
         ("'#/components/responses/Forbidden'", "'#/components/responses/Forbiden'", "paths./bulkevents"),
     ] {
-        let error = broken(from, to);
+        let error = build_error(from, to);
         assert!(error.contains(&format!(": {place}: ")), "{error}");
     }
     let table = [
@@ -67,7 +67,7 @@ fn a_broken_component_is_named_with_its_line() {
         ("minimum: 0, description: 'The size", "minimum: x, description: 'The size", "CrashReport", "number"),
     ];
     for (from, to, component, reason) in table {
-        let error = broken(from, to);
+        let error = build_error(from, to);
         let line = line_of(&format!("    {component}:"));
         assert!(error.starts_with(&format!("openapi/events.yaml:{line}: components.schemas.{component}: ")), "{error}");
         assert!(error.contains(reason), "{error}");
@@ -75,16 +75,17 @@ fn a_broken_component_is_named_with_its_line() {
 }
 
 #[test]
-fn a_component_that_is_merged_from_itself_is_named() {
+fn a_cycle_of_all_of_is_reported() {
     let cycle = |name: &str, other: &str| {
         format!("    {name}:\n      description: x\n      allOf: [{{$ref: '#/components/schemas/{other}'}}]\n")
     };
-    let error = broken("    Environment:\n", &(cycle("Ping", "Pong") + &cycle("Pong", "Ping") + "    Environment:\n"));
+    let error =
+        build_error("    Environment:\n", &(cycle("Ping", "Pong") + &cycle("Pong", "Ping") + "    Environment:\n"));
     assert!(error.ends_with(": components.schemas.Ping: its `allOf` leads back to itself"), "{error}");
 }
 
 #[test]
-fn a_broken_path_is_named() {
+fn an_invalid_path_is_reported() {
     let table = [
         ("      operationId: uploadEvents\n", "      operation: uploadEvents\n", "/events", "operation ID"),
         ("'#/components/responses/Accepted'", "'#/components/responses/Acepted'", "/bulkevents", "Acepted"),
@@ -93,13 +94,13 @@ fn a_broken_path_is_named() {
     let two = format!("{two}\n        '201': {}", two.trim_start_matches("'200': ").replace("Context", "Location"));
     let two = ("'202': {$ref: '#/components/responses/Accepted'}", &*two, "/bulkevents", "bodies of different types");
     for (from, to, path, reason) in table.into_iter().chain([two]) {
-        let error = broken(from, to);
+        let error = build_error(from, to);
         assert!(error.contains(&format!(": paths.{path}: ")) && error.contains(reason), "{error}");
     }
 }
 
 #[test]
-fn what_the_hand_written_code_needs_is_missed_in_one_line() {
+fn a_missing_part_of_the_model_is_reported_in_one_line() {
     let table = [
         (
             "required: [event_name, custom_event_type]",
@@ -167,27 +168,27 @@ fn what_the_hand_written_code_needs_is_missed_in_one_line() {
             "Event: the event type `uninstall` needs a `data` that refers to a component",
         ),
     ];
-    for (from, to, said) in table {
-        let error = broken(from, to);
+    for (from, to, expected) in table {
+        let error = build_error(from, to);
         let (place, reason) = error.split_once(": components.schemas.").expect("a component");
-        assert!(reason.starts_with(said), "{error}");
+        assert!(reason.starts_with(expected), "{error}");
         let line = place.strip_prefix("openapi/events.yaml:").map(str::parse::<usize>);
         assert!(matches!(line, Some(Ok(1..))), "{error}");
     }
 }
 
-/// The name of a component can be that of a response or of a property as well, be quoted, and have a comment.
+/// A response or a property can have the same name as a component. A name can be quoted and have a comment.
 #[test]
-fn a_name_that_occurs_twice_is_found_in_its_own_section() {
+fn a_name_that_occurs_twice_is_located_in_its_section() {
     let component = |name: &str| format!("    {name}:\n      description: x\n      type: strin\n    Environment:\n");
-    for (written, name) in
+    for (key, name) in
         [("BadRequest", "BadRequest"), ("environment", "environment"), ("'Quoted'", "Quoted"), ("\"Quoted\"", "Quoted")]
     {
-        let error = broken("    Environment:\n", &component(written));
+        let error = build_error("    Environment:\n", &component(key));
         let place = format!("openapi/events.yaml:{}: components.schemas.{name}: ", line_of("    Environment:"));
         assert!(error.starts_with(&place), "{error}");
     }
-    let error = broken(
+    let error = build_error(
         "[production, development]\n    Context:\n",
         "[production, development]\n    Context: # x\n      minProperties: x\n",
     );
@@ -195,9 +196,9 @@ fn a_name_that_occurs_twice_is_found_in_its_own_section() {
     assert!(error.starts_with(&place), "{error}");
 }
 
-/// An identity can bear the name of a method of `Batch` that is written by hand.
+/// An identity can have the name of a hand-written method of `Batch`.
 #[test]
-fn an_identity_has_no_setter_of_a_name_that_is_taken() {
+fn no_setter_is_generated_for_an_identity_named_like_a_method() {
     let mut by_hand = Vec::new();
     let mut next = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../src"))];
     while let Some(path) = next.pop() {
@@ -207,7 +208,7 @@ fn an_identity_has_no_setter_of_a_name_that_is_taken() {
             by_hand.extend(methods_of_batch(&std::fs::read_to_string(path).expect("a source file")));
         }
     }
-    by_hand.push("user_firstname".to_owned()); // by a macro
+    by_hand.push("user_firstname".to_owned()); // a macro writes it
     assert!(by_hand.iter().any(|name| name == "event") && by_hand.iter().any(|name| name == "seal"), "{by_hand:?}");
 
     let before = methods_of_batch(&build::generate(PATH, YAML).expect("the document").0);
@@ -226,7 +227,7 @@ fn an_identity_has_no_setter_of_a_name_that_is_taken() {
     assert!(new.is_empty(), "{new:?} is not among the methods of build/model.yaml");
 }
 
-/// The methods of each `impl Batch` without a trait, in a file or in a module of it.
+/// Returns the methods of the inherent `impl Batch` blocks in a file and its modules.
 fn methods_of_batch(code: &str) -> Vec<String> {
     let items = syn::parse_file(code).expect("Rust").items.into_iter().flat_map(|item| match item {
         syn::Item::Mod(syn::ItemMod { content: Some((_, items)), .. }) => items,
@@ -244,9 +245,9 @@ fn methods_of_batch(code: &str) -> Vec<String> {
     functions.collect()
 }
 
-/// An event type of which nobody wrote a line by hand.
+/// The new event types appear in the document only.
 #[test]
-fn a_new_event_type_has_all_that_the_others_share() {
+fn a_new_event_type_has_constructor_setters_and_conversion() {
     let event = "    CommonEventData:\n";
     let branch = |name: &str, payload: &str| {
         format!(
@@ -268,7 +269,7 @@ fn a_new_event_type_has_all_that_the_others_share() {
         "impl ::std::convert::From<LevelUp> for Event",
         "Self::LevelUp(_) => \"level_up\"",
         "LevelUp(), AppRemoved(.0),",
-        // The generator makes no conversion of a payload that two event types share.
+        // The generator writes no conversion for a payload that two event types share.
         "impl ::std::convert::From<Uninstall> for Event { fn from(payload: Uninstall) -> Self { Self::Uninstall(payload) }",
     ] {
         assert!(code.contains(expected), "{expected}");
@@ -277,16 +278,16 @@ fn a_new_event_type_has_all_that_the_others_share() {
 }
 
 #[test]
-fn what_is_wrong_with_the_whole_is_said_of_the_whole() {
-    assert!(broken("openapi: 3.0.3", "openapi: 3.1.0").starts_with("openapi/events.yaml: "));
-    for nothing in ["", "[]", "{}", "openapi: 3.0.3"] {
-        let error = build::generate(PATH, nothing).expect_err("not a document");
+fn an_error_of_the_whole_document_names_no_part() {
+    assert!(build_error("openapi: 3.0.3", "openapi: 3.1.0").starts_with("openapi/events.yaml: "));
+    for yaml in ["", "[]", "{}", "openapi: 3.0.3"] {
+        let error = build::generate(PATH, yaml).expect_err("the YAML is not an OpenAPI document");
         assert!(error.starts_with("openapi/events.yaml"), "{error}");
     }
 }
 
 #[test]
-fn text_stays_text_and_limits_stay_in_the_document() {
+fn formatted_text_is_a_string_and_limits_are_not_in_the_code() {
     let (code, document) = build::generate(PATH, YAML).expect("the document");
     assert!(code.contains("pub session_uuid: ::std::option::Option<::std::string::String>"));
     assert!(code.contains("pub event_name: ::std::string::String"));
@@ -302,9 +303,9 @@ fn text_stays_text_and_limits_stay_in_the_document() {
     );
 }
 
-/// The raw endpoints return no body for a 2xx, wherever the document describes it: an empty one would be an error.
+/// The raw endpoints return no body for a 2xx, because they would take an empty body for an error.
 #[test]
-fn the_body_of_a_success_is_described_and_not_generated() {
+fn the_body_of_a_2xx_is_not_generated() {
     let (code, document) = build::generate(PATH, YAML).expect("the document");
     let document: Value = serde_json::from_str(&document).expect("JSON");
     let accepted = &document["components"]["responses"]["Accepted"];
@@ -320,12 +321,12 @@ fn the_body_of_a_success_is_described_and_not_generated() {
 }
 
 #[test]
-fn the_same_document_gives_the_same_code() {
+fn generation_is_deterministic() {
     assert_eq!(build::generate(PATH, YAML).expect("once"), build::generate(PATH, YAML).expect("twice"));
 }
 
 #[test]
-fn every_enum_can_grow() {
+fn every_enum_is_non_exhaustive() {
     let (code, _) = build::generate(PATH, YAML).expect("the document");
     let file = syn::parse_file(&code).expect("Rust");
     let types = file.items.iter().find_map(|item| match item {
@@ -344,7 +345,7 @@ fn every_enum_can_grow() {
 }
 
 #[test]
-fn a_document_of_the_user_has_an_absolute_path() {
+fn a_custom_document_needs_an_absolute_path() {
     let path_of = |variable: &str| build::document_path(Some(variable.into()));
     assert_eq!(build::document_path(None).as_deref(), Ok(PATH));
     assert_eq!(path_of("").as_deref(), Ok(PATH));
@@ -355,7 +356,7 @@ fn a_document_of_the_user_has_an_absolute_path() {
 }
 
 #[test]
-fn an_error_in_a_document_of_the_user_names_its_path() {
+fn an_error_in_a_custom_document_names_its_path() {
     let error = build::generate("/shop/events.yaml", "openapi: 3.0.3").expect_err("not a document");
     assert!(error.starts_with("/shop/events.yaml"), "{error}");
 }

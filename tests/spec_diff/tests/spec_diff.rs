@@ -16,21 +16,21 @@ use spec_diff::{Changes, Class, names};
 
 const YAML: &str = include_str!("../../../openapi/events.yaml");
 
-static DOCUMENT: LazyLock<Value> = LazyLock::new(|| parsed(YAML));
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| parse(YAML));
 
-fn parsed(yaml: &str) -> Value {
+fn parse(yaml: &str) -> Value {
     serde_saphyr::from_str(yaml).expect("YAML")
 }
 
-/// The document after replacing the first occurrence of each text.
-fn edited(yaml: &str, edits: &[(&str, &str)]) -> String {
+/// Returns the document after replacing the first occurrence of each text.
+fn edit(yaml: &str, edits: &[(&str, &str)]) -> String {
     edits.iter().fold(yaml.to_owned(), |yaml, (from, to)| {
-        assert!(yaml.contains(from), "the document holds no {from:?}");
+        assert!(yaml.contains(from), "the document does not contain {from:?}");
         yaml.replacen(from, to, 1)
     })
 }
 
-/// The generated code without its comments, or nothing if the build refuses the document.
+/// Returns the generated code without its comments, or `None` if the build refuses the document.
 fn code(yaml: &str) -> Option<String> {
     let (code, _) = build::generate("openapi/events.yaml", yaml).ok()?;
     let mut in_comment = false;
@@ -45,10 +45,10 @@ fn code(yaml: &str) -> Option<String> {
 }
 
 #[test]
-fn each_kind_of_change_has_its_words_and_its_class() {
+fn each_kind_of_change_has_its_text_and_class() {
     for Case { kind, before, edits, lines, class, .. } in CASES {
-        let old = edited(YAML, before);
-        let changes = Changes::between(&parsed(&old), &parsed(&edited(&old, edits)));
+        let old = edit(YAML, before);
+        let changes = Changes::between(&parse(&old), &parse(&edit(&old, edits)));
         let text = changes.to_string();
         let printed: Vec<_> = text.lines().filter(|line| line.starts_with("- ")).collect();
         assert_eq!(printed, *lines, "{kind}");
@@ -59,8 +59,8 @@ fn each_kind_of_change_has_its_words_and_its_class() {
     }
 }
 
-/// Each `Type::member` that the lines name, but for the raw endpoints.
-fn members_named<'a>(lines: &[&'a str]) -> Vec<(&'a str, &'a str)> {
+/// Returns each `Type::member` that the lines name, except for the raw endpoints.
+fn members_in<'a>(lines: &[&'a str]) -> Vec<(&'a str, &'a str)> {
     let quoted = lines.iter().flat_map(|line| line.split('`').skip(1).step_by(2));
     let members =
         quoted.filter_map(|quoted| quoted.split(':').next().and_then(|name| Some((name, quoted.split("::").nth(1)?))));
@@ -72,7 +72,7 @@ fn members_named<'a>(lines: &[&'a str]) -> Vec<(&'a str, &'a str)> {
 
 fn derives_default(code: &str, name: &str) -> bool {
     let (before, _) = code.split_once(&format!("pub struct {name} {{")).expect("the struct");
-    let (_, derived) = before.rsplit_once("#[derive(").expect("what it derives");
+    let (_, derived) = before.rsplit_once("#[derive(").expect("a derive attribute");
     derived.contains("Default")
 }
 
@@ -87,14 +87,14 @@ fn compatible_changes_agree_with_the_generated_code() {
 }
 
 fn agree_with_the_generated_code(of: impl Fn(Class) -> bool) {
-    // Some cases undo others: each document is generated once.
+    // Some cases are the reverse of others, so each document is generated once.
     let mut codes = BTreeMap::new();
     let mut code = |yaml: String| codes.entry(yaml).or_insert_with_key(|yaml| code(yaml)).clone();
     for Case { kind, before, edits, lines, class, changes_code } in CASES.iter().filter(|case| of(case.class)) {
-        let old = edited(YAML, before);
-        let is = code(edited(&old, edits));
-        let was = code(old).expect("the document before");
-        for (name, member) in members_named(lines) {
+        let old = edit(YAML, before);
+        let is = code(edit(&old, edits));
+        let was = code(old).expect("the old document");
+        for (name, member) in members_in(lines) {
             let all = [Some(&was), is.as_ref()].into_iter().flatten();
             let declared = |code: &&String| {
                 ["struct", "enum"].iter().any(|kind| code.contains(&format!("pub {kind} {name} ")))
@@ -110,16 +110,16 @@ fn agree_with_the_generated_code(of: impl Fn(Class) -> bool) {
             assert!(has[1].is_none_or(|has| has == gains), "{kind}: {line}");
         }
         assert_eq!(is.as_ref() != Some(&was), *changes_code, "{kind}");
-        assert!(is.is_some() || *class == Class::Major, "{kind}: the build refuses it");
+        assert!(is.is_some() || *class == Class::Major, "{kind}: the build refuses the document");
         assert!(!*changes_code || *class >= Class::Minor, "{kind}");
     }
 }
 
 #[test]
-fn the_same_document_has_no_change() {
+fn a_document_has_no_change_to_itself() {
     assert_eq!(Changes::between(&DOCUMENT, &DOCUMENT).to_string(), "Semver class: none (no change)\n");
-    let remark = parsed(&format!("{YAML}# A remark.\n"));
-    assert_eq!(Changes::between(&DOCUMENT, &remark).class(), Class::None);
+    let commented = parse(&format!("{YAML}# A comment.\n"));
+    assert_eq!(Changes::between(&DOCUMENT, &commented).class(), Class::None);
 }
 
 const SEVERAL: [(&str, &str); 6] = [
@@ -153,23 +153,23 @@ Semver class: major (breaking)
 ";
 
 #[test]
-fn the_whole_is_a_text_for_the_change_log_and_always_the_same() {
-    let new = parsed(&edited(YAML, &SEVERAL));
+fn several_changes_are_one_deterministic_text() {
+    let new = parse(&edit(YAML, &SEVERAL));
     for _ in 0..3 {
         assert_eq!(Changes::between(&DOCUMENT, &new).to_string(), SUM);
     }
     let mut backwards = SEVERAL;
     backwards.reverse();
-    let new = parsed(&edited(YAML, &backwards));
+    let new = parse(&edit(YAML, &backwards));
     assert_eq!(Changes::between(&DOCUMENT, &new).to_string(), SUM);
 }
 
 #[test]
-fn the_program_compares_two_files() {
+fn the_program_prints_the_change_between_two_files() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = |name: &str| directory.path().join(name);
     std::fs::write(path("old.yaml"), YAML).expect("a file");
-    std::fs::write(path("new.yaml"), edited(YAML, &SEVERAL)).expect("a file");
+    std::fs::write(path("new.yaml"), edit(YAML, &SEVERAL)).expect("a file");
     let run = |old: &str, new: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_spec-diff"));
         let output = command.args([path(old), path(new)]).output().expect("the program");
@@ -185,7 +185,7 @@ fn the_program_compares_two_files() {
     }
 }
 
-/// Calls `visit` with the document after each edit of one place: an entry or an element taken away, or a value changed.
+/// Calls `visit` with the document after each edit of one place: an entry or an element removed, or a value changed.
 fn edit_each_place(document: &mut Value, visit: &mut dyn FnMut(&Value, &str)) {
     fn places(at: &str, node: &Value, found: &mut Vec<String>) {
         let below: Vec<_> = match node {
@@ -210,7 +210,7 @@ fn edit_each_place(document: &mut Value, visit: &mut dyn FnMut(&Value, &str)) {
             Some(Value::Array(items)) => drop(items.remove(key.parse().expect("an index"))),
             _ => unreachable!("a parent is an object or a list"),
         }
-        visit(document, &format!("{at} taken away"));
+        visit(document, &format!("{at} removed"));
         *document.pointer_mut(parent).expect("the parent") = kept;
         let value = document.pointer_mut(&at).expect("the place");
         let changed = match value {
@@ -225,7 +225,7 @@ fn edit_each_place(document: &mut Value, visit: &mut dyn FnMut(&Value, &str)) {
     }
 }
 
-/// The document in parts that are compared faster than the whole: each schema alone, and everything else.
+/// Returns the document in parts that are compared faster than the whole: each schema alone, and everything else.
 fn parts() -> Vec<Value> {
     let schemas = DOCUMENT["components"]["schemas"].as_object().expect("components");
     let alone = |(name, schema): (&String, &Value)| json!({ "components": { "schemas": { name: schema } } });
@@ -235,7 +235,7 @@ fn parts() -> Vec<Value> {
 }
 
 #[test]
-fn no_change_of_any_place_is_silent() {
+fn every_edit_is_reported_as_a_change() {
     let (mut classes, mut count) = (BTreeSet::new(), 0);
     for part in parts() {
         edit_each_place(&mut part.clone(), &mut |edited, place| {
@@ -251,15 +251,15 @@ fn no_change_of_any_place_is_silent() {
     assert_eq!(classes, BTreeSet::from([Class::Patch, Class::Minor, Class::Major]));
 }
 
-/// The fields of each struct and the values of each enum, as the code has them: the name in JSON, the name in Rust, the type.
-fn generated() -> BTreeMap<String, Vec<(String, String, String)>> {
+/// Returns the fields of each struct and the values of each enum of the generated code: the name in JSON, the name in Rust, the type.
+fn generated_members() -> BTreeMap<String, Vec<(String, String, String)>> {
     let (code, _) = build::generate("openapi/events.yaml", YAML).expect("the document");
     let file = syn::parse_file(&code).expect("Rust");
     let types = file.items.iter().find_map(|item| match item {
         syn::Item::Mod(module) if module.ident == "types" => module.content.as_ref(),
         _ => None,
     });
-    let one = |ident: &syn::Ident, attributes: &[syn::Attribute], kind: Option<&syn::Type>| {
+    let member = |ident: &syn::Ident, attributes: &[syn::Attribute], kind: Option<&syn::Type>| {
         let mut name = ident.to_string();
         for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("serde")) {
             // Other keys than `rename` have values to skip.
@@ -271,17 +271,17 @@ fn generated() -> BTreeMap<String, Vec<(String, String, String)>> {
                 Ok(())
             });
         }
-        (name, ident.to_string(), kind.map(written).unwrap_or_default())
+        (name, ident.to_string(), kind.map(type_text).unwrap_or_default())
     };
     let (_, items) = types.expect("the types");
     let parts = items.iter().filter_map(|item| match item {
         syn::Item::Struct(item) => {
             let fields = item.fields.iter().filter_map(|field| Some((field.ident.as_ref()?, field)));
-            let fields = fields.map(|(ident, field)| one(ident, &field.attrs, Some(&field.ty)));
+            let fields = fields.map(|(ident, field)| member(ident, &field.attrs, Some(&field.ty)));
             Some((item.ident.to_string(), fields.collect()))
         }
         syn::Item::Enum(item) => {
-            let variants = item.variants.iter().map(|variant| one(&variant.ident, &variant.attrs, None));
+            let variants = item.variants.iter().map(|variant| member(&variant.ident, &variant.attrs, None));
             Some((item.ident.to_string(), variants.collect()))
         }
         _ => None,
@@ -289,21 +289,21 @@ fn generated() -> BTreeMap<String, Vec<(String, String, String)>> {
     parts.collect()
 }
 
-/// A type as it is written, with the last part of each path alone.
-fn written(kind: &syn::Type) -> String {
+/// Returns the text of a type, with only the last segment of each path.
+fn type_text(kind: &syn::Type) -> String {
     let syn::Type::Path(path) = kind else { panic!("a path") };
     let last = path.path.segments.last().expect("a name");
     let syn::PathArguments::AngleBracketed(arguments) = &last.arguments else { return last.ident.to_string() };
     let arguments = arguments.args.iter().map(|argument| match argument {
-        syn::GenericArgument::Type(kind) => written(kind),
+        syn::GenericArgument::Type(kind) => type_text(kind),
         _ => panic!("a type"),
     });
     format!("{}<{}>", last.ident, arguments.collect::<Vec<_>>().join(", "))
 }
 
 #[test]
-fn names_and_types_are_those_of_the_generated_code() {
-    let generated = generated();
+fn names_and_types_agree_with_the_generated_code() {
+    let generated = generated_members();
     let schemas = &DOCUMENT["components"]["schemas"];
     let (mut fields, mut values) = (0, 0);
     for (component, schema) in schemas.as_object().expect("components") {
@@ -317,7 +317,7 @@ fn names_and_types_are_those_of_the_generated_code() {
                 let required = required.iter().any(|required| *required == name);
                 let kind = if required { kind } else { names::optional(&kind) };
                 let field = (name.clone(), names::snake(name), kind);
-                let newtype = code.is_empty(); // all fields are those of the common data
+                let newtype = code.is_empty(); // a newtype has only the fields of the common data
                 assert!(newtype || code.contains(&field), "{component}: {field:?} in {code:?}");
                 fields += 1;
             }

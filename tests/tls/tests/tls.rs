@@ -1,4 +1,4 @@
-//! TLS over a real socket, by each library that a feature brings: a certificate that is trusted, and one that is not.
+//! TLS over a real socket with each TLS library, with a trusted certificate and with another one.
 #![cfg(any(feature = "rustls", feature = "native-tls"))]
 
 #[path = "../../support/mod.rs"]
@@ -15,11 +15,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
-/// A server that takes everything, and the certificate that it shows.
+/// Starts a server that accepts every request. Returns its URL and its certificate.
 async fn server() -> (String, Vec<u8>) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let certificate = CertificateDer::from(made.cert.der().to_vec());
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let generated = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let certificate = CertificateDer::from(generated.cert.der().to_vec());
+    let key = PrivatePkcs8KeyDer::from(generated.signing_key.serialize_der());
     let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -45,58 +45,58 @@ async fn server() -> (String, Vec<u8>) {
     (url, certificate.to_vec())
 }
 
-async fn uploads_only_where_the_certificate_is_trusted(with_library: fn(ClientBuilder) -> ClientBuilder) {
+async fn check_trust(with_library: fn(ClientBuilder) -> ClientBuilder) {
     let (url, certificate) = server().await;
-    let trusting = builder(&url)
+    let trusting_client = builder(&url)
         .http_client(move || {
             let client = reqwest::Client::builder().tls_certs_only([Certificate::from_der(&certificate)?]);
             with_library(client).build()
         })
         .build()
         .expect("a client");
-    assert_eq!(trusting.upload(batch()).await.expect("accepted").status(), 202);
+    assert_eq!(trusting_client.upload(batch()).await.expect("accepted").status(), 202);
 
-    let usual = builder(&url).http_client(move || with_library(reqwest::Client::builder()).build()).build();
-    let error = usual.expect("a client").upload(batch()).await.expect_err("nobody signed it");
+    let default_client = builder(&url).http_client(move || with_library(reqwest::Client::builder()).build()).build();
+    let error = default_client.expect("a client").upload(batch()).await.expect_err("the certificate is self-signed");
     assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::Connect, 1), "{error:?}");
 }
 
 #[cfg(feature = "rustls")]
 #[tokio::test]
-async fn by_rustls() {
-    uploads_only_where_the_certificate_is_trusted(ClientBuilder::tls_backend_rustls).await;
+async fn rustls_accepts_only_a_trusted_certificate() {
+    check_trust(ClientBuilder::tls_backend_rustls).await;
 }
 
-/// Runs itself again in a child process with variables that leave the system without certificates.
+/// Runs this test again in a child process, with variables that leave the system without certificates.
 #[cfg(all(feature = "rustls", target_os = "linux"))]
 #[test]
-fn a_machine_without_certificates_is_found_by_build_and_start() {
+fn build_and_start_fail_without_certificates() {
     const CHILD: &str = "MPARTICLE_TEST_WITHOUT_CERTIFICATES";
     if std::env::var_os(CHILD).is_some() {
-        return without_certificates();
+        return check_without_certificates();
     }
     let empty = tempfile::NamedTempFile::new().expect("a file");
-    let nothing = empty.path().with_extension("none");
-    for (file, dir) in [(empty.path(), &*nothing), (&*nothing, &*nothing)] {
+    let missing = empty.path().with_extension("none");
+    for (file, dir) in [(empty.path(), &*missing), (&*missing, &*missing)] {
         let mut child = std::process::Command::new(std::env::current_exe().expect("this program"));
-        child.args(["--exact", "a_machine_without_certificates_is_found_by_build_and_start"]);
+        child.args(["--exact", "build_and_start_fail_without_certificates"]);
         let output = child.env(CHILD, "1").env("SSL_CERT_FILE", file).env("SSL_CERT_DIR", dir).output();
         let output = output.expect("a child process");
-        let words = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && words.contains("1 passed"), "{words}");
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && stdout.contains("1 passed"), "{stdout}");
     }
 }
 
 #[cfg(all(feature = "rustls", target_os = "linux"))]
-fn without_certificates() {
+fn check_without_certificates() {
     use mparticle::mock::MockServer;
     use mparticle::{Client, Credentials, Error, Uploader, blocking};
 
     fn check(error: &Error) {
         assert_eq!((error.kind(), error.is_retryable(), error.attempts()), (ErrorKind::Config, false, 0));
-        let words = error.to_string();
+        let text = error.to_string();
         for part in ["no usable certificate store", "ca-certificates", "SSL_CERT_FILE"] {
-            assert!(words.contains(part), "{words}");
+            assert!(text.contains(part), "{text}");
         }
     }
 
@@ -109,7 +109,7 @@ fn without_certificates() {
 
     let server = MockServer::start_blocking();
     let plain = support::client(&server);
-    blocking::Client::new(plain.clone()).expect("a thread").upload(batch()).expect("http needs no certificates");
+    blocking::Client::new(plain.clone()).expect("a thread").upload(batch()).expect("plain HTTP needs no certificates");
     let uploader = Uploader::builder(plain).start().expect("a thread");
     uploader.try_send(batch()).expect("room");
     assert_eq!(uploader.shutdown(std::time::Duration::from_secs(60)).wait().delivered, 1);
@@ -117,6 +117,6 @@ fn without_certificates() {
 
 #[cfg(feature = "native-tls")]
 #[tokio::test]
-async fn by_the_platform() {
-    uploads_only_where_the_certificate_is_trusted(ClientBuilder::tls_backend_native).await;
+async fn native_tls_accepts_only_a_trusted_certificate() {
+    check_trust(ClientBuilder::tls_backend_native).await;
 }
