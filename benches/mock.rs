@@ -1,7 +1,7 @@
-//! The CPU time of a strict request and the memory of the mock: `cargo bench --bench mock`. Linux only.
+//! Measures the CPU time of a request to the mock and the memory of the mock: `cargo bench --bench mock`. Linux only.
 //!
-//! Compares the CPU time of the mock's thread, including sockets, HTTP and storage, with parsing the same bytes and validating them
-//! with the bare `jsonschema` crate against the same strict view.
+//! Compares the CPU time of the mock's thread, including sockets, HTTP and storage, to parsing the same bytes and validating them
+//! with the `jsonschema` crate alone against the same strict view of the document.
 
 mod support;
 
@@ -22,16 +22,16 @@ fn main() -> ExitCode {
         .build(&schema())
         .expect("a schema");
     let all = batches();
-    for (what, count, limit) in [
+    for (name, count, limit) in [
         ("a bulk request of 100 batches of 5 events", 100, Some(2.0)),
         ("a bulk request of 10 batches of 5 events", 10, None),
         ("a bulk request of 1 batch of 5 events", 1, None),
     ] {
         let server = MockServer::start_blocking();
         let send = sender(&server);
-        let thread = Thread::named("mparticle-mock").expect("the mock's thread, where there is /proc");
+        let thread = Thread::named("mparticle-mock").expect("the mock's thread in /proc");
         support::compare_seconds(
-            &format!("{what}, beside parsing and bare validation"),
+            &format!("{name}, relative to parsing and bare validation"),
             limit,
             300,
             || {
@@ -82,17 +82,17 @@ fn memory(all: &[Batch]) {
     let server = MockServer::start_blocking();
     let send = sender(&server);
     let mut quarters = Vec::new();
-    println!("resident memory while a mock takes events, {} MiB of bodies kept", mock::KEPT_BYTES >> 20);
+    println!("resident memory of a mock that receives events and keeps {} MiB of bodies", mock::KEPT_BYTES >> 20);
     while server.stats().events < EVENTS {
         send(sealed(all));
         let events = server.stats().events;
         if events >= (quarters.len() as u64 + 1) * EVENTS / 4 {
-            let resident = support::resident_bytes().expect("where there is /proc");
+            let resident = support::resident_bytes().expect("/proc");
             println!("  after {events} events: {:.1} MiB", resident / 1024.0 / 1024.0);
             quarters.push(resident);
         }
     }
-    support::hold("memory after all events, beside that after a quarter", quarters[3] / quarters[0], 1.1);
+    support::check_limit("memory after all events, relative to that after a quarter", quarters[3] / quarters[0], 1.1);
 }
 
 /// A thread of this process with its CPU time.

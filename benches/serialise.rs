@@ -1,4 +1,4 @@
-//! The cost of the generated types over the fewest structs that write the same JSON: `cargo bench --bench serialise`.
+//! Measures the cost of the generated types relative to minimal structs that write the same JSON: `cargo bench --bench serialise`.
 
 mod support;
 
@@ -9,11 +9,11 @@ use support::{batches, compare, minimal};
 fn main() -> ExitCode {
     let (ours, rival) = (batches(), minimal());
     let json = serde_json::to_vec(&ours).expect("JSON");
-    assert_eq!(json, serde_json::to_vec(&rival).expect("JSON"), "both write the same");
+    assert_eq!(json, serde_json::to_vec(&rival).expect("JSON"), "the JSON differs");
     println!("100 batches x 5 custom events x 5 attributes: {} bytes without ids", json.len());
 
     compare(
-        "serialising, beside minimal hand-written structs",
+        "serialising, relative to minimal hand-written structs",
         Some(1.15),
         500,
         (|| (), |()| serde_json::to_vec(&ours).expect("JSON")),
@@ -22,10 +22,10 @@ fn main() -> ExitCode {
 
     let sealed: usize = ours.iter().map(|batch| batch.clone().seal().expect("a batch").len()).sum();
     let by_hand: usize = rival.iter().map(|batch| batch.clone().seal().len()).sum();
-    assert_eq!(sealed, by_hand, "both write as many bytes");
+    assert_eq!(sealed, by_hand, "the sizes differ");
     println!("sealed, with ids: {sealed} bytes");
     compare(
-        "sealing, beside minimal hand-written structs with random ids",
+        "sealing, relative to minimal hand-written structs with random ids",
         Some(1.3),
         500,
         (
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         (|| rival.clone(), |batches| batches.into_iter().map(support::MinimalBatch::seal).collect::<Vec<_>>()),
     );
     compare(
-        "building and sealing, beside minimal hand-written structs with random ids",
+        "building and sealing, relative to minimal hand-written structs with random ids",
         Some(2.0),
         500,
         (|| (), |()| batches().into_iter().map(|batch| batch.seal().expect("a batch")).collect::<Vec<_>>()),

@@ -1,4 +1,4 @@
-//! The cost of the spool beside a bare append and fdatasync of the same bytes: `cargo bench --bench spool`.
+//! Measures the cost of the spool relative to a bare append and fdatasync of the same bytes: `cargo bench --bench spool`.
 //!
 //! Measures wall-clock time, because most of it is spent in the disk. Set `TMPDIR` to a directory on the disk to measure.
 //!
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 const RECORD_BYTES: usize = 1024;
 /// The number of bytes that the spool writes in addition to each batch.
 const HEAD_BYTES: usize = 36;
-/// The number of records of a round, and of rounds. Both sides are timed in turn.
+/// The number of records of a round. Both sides are timed in each round, in alternating order.
 const RECORDS: usize = 8_000;
 const ROUNDS: usize = 41;
 /// The smallest allowed throughput of the spool, relative to the bare log.
@@ -36,12 +36,12 @@ fn main() -> ExitCode {
         backlog(records.parse().expect("a number"));
         return ExitCode::SUCCESS;
     }
-    println!("spool, beside a bare append and fdatasync of the same bytes, records of 1 KiB");
+    println!("spool, relative to a bare append and fdatasync of the same bytes, records of 1 KiB");
     let kept = [
         // As in a program: while one group is being written, the next one is queued.
-        compare("400 a commit; the next are appended meanwhile", Some(LIMIT), 400, 800),
+        compare("commits of 400, while the next are appended", Some(LIMIT), 400, 800),
         // The worst case: nothing is appended during an fsync, and two threads take turns.
-        compare("100 a commit; all are awaited before the next", None, 100, 100),
+        compare("commits of 100, each awaited before the next", None, 100, 100),
         memory(),
     ];
     if kept.into_iter().all(|kept| kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
 fn append(spool: &Spool, group: usize, unconfirmed: usize) {
     let batch = Bytes::from(vec![b'x'; RECORD_BYTES]);
     let mut receipts: VecDeque<Receipt> = VecDeque::with_capacity(unconfirmed);
-    let confirm = |receipt: Receipt| receipt.wait().expect("the disk works");
+    let confirm = |receipt: Receipt| receipt.wait().expect("the disk accepts writes");
     for _ in 0..RECORDS / group {
         receipts.extend((0..group).map(|_| spool.append(Endpoint::BulkEvents, batch.clone()).expect("there is room")));
         if receipts.len() >= unconfirmed {
@@ -61,8 +61,8 @@ fn append(spool: &Spool, group: usize, unconfirmed: usize) {
     receipts.into_iter().for_each(confirm);
 }
 
-/// Prints the median ratio of the throughputs of both sides. Returns whether it is within the limit.
-fn compare(what: &str, limit: Option<f64>, group: usize, unconfirmed: usize) -> bool {
+/// Prints the median ratio of the throughputs of both sides. Returns true if it is within the limit.
+fn compare(name: &str, limit: Option<f64>, group: usize, unconfirmed: usize) -> bool {
     let dir = TempDir::new().expect("a directory");
     let settings = SpoolOptions::new().segment_bytes(64 << 20).max_bytes(2 << 30);
     let spool = Spool::open(dir.path().join("spool"), settings).expect("a spool");
@@ -72,8 +72,8 @@ fn compare(what: &str, limit: Option<f64>, group: usize, unconfirmed: usize) -> 
     let ours = || append(&spool, group, unconfirmed);
     let mut rival = || {
         for _ in 0..RECORDS / group {
-            bare.write_all(black_box(&bytes)).expect("the disk works");
-            bare.sync_data().expect("the disk works");
+            bare.write_all(black_box(&bytes)).expect("the disk accepts writes");
+            bare.sync_data().expect("the disk accepts writes");
         }
     };
     let mut ratios = Vec::with_capacity(ROUNDS);
@@ -95,9 +95,9 @@ fn compare(what: &str, limit: Option<f64>, group: usize, unconfirmed: usize) -> 
     let kept = limit.is_none_or(|limit| median >= limit);
     let summary = match limit {
         None => "no limit is set".to_owned(),
-        Some(limit) => format!("at least {limit}: {}", if kept { "kept" } else { "BROKEN" }),
+        Some(limit) => format!("at least {limit}: {}", if kept { "kept" } else { "EXCEEDED" }),
     };
-    println!("  {what}: ratio {median:.3} (median of {ROUNDS}); {summary}");
+    println!("  {name}: ratio {median:.3} (median of {ROUNDS}); {summary}");
     kept
 }
 
@@ -107,7 +107,7 @@ fn seconds(work: impl FnOnce()) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-/// Prints the memory of processes with 1,000 and with 1,000,000 records on the disk. Returns whether the difference is
+/// Prints the memory of processes with 1,000 and with 1,000,000 records on the disk. Returns true if the difference is
 /// within the limit.
 fn memory() -> bool {
     if resident_bytes().is_none() {
@@ -117,7 +117,7 @@ fn memory() -> bool {
     println!("memory: resident bytes with unread records of 100 bytes on the disk");
     let measured = [1_000, 1_000_000].map(|records: u64| {
         let program = std::env::current_exe().expect("this program");
-        let output = Command::new(program).env(BACKLOG, records.to_string()).output().expect("it starts");
+        let output = Command::new(program).env(BACKLOG, records.to_string()).output().expect("a process");
         let text = String::from_utf8(output.stdout).expect("a text");
         let bytes: Vec<u64> = text.split_whitespace().map(|bytes| bytes.parse().expect("a number")).collect();
         let &[written, opened] = &bytes[..] else { panic!("not two numbers: {text:?}") };
@@ -128,17 +128,17 @@ fn memory() -> bool {
     });
     let more = measured[1].iter().zip(measured[0]).map(|(large, small)| large.saturating_sub(small)).max();
     let kept = more.is_some_and(|more| more <= MEMORY_LIMIT);
-    println!("  at most {MEMORY_LIMIT} more with the large backlog: {}", if kept { "kept" } else { "BROKEN" });
+    println!("  at most {MEMORY_LIMIT} more with the large backlog: {}", if kept { "kept" } else { "EXCEEDED" });
     kept
 }
 
-/// Fills a spool and opens it again, each in a process of its own, and prints the memory of both.
+/// Fills a spool in this process and opens it in another one. Each prints its memory.
 fn backlog(records: u64) {
     let settings = || SpoolOptions::new().fsync(Fsync::Never).max_bytes(2 << 30);
     if let Ok(dir) = std::env::var(BACKLOG_DIR) {
         let spool = Spool::open(dir, settings()).expect("a spool");
         assert_eq!(spool.stats().unread, records);
-        print!("{} ", resident_bytes().expect("it was there before"));
+        print!("{} ", resident_bytes().expect("/proc"));
         return;
     }
     let dir = TempDir::new().expect("a directory");
@@ -148,15 +148,15 @@ fn backlog(records: u64) {
         let append = || spool.append(Endpoint::BulkEvents, batch.clone()).expect("there is room");
         let receipts: Vec<Receipt> = (0..1_000).map(|_| append()).collect();
         for receipt in receipts {
-            receipt.wait().expect("the disk works");
+            receipt.wait().expect("the disk accepts writes");
         }
     }
     assert_eq!(spool.stats().unread, records);
-    print!("{} ", resident_bytes().expect("it was there before"));
+    print!("{} ", resident_bytes().expect("/proc"));
     std::io::stdout().flush().expect("the parent reads it");
     drop(spool);
     let program = std::env::current_exe().expect("this program");
-    let status = Command::new(program).env(BACKLOG_DIR, dir.path()).status().expect("it starts");
+    let status = Command::new(program).env(BACKLOG_DIR, dir.path()).status().expect("a process");
     assert!(status.success());
 }
 

@@ -1,6 +1,6 @@
-//! The cost of the client over a bare reqwest post of the same batches, on loopback: `cargo bench --bench upload`.
+//! Measures the cost of the client relative to a bare reqwest post of the same batches, on loopback: `cargo bench --bench upload`.
 //!
-//! CPU of the sending thread alone: the runtime has one thread, and the peer runs in another.
+//! Measures the CPU time of the sending thread only: the runtime has one thread, and the peer runs in another.
 
 mod support;
 
@@ -12,24 +12,24 @@ use support::{MinimalBatch, batches, compare, minimal, peer};
 use uuid::Uuid;
 
 fn main() -> ExitCode {
-    let url = peer::answering("202 Accepted");
+    let url = peer::start("202 Accepted");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let client = Client::builder(Credentials::new("key", "secret")).base_url(&url).build().expect("a client");
     let bare = reqwest::Client::new();
     let (ours, rival) = (batches(), minimal());
-    let (mut stamped, mut rival_stamped) = (batches(), minimal());
-    stamped.iter_mut().for_each(stamp);
-    rival_stamped.iter_mut().for_each(MinimalBatch::stamp);
+    let (mut with_ids, mut rival_with_ids) = (batches(), minimal());
+    with_ids.iter_mut().for_each(stamp);
+    rival_with_ids.iter_mut().for_each(MinimalBatch::stamp);
     let endpoint = format!("{url}/bulkevents");
     let post = |body: Vec<u8>| {
         let request = bare.post(&endpoint).basic_auth("key", Some("secret")).header(CONTENT_TYPE, "application/json");
-        let response = runtime.block_on(request.body(body).send()).expect("an answer");
+        let response = runtime.block_on(request.body(body).send()).expect("a response");
         assert_eq!(response.status(), 202);
     };
     let upload = |batches| _ = runtime.block_on(client.upload_bulk::<Batch>(batches)).expect("accepted");
 
     compare(
-        "upload, beside to_vec and a bare post; both stamp ids",
+        "upload, relative to to_vec and a bare post; both assign ids",
         Some(1.3),
         500,
         (|| ours.clone(), upload),
@@ -42,18 +42,18 @@ fn main() -> ExitCode {
         ),
     );
     compare(
-        "upload, beside to_vec and a bare post; the ids are there before on both sides",
+        "upload, relative to to_vec and a bare post; both have ids already",
         Some(1.3),
         500,
-        (|| stamped.clone(), upload),
-        (|| rival_stamped.clone(), |batches| post(serde_json::to_vec(&batches).expect("JSON"))),
+        (|| with_ids.clone(), upload),
+        (|| rival_with_ids.clone(), |batches| post(serde_json::to_vec(&batches).expect("JSON"))),
     );
     compare(
-        "upload that stamps ids, beside to_vec and a bare post of as many bytes that stamps none",
+        "upload that assigns ids, relative to to_vec and a bare post of the same size that has ids already",
         None,
         500,
         (|| ours.clone(), upload),
-        (|| rival_stamped.clone(), |batches| post(serde_json::to_vec(&batches).expect("JSON"))),
+        (|| rival_with_ids.clone(), |batches| post(serde_json::to_vec(&batches).expect("JSON"))),
     );
     support::exit_code()
 }

@@ -1,5 +1,5 @@
-//! The cost of submitting to the uploader and of sending sealed batches, the memory of a full queue and of a backlog on the
-//! disk, and the used share of a quota: `cargo bench --bench uploader`.
+//! Measures the cost of submitting to the uploader and of sending sealed batches, the memory of a full queue and of a backlog on
+//! the disk, and the used share of a quota: `cargo bench --bench uploader`.
 
 mod support;
 
@@ -18,7 +18,7 @@ use mparticle::mock::{self, MockServer};
 use mparticle::spool::{Fsync, SpoolOptions};
 use mparticle::{Batch, Client, Credentials, Environment, SealedBatch, Uploader, WhenFull};
 use reqwest::header::CONTENT_TYPE;
-use support::{batches, compare, hold, peak_bytes, peer, resident_bytes};
+use support::{batches, check_limit, compare, peak_bytes, peer, resident_bytes};
 use tempfile::TempDir;
 
 /// The variable with the number of records, set for a process that measures the memory of a backlog.
@@ -34,8 +34,8 @@ fn main() -> ExitCode {
     // First, before other measurements leave freed memory that could be reused.
     memory();
     backlog();
-    submitting();
-    to_the_wire();
+    submit();
+    send();
     quota();
     support::exit_code()
 }
@@ -46,7 +46,7 @@ fn client(url: &str) -> Client {
 
 /// Returns an uploader that sends as fast as the peer accepts, and drops batches that are submitted faster.
 fn uploader() -> Uploader {
-    Uploader::builder(client(&peer::answering("202 Accepted")))
+    Uploader::builder(client(&peer::start("202 Accepted")))
         .when_full(WhenFull::DropOldest)
         .initial_rate(1_000_000)
         .start()
@@ -65,11 +65,11 @@ fn push(channel: &SyncSender<SealedBatch>, batch: Batch) {
     let _ = channel.try_send(batch.seal().expect("a batch"));
 }
 
-fn submitting() {
+fn submit() {
     let ours = batches();
     let (uploader, channel) = (uploader(), channel());
     compare(
-        "try_send from 1 thread, beside sealing and a push into a bounded channel (100 batches)",
+        "try_send from 1 thread, relative to sealing and a push into a bounded channel (100 batches)",
         Some(1.5),
         1_000,
         (|| ours.clone(), |batches| batches.into_iter().for_each(|batch| _ = uploader.try_send(batch))),
@@ -82,7 +82,7 @@ fn submitting() {
         })
         .collect();
     ratios.sort_by(f64::total_cmp);
-    hold("try_send from 4 threads, beside the same (CPU of the 4, median of 20)", ratios[10], 1.5);
+    check_limit("try_send from 4 threads, relative to the same (CPU of the 4, median of 20)", ratios[10], 1.5);
 
     let mut times: Vec<Duration> = (0..200)
         .flat_map(|_| ours.clone())
@@ -117,8 +117,8 @@ fn four_threads(submit: impl Fn(Batch) + Sync) -> f64 {
     })
 }
 
-fn to_the_wire() {
-    let url = peer::answering("202 Accepted");
+fn send() {
+    let url = peer::start("202 Accepted");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let client = client(&url);
     let sealed: Vec<_> = batches().into_iter().map(|batch| batch.seal().expect("a batch")).collect();
@@ -127,7 +127,7 @@ fn to_the_wire() {
     let bare = reqwest::Client::new();
     let endpoint = format!("{url}/bulkevents");
     compare(
-        "sealed batches to the wire, beside a bare post of a body that is ready",
+        "sealed batches to the wire, relative to a bare post of a prepared body",
         Some(1.3),
         10_000,
         (
@@ -151,7 +151,7 @@ fn to_the_wire() {
 /// Measures a queue of 100,000 batches. The peer refuses the credentials, so that all of them are kept.
 fn memory() {
     const BATCHES: usize = 100_000;
-    let uploader = Uploader::builder(client(&peer::answering("401 Unauthorized")))
+    let uploader = Uploader::builder(client(&peer::start("401 Unauthorized")))
         .max_batches(BATCHES)
         .max_bytes(1 << 30)
         .start()
@@ -162,7 +162,7 @@ fn memory() {
         thread::sleep(Duration::from_millis(10));
     }
     let Some(before) = resident_bytes() else {
-        println!("memory: not known on this system");
+        println!("memory: not measured on this system");
         return;
     };
     let templates = batches();
@@ -178,7 +178,7 @@ fn memory() {
     #[expect(clippy::cast_precision_loss, reason = "sizes of memory")]
     let ratio = (after - before) / bytes as f64;
     println!("{BATCHES} batches of {} bytes each", bytes / BATCHES);
-    hold("resident memory of a queue, beside the bytes of its batches", ratio, 1.15);
+    check_limit("resident memory of a queue, relative to the bytes of its batches", ratio, 1.15);
     let _ = uploader.shutdown(Duration::ZERO).wait();
 }
 
@@ -192,31 +192,31 @@ fn backlog() {
     println!("resident bytes of an uploader whose service is down, with small batches in its spool");
     let measured = [1_000, 1_000_000].map(|records: u64| {
         let program = env::current_exe().expect("this program");
-        let output = Command::new(program).env(BACKLOG, records.to_string()).output().expect("it starts");
+        let output = Command::new(program).env(BACKLOG, records.to_string()).output().expect("a process");
         let text = String::from_utf8(output.stdout).expect("a text");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let bytes: Vec<f64> = text.split_whitespace().map(|bytes| bytes.parse().expect("a number")).collect();
         let &[submitted, peak, started, started_peak] = &bytes[..] else { panic!("not four numbers: {text:?}") };
         println!(
-            "  {records} batches: {submitted} when they were submitted, {peak} at most until the end of the shutdown"
+            "  {records} batches: {submitted} after submitting them, {peak} at most until the end of the shutdown"
         );
-        println!("  {records} batches: {started} when started on such a spool, {started_peak} at most until the end");
+        println!("  {records} batches: {started} after a start on such a spool, {started_peak} at most until the end");
         bytes
     });
-    for (place, what) in ["submitted", "submitted, at most", "found", "found, at most"].into_iter().enumerate() {
-        let more = measured[1][place] - measured[0][place];
-        hold(&format!("more memory with 1,000,000 batches {what}, beside 4 MiB"), more / LIMIT, 1.0);
+    for (index, state) in ["submitted", "submitted, at most", "found", "found, at most"].into_iter().enumerate() {
+        let more = measured[1][index] - measured[0][index];
+        check_limit(&format!("more memory with 1,000,000 batches {state}, in units of 4 MiB"), more / LIMIT, 1.0);
     }
 }
 
-/// Prints the resident memory of this process with a backlog, and its peak until the end. Then another process that is
-/// started on the same spool does the same.
+/// Prints the resident memory of this process with a backlog, and its peak until the end. Then starts another process on the
+/// same spool, which does the same.
 fn measure_backlog(records: u64) {
     let found = env::var_os(BACKLOG_DIR);
     let dir = TempDir::new().expect("a directory");
     let dir = found.as_deref().map_or(dir.path(), Path::new);
     let settings = SpoolOptions::new().fsync(Fsync::Never).max_bytes(2 << 30);
-    let client = client(&peer::answering("503 Service Unavailable"));
+    let client = client(&peer::start("503 Service Unavailable"));
     let uploader = Uploader::builder(client).max_batches(1_000).spool_with(dir, settings).start().expect("a spool");
     if found.is_none() {
         for round in 0..records / 1_000 {
@@ -235,14 +235,14 @@ fn measure_backlog(records: u64) {
     // Waits until the read-ahead is complete.
     thread::sleep(Duration::from_millis(500));
     assert_eq!(uploader.stats().spooled, records);
-    print!("{} ", resident_bytes().expect("it was there before"));
+    print!("{} ", resident_bytes().expect("/proc"));
     assert_eq!(uploader.shutdown(Duration::from_secs(1)).wait().spooled, records);
-    print!("{} ", peak_bytes().expect("it was there before"));
+    print!("{} ", peak_bytes().expect("/proc"));
     std::io::stdout().flush().expect("the parent reads it");
     drop(uploader);
     if found.is_none() {
         let program = env::current_exe().expect("this program");
-        let status = Command::new(program).env(BACKLOG_DIR, dir).status().expect("it starts");
+        let status = Command::new(program).env(BACKLOG_DIR, dir).status().expect("a process");
         assert!(status.success());
     }
 }
@@ -268,7 +268,7 @@ fn quota() {
     let used = share(after.batches - before.batches, f64::from(RATE) * seconds);
     let requests = after.requests - before.requests;
     let limited = share(after.refused - before.refused, f64::from(u32::try_from(requests).unwrap_or(u32::MAX)));
-    println!("under the mock's quota of {RATE} batches a second: {:.1} % of it is used", used * 100.0);
-    hold("the quota, beside what is used of it", 1.0 / used, 1.0 / 0.95);
-    hold("responses of 429, beside all", limited, 0.01);
+    println!("with the mock's quota of {RATE} batches per second: {:.1} % of it is used", used * 100.0);
+    check_limit("the quota, relative to its used part", 1.0 / used, 1.0 / 0.95);
+    check_limit("429 responses, relative to all responses", limited, 0.01);
 }

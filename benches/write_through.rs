@@ -1,7 +1,7 @@
-//! CPU time from `Uploader::try_send` to the wire with a spool, beside the same without one, and beside a bare append and
-//! fdatasync of the same bytes in front of the uploader without one: `cargo bench --bench write_through`.
+//! Measures the CPU time from `Uploader::try_send` to the wire with a spool, relative to the same without one, and to a bare append
+//! and fdatasync of the same bytes before an uploader without one: `cargo bench --bench write_through`.
 //!
-//! The peer that accepts the requests is a process of its own, so the CPU time of this process, user and system, is that of
+//! The peer that accepts the requests is a separate process, so the CPU time of this process, user and system, is that of
 //! the uploader, its HTTP client and the spool. The spool is in the directory that `TMPDIR` names.
 
 mod support;
@@ -50,14 +50,14 @@ fn main() -> ExitCode {
         per_batch(builder(&peer.url), &batches, |group| append(&mut log, group))
     };
     compare_seconds(
-        "try_send to the wire with a spool, beside the same without",
+        "try_send to the wire with a spool, relative to the same without",
         None,
         ROUNDS,
         with_spool,
         without_spool,
     );
     compare_seconds(
-        "try_send to the wire with a spool, beside an append and fdatasync of the same bytes and the same without",
+        "try_send to the wire with a spool, relative to an append and fdatasync of the same bytes and the same without",
         None,
         ROUNDS,
         with_spool,
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
     support::exit_code()
 }
 
-/// Returns small sealed batches. Those of one user are far apart, so that none waits for another.
+/// Returns small sealed batches. Those of one user are far apart, so that no batch waits for another one of its user.
 fn sealed() -> Vec<SealedBatch> {
     let mut templates = batches();
     for template in &mut templates {
@@ -110,6 +110,6 @@ fn undelivered(uploader: &Uploader) -> u64 {
 /// Appends batches to a log in one write, and makes them durable.
 fn append(log: &mut File, group: &[SealedBatch]) {
     let bytes: Vec<_> = group.iter().map(|batch| batch.json().as_ref()).collect();
-    log.write_all(&bytes.concat()).expect("the disk works");
-    log.sync_data().expect("the disk works");
+    log.write_all(&bytes.concat()).expect("the disk accepts writes");
+    log.sync_data().expect("the disk accepts writes");
 }

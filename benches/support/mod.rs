@@ -1,4 +1,4 @@
-//! The load that all benches carry, twice: as this crate's types, and as the fewest structs that write the same JSON.
+//! The load of all benches, as types of this crate and as minimal structs that write the same JSON, and the comparison of two costs.
 #![allow(dead_code)]
 
 pub mod peer;
@@ -18,7 +18,7 @@ const BATCHES: i64 = 100;
 const EVENTS: i64 = 5;
 const START_MS: i64 = 1_767_225_600_000;
 
-/// 100 batches of 5 custom events with 5 attributes each, as this crate's types.
+/// Returns 100 batches of 5 custom events with 5 attributes each, as types of this crate.
 pub fn batches() -> Vec<Batch> {
     (0..BATCHES)
         .map(|user| {
@@ -35,7 +35,7 @@ pub fn batches() -> Vec<Batch> {
         .collect()
 }
 
-/// The same with no more structs and fields than it takes.
+/// Returns the same batches as minimal structs.
 pub fn minimal() -> Vec<MinimalBatch> {
     (0..BATCHES)
         .map(|user| MinimalBatch {
@@ -129,7 +129,7 @@ enum MinimalValue {
 }
 
 impl MinimalBatch {
-    /// Seals by hand: assigns random ids and writes the JSON.
+    /// Assigns random ids and writes the JSON.
     pub fn seal(mut self) -> Vec<u8> {
         self.stamp();
         serde_json::to_vec(&self).expect("JSON")
@@ -143,9 +143,9 @@ impl MinimalBatch {
     }
 }
 
-/// Runs both in turn, on inputs made outside of the clock, and prints the ratio of their CPU time.
+/// Runs both in turn and prints the ratio of their CPU times, without the time to make their inputs.
 pub fn compare<A, B, X, Y>(
-    what: &str,
+    name: &str,
     limit: Option<f64>,
     rounds: usize,
     mut ours: (impl FnMut() -> A, impl FnMut(A) -> X),
@@ -159,15 +159,15 @@ pub fn compare<A, B, X, Y>(
         let input = (rival.0)();
         seconds(|| (rival.1)(input))
     };
-    compare_seconds(what, limit, rounds, ours, rival);
+    compare_seconds(name, limit, rounds, ours, rival);
 }
 
-/// Runs both in turn, each of which returns its own time, and prints the ratio.
+/// Runs both in turn and prints the ratio of the times that they return, in seconds.
 ///
-/// Each round times one run of each, in changing order; what is printed is the median of the rounds' ratios, and that of the
+/// Each round runs both once, in alternating order. The printed ratios are the median of all rounds, and that of the
 /// shortest runs.
 pub fn compare_seconds(
-    what: &str,
+    name: &str,
     limit: Option<f64>,
     rounds: usize,
     mut ours: impl FnMut() -> f64,
@@ -192,61 +192,61 @@ pub fn compare_seconds(
     let median = ratios[ratios.len() / 2];
     let shortest = |side: fn(&(f64, f64)) -> f64| times.iter().map(side).fold(f64::INFINITY, f64::min);
     let (ours, rival) = (shortest(|pair| pair.0), shortest(|pair| pair.1));
-    println!("{what}");
+    println!("{name}");
     println!(
         "  ratio {median:.3} (median of {rounds}), {:.3} (shortest of each); {}",
         ours / rival,
-        held(median, limit)
+        limit_text(median, limit)
     );
     println!("  ours {:.1} us, rival {:.1} us of CPU (shortest)", ours * 1e6, rival * 1e6);
 }
 
-/// Prints a ratio beside its limit.
+/// Prints a ratio and its limit.
 #[allow(dead_code)]
-pub fn hold(what: &str, ratio: f64, limit: f64) {
-    println!("{what}\n  ratio {ratio:.3}; {}", held(ratio, Some(limit)));
+pub fn check_limit(name: &str, ratio: f64, limit: f64) {
+    println!("{name}\n  ratio {ratio:.3}; {}", limit_text(ratio, Some(limit)));
 }
 
-fn held(ratio: f64, limit: Option<f64>) -> String {
+fn limit_text(ratio: f64, limit: Option<f64>) -> String {
     match limit {
         None => "no limit is set".to_owned(),
         Some(limit) if ratio <= limit => format!("at most {limit}: kept"),
         Some(limit) => {
-            BROKEN.store(true, Ordering::Relaxed);
-            format!("at most {limit}: BROKEN")
+            EXCEEDED.store(true, Ordering::Relaxed);
+            format!("at most {limit}: EXCEEDED")
         }
     }
 }
 
-static BROKEN: AtomicBool = AtomicBool::new(false);
+static EXCEEDED: AtomicBool = AtomicBool::new(false);
 
 /// Returns the exit code of a bench: 0 if all limits so far were kept.
 pub fn exit_code() -> ExitCode {
-    if BROKEN.load(Ordering::Relaxed) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if EXCEEDED.load(Ordering::Relaxed) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Returns the resident memory of this process, where there is /proc.
+/// Returns the resident memory of this process in bytes, if the system has /proc.
 pub fn resident_bytes() -> Option<f64> {
     memory("VmRSS:")
 }
 
-/// Returns the most resident memory that this process had so far, where there is /proc.
+/// Returns the peak resident memory of this process in bytes, if the system has /proc.
 pub fn peak_bytes() -> Option<f64> {
     memory("VmHWM:")
 }
 
-fn memory(what: &str) -> Option<f64> {
+fn memory(key: &str) -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix(what))?.trim().strip_suffix(" kB")?;
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix(key))?.trim().strip_suffix(" kB")?;
     kilobytes.parse().ok().map(|kilobytes: f64| kilobytes * 1024.0)
 }
 
-/// CPU seconds of this thread for a piece of work.
+/// Returns the CPU seconds that this thread needs for `work`.
 pub fn seconds<T>(work: impl FnOnce() -> T) -> f64 {
     let start = ThreadTime::now();
     let result = work();
     let elapsed = start.elapsed();
-    // What came out is dropped outside of the clock.
+    // Dropping the result is not measured.
     drop(black_box(result));
     elapsed.as_secs_f64()
 }

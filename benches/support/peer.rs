@@ -1,4 +1,4 @@
-//! A peer that takes every request and gives the same answer, in threads of its own, or in a process of its own.
+//! A peer that sends the same response to every request, in threads of this process or in a separate process.
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -6,11 +6,11 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 
-/// Makes this program serve as the peer of the process that started it.
+/// The variable that makes this program the peer of the process that started it.
 const PEER: &str = "BENCH_PEER";
 
-/// The address that it listens on.
-pub fn answering(status: &'static str) -> String {
+/// Starts a peer in threads of this process, and returns its URL.
+pub fn start(status: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     thread::spawn(move || {
@@ -21,20 +21,20 @@ pub fn answering(status: &'static str) -> String {
     format!("http://{address}")
 }
 
-/// Returns whether this process was started to be the peer of another.
+/// Returns true if another process started this one as its peer.
 pub fn is_peer() -> bool {
     env::var_os(PEER).is_some()
 }
 
-/// Prints the URL of a peer that always responds with this status, and serves until standard input is closed, which the
-/// end of the other process does in any case.
+/// Prints the URL of a peer that always responds with this status, and serves until standard input is closed, which happens
+/// at the latest when the other process ends.
 pub fn serve_until_orphaned(status: &'static str) -> ExitCode {
-    println!("{}", answering(status));
+    println!("{}", start(status));
     _ = io::copy(&mut io::stdin(), &mut io::sink());
     ExitCode::SUCCESS
 }
 
-/// A peer in a process of its own, whose CPU time is not that of this one. The program has to call
+/// A peer in a separate process, whose CPU time is not part of this one's. The program has to call
 /// [`serve_until_orphaned`] if [`is_peer`].
 pub struct Process {
     pub url: String,
@@ -61,7 +61,7 @@ impl Drop for Process {
 }
 
 fn serve(mut stream: TcpStream, status: &str) -> Option<()> {
-    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+    let response = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
     let mut buffer = vec![0; 1 << 20];
     let mut filled = 0;
     loop {
@@ -78,7 +78,7 @@ fn serve(mut stream: TcpStream, status: &str) -> Option<()> {
         }
         buffer.copy_within(head + length..filled, 0);
         filled -= head + length;
-        stream.write_all(answer.as_bytes()).ok()?;
+        stream.write_all(response.as_bytes()).ok()?;
     }
 }
 

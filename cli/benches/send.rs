@@ -1,4 +1,4 @@
-//! Measures the CPU time and memory of `mparticle send` for a file of 1,000,000 events:
+//! Measures the CPU time and the memory of `mparticle send` for a file of 1,000,000 events:
 //! `cargo bench -p mparticle-cli`.
 //!
 //! The baseline reads the same file, parses each line, checks it against the contract and posts the lines with plain reqwest. Both
@@ -26,7 +26,7 @@ use mparticle::mock;
 use process::{peak_memory, signal};
 use serde_json::Value;
 
-/// The variable that makes this program run as the baseline.
+/// The variable that makes this program the baseline. Its value is the file.
 const BASELINE: &str = "SEND_BENCH_BASELINE";
 
 /// The clock ticks per second in which /proc counts CPU time, the same on every Linux.
@@ -54,23 +54,23 @@ fn main() -> ExitCode {
             let service = Service::start(&[]);
             let mut command = if ours { send(&file, &service) } else { baseline_command(&file, &service) };
             let (seconds, peak) = run(&mut command);
-            let summary = service.end();
+            let summary = service.stop();
             assert_eq!(summary["events"], events, "{summary}");
             let name = if ours { "send" } else { "baseline" };
             println!("  {name}: {seconds:.2} s of CPU, at most {:.1} MiB resident", mebibytes(peak));
             (ours, seconds, peak)
         });
-        let of = |wanted| both.iter().find(|(ours, ..)| *ours == wanted).expect("both ran");
-        ratios.push(of(true).1 / of(false).1);
-        support::hold("send: resident memory, in units of 64 MiB", mebibytes(of(true).2) / 64.0, 1.0);
+        let result = |wanted| both.iter().find(|(ours, ..)| *ours == wanted).expect("both ran");
+        ratios.push(result(true).1 / result(false).1);
+        support::check_limit("send: resident memory, in units of 64 MiB", mebibytes(result(true).2) / 64.0, 1.0);
     }
     ratios.sort_by(f64::total_cmp);
-    support::hold("send: CPU relative to parsing, checking and plain posting", ratios[ratios.len() / 2], 2.0);
+    support::check_limit("send: CPU relative to parsing, checking and plain posting", ratios[ratios.len() / 2], 2.0);
 
     let service = Service::start(&["--fault", "lost@2%", "--fault", "503@2%", "--fault", "reset@1%", "--seed", "7"]);
     fs::remove_file(dir.path().join("events.ndjson.sent.json")).expect("a checkpoint file");
     let (_, peak) = run(&mut send(&file, &service));
-    let summary = service.end();
+    let summary = service.stop();
     println!(
         "with lost responses (2 %), 503 (2 %) and resets (1 %): {} events arrived once, {} duplicate batches were dropped by \
          their ID, at most {:.1} MiB resident",
@@ -78,7 +78,7 @@ fn main() -> ExitCode {
         summary["duplicates"],
         mebibytes(peak)
     );
-    support::hold("send: events lost or counted twice, per event", lost(&summary, events), 0.0);
+    support::check_limit("send: events lost or counted twice, per event", lost(&summary, events), 0.0);
     support::exit_code()
 }
 
@@ -142,7 +142,7 @@ fn children_ticks() -> f64 {
     field(13).zip(field(14)).map(|(user, system)| user + system).expect("the times of children")
 }
 
-/// The mock in a process of its own.
+/// The mock, as a separate process.
 struct Service {
     child: Child,
     out: BufReader<std::process::ChildStdout>,
@@ -162,19 +162,19 @@ impl Service {
         Self { child, out, url }
     }
 
-    /// Stops the mock, reads its output to the end, so that it never blocks, and returns its summary.
-    fn end(mut self) -> Value {
+    /// Stops the mock and returns its summary. Reads the whole output, so that the mock never blocks.
+    fn stop(mut self) -> Value {
         signal(&self.child, "TERM");
         let mut last = String::new();
         for line in self.out.by_ref().lines() {
             last = line.expect("text");
         }
-        self.child.wait().expect("an end");
+        self.child.wait().expect("an exit status");
         serde_json::from_str::<Value>(&last).expect("JSON")["summary"].take()
     }
 }
 
-/// Reads, parses, checks and posts the batches, with as little work as possible.
+/// Reads, parses, checks and posts the batches with as little work as possible.
 fn baseline(file: &Path) -> Result<(), Box<dyn Error>> {
     let url = format!("{}/bulkevents", env::var("MPARTICLE_BASE_URL")?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
