@@ -1,4 +1,4 @@
-"""What the tests of the page stand on: the real mock as a process, a real browser, and a client to send with."""
+"""Helpers of the tests of the page: the mock as a process, a browser, and an HTTP client."""
 
 import base64
 import collections
@@ -29,20 +29,20 @@ FLAGS = [
     "--disable-sync",
 ]
 
-# How long the browser may take over anything, in seconds. A bound of the wait, not a claim of speed.
-PATIENCE = 60
+# The timeout of every wait, in seconds. No test asserts a speed.
+TIMEOUT = 60
 
-PAIR = base64.b64encode(b"mock-key:mock-secret").decode()
+CREDENTIALS = base64.b64encode(b"mock-key:mock-secret").decode()
 
 
 class Mock:
-    """A mock started from the command line, which is all that the tests know of it."""
+    """A mock that runs as a process."""
 
     def __init__(self, port=0, *options):
         command = [os.environ["MPARTICLE_BIN"], "mock", "--port", str(port), "--json", *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         first = self.process.stdout.readline()
-        assert first, "the mock ended before it said where it listens"
+        assert first, "the mock ended before it printed its URL"
         self.url = json.loads(first)["listening"]
         self.port = int(self.url.rsplit(":", 1)[1])
         # An unread pipe would fill up and block the process.
@@ -50,26 +50,26 @@ class Mock:
         self.reader.start()
 
     def post(self, path, body, authorized=True):
-        """Sends a body, as JSON unless it is bytes; gives the status."""
+        """Sends a body, as JSON unless it is bytes, and returns the status."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
         if authorized:
-            request.add_header("Authorization", f"Basic {PAIR}")
+            request.add_header("Authorization", f"Basic {CREDENTIALS}")
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-                return answer.status
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+                return response.status
         except urllib.error.HTTPError as refusal:
             return refusal.code
 
     def burst(self, bodies):
-        """Sends many, a few at a time; gives the set of statuses."""
+        """Sends bodies, up to 8 in parallel, and returns the set of statuses."""
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             return set(pool.map(lambda body: self.post("/events", body), bodies))
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(PATIENCE)
-        self.reader.join(PATIENCE)
+        self.process.wait(TIMEOUT)
+        self.reader.join(TIMEOUT)
         self.process.stdout.close()
 
 
@@ -88,7 +88,7 @@ def batch(*events, user="123456", **fields):
 
 
 class PageTest(unittest.TestCase):
-    """Each test has a mock and a page of its own; the browser is shared."""
+    """A test with its own mock and page, in a browser that all tests of the class share."""
 
     @classmethod
     def setUpClass(cls):
@@ -99,7 +99,7 @@ class PageTest(unittest.TestCase):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         cls.browser = webdriver.Chrome(options, Service(shutil.which("chromedriver")))
-        cls.browser.set_script_timeout(PATIENCE)
+        cls.browser.set_script_timeout(TIMEOUT)
 
     @classmethod
     def tearDownClass(cls):
@@ -125,9 +125,9 @@ class PageTest(unittest.TestCase):
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
-    def eventually(self, condition, what):
-        wait = WebDriverWait(self.browser, PATIENCE, poll_frequency=0.05)
-        return wait.until(lambda _: condition(), f"not within {PATIENCE} s: {what}")
+    def eventually(self, condition, description):
+        wait = WebDriverWait(self.browser, TIMEOUT, poll_frequency=0.05)
+        return wait.until(lambda _: condition(), f"not within {TIMEOUT} s: {description}")
 
     def script(self, code, *arguments):
         return self.browser.execute_script(code, *arguments)
@@ -142,7 +142,7 @@ class PageTest(unittest.TestCase):
         return self.script("return document.querySelector(arguments[0])?.textContent ?? null", selector)
 
     def texts(self, selector):
-        """All at once: a card may be replaced between two questions."""
+        """Returns all texts in one call, because the page may replace a card between two calls."""
         return self.script("return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent)", selector)
 
     def names(self):
