@@ -1,6 +1,6 @@
-// What the official Node SDK documents, one request each, to the address that is given.
+// Sends a request for each documented use of the official Node SDK to the given address.
 //
-// Prints the name of each request once it was answered, in the order in which they were sent.
+// Prints the name of each request after its response, in the order of the requests.
 
 'use strict';
 
@@ -9,14 +9,14 @@ const mParticle = require('mparticle');
 const NOW = 1767225600000;
 const SESSION = '4e1c7d5a-09e4-4f3b-8a55-2a4b7f0d1c33';
 
-// The SDK's way is to set the properties of what its constructors give.
+// The users of the SDK set properties of constructed objects.
 const set = Object.assign;
 
 function batch(...events) {
-  const made = new mParticle.Batch(mParticle.Batch.Environment.development);
-  made.user_identities = set(new mParticle.UserIdentities(), { email: 'mira@shop.example' });
-  events.forEach((event) => made.addEvent(event));
-  return made;
+  const created = new mParticle.Batch(mParticle.Batch.Environment.development);
+  created.user_identities = set(new mParticle.UserIdentities(), { email: 'mira@shop.example' });
+  events.forEach((event) => created.addEvent(event));
+  return created;
 }
 
 const dataPlan = set(new mParticle.DataPlanContext(), { plan_id: 'shop_events', plan_version: 3 });
@@ -103,7 +103,7 @@ const SINGLE = {
   device,
   consent,
   'custom event': batch(custom),
-  // As the usage example that comes with the SDK does.
+  // From the usage example of the SDK.
   'custom event with a list of flags': batch(set(customEvent(), { custom_flags: { answer: 42, lists: ['a', 'b'] } })),
   session: batch(sessionStart, sessionEnd),
   'screen view': batch(set(new mParticle.ScreenViewEvent('Home'), { custom_flags: { channel: 'web' } })),
@@ -135,14 +135,14 @@ const client = new mParticle.ApiClient();
 client.basePath = url;
 const api = new mParticle.EventsApi(new mParticle.Configuration(key, secret), client);
 
-const answered = (upload, body) =>
+const send = (upload, body) =>
   new Promise((resolve, reject) => upload(body, (error) => (error ? reject(error) : resolve())));
 
 (async () => {
   for (const [name, body] of Object.entries(SINGLE)) {
-    await answered(api.uploadEvents.bind(api), body);
+    await send(api.uploadEvents.bind(api), body);
     console.log(name);
   }
-  await answered(api.bulkUploadEvents.bind(api), [SINGLE['custom event'], user]);
+  await send(api.bulkUploadEvents.bind(api), [SINGLE['custom event'], user]);
   console.log('bulk');
 })();

@@ -1,6 +1,6 @@
-"""What the official Python SDK documents, one request each, to the address that is given.
+"""Sends a request for each documented use of the official Python SDK to the given address.
 
-Prints the name of each request once it was answered, in the order in which they were sent.
+Prints the name of each request after its response, in the order of the requests.
 """
 
 import sys
@@ -13,10 +13,10 @@ SESSION = "4e1c7d5a-09e4-4f3b-8a55-2a4b7f0d1c33"
 
 
 def batch(*events, **fields):
-    made = mparticle.Batch(environment="development", **fields)
-    made.user_identities = fields.get("user_identities") or mparticle.UserIdentities(email="mira@shop.example")
-    made.events = list(events)
-    return made
+    created = mparticle.Batch(environment="development", **fields)
+    created.user_identities = fields.get("user_identities") or mparticle.UserIdentities(email="mira@shop.example")
+    created.events = list(events)
+    return created
 
 
 def consent(kind, document):
@@ -84,7 +84,7 @@ SINGLE = {
     "promotion": batch(mparticle.CommerceEvent(promotion_action=promotion)),
     "impressions": batch(mparticle.CommerceEvent(product_impressions=[mparticle.ProductImpression("Search", [tea])])),
     "crash report": batch(mparticle.CrashReportEvent(**crash)),
-    # Labelled by hand, since the SDK gives it another label.
+    # Labelled by hand, because the SDK labels it `commerce_event`.
     "crash report with breadcrumbs": batch(
         mparticle.EventBase(mparticle.CrashReportEvent(breadcrumbs=[breadcrumb], **crash), "crash_report")
     ),

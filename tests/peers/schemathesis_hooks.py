@@ -1,11 +1,11 @@
 """Hooks of schemathesis for three rules that the document cannot express.
 
-- A limit (`maxLength`, `maxItems`, `maxProperties`) of a batch is no reason to refuse: the service truncates or drops,
-  and the mock warns. Without them in the document, schemathesis goes over them and expects to be accepted.
-- Null at a declared property that may be absent counts as absent. The document has no `nullable`, so schemathesis takes
-  every null for wrong: bodies that are wrong in nothing else are left out.
-- The body of a 202 is optional. OpenAPI 3.0 has no optional response body, so schemathesis asks for its content type: an
-  absent body counts as the empty object.
+- The mock does not refuse a batch that exceeds a limit (`maxLength`, `maxItems`, `maxProperties`), since the service
+  truncates or drops the data. The limits are removed, so that schemathesis exceeds them and expects a 202.
+- Null at an optional property counts as absent. The document has no `nullable`, so schemathesis expects every null to be
+  refused. Bodies that are invalid only because of a null are skipped.
+- The body of a 202 is optional, which OpenAPI 3.0 cannot express, so schemathesis expects its content type. An absent
+  body is replaced by the empty object.
 """
 
 import copy
@@ -20,13 +20,13 @@ LIMITS = ("maxLength", "maxItems", "maxProperties")
 def before_load_schema(context, raw_schema):
     global exact, with_nulls
     schemas = raw_schema["components"]["schemas"]
-    for schema in each(schemas):
+    for schema in objects(schemas):
         for limit in LIMITS:
             # A property can have the same name.
             if isinstance(schema.get(limit), int):
                 del schema[limit]
     exact = validators(schemas)
-    with_nulls = validators(taking_nulls(copy.deepcopy(schemas)))
+    with_nulls = validators(allow_nulls(copy.deepcopy(schemas)))
 
 
 @schemathesis.hook
@@ -43,23 +43,23 @@ def after_call(context, case, response):
         response.content = b"{}"
 
 
-def taking_nulls(schemas):
-    """The same schemas, with null wherever it means absent. Changes what it is given."""
-    for schema in each(schemas):
+def allow_nulls(schemas):
+    """Allows null in the given schemas wherever it means absent, and returns them."""
+    for schema in objects(schemas):
         properties, required = schema.get("properties"), schema.get("required")
         if not isinstance(properties, dict):
             continue
         for name, value in properties.items():
             if not isinstance(required, list) or name not in required:
                 properties[name] = {"anyOf": [value, {"type": "null"}]}
-        # A kind of commerce event that is null is absent.
+        # An action of a commerce event that is null counts as absent.
         for kind in schema.get("oneOf", []):
             kind["properties"] = {kind["required"][0]: {"not": {"type": "null"}}}
     return schemas
 
 
 def validators(schemas):
-    """By path, of what is sent there."""
+    """Returns the validator of the request body of each path."""
     batch = {"$ref": "#/components/schemas/Batch"}
     batches = {"type": "array", "items": batch}
     sent = {"/events": batch, "/bulkevents": batches, "/bulkevents/historical": batches}
@@ -70,11 +70,11 @@ def validators(schemas):
     }
 
 
-def each(node):
-    """Every object within, the outer ones first."""
+def objects(node):
+    """Yields every object in the node, outer ones first."""
     if isinstance(node, dict):
         yield node
         node = list(node.values())
     if isinstance(node, list):
         for part in node:
-            yield from each(part)
+            yield from objects(part)

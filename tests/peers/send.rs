@@ -1,7 +1,7 @@
-//! Sends batches as a user of this crate does: types, seal, HTTP. `tests/peers/prism` drives it.
+//! Sends batches with the client of this crate, for `tests/peers/prism`.
 //!
-//! It reads one batch as JSON a line, and uploads each by itself, then all in bulk, then all as historical data. Where
-//! to, it takes from the environment. It prints one JSON object a request: its path, and whether it was accepted or the error.
+//! It reads batches as lines of JSON, and uploads each alone, then all in bulk, then all as historical data. The environment has
+//! the address. It prints a JSON object for each upload: the path, and `accepted` or the error.
 
 use std::error::Error;
 use std::io;
@@ -22,21 +22,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
         print_result("/events", client.upload(batch.clone()).await.map(drop).map_err(Into::into));
     }
     for part in batches.chunks(MAX_BATCHES_PER_REQUEST) {
-        print_result("/bulkevents", all(client.upload_bulk(part.to_vec()).await));
-        print_result("/bulkevents/historical", all(client.upload_historical(part.to_vec()).await));
+        print_result("/bulkevents", first_error(client.upload_bulk(part.to_vec()).await));
+        print_result("/bulkevents/historical", first_error(client.upload_historical(part.to_vec()).await));
     }
     Ok(())
 }
 
-/// All of them, or the reason of the first that was not accepted.
-fn all(result: Result<Report, UploadError>) -> Result<(), mparticle::Error> {
+/// Returns the error of the first batch that was not accepted, if any.
+fn first_error(result: Result<Report, UploadError>) -> Result<(), mparticle::Error> {
     result?.into_rejected().into_iter().next().map_or(Ok(()), |rejected| Err(rejected.into_error()))
 }
 
 fn print_result(path: &str, result: Result<(), mparticle::Error>) {
     let line = match result {
         Ok(()) => json!({ "path": path, "accepted": true }),
-        Err(error) => json!({ "path": path, "error": error.to_string(), "said": error.api_errors() }),
+        Err(error) => json!({ "path": path, "error": error.to_string(), "api_errors": error.api_errors() }),
     };
     println!("{line}");
 }

@@ -1,4 +1,4 @@
-"""What the tests against peers stand on: programs that say where they listen, and a client to send with."""
+"""Helpers of the tests against programs of others: processes that print their URL, and an HTTP client."""
 
 import base64
 import http.client
@@ -7,15 +7,15 @@ import os
 import subprocess
 import threading
 
-# How long a program may take over anything, in seconds. A bound of the wait, not a claim of speed.
-PATIENCE = 60
+# The timeout of every wait, in seconds. No test asserts a speed.
+TIMEOUT = 60
 
 KEY, SECRET = "mock-key", "mock-secret"
 BASIC = "Basic " + base64.b64encode(f"{KEY}:{SECRET}".encode()).decode()
 
 
 class Program:
-    """A process that we started and that we end, and the lines that it printed."""
+    """A process, terminated at the end of its `with` block, and the lines that it printed."""
 
     def __init__(self, *command):
         self.lines = []
@@ -24,7 +24,7 @@ class Program:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def wait_for(self, found):
-        """What `found` gives for the first line that it gives something for."""
+        """Returns the first truthy result of `found` for a line of the output."""
         for line in self.process.stdout:
             self.lines.append(line)
             if result := found(line):
@@ -39,13 +39,13 @@ class Program:
 
     def __exit__(self, *_):
         self.process.terminate()
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
         if self.reader:
-            self.reader.join(PATIENCE)
+            self.reader.join(TIMEOUT)
 
 
 class Mock(Program):
-    """The mock, as a person starts it."""
+    """The mock as a process."""
 
     def __init__(self, *options):
         super().__init__(os.environ["MPARTICLE_BIN"], "mock", "--port", "0", "--json", *options)
@@ -58,16 +58,16 @@ class Mock(Program):
 
 
 class Sender:
-    """One connection to a server."""
+    """A connection to a server."""
 
     def __init__(self, url):
-        self.connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=PATIENCE)
+        self.connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=TIMEOUT)
 
     def request(self, method, path, body=None, authorization=BASIC):
-        """The status and the body of the answer."""
+        """Returns the status and the body of the response."""
         headers = {"Content-Type": "application/json"}
         if authorization:
             headers["Authorization"] = authorization
         self.connection.request(method, path, None if body is None else json.dumps(body), headers)
-        answer = self.connection.getresponse()
-        return answer.status, answer.read().decode()
+        response = self.connection.getresponse()
+        return response.status, response.read().decode()
