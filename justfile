@@ -7,7 +7,7 @@ default:
 # Runs all checks that need no tool but cargo and Python.
 check: format prose names lint test examples shop docs features trees crates regenerates
 
-# Checks the layout of the code.
+# Checks the format of the code.
 format:
     cargo fmt --all --check
 
@@ -15,7 +15,7 @@ format:
 prose *options:
     .ci/prose {{options}}
 
-# Fails if the name of a type stands for two things in src.
+# Fails if two types in src have the same name.
 names:
     .ci/names
 
@@ -49,11 +49,11 @@ docs:
 docs-rs:
     RUSTDOCFLAGS="--cfg docsrs -D warnings" .ci/nightly doc -p mparticle --no-deps --all-features --lib
 
-# Builds every feature alone.
+# Checks the library with each feature alone.
 features:
     for feature in rustls native-tls blocking metrics mock; do cargo check -p mparticle --no-default-features --features $feature || exit 1; done
 
-# Checks which crates the features do not pull in.
+# Checks that the features do not depend on certain crates.
 trees:
     .ci/trees
 
@@ -61,15 +61,15 @@ trees:
 crates:
     .ci/crates
 
-# Shows that an edit of the document regenerates, that nothing else does, and that it is the only edit. Needs Python.
+# Checks that only an edit of the document regenerates the code, and that it needs no other edit. Needs Python.
 regenerates:
     .ci/regenerates
 
-# Does the same, and applies every edit alone too.
+# Does the same, and also applies each edit alone.
 regenerates-all:
     .ci/regenerates --all
 
-# Prints the change of the document since a git revision in terms of the Rust API, with its semver class. The library need not build.
+# Prints the change of the document since a git revision, in terms of the Rust API. The library need not compile.
 spec-diff revision="HEAD":
     mkdir -p target
     git show "{{revision}}:openapi/events.yaml" > target/spec-diff.yaml
@@ -87,15 +87,15 @@ package:
 semver:
     cargo semver-checks -p mparticle
 
-# Builds what the tests against programs of others run, with the features of `test`, which has built most of it already.
+# Builds the binaries and examples that the tests against programs of others run.
 programs:
     cargo build -p mparticle -p mparticle-cli --all-features --bins --examples
 
-# Tests the live page in Chromium. Needs Debian's chromium and chromium-driver, npm and Python.
+# Tests the live page of the mock in Chromium. Needs Debian's chromium and chromium-driver, npm and Python.
 page: programs
     tests/page/run
 
-# Fuzzes the mock and the spool reader, for this time for each target. Needs cargo-fuzz and a nightly toolchain.
+# Fuzzes the mock and the spool reader for this number of seconds for each target. Needs cargo-fuzz and a nightly toolchain.
 fuzz seconds="300":
     for target in mock_body mock_request spool_reader; do \
         mkdir -p fuzz/found/$target; \
@@ -103,17 +103,17 @@ fuzz seconds="300":
             || exit 1; \
     done
 
-# Runs the uploader's threads in many orders, one step at a time.
+# Runs the threads of the uploader in many interleavings, under shuttle.
 interleavings runs="10000":
     RUSTFLAGS="--cfg mparticle_shuttle" INTERLEAVINGS={{runs}} cargo test -p mparticle --lib --no-default-features \
         --target-dir target/interleavings uploader::tests::interleavings
 
-# Prints cost ratios beside named alternatives.
+# Runs the benchmarks, which print the cost as ratios to named alternatives.
 bench:
     cargo bench -p mparticle --bench serialise --bench upload --bench uploader --bench mock --bench spool --bench write_through
     cargo bench -p mparticle-cli --bench send
 
-# Kills a program that appends to a spool, and checks that all confirmed records are there.
+# Kills a program that appends to a spool, and checks that no confirmed record is lost.
 crash rounds="1000" seed="1":
     CRASH_ROUNDS={{rounds}} CRASH_SEED={{seed}} cargo test -p mparticle --all-features --test crash --test uploader_spool -- --nocapture
 
@@ -123,17 +123,17 @@ api:
     .ci/public-api > target/public-api.txt
     cp target/public-api.txt api/public-api.txt
 
-# Compares the public API with api/public-api.txt. Needs the same.
+# Compares the public API with api/public-api.txt. Needs the same tools as `api`.
 api-check:
     mkdir -p target
     .ci/public-api > target/public-api.txt
     diff -u api/public-api.txt target/public-api.txt
 
-# Checks licences, sources and bans of the dependency tree. Needs cargo-deny.
+# Checks the licences, sources and bans of the dependency tree. Needs cargo-deny.
 deny:
     cargo deny check licenses bans sources
 
-# Writes the spool that cli/tests/cmd/spool.trycmd inspects.
+# Writes the spool that `cli/tests/cmd/spool.trycmd` inspects.
 fixtures:
     cargo test -p mparticle-cli --test commands -- --ignored write_the_fixture
 
@@ -145,7 +145,7 @@ prism: programs
 sarif: programs
     tests/peers/sarif
 
-# Tests the mock with schemathesis. Takes its options, such as `--max-examples 2000` for a longer run. Needs Python and npm.
+# Tests the mock with schemathesis. Takes its options, such as `--max-examples 2000`. Needs Python and npm.
 schemathesis *options: programs
     tests/peers/schemathesis {{options}}
 
