@@ -1,8 +1,8 @@
-//! Generates `events.rs` (types and endpoints) from the OpenAPI document, and writes the document itself beside it: `events.json`
-//! for the mock and the contract, `events.yaml` as it was written.
+//! Generates `events.rs` (types and endpoints) from the OpenAPI document, and copies the document: `events.json` for the mock and
+//! the contract, `events.yaml` unchanged.
 //!
-//! The document is `openapi/events.yaml`, or the one that `MPARTICLE_OPENAPI` names. progenitor does the work.
-//! `tests/generation.rs` includes this file and breaks the document in every way caught here.
+//! The document is `openapi/events.yaml`, or the one that `MPARTICLE_OPENAPI` names. progenitor generates the code.
+//! `tests/generation.rs` includes this file and tests each of its errors.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::{env, ffi::OsString, fs, path::Path};
@@ -28,7 +28,7 @@ use types::Types;
 
 /// The document of this crate.
 const OWN: &str = "openapi/events.yaml";
-/// Names a document of the user's, a superset of ours.
+/// The variable with the path of a custom document, which is a superset of this crate's.
 const VARIABLE: &str = "MPARTICLE_OPENAPI";
 
 fn main() {
@@ -38,7 +38,7 @@ fn main() {
         println!("cargo::rerun-if-changed={input}");
     }
     if let Err(error) = run() {
-        // This fails the build. An exit status would add all that was printed here.
+        // This fails the build. With an exit status, cargo would also print the whole output of this program.
         println!("cargo::error={error}");
     }
 }
@@ -62,26 +62,26 @@ fn read(path: &str) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))
 }
 
-/// Returns the path of the document: that in the variable, if it is set.
+/// Returns the path of the document: the value of the variable, if it is set.
 ///
 /// # Errors
-/// If the path is relative: it would be looked up in the directory of this crate, wherever cargo unpacked that.
+/// Returns an error if the path is relative, because it would be relative to the directory into which cargo unpacked this crate.
 pub fn document_path(variable: Option<OsString>) -> Result<String, String> {
     let Some(path) = variable.filter(|path| !path.is_empty()) else { return Ok(OWN.to_owned()) };
     let path = path.into_string().map_err(|path| format!("{VARIABLE} is not UTF-8: {}", path.display()))?;
     if Path::new(&path).is_relative() {
         return Err(format!(
-            "{VARIABLE} has to be an absolute path, which cargo makes of a relative one in .cargo/config.toml: \
+            "{VARIABLE} has to be an absolute path; cargo makes a relative path absolute with this line in .cargo/config.toml: \
              [env] {VARIABLE} = {{ value = {path:?}, relative = true }}"
         ));
     }
     Ok(path)
 }
 
-/// Generates the Rust code, and the whole document as JSON, from a document with this path.
+/// Generates the Rust code and the document as JSON from the document with this path.
 ///
 /// # Errors
-/// One line that names the place: the YAML line, and the component or path if the YAML as such is right.
+/// Returns one line that names the line of the document and, if the YAML is valid, the component or path.
 pub fn generate(path: &str, yaml: &str) -> Result<(String, String), String> {
     let published: Value = serde_saphyr::from_str(yaml).map_err(|error| {
         let place = error.location().map(|at| format!(":{}:{}", at.line(), at.column())).unwrap_or_default();
@@ -92,7 +92,7 @@ pub fn generate(path: &str, yaml: &str) -> Result<(String, String), String> {
     drop_accepted_bodies(&mut view);
     let code = places::check(&published)
         .map_err(|(place, error)| (Some(place), error))
-        .and_then(|()| rust(&view).map_err(|error| (places::culprit(&view, |part| rust(part).is_ok()), error)))
+        .and_then(|()| rust(&view).map_err(|error| (places::failing_part(&view, |part| rust(part).is_ok()), error)))
         .and_then(|file| with_glue(file, &view));
     code.map(|code| (code, published.to_string())).map_err(|(place, error)| {
         let place = place.map(|place| place.within(yaml)).unwrap_or_default();
@@ -100,13 +100,13 @@ pub fn generate(path: &str, yaml: &str) -> Result<(String, String), String> {
     })
 }
 
-/// Adds what the hand-written code builds on, after a look whether the document has all that this code names.
+/// Adds the items that the hand-written code builds on, and checks that the document has everything that this code uses.
 fn with_glue(mut file: File, view: &Value) -> Result<String, (Option<Place>, String)> {
     let modules = file.items.iter_mut().filter_map(|item| match item {
         Item::Mod(module) if module.ident == "types" => module.content.as_mut(),
         _ => None,
     });
-    let (_, items) = modules.last().ok_or((None, "the generator made no types".to_owned()))?;
+    let (_, items) = modules.last().ok_or((None, "the generator produced no types".to_owned()))?;
     let (types, model) = (Types::of(items), model::read().map_err(|error| (None, error))?);
     let events = Events::of(view, &types).map_err(|(place, error)| (Some(place), error))?;
     model::check(view, &model, &types, &events).map_err(|(place, error)| (Some(place), error))?;
@@ -117,8 +117,8 @@ fn with_glue(mut file: File, view: &Value) -> Result<String, (Option<Place>, Str
     Ok(prettyplease::unparse(&file))
 }
 
-/// Removes the constructors of the generated client: they take a transport, which only a `Client` of this crate has, and an operation
-/// may have their name.
+/// Removes the constructors of the generated client. They take a transport, which only a `Client` of this crate has, and an
+/// operation could have the same name.
 fn remove_constructors(file: &mut File) {
     for item in &mut file.items {
         if let Item::Impl(item) = item
@@ -130,7 +130,7 @@ fn remove_constructors(file: &mut File) {
     }
 }
 
-/// The generator documents a newtype by its name alone.
+/// Documents newtypes with their descriptions. The generator documents them with their name only.
 fn describe_newtypes(items: &mut [Item], view: &Value) {
     for item in items {
         if let Item::Struct(newtype) = item
@@ -143,13 +143,13 @@ fn describe_newtypes(items: &mut [Item], view: &Value) {
     }
 }
 
-/// Keeps what types and endpoints are made of: answers of 2xx, so that every other answer reaches our own error whole;
-/// no limits and no string formats, so that text stays `String` and reaches the wire as it was given.
+/// Removes what is not generated: responses other than 2xx, so that our own error receives them unchanged, limits, and string
+/// formats, so that text is a `String` that is sent unchanged.
 fn take_generation_view(node: &mut Value) {
     const LIMITS: [&str; 4] = ["maxLength", "maxItems", "maxProperties", "pattern"];
     match node {
         Value::Object(object) => {
-            // A keyword holds a plain value; a property that bears the same name holds a schema.
+            // The value of a keyword is not an object. A property with the same name has a schema, which is one.
             object.retain(|key, value| value.is_object() || !LIMITS.contains(&key.as_str()));
             if object.get("type").is_some_and(|kind| kind == "string") {
                 object.remove("format");
@@ -166,7 +166,7 @@ fn take_generation_view(node: &mut Value) {
     }
 }
 
-/// Drops the body of each 202. It is optional, which OpenAPI 3.0 cannot say: the generator would read an empty one as an error.
+/// Removes the body of each 202. It is optional, which OpenAPI 3.0 cannot express, and the generated code would fail without one.
 fn drop_accepted_bodies(view: &mut Value) {
     let paths = view.get_mut("paths").and_then(Value::as_object_mut).into_iter().flat_map(|paths| paths.values_mut());
     let operations = paths.filter_map(Value::as_object_mut).flat_map(|path| path.values_mut());
@@ -190,30 +190,30 @@ fn rust(view: &Value) -> Result<File, String> {
         .with_map_type("::std::collections::BTreeMap")
         .with_hooks(HooksMode::Expected)
         .with_inner_type("crate::client::HttpTransport".parse().map_err(|_| "the inner type is not a path")?);
-    // Enums grow with the service, and an open match costs a sender nothing. Structs stay open to literals.
+    // Enums grow with the service, and a sender rarely matches on them. Structs can be built as literals.
     for (name, schema) in places::schemas(view) {
         if ["enum", "oneOf", "anyOf"].iter().any(|kind| schema.get(kind).is_some()) {
             settings.with_patch(name, TypePatch::default().with_attr("#[non_exhaustive]"));
         }
     }
-    quietly(|| {
+    catch_panic(|| {
         let spec = serde_json::from_value(view.clone()).map_err(|error| error.to_string())?;
         let tokens = Generator::new(&settings).generate_tokens(&spec).map_err(|error| error.to_string())?;
         syn::parse2(tokens).map_err(|error| error.to_string())
     })
 }
 
-/// The generator asserts where it meets what it does not know; here that is an error like any other.
-fn quietly<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+/// Turns a panic into an error. The generator panics on parts of a document that it does not support.
+fn catch_panic<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     panic::set_hook(hook);
     result.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("the generator gave up");
+        let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("the generator failed without a message");
         Err(if text.contains("response_types.len() <= 1") {
-            "its responses of 2xx have bodies of different types, and the generator takes one".to_owned()
+            "its 2xx responses have bodies of different types, but the generator supports one".to_owned()
         } else {
             text.to_owned()
         })

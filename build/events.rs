@@ -1,11 +1,11 @@
-//! The event types, from the branches of `Event`, and the way from the payload of each to the fields that all events share.
+//! The event types, which are the branches of `Event`, and the path from each payload to the fields that all events share.
 
 use serde_json::Value;
 
-use super::places::{Place, referred, schemas};
+use super::places::{Place, referenced_component, schemas};
 use super::types::{Field, Types};
 
-/// The component that each payload takes in.
+/// The component that each payload includes.
 pub const COMMON: &str = "CommonEventData";
 
 pub struct Events {
@@ -20,7 +20,7 @@ pub struct EventType {
     pub variant: syn::Ident,
     /// The component of its `data`.
     pub payload: String,
-    /// The payload wraps the common data, because it has no fields of its own.
+    /// True if the payload wraps the common data, because it has no fields of its own.
     pub is_newtype: bool,
 }
 
@@ -28,13 +28,13 @@ impl Events {
     /// Reads the branches of `Event`.
     ///
     /// # Errors
-    /// If a branch is not of the one form from which the generator makes a variant with a payload, or a payload does not take in
-    /// the common data.
+    /// Returns an error if the generator does not make a variant with a payload of a branch, or a payload does not include the
+    /// common data.
     pub fn of(document: &Value, types: &Types) -> Result<Self, (Place, String)> {
         let at = || Place::component("Event");
         let schema = schemas(document).find(|(name, _)| *name == "Event").map(|(_, schema)| schema);
         let branches =
-            schema.and_then(|schema| schema["oneOf"].as_array()).ok_or((at(), "not a `oneOf`".to_owned()))?;
+            schema.and_then(|schema| schema["oneOf"].as_array()).ok_or((at(), "has to be a `oneOf`".to_owned()))?;
         for (index, branch) in branches.iter().enumerate() {
             let properties = &branch["properties"];
             let values = properties["event_type"]["enum"].as_array().map_or(&[][..], Vec::as_slice);
@@ -43,7 +43,7 @@ impl Events {
             let wrong = |why: &str| Err((at(), format!("{named} {why}")));
             let requires =
                 |name: &str| branch["required"].as_array().is_some_and(|names| names.iter().any(|n| n == name));
-            let Some(payload) = referred(&properties["data"]) else {
+            let Some(payload) = referenced_component(&properties["data"]) else {
                 return wrong("needs a `data` that refers to a component");
             };
             if event_type.is_none() || values.len() > 1 || !requires("event_type") || !requires("data") {
@@ -52,12 +52,12 @@ impl Events {
             let mut others = properties.as_object().into_iter().flatten().map(|(name, _)| name);
             if let Some(other) = others.find(|name| *name != "event_type" && *name != "data") {
                 return wrong(&format!(
-                    "has a property `{other}` beside `event_type` and `data`: it belongs into the `data`"
+                    "has a property `{other}` besides `event_type` and `data`: move it into the component of `data`"
                 ));
             }
-            if !takes_in_common(document, payload) {
+            if !includes_common(document, payload) {
                 let why = format!(
-                    "the payload of {named} does not take in `{COMMON}`: `allOf: [{{$ref: '#/components/schemas/{COMMON}'}}, ...]`"
+                    "the payload of {named} does not include `{COMMON}`: add `allOf: [{{$ref: '#/components/schemas/{COMMON}'}}, ...]`"
                 );
                 return Err((Place::component(payload), why));
             }
@@ -76,7 +76,7 @@ impl Events {
         self.all.iter().any(|event| event.payload == component)
     }
 
-    /// The event types, without those whose payload another one before has.
+    /// Returns the event types, without those that share the payload of an earlier one.
     pub fn payloads(&self) -> impl Iterator<Item = &EventType> {
         let is_first =
             |(index, one): &(usize, &EventType)| !self.all[..*index].iter().any(|other| other.payload == one.payload);
@@ -84,17 +84,17 @@ impl Events {
     }
 }
 
-/// The fields that all events share are written through every payload, so each has them as the common data has them.
+/// Checks that a payload has the common fields with their types, because the generated setters access them through each payload.
 fn has_common_fields(types: &Types, payload: &str) -> Result<(), (Place, String)> {
     let (Some(common), Some(of_payload)) = (types.structs.get(COMMON), types.structs.get(payload)) else {
         return Err((
             Place::component(payload),
-            "no struct in Rust: a payload is an object with properties".to_owned(),
+            "is not a struct in Rust: a payload has to be an object with properties".to_owned(),
         ));
     };
     if let Some(wrapped) = of_payload.wraps.as_ref().filter(|wrapped| *wrapped != COMMON) {
         let why =
-            format!("no property of its own beside those of `{wrapped}`: refer to `{wrapped}` itself, or add one");
+            format!("has no property of its own besides those of `{wrapped}`: refer to `{wrapped}` itself, or add one");
         return Err((Place::component(payload), why));
     }
     let own = |field: &Field| of_payload.fields.iter().find(|own| own.property == field.property);
@@ -102,19 +102,19 @@ fn has_common_fields(types: &Types, payload: &str) -> Result<(), (Place, String)
         |field: &&Field| own(field).is_none_or(|own| (&own.kind, own.is_required) != (&field.kind, field.is_required));
     match common.fields.iter().filter(|_| of_payload.wraps.is_none()).find(differs) {
         Some(field) => {
-            let why = format!("not as `{COMMON}` has it: optional, `{}` in Rust", field.kind);
+            let why = format!("differs from `{COMMON}`, where it is optional and `{}` in Rust", field.kind);
             Err((Place::property(payload, &field.property), why))
         }
         None => Ok(()),
     }
 }
 
-fn takes_in_common(document: &Value, component: &str) -> bool {
+fn includes_common(document: &Value, component: &str) -> bool {
     component == COMMON
         || document["components"]["schemas"][component]["allOf"]
             .as_array()
             .into_iter()
             .flatten()
-            .filter_map(referred)
-            .any(|target| takes_in_common(document, target))
+            .filter_map(referenced_component)
+            .any(|target| includes_common(document, target))
 }

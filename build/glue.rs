@@ -1,4 +1,4 @@
-//! Generates the items that the hand-written code builds on from the generated types, so that it repeats no list of the document.
+//! Generates the items that the hand-written code builds on from the generated types, so that no list is written twice.
 
 use serde_json::Value;
 use syn::{Expr, FnArg, Ident, ImplItem, Item, Type, Visibility, parse_quote};
@@ -7,7 +7,7 @@ use super::events::{COMMON, EventType, Events};
 use super::model::Model;
 use super::types::{Field, Struct, Types, Variant, arguments, kind};
 
-/// Generates the items, for the module of the types.
+/// Returns the items for the module of the types.
 pub fn items(document: &Value, types: &Types, events: &Events, model: &Model) -> Vec<Item> {
     let constructors = types.structs.iter().filter_map(|(name, of_struct)| {
         let is_payload = events.has_payload(name);
@@ -19,7 +19,8 @@ pub fn items(document: &Value, types: &Types, events: &Events, model: &Model) ->
         let fields = types.structs.get(name)?.fields.iter().filter(|field| used.setters.contains_key(&field.property));
         Some(setters(name, fields, &parse_quote!(self)))
     });
-    let values = units(types).flat_map(|(name, variants)| [values_of(name, variants), parsing(name, variants)]);
+    let values =
+        plain_enums(types).flat_map(|(name, variants)| [values_of(name, variants), from_str_impl(name, variants)]);
     let is_built = |name: &&String| {
         let has_setters = model.get(*name).is_some_and(|used| !used.setters.is_empty() && *name != COMMON);
         has_setters || events.has_payload(name)
@@ -29,7 +30,7 @@ pub fn items(document: &Value, types: &Types, events: &Events, model: &Model) ->
     constructors.chain(setters).chain(when_some).chain(values).chain(shared).collect()
 }
 
-/// The constructor that the hand-written ones build on: it takes the required properties, in the order of the document.
+/// Returns the constructor that the hand-written ones call. It takes the required properties, in the order of the document.
 fn constructor(name: &str, of_struct: &Struct, is_public: bool, document: &Value) -> Item {
     let order = required(document, &document["components"]["schemas"][name]);
     let (mut required, optional): (Vec<_>, Vec<_>) = of_struct.fields.iter().partition(|field| field.is_required);
@@ -41,7 +42,7 @@ fn constructor(name: &str, of_struct: &Struct, is_public: bool, document: &Value
         None => parse_quote!(Self { #(#required: #given,)* #(#optional: ::std::default::Default::default(),)* }),
     };
     let visibility: Visibility = if is_public { parse_quote!(pub) } else { parse_quote!(pub(crate)) };
-    let doc = format!(" Creates a `{name}` of the properties that the document requires. All others are absent.");
+    let doc = format!(" Creates a `{name}` from the required properties. All others are absent.");
     let name = ident(name);
     parse_quote! {
         impl #name {
@@ -52,7 +53,7 @@ fn constructor(name: &str, of_struct: &Struct, is_public: bool, document: &Value
     }
 }
 
-/// The names of the properties that a schema requires, with those of its `allOf`.
+/// Returns the names of the properties that a schema requires, including those of its `allOf`.
 fn required<'a>(document: &'a Value, schema: &'a Value) -> Vec<&'a str> {
     let own = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let merged = schema["allOf"].as_array().into_iter().flatten().flat_map(|branch| {
@@ -62,7 +63,7 @@ fn required<'a>(document: &'a Value, schema: &'a Value) -> Vec<&'a str> {
     own.chain(merged).collect()
 }
 
-/// Setters that consume and return `self`, for optional fields. `place` is where they are: `self`, or `self.0`.
+/// Returns setters that consume and return `self`, for optional fields. `place` is the owner of the fields: `self`, or `self.0`.
 fn setters<'a>(of_type: &str, fields: impl Iterator<Item = &'a Field>, place: &Expr) -> Item {
     let setters = fields.filter_map(|field| {
         let Type::Path(option) = &field.ty else { return None };
@@ -81,8 +82,8 @@ fn setters<'a>(of_type: &str, fields: impl Iterator<Item = &'a Field>, place: &E
     parse_quote!(impl #of_type { #(#setters)* })
 }
 
-/// Returns the argument of a setter and the value to store. Texts are taken through `Into`, and floats as any type of number. An
-/// integer is taken as the type that it has, because a literal beyond 32 bits would not find that type through `Into`.
+/// Returns the argument of a setter and the value to store. Text is passed as `impl Into`, and a float as any type of number. An
+/// integer has the type of the field, because `Into` would infer `i32` for its literals.
 fn argument(field: &Field, ty: &Type) -> (FnArg, Expr) {
     let name = &field.name;
     let is =
@@ -114,8 +115,8 @@ fn values_of(name: &str, variants: &[Variant]) -> Item {
     }
 }
 
-/// Parsing with an error that lists the values, in place of the generator's "invalid value".
-fn parsing(name: &str, variants: &[Variant]) -> Item {
+/// Returns a `FromStr` whose error lists the values, in place of the generator's "invalid value".
+fn from_str_impl(name: &str, variants: &[Variant]) -> Item {
     let values: Vec<_> = variants.iter().map(|variant| variant.value.as_str()).collect();
     let expected = format!("unknown {name}, expected one of: {}", values.join(", "));
     let name = ident(name);
@@ -130,24 +131,25 @@ fn parsing(name: &str, variants: &[Variant]) -> Item {
     }
 }
 
-/// Returns whether [`items`] replaces this item of the generator.
+/// Returns true if [`items`] replaces this item of the generator.
 pub fn replaces(item: &Item, types: &Types) -> bool {
     let Item::Impl(item) = item else { return false };
     let of_trait = item.trait_.as_ref().and_then(|(path, _)| path.segments.last());
-    of_trait.is_some_and(|last| last.ident == "FromStr") && units(types).any(|(name, _)| *name == kind(&item.self_ty))
+    of_trait.is_some_and(|last| last.ident == "FromStr")
+        && plain_enums(types).any(|(name, _)| *name == kind(&item.self_ty))
 }
 
-/// The enums that are enumerations of the document.
-fn units(types: &Types) -> impl Iterator<Item = (&String, &Vec<Variant>)> {
+/// Returns the enums without payloads, which are the enumerations of the document.
+fn plain_enums(types: &Types) -> impl Iterator<Item = (&String, &Vec<Variant>)> {
     types.enums.iter().filter(|(_, variants)| variants.iter().all(|variant| variant.payload.is_none()))
 }
 
-/// `when_some` for a type with setters.
+/// Returns the method `when_some` for a type with setters.
 fn when_some(name: &str) -> Item {
     let name = ident(name);
     parse_quote! {
         impl #name {
-            /// Calls the setter with the value if there is one, for values that are optional: `.when_some(coupon, Self::coupon_code)`.
+            /// Calls a setter with the value if it is `Some`: `.when_some(coupon, Self::coupon_code)`.
             #[must_use]
             pub fn when_some<T>(self, value: ::std::option::Option<T>, set: impl ::std::ops::FnOnce(Self, T) -> Self) -> Self {
                 match value {
@@ -159,12 +161,12 @@ fn when_some(name: &str) -> Item {
     }
 }
 
-/// The name of an event, and the conversions into one that the generator leaves out: of a payload that two event types share.
+/// Returns `Event::event_type`, and the conversions into `Event` that the generator omits: those of payloads of two event types.
 fn event(types: &Types, events: &Events) -> impl Iterator<Item = Item> {
     let (variants, names): (Vec<_>, Vec<_>) = events.all.iter().map(|event| (&event.variant, &event.name)).unzip();
     let event_type = parse_quote! {
         impl Event {
-            /// Returns the type of the event as the service names it, like `custom_event`.
+            /// Returns the name of the event type on the wire, such as `custom_event`.
             #[must_use]
             pub fn event_type(&self) -> &'static str {
                 match self { #(Self::#variants(_) => #names,)* }
@@ -175,7 +177,7 @@ fn event(types: &Types, events: &Events) -> impl Iterator<Item = Item> {
     let conversions = shared.map(|event| {
         let (payload, variant) = (ident(&event.payload), &event.variant);
         parse_quote! {
-            /// The first of the event types with this payload.
+            /// Converts into the first of the event types with this payload.
             impl ::std::convert::From<#payload> for Event {
                 fn from(payload: #payload) -> Self {
                     Self::#variant(payload)
@@ -186,8 +188,8 @@ fn event(types: &Types, events: &Events) -> impl Iterator<Item = Item> {
     [event_type].into_iter().chain(conversions)
 }
 
-/// Generates the plain setters of all events, and `each_event!`, which hands the variants of `Event` and the payloads, each with
-/// the path to its common fields, to the macro that it is given.
+/// Returns the plain setters of all events, and `each_event!`, which calls a macro with the variants of `Event` and the payloads,
+/// each with the path to its common fields.
 fn common(types: &Types, events: &Events, model: &Model) -> impl Iterator<Item = Item> {
     let setters = events.payloads().map(|event| {
         let plain = &model[COMMON].setters;
@@ -209,7 +211,7 @@ fn common(types: &Types, events: &Events, model: &Model) -> impl Iterator<Item =
     setters.collect::<Vec<_>>().into_iter().chain(each_event)
 }
 
-/// The identities of a user: by type, all in the order of their types, and as setters of a batch.
+/// Returns access to the identities of a user, by type and in the order of their types, and the setters of a batch for them.
 fn identities(types: &Types, model: &Model) -> [Item; 2] {
     let all = &types.structs["UserIdentities"].fields;
     let field_of =
@@ -217,7 +219,7 @@ fn identities(types: &Types, model: &Model) -> [Item; 2] {
     let (of_type, variants): (Vec<_>, Vec<_>) =
         types.enums["IdentityType"].iter().filter_map(|variant| Some((field_of(variant)?, &variant.name))).unzip();
     let without_type = all.iter().map(|field| &field.name).filter(|name| !of_type.contains(name));
-    // A property or a method of the batch itself keeps its name: such an identity is set through `Batch::identity`.
+    // An identity with the name of a property or a method of `Batch` has no setter of its own, only `Batch::identity`.
     let is_taken = |field: &Field| {
         let is_property = types.structs["Batch"].fields.iter().any(|other| other.name == field.name);
         is_property || model["Batch"].methods.iter().any(|method| field.name == method)
@@ -239,7 +241,7 @@ fn identities(types: &Types, model: &Model) -> [Item; 2] {
                 match identity_type { #(IdentityType::#variants => &mut self.#of_type,)* }
             }
 
-            /// Every identity, in the order of their types in the document; those without a type come last.
+            /// Returns every identity, in the order of their types in the document, then those without a type.
             pub(crate) fn all(&self) -> impl ::std::iter::Iterator<Item = &::std::option::Option<::std::string::String>> {
                 [#(&self.#of_type,)* #(&self.#without_type),*].into_iter()
             }

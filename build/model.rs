@@ -1,4 +1,4 @@
-//! Checks that everything that the hand-written code names of the document (`build/model.yaml`) was generated from it.
+//! Checks that everything that the hand-written code uses of the document (`build/model.yaml`) was generated from it.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use super::types::{Field, Struct, Types};
 
 const FILE: &str = "build/model.yaml";
 
-/// The operations of delivery, which is written by hand.
+/// The operations that the hand-written delivery calls.
 const OPERATIONS: [(&str, &str); 3] = [
     ("/events", "uploadEvents"),
     ("/bulkevents", "bulkUploadEvents"),
     ("/bulkevents/historical", "bulkUploadHistoricalEvents"),
 ];
 
-/// By component, what the hand-written code names of it.
+/// The parts of the document that the hand-written code uses, by component.
 pub type Model = BTreeMap<String, Used>;
 
 #[derive(Default, Deserialize)]
@@ -36,13 +36,13 @@ pub fn read() -> Result<Model, String> {
     serde_saphyr::from_str(include_str!("model.yaml")).map_err(|error| format!("{FILE}: {}", error.without_snippet()))
 }
 
-/// Finds the first thing that the hand-written code needs and that was not generated.
+/// Returns an error for the first part that the hand-written code uses and that was not generated.
 pub fn check(document: &Value, model: &Model, types: &Types, events: &Events) -> Result<(), (Place, String)> {
-    // What is wrong with the common data is wrong with each payload.
+    // First the common data, because an error in it affects every payload.
     for (component, used) in model.get_key_value(COMMON).into_iter().chain(model) {
         let at = || Place::component(component);
         if !types.structs.contains_key(component) && !types.enums.contains_key(component) {
-            return Err((at(), format!("not there, and {FILE} names it")));
+            return Err((at(), format!("missing, but {FILE} uses it")));
         }
         let of_struct = types.structs.get(component);
         used.check_properties(component, of_struct.map_or(&[], |of_struct| &of_struct.fields))?;
@@ -51,12 +51,12 @@ pub fn check(document: &Value, model: &Model, types: &Types, events: &Events) ->
         {
             return Err((
                 Place::component("Event"),
-                format!("no event type `{event}` with the payload `{component}`, which {FILE} names"),
+                format!("no event type `{event}` with the payload `{component}`, but {FILE} uses it"),
             ));
         }
         let variants = types.enums.get(component).map_or(&[][..], Vec::as_slice);
         if let Some(value) = used.values.iter().find(|value| !variants.iter().any(|variant| variant.name == value)) {
-            return Err((at(), format!("no value that is `{value}` in Rust, which {FILE} names")));
+            return Err((at(), format!("no value `{value}` (its name in Rust), but {FILE} uses it")));
         }
     }
     identities(types)?;
@@ -70,23 +70,25 @@ impl Used {
         let others = self.fields.iter().map(|(name, kind)| (name, kind.clone(), false));
         for (property, kind, is_required) in required.chain(setters).chain(others) {
             let at = || Place::property(component, property);
-            // A required name without a property is any JSON to the generator.
+            // The generator takes a required name without a property for any JSON.
             let is_there = |field: &&Field| field.property == *property && field.kind != "Value";
             let Some(field) = fields.iter().find(is_there) else {
-                return Err((Place::missing_property(component, property), format!("not there, and {FILE} names it")));
+                return Err((Place::missing_property(component, property), format!("missing, but {FILE} uses it")));
             };
             if field.is_required != is_required {
                 let (is, needed) = if is_required { ("optional", "required") } else { ("required", "optional") };
-                return Err((at(), format!("{is}, and {FILE} names it as {needed}")));
+                return Err((at(), format!("{is}, but {FILE} expects it to be {needed}")));
             }
             if field.kind != kind {
-                return Err((at(), format!("`{}` in Rust, and {FILE} names it as `{kind}`", field.kind)));
+                return Err((at(), format!("`{}` in Rust, but {FILE} expects `{kind}`", field.kind)));
             }
         }
         let Some(given) = &self.new else { return Ok(()) };
         match fields.iter().find(|field| field.is_required && !given.contains_key(&field.property)) {
             Some(field) => {
-                let why = format!("required, and no hand-written constructor of `{component}` gives it ({FILE})");
+                let why = format!(
+                    "required, but no hand-written constructor of `{component}` takes it: add it to one, and to {FILE}"
+                );
                 Err((Place::property(component, &field.property), why))
             }
             None => Ok(()),
@@ -94,17 +96,17 @@ impl Used {
     }
 }
 
-/// Each type of identity is the name of an identity.
+/// Checks that each type of identity is the name of an identity.
 fn identities(types: &Types) -> Result<(), (Place, String)> {
     let identities: &[Field] =
         types.structs.get("UserIdentities").map_or(&[], |identities: &Struct| &identities.fields);
     if let Some(other) = identities.iter().find(|field| field.kind != "Option<String>") {
-        let why = format!("`{}` in Rust, and an identity is optional text", other.kind);
+        let why = format!("`{}` in Rust, but an identity has to be optional text", other.kind);
         return Err((Place::property("UserIdentities", &other.property), why));
     }
     for identity_type in &types.enums["IdentityType"] {
         if !identities.iter().any(|field| field.property == identity_type.value) {
-            let why = format!("its value `{}` is no property of `UserIdentities`", identity_type.value);
+            let why = format!("its value `{}` is not a property of `UserIdentities`", identity_type.value);
             return Err((Place::component("IdentityType"), why));
         }
     }
@@ -114,9 +116,7 @@ fn identities(types: &Types) -> Result<(), (Place, String)> {
 fn operations(document: &Value) -> Result<(), (Place, String)> {
     let is_missing = |(path, id): &(&str, &str)| document["paths"][*path]["post"]["operationId"] != *id;
     match OPERATIONS.into_iter().find(is_missing) {
-        Some((path, id)) => {
-            Err((Place::path(path), format!("no POST operation `{id}`, which delivery is written for")))
-        }
+        Some((path, id)) => Err((Place::path(path), format!("no POST operation `{id}`, but delivery calls it"))),
         None => Ok(()),
     }
 }

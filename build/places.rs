@@ -1,4 +1,4 @@
-//! Finds the place in the document that an error of the generator comes from, which it does not say itself.
+//! Finds the place in the document that causes an error of the generator, which the generator does not report.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ pub struct Place {
     section: &'static str,
     name: String,
     property: Option<String>,
-    said: String,
+    path: String,
 }
 
 impl Place {
@@ -20,29 +20,29 @@ impl Place {
     }
 
     pub fn property(component: &str, property: &str) -> Self {
-        let said = format!("components.schemas.{component}.{property}");
-        Self { property: Some(property.into()), said, ..Self::component(component) }
+        let path = format!("components.schemas.{component}.{property}");
+        Self { property: Some(property.into()), path, ..Self::component(component) }
     }
 
-    /// A property that is not there: its name in an example is not its place.
+    /// Creates the place of a missing property. It is the component: the name of the property may occur in an example.
     pub fn missing_property(component: &str, property: &str) -> Self {
         Self { property: None, ..Self::property(component, property) }
     }
 
     fn shared(section: &'static str, name: &str) -> Self {
-        Self { section, name: name.into(), property: None, said: format!("components.{section}.{name}") }
+        Self { section, name: name.into(), property: None, path: format!("components.{section}.{name}") }
     }
 
     pub fn path(name: &str) -> Self {
-        Self { section: "paths", name: name.into(), property: None, said: format!("paths.{name}") }
+        Self { section: "paths", name: name.into(), property: None, path: format!("paths.{name}") }
     }
 
-    /// `:LINE: components.schemas.Batch`, with the line at which the part begins, or the property if it has a line there.
+    /// Returns `:LINE: components.schemas.Batch`, with the first line of the part, or the line of the property if it has one.
     pub fn within(&self, yaml: &str) -> String {
         let lines: Vec<_> = yaml.lines().collect();
         let section = lines.iter().position(|line| is_key(line, self.section) && indent(line) <= 2);
         let part = section.and_then(|section| {
-            // A property or another section can hold the same name: only the first level of this section counts.
+            // Properties and other sections can have the same name, so only the first level of this section counts.
             let mut within = deeper_than(&lines, section);
             let depth = within.clone().find(|(_, line)| is_content(line)).map(|(_, line)| indent(line))?;
             within.find(|(_, line)| indent(line) == depth && is_key(line, &self.name)).map(|(index, _)| index)
@@ -51,7 +51,7 @@ impl Place {
             deeper_than(&lines, part).find(|(_, line)| is_key(line, property)).map(|(index, _)| index)
         });
         let line = property.or(part).map(|index| format!(":{}", index + 1)).unwrap_or_default();
-        format!("{line}: {}", self.said)
+        format!("{line}: {}", self.path)
     }
 }
 
@@ -63,7 +63,7 @@ fn is_content(line: &str) -> bool {
     !line.trim().is_empty() && !line.trim_start().starts_with('#')
 }
 
-/// Returns whether the line begins with this key, which may be quoted.
+/// Returns true if the line begins with this key, which may be quoted.
 fn is_key(line: &str, key: &str) -> bool {
     let line = line.trim_start();
     let quote = line.chars().next().filter(|first| matches!(first, '"' | '\''));
@@ -76,14 +76,14 @@ fn is_key(line: &str, key: &str) -> bool {
     rest.trim_start().starts_with(':')
 }
 
-/// The lines below this one that are indented deeper, with their indices.
+/// Returns the lines below this one that are indented deeper, with their indices.
 fn deeper_than<'a>(lines: &'a [&'a str], index: usize) -> impl Iterator<Item = (usize, &'a str)> + Clone {
     let depth = indent(lines[index]);
     let below = lines.iter().copied().enumerate().skip(index + 1);
     below.take_while(move |(_, line)| !is_content(line) || indent(line) > depth)
 }
 
-/// Reads part by part what the generator reads as a whole: an error about the whole does not say where it is.
+/// Reads each part of the document alone, because the errors of the generator do not name a place.
 pub fn check(document: &Value) -> Result<(), (Place, String)> {
     let schemas = schemas(document).map(|(name, part)| (Place::component(name), part, read::<Schema> as Reader));
     let shared = [("responses", read::<Response> as Reader), ("headers", read::<Header>)].into_iter();
@@ -95,29 +95,29 @@ pub fn check(document: &Value) -> Result<(), (Place, String)> {
     for (place, part, read) in schemas.chain(shared).chain(paths) {
         let dangling = references(part).into_iter().find(|target| resolve(document, target).is_none());
         if let Some(target) = dangling {
-            return Err((place, format!("`{target}` leads nowhere")));
+            return Err((place, format!("`{target}` does not exist")));
         }
         read(part).map_err(|error| (place, error))?;
     }
     match self::schemas(document).find(|(name, _)| merges_itself(document, name)) {
-        Some((name, _)) => Err((Place::component(name), "its `allOf` leads back to itself".to_owned())),
+        Some((name, _)) => Err((Place::component(name), "its `allOf` refers back to itself".to_owned())),
         None => Ok(()),
     }
 }
 
-/// Returns whether the component is merged from itself, which has no end.
+/// Returns true if the `allOf` of the component refers to itself, directly or through others.
 fn merges_itself(document: &Value, name: &str) -> bool {
     let (mut seen, mut next) = (BTreeSet::new(), vec![name]);
     while let Some(component) = next.pop() {
         let branches = document["components"]["schemas"][component]["allOf"].as_array().into_iter().flatten();
-        let merged = branches.filter_map(referred);
+        let merged = branches.filter_map(referenced_component);
         next.extend(merged.filter(|target| seen.insert(*target)));
     }
     seen.contains(name)
 }
 
-/// The smallest part with which `generate` fails: a component with nothing but what it refers to, or a path.
-pub fn culprit(document: &Value, generate: impl Fn(&Value) -> bool) -> Option<Place> {
+/// Returns the smallest part with which `generate` fails: a component with the components that it refers to, or a path.
+pub fn failing_part(document: &Value, generate: impl Fn(&Value) -> bool) -> Option<Place> {
     let mut bare = document.clone();
     for part in ["/paths", "/components/schemas"] {
         bare.pointer_mut(part)?.as_object_mut()?.clear();
@@ -145,7 +145,7 @@ pub fn culprit(document: &Value, generate: impl Fn(&Value) -> bool) -> Option<Pl
     component.map(|(_, name)| Place::component(name)).or_else(|| path().map(|(name, _)| Place::path(name)))
 }
 
-/// Every component schema with its name.
+/// Returns every component schema with its name.
 pub fn schemas(document: &Value) -> impl Iterator<Item = (&String, &Value)> {
     document["components"]["schemas"].as_object().into_iter().flatten()
 }
@@ -154,7 +154,7 @@ fn paths(document: &Value) -> impl Iterator<Item = (&String, &Value)> {
     document["paths"].as_object().into_iter().flatten()
 }
 
-/// A component and everything that it refers to, by name.
+/// Returns the names of a component and of everything that it refers to.
 fn closure<'a>(document: &'a Value, name: &'a str) -> BTreeSet<&'a str> {
     let (mut seen, mut next) = (BTreeSet::new(), vec![name]);
     while let Some(name) = next.pop() {
@@ -167,7 +167,7 @@ fn closure<'a>(document: &'a Value, name: &'a str) -> BTreeSet<&'a str> {
 }
 
 /// Returns the component that a `$ref` names.
-pub fn referred(node: &Value) -> Option<&str> {
+pub fn referenced_component(node: &Value) -> Option<&str> {
     node["$ref"].as_str()?.rsplit('/').next()
 }
 

@@ -1,11 +1,11 @@
-//! The generated types as far as the hand-written code depends on them, read from the generator's syntax tree.
+//! The generated types, as far as the hand-written code depends on them, from the syntax tree of the generator.
 
 use std::collections::BTreeMap;
 
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Expr, Fields, GenericArgument, Ident, Item, Lit, Meta, Path, PathArguments, Token, Type};
 
-/// Every generated type, by its name.
+/// The generated types, by name.
 #[derive(Default)]
 pub struct Types {
     pub structs: BTreeMap<String, Struct>,
@@ -24,12 +24,12 @@ pub struct Struct {
 pub struct Field {
     pub name: Ident,
     pub ty: Type,
-    /// The type without the paths to it: `Option<BTreeMap<String, Consent>>`.
+    /// The type without module paths: `Option<BTreeMap<String, Consent>>`.
     pub kind: String,
     /// The name of the property.
     pub property: String,
     pub description: String,
-    /// The document requires the property, even if it may be null.
+    /// True if the document requires the property, even if it may be null.
     pub is_required: bool,
 }
 
@@ -75,13 +75,13 @@ fn structure(item: &syn::ItemStruct) -> Struct {
 fn field(field: &syn::Field) -> Option<Field> {
     let name = field.ident.clone()?;
     let serde: Vec<Meta> = attributes(&field.attrs, "serde").flat_map(list).collect();
-    let is_absent_or_more = ["default", "skip_serializing_if", "flatten"];
+    let optional_keys = ["default", "skip_serializing_if", "flatten"];
     Some(Field {
         kind: kind(&field.ty),
         ty: field.ty.clone(),
-        property: renamed(&serde).unwrap_or_else(|| name.to_string()),
+        property: serde_name(&serde).unwrap_or_else(|| name.to_string()),
         description: attributes(&field.attrs, "doc").filter_map(|doc| text(&doc.meta)).collect(),
-        is_required: !serde.iter().any(|meta| is_absent_or_more.iter().any(|name| meta.path().is_ident(name))),
+        is_required: !serde.iter().any(|meta| optional_keys.iter().any(|name| meta.path().is_ident(name))),
         name,
     })
 }
@@ -90,7 +90,7 @@ fn variant(variant: &syn::Variant) -> Variant {
     let serde: Vec<Meta> = attributes(&variant.attrs, "serde").flat_map(list).collect();
     Variant {
         name: variant.ident.clone(),
-        value: renamed(&serde).unwrap_or_else(|| variant.ident.to_string()),
+        value: serde_name(&serde).unwrap_or_else(|| variant.ident.to_string()),
         payload: variant.fields.iter().next().map(|field| kind(&field.ty)),
     }
 }
@@ -105,7 +105,7 @@ fn list<T: syn::parse::Parse>(attribute: &Attribute) -> Vec<T> {
     parsed.into_iter().flatten().collect()
 }
 
-fn renamed(serde: &[Meta]) -> Option<String> {
+fn serde_name(serde: &[Meta]) -> Option<String> {
     serde.iter().find(|meta| meta.path().is_ident("rename")).and_then(text)
 }
 
@@ -126,7 +126,7 @@ fn kind_at(path: &Path) -> String {
     if arguments.is_empty() { last.ident.to_string() } else { format!("{}<{}>", last.ident, arguments.join(", ")) }
 }
 
-/// The types between the angle brackets.
+/// Returns the types between the angle brackets.
 pub fn arguments(segment: &syn::PathSegment) -> impl Iterator<Item = &Type> {
     let arguments = match &segment.arguments {
         PathArguments::AngleBracketed(arguments) => Some(&arguments.args),

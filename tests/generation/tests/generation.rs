@@ -81,7 +81,7 @@ fn a_cycle_of_all_of_is_reported() {
     };
     let error =
         build_error("    Environment:\n", &(cycle("Ping", "Pong") + &cycle("Pong", "Ping") + "    Environment:\n"));
-    assert!(error.ends_with(": components.schemas.Ping: its `allOf` leads back to itself"), "{error}");
+    assert!(error.ends_with(": components.schemas.Ping: its `allOf` refers back to itself"), "{error}");
 }
 
 #[test]
@@ -105,57 +105,69 @@ fn a_missing_part_of_the_model_is_reported_in_one_line() {
         (
             "required: [event_name, custom_event_type]",
             "required: [event_name, custom_event_type, custom_flags]",
-            "CustomEvent.custom_flags: required, and build/model.yaml names it as optional",
+            "CustomEvent.custom_flags: required, but build/model.yaml expects it to be optional",
         ),
         (
             "          required: [label]\n          properties:\n",
             "          required: [label, depth]\n          properties:\n            depth: {type: boolean, description: x}\n",
-            "Breadcrumb.depth: required, and no hand-written constructor of `Breadcrumb` gives it (build/model.yaml)",
+            "Breadcrumb.depth: required, but no hand-written constructor of `Breadcrumb` takes it: add it to one, and to build/model.yaml",
         ),
         (
             "      description: The data that all events share.\n      type: object\n",
             "      description: The data that all events share.\n      type: object\n      required: [event_num]\n",
-            "CommonEventData.event_num: required, and build/model.yaml names it as optional",
+            "CommonEventData.event_num: required, but build/model.yaml expects it to be optional",
         ),
-        ("            label: {type: string", "            mark: {type: string", "Breadcrumb.label: not there"),
+        (
+            "            label: {type: string",
+            "            mark: {type: string",
+            "Breadcrumb.label: missing, but build/model.yaml uses it",
+        ),
         (
             "required: [label]",
             "minProperties: 0",
-            "Breadcrumb.label: optional, and build/model.yaml names it as required",
+            "Breadcrumb.label: optional, but build/model.yaml expects it to be required",
         ),
         ("label: {type: string", "label: {type: boolean", "Breadcrumb.label: `bool` in Rust"),
-        ("timezone_offset: {type: integer", "time_zone: {type: integer", "DeviceInfo.timezone_offset: not there"),
-        ("[view, click]", "[view]", "PromotionActionType: no value that is `Click` in Rust"),
+        (
+            "timezone_offset: {type: integer",
+            "time_zone: {type: integer",
+            "DeviceInfo.timezone_offset: missing, but build/model.yaml uses it",
+        ),
+        (
+            "[view, click]",
+            "[view]",
+            "PromotionActionType: no value `Click` (its name in Rust), but build/model.yaml uses it",
+        ),
         (
             "        - phone_number_3\n",
             "        - phone_number_3\n        - loyalty_id\n",
-            "IdentityType: its value `loyalty_id` is no property of `UserIdentities`",
+            "IdentityType: its value `loyalty_id` is not a property of `UserIdentities`",
         ),
         (
             "alias: {type: string",
             "alias: {type: boolean",
-            "UserIdentities.alias: `Option<bool>` in Rust, and an identity is optional text",
+            "UserIdentities.alias: `Option<bool>` in Rust, but an identity has to be optional text",
         ),
         ("enum: [uninstall]", "enum: [removal]", "Event: no event type `uninstall` with the payload `Uninstall`"),
         (
             "data: {$ref: '#/components/schemas/Uninstall'}",
             "data: {$ref: '#/components/schemas/Product'}",
-            "Product: the payload of the event type `uninstall` does not take in `CommonEventData`",
+            "Product: the payload of the event type `uninstall` does not include `CommonEventData`",
         ),
         (
             "            data: {$ref: '#/components/schemas/Uninstall'}\n",
             "            data: {$ref: '#/components/schemas/Uninstall'}\n            version: {type: string, description: x}\n",
-            "Event: the event type `uninstall` has a property `version` beside `event_type` and `data`",
+            "Event: the event type `uninstall` has a property `version` besides `event_type` and `data`",
         ),
         (
             "    Uninstall:\n",
             "    Uninstall:\n      description: x\n      allOf: [{$ref: '#/components/schemas/FirstRun'}]\n    Uninstalled:\n",
-            "Uninstall: no property of its own beside those of `FirstRun`",
+            "Uninstall: has no property of its own besides those of `FirstRun`",
         ),
         (
             "          required: [screen_name]\n",
             "          required: [screen_name, session_uuid]\n",
-            "ScreenView.session_uuid: not as `CommonEventData` has it: optional, `Option<String>` in Rust",
+            "ScreenView.session_uuid: differs from `CommonEventData`, where it is optional and `Option<String>` in Rust",
         ),
         (
             "enum: [uninstall]",
