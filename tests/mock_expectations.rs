@@ -12,7 +12,7 @@ fn signed_up(plan: &str) -> CustomEvent {
     CustomEvent::new("Signed Up", CustomEventType::Other).attribute("plan", plan)
 }
 
-fn of(customer: &str) -> Batch {
+fn batch_of(customer: &str) -> Batch {
     Batch::new(Environment::Development).customer_id(customer).user_attribute("seats", 5)
 }
 
@@ -20,11 +20,11 @@ fn of(customer: &str) -> Batch {
 async fn send_events() -> (MockServer, Client) {
     let server = MockServer::start().await;
     let client = support::client(&server);
-    let first = of("1").event(signed_up("pro")).event(ScreenView::new("Home")).source_request_id("first");
+    let first = batch_of("1").event(signed_up("pro")).event(ScreenView::new("Home")).source_request_id("first");
     client.upload(first.clone()).await.expect("accepted");
     client.upload(first).await.expect("accepted as a duplicate");
     let session = Session::start(chrono::Utc::now());
-    let report = client.upload_bulk([of("2").event(session.start_event())]).await.expect("accepted");
+    let report = client.upload_bulk([batch_of("2").event(session.start_event())]).await.expect("accepted");
     assert_eq!(report.delivered(), 1);
     (server, client)
 }
@@ -78,7 +78,7 @@ expected at most 2 events, received 3"#;
 #[tokio::test]
 async fn failed_verification_reports_at_most_ten_near_misses() {
     let server = MockServer::start().await;
-    let many = (0..30).fold(of("1"), |batch, n| batch.event(ScreenView::new(format!("Screen {n}"))));
+    let many = (0..30).fold(batch_of("1"), |batch, n| batch.event(ScreenView::new(format!("Screen {n}"))));
     support::client(&server).upload(many).await.expect("accepted");
     server.expect(event_named("Home")).times(1);
     let error = server.verify().expect_err("unmet").to_string();
@@ -91,7 +91,7 @@ async fn failed_verification_reports_at_most_ten_near_misses() {
 #[tokio::test]
 async fn refused_batches_do_not_count() {
     let server = MockServer::start().await;
-    let invalid = of("1").event(ScreenView::new("Home")).mp_deviceid("no UUID");
+    let invalid = batch_of("1").event(ScreenView::new("Home")).mp_deviceid("no UUID");
     support::client(&server).upload(invalid).await.expect_err("400");
     server.expect(events()).times(0);
     server.expect(requests().status(400)).times(1);
@@ -103,7 +103,7 @@ async fn discarded_requests_still_count() {
     server.expect(events()).times(5);
     let client = support::client(&server);
     for _ in 0..5 {
-        client.upload(of("1").event(ScreenView::new("Home"))).await.expect("accepted");
+        client.upload(batch_of("1").event(ScreenView::new("Home"))).await.expect("accepted");
     }
 }
 
@@ -112,7 +112,7 @@ async fn verify_within_waits_for_background_uploads() {
     let (server, client) = send_events().await;
     server.expect(events()).times(4);
     assert!(server.verify().is_err());
-    let sending = tokio::spawn(async move { client.upload(of("3").event(ScreenView::new("Home"))).await });
+    let sending = tokio::spawn(async move { client.upload(batch_of("3").event(ScreenView::new("Home"))).await });
     server.verify_within(Duration::from_secs(30)).await.expect("met in time");
     sending.await.expect("no panic").expect("accepted");
 
@@ -163,17 +163,17 @@ async fn range_without_the_number_is_not_met() {
 
 #[tokio::test]
 async fn denied_warning_fails_the_verification_even_if_its_request_was_discarded() {
-    let long = || of("1").event(signed_up(&"x".repeat(5_000)));
+    let long = || batch_of("1").event(signed_up(&"x".repeat(5_000)));
     let expected = "expected no warnings, received 1\n  POST /events: /events/0/data/custom_attributes/plan: \
         5000 characters in the value of an attribute, at most 4096; ";
     let server = MockServer::builder().deny_warnings().keep(1, usize::MAX).start().await;
     let client = support::client(&server);
-    client.upload(of("1")).await.expect("accepted");
+    client.upload(batch_of("1")).await.expect("accepted");
     server.verify().expect("no warnings");
     client.upload(long()).await.expect("accepted");
     let error = server.verify().expect_err("a warning").to_string();
     assert!(error.starts_with(expected), "{error}");
-    client.upload(of("1")).await.expect("accepted");
+    client.upload(batch_of("1")).await.expect("accepted");
     assert_eq!(server.verify().expect_err("a warning").to_string(), "expected no warnings, received 1");
     let panic = catch_unwind(AssertUnwindSafe(|| drop(server))).expect_err("dropping verifies");
     assert_eq!(panic.downcast_ref::<String>().map(String::as_str), Some("expected no warnings, received 1"));

@@ -19,7 +19,7 @@ fn open(dir: &Path) -> Spool {
     Spool::open(dir, SpoolOptions::new()).expect("a spool")
 }
 
-fn locked(dir: &Path) -> String {
+fn locked_error(dir: &Path) -> String {
     format!("failed to open the spool in {}: it is open already", dir.display())
 }
 
@@ -32,7 +32,7 @@ fn read_all(spool: &Spool) -> Vec<String> {
     records.map(|record| String::from_utf8(record.batch.to_vec()).expect("a text")).collect()
 }
 
-fn pending(dir: &Path) -> Vec<String> {
+fn pending_batches(dir: &Path) -> Vec<String> {
     let records: Result<Vec<_>, Error> = Inspector::new(dir).records().expect("a spool").collect();
     let texts = records.expect("the disk works").into_iter().map(|record| String::from_utf8(record.batch.to_vec()));
     texts.collect::<Result<_, _>>().expect("texts")
@@ -124,7 +124,7 @@ fn drop_writes_queued_appends() {
     for receipt in receipts {
         receipt.wait().expect("confirmed");
     }
-    assert_eq!(pending(dir.path()).len(), 100);
+    assert_eq!(pending_batches(dir.path()).len(), 100);
 }
 
 #[test]
@@ -154,15 +154,15 @@ fn a_second_process_fails_to_open_the_spool_and_can_inspect_it() {
     let spool = open(dir.path());
     let error = Spool::open(dir.path(), SpoolOptions::new()).expect_err("it is locked");
     assert!(error.kind() == ErrorKind::SpoolLocked && error.is_retryable());
-    assert_eq!(error.to_string(), locked(dir.path()));
+    assert_eq!(error.to_string(), locked_error(dir.path()));
 
     append(&spool, "[1]");
     append(&spool, "[2]");
-    assert_eq!(pending(dir.path()), ["[1]", "[2]"]);
+    assert_eq!(pending_batches(dir.path()), ["[1]", "[2]"]);
     let record = spool.next_record().expect("the disk works").expect("a record");
     spool.acknowledge(record.number);
     drop(spool);
-    assert_eq!(pending(dir.path()), ["[2]"], "what is done is left out");
+    assert_eq!(pending_batches(dir.path()), ["[2]"], "what is done is left out");
     drop(open(dir.path()));
 }
 
@@ -194,7 +194,7 @@ fn rejected_batches_become_dead_letters() {
     assert_eq!((letters[1].endpoint, letters[1].reason.as_str()), (Endpoint::HistoricalEvents, "from memory"));
     assert!(!format!("{letters:?}").contains("production"), "a batch is user data");
     drop(spool);
-    assert_eq!(pending(dir.path()), [""; 0], "the rejected one is done");
+    assert_eq!(pending_batches(dir.path()), [""; 0], "the rejected one is done");
 }
 
 /// Creates three dead letters, one of them historical, and a record.
@@ -225,7 +225,7 @@ fn redriven_dead_letters_become_records() {
     let redriven = Spool::redrive_dead_letters(dir.path(), SpoolOptions::new()).expect("redriven");
     assert_eq!((redriven.records, redriven.skipped), (7, 0));
     assert_eq!(
-        (pending(dir.path()), letters(dir.path())),
+        (pending_batches(dir.path()), letters(dir.path())),
         (["[0]", "[4]", "[5]", "[6]", "[7]", "[1]", "[2]", "[3]"].map(String::from).to_vec(), 0)
     );
     let spool = open(dir.path());
@@ -258,7 +258,10 @@ fn redriving_skips_and_counts_partial_lines() {
     fs::write(&path, text.replacen("[2]}\n", "[2\n", 1) + "{\"time\":").expect("written");
     let redriven = Spool::redrive_dead_letters(dir.path(), SpoolOptions::new()).expect("redriven");
     assert_eq!((redriven.records, redriven.skipped), (2, 2));
-    assert_eq!((pending(dir.path()), letters(dir.path())), (["[0]", "[1]", "[3]"].map(String::from).to_vec(), 0));
+    assert_eq!(
+        (pending_batches(dir.path()), letters(dir.path())),
+        (["[0]", "[1]", "[3]"].map(String::from).to_vec(), 0)
+    );
 }
 
 #[test]
@@ -270,7 +273,10 @@ fn dead_letters_of_an_open_spool_cannot_be_redriven_or_removed() {
         Spool::redrive_dead_letters(dir.path(), SpoolOptions::new()).expect_err("it is open"),
         Spool::remove_dead_letters(dir.path()).expect_err("it is open"),
     ] {
-        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::SpoolLocked, locked(dir.path()).as_str()));
+        assert_eq!(
+            (error.kind(), error.to_string().as_str()),
+            (ErrorKind::SpoolLocked, locked_error(dir.path()).as_str())
+        );
     }
     assert_eq!(letters(dir.path()), 3);
 }
@@ -336,7 +342,7 @@ fn unrelated_files_in_the_directory_are_ignored() {
         chmod(&dir.path().join(name), 0o666);
     }
     append(&open(dir.path()), "{}");
-    assert_eq!(pending(dir.path()), ["{}"]);
+    assert_eq!(pending_batches(dir.path()), ["{}"]);
     assert_eq!(fs::read_to_string(dir.path().join("app.log")).expect("it is there"), "theirs");
 }
 

@@ -137,11 +137,11 @@ fn reports_every_rule_in_every_format() {
     assert_eq!(code, 1);
     golden("sample.txt", &text);
     golden("sample.summary", &summary);
-    let (code, json, words) = run(&directory, &arguments("json"));
-    assert_eq!((code, words.as_str()), (1, ""));
+    let (code, json, stderr) = run(&directory, &arguments("json"));
+    assert_eq!((code, stderr.as_str()), (1, ""));
     golden("sample.jsonl", &json);
-    let (code, sarif, words) = run(&directory, &arguments("sarif"));
-    assert_eq!((code, words), (1, summary));
+    let (code, sarif, stderr) = run(&directory, &arguments("sarif"));
+    assert_eq!((code, stderr), (1, summary));
     golden("sample.sarif", &sarif);
 
     // The sample has each rule that SARIF lists, except for truncated lists and two that only `send` reports.
@@ -215,11 +215,11 @@ fn locates_errors_of_invalid_and_hostile_files() {
         ),
         ("esc", b"\x1b[2J", "1:1  error[json]  expected value", "    \u{fffd}[2J"),
     ];
-    for (name, bytes, words, line) in table {
+    for (name, bytes, message, line) in table {
         let directory = files(&[(name, bytes)]);
         let (code, stdout, stderr) = run(&directory, &[name]);
         assert_eq!(code, 1, "{name}: {stdout}{stderr}");
-        let expected = format!("{name}:{words}\n{line}");
+        let expected = format!("{name}:{message}\n{line}");
         assert!(stdout.contains(&expected), "{name}: {stdout}");
         assert!(!stdout.contains('\u{1b}') && stderr.contains("1 error"), "{name}: {stderr}");
         assert!(stdout.lines().all(|line| line.chars().count() < 150), "{name}: {stdout}");
@@ -266,8 +266,8 @@ fn checks_the_other_files_if_one_cannot_be_read() {
     let (code, stdout, stderr) = run(&directory, &["missing", "folder", "cut.gz", "wrong"]);
     assert_eq!(code, 4);
     assert!(stdout.starts_with("wrong:1:37  error[type]  /mpid  expected a whole number"), "{stdout}");
-    let mut words = stderr.lines();
-    let mut next = || words.next().expect("a line");
+    let mut lines = stderr.lines();
+    let mut next = || lines.next().expect("a line");
     assert!(next().starts_with("error: cannot read missing: "), "{stderr}");
     assert_eq!(next(), "error: cannot read folder: is a directory");
     let cut = next();
@@ -299,7 +299,7 @@ fn memory(directory: &TempDir, arguments: &[&str], feed: impl FnOnce(&mut dyn Wr
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program");
     let mut stdin = child.stdin.take().expect("a pipe");
     feed(&mut stdin);
-    let peak = peak_memory(&child).expect("it waits for more") / 1024;
+    let peak = peak_memory(&child).expect("the program waits for more input") / 1024;
     drop(stdin);
     let mut stdout = String::new();
     child.stdout.take().expect("a pipe").read_to_string(&mut stdout).expect("text");
@@ -338,12 +338,12 @@ fn a_decompression_bomb_takes_little_memory() {
     let long = pack(&mut b"{\"a\":\"".chain(std::io::repeat(b'x').take(bytes)));
     // A skippable frame larger than the pipe and the buffers: once it is written, the bomb has been read.
     let rest = [&0x184d_2a50_u32.to_le_bytes()[..], &(1_u32 << 20).to_le_bytes(), &vec![0; 1 << 20]].concat();
-    for (bomb, words) in [([blank, pack(&mut &b"\n7"[..])].concat(), "found 7"), (long, "text-bytes")] {
+    for (bomb, expected) in [([blank, pack(&mut &b"\n7"[..])].concat(), "found 7"), (long, "text-bytes")] {
         assert!(bomb.len() < 200_000, "{}", bomb.len());
         let (peak, stdout) = memory(&directory, &["-"], |stdin| {
             stdin.write_all(&bomb).and_then(|()| stdin.write_all(&rest)).expect("a reader");
         });
-        assert!(peak < MAX_KIB && stdout.contains(words), "{peak} KiB: {stdout}");
+        assert!(peak < MAX_KIB && stdout.contains(expected), "{peak} KiB: {stdout}");
     }
 }
 
@@ -355,9 +355,9 @@ fn lists_diagnostics_up_to_the_limit_and_counts_the_rest() {
         assert_eq!(code, 1);
         (stdout.lines().filter(|line| line.contains("whole number")).count(), stderr)
     };
-    let (count, words) = listed(&["wrong"]);
+    let (count, stderr) = listed(&["wrong"]);
     assert_eq!(count, 1000);
-    assert!(words.starts_with("and 5000 more, not listed\n1 file, 6000 batches"), "{words}");
+    assert!(stderr.starts_with("and 5000 more, not listed\n1 file, 6000 batches"), "{stderr}");
     assert_eq!(listed(&["wrong", "--max-diagnostics", "2"]).0, 2);
     assert_eq!(listed(&["wrong", "--max-diagnostics", "7000"]).0, 6000);
     let members: String = (0..101).fold(String::new(), |members, number| format!(r#"{members},"x{number}":1"#));
@@ -368,9 +368,9 @@ fn lists_diagnostics_up_to_the_limit_and_counts_the_rest() {
         (100, 1),
         "{stdout}"
     );
-    let (count, words) = listed(&["wrong", "--quiet"]);
+    let (count, stderr) = listed(&["wrong", "--quiet"]);
     assert_eq!(count, 0);
-    assert!(words.starts_with("1 file, 6000 batches"), "{words}");
+    assert!(stderr.starts_with("1 file, 6000 batches"), "{stderr}");
     assert_eq!(listed(&["wrong", "--json"]).0, 6000);
     assert_eq!(listed(&["wrong", "--format", "sarif", "--max-diagnostics", "5500"]).0, 5000);
     let (_, stdout, _) = run(&directory, &["wrong", "--format", "sarif"]);
@@ -455,9 +455,9 @@ list.json.gz:2:62  /user_identities/customer_id  9007199254740993 quoted
     assert_eq!(fs::read_dir(directory.path()).expect("a directory").count(), 3, "no temporary file is left");
 
     // Fixing the output again, to a pipe, changes nothing.
-    let (_, again, words) = run(&directory, &["--fix", "-", "fixed"]);
+    let (_, again, stderr) = run(&directory, &["--fix", "-", "fixed"]);
     assert_eq!(again, written);
-    assert!(words.contains("\n0 fixes applied\n"), "{words}");
+    assert!(stderr.contains("\n0 fixes applied\n"), "{stderr}");
 }
 
 #[test]

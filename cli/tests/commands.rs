@@ -26,7 +26,7 @@ fn mparticle(home: &Path) -> Command {
 }
 
 /// Returns the command with the key and the address of this mock.
-fn sending_to(server: &MockServer) -> Command {
+fn mparticle_with(server: &MockServer) -> Command {
     let mut command = mparticle(Path::new("/nowhere"));
     command
         .env("MPARTICLE_API_KEY", mock::KEY)
@@ -125,7 +125,7 @@ mod profiles {
         format!("[profile.{name}]\nkey = \"key-of-{name}\"\nsecret = \"{SECRET}\"\nbase_url = \"{}\"\n", server.url())
     }
 
-    fn with_key_of(name: &str) -> MockServer {
+    fn mparticle_with_key_of(name: &str) -> MockServer {
         MockServer::builder().credentials(format!("key-of-{name}"), SECRET).start_blocking()
     }
 
@@ -141,11 +141,11 @@ mod profiles {
         let (code, _, stderr) = run(mparticle(home.path()).args(SCREEN));
         assert_eq!((code, received()), (0, [0, 1, 0]), "{stderr}");
 
-        let (code, _, stderr) = run(sending_to(&environment).env("HOME", home.path()).args(SCREEN));
+        let (code, _, stderr) = run(mparticle_with(&environment).env("HOME", home.path()).args(SCREEN));
         assert_eq!((code, received()), (0, [0, 1, 1]), "{stderr}");
 
         let asked = ["--profile", "shop"];
-        let (code, _, stderr) = run(sending_to(&environment).env("HOME", home.path()).args(SCREEN).args(asked));
+        let (code, _, stderr) = run(mparticle_with(&environment).env("HOME", home.path()).args(SCREEN).args(asked));
         assert_eq!((code, received()), (0, [1, 1, 1]), "{stderr}");
 
         // An address argument overrides only the address; the key is still that of the profile.
@@ -238,9 +238,9 @@ mod event {
     fn a_dry_run_prints_the_batch_that_would_be_sent() {
         let server = MockServer::start_blocking();
         let arguments = ["--attr", "length:=512", "--at", "2026-01-31T12:00:00+01:00", "--user-attr", "plan=pro"];
-        let (code, printed, _) = run(sending_to(&server).args(NOTE).args(arguments).arg("--dry-run"));
+        let (code, printed, _) = run(mparticle_with(&server).args(NOTE).args(arguments).arg("--dry-run"));
         assert_eq!((code, server.stats().requests), (0, 0));
-        let (code, result, stderr) = run(sending_to(&server).args(NOTE).args(arguments).arg("--json"));
+        let (code, result, stderr) = run(mparticle_with(&server).args(NOTE).args(arguments).arg("--json"));
         assert_eq!((code, stderr.as_str()), (0, ""));
 
         let mut printed: Value = serde_json::from_str(&printed).expect("JSON");
@@ -261,7 +261,7 @@ mod event {
     fn retries_temporary_failures_and_reports_refusals() {
         let server =
             MockServer::builder().fault_sequence([Fault::status(503), Fault::lost_response()]).start_blocking();
-        let (code, out, stderr) = run(sending_to(&server).args(NOTE));
+        let (code, out, stderr) = run(mparticle_with(&server).args(NOTE));
         assert_eq!((code, out.as_str(), server.stats().batches), (0, "", 1), "{stderr}");
         let lines: Vec<_> = stderr.lines().collect();
         let [unavailable, interrupted, accepted] = lines[..] else { panic!("two retries: {stderr}") };
@@ -271,15 +271,15 @@ mod event {
         assert!(accepted.starts_with("accepted: batch "), "{stderr}");
 
         let wrong = ["event", "purchase", "--product", "TEA,Assam", "--currency", "euro", "--mpid", "1"];
-        let (code, out, stderr) = run(sending_to(&server).args(wrong));
+        let (code, out, stderr) = run(mparticle_with(&server).args(wrong));
         assert_eq!((code, out.as_str(), server.stats().batches), (1, "", 1), "not sent: {stderr}");
 
         let refusing = MockServer::builder().fault_sequence([Fault::status(400)]).start_blocking();
-        let (code, _, stderr) = run(sending_to(&refusing).args(NOTE));
+        let (code, _, stderr) = run(mparticle_with(&refusing).args(NOTE));
         assert_eq!(code, 1, "{stderr}");
         assert!(stderr.contains("error: upload failed: the service responded 400 Bad Request"), "{stderr}");
 
-        let (code, out, stderr) = run(sending_to(&server).env("MPARTICLE_BASE_URL", CLOSED_PORT).args(NOTE));
+        let (code, out, stderr) = run(mparticle_with(&server).env("MPARTICLE_BASE_URL", CLOSED_PORT).args(NOTE));
         assert_eq!((code, out.as_str()), (3, ""));
         let reason = "failed to connect to the service: Connection refused";
         assert!(stderr.starts_with(reason) && stderr.contains("; trying again in "), "{stderr}");
@@ -289,7 +289,7 @@ mod event {
         assert!(last.contains(&format!(" s: {reason}")) && last.ends_with(" (http://127.0.0.1:9)"), "{stderr}");
 
         let other_key = MockServer::builder().credentials("other", "key").start_blocking();
-        let (code, _, stderr) = run(sending_to(&other_key).args(NOTE));
+        let (code, _, stderr) = run(mparticle_with(&other_key).args(NOTE));
         assert_eq!(code, 3, "{stderr}");
         assert!(!stderr.contains(mock::SECRET));
     }
@@ -349,13 +349,13 @@ mod spool {
         let server = MockServer::start_blocking();
         let warning = "warning: the spool is damaged in 1 place: 211 bytes cannot be read\n";
         for action in ["list", "export", "retry", "list"] {
-            let (code, _, stderr) = run(sending_to(&server).args(["spool", action]).arg(&path));
+            let (code, _, stderr) = run(mparticle_with(&server).args(["spool", action]).arg(&path));
             assert_eq!((code, stderr.contains(warning)), (1, true), "{action}: {stderr}");
         }
         assert!(!segment.exists() && path.join("00000000000000000001.log.damaged").exists());
         assert_eq!(server.batches().len(), 1);
-        let (code, ..) = run(sending_to(&server).args(["spool", "purge", "--all", "--yes"]).arg(&path));
-        let (listed, _, stderr) = run(sending_to(&server).args(["spool", "list"]).arg(&path));
+        let (code, ..) = run(mparticle_with(&server).args(["spool", "purge", "--all", "--yes"]).arg(&path));
+        let (listed, _, stderr) = run(mparticle_with(&server).args(["spool", "list"]).arg(&path));
         assert_eq!((code, listed, stderr.as_str()), (0, 0, "0 records, 0 bytes; 0 dead letters\n"));
     }
 
@@ -366,7 +366,7 @@ mod spool {
         let text = fs::read_to_string(&file).expect("a text");
         fs::write(&file, &text[..text.len() - 10]).expect("written");
         let server = MockServer::start_blocking();
-        let (code, _, stderr) = run(sending_to(&server).args(["spool", "retry", "--dead"]).arg(&path));
+        let (code, _, stderr) = run(mparticle_with(&server).args(["spool", "retry", "--dead"]).arg(&path));
         let result =
             "sending 1 dead letters again\nwarning: 1 lines were not dead letters; they were skipped and removed\n";
         assert_eq!((code, stderr.starts_with(result), counts(&path)), (1, true, (0, 0)), "{stderr}");
@@ -386,7 +386,7 @@ mod spool {
 
         let server = MockServer::start_blocking();
         for action in [&["retry"][..], &["retry", "--dead"], &["purge", "--all", "--yes"]] {
-            let (code, _, stderr) = run(sending_to(&server).arg("spool").args(action).arg(&path));
+            let (code, _, stderr) = run(mparticle_with(&server).arg("spool").args(action).arg(&path));
             let error = format!("error: failed to open the spool in {}: it is open already\n", path.display());
             assert_eq!((code, stderr), (4, error), "{action:?}");
         }
@@ -397,12 +397,12 @@ mod spool {
     fn retry_sends_the_records_and_with_dead_the_dead_letters() {
         let (_dir, path) = filled_spool();
         let server = MockServer::start_blocking();
-        let (code, out, stderr) = run(sending_to(&server).args(["spool", "retry"]).arg(&path));
+        let (code, out, stderr) = run(mparticle_with(&server).args(["spool", "retry"]).arg(&path));
         assert_eq!((code, out.as_str()), (0, ""));
         assert_eq!(stderr, "2 delivered, 0 rejected, 0 expired, 0 remaining in the spool\n");
         assert_eq!(counts(&path), (0, 2));
 
-        let (code, out, _) = run(sending_to(&server).args(["spool", "retry", "--dead", "--json"]).arg(&path));
+        let (code, out, _) = run(mparticle_with(&server).args(["spool", "retry", "--dead", "--json"]).arg(&path));
         let result: Value = serde_json::from_str(&out).expect("JSON");
         assert_eq!((code, result), (0, json!({ "delivered": 2, "rejected": 0, "expired": 0, "remaining": 0 })));
         assert_eq!((counts(&path), server.stats().batches), ((0, 0), 4));
@@ -412,17 +412,17 @@ mod spool {
     fn retry_keeps_rejected_dead_letters_and_unsent_records() {
         let (_dir, path) = filled_spool();
         let refusing = MockServer::builder().fault_rate(1.0, Fault::status(400)).start_blocking();
-        let (code, _, stderr) = run(sending_to(&refusing).args(["spool", "retry", "--dead"]).arg(&path));
+        let (code, _, stderr) = run(mparticle_with(&refusing).args(["spool", "retry", "--dead"]).arg(&path));
         assert_eq!((code, counts(&path)), (1, (0, 4)), "{stderr}");
         assert!(stderr.contains("batch third: ") && !stderr.contains("shop.example"), "{stderr}");
 
         let (_dir, path) = filled_spool();
         let other_key = MockServer::builder().credentials("other", "key").start_blocking();
-        let (code, _, stderr) = run(sending_to(&other_key).args(["spool", "retry", "--wait", "1"]).arg(&path));
+        let (code, _, stderr) = run(mparticle_with(&other_key).args(["spool", "retry", "--wait", "1"]).arg(&path));
         assert_eq!((code, counts(&path)), (3, (2, 2)), "{stderr}");
         assert!(stderr.contains("error: upload failed: the service responded 403"), "{stderr}");
 
-        let mut command = sending_to(&other_key);
+        let mut command = mparticle_with(&other_key);
         command.env("MPARTICLE_BASE_URL", CLOSED_PORT).args(["spool", "retry", "--wait", "1"]).arg(&path);
         let (code, _, stderr) = run(&mut command);
         assert_eq!((code, counts(&path)), (3, (2, 2)), "{stderr}");
@@ -456,7 +456,7 @@ mod spool {
         // Other programs use lock files of this name too.
         fs::write(dir.path().join("lock"), "").expect("a file");
         for action in [&["retry"][..], &["purge", "--all", "--yes"], &["list"], &["list", "--dead"], &["export"]] {
-            let (code, _, stderr) = run(sending_to(&server).arg("spool").args(action).arg(dir.path()));
+            let (code, _, stderr) = run(mparticle_with(&server).arg("spool").args(action).arg(dir.path()));
             assert_eq!(code, 2);
             assert!(stderr.starts_with("error: no spool in "), "{stderr}");
         }

@@ -54,7 +54,7 @@ fn send(url: impl AsRef<std::ffi::OsStr>, file: &str, arguments: &[&str]) -> Com
 }
 
 /// Returns the screens while `count` batches are sent without faults.
-fn screens_of_sending(count: u64, arguments: &[&str]) -> Vec<String> {
+fn screens_of_upload(count: u64, arguments: &[&str]) -> Vec<String> {
     let server = MockServer::start_blocking();
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("events.ndjson");
@@ -73,7 +73,7 @@ fn the_bar_shows_the_progress_and_is_replaced_by_the_summary() {
     lines.insert(3, r#"{"environment":"development","mpid":1,"\u001b[2J":1,"events":[]}"#.to_owned());
     fs::write(&path, lines.join("\n")).expect("a file");
     let (code, screens) = screens(&mut send(server.url(), path.to_str().expect("UTF-8"), &[]));
-    assert_eq!(code, Some(1), "one is rejected");
+    assert_eq!(code, Some(1), "one batch is rejected");
 
     let bars: Vec<_> = screens.iter().filter(|screen| screen.contains("events.ndjson [")).collect();
     assert!(bars.len() >= 5, "the bar was drawn {} times", bars.len());
@@ -81,24 +81,24 @@ fn the_bar_shows_the_progress_and_is_replaced_by_the_summary() {
     for part in ["%", " events, ", "/s, ", " of the quota, ", ", 1 rejected, ", " left"] {
         assert!(shown.contains(part), "{part:?} is not in {shown:?}");
     }
-    assert!(shown.chars().count() <= usize::from(COLUMNS), "it stays on one line: {shown}");
+    assert!(shown.chars().count() <= usize::from(COLUMNS), "the bar wraps: {shown}");
     let events = |screen: &str| -> u64 {
         let line = screen.lines().find(|line| line.contains(" events, ")).unwrap_or_default();
         let number = line.split(" events, ").next().and_then(|before| before.rsplit(' ').next()).unwrap_or_default();
         number.replace(',', "").parse().unwrap_or_default()
     };
     let counts: Vec<_> = bars.iter().map(|screen| events(screen)).collect();
-    assert!(counts.is_sorted() && counts.last() > counts.first(), "the count only grows: {counts:?}");
+    assert!(counts.is_sorted() && counts.last() > counts.first(), "the count decreases: {counts:?}");
 
-    let last = screens.last().expect("something was shown");
-    assert!(!last.contains("events.ndjson ["), "the bar is gone:\n{last}");
-    assert!(last.contains("unknown field"), "the diagnostic is above the bar and did not clear the screen:\n{last}");
+    let last = screens.last().expect("the bar was never shown");
+    assert!(!last.contains("events.ndjson ["), "the bar was not removed:\n{last}");
+    assert!(last.contains("unknown field"), "the diagnostic is not above the bar, or the screen was cleared:\n{last}");
     assert!(last.contains("delivered 3,000 events"), "{last}");
 }
 
 #[test]
 fn the_bar_counts_sent_and_not_merely_read_batches() {
-    let screens = screens_of_sending(1000, &["--rate", "100"]);
+    let screens = screens_of_upload(1000, &["--rate", "100"]);
     let shares: Vec<u32> = screens
         .iter()
         .filter_map(|screen| screen.lines().find(|line| line.contains("events.ndjson ["))?.split('%').next())
@@ -126,7 +126,7 @@ fn the_bar_shows_the_wait_that_the_service_requests() {
 
 #[test]
 fn quiet_hides_the_bar() {
-    let screens = screens_of_sending(100, &["--quiet"]);
+    let screens = screens_of_upload(100, &["--quiet"]);
     let last = screens.last().expect("the summary");
     assert!(screens.iter().all(|screen| !screen.contains('[')) && last.contains("delivered 100 events"), "{last}");
 }

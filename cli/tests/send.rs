@@ -112,7 +112,7 @@ fn sends_the_original_bytes_with_an_id() {
     let requests = server.requests();
     let body = String::from_utf8(requests[0].body.to_vec()).expect("UTF-8");
     let id = ids(&server.batches()).remove(0);
-    assert_eq!(id, "d7b47ad4-daf9-5e6e-b5d5-785ce8b6dda6", "the same in every version of the program");
+    assert_eq!(id, "d7b47ad4-daf9-5e6e-b5d5-785ce8b6dda6", "the id must not change between versions of the program");
     assert_eq!(body, format!("[{{\"source_request_id\":\"{id}\",{}]", &line[1..]));
     assert!(!shell.path("a.ndjson.rejects.ndjson").exists());
 }
@@ -310,7 +310,7 @@ fn rejects_a_refused_batch_with_the_message_of_the_service() {
     let (code, _, stderr) = shell.send(&["a.ndjson", "b.ndjson", "--concurrency", "1"]);
     assert_eq!(code, Some(1), "{stderr}");
     let reject: Value = serde_json::from_str(&shell.read("b.ndjson.rejects.ndjson")).expect("JSON");
-    let message = reject["diagnostics"][0]["message"].as_str().expect("words");
+    let message = reject["diagnostics"][0]["message"].as_str().expect("a message");
     assert!(stderr.contains(&format!("b.ndjson:1:1  refused by the service: {message}\n")), "{stderr}");
     assert_eq!((&reject["line"], &reject["diagnostics"][0]["rule"]), (&1.into(), &"service".into()));
     assert_eq!(reject["batch"]["mpid"], 1);
@@ -477,8 +477,8 @@ fn stops_at_once_on_a_wrong_key_without_printing_it() {
     shell.file("a.ndjson", format!("{ONE}\n"));
     let (code, stdout, stderr) = shell.send(&["a.ndjson"]);
     assert_eq!((code, stdout.as_str()), (Some(3), ""));
-    let words = "error: upload failed: the service responded 403 Forbidden: the key or the secret is wrong";
-    assert!(stderr.contains(&format!("{words} ({})\n", server.url())), "{stderr}");
+    let expected = "error: upload failed: the service responded 403 Forbidden: the key or the secret is wrong";
+    assert!(stderr.contains(&format!("{expected} ({})\n", server.url())), "{stderr}");
     assert!(stderr.contains(", 1 batch was not sent in "), "{stderr}");
     assert!(stderr.contains("a.ndjson: use --resume to send the rest"), "{stderr}");
     for secret in [mock::KEY, mock::SECRET] {
@@ -518,7 +518,7 @@ fn every_summary_shows_the_wait_that_the_service_requests() {
 }
 
 #[test]
-fn names_a_wrong_address() {
+fn error_of_a_wrong_address_names_it() {
     let peer = Peer::with_response("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
     let shell = Shell::new(format!("{}/v3/", peer.url()));
     let (code, _, stderr) = shell.file("a.ndjson", format!("{ONE}\n{ONE}\n")).send(&["a.ndjson"]);
@@ -567,8 +567,8 @@ fn reports_files_that_cannot_be_read() {
     assert_eq!(code, Some(4), "{stderr}");
     let sent = server.batches().len();
     assert!(sent > 100 && sent < lines.len(), "{sent}");
-    let words = format!("error: cannot read cut.gz beyond {}:", sent + 1);
-    assert!(stderr.contains(&words) && stderr.contains("use --resume to send the rest"), "{stderr}");
+    let expected = format!("error: cannot read cut.gz beyond {}:", sent + 1);
+    assert!(stderr.contains(&expected) && stderr.contains("use --resume to send the rest"), "{stderr}");
     // Once the file is complete, the rest is sent.
     let (code, _, stderr) = shell.file("cut.gz", &packed).send(&["cut.gz", "--resume"]);
     assert_eq!(code, Some(0), "{stderr}");
@@ -677,7 +677,7 @@ fn a_full_disk_loses_no_rejects() {
         stderr.contains("error: cannot write /dev/full") && stderr.contains("a.ndjson: delivered 0 events in 1"),
         "{stderr}"
     );
-    assert!(!stderr.contains("the rejected batches are in"), "they are not there: {stderr}");
+    assert!(!stderr.contains("the rejected batches are in"), "the files exist: {stderr}");
     let (code, _, stderr) = shell.send(&["a.ndjson", "--resume"]);
     assert_eq!(code, Some(1), "the invalid batch is processed again: {stderr}");
     assert!(shell.read("a.ndjson.rejects.ndjson").contains("customerid"));

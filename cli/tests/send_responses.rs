@@ -132,7 +132,7 @@ fn recorded_responses_reject_the_right_batch_with_a_readable_message() {
         (token, &["cust-72"], "Unexpected token: StartObject"),
         ("Invalid event batch.", &["cust-71", "cust-72", "cust-73"], "Invalid event batch."),
     ];
-    for (message, rejected, words) in table {
+    for (message, rejected, expected) in table {
         let body = serde_json::json!({ "errors": [{ "code": "BAD_REQUEST", "message": message }] }).to_string();
         let length = body.len();
         let peer = support::peer::Peer::with_response(format!(
@@ -147,13 +147,13 @@ fn recorded_responses_reject_the_right_batch_with_a_readable_message() {
             ["cust-71", "cust-72", "cust-73"].into_iter().filter(|user| rejects.contains(user)).collect();
         assert_eq!(users, rejected, "{message}");
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(stderr.contains(words), "{stderr}");
+        assert!(stderr.contains(expected), "{stderr}");
     }
 }
 
 #[test]
 fn a_reject_without_a_message_has_the_code_or_else_the_status() {
-    for (error, words) in [
+    for (error, message) in [
         (r#"{"code":"A","message":"b"}"#, "b"),
         (r#"{"code":"A"}"#, "A"),
         ("{}", "the service responded 202 Accepted and refused the batch, with 1 error"),
@@ -165,10 +165,10 @@ fn a_reject_without_a_message_has_the_code_or_else_the_status() {
         fs::write(dir.path().join("a.ndjson"), batches()[0].json()).expect("a file");
         let output = run(&peer.url(), dir.path(), &["send", "a.ndjson"]);
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(stderr.contains(&format!("refused by the service: {words}\n")), "{error}: {stderr}");
+        assert!(stderr.contains(&format!("refused by the service: {message}\n")), "{error}: {stderr}");
         let rejects = fs::read(dir.path().join("a.ndjson.rejects.ndjson")).expect("rejects");
         let reject: Value = serde_json::from_slice(&rejects).expect("one line of JSON");
-        assert_eq!(reject["diagnostics"][0]["message"], words);
+        assert_eq!(reject["diagnostics"][0]["message"], message);
     }
 }
 
@@ -189,11 +189,11 @@ fn the_rejects_file_decodes_character_references_in_messages() {
     let lines = batches().iter().map(|batch| String::from_utf8_lossy(batch.json()).into_owned()).collect::<Vec<_>>();
     fs::write(dir.path().join("a.ndjson"), format!("[{}]", lines.join(","))).expect("a file");
     let output = send(&row, dir.path());
-    let words = r#"Error converting value "no-guid" to type 'System.Guid'. Path '[1].mp_deviceid'"#;
+    let message = r#"Error converting value "no-guid" to type 'System.Guid'. Path '[1].mp_deviceid'"#;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains(words) && output.status.code() == Some(1), "{stderr}");
+    assert!(stderr.contains(message) && output.status.code() == Some(1), "{stderr}");
     let rejects = fs::read(dir.path().join("a.ndjson.rejects.ndjson")).expect("rejects");
     let reject: Value = serde_json::from_slice(&rejects).expect("one line of JSON");
-    assert_eq!(reject["diagnostics"][0]["message"], words);
+    assert_eq!(reject["diagnostics"][0]["message"], message);
     assert_eq!(reject["batch"]["source_request_id"], "id-1");
 }

@@ -41,9 +41,9 @@ pub struct Row {
     /// The number of requests with this response; the others are accepted without a body.
     pub times: usize,
     pub bulk: Result,
-    /// True if the first batch alone, sent to `/events`, is accepted. For a stop it is not.
+    /// True if the first batch is accepted when it is uploaded alone, to `/events`.
     pub alone: bool,
-    /// The number of unreadable responses, whose status decides.
+    /// The number of 202 responses that count as accepted although their body could not be read.
     pub unread: u64,
 }
 
@@ -53,9 +53,9 @@ impl Row {
         let Self { status, body, times, .. } = self;
         let (status, body, times) = (*status, body.clone(), *times);
         let content_type = self.content_type.map(|kind| format!("content-type: {kind}\r\n")).unwrap_or_default();
-        let answered = AtomicUsize::new(0);
+        let count = AtomicUsize::new(0);
         Peer::start(move |stream| {
-            if answered.fetch_add(1, Ordering::SeqCst) >= times {
+            if count.fetch_add(1, Ordering::SeqCst) >= times {
                 let _ = stream.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n");
                 return;
             }
@@ -114,8 +114,8 @@ fn errors(messages: &[&str]) -> Body {
     Body::Whole(serde_json::json!({ "errors": entries }).to_string())
 }
 
-/// The table.
-#[expect(clippy::too_many_lines, reason = "a row a line")]
+/// Returns the table of responses.
+#[expect(clippy::too_many_lines, reason = "one row per line")]
 pub fn table() -> Vec<Row> {
     const JSON: Option<&str> = Some("application/json; charset=utf-8");
     const HTML: Option<&str> = Some("text/html; charset=utf-8");
@@ -218,7 +218,7 @@ pub fn table() -> Vec<Row> {
         ),
         row("position of two batches", "202 Accepted", JSON, errors(&[&at(2, 4)]), 1, ALL, false),
         row(
-            "index and position disagree",
+            "index and position contradict each other",
             "202 Accepted",
             JSON,
             errors(&[&format!("Path '[0].mpid', line 1, position {}.", position(2, 60))]),
@@ -227,7 +227,7 @@ pub fn table() -> Vec<Row> {
             false,
         ),
         row(
-            "no name",
+            "no named batch",
             "202 Accepted",
             JSON,
             errors(&["Invalid event batch."]),
@@ -235,9 +235,9 @@ pub fn table() -> Vec<Row> {
             Result::Rejected(&[0, 1, 2]),
             false,
         ),
-        row("no name, once", "202 Accepted", JSON, errors(&["Invalid event batch."]), 1, ALL, false),
+        row("no named batch, once", "202 Accepted", JSON, errors(&["Invalid event batch."]), 1, ALL, false),
         row(
-            "a name and none",
+            "one error with a named batch and one without",
             "202 Accepted",
             JSON,
             errors(&["Path '[2].mpid'", "Invalid event batch."]),
@@ -273,7 +273,7 @@ pub fn table() -> Vec<Row> {
             false,
         ),
         row(
-            "half a surrogate pair in the words",
+            "half a surrogate pair in the text",
             "202 Accepted",
             JSON,
             whole(r#"{"errors":[{"message":"\"x\ud83d\" is bad. Path '[1].mpid'"},{"message":"Path '[2].mpid'"}]}"#),
@@ -315,10 +315,10 @@ pub fn table() -> Vec<Row> {
             false,
         ),
         row("200, cut off before the list, once", "200 OK", JSON, Body::CutOff("{\"err"), 1, ALL, true),
-        row("never ending, empty", "202 Accepted", JSON, Body::Stalled(""), ALWAYS, ALL, true),
-        row("never ending text", "202 Accepted", TEXT, Body::Stalled("thank"), ALWAYS, ALL, true),
-        row("never ending object, once", "202 Accepted", JSON, Body::Stalled("{"), 1, ALL, true),
-        row("never ending list", "202 Accepted", JSON, Body::Stalled(r#"{"errors":["#), 1, ALL, false),
+        row("stalled, empty", "202 Accepted", JSON, Body::Stalled(""), ALWAYS, ALL, true),
+        row("stalled text", "202 Accepted", TEXT, Body::Stalled("thank"), ALWAYS, ALL, true),
+        row("stalled object, once", "202 Accepted", JSON, Body::Stalled("{"), 1, ALL, true),
+        row("stalled list", "202 Accepted", JSON, Body::Stalled(r#"{"errors":["#), 1, ALL, false),
         row("100 MB of text", "202 Accepted", TEXT, Body::Long("x"), ALWAYS, ALL, true),
         row(
             "200 and 100 MB of text",

@@ -6,18 +6,18 @@ use proptest::sample::select;
 use serde_json::{Map, Value};
 
 /// Returns a strategy for the values of a schema of the document.
-pub fn of(document: &Value, schema: &Value) -> BoxedStrategy<Value> {
+pub fn values_of(document: &Value, schema: &Value) -> BoxedStrategy<Value> {
     if let Some(target) = schema["$ref"].as_str() {
-        return of(document, document.pointer(&target[1..]).expect("a component"));
+        return values_of(document, document.pointer(&target[1..]).expect("a component"));
     }
     if let Some(branches) = schema["oneOf"].as_array().or(schema["anyOf"].as_array()) {
-        let branches = branches.iter().map(|branch| of(document, branch));
+        let branches = branches.iter().map(|branch| values_of(document, branch));
         return proptest::strategy::Union::new(branches).boxed();
     }
     if let Some(branches) = schema["allOf"].as_array() {
         return match branches.as_slice() {
-            [one] => of(document, one),
-            several => of(document, &merge(document, several)),
+            [one] => values_of(document, one),
+            several => values_of(document, &merge(document, several)),
         };
     }
     if let Some(values) = schema["enum"].as_array() {
@@ -25,7 +25,7 @@ pub fn of(document: &Value, schema: &Value) -> BoxedStrategy<Value> {
     }
     match schema["type"].as_str() {
         Some("object") => object(document, schema),
-        Some("array") => vec(of(document, &schema["items"]), 0..4).prop_map(Value::from).boxed(),
+        Some("array") => vec(values_of(document, &schema["items"]), 0..4).prop_map(Value::from).boxed(),
         Some("string") => string(schema),
         Some("integer") => integer(schema),
         Some("number") => {
@@ -34,7 +34,7 @@ pub fn of(document: &Value, schema: &Value) -> BoxedStrategy<Value> {
             number.prop_filter("in range", move |n| n.is_finite() && *n >= minimum).prop_map(Value::from).boxed()
         }
         Some("boolean") => any::<bool>().prop_map(Value::from).boxed(),
-        other => panic!("a schema of type {other:?}: {schema}"),
+        other => panic!("no strategy for a schema of type {other:?}: {schema}"),
     }
 }
 
@@ -54,7 +54,7 @@ fn merge(document: &Value, branches: &[Value]) -> Value {
 
 fn object(document: &Value, schema: &Value) -> BoxedStrategy<Value> {
     if schema["additionalProperties"].is_object() {
-        let entries = btree_map(text(20), of(document, &schema["additionalProperties"]), 0..4);
+        let entries = btree_map(text(20), values_of(document, &schema["additionalProperties"]), 0..4);
         return entries.prop_map(|entries| entries.into_iter().collect::<Map<_, _>>().into()).boxed();
     }
     let required = schema["required"].as_array();
@@ -64,7 +64,7 @@ fn object(document: &Value, schema: &Value) -> BoxedStrategy<Value> {
         .flatten()
         .map(|(name, property)| {
             let always = required.is_some_and(|required| required.iter().any(|key| key == name));
-            let value = of(document, property);
+            let value = values_of(document, property);
             let value =
                 if always { value.prop_map(Some).boxed() } else { proptest::option::weighted(0.3, value).boxed() };
             value.prop_map({
@@ -99,7 +99,7 @@ fn string(schema: &Value) -> BoxedStrategy<Value> {
         (Some("email"), _) => {
             proptest::string::string_regex("[a-z]{1,9}@[a-z]{1,9}\\.example").expect("a regex").boxed()
         }
-        (Some(format), _) => panic!("a string of format {format}"),
+        (Some(format), _) => panic!("no strategy for a string of format {format}"),
         (None, Some(pattern)) => {
             proptest::string::string_regex(pattern.trim_matches(['^', '$'])).expect("a regex").boxed()
         }
@@ -116,12 +116,12 @@ fn text(longest: usize) -> impl Strategy<Value = String> + Clone {
 fn integer(schema: &Value) -> BoxedStrategy<Value> {
     let minimum = schema["minimum"].as_i64();
     match (schema["format"].as_str(), minimum) {
-        // The one case in which the generator takes numbers without a sign.
+        // The only case in which the generated type is unsigned.
         (None, Some(0)) => any::<u64>().prop_map(Value::from).boxed(),
         (Some("int32"), None) => any::<i32>().prop_map(Value::from).boxed(),
         (Some("int64") | None, None) => any::<i64>().prop_map(Value::from).boxed(),
         (Some("int32"), Some(minimum)) => (minimum..=i32::MAX.into()).prop_map(Value::from).boxed(),
         (Some("int64") | None, Some(minimum)) => (minimum..=i64::MAX).prop_map(Value::from).boxed(),
-        other => panic!("an integer of {other:?}"),
+        other => panic!("no strategy for an integer of format {other:?}"),
     }
 }

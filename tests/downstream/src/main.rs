@@ -1,5 +1,5 @@
-//! A program that uses `mparticle` with a document of its own, which adds an event type, an operation, a property of a batch, and an
-//! identity. The crate has no hand-written line about any of them.
+//! A program that uses `mparticle` with a custom document, which adds an event type, an operation, a property of a batch and an
+//! identity. The hand-written code of the crate mentions none of them.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,14 +15,14 @@ use serde_json::{Value, json};
 async fn main() -> Result<(), Box<dyn Error>> {
     let server = MockServer::start().await;
     let client = Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(server.url()).build()?;
-    uploads(&server, &client).await?;
-    coalesces(&server, &client).await?;
-    refuses(&server)?;
-    calls_the_operation(&server, &client).await?;
-    shows_on_the_page(&server)
+    upload(&server, &client).await?;
+    track(&server, &client).await?;
+    check_refusal(&server)?;
+    call_operation(&server, &client).await?;
+    check_page(&server)
 }
 
-fn earned(points: i64) -> LoyaltyEvent {
+fn points_earned(points: i64) -> LoyaltyEvent {
     LoyaltyEvent::with_required("Leaf Club", points, LoyaltyKind::Earned)
 }
 
@@ -32,10 +32,10 @@ fn user() -> Batch {
     batch
 }
 
-/// Uploads an event, which has the common setters and is sealed like any other.
-async fn uploads(server: &MockServer, client: &Client) -> Result<(), Box<dyn Error>> {
+/// Uploads an event of the new type, which has the common setters and is sealed like any other.
+async fn upload(server: &MockServer, client: &Client) -> Result<(), Box<dyn Error>> {
     let start = chrono::Utc::now();
-    let mut event = earned(120).timestamp(start).session(&Session::resume(4711, start)).attribute("till", 3);
+    let mut event = points_earned(120).timestamp(start).session(&Session::resume(4711, start)).attribute("till", 3);
     event.note = Some("birthday".to_owned());
     let event = Event::from(event);
     assert_eq!(event.event_type(), "loyalty_event");
@@ -60,12 +60,12 @@ async fn uploads(server: &MockServer, client: &Client) -> Result<(), Box<dyn Err
     Ok(())
 }
 
-/// Tracks events of one user, which become one batch, with ids and times.
-async fn coalesces(server: &MockServer, client: &Client) -> Result<(), Box<dyn Error>> {
+/// Tracks events of the new type for one user. They become one batch, with ids and times.
+async fn track(server: &MockServer, client: &Client) -> Result<(), Box<dyn Error>> {
     let uploader = Uploader::builder(client.clone()).linger(Duration::from_secs(60)).start()?;
     let user = user().into_template();
     for points in 1..=3 {
-        uploader.track(&user, earned(points))?;
+        uploader.track(&user, points_earned(points))?;
     }
     let stats = uploader.shutdown(Duration::from_secs(20)).await;
     assert_eq!((stats.delivered, stats.pending), (3, 0), "{stats:?}");
@@ -80,8 +80,8 @@ async fn coalesces(server: &MockServer, client: &Client) -> Result<(), Box<dyn E
     Ok(())
 }
 
-/// Sends an event with wrong fields, which the mock refuses with a pointer to each.
-fn refuses(server: &MockServer) -> Result<(), Box<dyn Error>> {
+/// Sends an event with invalid fields, which the mock refuses with a pointer to each field.
+fn check_refusal(server: &MockServer) -> Result<(), Box<dyn Error>> {
     let data = json!({ "programme": "Leaf Club", "points": "many", "kind": "lost", "color": "red" });
     let event = json!({ "event_type": "loyalty_event", "data": data });
     let batch = json!({ "environment": "development", "user_identities": { "loyalty_id": "L-7" }, "events": [event] });
@@ -97,8 +97,8 @@ fn refuses(server: &MockServer) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Calls the operation by the name that the document gives it. The mock checks its body.
-async fn calls_the_operation(server: &MockServer, client: &Client) -> Result<(), Box<dyn Error>> {
+/// Calls the new operation. The mock validates its body.
+async fn call_operation(server: &MockServer, client: &Client) -> Result<(), Box<dyn Error>> {
     let audience = AudienceRequest { audience_id: 7, name: Some("Tea drinkers".to_owned()) };
     let response = client.raw()?.request_audience(&audience).await?;
     assert_eq!(response.status(), 202);
@@ -113,8 +113,8 @@ async fn calls_the_operation(server: &MockServer, client: &Client) -> Result<(),
     Ok(())
 }
 
-/// Reads the stream that the live page listens to: it has the events as they came.
-fn shows_on_the_page(server: &MockServer) -> Result<(), Box<dyn Error>> {
+/// Reads the stream of the live page, which has all requests in their order.
+fn check_page(server: &MockServer) -> Result<(), Box<dyn Error>> {
     let stream = open(server, "GET", "/page/stream", "")?;
     let requests = BufReader::new(stream).lines().map_while(Result::ok).filter_map(|line| {
         let data: Value = serde_json::from_str(line.strip_prefix("data: ")?).ok()?;

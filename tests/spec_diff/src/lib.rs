@@ -23,7 +23,7 @@ pub enum Class {
     Major,
 }
 
-/// The heading that a change stands below in the change log. Those below all but `Breaking` are compatible.
+/// The heading of a change in the change log. All changes except those under `Breaking` are compatible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Heading {
     Breaking,
@@ -35,11 +35,11 @@ enum Heading {
 struct Change {
     heading: Heading,
     text: String,
-    /// The operations that the text ends with, where several share a change.
+    /// The operations with this change, which are appended to the text.
     operations: Vec<String>,
 }
 
-/// The change of a document. Its `Display` form is the text for the change log; the last line sums up.
+/// The change of a document. Its `Display` form is the text for the change log, which ends with the semver class.
 #[derive(Default)]
 pub struct Changes {
     list: Vec<Change>,
@@ -54,12 +54,12 @@ impl Changes {
         let mut changes = Self::default();
         changes.document(old, new);
         if changes.noted == 0 && old != new {
-            changes.push(Heading::Breaking, "Not classified, look at it: the document as a whole");
+            changes.push(Heading::Breaking, "Not classified, needs review: the document as a whole");
         }
         changes
     }
 
-    /// Returns the semver class of the whole.
+    /// Returns the semver class of all changes.
     pub fn class(&self) -> Class {
         if self.list.iter().any(|change| change.heading == Heading::Breaking) {
             Class::Major
@@ -76,7 +76,7 @@ impl Changes {
         for key in keys(old, new) {
             let (was, is) = (&old[&key], &new[&key]);
             match key.as_str() {
-                // Not compared as a whole, which would be slow.
+                // Comparing the whole documents would be slow.
                 "paths" => self.operations(old, new),
                 "components" => self.components(old, new),
                 _ if was == is => {}
@@ -99,7 +99,7 @@ impl Changes {
         }
     }
 
-    /// Servers are no part of the generated code; `Pod` lists them.
+    /// Compares the servers, which are not generated: `Pod` lists them by hand.
     fn servers(&mut self, old: &Value, new: &Value) {
         let urls = |servers: &Value| -> Vec<String> {
             let servers = servers.as_array().into_iter().flatten();
@@ -147,7 +147,7 @@ impl Changes {
         }
     }
 
-    /// Notes that only the documentation of something changed.
+    /// Adds a change of documentation only.
     fn documented(&mut self, label: &str) {
         self.noted += 1;
         self.documentation.insert(label.to_owned());
@@ -162,11 +162,11 @@ impl Changes {
         }
     }
 
-    /// Adds a change that no rule is known for: it counts as breaking until it has been reviewed.
+    /// Adds a change without a known rule. It counts as breaking until it has been reviewed.
     fn other(&mut self, pointer: &str, key: &str, old: &Value, new: &Value) {
         if old != new {
             let key = key.replace('~', "~0").replace('/', "~1");
-            self.push(Heading::Breaking, format!("Not classified, look at it: `{pointer}/{key}`"));
+            self.push(Heading::Breaking, format!("Not classified, needs review: `{pointer}/{key}`"));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Prints the change between two versions of the document, in terms of the Rust API: `just spec-diff`.
 //!
-//! Takes the paths of the old and of the new document.
+//! Its arguments are the paths of the old and of the new document.
 
 use std::process::ExitCode;
 use std::{env, fs};

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// Keywords that the generator keeps apart from fields by an underscore.
+/// Keywords to which the generator appends an underscore.
 const KEYWORDS: &str = " abstract as async await become box break const continue crate do dyn else enum extern false final \
                         fn for gen if impl in let loop macro match mod move mut override priv pub ref return self static \
                         struct super trait true try type typeof unsafe unsized use virtual where while yield ";
@@ -13,12 +13,12 @@ pub fn pascal(name: &str) -> String {
         let mut letters = word.chars();
         letters.next().map(|first| first.to_uppercase().chain(letters).collect::<String>()).unwrap_or_default()
     };
-    identifier(words(name).into_iter().map(capital).collect(), "X")
+    identifier(split_words(name).into_iter().map(capital).collect(), "X")
 }
 
 /// Returns the name of a field or a method, as `upload_events` for `uploadEvents`.
 pub fn snake(name: &str) -> String {
-    identifier(words(name).join("_"), "x")
+    identifier(split_words(name).join("_"), "x")
 }
 
 fn identifier(name: String, prefix: &str) -> String {
@@ -31,9 +31,9 @@ fn identifier(name: String, prefix: &str) -> String {
     }
 }
 
-/// Splits a name into words, in lower case: at what is no letter or digit, before a capital after a small letter (`smart|TV`), and
-/// before the last of several capitals if a small letter follows (`IOS|Image`).
-fn words(name: &str) -> Vec<String> {
+/// Splits a name into lower-case words: at characters that are not alphanumeric, before a capital after a small letter
+/// (`smart|TV`), and before the last of several capitals if a small letter follows (`IOS|Image`).
+fn split_words(name: &str) -> Vec<String> {
     let mut words = Vec::new();
     for part in name.replace('\'', "").split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()) {
         let letters: Vec<char> = part.chars().collect();
@@ -108,13 +108,13 @@ fn integer(schema: &Value) -> &'static str {
     }
 }
 
-/// Returns the type of an optional field: empty lists and maps are left out, everything else is an `Option`.
+/// Returns the type of an optional field: an `Option`, except for lists and maps, which are omitted when they are empty.
 pub fn optional(kind: &str) -> String {
     let has_an_empty_value = ["Option<", "Vec<", "BTreeMap<", "serde_json::Map<"].iter().any(|of| kind.starts_with(of));
     if has_an_empty_value { kind.to_owned() } else { format!("Option<{kind}>") }
 }
 
-/// Returns the component that a schema consists of: `$ref`, or `allOf` with nothing else.
+/// Returns the component that a schema refers to, by `$ref` or by an `allOf` with only a `$ref`.
 pub fn reference(schema: &Value) -> Option<&str> {
     let alone = schema["allOf"].as_array().filter(|branches| branches.len() == 1).and_then(|branches| branches.first());
     alone.unwrap_or(schema)["$ref"].as_str()?.rsplit('/').next()
@@ -125,7 +125,7 @@ pub fn has_fields(schema: &Value) -> bool {
     schema["properties"].as_object().is_some_and(|fields| !fields.is_empty())
 }
 
-/// Returns true for the branch that allows null.
+/// Returns true if the branch allows null.
 pub fn is_null(schema: &Value) -> bool {
     schema["enum"] == serde_json::json!([null])
 }

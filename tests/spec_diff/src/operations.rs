@@ -1,4 +1,4 @@
-//! Operations, responses and headers. Of responses, only the 2xx statuses of an operation reach the generated code.
+//! Compares operations, responses and headers. Only the 2xx statuses of the responses affect the generated code.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ impl Operation<'_> {
     }
 }
 
-/// The operations of a document by `operationId`.
+/// Returns the operations of a document by `operationId`.
 fn operations(document: &Value) -> BTreeMap<String, Operation<'_>> {
     let paths = document["paths"].as_object().into_iter().flatten();
     paths
@@ -90,8 +90,8 @@ impl Changes {
                 "requestBody" => self.request_body(
                     method,
                     &new.pointer,
-                    resolved(old_document, &was[&key]),
-                    resolved(new_document, &is[&key]),
+                    resolve(old_document, &was[&key]),
+                    resolve(new_document, &is[&key]),
                 ),
                 "responses" => self.responses(method, old, new),
                 "parameters" if without_documentation(&was[&key]) != without_documentation(&is[&key]) => {
@@ -169,7 +169,7 @@ impl Changes {
         }
     }
 
-    /// Compares components that are responses, headers or security schemes. None of them is generated.
+    /// Compares the responses, headers or security schemes among the components, which are not generated.
     pub(super) fn shared(&mut self, kind: &str, old: &Value, new: &Value) {
         let noun = match kind {
             "responses" => "response",
@@ -203,7 +203,7 @@ impl Changes {
     }
 }
 
-fn resolved<'a>(document: &'a Value, node: &'a Value) -> &'a Value {
+fn resolve<'a>(document: &'a Value, node: &'a Value) -> &'a Value {
     let target = node["$ref"].as_str().and_then(|target| document.pointer(target.strip_prefix('#')?));
     target.unwrap_or(node)
 }
@@ -214,7 +214,7 @@ pub(super) fn without(node: &Value, key: &str) -> Value {
     node
 }
 
-/// Takes descriptions and examples away, and keeps properties, headers and the like that bear such a name.
+/// Removes descriptions and examples, but keeps properties, headers and responses with such a name.
 pub(super) fn without_documentation(node: &Value) -> Value {
     const NAMED: [&str; 3] = ["properties", "headers", "responses"];
     match node {

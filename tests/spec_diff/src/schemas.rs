@@ -1,5 +1,5 @@
-//! Schemas, by what the generator makes of them: structs that are open to literals, and enums, of which those of components are
-//! `#[non_exhaustive]`.
+//! Compares schemas by their generated code: structs with public fields, and enums, which are `#[non_exhaustive]` if they are
+//! components.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -11,17 +11,17 @@ use super::operations::{without, without_documentation};
 use super::shapes::{Branches, Members, tag};
 use super::{Changes, Heading, keys};
 
-/// Keywords that change what the contract, the mock and `check` accept, and no type. `minimum` and `format` are compared as part of
-/// the type first.
+/// Keywords that affect the contract, the mock and `check`, but no type. `minimum` and `format` can also affect the type, which is
+/// compared first.
 const CONTRACT: [&str; 8] =
     ["maxLength", "maxItems", "maxProperties", "pattern", "minimum", "format", "readOnly", "writeOnly"];
 
 /// A place in the document.
 pub struct At {
     pointer: String,
-    /// The words for it.
+    /// The text that names the place.
     label: String,
-    /// The name of the type that is generated for it, if one is.
+    /// The name of the generated type, if there is one.
     name: String,
     /// The number of event types that include its fields.
     event_types: usize,
@@ -71,7 +71,7 @@ impl Kind {
         }
     }
 
-    /// Returns the words for it, and the keywords that it is compared by.
+    /// Returns its text, and the keywords that it is compared by.
     fn say(self) -> (&'static str, &'static [&'static str]) {
         match self {
             Self::Struct => ("a struct", &["properties", "required", "allOf", "additionalProperties"]),
@@ -107,7 +107,7 @@ impl Changes {
             return;
         }
         let noted = self.noted;
-        let (was, is) = (unwrapped(old), unwrapped(new));
+        let (was, is) = (unwrap_reference(old), unwrap_reference(new));
         let types = (rust_type(&was, &at.name), rust_type(&is, &at.name));
         let kinds = (Kind::of(&was), Kind::of(&is));
         if types.0 != types.1 {
@@ -139,7 +139,7 @@ impl Changes {
         }
         self.keywords(at, &was, &is, kinds.0.say().1);
         if self.noted == noted {
-            self.push(Heading::Breaking, format!("Not classified, look at it: `{}`", at.pointer));
+            self.push(Heading::Breaking, format!("Not classified, needs review: `{}`", at.pointer));
         }
     }
 
@@ -174,7 +174,7 @@ impl Changes {
             (Some(common), None) if is.shared == was.shared => {
                 let text = format!(
                     "`{name}`, which was the newtype `{name}({common})`, is a struct of the fields of `{common}` and its own {}: \
-                     `{name}(..)`, `.0`, and the conversions from and into `{common}` are gone",
+                     `{name}(..)`, `.0`, and the conversions from and into `{common}` are removed",
                     list(&is),
                     name = at.name,
                 );
@@ -197,7 +197,7 @@ impl Changes {
                     names if names.is_empty() => "no other type".to_owned(),
                     names => names.join(", "),
                 };
-            let text = format!("{} takes in the fields of {}, before of {}", at.label, list(&is), list(&was));
+            let text = format!("{} includes the fields of {}, was {}", at.label, list(&is), list(&was));
             self.push(Heading::Breaking, text);
         }
         let names: BTreeSet<_> = [&was, &is].iter().flat_map(|m| m.own.keys().chain(&m.required)).copied().collect();
@@ -211,7 +211,7 @@ impl Changes {
         if was.shared == is.shared {
             match (was.required.is_empty(), is.required.is_empty()) {
                 (true, false) => {
-                    self.push(Heading::Breaking, format!("{} does not implement `Default` any more", at.label));
+                    self.push(Heading::Breaking, format!("{} no longer implements `Default`", at.label));
                 }
                 (false, true) => self.push(Heading::Added, format!("{} implements `Default`", at.label)),
                 _ => {}
@@ -236,7 +236,7 @@ impl Changes {
         match (was.field_type(&at.name, name), is.field_type(&at.name, name)) {
             (None, Some(kind)) => {
                 let (which, effect) = if required {
-                    ("required field", ", and JSON without it is not valid any more")
+                    ("required field", ", and JSON without it is no longer valid")
                 } else {
                     ("field", "")
                 };
@@ -251,7 +251,7 @@ impl Changes {
             (None, None) => {
                 if was.required.contains(&name) != required {
                     let now = if required { "required" } else { "optional" };
-                    self.push(Heading::Breaking, format!("The field `{path}`{wire} is {now}, as it was not before"));
+                    self.push(Heading::Breaking, format!("The field `{path}`{wire} is now {now}"));
                 }
             }
             (Some(before), Some(now)) => {
@@ -263,9 +263,9 @@ impl Changes {
                     let types = match (before == now, required) {
                         (false, _) => format!("its type is `{now}`, was `{before}`"),
                         (true, true) => format!("an empty `{now}` is written to JSON"),
-                        (true, false) => format!("an empty `{now}` is left out of JSON"),
+                        (true, false) => format!("an empty `{now}` is omitted from JSON"),
                     };
-                    let effect = if required { "; JSON without it is not valid any more" } else { "" };
+                    let effect = if required { "; JSON without it is no longer valid" } else { "" };
                     let text = format!("The field `{path}`{wire}{shared} is {is_now}: {types}{effect}");
                     self.push(Heading::Breaking, text);
                 } else if before != now {
@@ -278,7 +278,7 @@ impl Changes {
         }
     }
 
-    /// Compares the treatment of fields that a struct does not name.
+    /// Compares the treatment of unnamed fields.
     fn additional(&mut self, at: &At, old: &Value, new: &Value) {
         let (was, is) = (&old["additionalProperties"], &new["additionalProperties"]);
         let name = format!("{}Extra", at.name);
@@ -289,11 +289,11 @@ impl Changes {
                 self.schema(&below, was, is);
             }
             (false, true) => {
-                let text = format!("Added the field `{}::extra: {}`, of fields without a name", at.name, map(is));
+                let text = format!("Added the field `{}::extra: {}`, for unnamed fields", at.name, map(is));
                 self.push(Heading::Breaking, text);
             }
             (true, false) => {
-                let text = format!("Removed the field `{}::extra: {}`, of fields without a name", at.name, map(was));
+                let text = format!("Removed the field `{}::extra: {}`, for unnamed fields", at.name, map(was));
                 self.push(Heading::Breaking, text);
             }
             (false, false) => {
@@ -316,7 +316,7 @@ impl Changes {
         }
     }
 
-    /// Adds what was added to an enum and removed from it, by the names in JSON.
+    /// Adds the added and removed values of an enum, by their names in JSON.
     fn variants(&mut self, at: &At, noun: &str, old: &[String], new: &[String], more: impl Fn(bool, &str) -> String) {
         let say = |is: bool, name: &String| {
             let variant = pascal(name);
@@ -352,7 +352,7 @@ impl Changes {
             if was.is_tagged() && is.is_tagged() {
                 self.push(Heading::Changed, format!("The order of the variants of {}", at.label));
             } else {
-                // Reading takes the first branch that fits.
+                // Deserialization uses the first branch that matches.
                 self.other(&at.pointer, keyword, &old[keyword], &new[keyword]);
             }
         }
@@ -371,7 +371,7 @@ impl Changes {
             self.other(&at.pointer, "title", &old["title"], &new["title"]);
             return self.schema(at, &without(old, "title"), &without(new, "title"));
         }
-        // A tag and its content: one variant, whose parts are no type.
+        // A tag and its content are one variant, whose parts have no types of their own.
         for name in keys(&old["properties"], &new["properties"]) {
             match (old["properties"].get(&name), new["properties"].get(&name)) {
                 (Some(was), Some(is)) => {
@@ -385,13 +385,13 @@ impl Changes {
     }
 }
 
-/// Returns the names of the first that the second has as well, in the order of the first.
+/// Returns the common names of both lists, in the order of the first.
 fn order<'a, T: PartialEq>(of: &'a [T], and: &[T]) -> Vec<&'a T> {
     of.iter().filter(|name| and.contains(name)).collect()
 }
 
-/// Writes `allOf` with nothing but a `$ref`, which lets a reference have a description, as the plain `$ref` that it means.
-fn unwrapped(schema: &Value) -> Cow<'_, Value> {
+/// Replaces an `allOf` with only a `$ref`, which is a reference with a description, by the plain `$ref`.
+fn unwrap_reference(schema: &Value) -> Cow<'_, Value> {
     let alone = schema["allOf"].as_array().is_some_and(|branches| branches.len() == 1);
     if !alone || reference(schema).is_none() {
         return Cow::Borrowed(schema);

@@ -1,4 +1,4 @@
-//! Parts of schemas in the shape that they are compared in.
+//! The parts of schemas that are compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,28 +44,28 @@ impl<'a> Members<'a> {
         self.required.extend(schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str));
     }
 
-    /// Returns the type of a field, as far as it is the schema's own.
+    /// Returns the type of a field that the schema itself declares.
     pub fn field_type(&self, owner: &str, name: &str) -> Option<String> {
         let (_, schema) = self.own.get(name)?;
         let kind = rust_type(schema, &format!("{owner}{}", pascal(name)));
         Some(if self.required.contains(&name) { kind } else { optional(&kind) })
     }
 
-    /// Returns the one component that it consists of, for which a newtype is generated.
+    /// Returns the only component of the schema, for which a newtype is generated.
     pub fn newtype(&self) -> Option<&'a str> {
         let alone = self.shared.len() == 1 && self.own.is_empty() && self.required.is_empty();
         self.shared.first().copied().filter(|_| alone)
     }
 }
 
-/// The branches of a `oneOf` or an `anyOf`, each by the name that makes it a variant.
+/// The branches of a `oneOf` or an `anyOf`, by the names of their variants.
 pub struct Branches<'a> {
     pub names: Vec<String>,
     pub schemas: Vec<&'a Value>,
 }
 
 impl<'a> Branches<'a> {
-    /// Returns nothing if a branch has no name, or two have the same.
+    /// Returns `None` if a branch has no name, or two have the same.
     pub fn of(branches: &'a Value) -> Option<Self> {
         let schemas: Vec<_> = branches.as_array().into_iter().flatten().collect();
         let names: Vec<String> = schemas.iter().map(|branch| branch_name(branch)).collect::<Option<_>>()?;
@@ -95,7 +95,7 @@ fn branch_name(branch: &Value) -> Option<String> {
     named.map(str::to_owned).or(is_null(branch).then(|| "Null".to_owned()))
 }
 
-/// Returns the property of a branch that names the variant, with its one value.
+/// Returns the property of a branch that tags the variant, with its only value.
 pub fn tag(branch: &Value) -> Option<(&str, &str)> {
     branch["properties"].as_object()?.iter().find_map(|(name, schema)| match schema["enum"].as_array()?.as_slice() {
         [Value::String(value)] => Some((name.as_str(), value.as_str())),

@@ -1,4 +1,4 @@
-//! One edit of the document of each kind, with the output of `just spec-diff` for it.
+//! An edit of the document of each kind, with the expected output of `just spec-diff`.
 
 use spec_diff::Class;
 
@@ -7,7 +7,7 @@ type Edit = (&'static str, &'static str);
 
 pub struct Case {
     pub kind: &'static str,
-    /// Edits of both documents, for what ours has no example of.
+    /// Edits of both documents, for parts that `openapi/events.yaml` has no example of.
     pub before: &'static [Edit],
     pub edits: &'static [Edit],
     pub lines: &'static [&'static str],
@@ -15,17 +15,17 @@ pub struct Case {
     pub changes_code: bool,
 }
 
-/// A change of the generated code that breaks its users.
+/// Returns a case that changes the generated code and breaks its users.
 const fn breaking(kind: &'static str, edits: &'static [Edit], lines: &'static [&'static str]) -> Case {
     Case { kind, before: &[], edits, lines, class: Class::Major, changes_code: true }
 }
 
-/// A change of the generated code that breaks no user.
+/// Returns a case that changes the generated code and breaks no user.
 const fn compatible(kind: &'static str, edits: &'static [Edit], lines: &'static [&'static str]) -> Case {
     Case { kind, before: &[], edits, lines, class: Class::Minor, changes_code: true }
 }
 
-/// A change of the contract, the mock and `check` alone.
+/// Returns a case that changes only the contract, the mock and `check`.
 const fn contract(kind: &'static str, edits: &'static [Edit], lines: &'static [&'static str]) -> Case {
     Case { kind, before: &[], edits, lines, class: Class::Minor, changes_code: false }
 }
@@ -68,8 +68,8 @@ pub const CASES: &[Case] = &[
     breaking(
         "a required field",
         &[("required: [channel]\n      properties:\n", "required: [channel, dc]\n      properties:\n        dc: {type: integer}\n")],
-        &["- Added the required field `SourceInfo::dc: i64`: a literal of `SourceInfo` has to set it, and JSON without it is not \
-           valid any more."],
+        &["- Added the required field `SourceInfo::dc: i64`: a literal of `SourceInfo` has to set it, and JSON without it is no \
+           longer valid."],
     ),
     breaking(
         "a field that has another name in Rust, a list and a map",
@@ -107,7 +107,7 @@ pub const CASES: &[Case] = &[
         ],
         &[
             "- `FirstRun`, which was the newtype `FirstRun(CommonEventData)`, is a struct of the fields of `CommonEventData` and \
-             its own `source: Option<String>`: `FirstRun(..)`, `.0`, and the conversions from and into `CommonEventData` are gone.",
+             its own `source: Option<String>`: `FirstRun(..)`, `.0`, and the conversions from and into `CommonEventData` are removed.",
             "- Documentation (descriptions and examples) of `FirstRun`.",
         ],
     ),
@@ -125,7 +125,7 @@ pub const CASES: &[Case] = &[
         ],
     ),
     breaking(
-        "a field that is gone",
+        "a removed field",
         &[("        job_id: {type: string, readOnly: true, description: 'The id of the job that produced the batch. Set by the service.'}\n", "")],
         &["- Removed the field `Batch::job_id: Option<String>`."],
     ),
@@ -151,13 +151,13 @@ pub const CASES: &[Case] = &[
         &["- Changed the type of `DeviceCurrentState::status_bar_orientation` from `Option<Orientation>` to `Option<Platform>`."],
     ),
     breaking(
-        "an optional field that is required, of a payload in its `allOf`",
+        "an optional field of a payload that becomes required",
         &[("required: [label]", "required: [label, session_number]")],
-        &["- The field `Breadcrumb::session_number` is required: its type is `i32`, was `Option<i32>`; JSON without it is not \
-           valid any more."],
+        &["- The field `Breadcrumb::session_number` is required: its type is `i32`, was `Option<i32>`; JSON without it is no \
+           longer valid."],
     ),
     breaking(
-        "a required field that is optional",
+        "a required field that becomes optional",
         &[("required: [latitude, longitude]", "required: [latitude]")],
         &["- The field `Location::longitude` is optional: its type is `Option<f64>`, was `f64`."],
     ),
@@ -165,24 +165,24 @@ pub const CASES: &[Case] = &[
         "the first required field of a struct",
         &[(PRODUCT, "A product of a shop. Every field is optional.\n      required: [id]\n")],
         &[
-            "- The field `Product::id` is required: its type is `String`, was `Option<String>`; JSON without it is not valid any more.",
-            "- `Product` does not implement `Default` any more.",
+            "- The field `Product::id` is required: its type is `String`, was `Option<String>`; JSON without it is no longer valid.",
+            "- `Product` no longer implements `Default`.",
         ],
     ),
     breaking(
-        "lists that are required and optional, and a struct that requires nothing",
+        "lists that become required and optional, and a struct without required fields",
         &[("required: [products]\n", "required: []\n"), ("required: [action]\n", "required: [action, products]\n")],
         &[
-            "- The field `ProductAction::products` is required: an empty `Vec<Product>` is written to JSON; JSON without it is not \
-             valid any more.",
-            "- The field `ShoppingCart::products` is optional: an empty `Vec<Product>` is left out of JSON.",
+            "- The field `ProductAction::products` is required: an empty `Vec<Product>` is written to JSON; JSON without it is no \
+             longer valid.",
+            "- The field `ShoppingCart::products` is optional: an empty `Vec<Product>` is omitted from JSON.",
             "- `ShoppingCart` implements `Default`.",
         ],
     ),
     breaking(
         "a field of the common data that one payload requires",
         &[("required: [label]", "required: [label, session_id]")],
-        &["- The field `Breadcrumb::session_id` is required, as it was not before."],
+        &["- The field `Breadcrumb::session_id` is now required."],
     ),
     breaking(
         "the order of required fields",
@@ -221,7 +221,7 @@ pub const CASES: &[Case] = &[
     breaking(
         "fields without a name",
         &[(PROMOTION, "A promotion, such as a banner.\n      type: object\n      additionalProperties: {type: string}\n")],
-        &["- Added the field `Promotion::extra: BTreeMap<String, String>`, of fields without a name."],
+        &["- Added the field `Promotion::extra: BTreeMap<String, String>`, for unnamed fields."],
     ),
     breaking(
         "a struct that becomes an enum",
@@ -236,7 +236,7 @@ pub const CASES: &[Case] = &[
         &["- Value `Platform::VisionOs` (`visionOS`)."],
     ),
     breaking(
-        "a value that is gone",
+        "a removed value",
         &[("enum: [native, javascript, pixel,", "enum: [native, javascript,")],
         &["- Removed the value `SourceChannel::Pixel` (`pixel`)."],
     ),
@@ -246,7 +246,7 @@ pub const CASES: &[Case] = &[
         &["- The order of the values of `SourceChannel`, which `Ord` follows."],
     ),
     breaking(
-        "a value of an enum that is no component",
+        "a value of an enum that is not a component",
         &[("enum: [red]", "enum: [red, blue]")],
         &["- Added the value `PromotionColour::Blue` (`blue`): a `match` has to have an arm for it."],
     )
@@ -257,7 +257,7 @@ pub const CASES: &[Case] = &[
         &["- Event type `Event::LoyaltyEvent` (`loyalty_event`), with `CommonEventData`."],
     ),
     breaking(
-        "an event type that is gone",
+        "a removed event type",
         &[(LOYALTY, BRANCHES)],
         &["- Removed the event type `Event::LoyaltyEvent` (`loyalty_event`), with `CommonEventData`."],
     )
@@ -273,7 +273,7 @@ pub const CASES: &[Case] = &[
         &["- Variant `AttributeValue::Date`, with `BTreeMap<String, String>`."],
     ),
     breaking(
-        "a kind of attribute value that is gone",
+        "a removed kind of attribute value",
         &[(DATE, BOOLEAN)],
         &["- Removed the variant `AttributeValue::Date`, with `BTreeMap<String, String>`."],
     )
@@ -302,7 +302,7 @@ pub const CASES: &[Case] = &[
         &["- Changed the type of the request body of `upload_events` from `Batch` to `Event`."],
     ),
     breaking(
-        "a status of success that is gone",
+        "a removed 2xx status",
         &[(ACCEPTED, "'200': {$ref: '#/components/responses/Accepted'}")],
         &[
             "- Removed status 202, with which the raw endpoint now returns `Err`, from the responses of `bulk_upload_events`, \
@@ -312,18 +312,18 @@ pub const CASES: &[Case] = &[
         ],
     ),
     compatible(
-        "a status of success",
+        "a 2xx status",
         &[(ACCEPTED, "'202': {$ref: '#/components/responses/Accepted'}\n        '204': {description: x}")],
         &["- Status 204, with which the raw endpoint now returns `Ok`, to the responses of `bulk_upload_events`, \
            `bulk_upload_historical_events`, `upload_events`."],
     ),
     contract(
-        "a status of refusal",
+        "another status",
         &[(ACCEPTED, "'202': {$ref: '#/components/responses/Accepted'}\n        '404': {description: x}")],
         &["- Status 404 to the responses of `bulk_upload_events`, `bulk_upload_historical_events`, `upload_events`."],
     ),
     contract(
-        "a header, and one that is gone",
+        "an added and a removed header",
         &[("        Retry-After: {$ref: '#/components/headers/RetryAfter'}", "        X-Wait: {$ref: '#/components/headers/RetryAfter'}")],
         &["- Header `X-Wait` to the response `TooManyRequests`.", "- Header `Retry-After` from the response `TooManyRequests`."],
     ),
@@ -332,7 +332,7 @@ pub const CASES: &[Case] = &[
         &[("        application/json:\n          schema: {$ref: '#/components/schemas/ApiErrorResponse'}\n          # Not", "        text/plain:\n          schema: {type: string}\n          # Not")],
         &["- The response `BadRequest` (contract and mock)."],
     ),
-    // The contract alone.
+    // The contract only.
     contract(
         "limits and formats of text",
         &[
@@ -412,17 +412,17 @@ pub const CASES: &[Case] = &[
             ("sdk_version: {type: string,", "sdk_version: {type: string, nullable: true, minLength: 2,"),
         ],
         &[
-            "- Not classified, look at it: `/components/schemas/Batch/properties/job_id/default`.",
-            "- Not classified, look at it: `/components/schemas/Batch/properties/sdk_version/minLength`.",
-            "- Not classified, look at it: `/components/schemas/Batch/properties/sdk_version/nullable`.",
+            "- Not classified, needs review: `/components/schemas/Batch/properties/job_id/default`.",
+            "- Not classified, needs review: `/components/schemas/Batch/properties/sdk_version/minLength`.",
+            "- Not classified, needs review: `/components/schemas/Batch/properties/sdk_version/nullable`.",
         ],
     ),
     Case {
         changes_code: false,
         ..breaking(
-            "parts of the document that it did not have",
+            "new parts of the document",
             &[(OPERATIONS, "\nx-owner: me\npaths:\n"), ("      operationId: uploadEvents\n", "      operationId: uploadEvents\n      deprecated: true\n")],
-            &["- Not classified, look at it: `/paths/~1events/post/deprecated`.", "- Not classified, look at it: `/x-owner`."],
+            &["- Not classified, needs review: `/paths/~1events/post/deprecated`.", "- Not classified, needs review: `/x-owner`."],
         )
     },
 ];
