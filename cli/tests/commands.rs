@@ -125,7 +125,7 @@ mod profiles {
         format!("[profile.{name}]\nkey = \"key-of-{name}\"\nsecret = \"{SECRET}\"\nbase_url = \"{}\"\n", server.url())
     }
 
-    fn mparticle_with_key_of(name: &str) -> MockServer {
+    fn mock_with_key_of(name: &str) -> MockServer {
         MockServer::builder().credentials(format!("key-of-{name}"), SECRET).start_blocking()
     }
 
@@ -134,7 +134,8 @@ mod profiles {
 
     #[test]
     fn the_profile_argument_precedes_the_environment_which_precedes_the_default_profile() {
-        let (shop, default, environment) = (with_key_of("shop"), with_key_of("default"), MockServer::start_blocking());
+        let (shop, default, environment) =
+            (mock_with_key_of("shop"), mock_with_key_of("default"), MockServer::start_blocking());
         let home = home(&(profile("shop", &shop) + &profile("default", &default)));
         let received = || [&shop, &default, &environment].map(|server| server.stats().batches);
 
@@ -157,7 +158,7 @@ mod profiles {
 
     #[test]
     fn never_combines_the_key_of_a_profile_with_the_address_of_the_environment() {
-        let default = with_key_of("default");
+        let default = mock_with_key_of("default");
         let home = home(&profile("default", &default));
         let url = default.url();
         let (code, _, stderr) = run(mparticle(home.path()).env("MPARTICLE_BASE_URL", url).args(SCREEN));
@@ -167,7 +168,7 @@ mod profiles {
 
     #[test]
     fn finds_the_configuration_file() {
-        let server = with_key_of("default");
+        let server = mock_with_key_of("default");
         let elsewhere = dir();
         let path = elsewhere.path().join("mparticle").join("config.toml");
         fs::create_dir(path.parent().expect("a parent")).expect("a directory");
@@ -186,7 +187,7 @@ mod profiles {
 
     #[test]
     fn reports_configuration_errors_without_secrets() {
-        let server = with_key_of("shop");
+        let server = mock_with_key_of("shop");
         let right = profile("shop", &server) + &profile("test", &server);
         let large = right.clone() + &"#".repeat(65 * 1024);
         let unknown = format!("[profile.shop]\npass = \"{SECRET}\"\n");
@@ -213,7 +214,7 @@ mod profiles {
     #[cfg(unix)]
     #[test]
     fn refuses_a_configuration_file_accessible_to_others() {
-        let server = with_key_of("default");
+        let server = mock_with_key_of("default");
         let home = home(&profile("default", &server));
         let file = home.path().join(".config/mparticle/config.toml");
         for mode in [0o640, 0o620, 0o604, 0o602, 0o610, 0o777] {

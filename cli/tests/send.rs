@@ -567,8 +567,8 @@ fn reports_files_that_cannot_be_read() {
     assert_eq!(code, Some(4), "{stderr}");
     let sent = server.batches().len();
     assert!(sent > 100 && sent < lines.len(), "{sent}");
-    let expected = format!("error: cannot read cut.gz beyond {}:", sent + 1);
-    assert!(stderr.contains(&expected) && stderr.contains("use --resume to send the rest"), "{stderr}");
+    let message = format!("error: cannot read cut.gz beyond {}:", sent + 1);
+    assert!(stderr.contains(&message) && stderr.contains("use --resume to send the rest"), "{stderr}");
     // Once the file is complete, the rest is sent.
     let (code, _, stderr) = shell.file("cut.gz", &packed).send(&["cut.gz", "--resume"]);
     assert_eq!(code, Some(0), "{stderr}");

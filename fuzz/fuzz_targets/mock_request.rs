@@ -15,5 +15,5 @@ static SERVER: LazyLock<MockServer> = LazyLock::new(MockServer::start_blocking);
 
 fuzz_target!(|bytes: &[u8]| {
     let exchange = raw::exchange(&SERVER.url(), bytes, true, Duration::from_secs(10));
-    assert_ne!(exchange.ended, Err(ErrorKind::WouldBlock), "it hangs");
+    assert_ne!(exchange.ended, Err(ErrorKind::WouldBlock), "the mock hangs");
 });
