@@ -7,7 +7,7 @@ use super::{CompiledSchema, Contract, payload, strict};
 use crate::diagnostics::{Diagnostic, Severity};
 
 /// Returns this crate's document with additional schemas and event types.
-fn extended(mut schemas: Value, events: &[(&str, Value)]) -> Value {
+fn extend_document(mut schemas: Value, events: &[(&str, Value)]) -> Value {
     let mut document = strict::PUBLISHED.clone();
     let all = document["components"]["schemas"].as_object_mut().expect("schemas");
     all.append(schemas.as_object_mut().expect("schemas"));
@@ -23,7 +23,7 @@ fn extended(mut schemas: Value, events: &[(&str, Value)]) -> Value {
     document
 }
 
-fn refers_to(name: &str) -> Value {
+fn reference_to(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 
@@ -48,25 +48,25 @@ fn checks_a_new_event_type_with_each_form_of_payload() {
         }
         own
     };
-    let common = refers_to("CommonEventData");
-    let document = extended(
+    let common = reference_to("CommonEventData");
+    let document = extend_document(
         json!({
             "Own": { "allOf": [common, own("coupon", true)] },
             "Bare": { "allOf": [common] },
-            "Many": { "allOf": [refers_to("Own"), own("shop", true), refers_to("Third")] },
+            "Many": { "allOf": [reference_to("Own"), own("shop", true), reference_to("Third")] },
             "Third": own("colour", false),
-            "Alias": refers_to("Own"),
+            "Alias": reference_to("Own"),
             "Flat": { "type": "object", "properties": { "coupon": { "type": "string" } }, "required": ["coupon"] },
         }),
         &[
-            ("own", refers_to("Own")),
-            ("bare", refers_to("Bare")),
-            ("many", refers_to("Many")),
-            ("alias", refers_to("Alias")),
+            ("own", reference_to("Own")),
+            ("bare", reference_to("Bare")),
+            ("many", reference_to("Many")),
+            ("alias", reference_to("Alias")),
             ("direct", common.clone()),
             ("inline", json!({ "description": "Inline.", "allOf": [common, own("coupon", true)] })),
-            ("through", json!({ "description": "Described.", "allOf": [refers_to("Own")] })),
-            ("flat", refers_to("Flat")),
+            ("through", json!({ "description": "Described.", "allOf": [reference_to("Own")] })),
+            ("flat", reference_to("Flat")),
         ],
     );
     let contract = contract_of(&document);
@@ -110,15 +110,15 @@ fn name_field_is_the_first_required_text_of_the_type_itself() {
         "amount": { "type": "string" }, "coupon": { "type": "string" }, "worth": { "type": "number" } } });
     let optional =
         json!({ "type": "object", "properties": { "n": { "type": "integer" }, "shop": { "type": "string" } } });
-    let document = extended(
+    let document = extend_document(
         json!({
-            "Redeemed": { "allOf": [refers_to("CommonEventData"), own] },
-            "Visited": { "allOf": [refers_to("CommonEventData"), optional] },
+            "Redeemed": { "allOf": [reference_to("CommonEventData"), own] },
+            "Visited": { "allOf": [reference_to("CommonEventData"), optional] },
         }),
         &[
-            ("redeemed", refers_to("Redeemed")),
-            ("visited", refers_to("Visited")),
-            ("bare", refers_to("CommonEventData")),
+            ("redeemed", reference_to("Redeemed")),
+            ("visited", reference_to("Visited")),
+            ("bare", reference_to("CommonEventData")),
         ],
     );
     let names = payload::name_fields(&strict::strict_view(&document));
@@ -135,11 +135,11 @@ fn checks_recursive_schemas_at_any_depth() {
         "required": ["name"],
         "properties": {
             "name": { "type": "string" },
-            "children": { "type": "array", "items": refers_to("Tree") },
-            "parent": { "allOf": [refers_to("Tree")], "description": "The parent." },
+            "children": { "type": "array", "items": reference_to("Tree") },
+            "parent": { "allOf": [reference_to("Tree")], "description": "The parent." },
         },
     });
-    let document = extended(json!({ "Tree": tree }), &[]);
+    let document = extend_document(json!({ "Tree": tree }), &[]);
     let schema = inline(&document, &document["components"]["schemas"]["Tree"]);
     let compiled = CompiledSchema::new(super::schemas::for_validator(schema));
     let found = |value: &Value| compiled.check(value).iter().map(Diagnostic::to_string).collect::<Vec<_>>();
@@ -188,9 +188,9 @@ fn checks_nulls_and_ranges_of_a_document() {
     let own = json!({ "type": "object", "required": ["state", "count"], "properties": {
         "state": { "type": "string", "nullable": true },
         "count": { "type": "integer", "format": "int64", "minimum": 0 } } });
-    let document = extended(
-        json!({ "Counted": { "allOf": [refers_to("CommonEventData"), own] } }),
-        &[("counted", refers_to("Counted"))],
+    let document = extend_document(
+        json!({ "Counted": { "allOf": [reference_to("CommonEventData"), own] } }),
+        &[("counted", reference_to("Counted"))],
     );
     let contract = contract_of(&document);
     let none: [&str; 0] = [];

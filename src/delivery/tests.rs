@@ -23,23 +23,23 @@ fn deliverer(transport: &MemoryTransport, policy: RetryPolicy) -> Deliverer<&Mem
 }
 
 fn delivered(outcome: &CallResult) -> Vec<usize> {
-    places(outcome, |result| matches!(result, Some(Ok(()))))
+    indices(outcome, |result| matches!(result, Some(Ok(()))))
 }
 
 fn rejected(outcome: &CallResult) -> Vec<usize> {
-    places(outcome, |result| matches!(result, Some(Err(_))))
+    indices(outcome, |result| matches!(result, Some(Err(_))))
 }
 
 fn unsent(outcome: &CallResult) -> Vec<usize> {
-    places(outcome, Option::is_none)
+    indices(outcome, Option::is_none)
 }
 
-fn places(outcome: &CallResult, of: impl Fn(&Option<BatchResult>) -> bool) -> Vec<usize> {
+fn indices(outcome: &CallResult, of: impl Fn(&Option<BatchResult>) -> bool) -> Vec<usize> {
     (0..outcome.results.len()).filter(|place| of(&outcome.results[*place])).collect()
 }
 
 /// Creates a transport that refuses each request with one of these ids.
-fn refusing(status: u16, bad: impl Fn(&str) -> bool + Send + Sync + 'static) -> MemoryTransport {
+fn transport_refusing(status: u16, bad: impl Fn(&str) -> bool + Send + Sync + 'static) -> MemoryTransport {
     MemoryTransport::responding(
         move |request| if request.ids.iter().any(|id| bad(id)) { refused(status) } else { accepted() },
     )
@@ -53,13 +53,13 @@ async fn retries_after_waits_that_double() {
     assert_eq!((delivered(&outcome), outcome.requests), (vec![0, 1, 2], 5));
     let times: Vec<_> = transport.requests().iter().map(|request| (request.at - start).as_millis()).collect();
     assert_eq!(times, [0, 200, 600, 1_400, 3_000]);
-    assert!(transport.requests().iter().all(|request| request.ids == ["0", "1", "2"]), "the ids never change");
+    assert!(transport.requests().iter().all(|request| request.ids == ["0", "1", "2"]), "the ids change");
 }
 
 #[tokio::test(start_paused = true)]
 async fn finds_one_bad_batch_of_a_hundred_and_delivers_the_others() {
     for bad in [0, 1, 49, 50, 98, 99] {
-        let transport = refusing(400, move |id| id == bad.to_string());
+        let transport = transport_refusing(400, move |id| id == bad.to_string());
         let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
         assert_eq!(rejected(&outcome), [bad]);
         assert_eq!(delivered(&outcome).len(), 99);
@@ -67,13 +67,13 @@ async fn finds_one_bad_batch_of_a_hundred_and_delivers_the_others() {
         assert!(outcome.requests <= 15, "{} requests", outcome.requests);
         let Some(Err(error)) = &outcome.results[bad] else { unreachable!() };
         assert_eq!(error.api_errors()[0].message, "no to 400");
-        assert!(transport.accepted().is_sorted_by_key(|id| id.parse::<usize>().expect("a place")), "the order holds");
+        assert!(transport.accepted().is_sorted_by_key(|id| id.parse::<usize>().expect("a place")), "the order changes");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn finds_several_bad_batches() {
-    let transport = refusing(422, |id| id.ends_with('7'));
+    let transport = transport_refusing(422, |id| id.ends_with('7'));
     let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
     assert_eq!(rejected(&outcome), [7, 17, 27, 37, 47, 57, 67, 77, 87, 97]);
     assert_eq!(delivered(&outcome).len(), 90);
@@ -81,7 +81,7 @@ async fn finds_several_bad_batches() {
 
 #[tokio::test(start_paused = true)]
 async fn rejects_all_batches_with_little_more_than_one_request_each() {
-    let transport = refusing(400, |_| true);
+    let transport = transport_refusing(400, |_| true);
     let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(200, 200)).await;
     assert_eq!(rejected(&outcome).len(), 200);
     assert!(outcome.requests <= 200 + MAX_CONSECUTIVE_REFUSALS, "{} requests", outcome.requests);
@@ -89,7 +89,7 @@ async fn rejects_all_batches_with_little_more_than_one_request_each() {
     // Good batches are found at any position, and are sent together again.
     for bad in [0..50, 50..100, 0..51, 41..51, 0..7, 1..99] {
         let refused = bad.clone();
-        let transport = refusing(400, move |id| refused.contains(&id.parse().expect("a place")));
+        let transport = transport_refusing(400, move |id| refused.contains(&id.parse().expect("a place")));
         let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
         assert_eq!((rejected(&outcome), delivered(&outcome).len()), (bad.clone().collect(), 100 - bad.len()));
         let most = u32::try_from(bad.len()).expect("few") + MAX_CONSECUTIVE_REFUSALS + 8;
@@ -112,7 +112,7 @@ async fn splits_a_request_that_is_too_large_until_it_fits() {
     });
     let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(100, 100)).await;
     assert_eq!((rejected(&outcome), delivered(&outcome)), ((0..50).collect(), (50..100).collect()));
-    let transport = refusing(413, |id| id == "1");
+    let transport = transport_refusing(413, |id| id == "1");
     let outcome = deliverer(&transport, RetryPolicy::new()).deliver(Endpoint::BulkEvents, &batches(3, 3)).await;
     assert_eq!((rejected(&outcome), delivered(&outcome)), (vec![1], vec![0, 2]));
 }
@@ -172,12 +172,14 @@ async fn a_wait_past_the_deadline_fails_as_rate_limited_without_sending() {
     let transport = MemoryTransport::responding(|_| refused_for(429, 3_600 * SECOND));
     let deliverer = deliverer(&transport, RetryPolicy::new());
     let start = Instant::now();
-    let first = deliverer.deliver(Endpoint::Events, &batches(1, 1)).await.stopped.expect("too long a wait");
+    let first =
+        deliverer.deliver(Endpoint::Events, &batches(1, 1)).await.stopped.expect("the wait exceeds the deadline");
     assert_eq!((first.kind(), first.attempts()), (ErrorKind::Refused, 1));
-    let other = deliverer.deliver(Endpoint::Events, &batches(1, 1)).await.stopped.expect("too long a wait");
+    let other =
+        deliverer.deliver(Endpoint::Events, &batches(1, 1)).await.stopped.expect("the wait exceeds the deadline");
     assert_eq!((other.kind(), other.attempts(), other.is_retryable()), (ErrorKind::RateLimited, 0, true));
     assert!(other.retry_after() >= Some(3_600 * SECOND));
-    assert_eq!((transport.requests().len(), start.elapsed()), (1, Duration::ZERO), "fails immediately");
+    assert_eq!((transport.requests().len(), start.elapsed()), (1, Duration::ZERO), "the call waits");
 }
 
 #[tokio::test(start_paused = true)]
@@ -246,9 +248,12 @@ async fn stops_after_the_maximum_attempts_and_at_the_deadline() {
     let start = Instant::now();
     let outcome = deliverer(&slow, policy.clone()).deliver(Endpoint::BulkEvents, &batches(500, 500)).await;
     assert_eq!((delivered(&outcome).len(), unsent(&outcome).len()), (200, 300));
-    assert_eq!((outcome.stopped.expect("no time").kind(), start.elapsed().as_millis()), (ErrorKind::Timeout, 2_500));
+    assert_eq!(
+        (outcome.stopped.expect("the deadline has passed").kind(), start.elapsed().as_millis()),
+        (ErrorKind::Timeout, 2_500)
+    );
     let outcome = deliverer(&slow, policy.call_timeout(SECOND)).deliver(Endpoint::BulkEvents, &batches(101, 101)).await;
-    let error = outcome.stopped.as_ref().expect("no time");
+    let error = outcome.stopped.as_ref().expect("the deadline has passed");
     assert_eq!((delivered(&outcome).len(), error.kind(), error.attempts()), (100, ErrorKind::Timeout, 0));
 
     let stalling = MemoryTransport::delayed(|_| (3_600 * SECOND, accepted()));

@@ -2,13 +2,13 @@
 
 use super::*;
 
-fn listed(count: usize) -> Vec<ApiError> {
+fn api_errors(count: usize) -> Vec<ApiError> {
     vec![ApiError { code: "CODE".into(), message: "mira@shop.example is no event".into() }; count]
 }
 
-fn refused(status: u16, errors: usize) -> Error {
+fn refused_error(status: u16, errors: usize) -> Error {
     let status = StatusCode::from_u16(status).expect("a status");
-    Error::refused(ErrorResponse { status, retry_after: None, rate_limit: None, errors: listed(errors) })
+    Error::refused(ErrorResponse { status, retry_after: None, rate_limit: None, errors: api_errors(errors) })
 }
 
 #[test]
@@ -19,14 +19,14 @@ fn the_text_is_a_single_log_line() {
         (Error::rate_limited(), "rate limited: the service asks to wait past the deadline"),
         (Error::closed(), "the uploader is shut down"),
         (Error::interrupted(), "upload failed: connection closed before a response arrived"),
-        (refused(404, 0), "upload failed: the service responded 404 Not Found"),
-        (refused(400, 1), "upload failed: the service responded 400 Bad Request, with 1 error"),
+        (refused_error(404, 0), "upload failed: the service responded 404 Not Found"),
+        (refused_error(400, 1), "upload failed: the service responded 400 Bad Request, with 1 error"),
         (
-            refused(503, 0).with_attempts(10, ms(118_400)),
+            refused_error(503, 0).with_attempts(10, ms(118_400)),
             "upload failed after 10 attempts in 118 s: the service responded 503 Service Unavailable",
         ),
         (
-            refused(400, 2).with_attempts(2, ms(240)),
+            refused_error(400, 2).with_attempts(2, ms(240)),
             "upload failed after 2 attempts in 0.2 s: the service responded 400 Bad Request, with 2 errors",
         ),
         (
@@ -34,7 +34,7 @@ fn the_text_is_a_single_log_line() {
             "upload failed after 3 attempts in 10.0 s: the service did not respond before the deadline",
         ),
         (
-            Error::refused_by_body(StatusCode::ACCEPTED, listed(1)),
+            Error::refused_by_body(StatusCode::ACCEPTED, api_errors(1)),
             "upload failed: the service responded 202 Accepted and refused the batch, with 1 error",
         ),
         (
@@ -71,7 +71,7 @@ fn an_io_error_has_a_kind_that_std_does_not_retry_and_downcasts() {
         (Error::deadline_exceeded(), io::ErrorKind::TimedOut),
         (Error::interrupted(), io::ErrorKind::ConnectionAborted),
         (Error::spool_locked("open elsewhere"), io::ErrorKind::ResourceBusy),
-        (refused(503, 0), io::ErrorKind::Other),
+        (refused_error(503, 0), io::ErrorKind::Other),
     ];
     for (error, kind) in table {
         let wrapped = io::Error::from(error.clone());

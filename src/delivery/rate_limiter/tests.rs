@@ -22,16 +22,16 @@ const fn ms(ms: u64) -> Duration {
 }
 
 /// Creates a limiter that draws the same number each time.
-fn client(random: f64) -> ClientLimiter {
+fn client_limiter(random: f64) -> ClientLimiter {
     ClientLimiter::new(&RetryPolicy::new(), Arc::new(move || random))
 }
 
-fn adaptive(client: &ClientLimiter) -> Arc<AdaptiveLimiter> {
+fn adaptive_limiter(client: &ClientLimiter) -> Arc<AdaptiveLimiter> {
     let config = AdaptiveConfig { rates: Rates { initial: 1e6, max: f64::INFINITY }, max_probe_interval: 5 * SECOND };
     Arc::new(AdaptiveLimiter::new(config, client))
 }
 
-fn far() -> Instant {
+fn far_deadline() -> Instant {
     saturating_add(Instant::now(), Duration::MAX)
 }
 
@@ -42,7 +42,7 @@ async fn attempt<L: RateLimiter>(
     result: Result<Accepted, Error>,
 ) -> (Duration, Duration) {
     let start = Instant::now();
-    let permit = limiter.acquire(request, far()).await.expect("no deadline");
+    let permit = limiter.acquire(request, far_deadline()).await.expect("no deadline");
     let waited = start.elapsed();
     let retries = result.as_ref().map_or_else(Error::is_retryable, |accepted| accepted.body != ResponseBody::Read);
     (waited, limiter.record(permit, request, &result, retries))
@@ -50,7 +50,7 @@ async fn attempt<L: RateLimiter>(
 
 /// Returns whether a new request may be sent immediately.
 async fn is_open<L: RateLimiter>(limiter: &L) -> bool {
-    timeout(Duration::ZERO, limiter.acquire(&mut RequestState::new(1, None), far())).await.is_ok()
+    timeout(Duration::ZERO, limiter.acquire(&mut RequestState::new(1, None), far_deadline())).await.is_ok()
 }
 
 #[tokio::test(start_paused = true)]
@@ -81,7 +81,7 @@ async fn a_client_waits_with_full_jitter_and_at_least_for_retry_after() {
                 (429, Some(3_600 * SECOND), 3_600 * SECOND + ms(200).mul_f64(random)),
                 (429, Some(SECOND * u32::MAX), SECOND * u32::MAX + ms(200).mul_f64(random)),
             ] {
-                let limiter = client(random);
+                let limiter = client_limiter(random);
                 let mut request = RequestState { failures, ..RequestState::new(1, None) };
                 let result = retry_after.map_or_else(|| refused(status), |wait| refused_for(status, wait));
                 let context = format!("{status} after {failures} failures at {random}, asked for {retry_after:?}");
@@ -96,7 +96,7 @@ async fn a_client_waits_with_full_jitter_and_at_least_for_retry_after() {
 
 #[tokio::test(start_paused = true)]
 async fn after_a_429_other_requests_of_a_client_wait_too() {
-    let limiter = client(0.5);
+    let limiter = client_limiter(0.5);
     let mut request = RequestState::new(1, None);
     assert_eq!(attempt(&limiter, &mut request, refused(503)).await, (Duration::ZERO, ms(100)));
     assert_eq!(attempt(&limiter, &mut request, refused_for(429, SECOND)).await, (ms(100), ms(1_100)));
@@ -113,12 +113,12 @@ async fn after_a_429_other_requests_of_a_client_wait_too() {
 #[tokio::test(start_paused = true)]
 async fn a_wait_past_the_deadline_fails_immediately() {
     let start = Instant::now();
-    let client = client(1.0);
+    let client = client_limiter(1.0);
     let result = refused_for(429, 10 * SECOND);
     client.record((), &mut RequestState::new(1, None), &result, false);
     for deadline in [start, start + SECOND, start + 9 * SECOND] {
         assert_eq!(client.acquire(&mut RequestState::new(1, None), deadline).await, Err(10 * SECOND));
-        let adaptive = adaptive(&client);
+        let adaptive = adaptive_limiter(&client);
         let waited = adaptive.acquire(&mut RequestState::new(1, None), deadline).await.err();
         assert_eq!((waited, start.elapsed()), (Some(10 * SECOND), Duration::ZERO));
     }
@@ -152,13 +152,13 @@ async fn an_uploader_backs_off_for_failures_of_a_request_and_of_the_service() {
     // The number of consecutive failures of a request while the breaker is closed, and the bound of its wait.
     for (random, share) in [(0.0, 0.75), (0.5, 0.875), (1.0, 1.0)] {
         for (failures, bound) in [(0, 200), (1, 400), (4, 3_200), (7, 25_600), (8, 30_000), (1_000_000, 30_000)] {
-            let limiter = adaptive(&client(random));
+            let limiter = adaptive_limiter(&client_limiter(random));
             let mut request = RequestState { failures, ..RequestState::new(1, None) };
             let (_, wait) = attempt(&limiter, &mut request, refused(503)).await;
             assert_eq!(wait, ms(bound).mul_f64(share), "{failures} failures at {random}");
         }
         // The waits between probes, all of one request: its first back-off, then those of the breaker.
-        let limiter = adaptive(&client(random));
+        let limiter = adaptive_limiter(&client_limiter(random));
         let mut request = RequestState::new(1, None);
         attempt(&limiter, &mut request, Err(Error::deadline_exceeded())).await;
         for bound in [200, 400, 800, 1_600, 3_200, 5_000, 5_000] {
@@ -177,15 +177,15 @@ async fn a_429_or_retry_after_pauses_all_requests_of_an_uploader() {
         (refused(429), 0, 200, true),
         (refused_for(503, 3 * SECOND), 3_000, 3_000, false),
     ] {
-        let client = client(0.5);
-        let limiter = adaptive(&client);
+        let client = client_limiter(0.5);
+        let limiter = adaptive_limiter(&client);
         attempt(&limiter, &mut RequestState::new(1, None), result).await;
         if least > 0 {
-            let again = limiter.poll_ready(1).expect_err("it waits").expect("for a time");
+            let again = limiter.poll_ready(1).expect_err("the request waits").expect("the wait ends");
             assert_eq!(again, Instant::now() + ms(least));
         }
         // The client and its other uploaders wait only for a 429.
-        assert_eq!((is_open(&client).await, is_open(&adaptive(&client)).await), (!closes_gate, !closes_gate));
+        assert_eq!((is_open(&client).await, is_open(&adaptive_limiter(&client)).await), (!closes_gate, !closes_gate));
         let (waited, _) = attempt(&limiter, &mut RequestState::new(1, None), accepted()).await;
         assert!(waited >= ms(least) && waited <= ms(most) + TICK, "{waited:?}");
     }
@@ -193,7 +193,7 @@ async fn a_429_or_retry_after_pauses_all_requests_of_an_uploader() {
 
 #[tokio::test(start_paused = true)]
 async fn a_half_open_breaker_blocks_until_the_probe_ends() {
-    let limiter = adaptive(&client(1.0));
+    let limiter = adaptive_limiter(&client_limiter(1.0));
     attempt(&limiter, &mut RequestState::new(1, None), refused(503)).await;
     let opened = Instant::now();
     assert_eq!(limiter.poll_ready(1), Err(Some(opened + ms(200))), "the breaker is open");
@@ -216,7 +216,7 @@ async fn a_half_open_breaker_blocks_until_the_probe_ends() {
 #[tokio::test(start_paused = true)]
 async fn requests_that_wait_for_the_breaker_wake_when_it_closes() {
     // The breaker waits for up to 5 seconds between probes, and the next one is accepted a second after it was sent.
-    let limiter = adaptive(&client(1.0));
+    let limiter = adaptive_limiter(&client_limiter(1.0));
     let mut first = RequestState::new(1, None);
     for _ in 0..8 {
         attempt(&limiter, &mut first, refused(503)).await;
@@ -228,7 +228,7 @@ async fn requests_that_wait_for_the_breaker_wake_when_it_closes() {
     let start = Instant::now();
     let waits = async {
         let mut request = RequestState::new(1, None);
-        let permit = limiter.acquire(&mut request, far()).await.expect("no deadline");
+        let permit = limiter.acquire(&mut request, far_deadline()).await.expect("no deadline");
         woken.fetch_add(1, Ordering::Relaxed);
         let waited = start.elapsed();
         limiter.record(permit, &mut request, &accepted(), false);

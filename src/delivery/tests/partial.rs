@@ -162,7 +162,7 @@ async fn repeats_a_request_with_an_interrupted_response_twice_and_then_its_statu
         });
         let outcome = deliver(&transport, &batches(3, 3)).await;
         assert_eq!((delivered(&outcome).len(), outcome.requests, outcome.unread_responses), (3, requests, unread));
-        assert!(transport.requests().iter().all(|request| request.ids == ["0", "1", "2"]), "the ids never change");
+        assert!(transport.requests().iter().all(|request| request.ids == ["0", "1", "2"]), "the ids change");
     }
     // A body that is too long would be too long again, so the request is not repeated.
     let transport = MemoryTransport::responding(|_| accepted_unread(ResponseBody::TooLong));
@@ -175,7 +175,7 @@ async fn repeats_a_request_with_an_interrupted_response_twice_and_then_its_statu
     assert_eq!(outcome.stopped.expect("an error").kind(), ErrorKind::ConnectionLost);
 }
 
-fn naming() -> impl Strategy<Value = Naming> {
+fn any_naming() -> impl Strategy<Value = Naming> {
     prop::sample::select(vec![Naming::Index, Naming::Position, Naming::Both, Naming::Nothing])
 }
 
@@ -190,7 +190,7 @@ proptest! {
         texts in vec(text(), 0..250),
         users in 1..40_usize,
         bad in vec(any::<prop::sample::Index>(), 0..60),
-        namings in vec(naming(), 1..20),
+        namings in vec(any_naming(), 1..20),
         all_bad_is_400 in any::<bool>(),
         failures in vec(prop_oneof![6 => Just(0), 1 => Just(1), 1 => Just(2)], 1..10),
     ) {

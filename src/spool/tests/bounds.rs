@@ -74,13 +74,13 @@ fn drop_oldest_evicts_the_oldest_records_and_reports_each_once() {
     assert!(process.spool.acknowledge(first.number), "it was read before its segment was dropped");
 
     let mut numbers: Vec<_> = process.read_all().iter().map(|record| record.number).collect();
-    assert!(numbers.len() >= 5, "a segment's worth is kept");
+    assert!(numbers.len() >= 5, "the records of a segment are kept");
     let evicted = evicted.lock().expect("no panic");
     assert!(evicted.iter().all(|(_, why)| *why == EvictionReason::Capacity));
     assert_eq!(process.spool.stats().dropped, evicted.len() as u64);
     numbers.extend(evicted.iter().map(|(number, _)| *number));
     numbers.sort_unstable();
-    assert_eq!(numbers, (2..=51).collect::<Vec<_>>(), "each is either read or reported, once");
+    assert_eq!(numbers, (2..=51).collect::<Vec<_>>(), "each record is either read or reported, once");
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn commit_returns_under_steady_load() {
     append();
     // There is always another append, for longer than the test runs.
     let more = std::sync::atomic::AtomicU32::new(100);
-    disk.meanwhile(move || {
+    disk.on_sync(move || {
         if more.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) > 0 {
             append();
         }
@@ -140,10 +140,10 @@ fn commit_returns_under_steady_load() {
     for records in 1..10 {
         writer.commit();
         let stats = spool.stats();
-        assert_eq!((stats.unread, stats.waiting), (records, 1), "one round, and then the others");
+        assert_eq!((stats.unread, stats.waiting), (records, 1), "the commit does not return");
     }
     // Dropping the writer must not append any more.
-    disk.meanwhile(|| {});
+    disk.on_sync(|| {});
 }
 
 #[test]
@@ -159,5 +159,5 @@ fn a_panic_in_the_eviction_callback_is_contained() {
     for _ in 0..50 {
         process.append(BATCH).expect("there is always room");
     }
-    assert!(evicted.lock().expect("no panic").len() >= 30, "each other callback is called all the same");
+    assert!(evicted.lock().expect("no panic").len() >= 30, "the other callbacks are called");
 }

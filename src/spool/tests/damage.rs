@@ -120,7 +120,7 @@ fn numbers_are_not_reused_after_damage_or_removal_of_segments() {
         let mut process = Process::start(&disk, SpoolOptions::new()).expect("it opens");
         process.append(batch).expect("confirmed");
         let numbers: Vec<_> = process.read_all().iter().map(|record| record.number).collect();
-        assert!(numbers.iter().all(|number| *number > 6), "{numbers:?} stood for other records");
+        assert!(numbers.iter().all(|number| *number > 6), "{numbers:?} are numbers of other records");
         for number in numbers {
             assert!(process.spool.acknowledge(number));
         }

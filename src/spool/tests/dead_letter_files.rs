@@ -100,13 +100,13 @@ fn a_failed_dead_letter_is_retried() {
     let mut receipt = std::pin::pin!(process.spool.reject(&record, "bad").expect("there is room"));
     // The completion of this one is dropped.
     drop(process.spool.dead_letter(Endpoint::BulkEvents, "[]", "from memory").expect("there is room"));
-    disk.read_only();
+    disk.make_read_only();
     for _ in 0..3 {
         process.commit();
         assert!(poll_result(receipt.as_mut()).is_none(), "it is tried again");
     }
     assert_eq!(process.spool.stats().outstanding, 1);
-    disk.heal();
+    disk.clear_faults();
     process.commit();
     poll_result(receipt).expect("result_of").expect("written");
     assert_eq!(process.spool.stats().outstanding, 0);
@@ -121,11 +121,11 @@ fn an_awaited_dead_letter_fails_after_five_attempts_and_its_record_stays() {
     let record = process.read_all().remove(0);
     let receipt = process.spool.reject(&record, "bad").expect("there is room");
     drop(process.spool.dead_letter(Endpoint::BulkEvents, "[]", "from memory").expect("there is room"));
-    disk.read_only();
+    disk.make_read_only();
     (0..5).for_each(|_| process.commit());
     result_of(receipt).expect_err("nothing can be written");
     assert_eq!(process.spool.stats().outstanding, 1);
-    disk.heal();
+    disk.clear_faults();
     process.commit();
     assert_eq!(reasons(&disk), ["from memory"]);
     process.close();
@@ -141,10 +141,10 @@ fn a_failed_dead_letter_of_an_expired_record_is_retried() {
     process.close();
     let mut process = Process::start(&disk, settings).expect("a spool");
     assert_eq!(process.read_all(), []);
-    disk.read_only();
+    disk.make_read_only();
     (0..10).for_each(|_| process.writer.write_dead_letters());
     assert_eq!((process.spool.stats().expired, process.spool.stats().outstanding), (0, 1));
-    disk.heal();
+    disk.clear_faults();
     process.writer.write_dead_letters();
     assert_eq!((process.spool.stats().expired, process.spool.stats().outstanding), (1, 0));
     assert_eq!(reasons(&disk), ["older than 0 days"]);

@@ -123,7 +123,7 @@ fn a_failure_within_a_segment_loses_no_expired_record() {
     for calls in 0..40 {
         disk.fail_after(calls);
         process.writer.write_dead_letters();
-        disk.heal();
+        disk.clear_faults();
     }
     (0..60).for_each(|_| process.writer.write_dead_letters());
     assert_eq!((process.spool.stats().expired, process.spool.stats().lost), (60, 0));

@@ -5,7 +5,7 @@ use super::*;
 
 /// Appends, reads and acknowledges records in one process, so that segments are created and removed. Returns the batches
 /// that were confirmed and not acknowledged.
-fn life(process: &mut Process) -> Vec<String> {
+fn run_process(process: &mut Process) -> Vec<String> {
     let mut pending = Vec::new();
     for place in 0..12 {
         let batch = format!(r#"{{"place":{place}}}"#);
@@ -28,9 +28,9 @@ fn settings() -> SpoolOptions {
     SpoolOptions::new().segment_bytes(200).max_bytes(100_000)
 }
 
-fn calls_of_a_life() -> u64 {
+fn calls_of_a_process() -> u64 {
     let disk = Simulated::default();
-    life(&mut Process::start(&disk, settings()).expect("a spool"));
+    run_process(&mut Process::start(&disk, settings()).expect("a spool"));
     disk.calls()
 }
 
@@ -44,17 +44,17 @@ fn assert_all_there(disk: &Simulated, pending: &[String], when: &str) {
 
 #[test]
 fn a_failure_of_any_call_loses_no_confirmed_record() {
-    let calls = calls_of_a_life();
-    assert!(calls > 50, "a life is more than {calls} calls");
+    let calls = calls_of_a_process();
+    assert!(calls > 50, "a process makes more than {calls} calls");
     for call in 0..calls {
         let disk = Simulated::default();
         disk.fail_after(call);
         let Ok(mut process) = Process::start(&disk, settings()) else {
-            disk.heal();
-            life(&mut Process::start(&disk, settings()).expect("the next time it works"));
+            disk.clear_faults();
+            run_process(&mut Process::start(&disk, settings()).expect("the next time it works"));
             continue;
         };
-        let pending = life(&mut process);
+        let pending = run_process(&mut process);
         process.append("{}").unwrap_or_else(|error| panic!("call {call}: it works again, but {error:?}"));
         drop(process);
         disk.stop_machine(call);
@@ -64,12 +64,12 @@ fn a_failure_of_any_call_loses_no_confirmed_record() {
 
 #[test]
 fn a_power_loss_at_any_call_loses_no_confirmed_record() {
-    for call in 0..calls_of_a_life() {
+    for call in 0..calls_of_a_process() {
         for seed in 0..8 {
             let disk = Simulated::default();
             disk.stop_after(call);
             let pending = match Process::start(&disk, settings()) {
-                Ok(mut process) => life(&mut process),
+                Ok(mut process) => run_process(&mut process),
                 Err(_) => Vec::new(),
             };
             disk.stop_machine(Dice(seed).below(usize::MAX) as u64);
@@ -82,7 +82,7 @@ fn a_power_loss_at_any_call_loses_no_confirmed_record() {
 fn a_full_disk_refuses_appends_until_there_is_room() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, settings()).expect("a spool");
-    disk.capacity(300);
+    disk.set_capacity(300);
     let mut confirmed = Vec::new();
     for place in 0..20 {
         let batch = format!(r#"{{"place":{place}}}"#);
@@ -98,7 +98,7 @@ fn a_full_disk_refuses_appends_until_there_is_room() {
     let records = process.read_all();
     assert_eq!(texts(&records), confirmed, "what was confirmed is there, and nothing else");
     assert!(process.append("{}").is_err());
-    disk.heal();
+    disk.clear_faults();
     process.append(r#"{"after":true}"#).expect("there is room");
     assert_eq!(texts(&process.read_all()), [r#"{"after":true}"#]);
 }
@@ -107,7 +107,7 @@ fn a_full_disk_refuses_appends_until_there_is_room() {
 fn done_records_free_space_on_a_full_disk() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, settings()).expect("a spool");
-    disk.capacity(2_000);
+    disk.set_capacity(2_000);
     while process.append(r#"{"some":"batch"}"#).is_ok() {}
     for record in process.read_all() {
         assert!(process.spool.acknowledge(record.number));
@@ -121,7 +121,7 @@ fn a_read_only_disk_fails_opening_and_appending() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, settings()).expect("a spool");
     process.append("{}").expect("confirmed");
-    disk.read_only();
+    disk.make_read_only();
     process.append("[]").expect_err("nothing can be written");
     for record in process.read_all() {
         assert!(process.spool.acknowledge(record.number));
@@ -181,7 +181,7 @@ fn works_on_a_file_system_without_directory_sync() {
         let disk = Simulated::default();
         disk.fail_sync_dir(kind);
         let mut process = Process::start(&disk, settings()).expect("it opens");
-        let pending = life(&mut process);
+        let pending = run_process(&mut process);
         assert!(!pending.is_empty());
         drop(process);
         disk.stop_machine(1);
@@ -235,7 +235,7 @@ fn warnings(act: impl FnOnce()) -> Vec<String> {
 /// Opens a spool, and makes it create and remove segments and save its cursor.
 fn live(disk: &Simulated) {
     let mut process = Process::start(disk, settings()).expect("it opens");
-    assert!(!life(&mut process).is_empty());
+    assert!(!run_process(&mut process).is_empty());
     process.close();
 }
 
@@ -252,7 +252,7 @@ fn warns_once_about_missing_directory_sync() {
 fn warns_once_about_a_directory_that_others_can_write_to_unless_sticky() {
     for access in [Access::Private, Access::Sticky, Access::SpoolShared] {
         let disk = Simulated::default();
-        disk.access(access);
+        disk.set_access(access);
         let warnings = warnings(|| live(&disk));
         if access == Access::SpoolShared {
             assert_eq!(warnings.len(), 1, "{warnings:?}");
@@ -271,7 +271,7 @@ fn warns_once_about_a_directory_that_others_can_write_to_unless_sticky() {
 #[test]
 fn a_file_system_without_locks_fails_opening_with_advice() {
     let disk = Simulated::default();
-    disk.no_locks();
+    disk.refuse_locks();
     let error = Process::start(&disk, settings()).err().expect("no locks");
     assert_eq!(
         error.to_string(),
@@ -285,7 +285,7 @@ fn restarts_on_a_full_disk_lose_nothing_and_use_no_more_space() {
     const CAPACITY: usize = 4_000;
     let disk = Simulated::default();
     let mut confirmed = Vec::new();
-    disk.capacity(CAPACITY);
+    disk.set_capacity(CAPACITY);
     let mut process = Process::start(&disk, settings()).expect("a spool");
     let append = |process: &mut Process, confirmed: &mut Vec<String>| {
         let batch = format!(r#"{{"place":{}}}"#, confirmed.len());
@@ -308,13 +308,13 @@ fn restarts_on_a_full_disk_lose_nothing_and_use_no_more_space() {
             process.close();
         }
         disk.kill_process();
-        disk.capacity(CAPACITY);
+        disk.set_capacity(CAPACITY);
         process = Process::start(&disk, settings()).expect("it opens on a full disk");
         let used: usize = disk.names().iter().map(|name| disk.read(&path(name)).len()).sum();
         assert!(used <= CAPACITY && disk.names().len() < 50, "restart {restart}: {used} bytes in {:?}", disk.names());
     }
     // There is space again while the spool is open.
-    disk.heal();
+    disk.clear_faults();
     append(&mut process, &mut confirmed).expect("there is room");
     process.commit();
     let mut there: Vec<_> =
@@ -371,7 +371,7 @@ fn drop_does_not_wait_for_a_hanging_fsync() {
     let (hanging, released) = (std::sync::mpsc::channel::<()>(), std::sync::Mutex::new(None));
     let (started, began) = std::sync::mpsc::channel();
     *released.lock().expect("no panic") = Some(hanging.1);
-    disk.meanwhile(move || {
+    disk.on_sync(move || {
         if let Some(hanging) = released.lock().expect("no panic").take() {
             started.send(()).expect("the test waits");
             let _ = hanging.recv();

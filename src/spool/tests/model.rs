@@ -101,10 +101,10 @@ impl Model {
 
     fn start(&mut self) {
         let settings = SpoolOptions::new().fsync(self.fsync).segment_bytes(600).max_bytes(1 << 20);
-        let fired = self.disk.fired();
+        let fired = self.disk.failed_calls();
         let process = Process::start(&self.disk, settings.clone()).or_else(|error| {
-            assert!(self.disk.fired() > fired, "no spool fails to open: {error:?}");
-            self.disk.heal();
+            assert!(self.disk.failed_calls() > fired, "no spool fails to open: {error:?}");
+            self.disk.clear_faults();
             Process::start(&self.disk, settings)
         });
         self.process = Some(process.expect("no spool fails to open"));
@@ -154,29 +154,32 @@ impl Model {
             }
             Step::ReadBefore(_) | Step::TakeCommitted(_) | Step::Acknowledge(_) | Step::Reject(_) => {}
             Step::Sync => {
-                let fired = self.disk.fired();
+                let fired = self.disk.failed_calls();
                 self.process().writer.sync();
-                if matches!(self.fsync, Fsync::Interval(_)) && self.disk.fired() == fired && self.no_sync_failed() {
+                if matches!(self.fsync, Fsync::Interval(_))
+                    && self.disk.failed_calls() == fired
+                    && self.no_sync_failed()
+                {
                     self.unsynced.clear();
                 }
             }
             Step::Compact => {
-                let fired = self.disk.fired();
+                let fired = self.disk.failed_calls();
                 self.process().writer.compact();
-                if self.disk.fired() == fired {
+                if self.disk.failed_calls() == fired {
                     self.keep_done();
                 }
             }
             Step::FailAfter(calls) => self.disk.fail_after(calls),
             Step::Restart => {
-                let fired = self.disk.fired();
+                let fired = self.disk.failed_calls();
                 self.commit();
                 self.process.take().expect("a process").close();
                 self.rejected.clear();
-                if self.disk.fired() == fired {
+                if self.disk.failed_calls() == fired {
                     self.keep_done();
                 }
-                self.disk.heal();
+                self.disk.clear_faults();
                 self.start();
             }
             Step::KillProcess => {
@@ -233,7 +236,7 @@ impl Model {
 
     /// Returns whether no sync can have failed: a failed one may have lost data that a later one does not save.
     fn no_sync_failed(&self) -> bool {
-        self.disk.fired() == 0
+        self.disk.failed_calls() == 0
     }
 
     fn lose_memory(&mut self) {
@@ -261,20 +264,20 @@ impl Model {
     }
 
     fn read_one(&mut self, limit: Option<u64>) {
-        let fired = self.disk.fired();
+        let fired = self.disk.failed_calls();
         match self.process().spool.next_record_before(limit) {
             Ok(Some(record)) => {
                 let id = self.id_of(&record);
-                assert!(!self.gone.contains(&id), "{id} was done for good");
-                assert!(self.last_read.is_none_or(|last| last < id), "{id} comes in its order");
-                assert!(self.read.insert(id), "{id} comes once");
-                assert!(limit.is_none_or(|limit| record.number < limit), "{id} lies at the limit or above");
+                assert!(!self.gone.contains(&id), "{id} was done durably");
+                assert!(self.last_read.is_none_or(|last| last < id), "{id} is read out of order");
+                assert!(self.read.insert(id), "{id} is read twice");
+                assert!(limit.is_none_or(|limit| record.number < limit), "{id} is not below the limit");
                 self.assert_read_below(Some(record.number));
                 self.last_read = Some(id);
                 self.outstanding.push((id, record));
             }
             Ok(None) => self.assert_read_below(limit),
-            Err(error) => assert!(self.disk.fired() > fired, "{error:?}"),
+            Err(error) => assert!(self.disk.failed_calls() > fired, "{error:?}"),
         }
     }
 
@@ -288,8 +291,8 @@ impl Model {
     fn id_of(&self, record: &Record) -> usize {
         let json: serde_json::Value = serde_json::from_slice(&record.batch).expect("JSON");
         let id = usize::try_from(json["id"].as_u64().expect("an id")).expect("an id");
-        assert_eq!(record.batch, self.batches[id], "every byte is as it was appended");
-        assert_eq!(record.number, self.numbers[id], "its number is the one that its receipt gave");
+        assert_eq!(record.batch, self.batches[id], "the bytes differ from the appended ones");
+        assert_eq!(record.number, self.numbers[id], "the number differs from that of the receipt");
         id
     }
 
@@ -303,7 +306,7 @@ impl Model {
             assert!(letters.iter().any(|letter| letter.batch == self.batches[*id]), "{id} is among the dead letters");
         }
         for id in self.process().read_all().iter().map(|record| self.id_of(record)).collect::<Vec<_>>() {
-            assert!(!self.gone.contains(&id), "{id} was done for good");
+            assert!(!self.gone.contains(&id), "{id} was done durably");
             self.read.insert(id);
         }
         self.assert_read_below(None);

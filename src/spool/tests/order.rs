@@ -45,14 +45,14 @@ fn a_taken_record_is_not_read_and_older_ones_are() {
 
     let process = Process::start(&disk, SpoolOptions::new()).expect("it opens");
     assert!(!process.spool.take_committed(1), "an earlier process appended it");
-    assert_eq!(numbers(&process.read_all()), [1, 2, 4, 5, 6, 7], "what is not acknowledged comes again");
+    assert_eq!(numbers(&process.read_all()), [1, 2, 4, 5, 6, 7], "records that are not acknowledged are read again");
 }
 
 #[test]
 fn only_a_confirmed_record_can_be_taken() {
     let disk = Simulated::default();
     let mut process = Process::start(&disk, SpoolOptions::new()).expect("a spool");
-    assert!(!process.spool.take_committed(1), "there is none");
+    assert!(!process.spool.take_committed(1), "no record is confirmed");
     let receipt = process.spool.append(Endpoint::BulkEvents, "[1]").expect("there is room");
     assert_eq!(receipt.record_number(), 1);
     assert!(!process.spool.take_committed(1), "it is not written yet");
@@ -115,7 +115,7 @@ fn eviction_reports_unread_records_and_not_taken_ones() {
     append_all(&mut process, &[r#"{"a":1}"#]);
     assert_eq!((evicted.lock().expect("no panic").clone(), process.spool.stats().dropped), (vec![1, 3], 2));
     assert!(!process.spool.take_committed(1) && !process.spool.contains(2), "they are gone");
-    assert!(process.spool.acknowledge(2), "its taker has it");
+    assert!(process.spool.acknowledge(2), "the caller that took the record has it");
     assert_eq!(numbers(&process.read_all()), [4, 6, 7, 9, 10]);
     assert_eq!(*lost.lock().expect("no panic"), [0; 0]);
 }
@@ -124,7 +124,7 @@ fn eviction_reports_unread_records_and_not_taken_ones() {
 fn vanished_segments_lose_unread_records_and_not_taken_ones() {
     let (disk, process, evicted, lost) = taken_in_each_segment(SpoolOptions::new());
     let segments = disk.segments();
-    disk.forget(&segments[0]);
+    disk.unlink(&segments[0]);
     // Leaves its first two records.
     disk.edit(&segments[1], |bytes| bytes.truncate(24 + 2 * 43));
     process.spool.find_vanished();
@@ -166,10 +166,10 @@ fn a_failed_group_leaves_a_gap_in_the_numbers() {
 
         let mut process = Process::start(&disk, SpoolOptions::new()).expect("it opens");
         let next = append_all(&mut process, &["[6]"])[0];
-        assert!(next > 5, "{next} stood for another record");
+        assert!(next > 5, "{next} is the number of another record");
         for record in process.read_all() {
             let expected = if record.number == next { 6 } else { record.number };
-            assert_eq!(record.batch, format!("[{expected}]"), "each number stands for its own record");
+            assert_eq!(record.batch, format!("[{expected}]"), "each record has its own number");
             assert!(![1, 5].contains(&record.number), "it was done");
         }
         assert!(process.spool.contains(2) && process.spool.contains(next));

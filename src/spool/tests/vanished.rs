@@ -18,11 +18,11 @@ fn two_segments() -> (Simulated, Process) {
 fn records_of_a_vanished_file_count_as_lost() {
     for segment in [0, 1] {
         let (disk, mut process) = two_segments();
-        disk.forget(&disk.segments()[segment]);
+        disk.unlink(&disk.segments()[segment]);
         assert_eq!(process.read_all().len(), 3);
         let stats = process.spool.stats();
         assert_eq!((stats.lost, stats.unread, stats.outstanding), (3, 0, 3), "segment {segment}");
-        process.append("{}").expect("the next ones go to a file that is there");
+        process.append("{}").expect("the next records go to an existing file");
         assert_eq!(texts(&process.read_all()), ["{}"]);
         drop(process);
         disk.stop_machine(1);
@@ -57,7 +57,7 @@ fn expired_records_that_vanish_count_as_lost() {
         assert_eq!(process.read_all(), []);
         let segment = disk.segments().remove(0);
         if whole_file {
-            disk.forget(&segment);
+            disk.unlink(&segment);
         } else {
             disk.edit(&segment, |bytes| bytes.truncate(SEGMENT_HEAD_BYTES + 50));
         }
@@ -77,7 +77,7 @@ fn a_lost_record_counts_once_even_if_its_file_vanishes_later() {
     disk.edit(&segment, |bytes| bytes[SEGMENT_HEAD_BYTES + 2..].fill(0));
     assert_eq!((process.read_all(), process.spool.stats().lost), (vec![], 3));
     process.append("[]").expect("confirmed");
-    disk.forget(&segment);
+    disk.unlink(&segment);
     assert_eq!(process.read_all(), [], "the segment was closed at the damage, and is gone");
     assert_eq!((process.spool.stats().lost, process.spool.stats().unread), (4, 0));
 }
@@ -100,7 +100,7 @@ fn evicted_records_that_cannot_be_read_count_as_lost() {
         let oldest = disk.segments().remove(0);
         match damage {
             "a byte" => disk.edit(&oldest, |bytes| bytes[SEGMENT_HEAD_BYTES + 40] ^= 1),
-            "no file" => disk.forget(&oldest),
+            "no file" => disk.unlink(&oldest),
             _ => {}
         }
         process.append(r#"{"a":1}"#).expect("there is always room");
@@ -135,7 +135,7 @@ fn find_vanished_counts_lost_records_and_forgets_read_ones() {
             assert!(process.spool.contains(2) && process.spool.stats().lost == 0, "all is there");
             let segments = disk.segments();
             if whole_file {
-                disk.forget(&segments[0]);
+                disk.unlink(&segments[0]);
             } else {
                 // Leaves the first two, and one record of the other segment.
                 disk.edit(&segments[0], |bytes| bytes.truncate(SEGMENT_HEAD_BYTES + 90));

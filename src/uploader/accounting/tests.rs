@@ -59,7 +59,10 @@ fn expected_stats(entries: &[Entry]) -> UploaderStats {
         counted.push(id);
         let is_part = |other: &&Entry| if id == 0 { std::ptr::eq(*other, entry) } else { other.token.id == id };
         let part_states: Vec<SubmissionState> = entries.iter().filter(is_part).map(|part| part.state).collect();
-        let first = SubmissionState::ALL.into_iter().find(|state| part_states.contains(state)).expect("it has a part");
+        let first = SubmissionState::ALL
+            .into_iter()
+            .find(|state| part_states.contains(state))
+            .expect("a submission has a part");
         *stats.count_mut(first) += u64::from(entry.token.submissions);
     }
     stats
@@ -128,7 +131,7 @@ proptest! {
         }
         let open = entries.iter().filter(|entry| entry.state.is_open() && entry.token.id != 0);
         let open: std::collections::HashSet<u64> = open.map(|entry| entry.token.id).collect();
-        prop_assert_eq!(accounting.tracked.len(), open.len(), "nothing is kept of what has ended");
+        prop_assert_eq!(accounting.tracked.len(), open.len(), "ended submissions take no memory");
     }
 }
 

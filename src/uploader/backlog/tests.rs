@@ -125,7 +125,7 @@ fn may_have_older_covers_own_and_recovered_records() {
     let mut backlog = Backlog::new(1);
     assert!(backlog.may_have_older(other));
     assert_eq!(backlog.remove(None, None), Some(SubmissionToken::RECOVERED));
-    assert_eq!(backlog.remove(None, None), None, "it is counted once");
+    assert_eq!(backlog.remove(None, None), None, "the record is counted once");
     assert!(!backlog.may_have_older(other));
     backlog.add_user(user);
     backlog.add_user(sharing);

@@ -19,13 +19,13 @@ const LENGTH: Duration = Duration::from_secs(25);
 const TICK: Duration = Duration::from_millis(2);
 
 /// Returns a source of these random numbers, in turn.
-fn drawing(draws: Vec<f64>) -> Random {
+fn random_from(draws: Vec<f64>) -> Random {
     let next = AtomicUsize::new(0);
     Arc::new(move || draws[next.fetch_add(1, Ordering::Relaxed) % draws.len()])
 }
 
 /// Returns a pseudo-random source with this seed.
-fn seeded(seed: u64) -> Random {
+fn random_with_seed(seed: u64) -> Random {
     let state = Mutex::new(seed);
     Arc::new(move || {
         let mut state = state.lock().expect("the seed");
@@ -34,7 +34,7 @@ fn seeded(seed: u64) -> Random {
     })
 }
 
-fn rig_drawing(transport: MemoryTransport, settings: Config, random: Random) -> Rig {
+fn rig_with_random(transport: MemoryTransport, settings: Config, random: Random) -> Rig {
     rig_with_deliverer(Deliverer::new(Arc::new(transport), RetryPolicy::new(), random), settings, None)
 }
 
@@ -48,7 +48,7 @@ async fn outage(takes: Duration, random: Random) {
         _ if request.at < ends => (takes, refused(503)),
         _ => (SECOND / 20, accepted()),
     });
-    let rig = rig_drawing(transport, settings(), random);
+    let rig = rig_with_random(transport, settings(), random);
     (0..IN_FLIGHT * 100).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     for n in IN_FLIGHT * 100..IN_FLIGHT * 100 + 320 {
         sleep(SECOND / 10).await;
@@ -87,10 +87,10 @@ fn ids<'a>(requests: impl Iterator<Item = &'a MemoryRequest>) -> HashSet<&'a str
 async fn an_outage_costs_at_most_20_requests_and_delivery_resumes_within_5_seconds() {
     for takes in [Duration::ZERO, SECOND / 20, 2 * SECOND] {
         for draw in [0.0, 0.5, 1.0] {
-            outage(takes, drawing(vec![draw])).await;
+            outage(takes, random_from(vec![draw])).await;
         }
         for seed in 0..20 {
-            outage(takes, seeded(seed)).await;
+            outage(takes, random_with_seed(seed)).await;
         }
     }
 }
@@ -104,7 +104,7 @@ proptest! {
         takes in 0..3_000_u64,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        runtime.expect("a runtime").block_on(outage(Duration::from_millis(takes), drawing(draws)));
+        runtime.expect("a runtime").block_on(outage(Duration::from_millis(takes), random_from(draws)));
     }
 }
 
@@ -117,7 +117,7 @@ async fn max_probe_interval_bounds_the_wait_between_probes() {
                 move |request| if request.at < start + 300 * SECOND { refused(503) } else { accepted() },
             );
         let settings = Config { max_probe_interval: interval, ..settings() };
-        let rig = rig_drawing(transport, settings, drawing(vec![1.0]));
+        let rig = rig_with_random(transport, settings, random_from(vec![1.0]));
         rig.try_send(batch(0, 0)).expect("room");
         sleep(400 * SECOND).await;
         let times: Vec<_> = rig.transport.requests().iter().map(|request| request.at).collect();
@@ -137,7 +137,7 @@ async fn probes_respect_the_longest_retry_after() {
         2 => (Duration::ZERO, refused_for(503, 7 * SECOND)),
         _ => (Duration::ZERO, accepted()),
     });
-    let rig = rig_drawing(transport, settings(), drawing(vec![1.0]));
+    let rig = rig_with_random(transport, settings(), random_from(vec![1.0]));
     for n in 0..200 {
         rig.try_send(batch(n, n)).expect("room");
     }
@@ -165,7 +165,7 @@ async fn failed_requests_are_retried_before_new_ones_are_sent() {
     assert_eq!(requests[0].ids.len(), 50);
     let again = requests[1..].iter().find(|request| request.ids == requests[0].ids).expect("it is sent again");
     assert!(again.at - start < 2 * SECOND, "it is sent again after {:?}", again.at - start);
-    assert!(requests[requests.len() - 1].at - start > 15 * SECOND, "new ones came all the time");
+    assert!(requests[requests.len() - 1].at - start > 15 * SECOND, "new batches were submitted all the time");
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,7 +177,7 @@ async fn after_a_429_requests_wait_and_are_spread_out() {
             (SECOND / 10, if request.at < start + SECOND / 10 { limited() } else { accepted() })
         });
         // Two uploaders of one client, of which only the first receives 429: the wait applies to both.
-        let deliverer = Deliverer::new(Arc::new(transport), RetryPolicy::new(), seeded(7));
+        let deliverer = Deliverer::new(Arc::new(transport), RetryPolicy::new(), random_with_seed(7));
         let (first, second) = (
             rig_with_deliverer(deliverer.clone(), settings(), None),
             rig_with_deliverer(deliverer.clone(), settings(), None),
@@ -205,7 +205,7 @@ async fn a_request_that_always_fails_delays_no_other() {
         let is_bad = |request: &MemoryRequest| request.ids.contains(&"0".to_owned());
         let transport =
             MemoryTransport::delayed(move |request| (SECOND / 20, if is_bad(request) { fails() } else { accepted() }));
-        let rig = rig_drawing(transport, settings(), seeded(3));
+        let rig = rig_with_random(transport, settings(), random_with_seed(3));
         rig.try_send(batch(0, 0)).expect("room");
         let mut sent = Vec::new();
         for n in 1..=1_200 {
@@ -238,10 +238,10 @@ async fn waiting_requests_take_turns_as_the_probe_after_an_outage() {
             (SECOND / 20, if fails(request) { refused(503) } else { accepted() })
         });
         // As many requests as may be in flight, so that no new one can be the probe.
-        let rig = rig_drawing(transport, settings(), seeded(seed));
+        let rig = rig_with_random(transport, settings(), random_with_seed(seed));
         (0..IN_FLIGHT * 100).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
         sleep(LENGTH + 11 * SECOND).await;
-        assert_eq!(rig.now().delivered, 700, "all but the request that always fails");
+        assert_eq!(rig.checked_stats().delivered, 700, "all but the request that always fails");
         rig.end(SECOND).await;
     }
 }
@@ -251,7 +251,7 @@ async fn several_requests_that_always_fail_delay_no_other() {
     let is_bad = |request: &MemoryRequest| request.ids.iter().any(|id| id.parse::<usize>().is_ok_and(|id| id < 3));
     let transport =
         MemoryTransport::delayed(move |request| (SECOND / 20, if is_bad(request) { refused(500) } else { accepted() }));
-    let rig = rig_drawing(transport, settings(), seeded(5));
+    let rig = rig_with_random(transport, settings(), random_with_seed(5));
     for n in 0..3 {
         rig.try_send(batch(n, n)).expect("room");
         sleep(SECOND / 100).await;
@@ -261,7 +261,7 @@ async fn several_requests_that_always_fail_delay_no_other() {
         rig.try_send(batch(n, n)).expect("room");
     }
     sleep(2 * SECOND).await;
-    assert_eq!(rig.now().delivered, 597);
+    assert_eq!(rig.checked_stats().delivered, 597);
     let bad = rig.transport.requests().iter().filter(|request| is_bad(request)).count();
     assert!((12..=45).contains(&bad), "{bad} requests");
     rig.end(SECOND).await;

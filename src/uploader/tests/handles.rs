@@ -2,13 +2,13 @@
 
 use tokio::time::{sleep, timeout};
 
-use super::spooled::{Disk, on_disk};
+use super::spooled::{Disk, rig_on_disk};
 use super::*;
 use crate::ErrorKind;
 use crate::delivery::memory::{accepted, refused};
 
 /// Returns the result of a completion that must be complete.
-async fn now<T: Clone>(completion: Completion<T>) -> T {
+async fn result_of<T: Clone>(completion: Completion<T>) -> T {
     timeout(Duration::ZERO, completion).await.expect("it is complete")
 }
 
@@ -37,8 +37,8 @@ async fn a_batch_is_accepted_long_before_it_is_delivered() {
         let sent = rig.send(batch(0, "a"));
         sent.accepted().await.expect("room");
         assert!(is_pending(sent.delivered()).await);
-        sent.delivered().await.expect("delivered at last");
-        assert_eq!((rig.now().delivered, rig.transport.accepted().len()), (1, 1));
+        sent.delivered().await.expect("delivered after the wait");
+        assert_eq!((rig.checked_stats().delivered, rig.transport.accepted().len()), (1, 1));
         rig.end(SECOND).await;
     }
 }
@@ -53,7 +53,7 @@ async fn delivered_waits_for_the_shutdown_while_the_service_is_down() {
         sleep(3_600 * SECOND).await;
         assert!(is_pending(sent.delivered()).await);
         let stats = rig.end(10 * SECOND).await;
-        let error = now(sent.delivered()).await.expect_err("not delivered");
+        let error = result_of(sent.delivered()).await.expect_err("not delivered");
         assert_eq!(error.error().kind(), ErrorKind::Closed);
         if has_spool {
             assert!(matches!(error, DeliveryError::Spooled) && stats.spooled == 1, "{error:?}");
@@ -65,15 +65,16 @@ async fn delivered_waits_for_the_shutdown_while_the_service_is_down() {
 
 #[tokio::test(start_paused = true)]
 async fn records_on_the_disk_only_end_as_spooled() {
-    let (rig, disk) = on_disk(MemoryTransport::responding(|_| refused(503)), Config { max_batches: 2, ..settings() });
+    let (rig, disk) =
+        rig_on_disk(MemoryTransport::responding(|_| refused(503)), Config { max_batches: 2, ..settings() });
     let sent: Vec<_> = (0..30).map(|n| rig.send(batch(0, n))).collect();
     for handle in &sent {
         handle.accepted().await.expect("on the disk");
     }
     rig.end(10 * SECOND).await;
-    assert_eq!(disk.restarted().unread(), 30);
+    assert_eq!(disk.restart().unread(), 30);
     for handle in sent {
-        assert!(matches!(now(handle.delivered()).await, Err(DeliveryError::Spooled)));
+        assert!(matches!(result_of(handle.delivered()).await, Err(DeliveryError::Spooled)));
     }
 }
 
@@ -94,11 +95,11 @@ async fn a_dropped_batch_is_not_delivered() {
     let rig = rig(transport, Config { max_batches: 2, when_full: WhenFull::DropOldest, ..settings() });
     let sent: Vec<_> = (0..2).map(|n| rig.send(batch(n, n))).collect();
     // The dispatcher has not run yet.
-    rig.try_send(batch(2, 2)).expect("it drops the oldest");
-    let error = now(sent[0].delivered()).await.expect_err("dropped");
+    rig.try_send(batch(2, 2)).expect("the oldest batch is dropped");
+    let error = result_of(sent[0].delivered()).await.expect_err("dropped");
     assert!(matches!(&error, DeliveryError::Dropped(reason) if reason.kind() == ErrorKind::QueueFull), "{error:?}");
     sent[0].accepted().await.expect("it was accepted before it was dropped");
-    sent[1].delivered().await.expect("the newer one stays");
+    sent[1].delivered().await.expect("the newer batch stays");
     rig.end(60 * SECOND).await;
 }
 
@@ -113,18 +114,18 @@ async fn a_refused_batch_is_not_delivered() {
     assert!(is_pending(full.accepted()).await && is_pending(full.delivered()).await);
     let error = full.accepted().await.expect_err("no room in time");
     assert!(matches!(&error, TrySendError::Full(batches) if batches[0].source_request_id() == "full"));
-    let error = now(full.delivered()).await.expect_err("not accepted");
+    let error = result_of(full.delivered()).await.expect_err("not accepted");
     assert!(matches!(&error, DeliveryError::NotAccepted(TrySendError::Full(batches)) if batches.len() == 1));
     assert_eq!(error.error().kind(), ErrorKind::QueueFull);
 
     let large = rig.send(split_batch(["a", "b"]));
-    assert!(matches!(now(large.accepted()).await, Err(TrySendError::TooLarge(parts)) if parts.len() == 2));
-    let error = now(large.delivered()).await.expect_err("not accepted");
+    assert!(matches!(result_of(large.accepted()).await, Err(TrySendError::TooLarge(parts)) if parts.len() == 2));
+    let error = result_of(large.delivered()).await.expect_err("not accepted");
     assert!(matches!(error, DeliveryError::NotAccepted(TrySendError::TooLarge(_))));
 
     let invalid = rig.send(batch(0, "invalid").user_attribute("score", f64::NAN));
-    assert!(matches!(now(invalid.accepted()).await, Err(TrySendError::Invalid(_))));
-    let error = now(invalid.delivered()).await.expect_err("not accepted");
+    assert!(matches!(result_of(invalid.accepted()).await, Err(TrySendError::Invalid(_))));
+    let error = result_of(invalid.delivered()).await.expect_err("not accepted");
     assert!(matches!(&error, DeliveryError::NotAccepted(TrySendError::Invalid(_))));
     assert_eq!(error.error().kind(), ErrorKind::Invalid);
 
@@ -135,8 +136,8 @@ async fn a_refused_batch_is_not_delivered() {
     assert!(matches!(error, DeliveryError::NotAccepted(TrySendError::Closed(_))));
     ended.await;
     let closed = uploader.send(batch(0, "closed"));
-    assert!(matches!(now(closed.accepted()).await, Err(TrySendError::Closed(batches)) if batches.len() == 1));
-    assert!(matches!(now(closed.delivered()).await, Err(DeliveryError::NotAccepted(TrySendError::Closed(_)))));
+    assert!(matches!(result_of(closed.accepted()).await, Err(TrySendError::Closed(batches)) if batches.len() == 1));
+    assert!(matches!(result_of(closed.delivered()).await, Err(DeliveryError::NotAccepted(TrySendError::Closed(_)))));
     assert_eq!(rig.end(SECOND).await.accepted, 1);
 }
 
@@ -172,7 +173,7 @@ async fn a_split_batch_is_rejected_if_a_part_is() {
 }
 
 /// Returns an uploader with room for one batch, which is in flight for ten seconds.
-async fn full_rig() -> Rig {
+async fn rig_with_full_queue() -> Rig {
     let transport = MemoryTransport::delayed(|_| (10 * SECOND, accepted()));
     let rig = rig(transport, Config { max_batches: 1, ..settings() });
     rig.try_send(batch(0, "first")).expect("room");
@@ -182,7 +183,7 @@ async fn full_rig() -> Rig {
 
 #[tokio::test(start_paused = true)]
 async fn dropping_the_handle_withdraws_an_unaccepted_batch() {
-    let rig = full_rig().await;
+    let rig = rig_with_full_queue().await;
     drop(rig.send(batch(0, "withdrawn")));
     let transport = Arc::clone(&rig.transport);
     rig.flush(60 * SECOND).await;
@@ -192,10 +193,10 @@ async fn dropping_the_handle_withdraws_an_unaccepted_batch() {
 
 #[tokio::test(start_paused = true)]
 async fn a_kept_completion_keeps_the_batch() {
-    let rig = full_rig().await;
+    let rig = rig_with_full_queue().await;
     let accepted = rig.send(batch(0, "second")).accepted();
     let delivered = rig.send(batch(0, "third")).delivered();
-    accepted.await.expect("room at last");
+    accepted.await.expect("the queue has room");
     delivered.await.expect("delivered");
     let transport = Arc::clone(&rig.transport);
     rig.end(60 * SECOND).await;
@@ -226,7 +227,7 @@ async fn delivered_waits_while_the_uploader_is_stopped() {
     sleep(3_600 * SECOND).await;
     assert!(rig.status().into_stopped().is_some() && is_pending(sent.delivered()).await);
     rig.resume();
-    sent.delivered().await.expect("delivered after all");
+    sent.delivered().await.expect("delivered after `resume`");
     rig.end(SECOND).await;
 }
 
@@ -241,7 +242,7 @@ async fn all_clones_of_a_completion_return_the_same_result() {
     for task in tasks {
         task.await.expect("the task").expect("delivered");
     }
-    clone.await.expect("also for one that asks later");
+    clone.await.expect("a later clone returns the same result");
     rig.end(SECOND).await;
 }
 

@@ -94,12 +94,12 @@ impl Rig {
         let counts = self.uploader.shutdown(deadline).await;
         self.worker.await.expect("the worker ends");
         assert!(counts.adds_up(), "{counts:?}");
-        assert_eq!(counts, self.uploader.stats(), "nothing changes after the end");
+        assert_eq!(counts, self.uploader.stats(), "the statistics change after the shutdown");
         counts
     }
 
     /// Returns the current statistics, and checks that they add up.
-    fn now(&self) -> UploaderStats {
+    fn checked_stats(&self) -> UploaderStats {
         let counts = self.uploader.stats();
         assert!(counts.adds_up(), "{counts:?}");
         counts

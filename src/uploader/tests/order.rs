@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::time::sleep;
 
-use super::spooled::on_disk;
+use super::spooled::rig_on_disk;
 use super::*;
 use crate::delivery::memory::{accepted, refused, refused_for};
 
@@ -69,7 +69,7 @@ proptest! {
             let rig = match spool {
                 None => rig(transport, settings),
                 Some(when_full) => {
-                    let (rig, disk) = on_disk(transport, Config { when_full, ..settings });
+                    let (rig, disk) = rig_on_disk(transport, Config { when_full, ..settings });
                     disk.lock().takes = SECOND / 20;
                     rig
                 }
@@ -95,7 +95,7 @@ proptest! {
                     Ok(()) => taken += 1,
                     Err(_) => refused += 1,
                 }
-                assert_eq!(rig.now().accepted, taken);
+                assert_eq!(rig.checked_stats().accepted, taken);
             }
             let transport = Arc::clone(&rig.transport);
             // A service that accepts nothing does not delay the end.
@@ -138,7 +138,7 @@ fn user_order_is_preserved_with_many_threads() {
                             .send(Batch::new(Environment::Development).customer_id(of.to_string()).event(event(number)))
                             .accepted()
                             .wait()
-                            .expect("room at last");
+                            .expect("the queue has room");
                     } else {
                         // Retried until there is room.
                         while uploader.track(user(of), event(number)).is_err() {

@@ -62,13 +62,13 @@ fn rank(status: &DeliveryStatus) -> usize {
     }
 }
 
-fn by_rank(stats: &UploaderStats) -> [u64; 5] {
+fn counts_by_rank(stats: &UploaderStats) -> [u64; 5] {
     [stats.pending, stats.spooled, stats.rejected, stats.dropped, stats.delivered]
 }
 
 type Reports = Arc<Mutex<Vec<Arc<DeliveryReport>>>>;
 
-fn collecting(settings: Config) -> (Config, Reports) {
+fn collect_reports(settings: Config) -> (Config, Reports) {
     let reports = Reports::default();
     let into = Arc::clone(&reports);
     let on_delivery = move |report: &Arc<DeliveryReport>| into.lock().expect("reports").push(Arc::clone(report));
@@ -90,7 +90,7 @@ fn check(reports: &[Arc<DeliveryReport>], stats: &UploaderStats, parts: &HashMap
     for report in reports {
         let rank = rank(report.status());
         assert_eq!(report.error().is_some(), matches!(rank, 2 | 3));
-        assert!(report.batch().is_some() || rank == 1, "only records on the disk alone come without their batch");
+        assert!(report.batch().is_some() || rank == 1, "only reports of unread records have no batch");
         match report.tag() {
             Some(tag) => by_tag.entry(tag).or_default().push(rank),
             None => submissions[rank] += u64::from(report.submissions()),
@@ -101,7 +101,7 @@ fn check(reports: &[Arc<DeliveryReport>], stats: &UploaderStats, parts: &HashMap
     for ranks in by_tag.values() {
         submissions[*ranks.iter().min().expect("a part")] += 1;
     }
-    assert_eq!(submissions, by_rank(stats), "{stats:?}");
+    assert_eq!(submissions, counts_by_rank(stats), "{stats:?}");
 }
 
 proptest! {
@@ -132,7 +132,7 @@ proptest! {
             let disk = Arc::new(Disk::default());
             disk.lock().break_writes(Duration::from_millis(takes), breaks);
             let linger = Duration::from_millis(linger);
-            let (settings, reports) = collecting(Config { linger, max_batches, when_full, ..settings() });
+            let (settings, reports) = collect_reports(Config { linger, max_batches, when_full, ..settings() });
             let rig = rig_with_journal(transport, settings, has_spool.then(|| Arc::clone(&disk) as Arc<dyn Journal>));
             let mut stream = rig.reports();
             let (mut parts, mut handles) = (HashMap::new(), Vec::new());
@@ -185,13 +185,13 @@ proptest! {
                     Err(DeliveryError::Filtered) => panic!("there is no before_send"),
                 }
             }
-            assert!(uploader.reports().next().await.is_none(), "a stream that is created later ends at once");
+            assert!(uploader.reports().next().await.is_none(), "a stream that is created after the shutdown ends immediately");
 
             // The next uploader has no tags, and a report for each record. A record that was written again, behind an older
             // batch of its user, can exist twice.
-            let records = disk.restarted();
+            let records = disk.restart();
             records.lock().break_writes(Duration::ZERO, Vec::new());
-            let (settings, reports) = collecting(self::settings());
+            let (settings, reports) = collect_reports(self::settings());
             let transport = MemoryTransport::responding(|request| {
                 if request.batches.iter().any(is_bad) { refused(400) } else { accepted() }
             });
@@ -209,31 +209,31 @@ proptest! {
 #[tokio::test(start_paused = true)]
 async fn records_on_the_disk_only_are_reported_with_tags_and_without_batches() {
     let disk = Arc::new(Disk::default());
-    let (settings, reports) = collecting(Config { max_batches: 2, ..settings() });
+    let (settings, reports) = collect_reports(Config { max_batches: 2, ..settings() });
     let transport = MemoryTransport::responding(|_| refused(503));
     let rig = rig_with_journal(transport, settings, Some(Arc::clone(&disk) as Arc<dyn Journal>));
     for tag in 0..50 {
         rig.try_send_tagged(batch(0, tag), tag).expect("room on the disk");
     }
     sleep(SECOND).await;
-    assert_eq!(rig.now().spooled, 50);
-    assert!(reports.lock().expect("reports").is_empty(), "nothing has ended");
+    assert_eq!(rig.checked_stats().spooled, 50);
+    assert!(reports.lock().expect("reports").is_empty(), "no batch has a report");
     let stats = rig.end(10 * SECOND).await;
     assert_eq!(stats.spooled, 50);
     let reports = reports.lock().expect("reports");
     check_ids(&reports);
     check(&reports, &stats, &(0..50).map(|tag| (tag, 1)).collect());
     let without_batch = reports.iter().filter(|report| report.batch().is_none()).count();
-    assert!((40..50).contains(&without_batch), "{without_batch} lie on the disk alone");
+    assert!((40..50).contains(&without_batch), "{without_batch} reports without a batch");
     for report in reports.iter() {
         let id = report.batch().map(|batch| batch.source_request_id().to_owned());
-        assert!(id.is_none() || id == report.tag().map(|tag| tag.to_string()), "the tag is that of the batch");
+        assert!(id.is_none() || id == report.tag().map(|tag| tag.to_string()), "the report has the tag of the batch");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn tracked_events_have_no_tag_and_one_report() {
-    let (settings, reports) = collecting(Config { linger: SECOND, ..settings() });
+    let (settings, reports) = collect_reports(Config { linger: SECOND, ..settings() });
     let rig = rig(MemoryTransport::responding(|_| accepted()), settings);
     (0..5).for_each(|name| rig.track(user(0), event(name)).expect("room"));
     rig.try_send(batch(1, "untagged")).expect("room");
@@ -247,9 +247,9 @@ async fn tracked_events_have_no_tag_and_one_report() {
 #[tokio::test(start_paused = true)]
 async fn a_dropped_batch_is_reported_with_its_tag() {
     for (when_full, dropped) in [(WhenFull::DropNewest, 2), (WhenFull::DropOldest, 0)] {
-        let (settings, reports) = collecting(Config { max_batches: 2, when_full, ..settings() });
+        let (settings, reports) = collect_reports(Config { max_batches: 2, when_full, ..settings() });
         let rig = rig(MemoryTransport::responding(|_| accepted()), settings);
-        (0..3).for_each(|tag| rig.try_send_tagged(batch(0, tag), tag).expect("it drops"));
+        (0..3).for_each(|tag| rig.try_send_tagged(batch(0, tag), tag).expect("the queue drops the batch"));
         {
             let reports = reports.lock().expect("reports");
             assert_eq!((reports.len(), reports[0].tag()), (1, Some(dropped)), "{when_full:?}");

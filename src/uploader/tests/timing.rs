@@ -12,7 +12,7 @@ use crate::delivery::memory::{accepted, accepted_using, refused};
 
 use tokio::time::{Instant, sleep};
 
-fn lingering(linger: Duration) -> Config {
+fn settings_with_linger(linger: Duration) -> Config {
     Config { linger, ..settings() }
 }
 
@@ -27,7 +27,7 @@ fn events(rig: &Rig) -> Vec<Vec<usize>> {
 
 #[tokio::test(start_paused = true)]
 async fn events_of_a_user_are_sent_as_one_batch() {
-    let rig = rig(MemoryTransport::responding(|_| accepted()), lingering(SECOND));
+    let rig = rig(MemoryTransport::responding(|_| accepted()), settings_with_linger(SECOND));
     let users = [user(0), user(1)];
     for round in 0..30 {
         for user in &users {
@@ -43,7 +43,7 @@ async fn events_of_a_user_are_sent_as_one_batch() {
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_of_the_user_ends_coalescing() {
-    let rig = rig(MemoryTransport::responding(|_| accepted()), lingering(SECOND));
+    let rig = rig(MemoryTransport::responding(|_| accepted()), settings_with_linger(SECOND));
     rig.track(user(0), event("a")).expect("room");
     rig.try_send(batch(0, "between")).expect("room");
     rig.track(user(0), event("b")).expect("room");
@@ -58,7 +58,7 @@ async fn a_batch_of_the_user_ends_coalescing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_lingers_until_the_request_is_full_or_flushed() {
-    let rig = rig(MemoryTransport::responding(|_| accepted()), lingering(10 * SECOND));
+    let rig = rig(MemoryTransport::responding(|_| accepted()), settings_with_linger(10 * SECOND));
     let start = Instant::now();
     let arrived =
         |rig: &Rig| rig.transport.requests().iter().map(|request| (request.at - start).as_secs()).collect::<Vec<_>>();
@@ -165,7 +165,7 @@ async fn a_401_stops_sending_until_resume() {
     }
     sleep(SECOND).await;
     let counts = rig.flush(3_600 * SECOND).await;
-    assert_eq!((counts.pending, counts.rejected), (250, 0), "everything is kept, and nobody waits for nothing");
+    assert_eq!((counts.pending, counts.rejected), (250, 0), "all batches are kept, and the shutdown does not wait");
     assert_eq!(rig.status().into_stopped().expect("an error").status().map(|status| status.as_u16()), Some(401));
     let before = rig.transport.requests().len();
     sleep(3_600 * SECOND).await;
@@ -190,7 +190,11 @@ async fn each_batch_is_reported_to_callback_and_stream() {
             .lock()
             .expect("the reports")
             .push((report.batch().expect("the batch").source_request_id().to_owned(), reason));
-        assert_ne!(report.batch().expect("the batch").source_request_id(), "1", "a panic of a callback is its own");
+        assert_ne!(
+            report.batch().expect("the batch").source_request_id(),
+            "1",
+            "a panic of the callback does not affect the uploader"
+        );
     }));
     let rig = rig(
         MemoryTransport::responding(
@@ -215,7 +219,7 @@ async fn each_batch_is_reported_to_callback_and_stream() {
         );
     }
     assert_eq!(reports.missed(), 0);
-    assert!(reports.next().await.is_none(), "the uploader is gone");
+    assert!(reports.next().await.is_none(), "the uploader was dropped");
 }
 
 /// Collects the ids from any stream of reports.
@@ -277,7 +281,7 @@ async fn last_error_is_set_while_requests_fail() {
     let rig = rig(transport, settings());
     rig.try_send(batch(1, 1)).expect("room");
     rig.flush(SECOND).await;
-    assert!(rig.status().error().is_none(), "all is well");
+    assert!(rig.status().error().is_none(), "the request was accepted");
     rig.try_send(batch(2, 2)).expect("room");
     while rig.status().error().is_none() {
         sleep(SECOND / 100).await;

@@ -84,11 +84,11 @@ impl Simulated {
         self.world().faults.forever = true;
     }
 
-    pub(super) fn heal(&self) {
+    pub(super) fn clear_faults(&self) {
         self.world().faults = Faults::default();
     }
 
-    pub(super) fn read_only(&self) {
+    pub(super) fn make_read_only(&self) {
         self.world().faults.read_only = true;
     }
 
@@ -97,27 +97,27 @@ impl Simulated {
         self.world().faults.sync_dir = Some(kind);
     }
 
-    pub(super) fn no_locks(&self) {
+    pub(super) fn refuse_locks(&self) {
         self.world().faults.no_locks = true;
     }
 
     /// Sets the users who can write to the directory.
-    pub(super) fn access(&self, access: Access) {
+    pub(super) fn set_access(&self, access: Access) {
         self.world().faults.access = Some(access);
     }
 
     /// Sets the capacity of the disk, in bytes.
-    pub(super) fn capacity(&self, bytes: usize) {
+    pub(super) fn set_capacity(&self, bytes: usize) {
         self.world().faults.capacity = Some(bytes);
     }
 
     /// Sets an action that runs each time a file is synced.
-    pub(super) fn meanwhile(&self, act: impl Fn() + Send + Sync + 'static) {
+    pub(super) fn on_sync(&self, act: impl Fn() + Send + Sync + 'static) {
         self.world().meanwhile = Some(Arc::new(act));
     }
 
     /// Returns the number of calls that failed on demand.
-    pub(super) fn fired(&self) -> u64 {
+    pub(super) fn failed_calls(&self) -> u64 {
         self.world().fired
     }
 
@@ -150,7 +150,7 @@ impl Simulated {
     }
 
     /// Removes the name of a file, like another program.
-    pub(super) fn forget(&self, path: &Path) {
+    pub(super) fn unlink(&self, path: &Path) {
         let mut world = self.world();
         world.names.remove(path);
         world.durable_names.remove(path);
@@ -177,7 +177,7 @@ impl Simulated {
     /// Ends the process but not the machine: all written data is kept.
     pub(super) fn kill_process(&self) {
         self.world().lock = Weak::new();
-        self.heal();
+        self.clear_faults();
     }
 
     /// Simulates a power loss: unsynced data is kept in part, lost, or replaced by other bytes.

@@ -9,17 +9,17 @@ use crate::delivery::memory::{accepted, refused};
 
 #[tokio::test(start_paused = true)]
 async fn every_batch_is_spooled_and_acknowledged_when_delivered() {
-    let (rig, disk) = on_disk(MemoryTransport::delayed(|_| (10 * SECOND, accepted())), settings());
+    let (rig, disk) = rig_on_disk(MemoryTransport::delayed(|_| (10 * SECOND, accepted())), settings());
     disk.lock().takes = SECOND;
     let start = Instant::now();
     let sent = rig.send(batch(0, 0));
     rig.try_send(batch(1, 1)).expect("room");
     rig.track(user(2), event("e")).expect("room");
-    assert_eq!((rig.now().pending, rig.now().spooled), (3, 0));
+    assert_eq!((rig.checked_stats().pending, rig.checked_stats().spooled), (3, 0));
     sent.accepted().await.expect("on the disk");
     assert_eq!(start.elapsed(), SECOND);
     sleep(SECOND).await;
-    assert_eq!((rig.now().pending, rig.now().spooled), (0, 3));
+    assert_eq!((rig.checked_stats().pending, rig.checked_stats().spooled), (0, 3));
     assert_eq!(disk.ids().len(), 3);
     let counts = rig.end(60 * SECOND).await;
     assert_eq!((counts.delivered, counts.spooled), (3, 0));
@@ -28,7 +28,7 @@ async fn every_batch_is_spooled_and_acknowledged_when_delivered() {
 
 #[tokio::test(start_paused = true)]
 async fn remaining_batches_are_delivered_by_the_next_uploader() {
-    let (rig, disk) = on_disk(MemoryTransport::responding(|_| refused(503)), settings());
+    let (rig, disk) = rig_on_disk(MemoryTransport::responding(|_| refused(503)), settings());
     for n in 0..150 {
         rig.try_send(batch(n % 5, n)).expect("room");
     }
@@ -38,13 +38,13 @@ async fn remaining_batches_are_delivered_by_the_next_uploader() {
     assert_eq!((counts.accepted, counts.spooled, counts.pending), (152, 152, 0));
     assert_eq!(disk.ids().len(), 151);
 
-    let disk = disk.restarted();
+    let disk = disk.restart();
     let rig = rig_with_journal(
         MemoryTransport::responding(|_| accepted()),
         settings(),
         Some(Arc::clone(&disk) as Arc<dyn Journal>),
     );
-    assert_eq!((rig.now().recovered, rig.now().spooled), (151, 151));
+    assert_eq!((rig.checked_stats().recovered, rig.checked_stats().spooled), (151, 151));
     let transport = Arc::clone(&rig.transport);
     let counts = rig.end(60 * SECOND).await;
     assert_eq!((counts.recovered, counts.delivered, counts.spooled), (151, 151, 0));
@@ -56,7 +56,7 @@ async fn remaining_batches_are_delivered_by_the_next_uploader() {
 #[tokio::test(start_paused = true)]
 async fn a_record_read_or_evicted_before_its_confirmation_counts_once() {
     for back in [EarlyEffect::Read, EarlyEffect::Evicted] {
-        let (rig, disk) = on_disk(MemoryTransport::responding(|_| accepted()), settings());
+        let (rig, disk) = rig_on_disk(MemoryTransport::responding(|_| accepted()), settings());
         {
             let mut inner = disk.lock();
             inner.takes = 5 * SECOND;
@@ -99,7 +99,7 @@ proptest! {
             let mut next = 0;
             let last = runs.len();
             for (run, (count, behaviour, deadline, fails)) in runs.into_iter().enumerate() {
-                disk = disk.restarted();
+                disk = disk.restart();
                 disk.lock().takes = SECOND / 10;
                 disk.lock().fails = fails && run + 1 < last;
                 let fine = run + 1 == last;
@@ -118,7 +118,7 @@ proptest! {
                     if !spills && !disk.lock().fails && sent.accepted().await.is_ok() {
                         confirmed.insert(n.to_string());
                     }
-                    assert!(rig.now().adds_up());
+                    assert!(rig.checked_stats().adds_up());
                 }
                 next += count;
                 let transport = Arc::clone(&rig.transport);

@@ -9,7 +9,7 @@ use crate::delivery::memory::{accepted, refused};
 #[tokio::test(start_paused = true)]
 async fn a_broken_disk_falls_back_to_memory() {
     for (fails, full) in [(true, false), (false, true)] {
-        let (rig, disk) = on_disk(MemoryTransport::responding(|_| accepted()), settings());
+        let (rig, disk) = rig_on_disk(MemoryTransport::responding(|_| accepted()), settings());
         disk.lock().fails = fails;
         disk.lock().full = full;
         rig.try_send(batch(0, 0)).expect("memory has room");
@@ -20,7 +20,7 @@ async fn a_broken_disk_falls_back_to_memory() {
     }
     // With both full, the batch is handed back.
     let stalling = MemoryTransport::delayed(|_| (3_600 * SECOND, accepted()));
-    let (rig, disk) = on_disk(stalling, Config { max_batches: 1, when_full: WhenFull::Spill, ..settings() });
+    let (rig, disk) = rig_on_disk(stalling, Config { max_batches: 1, when_full: WhenFull::Spill, ..settings() });
     disk.lock().full = true;
     rig.try_send(batch(0, 0)).expect("memory has room");
     assert_eq!(rig.try_send(batch(1, 1)).expect_err("full").error().kind(), ErrorKind::QueueFull);
@@ -28,18 +28,18 @@ async fn a_broken_disk_falls_back_to_memory() {
 }
 
 /// Returns an event of about this size, in bytes.
-fn large(size: usize) -> CustomEvent {
+fn large_event(size: usize) -> CustomEvent {
     CustomEvent { view_controller: Some("x".repeat(size)), ..event("e") }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_split_batch_is_accepted_when_all_parts_are_on_the_disk() {
-    let (rig, disk) = on_disk(MemoryTransport::delayed(|_| (3_600 * SECOND, accepted())), settings());
+    let (rig, disk) = rig_on_disk(MemoryTransport::delayed(|_| (3_600 * SECOND, accepted())), settings());
     disk.lock().breaks = vec![1];
-    let sent = rig.send(batch(0, "a").events((0..5).map(|_| large(60_000)))).accepted().await;
+    let sent = rig.send(batch(0, "a").events((0..5).map(|_| large_event(60_000)))).accepted().await;
     assert_eq!(disk.ids().len(), 2, "one of the three parts is in memory alone");
     sent.expect_err("it would not survive the end of the program");
-    rig.send(batch(1, "b")).accepted().await.expect("another one has nothing to do with it");
+    rig.send(batch(1, "b")).accepted().await.expect("the other batch is not affected");
     rig.end(SECOND).await;
 }
 
@@ -47,7 +47,7 @@ async fn a_split_batch_is_accepted_when_all_parts_are_on_the_disk() {
 async fn memory_is_bounded_while_the_disk_fails() {
     for when_full in [WhenFull::Refuse, WhenFull::Spill] {
         let stalling = MemoryTransport::delayed(|_| (3_600 * SECOND, accepted()));
-        let (rig, disk) = on_disk(stalling, Config { max_batches: 20, when_full, ..settings() });
+        let (rig, disk) = rig_on_disk(stalling, Config { max_batches: 20, when_full, ..settings() });
         disk.lock().fails = true;
         disk.lock().takes = SECOND / 100;
         for n in 0..500 {
@@ -55,7 +55,7 @@ async fn memory_is_bounded_while_the_disk_fails() {
             _ = rig.track(user(1_000 + n), event(n));
             sleep(SECOND / 50).await;
         }
-        let pending = rig.now().pending;
+        let pending = rig.checked_stats().pending;
         assert!((18..=24).contains(&pending), "{pending} with {when_full:?}");
         assert_eq!(rig.try_send(batch(0, 0)).expect_err("full").error().kind(), ErrorKind::QueueFull);
         // Once the disk works again, the spool is used again.
@@ -102,7 +102,7 @@ async fn rejected_batches_are_dead_lettered_and_evicted_ones_reported() {
         MemoryTransport::responding(
             |request| if request.ids.contains(&"7".into()) { refused(400) } else { accepted() },
         );
-    let (rig, disk) = on_disk(transport, settings());
+    let (rig, disk) = rig_on_disk(transport, settings());
     (0..20).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     let counts = rig.flush(60 * SECOND).await;
     assert_eq!((counts.delivered, counts.rejected, counts.spooled), (19, 1, 0));
@@ -111,10 +111,10 @@ async fn rejected_batches_are_dead_lettered_and_evicted_ones_reported() {
     assert_eq!(reason, "the service responded 400 Bad Request, with 1 error; SAID: no to 400");
 
     rig.end(SECOND).await;
-    let disk = disk.restarted();
+    let disk = disk.restart();
     let lost = batch(9, 9).seal().expect("a batch");
     disk.lock().records.push((1_000, lost.clone()));
-    let disk = disk.restarted();
+    let disk = disk.restart();
     let rig = rig_with_journal(
         MemoryTransport::delayed(|_| (SECOND, accepted())),
         settings(),
@@ -134,14 +134,14 @@ async fn rejected_batches_are_dead_lettered_and_evicted_ones_reported() {
 #[tokio::test(start_paused = true)]
 async fn batches_deferred_behind_unread_records_are_bounded() {
     let stalling = MemoryTransport::delayed(|_| (3_600 * SECOND, accepted()));
-    let (rig, disk) = on_disk(stalling, Config { max_batches: 10, ..settings() });
+    let (rig, disk) = rig_on_disk(stalling, Config { max_batches: 10, ..settings() });
     send_with_failures(&rig, &disk, 0..30, &[]).await;
     disk.lock().fails = true;
     let mut taken = 0_usize;
     while rig.try_send(batch(0, 30 + taken)).is_ok() {
         taken += 1;
         sleep(SECOND / 100).await;
-        assert!(taken <= 11, "{taken} are in memory alone");
+        assert!(taken <= 11, "{taken} batches are only in memory");
     }
     assert!(taken >= 9, "{taken}");
     let uploader = rig.uploader.clone();

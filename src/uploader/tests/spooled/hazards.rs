@@ -25,7 +25,7 @@ async fn wait_for_all_writes(shared: &Shared) {
 
 #[tokio::test(start_paused = true)]
 async fn acceptance_completes_at_shutdown_even_if_the_disk_hangs() {
-    let (rig, disk) = on_disk(MemoryTransport::responding(|_| accepted()), settings());
+    let (rig, disk) = rig_on_disk(MemoryTransport::responding(|_| accepted()), settings());
     disk.lock().takes = 1_000_000 * SECOND;
     let handle = rig.send(batch(0, 0));
     let counts = rig.uploader.shutdown(SECOND).await;
@@ -149,7 +149,8 @@ async fn a_withdrawn_submission_lets_later_ones_in() {
 
 #[tokio::test(start_paused = true)]
 async fn flushes_do_not_make_memory_grow_with_the_backlog() {
-    let (rig, _disk) = on_disk(MemoryTransport::responding(|_| refused(503)), Config { max_batches: 2, ..settings() });
+    let (rig, _disk) =
+        rig_on_disk(MemoryTransport::responding(|_| refused(503)), Config { max_batches: 2, ..settings() });
     for id in 0..6_000 {
         rig.send(batch(id % 7, id)).accepted().await.expect("written");
         rig.flush(Duration::from_millis(1)).await;
@@ -242,7 +243,7 @@ async fn memory_is_bounded_while_a_callback_blocks() {
 async fn an_open_batch_does_not_overtake_a_record_of_its_user() {
     let linger = Duration::from_millis(51);
     let config = Config { linger, max_in_flight: 2, max_batches: 15, when_full: WhenFull::Spill, ..settings() };
-    let (rig, disk) = on_disk(MemoryTransport::delayed(|_| (3 * SECOND, accepted())), config);
+    let (rig, disk) = rig_on_disk(MemoryTransport::delayed(|_| (3 * SECOND, accepted())), config);
     disk.lock().takes = SECOND / 20;
     rig.try_send(batch(0, 0)).expect("taken");
     sleep(Duration::from_millis(229)).await;
@@ -287,7 +288,7 @@ impl tracing::Subscriber for Slow {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_report_being_published_at_shutdown_is_not_lost() {
     let config = Config { max_batches: 2, when_full: WhenFull::DropNewest, ..settings() };
-    let (rig, disk) = on_disk(MemoryTransport::delayed(|_| (SECOND, accepted())), config);
+    let (rig, disk) = rig_on_disk(MemoryTransport::delayed(|_| (SECOND, accepted())), config);
     let mut reports = rig.reports();
     disk.lock().break_writes(Duration::ZERO, vec![0]);
     assert!(rig.send(batch(0, 0)).accepted().await.is_err()); // in memory alone, and in flight

@@ -36,7 +36,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// Returns a batch with one event, whose name is its number.
-fn numbered(user: usize, number: usize) -> Batch {
+fn numbered_batch(user: usize, number: usize) -> Batch {
     batch(user, number).event(event(number))
 }
 
@@ -74,7 +74,7 @@ proptest! {
             });
             let disk = Arc::new(Disk::default());
             for (number, user) in recovered.iter().enumerate() {
-                disk.lock().write(numbered(users[*user], number).seal().expect("a batch"));
+                disk.lock().write(numbered_batch(users[*user], number).seal().expect("a batch"));
             }
             {
                 let mut inner = disk.lock();
@@ -86,11 +86,11 @@ proptest! {
             for (step, number) in steps.into_iter().zip((1..).map(|step| step * 100)) {
                 match step {
                     Step::Send(user, count) => for number in number..number + count {
-                        taken += u64::from(rig.try_send(numbered(users[user], number)).is_ok());
+                        taken += u64::from(rig.try_send(numbered_batch(users[user], number)).is_ok());
                     }
                     Step::Pause(ms) => sleep(Duration::from_millis(ms)).await,
                 }
-                rig.now();
+                rig.checked_stats();
             }
             let transport = Arc::clone(&rig.transport);
             // A service that accepts nothing does not delay the end.
@@ -110,7 +110,7 @@ proptest! {
 #[tokio::test(start_paused = true)]
 async fn hot_batches_are_sent_while_cold_ones_are_on_the_disk() {
     let users = users();
-    let (rig, disk) = on_disk(
+    let (rig, disk) = rig_on_disk(
         MemoryTransport::delayed(|request| (SECOND / 10 * u32::from(request.number % 40 < 20), accepted())),
         Config { max_batches: 16, max_in_flight: 2, ..settings() },
     );
@@ -119,7 +119,7 @@ async fn hot_batches_are_sent_while_cold_ones_are_on_the_disk() {
         let count = if number % 50 == 0 { 40 } else { 1 };
         for place in 0..count {
             let user = if count > 1 { users[0] } else { 100 + number % 50 };
-            rig.send(numbered(user, number * 100 + place)).accepted().await.expect("on the disk");
+            rig.send(numbered_batch(user, number * 100 + place)).accepted().await.expect("on the disk");
         }
         sleep(SECOND / 50).await;
     }

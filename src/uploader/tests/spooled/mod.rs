@@ -92,7 +92,7 @@ impl Disk {
     }
 
     /// Returns the same disk after a restart.
-    pub(super) fn restarted(&self) -> Arc<Self> {
+    pub(super) fn restart(&self) -> Arc<Self> {
         let mut inner = self.lock();
         inner.unread = inner.records.iter().map(|(number, _)| *number).collect();
         drop(inner);
@@ -216,7 +216,7 @@ impl Journal for Disk {
     }
 }
 
-pub(super) fn on_disk(transport: MemoryTransport, settings: Config) -> (Rig, Arc<Disk>) {
+pub(super) fn rig_on_disk(transport: MemoryTransport, settings: Config) -> (Rig, Arc<Disk>) {
     let disk = Arc::new(Disk::default());
     (rig_with_journal(transport, settings, Some(Arc::clone(&disk) as Arc<dyn Journal>)), disk)
 }

@@ -12,7 +12,7 @@ async fn spilling_preserves_the_order() {
         (if request.number == 0 { 10 * SECOND } else { Duration::ZERO }, accepted())
     });
     let spilling = Config { max_batches: 4, when_full: WhenFull::Spill, ..settings() };
-    let (rig, disk) = on_disk(transport, spilling);
+    let (rig, disk) = rig_on_disk(transport, spilling);
     rig.try_send(batch(0, 0)).expect("room");
     sleep(SECOND).await;
     for n in 1..50 {
@@ -35,14 +35,14 @@ async fn a_full_spool_is_not_overtaken() {
     let transport = MemoryTransport::delayed(|request| {
         (if request.number == 0 { 10 * SECOND } else { Duration::ZERO }, accepted())
     });
-    let (rig, disk) = on_disk(transport, Config { max_batches: 2, ..settings() });
+    let (rig, disk) = rig_on_disk(transport, Config { max_batches: 2, ..settings() });
     for n in 0..10 {
         rig.send(batch(0, n)).accepted().await.expect("on the disk");
     }
     disk.lock().full = true;
     assert_eq!(rig.try_send(batch(0, 10)).expect_err("older ones are in there").error().kind(), ErrorKind::QueueFull);
     let waiting = rig.send(batch(0, 11));
-    assert_eq!(rig.now().accepted, 10);
+    assert_eq!(rig.checked_stats().accepted, 10);
     // It waits until there is no record that it could overtake, and is then in memory only.
     assert_eq!(waiting.accepted().await.expect_err("not on the disk").batches(), []);
     let transport = Arc::clone(&rig.transport);
@@ -52,7 +52,7 @@ async fn a_full_spool_is_not_overtaken() {
 
 #[tokio::test(start_paused = true)]
 async fn events_tracked_before_a_flush_precede_batches_sent_after_it() {
-    let (rig, _) = on_disk(MemoryTransport::responding(|_| accepted()), Config { linger: SECOND, ..settings() });
+    let (rig, _) = rig_on_disk(MemoryTransport::responding(|_| accepted()), Config { linger: SECOND, ..settings() });
     rig.track(user(0), event("first")).expect("room");
     let flushed = rig.flush(60 * SECOND);
     rig.try_send(batch(0, "second")).expect("room");
@@ -68,10 +68,10 @@ async fn a_failed_write_keeps_its_place_among_the_records_of_its_user() {
     // The first response takes long, so that no more than four batches are read ahead.
     let transport =
         MemoryTransport::delayed(|request| (if request.number == 0 { 100 * SECOND } else { SECOND / 10 }, accepted()));
-    let (rig, disk) = on_disk(transport, Config { max_batches: 4, ..settings() });
+    let (rig, disk) = rig_on_disk(transport, Config { max_batches: 4, ..settings() });
     send_with_failures(&rig, &disk, 0..30, &[8, 9, 20]).await;
     assert!(disk.lock().unread.len() > 15, "older records and newer ones are unread");
-    assert_eq!((rig.now().pending, rig.now().spooled), (3, 27));
+    assert_eq!((rig.checked_stats().pending, rig.checked_stats().spooled), (3, 27));
     let transport = Arc::clone(&rig.transport);
     assert_eq!(rig.end(300 * SECOND).await.delivered, 30);
     assert_eq!(transport.accepted(), (0..30).map(|id| id.to_string()).collect::<Vec<_>>());

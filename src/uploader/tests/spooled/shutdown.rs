@@ -8,11 +8,11 @@ use crate::delivery::memory::accepted;
 #[tokio::test(start_paused = true)]
 async fn shutdown_writes_batches_in_memory_to_the_disk() {
     let spilling = Config { when_full: WhenFull::Spill, linger: 60 * SECOND, ..settings() };
-    let (rig, disk) = on_disk(MemoryTransport::delayed(|_| (3_600 * SECOND, accepted())), spilling);
+    let (rig, disk) = rig_on_disk(MemoryTransport::delayed(|_| (3_600 * SECOND, accepted())), spilling);
     (0..120).for_each(|n| rig.try_send(batch(n, n)).expect("room"));
     sleep(SECOND).await;
     rig.track(user(200), event("e")).expect("room");
-    assert_eq!((disk.ids().len(), rig.now().pending), (0, 121));
+    assert_eq!((disk.ids().len(), rig.checked_stats().pending), (0, 121));
     let start = Instant::now();
     let uploader = rig.uploader.clone();
     // One hundred are in flight in a request that hangs.
@@ -48,7 +48,7 @@ async fn a_late_eviction_completes_a_flush_immediately() {
 
 #[tokio::test(start_paused = true)]
 async fn shutdown_rewrites_records_evicted_after_they_were_read() {
-    let (rig, disk) = on_disk(MemoryTransport::delayed(|_| (3_600 * SECOND, accepted())), settings());
+    let (rig, disk) = rig_on_disk(MemoryTransport::delayed(|_| (3_600 * SECOND, accepted())), settings());
     for n in 0..10 {
         rig.send(batch(n, n)).accepted().await.expect("on the disk");
     }
@@ -64,7 +64,7 @@ async fn shutdown_rewrites_records_evicted_after_they_were_read() {
 
 #[tokio::test(start_paused = true)]
 async fn shutdown_keeps_a_short_timeout_with_a_slow_disk() {
-    let (rig, disk) = on_disk(MemoryTransport::responding(|_| accepted()), settings());
+    let (rig, disk) = rig_on_disk(MemoryTransport::responding(|_| accepted()), settings());
     disk.lock().takes = 3_600 * SECOND;
     rig.try_send(batch(0, "a")).expect("room");
     let start = Instant::now();
@@ -79,12 +79,12 @@ async fn shutdown_keeps_a_short_timeout_with_a_slow_disk() {
 async fn shutdown_writes_failed_writes_in_their_order() {
     for limit in [4, 10_000] {
         let transport = MemoryTransport::delayed(|_| (3_600 * SECOND, accepted()));
-        let (rig, disk) = on_disk(transport, Config { max_batches: limit, ..settings() });
+        let (rig, disk) = rig_on_disk(transport, Config { max_batches: limit, ..settings() });
         send_with_failures(&rig, &disk, 0..30, &[8, 20]).await;
         let counts = rig.end(60 * SECOND).await;
         assert_eq!((counts.spooled, counts.pending), (30, 0));
 
-        let disk = disk.restarted();
+        let disk = disk.restart();
         let transport = MemoryTransport::responding(|_| accepted());
         let rig = rig_with_journal(transport, settings(), Some(Arc::clone(&disk) as Arc<dyn Journal>));
         let transport = Arc::clone(&rig.transport);
@@ -98,8 +98,8 @@ async fn shutdown_writes_failed_writes_in_their_order() {
 }
 
 /// Returns the ids in the order in which the next uploader delivers them, without duplicates.
-async fn delivered_next(disk: &Disk) -> Vec<usize> {
-    let disk = disk.restarted();
+async fn ids_of_next_uploader(disk: &Disk) -> Vec<usize> {
+    let disk = disk.restart();
     disk.lock().fails = false;
     let rig = rig_with_journal(
         MemoryTransport::responding(|_| accepted()),
@@ -117,12 +117,12 @@ async fn delivered_next(disk: &Disk) -> Vec<usize> {
 /// Returns an uploader with the first batch of a user in flight and in memory only, and with 29 newer ones on the disk.
 async fn rig_with_newer_records_on_the_disk() -> (Rig, Arc<Disk>) {
     let stalling = MemoryTransport::delayed(|_| (3_600 * SECOND, accepted()));
-    let (rig, disk) = on_disk(stalling, Config { max_batches: 2, when_full: WhenFull::Spill, ..settings() });
+    let (rig, disk) = rig_on_disk(stalling, Config { max_batches: 2, when_full: WhenFull::Spill, ..settings() });
     rig.try_send(batch(0, 0)).expect("room");
     sleep(SECOND).await;
     (1..30).for_each(|id| rig.try_send(batch(0, id)).expect("room on the disk"));
     sleep(SECOND).await;
-    assert_eq!((disk.ids().len(), rig.now().pending), (29, 1));
+    assert_eq!((disk.ids().len(), rig.checked_stats().pending), (29, 1));
     assert!(disk.lock().unread.len() > 20, "most of it is not read ahead");
     (rig, disk)
 }
@@ -132,8 +132,11 @@ async fn shutdown_spools_a_batch_before_newer_records_of_its_user() {
     let (rig, disk) = rig_with_newer_records_on_the_disk().await;
     let counts = rig.end(60 * SECOND).await;
     assert_eq!((counts.spooled, counts.pending, disk.lock().records.len()), (30, 0, 30));
-    assert!(disk.lock().again.iter().all(|(_, appended)| *appended == DateTime::UNIX_EPOCH), "none becomes younger");
-    assert_eq!(delivered_next(&disk).await, (0..30).collect::<Vec<_>>());
+    assert!(
+        disk.lock().again.iter().all(|(_, appended)| *appended == DateTime::UNIX_EPOCH),
+        "the age of a record is kept"
+    );
+    assert_eq!(ids_of_next_uploader(&disk).await, (0..30).collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]
@@ -146,14 +149,19 @@ async fn records_that_cannot_all_be_rewritten_stay_in_their_order() {
         }
         let counts = rig.end(60 * SECOND).await;
         assert_eq!((counts.spooled, counts.pending, disk.ids().len()), (30, 0, 30));
-        assert_eq!(delivered_next(&disk).await, (1..30).chain([0]).collect::<Vec<_>>(), "without room: {no_room}");
+        assert_eq!(
+            ids_of_next_uploader(&disk).await,
+            (1..30).chain([0]).collect::<Vec<_>>(),
+            "without room: {no_room}"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn shutdown_spools_evicted_batches_before_newer_records_of_their_user() {
     let stalling = MemoryTransport::delayed(|_| (3_600 * SECOND, accepted()));
-    let (rig, disk) = on_disk(stalling, Config { max_batches: 4, endpoint: Endpoint::HistoricalEvents, ..settings() });
+    let (rig, disk) =
+        rig_on_disk(stalling, Config { max_batches: 4, endpoint: Endpoint::HistoricalEvents, ..settings() });
     disk.lock().endpoint = Some(Endpoint::HistoricalEvents);
     for id in 0..30 {
         rig.send(batch(0, id)).accepted().await.expect("on the disk");
@@ -165,14 +173,14 @@ async fn shutdown_spools_evicted_batches_before_newer_records_of_their_user() {
     assert_eq!((counts.spooled, counts.pending, disk.lock().records.len()), (30, 0, 30));
     let again = disk.lock().again.clone();
     assert!(again.iter().all(|it| *it == (Endpoint::HistoricalEvents, DateTime::UNIX_EPOCH)), "{again:?}");
-    assert_eq!(delivered_next(&disk).await, (0..30).collect::<Vec<_>>());
+    assert_eq!(ids_of_next_uploader(&disk).await, (0..30).collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]
 async fn shutdown_rewrites_records_whose_file_vanished() {
     for fails in [false, true] {
         let stalling = MemoryTransport::delayed(|_| (3_600 * SECOND, accepted()));
-        let (rig, disk) = on_disk(stalling, settings());
+        let (rig, disk) = rig_on_disk(stalling, settings());
         for id in 0..10 {
             rig.send(batch(id, id)).accepted().await.expect("on the disk");
         }
@@ -186,11 +194,11 @@ async fn shutdown_rewrites_records_whose_file_vanished() {
         let counts = rig.end(60 * SECOND).await;
         let left = if fails { 3 } else { 0 };
         assert_eq!((counts.spooled, counts.pending), (10 - left, left), "the disk fails: {fails}");
-        assert_eq!(disk.ids().len() as u64, counts.spooled, "what is said to be spooled is on the disk");
+        assert_eq!(disk.ids().len() as u64, counts.spooled, "spooled batches are on the disk");
         let mut unsent: Vec<_> =
             uploader.take_unsent().iter().map(|batch| batch.source_request_id().to_owned()).collect();
         unsent.sort_unstable();
         assert_eq!(unsent, if fails { vec!["0", "1", "7"] } else { vec![] });
-        assert_eq!(delivered_next(&disk).await.len() as u64, counts.spooled);
+        assert_eq!(ids_of_next_uploader(&disk).await.len() as u64, counts.spooled);
     }
 }
