@@ -1,4 +1,4 @@
-"""Edits of the document as text: those that need no other edit, and those that the build has to refuse."""
+"""Edits of the text of the document: those that need no other edit, and those that the build must refuse."""
 
 import re
 from typing import Callable, NamedTuple
@@ -7,19 +7,19 @@ Change = Callable[[str], str]
 
 
 class Edit(NamedTuple):
-    """An edit that has to build, follow the house rules and pass the round trip."""
+    """An edit with which the crate must build, and the document follow the house rules and pass the round trip."""
 
     name: str
     changes: list[Change]
 
 
 class Refused(NamedTuple):
-    """An edit that the build has to refuse in one line, which names the place and contains these words."""
+    """An edit that the build must refuse in one line, which names the place and contains these texts."""
 
     name: str
     changes: list[Change]
     place: str
-    words: list[str]
+    texts: list[str]
 
 
 def apply(changes: list[Change], text: str) -> str:
@@ -208,7 +208,7 @@ DOWNSTREAM: list[Change] = [
     add_value("IdentityType", "loyalty_id"),
 ]
 
-# All of them can be applied to one document.
+# All of these can be applied to one document.
 EDITS = [
     Edit("optional property of Batch", [add_property("Batch", "region: {type: string, description: 'A region.'}")]),
     Edit("optional list of Batch", [
@@ -247,11 +247,11 @@ EDITS = [
         add_property("DeviceInfo", "foldable: {type: boolean, description: 'True if the device folds.'}"),
     ]),
     Edit("required property that becomes optional", [substitute("SourceInfo", r"^ *required: .*\n", "")]),
-    Edit("required property of a type that no line builds", [
+    Edit("required property of a type without a hand-written constructor", [
         add_property("SourceInfo", "region: {type: string, description: 'The region that it came from.'}"),
         require("SourceInfo", "region"),
     ]),
-    Edit("first required property of a type that no line builds", [
+    Edit("first required property of a type without a hand-written constructor", [
         require("SystemNotification", "type"),
     ]),
     Edit("value of CustomEventType", [add_value("CustomEventType", "subscription")]),
