@@ -13,15 +13,9 @@ use mparticle::{
     UploadError,
 };
 use serde_json::Value;
-use support::peer::Peer;
-use support::{batch, batch_of, builder, client};
+use support::peer::{ACCEPTED, Peer};
+use support::{batch, batch_of, builder, client, ids};
 use uuid::Uuid;
-
-const ACCEPTED: &str = "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
-
-fn ids(batches: &[SealedBatch]) -> Vec<&str> {
-    batches.iter().map(SealedBatch::source_request_id).collect()
-}
 
 #[tokio::test]
 async fn each_upload_sends_the_sealed_bytes_to_its_endpoint() {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use mparticle::types::RateLimit;
 use mparticle::{ErrorKind, UploadError};
-use support::peer::Peer;
+use support::peer::{Peer, response};
 use support::{batch, builder};
 
 /// Returns the error of a client for this response, which is written to the socket unchanged.
@@ -19,10 +19,6 @@ async fn error_of(response: &str) -> UploadError {
     let peer = Peer::with_response(response);
     let client = builder(peer.url()).timeout(Duration::from_secs(5)).build().expect("a client");
     client.upload(batch()).await.expect_err(response)
-}
-
-fn response(status: &str, headers: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
 }
 
 #[tokio::test]

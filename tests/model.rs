@@ -1,5 +1,7 @@
 //! The constructors and setters of the model that other tests do not use: optional values, several at once, sessions.
 
+mod support;
+
 use std::time::{Duration, SystemTime};
 
 use mparticle::types::{CommonEventData, SourceChannel, SourceInfo};
@@ -9,13 +11,10 @@ use mparticle::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
+use support::json_of;
 
 fn event() -> CustomEvent {
     CustomEvent::new("e", CustomEventType::Other)
-}
-
-fn json_of(value: &impl Serialize) -> Value {
-    serde_json::to_value(value).expect("JSON")
 }
 
 #[derive(Serialize)]

@@ -1,5 +1,7 @@
 //! The calls that a newcomer types after reading the first screen of the README. Each has to compile and work.
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +15,7 @@ use mparticle::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
+use support::json_of;
 use tokio::sync::oneshot;
 
 fn batch() -> Batch {
@@ -21,10 +24,6 @@ fn batch() -> Batch {
 
 fn event() -> CustomEvent {
     CustomEvent::new("Example", CustomEventType::Other)
-}
-
-fn json_of(value: &impl Serialize) -> Value {
-    serde_json::to_value(value).expect("JSON")
 }
 
 /// A form as a web framework deserializes it.

@@ -11,13 +11,7 @@ use std::time::{Duration, Instant};
 use mparticle::mock::{self, MockServer};
 use mparticle::{Client, Credentials, ErrorKind, RetryPolicy, blocking};
 use support::batch;
-use support::peer::Peer;
-
-const ACCEPTED: &str = "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
-
-fn response(status: &str, headers: &str) -> String {
-    format!("HTTP/1.1 {status}\r\n{headers}content-length: 0\r\n\r\n")
-}
+use support::peer::{ACCEPTED, Peer, response};
 
 /// Returns a client with the default number of attempts, but short waits.
 fn client(url: impl Into<String>) -> Client {
@@ -45,11 +39,11 @@ fn peer(responses: Vec<String>) -> Peer {
 #[tokio::test]
 async fn retries_temporary_failures_until_accepted() {
     let peer = peer(vec![
-        response("503 Busy", ""),
-        response("500 Broken", ""),
+        response("503 Busy", "", ""),
+        response("500 Broken", "", ""),
         String::new(),
-        response("408 Late", ""),
-        response("429 Slow", "retry-after: 0\r\n"),
+        response("408 Late", "", ""),
+        response("429 Slow", "retry-after: 0\r\n", ""),
         "HTTP/1.1 20".to_owned(), // The rest never arrives: the attempt times out.
     ]);
     client(peer.url()).upload(batch()).await.expect("accepted after the retries");
@@ -59,7 +53,7 @@ async fn retries_temporary_failures_until_accepted() {
 #[tokio::test]
 async fn retries_and_later_uploads_keep_the_ids() {
     let server = MockServer::start().await;
-    let peer = Peer::start(|stream| _ = stream.write_all(response("503 Busy", "").as_bytes()));
+    let peer = Peer::start(|stream| _ = stream.write_all(response("503 Busy", "", "").as_bytes()));
     let error = client(peer.url()).upload_bulk([batch(), batch()]).await.expect_err("503");
     assert_eq!((error.attempts(), peer.requests().len()), (10, 10));
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Refused, true));
@@ -79,7 +73,7 @@ async fn retries_and_later_uploads_keep_the_ids() {
 
 #[tokio::test]
 async fn waits_at_least_for_retry_after() {
-    let peer = peer(vec![response("429 Slow", "retry-after: 1\r\n")]);
+    let peer = peer(vec![response("429 Slow", "retry-after: 1\r\n", "")]);
     let client = client(peer.url());
     let started = Instant::now();
     let clone = client.clone();
@@ -96,7 +90,7 @@ async fn waits_at_least_for_retry_after() {
 #[tokio::test]
 async fn permanent_failures_are_not_retried() {
     for status in ["400 Bad Request", "401 Unauthorized", "403 Forbidden", "404 Not Found", "413 Content Too Large"] {
-        let peer = Peer::with_response(response(status, ""));
+        let peer = Peer::with_response(response(status, "", ""));
         let error = client(peer.url()).upload(batch()).await.expect_err(status);
         assert_eq!((error.attempts(), peer.requests().len(), error.unsent().len()), (1, 1, 1), "{status}");
     }
@@ -104,7 +98,7 @@ async fn permanent_failures_are_not_retried() {
 
 #[tokio::test]
 async fn refused_credentials_stop_the_upload_and_return_the_unsent_batches() {
-    let peer = peer(vec![ACCEPTED.to_owned(), response("403 Forbidden", "")]);
+    let peer = peer(vec![ACCEPTED.to_owned(), response("403 Forbidden", "", "")]);
     let error = client(peer.url()).upload_bulk((0..250).map(|_| batch())).await.expect_err("403");
     assert_eq!((error.unsent().len(), error.is_retryable()), (150, false));
     let (error, unsent, report) = error.into_parts();
@@ -125,7 +119,7 @@ async fn one_bad_batch_of_a_hundred_is_rejected_with_the_errors_of_the_service()
 
 #[tokio::test]
 async fn on_retry_receives_each_retry_even_if_it_panics() {
-    let peer = peer(vec![response("503 Busy", ""), response("429 Slow", "retry-after: 1\r\n"), String::new()]);
+    let peer = peer(vec![response("503 Busy", "", ""), response("429 Slow", "retry-after: 1\r\n", ""), String::new()]);
     let retries = Arc::new(Mutex::new(Vec::new()));
     let callback = Arc::clone(&retries);
     let policy = RetryPolicy::new().initial_backoff(Duration::from_millis(2)).max_backoff(Duration::from_millis(10));
@@ -146,8 +140,11 @@ async fn on_retry_receives_each_retry_even_if_it_panics() {
 
 #[tokio::test]
 async fn on_retry_is_not_called_without_a_retry() {
-    let peer =
-        peer(vec![response("404 Not Found", ""), ACCEPTED.to_owned(), response("429 Slow", "retry-after: 86400\r\n")]);
+    let peer = peer(vec![
+        response("404 Not Found", "", ""),
+        ACCEPTED.to_owned(),
+        response("429 Slow", "retry-after: 86400\r\n", ""),
+    ]);
     let policy = RetryPolicy::new().request_timeout(Duration::from_secs(30));
     let client = support::builder(peer.url()).retry_policy(policy).on_retry(|retry| panic!("{retry:?}"));
     let client = client.build().expect("a client");
@@ -159,7 +156,7 @@ async fn on_retry_is_not_called_without_a_retry() {
 
 #[test]
 fn the_blocking_client_retries() {
-    let peer = peer(vec![response("503 Busy", ""), response("503 Busy", "")]);
+    let peer = peer(vec![response("503 Busy", "", ""), response("503 Busy", "", "")]);
     let client = blocking::Client::new(client(peer.url())).expect("a thread");
     client.upload(batch()).expect("accepted");
     assert_eq!(client.upload_bulk([batch(), batch()]).expect("accepted").delivered(), 2);

@@ -8,6 +8,7 @@ use mparticle::{Batch, CustomEvent, CustomEventType, Environment, ErrorKind, Sea
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
+use support::ids;
 use uuid::Uuid;
 
 const ID: &str = "0b5ae9cc-ad97-4a1c-a2d3-1d4f9ac8d6b3";
@@ -28,10 +29,6 @@ fn batch(sizes: &[usize]) -> Batch {
 
 fn value(sealed: &SealedBatch) -> Value {
     serde_json::from_slice(sealed.json()).expect("JSON")
-}
-
-fn ids(parts: &[SealedBatch]) -> Vec<&str> {
-    parts.iter().map(SealedBatch::source_request_id).collect()
 }
 
 /// Seals the parts of a batch with the same event ids at every call.

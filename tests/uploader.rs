@@ -15,10 +15,9 @@ use mparticle::{
     Batch, BatchTemplate, Client, CustomEvent, CustomEventType, DeliveryReport, DeliveryStatus, Environment, ErrorKind,
     RetryPolicy, TrySendError, Uploader, UploaderStatus, WhenFull,
 };
-use support::peer::Peer;
+use support::peer::{ACCEPTED, Peer};
 use support::{batch, builder};
 
-const ACCEPTED: &str = "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Returns a client with short timeouts.

@@ -10,7 +10,11 @@ pub mod responses;
 
 use mparticle::diagnostics::{Diagnostic, Severity};
 use mparticle::mock::{self, MockServer};
-use mparticle::{Batch, Client, ClientBuilder, Credentials, CustomEvent, CustomEventType, Environment, RetryPolicy};
+use mparticle::{
+    Batch, Client, ClientBuilder, Credentials, CustomEvent, CustomEventType, Environment, RetryPolicy, SealedBatch,
+};
+use serde::Serialize;
+use serde_json::Value;
 
 /// Returns the builder of a client for this base URL, with the mock's credentials and without retries.
 pub fn builder(url: impl Into<String>) -> ClientBuilder {
@@ -40,4 +44,14 @@ pub fn batch_of(bytes: usize) -> Batch {
     let padded = |length| batch().email("x".repeat(length)).source_request_id("padded");
     let bare = padded(0).seal().expect("a batch").len();
     padded(bytes - bare)
+}
+
+/// Returns the ids of batches.
+pub fn ids(batches: &[SealedBatch]) -> Vec<&str> {
+    batches.iter().map(SealedBatch::source_request_id).collect()
+}
+
+/// Returns the JSON of a value.
+pub fn json_of(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).expect("JSON")
 }

@@ -6,6 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+/// The usual response of the service to an accepted request.
+pub const ACCEPTED: &str = "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
+
+/// Returns a response with this status line, these header lines and this body.
+pub fn response(status: &str, headers: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
+}
+
 pub struct Peer {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mparticle::SealedBatch;
 
-use super::peer::Peer;
+use super::peer::{ACCEPTED, Peer};
 
 /// A body on the wire.
 #[derive(Clone)]
@@ -56,7 +56,7 @@ impl Row {
         let count = AtomicUsize::new(0);
         Peer::start(move |stream| {
             if count.fetch_add(1, Ordering::SeqCst) >= times {
-                let _ = stream.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n");
+                let _ = stream.write_all(ACCEPTED.as_bytes());
                 return;
             }
             let (start, length) = match &body {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use mparticle::ErrorKind;
 use reqwest::{Certificate, ClientBuilder};
+use support::peer::ACCEPTED;
 use support::{batch, builder};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -37,7 +38,7 @@ async fn server() -> (String, Vec<u8>) {
                 let mut stream = acceptor.accept(stream).await?;
                 let mut request = [0; 16_384];
                 let _ = stream.read(&mut request).await?;
-                stream.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n").await?;
+                stream.write_all(ACCEPTED.as_bytes()).await?;
                 stream.flush().await
             });
         }
