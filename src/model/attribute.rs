@@ -229,14 +229,14 @@ mod tests {
     }
 
     #[test]
-    fn a_float_is_the_number_that_prints_the_same() {
+    fn f32_becomes_the_number_with_the_same_digits() {
         assert_json!(0.1_f32 => 0.1, 0.1_f64 => 0.1, &0.5_f32 => 0.5, &0.5_f64 => 0.5, f32::MAX => 3.402_823_5e38);
         let not_a_number = AttributeValue::from(f32::NAN);
         assert!(matches!(not_a_number, AttributeValue::Number(number) if number.is_nan()), "{not_a_number:?}");
     }
 
     #[test]
-    fn text_stays_text() {
+    fn text_is_unchanged() {
         let text = String::from("web");
         assert_json!(
             "web" => "web", text.clone() => "web", &text => "web", Cow::Borrowed("web") => "web",
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn none_is_null_whatever_it_is_none_of() {
+    fn none_of_any_type_is_null() {
         let text = String::from("web");
         assert_json!(
             None::<u64> => null, None::<DateTime<Utc>> => null, Some(Uuid::nil()).map(|_| 3_usize) => 3,
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_taken_where_it_fits() {
+    fn json_converts_if_the_type_allows_it() {
         for value in [json!(null), json!(true), json!(-3), json!(0.5), json!("text")] {
             let event = AttributeValue::try_from(value.clone()).expect("a scalar");
             assert_eq!(serde_json::to_value(event).unwrap(), value);

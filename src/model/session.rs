@@ -199,7 +199,7 @@ mod tests {
     const UUID: &str = "4E1C7D5A-09E4-4F3B-8A55-2A4B7F0D1C33";
 
     #[test]
-    fn is_the_same_after_it_was_stored_as_text() {
+    fn round_trips_through_text() {
         let now = Utc::now();
         let sessions = [
             Session::start(now),
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_session_is_refused_without_being_quoted() {
+    fn parse_errors_do_not_quote_the_text() {
         const FORM: &str = "a session is written as its id, a dot, and its start in milliseconds";
         const ID: &str = "the id of a session is neither a UUID nor a whole number of 64 bits";
         let cases = [

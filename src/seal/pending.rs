@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tracked_batch_is_the_batch_that_its_user_and_events_make() {
+    fn tracked_events_make_the_same_batch_as_its_setters() {
         let template = TemplateData::new(&batch()).expect("a template");
         let mut tracked = PendingBatch::new(&template, Uuid::from_u128(1), event("a"));
         assert!(tracked.takes(&template, &event("b")));
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn two_are_the_same_only_if_all_is_equal() {
+    fn templates_are_equal_only_if_all_fields_are() {
         let tracked =
             PendingBatch::new(&TemplateData::new(&batch()).expect("a template"), Uuid::from_u128(1), event("a"));
         for (other, same) in [
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_takes_100_events_and_128000_bytes() {
+    fn a_batch_is_limited_to_100_events_and_128000_bytes() {
         let template = TemplateData::new(&batch()).expect("a template");
         let mut tracked = PendingBatch::new(&template, Uuid::from_u128(1), event("a"));
         while tracked.takes(&template, &event("a")) {
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_a_json_form_comes_back_as_a_batch_of_its_user() {
+    fn an_event_without_a_json_form_is_returned_as_a_batch_of_its_user() {
         let template = TemplateData::new(&batch()).expect("a template");
         let bad = CustomEvent::new("a", CustomEventType::Other).attribute("score", f64::NAN);
         let error = EncodedEvent::new(&template, bad.into(), || Uuid::from_u128(7), 99).err().expect("NaN");
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_is_no_template_is_handed_back_with_the_event() {
+    fn a_batch_that_cannot_be_a_template_is_returned_with_the_event() {
         let table = [
             (batch().event(CustomEvent::new("a", CustomEventType::Other)), ErrorKind::Invalid),
             (batch().source_request_id("x"), ErrorKind::Invalid),
