@@ -12,20 +12,29 @@ use mparticle::mock::{self, Fault, MockServer, Naming};
 use serde_json::{Value, json};
 use support::raw::{Exchange, exchange};
 
-/// Sends one batch on a raw socket and reads until the end, or until no byte arrives for half a second.
+const BATCH: &str = r#"{"environment":"development","mpid":1}"#;
+/// Longer than a busy machine needs for a response.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Sends one batch on a raw socket, and reads the response until the end.
 fn send(server: &MockServer) -> Exchange {
-    post(server, "/events", r#"{"environment":"development","mpid":1}"#)
+    post(server, "/events", BATCH)
 }
 
-/// Sends a body to a path and reads like [`send`].
+/// Sends a body to a path, and reads the response until the end.
 fn post(server: &MockServer, path: &str, body: &str) -> Exchange {
+    post_with_timeout(server, path, body, MINUTE)
+}
+
+/// Sends a body to a path, and reads until the end, or until no byte arrives for `timeout`.
+fn post_with_timeout(server: &MockServer, path: &str, body: &str, timeout: Duration) -> Exchange {
     let pair = BASE64_STANDARD.encode(format!("{}:{}", mock::KEY, mock::SECRET));
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Basic {pair}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
-    exchange(&server.url(), format!("{head}{body}").as_bytes(), false, Duration::from_millis(500))
+    exchange(&server.url(), format!("{head}{body}").as_bytes(), false, timeout)
 }
 
 #[test]
@@ -48,7 +57,7 @@ fn stalls_send_no_response() {
     let server = MockServer::start_blocking();
     for fault in [Fault::stall_before_body(), Fault::stall_during_body(), Fault::stall_after_body()] {
         server.queue_faults([fault.clone()]);
-        let read = send(&server);
+        let read = post_with_timeout(&server, "/events", BATCH, Duration::from_millis(500));
         assert!(read.bytes.is_empty(), "{fault}: {}", read.text());
         assert!(matches!(read.ended, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)), "{fault}: {:?}", read.ended);
     }
@@ -56,7 +65,7 @@ fn stalls_send_no_response() {
     assert!(server.requests().iter().all(|request| request.status.is_none()));
 
     server.queue_faults([Fault::stall_in_response()]);
-    let read = send(&server);
+    let read = post_with_timeout(&server, "/events", BATCH, Duration::from_secs(2));
     assert!(read.text().starts_with("HTTP/1.1 202") && read.ended.is_err(), "{:?}", read.ended);
     assert_eq!(server.batches().len(), 1, "the batch was stored");
 }

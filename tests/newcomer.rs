@@ -14,7 +14,7 @@ use mparticle::{
     Session, Settings, Uploader, UploaderStatus,
 };
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use support::json_of;
 use tokio::sync::oneshot;
 

@@ -111,7 +111,7 @@ async fn one_bad_batch_of_a_hundred_is_rejected_with_the_errors_of_the_service()
     let server = MockServer::start().await;
     let batches =
         (0..100).map(|index| if index == 63 { mparticle::Batch { ip: Some("?".into()), ..batch() } } else { batch() });
-    let report = client(server.url()).upload_bulk(batches).await.expect("a report");
+    let report = support::client(&server).upload_bulk(batches).await.expect("a report");
     assert_eq!((report.delivered(), report.rejected()[0].index()), (99, 63));
     assert!(report.rejected()[0].error().api_errors()[0].message.contains("/ip"));
     assert!(report.requests() <= 15, "{}", report.requests());
