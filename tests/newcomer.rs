@@ -118,6 +118,9 @@ fn timestamps_accept_system_time_and_chrono() {
     ] {
         assert_eq!(event.timestamp_unixtime_ms, Some(1_795_643_815_394));
     }
+    let old = batch().event(event().timestamp(now));
+    assert_eq!(old.check_historical(now + Duration::from_secs(40 * 86_400)), []);
+    assert_eq!(old.check_historical(now).len(), 1, "younger than 72 hours");
 }
 
 #[test]

@@ -36,7 +36,8 @@ impl Batch {
     /// Checks the batch like [`check`](Self::check), and also reports the reasons for which the service would ignore it if it were
     /// sent as historical at the time `now`.
     #[must_use]
-    pub fn check_historical(&self, now: DateTime<Utc>) -> Vec<Diagnostic> {
+    pub fn check_historical(&self, now: impl Into<DateTime<Utc>>) -> Vec<Diagnostic> {
+        let now = now.into();
         self.diagnose(|batch| {
             let mut found = rules::check(batch, now);
             found.extend(rules::check_historical(batch, now));
