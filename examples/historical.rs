@@ -20,7 +20,9 @@ async fn main() -> Result<(), mparticle::Error> {
     // The service accepts a batch that is too recent or has no events, and then ignores it without an error.
     archive.retain(|batch| {
         let findings = batch.check_historical(now);
-        findings.iter().for_each(|finding| println!("left out: {finding}"));
+        for finding in &findings {
+            println!("left out: {finding}");
+        }
         findings.is_empty()
     });
     let report = client.upload_historical(archive).await?;
