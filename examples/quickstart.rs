@@ -9,8 +9,8 @@ use std::time::Duration;
 use mparticle::chrono::{TimeDelta, Utc};
 use mparticle::mock::MockServer;
 use mparticle::{
-    AppState, Batch, CcpaConsent, Client, ClientBuilder, CommerceEvent, Consent, CustomEvent, CustomEventType,
-    DeviceInfo, Environment, Error, ErrorKind, Platform, Product, ProductAction, RetryPolicy, ScreenView, Session,
+    AppState, Batch, CcpaConsent, Client, ClientBuilder, Consent, CustomEvent, CustomEventType, DeviceInfo,
+    Environment, Error, ErrorKind, Platform, Product, ProductAction, RetryPolicy, ScreenView, Session,
 };
 
 #[tokio::main]

@@ -195,7 +195,6 @@ pub(super) fn by_json<T: DeserializeOwned>(value: &impl Serialize, text: impl Fn
     T::deserialize(&json).unwrap_or_else(|_| text(json.to_string()))
 }
 
-
 #[cfg(test)]
 mod tests {
     use chrono::FixedOffset;
