@@ -50,6 +50,7 @@ pub struct Changes {
 
 impl Changes {
     /// Compares two versions of the document.
+    #[must_use]
     pub fn between(old: &Value, new: &Value) -> Self {
         let mut changes = Self::default();
         changes.document(old, new);
@@ -60,6 +61,7 @@ impl Changes {
     }
 
     /// Returns the semver class of all changes.
+    #[must_use]
     pub fn class(&self) -> Class {
         if self.list.iter().any(|change| change.heading == Heading::Breaking) {
             Class::Major

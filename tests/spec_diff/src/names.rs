@@ -8,6 +8,7 @@ const KEYWORDS: &str = " abstract as async await become box break const continue
                         struct super trait true try type typeof unsafe unsized use virtual where while yield ";
 
 /// Returns the name of a type or a variant, as `FireTv` for `FireTV`.
+#[must_use]
 pub fn pascal(name: &str) -> String {
     let capital = |word: String| {
         let mut letters = word.chars();
@@ -17,6 +18,7 @@ pub fn pascal(name: &str) -> String {
 }
 
 /// Returns the name of a field or a method, as `upload_events` for `uploadEvents`.
+#[must_use]
 pub fn snake(name: &str) -> String {
     identifier(split_words(name).join("_"), "x")
 }
@@ -53,6 +55,7 @@ fn split_words(name: &str) -> Vec<String> {
 }
 
 /// Returns the type of a required field with this schema. A type that is generated for the schema itself has the name `own`.
+#[must_use]
 pub fn rust_type(schema: &Value, own: &str) -> String {
     if let Some(target) = reference(schema) {
         return pascal(target);
@@ -109,23 +112,27 @@ fn integer(schema: &Value) -> &'static str {
 }
 
 /// Returns the type of an optional field: an `Option`, except for lists and maps, which are omitted when they are empty.
+#[must_use]
 pub fn optional(kind: &str) -> String {
     let has_an_empty_value = ["Option<", "Vec<", "BTreeMap<", "serde_json::Map<"].iter().any(|of| kind.starts_with(of));
     if has_an_empty_value { kind.to_owned() } else { format!("Option<{kind}>") }
 }
 
 /// Returns the component that a schema refers to, by `$ref` or by an `allOf` with only a `$ref`.
+#[must_use]
 pub fn reference(schema: &Value) -> Option<&str> {
     let alone = schema["allOf"].as_array().filter(|branches| branches.len() == 1).and_then(|branches| branches.first());
     alone.unwrap_or(schema)["$ref"].as_str()?.rsplit('/').next()
 }
 
 /// Returns true if a schema describes an object with fields of its own.
+#[must_use]
 pub fn has_fields(schema: &Value) -> bool {
     schema["properties"].as_object().is_some_and(|fields| !fields.is_empty())
 }
 
 /// Returns true if the branch allows null.
+#[must_use]
 pub fn is_null(schema: &Value) -> bool {
     schema["enum"] == serde_json::json!([null])
 }
