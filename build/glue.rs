@@ -35,7 +35,9 @@ fn constructor(name: &str, of_struct: &Struct, is_public: bool, document: &Value
     let order = required(document, &document["components"]["schemas"][name]);
     let (mut required, optional): (Vec<_>, Vec<_>) = of_struct.fields.iter().partition(|field| field.is_required);
     required.sort_by_key(|field| order.iter().position(|property| *property == field.property));
-    let (arguments, given): (Vec<_>, Vec<_>) = required.iter().map(|field| argument(field, &field.ty)).unzip();
+    // Names, which code hands on as `impl Into<String>`.
+    let text: Type = parse_quote!(::std::string::String);
+    let (arguments, given): (Vec<_>, Vec<_>) = required.iter().map(|field| argument(field, &field.ty, &text)).unzip();
     let (required, optional) = (required.iter().map(|field| &field.name), optional.iter().map(|field| &field.name));
     let body: Expr = match of_struct.wraps {
         Some(_) => parse_quote!(Self(::std::default::Default::default())),
@@ -67,7 +69,8 @@ fn required<'a>(document: &'a Value, schema: &'a Value) -> Vec<&'a str> {
 fn setters<'a>(of_type: &str, fields: impl Iterator<Item = &'a Field>, place: &Expr) -> Item {
     let setters = fields.filter_map(|field| {
         let Type::Path(option) = &field.ty else { return None };
-        let (argument, value) = argument(field, arguments(option.path.segments.last()?).next()?);
+        let ty = arguments(option.path.segments.last()?).next()?;
+        let (argument, value) = argument(field, ty, &parse_quote!(crate::Text));
         let (name, doc) = (&field.name, doc("Sets", field));
         Some::<ImplItem>(parse_quote! {
             #[doc = #doc]
@@ -82,14 +85,15 @@ fn setters<'a>(of_type: &str, fields: impl Iterator<Item = &'a Field>, place: &E
     parse_quote!(impl #of_type { #(#setters)* })
 }
 
-/// Returns the argument of a setter and the value to store. Text is passed as `impl Into`, and a float as any type of number. An
+/// Returns the argument of a setter and the value to store. A text is taken as `impl Into<text>`, and a float as any type of number. An
 /// integer has the type of the field, because `Into` would infer `i32` for its literals.
-fn argument(field: &Field, ty: &Type) -> (FnArg, Expr) {
+fn argument(field: &Field, ty: &Type, text: &Type) -> (FnArg, Expr) {
     let name = &field.name;
     let is =
         |name: &str| matches!(ty, Type::Path(ty) if ty.path.segments.last().is_some_and(|last| last.ident == name));
     if is("String") {
-        (parse_quote!(#name: impl ::std::convert::Into<#ty>), parse_quote!(#name.into()))
+        let value: Expr = parse_quote!(::std::convert::Into::<#text>::into(#name));
+        (parse_quote!(#name: impl ::std::convert::Into<#text>), parse_quote!(#value.into()))
     } else if is("f64") {
         let number: Expr = parse_quote!(::std::convert::Into::<crate::Number>::into(#name));
         (parse_quote!(#name: impl ::std::convert::Into<crate::Number>), parse_quote!(#number.into()))
@@ -226,11 +230,12 @@ fn identities(types: &Types, model: &Model) -> [Item; 2] {
     };
     let setters = all.iter().filter(|field| !is_taken(field)).map(|field| -> ImplItem {
         let (name, doc) = (&field.name, doc("Sets the user identity", field));
+        let (argument, value) = argument(field, &parse_quote!(::std::string::String), &parse_quote!(crate::Text));
         parse_quote! {
             #[doc = #doc]
             #[must_use]
-            pub fn #name(mut self, #name: impl ::std::convert::Into<::std::string::String>) -> Self {
-                self.user_identities.get_or_insert_default().#name = ::std::option::Option::Some(#name.into());
+            pub fn #name(mut self, #argument) -> Self {
+                self.user_identities.get_or_insert_default().#name = ::std::option::Option::Some(#value);
                 self
             }
         }

@@ -44,7 +44,7 @@ pub use completion::Completion;
 pub use delivery::{Accepted, Rejected, Report, Retry, RetryPolicy};
 pub use error::{Error, ErrorKind};
 pub use generated::types;
-pub use model::{Number, Session, SessionId};
+pub use model::{Number, Session, SessionId, Text};
 pub use seal::{BatchTemplate, IntoSealed, SealError, SealedBatch};
 pub use settings::Settings;
 #[doc(inline)]

@@ -107,6 +107,18 @@ fn a_struct_becomes_attributes() -> Result<(), Error> {
 }
 
 #[test]
+fn identities_and_ids_accept_integers() {
+    let (customer, order) = (4_711_i64, 90_u64);
+    let purchase =
+        ProductAction::purchase().transaction_id(order).product(Product::new(7, "Tea").attribute("seats", 3));
+    let sent = json_of(&batch().customer_id(customer).source_request_id(order).event(purchase.into_event()));
+    assert_eq!((&sent["user_identities"]["customer_id"], &sent["source_request_id"]), (&json!("4711"), &json!("90")));
+    let action = &sent["events"][0]["data"]["product_action"];
+    assert_eq!((&action["transaction_id"], &action["products"][0]["id"]), (&json!("90"), &json!("7")));
+    assert_eq!(action["products"][0]["custom_attributes"], json!({ "seats": "3" }));
+}
+
+#[test]
 fn timestamps_accept_system_time_and_chrono() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_643_815_394);
     let utc = DateTime::<Utc>::from(now);

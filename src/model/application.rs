@@ -1,5 +1,6 @@
 //! The application of a user, and the attribution of its install.
 
+use super::Text;
 use crate::generated::types::{ApplicationInfo, AttributionInfo};
 
 impl ApplicationInfo {
@@ -9,9 +10,9 @@ impl ApplicationInfo {
         mut self,
         version: impl Into<String>,
         name: impl Into<String>,
-        value: impl Into<String>,
+        value: impl Into<Text>,
     ) -> Self {
-        self.apple_search_ads_attributes.entry(version.into()).or_default().insert(name.into(), value.into());
+        self.apple_search_ads_attributes.entry(version.into()).or_default().insert(name.into(), value.into().into());
         self
     }
 }

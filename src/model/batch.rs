@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::{Session, attributes_of};
+use super::{Session, Text, attributes_of};
 use crate::error::Error;
 use crate::generated::types::{Batch, Context, DataPlan, Environment, Event, Location, UserAttributeValue};
 
@@ -117,16 +117,16 @@ impl Batch {
 
     /// Sets an attribute for a single integration, by the number of its module.
     #[must_use]
-    pub fn integration_attribute(mut self, module_id: u32, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.integration_attributes.entry(module_id.to_string()).or_default().insert(name.into(), value.into());
+    pub fn integration_attribute(mut self, module_id: u32, name: impl Into<String>, value: impl Into<Text>) -> Self {
+        self.integration_attributes.entry(module_id.to_string()).or_default().insert(name.into(), value.into().into());
         self
     }
 
     /// Sets the identity of the user at a partner, by `PartnerName_IdentityName`. The name has to be registered with the service
     /// first; an unregistered one can fail the request.
     #[must_use]
-    pub fn partner_identity_for(mut self, partner: impl Into<String>, identity: impl Into<String>) -> Self {
-        self.partner_identities.insert(partner.into(), identity.into());
+    pub fn partner_identity_for(mut self, partner: impl Into<String>, identity: impl Into<Text>) -> Self {
+        self.partner_identities.insert(partner.into(), identity.into().into());
         self
     }
 
@@ -134,8 +134,8 @@ impl Batch {
     ///
     /// The service drops a second batch with the same id under the same key for 30 to 60 days.
     #[must_use]
-    pub fn source_request_id(mut self, id: impl Into<String>) -> Self {
-        self.source_request_id = Some(id.into());
+    pub fn source_request_id(mut self, id: impl Into<Text>) -> Self {
+        self.source_request_id = Some(id.into().into());
         self
     }
 
@@ -191,8 +191,8 @@ macro_rules! reserved_attributes {
             $(
                 #[doc = concat!("Sets the ", $what, " of the user: the attribute `", $name, "`.")]
                 #[must_use]
-                pub fn $setter(self, text: impl Into<String>) -> Self {
-                    self.user_attribute($name, text.into())
+                pub fn $setter(self, text: impl Into<Text>) -> Self {
+                    self.user_attribute($name, String::from(text.into()))
                 }
             )*
         }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Number, unixtime_ms};
+use super::{Number, Text, unixtime_ms};
 use crate::generated::types::{
     CommerceEvent, Product, ProductAction, ProductActionType, ProductImpression, Promotion, PromotionAction,
     PromotionActionType,
@@ -11,8 +11,8 @@ use crate::generated::types::{
 impl Product {
     /// Creates a product with its id (SKU) and its name.
     #[must_use]
-    pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { id: Some(id.into()), name: Some(name.into()), ..Self::default() }
+    pub fn new(id: impl Into<Text>, name: impl Into<String>) -> Self {
+        Self { id: Some(id.into().into()), name: Some(name.into()), ..Self::default() }
     }
 
     /// Sets the time at which the product was added to the cart.
@@ -24,8 +24,8 @@ impl Product {
 
     /// Sets a custom attribute of the product. Its value is text.
     #[must_use]
-    pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.custom_attributes.insert(name.into(), value.into());
+    pub fn attribute(mut self, name: impl Into<String>, value: impl Into<Text>) -> Self {
+        self.custom_attributes.insert(name.into(), value.into().into());
         self
     }
 }
@@ -127,8 +127,8 @@ impl ProductImpression {
 impl Promotion {
     /// Creates a promotion with its id.
     #[must_use]
-    pub fn new(id: impl Into<String>) -> Self {
-        Self { id: Some(id.into()), ..Self::default() }
+    pub fn new(id: impl Into<Text>) -> Self {
+        Self { id: Some(id.into().into()), ..Self::default() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::unixtime_ms;
+use super::{Text, unixtime_ms};
 use crate::generated::types::{Batch, CcpaConsent, Consent, ConsentState};
 
 impl Consent {
@@ -72,7 +72,7 @@ macro_rules! details {
             $(
                 #[doc = concat!("Sets [`", stringify!($field), "`](Consent::", stringify!($field), ").")]
                 #[must_use]
-                pub fn $field(mut self, $field: impl Into<String>) -> Self {
+                pub fn $field(mut self, $field: impl Into<Text>) -> Self {
                     self.data_sale_opt_out = self.data_sale_opt_out.map(|consent| consent.$field($field));
                     self
                 }

@@ -13,10 +13,12 @@ mod list;
 mod location;
 mod number;
 mod session;
+mod text;
 
 use fields::attributes_of;
 pub use number::Number;
 pub use session::{Session, SessionId};
+pub use text::Text;
 
 /// Converts a time to the milliseconds since the Unix epoch that are sent. Every time is converted here, so that no seconds can
 /// slip in.

@@ -111,8 +111,8 @@ macro_rules! common {
 
             /// Sets the id of the event. Sealing stamps a random UUID into an event without one.
             #[must_use]
-            pub fn source_message_id(mut self, id: impl Into<String>) -> Self {
-                self $(.$inner)? .source_message_id = Some(id.into());
+            pub fn source_message_id(mut self, id: impl Into<$crate::Text>) -> Self {
+                self $(.$inner)? .source_message_id = Some(id.into().into());
                 self
             }
 
