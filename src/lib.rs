@@ -20,6 +20,8 @@ mod error;
 mod generated;
 mod json;
 pub mod limits;
+#[cfg(feature = "metrics")]
+mod meter;
 mod model;
 mod pointer;
 mod random;

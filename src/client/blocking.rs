@@ -25,6 +25,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tracing::Instrument;
 
 use super::upload_error::UploadError;
 use crate::Client as AsyncClient;
@@ -118,7 +119,7 @@ impl Client {
     ) -> Result<T, UploadError> {
         let (tx, rx) = mpsc::sync_channel(1);
         let future = call(self.client.clone());
-        let sent = self.tasks.send(Box::pin(async move { _ = tx.send(future.await) }));
+        let sent = self.tasks.send(Box::pin(async move { _ = tx.send(future.await) }.in_current_span()));
         if let (Ok(()), Ok(result)) = (sent, rx.recv()) {
             return result;
         }

@@ -360,7 +360,9 @@ impl ClientBuilder {
         let transport = HttpTransport::new(&url, authorization, self.timeout, factory, unused);
         let deliverer =
             Deliverer::new(transport, self.retry_policy, crate::random::system()).with_observer(self.observer);
-        Ok(Client { deliverer, id_source: self.id_source, before_send: self.before_send })
+        #[cfg(feature = "metrics")]
+        crate::meter::register_client();
+        Ok(Client { deliverer, id_source: self.id_source, before_send: self.before_send, losses: Arc::default() })
     }
 }
 

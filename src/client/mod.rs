@@ -1,5 +1,6 @@
 //! The client: takes batches or sealed batches, delivers them over HTTP, and reports the result.
 
+mod attempt_span;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod builder;
@@ -26,7 +27,9 @@ pub use pod::Pod;
 pub use transport::HttpTransport;
 pub use upload_error::UploadError;
 
-use crate::delivery::{Accepted, CallResult, ClientLimiter, Deliverer, Report};
+use crate::delivery::{
+    Accepted, CallResult, ClientLimiter, Deliverer, Loss, LossKind, LossLog, Rejected, Report, client_span, in_span,
+};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::generated;
@@ -65,6 +68,8 @@ pub struct Client {
     /// The ids are random if this is `None`.
     pub(crate) id_source: Option<IdSource>,
     pub(crate) before_send: Option<BeforeSend>,
+    /// Logs the batches that bulk calls report as rejected.
+    losses: Arc<LossLog>,
 }
 
 pub(crate) type IdSource = Arc<dyn Fn() -> Uuid + Send + Sync>;
@@ -290,7 +295,7 @@ impl Client {
 
     async fn send_all(&self, endpoint: Endpoint, upload: BulkUpload) -> Result<Report, UploadError> {
         let outcome = self.deliver(endpoint, upload.parts()).await;
-        upload.report(outcome)
+        self.report(upload, outcome)
     }
 
     async fn send_until(
@@ -305,17 +310,34 @@ impl Client {
         };
         let outcome = match no_runtime() {
             Some(error) => CallResult::unsent(upload.parts().len(), error),
-            None => self.deliverer.deliver_until(endpoint, upload.parts(), stop).await,
+            None => {
+                let span = client_span(endpoint, upload.parts().len());
+                in_span(span, self.deliverer.deliver_until(endpoint, upload.parts(), stop)).await
+            }
         };
-        upload.report(outcome)
+        self.report(upload, outcome)
     }
 
     async fn deliver(&self, endpoint: Endpoint, batches: &[SealedBatch]) -> CallResult {
         match no_runtime() {
             Some(error) => CallResult::unsent(batches.len(), error),
-            None => self.deliverer.deliver(endpoint, batches).await,
+            None => in_span(client_span(endpoint, batches.len()), self.deliverer.deliver(endpoint, batches)).await,
         }
     }
+
+    /// Returns the report of a bulk call. Logs the batches that it lists as rejected: the call may return `Ok` with them.
+    fn report(&self, upload: BulkUpload, outcome: CallResult) -> Result<Report, UploadError> {
+        let result = upload.report(outcome);
+        let report = result.as_ref().unwrap_or_else(UploadError::report);
+        self.losses.record(report.rejected().iter().map(loss));
+        result
+    }
+}
+
+fn loss(rejected: &Rejected) -> Loss<'_> {
+    let sealed = rejected.sealed().first().map(SealedBatch::source_request_id);
+    let source_request_id = sealed.or(rejected.unsealed().and_then(|batch| batch.source_request_id.as_deref()));
+    Loss { kind: LossKind::Rejected, source_request_id, error: rejected.error() }
 }
 
 /// Returns the error of a call outside of a Tokio runtime.

@@ -3,19 +3,20 @@
 use std::fmt;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use reqwest::{Method, Request, StatusCode, Url};
 use tokio::runtime::{Handle, Id};
-use tracing::{Instrument, Span, field};
+use tracing::Instrument;
 
+use super::attempt_span::{AttemptInfo, AttemptSpan, ServerAddress};
 use super::{http_error, response};
 use crate::delivery::{Accepted, Transport, join};
 use crate::endpoint::Endpoint;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::generated;
 use crate::seal::SealedBatch;
 
@@ -33,6 +34,7 @@ pub struct HttpTransport(Arc<TransportInner>);
 
 struct TransportInner {
     base_url: String,
+    server: ServerAddress,
     /// The URL of each endpoint: cloning one is faster than parsing it for each request.
     urls: [Url; Endpoint::ALL.len()],
     /// `None` if the client is disabled and sends nothing.
@@ -61,6 +63,7 @@ impl HttpTransport {
         });
         Self(Arc::new(TransportInner {
             base_url: base.as_str().trim_end_matches('/').to_owned(),
+            server: ServerAddress::new(base),
             urls,
             authorization,
             timeout,
@@ -115,12 +118,7 @@ impl HttpTransport {
     }
 
     /// Sends a request once. Neither its body nor a header is ever logged.
-    pub(super) async fn execute(
-        &self,
-        http: &reqwest::Client,
-        mut request: Request,
-        operation: &'static str,
-    ) -> reqwest::Result<reqwest::Response> {
+    async fn execute(&self, http: &reqwest::Client, mut request: Request) -> reqwest::Result<reqwest::Response> {
         let headers = request.headers_mut();
         headers.remove("api-version"); // The generated code adds this header, which the service does not know.
         headers.insert(USER_AGENT, USER_AGENT_VALUE);
@@ -128,35 +126,17 @@ impl HttpTransport {
             headers.insert(AUTHORIZATION, authorization.clone());
         }
         request.timeout_mut().get_or_insert(self.0.timeout);
-
-        let size = request.body().and_then(|body| body.as_bytes()).map(<[u8]>::len);
-        let span = tracing::debug_span!(
-            "mparticle.request",
-            operation,
-            size,
-            status = field::Empty,
-            duration_ms = field::Empty,
-            error = field::Empty,
-        );
-        async {
-            let started = Instant::now();
-            let result = http.execute(request).await;
-            let span = Span::current();
-            span.record("duration_ms", u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
-            match &result {
-                Ok(response) => span.record("status", response.status().as_u16()),
-                Err(error) => span.record("error", failure_label(error)),
-            };
-            tracing::debug!(responded = result.is_ok(), "request completed");
-            result
-        }
-        .instrument(span)
-        .await
+        http.execute(request).await
     }
 }
 
 impl Transport for HttpTransport {
-    async fn attempt(&self, endpoint: Endpoint, batches: &[&SealedBatch]) -> Result<Accepted, Error> {
+    async fn attempt(
+        &self,
+        endpoint: Endpoint,
+        batches: &[&SealedBatch],
+        resend_count: u32,
+    ) -> Result<Accepted, Error> {
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
         if self.is_disabled() {
             return Ok(Accepted::new(StatusCode::ACCEPTED, None));
@@ -166,24 +146,30 @@ impl Transport for HttpTransport {
             _ => self.join(batches),
         };
         let http = self.http().map_err(http_error::convert)?;
-        let mut request = Request::new(Method::POST, self.0.urls[endpoint as usize].clone());
+        let url = &self.0.urls[endpoint as usize];
+        let info = AttemptInfo {
+            method: &Method::POST,
+            url,
+            operation: endpoint.operation(),
+            batches: Some(batches.len()),
+            body_bytes: Some(body.len()),
+            resend_count,
+        };
+        let span = AttemptSpan::start(&self.0.server, &info);
+        let mut request = Request::new(Method::POST, url.clone());
         request.headers_mut().insert(CONTENT_TYPE, JSON);
         *request.body_mut() = Some(body.into());
-        let response = self.execute(&http, request, endpoint.operation()).await.map_err(http_error::convert)?;
-        if *response.url() != self.0.urls[endpoint as usize] {
-            // The batch may be lost: a client that follows a 302 repeats the request without its body.
-            return Err(response::unexpected(&response));
-        }
-        response::read(response).await
-    }
-}
-
-/// Returns a label for the log: the text of the error could contain the URL.
-fn failure_label(error: &reqwest::Error) -> &'static str {
-    match http_error::kind(error) {
-        ErrorKind::Connect => "connect",
-        ErrorKind::Timeout => "timeout",
-        _ => "interrupted",
+        let attempt = async {
+            let response = self.execute(&http, request).await.map_err(http_error::convert)?;
+            if response.url() != url {
+                // The batch may be lost: a client that follows a 302 repeats the request without its body.
+                return Err(response::unexpected(&response));
+            }
+            response::read(response).await
+        };
+        let result = attempt.instrument(span.span().clone()).await;
+        span.end(&result);
+        result
     }
 }
 
@@ -199,6 +185,20 @@ impl fmt::Debug for HttpTransport {
 impl ClientHooks<HttpTransport> for generated::Client {
     async fn exec(&self, request: Request, info: &OperationInfo) -> reqwest::Result<reqwest::Response> {
         let transport = self.inner();
-        transport.execute(&transport.http()?, request, info.operation_id).await
+        let http = transport.http()?;
+        let span = AttemptSpan::start(
+            &transport.0.server,
+            &AttemptInfo {
+                method: request.method(),
+                url: request.url(),
+                operation: info.operation_id,
+                batches: None,
+                body_bytes: request.body().and_then(|body| body.as_bytes()).map(<[u8]>::len),
+                resend_count: 0,
+            },
+        );
+        let result = transport.execute(&http, request).instrument(span.span().clone()).await;
+        span.end_raw(&result);
+        result
     }
 }

@@ -30,6 +30,7 @@ pub(crate) struct MemoryRequest {
     pub(crate) at: Instant,
     pub(crate) ids: Vec<String>,
     pub(crate) batches: Vec<SealedBatch>,
+    pub(crate) resend_count: u32,
     pub(crate) accepted: bool,
 }
 
@@ -57,19 +58,20 @@ impl MemoryTransport {
 }
 
 impl Transport for std::sync::Arc<MemoryTransport> {
-    async fn attempt(&self, endpoint: Endpoint, batches: &[&SealedBatch]) -> AttemptResult {
-        (&**self).attempt(endpoint, batches).await
+    async fn attempt(&self, endpoint: Endpoint, batches: &[&SealedBatch], resend_count: u32) -> AttemptResult {
+        (&**self).attempt(endpoint, batches, resend_count).await
     }
 }
 
 impl Transport for &MemoryTransport {
-    async fn attempt(&self, _: Endpoint, batches: &[&SealedBatch]) -> AttemptResult {
+    async fn attempt(&self, _: Endpoint, batches: &[&SealedBatch], resend_count: u32) -> AttemptResult {
         let ids = batches.iter().map(|batch| batch.source_request_id().to_owned()).collect();
         let (time, response) = {
             let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
             let sent = batches.iter().map(|batch| (*batch).clone()).collect();
             let number = requests.len();
-            let mut request = MemoryRequest { number, at: Instant::now(), ids, batches: sent, accepted: false };
+            let mut request =
+                MemoryRequest { number, at: Instant::now(), ids, batches: sent, resend_count, accepted: false };
             let (time, response) = (self.response)(&request);
             // A test itself decides which batches are accepted by a response that lists errors.
             request.accepted = response.as_ref().is_ok_and(|accepted| accepted.errors.is_empty());

@@ -5,6 +5,10 @@
 //! decides whether to send again; the [`rate_limiter`] decides when.
 
 mod body;
+mod call_span;
+#[cfg(all(test, not(mparticle_shuttle)))]
+pub(crate) mod captured_log;
+mod incidents;
 mod locate;
 #[cfg(test)]
 pub(crate) mod memory;
@@ -26,6 +30,8 @@ use reqwest::StatusCode;
 use tokio::time::{Instant, timeout_at};
 
 pub(crate) use body::join;
+pub(crate) use call_span::{client_span, error_type, in_span, uploader_span};
+pub(crate) use incidents::{Loss, LossKind, LossLog, OutageLog};
 use locate::Layout;
 pub use observer::Retry;
 pub(crate) use observer::RetryObserver;
@@ -61,6 +67,7 @@ pub(crate) struct Deliverer<T, L> {
     pub(crate) limiter: L,
     pub(crate) policy: RetryPolicy,
     pub(crate) observer: RetryObserver,
+    pub(crate) outages: OutageLog,
 }
 
 /// The result of a batch: delivered, or rejected for good.
@@ -145,7 +152,7 @@ impl BatchGroup {
 impl<T> Deliverer<T, ClientLimiter> {
     pub(crate) fn new(transport: T, policy: RetryPolicy, random: Random) -> Self {
         let limiter = ClientLimiter::new(&policy, random);
-        Self { transport, limiter, policy, observer: RetryObserver::default() }
+        Self { transport, limiter, policy, observer: RetryObserver::default(), outages: OutageLog::default() }
     }
 
     /// Returns a deliverer that reports each retry to this observer.
@@ -288,8 +295,9 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
                 return Disposition::Unsent(failed.unwrap_or_else(|| attempts.attach_to(Error::deadline_exceeded())));
             }
             attempt += 1;
-            attempts.since.get_or_insert_with(Instant::now);
-            let result = timeout_at(deadline, self.transport.attempt(call.endpoint, batches)).await;
+            let started = Instant::now();
+            attempts.since.get_or_insert(started);
+            let result = timeout_at(deadline, self.transport.attempt(call.endpoint, batches, attempt - 1)).await;
             let result = result.unwrap_or_else(|_| {
                 // The deadline alone does not explain why the earlier attempts failed.
                 let error = Error::deadline_exceeded();
@@ -298,6 +306,7 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
                     None => error,
                 })
             });
+            self.outages.record(started, &result);
             let tried = result.as_ref().map_or_else(Error::attempts, |_| 1);
             attempts.count += tried;
             outcome.requests += tried;
@@ -335,6 +344,8 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
                 return Disposition::Unsent(error);
             }
             tracing::debug!(attempt, wait_ms = wait.as_millis(), kind = ?error.kind(), "retrying the request");
+            #[cfg(feature = "metrics")]
+            crate::meter::add(&crate::meter::RETRIES, 1);
             self.observer.notify(&Retry::new(&error, attempt, wait));
             failed = Some(error);
         }

@@ -9,11 +9,13 @@ use crate::seal::SealedBatch;
 
 /// Sends batches to the service, without retries. The client does so over HTTP, tests in memory.
 pub(crate) trait Transport: Send + Sync {
-    /// Sends these batches as one request. They must fit into one; the events endpoint takes a single batch.
+    /// Sends these batches as one request. They must fit into one; the events endpoint takes a single batch. `resend_count` is
+    /// the number of earlier attempts of the same request.
     fn attempt(
         &self,
         endpoint: Endpoint,
         batches: &[&SealedBatch],
+        resend_count: u32,
     ) -> impl Future<Output = Result<Accepted, Error>> + Send;
 }
 

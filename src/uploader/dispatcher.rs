@@ -17,7 +17,10 @@ use super::entry::Entry;
 use super::journal::Journal;
 use super::shared::{Flush, Phase, Shared, WakePolicy};
 use super::telemetry::StatsReporter;
-use crate::delivery::{AdaptiveConfig, AdaptiveLimiter, CallResult, ClientLimiter, Deliverer, RetryPolicy, Transport};
+use crate::delivery::{
+    AdaptiveConfig, AdaptiveLimiter, CallResult, ClientLimiter, Deliverer, RetryPolicy, Transport, in_span,
+    uploader_span,
+};
 use crate::error::Error;
 use crate::limits::MAX_BATCHES_PER_REQUEST;
 use crate::seal::SealedBatch;
@@ -41,13 +44,15 @@ impl Drop for DispatcherGuard {
 /// Delivers batches until the uploader is shut down.
 pub(super) async fn run<T: Transport + Clone + 'static>(shared: Arc<Shared>, client: Deliverer<T, ClientLimiter>) {
     let _end = DispatcherGuard(Arc::clone(&shared));
+    #[cfg(feature = "metrics")]
+    crate::meter::register_uploader();
     let journal = Arc::clone(&shared.lock().queue.journal);
     let Config { rates, max_probe_interval, .. } = *shared.config;
     let limiter = AdaptiveLimiter::new(AdaptiveConfig { rates, max_probe_interval }, &client.limiter);
     let limiter = Arc::clone(shared.limiter.get_or_init(|| Arc::new(limiter)));
     // Retries are unlimited: the rate limiter ensures that they do not make an outage worse.
-    let Deliverer { transport, observer, .. } = client;
-    let deliverer = Deliverer { transport, limiter, policy: RetryPolicy::unlimited(), observer };
+    let Deliverer { transport, observer, outages, .. } = client;
+    let deliverer = Deliverer { transport, limiter, policy: RetryPolicy::unlimited(), observer, outages };
     let (requests, in_flight, reporter) = (JoinSet::new(), HashMap::new(), StatsReporter::default());
     let mut dispatcher = Dispatcher { shared, journal, deliverer, requests, in_flight, read_retry_at: None, reporter };
     dispatcher.work().await;
@@ -73,7 +78,7 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
             let (work, changed) = (shared.work.notified(), limiter.changed.notified());
             self.read_ahead();
             let due = self.dispatch();
-            let due = self.reporter.report(|| shared.lock().snapshot()).map_or(due, |report| due.min(report));
+            let due = self.report(due);
             if self.is_over() {
                 return;
             }
@@ -129,13 +134,24 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
         due
     }
 
+    /// Reports changed numbers and lost batches. Returns the latest time at which to report again, or `due` if that is earlier.
+    fn report(&mut self, due: Instant) -> Instant {
+        let Self { shared, in_flight, reporter, .. } = self;
+        let stats = reporter.report(|| shared.lock().snapshot());
+        let in_flight = in_flight.values().flatten();
+        let age = reporter.report_age(|now| shared.lock().queue.oldest_age(in_flight, now));
+        [stats, age, shared.losses.flush_due()].into_iter().flatten().fold(due, Instant::min)
+    }
+
     /// Sends the entries of one request, which have the same endpoint.
     fn send(&mut self, entries: Vec<Entry>) {
         let Some(endpoint) = entries.first().map(|entry| entry.endpoint) else { return };
         let batches: Vec<SealedBatch> = entries.iter().map(|entry| entry.batch.clone()).collect();
         let (deliverer, permit) = (self.deliverer.clone(), self.deliverer.limiter.begin(entries.len()));
-        let request =
-            self.requests.spawn(async move { deliverer.deliver_with(endpoint, &batches, Some(permit)).await });
+        let request = self.requests.spawn(async move {
+            let span = uploader_span(endpoint, batches.len());
+            in_span(span, deliverer.deliver_with(endpoint, &batches, Some(permit))).await
+        });
         self.in_flight.insert(request.id(), entries);
     }
 

@@ -1,6 +1,7 @@
 //! The entries of the queue: accepted batches with their stages and submissions.
 
 use std::ops::{Add, AddAssign, SubAssign};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
@@ -48,6 +49,12 @@ impl Entry {
 
     pub(super) fn amount(&self) -> Amount {
         Amount { batches: 1, bytes: self.batch.len() }
+    }
+
+    /// Returns how long ago the batch was accepted, by this process or an earlier one.
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        let stored = self.record.and_then(|record| (Utc::now() - record.appended).to_std().ok());
+        now.saturating_duration_since(self.since).max(stored.unwrap_or_default())
     }
 
     /// Returns whether the batch is in memory only, and the journal is not writing it.

@@ -27,6 +27,11 @@ impl SendQueue {
         self.entries.iter()
     }
 
+    /// Returns the entries that wait behind batches of their users in flight.
+    pub(super) fn blocked(&self) -> impl Iterator<Item = &Entry> {
+        self.in_flight.values().flatten()
+    }
+
     pub(super) fn push_back(&mut self, mut entry: Entry, accounting: &mut Accounting) {
         accounting.set_stage(&mut entry, Stage::Queued);
         self.entries.push_back(entry);

@@ -12,6 +12,7 @@ use futures_core::Stream;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{self, Receiver, Sender};
 
+use crate::delivery::{Loss, LossKind};
 use crate::error::Error;
 use crate::seal::SealedBatch;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
@@ -92,6 +93,16 @@ impl DeliveryReport {
             DeliveryStatus::Rejected(error) | DeliveryStatus::Dropped(error) => Some(error),
             DeliveryStatus::Delivered | DeliveryStatus::Spooled | DeliveryStatus::Pending => None,
         }
+    }
+
+    /// Returns the loss that this reports, if it does.
+    pub(super) fn loss(&self) -> Option<Loss<'_>> {
+        let kind = match self.status {
+            DeliveryStatus::Rejected(_) => LossKind::Rejected,
+            _ => LossKind::Dropped,
+        };
+        let source_request_id = self.batch.as_ref().map(SealedBatch::source_request_id);
+        self.error().map(|error| Loss { kind, source_request_id, error })
     }
 }
 

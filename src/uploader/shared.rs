@@ -15,11 +15,11 @@ use super::durable_queue::DurableQueue;
 use super::error::TrySendError;
 use super::journal::Journal;
 use super::queue::is_full_request;
-use super::report::ReportBroadcaster;
+use super::report::{DeliveryReport, ReportBroadcaster};
 use super::submission::{SendHandle, Submission};
 use super::telemetry::{StatsReporter, StatsSnapshot};
 use crate::completion::{self, Completer, Completion};
-use crate::delivery::AdaptiveLimiter;
+use crate::delivery::{AdaptiveLimiter, LossLog};
 use crate::error::Error;
 use crate::limits::MAX_BATCH_BYTES;
 use crate::seal::{EncodedEvent, PendingBatch, SealedBatch, TemplateData};
@@ -32,6 +32,7 @@ pub(super) const DISK_GRACE_PERIOD: Duration = Duration::from_millis(500);
 pub(super) struct Shared {
     pub(super) config: Arc<Config>,
     pub(super) reports: ReportBroadcaster,
+    pub(super) losses: LossLog,
     /// Notified when the dispatcher has work.
     pub(super) work: Arc<Notify>,
     /// Set when the dispatcher starts.
@@ -95,7 +96,7 @@ impl Shared {
             grace: Duration::ZERO,
         };
         let reports = ReportBroadcaster::new(config.on_delivery.clone());
-        Self { config, limiter: OnceLock::new(), reports, work, state: Mutex::new(state) }
+        Self { config, limiter: OnceLock::new(), reports, losses: LossLog::default(), work, state: Mutex::new(state) }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, UploaderState> {
@@ -118,6 +119,10 @@ impl Shared {
         }
         if let Some((message, error)) = effects.warning {
             tracing::warn!(%error, "{message}");
+        }
+        if self.losses.record(effects.reports.iter().filter_map(DeliveryReport::loss)) {
+            // The dispatcher logs the number of the others later.
+            self.work.notify_one();
         }
         self.reports.publish(sender.as_ref(), effects.reports);
         for (acceptance, result) in effects.acceptances {
@@ -321,6 +326,8 @@ impl UploaderState {
             stats: self.queue.accounting.stats(),
             queued_batches: self.queue.waiting().batches,
             held_bytes: self.queue.held().bytes,
+            rate_limit_used_percent: self.rate_limit_used_percent,
+            is_stopped: self.stopped.is_some(),
         }
     }
 }

@@ -39,6 +39,14 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
         }
         let snapshot = self.shared.lock().snapshot();
         self.reporter.finish(snapshot);
+        self.shared.losses.flush();
+        if snapshot.stats.pending > 0 {
+            tracing::warn!(
+                target: "mparticle::uploader",
+                pending = snapshot.stats.pending,
+                "the uploader has shut down before everything was delivered: take_unsent() returns what is left"
+            );
+        }
     }
 
     async fn spool_remaining(&self) {
@@ -189,7 +197,7 @@ impl DurableQueue {
     }
 
     /// Returns the entries that are in memory after the end.
-    fn remaining_entries(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn remaining_entries(&self) -> impl Iterator<Item = &Entry> {
         let writing = self.pending_writes.iter().filter_map(|writing| match &writing.content {
             WriteContent::Batch(entry) => Some(entry),
             WriteContent::Rewrite(..) | WriteContent::Evicted => None,

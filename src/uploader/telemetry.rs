@@ -5,16 +5,26 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::accounting::UploaderStats;
+use super::durable_queue::DurableQueue;
+use super::entry::Entry;
+#[cfg(feature = "metrics")]
+use crate::meter;
 use crate::time::saturating_add;
 
 /// The shortest time between two events of `tracing`.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+/// The longest time between two updates of the age of the oldest batch while there is one.
+#[cfg(feature = "metrics")]
+const AGE_INTERVAL: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Copy, Default, PartialEq)]
 pub(super) struct StatsSnapshot {
     pub(super) stats: UploaderStats,
     pub(super) queued_batches: usize,
     pub(super) held_bytes: usize,
+    pub(super) rate_limit_used_percent: Option<f64>,
+    pub(super) is_stopped: bool,
 }
 
 /// Reports changed numbers. No lock may be held, because subscribers and recorders are callers' code.
@@ -24,6 +34,8 @@ pub(super) struct StatsReporter {
     logged_at: Option<Instant>,
     #[cfg(feature = "metrics")]
     recorded: UploaderStats,
+    #[cfg(feature = "metrics")]
+    aged_at: Option<Instant>,
 }
 
 impl StatsReporter {
@@ -64,7 +76,7 @@ impl StatsReporter {
             return;
         }
         (self.logged, self.logged_at) = (snapshot, Some(now));
-        let StatsSnapshot { stats, queued_batches, held_bytes } = snapshot;
+        let StatsSnapshot { stats, queued_batches, held_bytes, rate_limit_used_percent, is_stopped } = snapshot;
         tracing::debug!(
             target: "mparticle::uploader",
             accepted = stats.accepted,
@@ -78,38 +90,85 @@ impl StatsReporter {
             unread_responses = stats.unread_responses,
             queued_batches,
             held_bytes,
+            rate_limit_used_percent,
+            is_stopped,
             "stats"
         );
     }
 
     /// Adds the increases to the counters, and sets the gauges.
     #[cfg(feature = "metrics")]
-    fn record(&mut self, StatsSnapshot { stats, queued_batches, held_bytes }: StatsSnapshot) {
+    fn record(&mut self, snapshot: StatsSnapshot) {
+        let StatsSnapshot { stats, queued_batches, held_bytes, rate_limit_used_percent, is_stopped } = snapshot;
         let before = std::mem::replace(&mut self.recorded, stats);
-        for (name, increase) in [
-            ("mparticle_uploader_accepted_total", stats.accepted - before.accepted),
-            ("mparticle_uploader_delivered_total", stats.delivered - before.delivered),
-            ("mparticle_uploader_rejected_total", stats.rejected - before.rejected),
-            ("mparticle_uploader_dropped_total", stats.dropped - before.dropped),
-            ("mparticle_uploader_filtered_total", stats.filtered - before.filtered),
-            ("mparticle_uploader_unread_responses_total", stats.unread_responses - before.unread_responses),
+        for (counter, increase) in [
+            (meter::ACCEPTED, stats.accepted - before.accepted),
+            (meter::DELIVERED, stats.delivered - before.delivered),
+            (meter::REJECTED, stats.rejected - before.rejected),
+            (meter::DROPPED, stats.dropped - before.dropped),
+            (meter::FILTERED, stats.filtered - before.filtered),
+            (meter::UNREAD_RESPONSES, stats.unread_responses - before.unread_responses),
         ] {
-            if increase > 0 {
-                metrics::counter!(name).increment(increase);
-            }
+            meter::add(&counter, increase);
         }
         #[expect(clippy::cast_precision_loss, reason = "counts of what is in memory and on the disk")]
-        for (name, value) in [
-            ("mparticle_uploader_pending", stats.pending as f64),
-            ("mparticle_uploader_spooled", stats.spooled as f64),
-            ("mparticle_uploader_queued_batches", queued_batches as f64),
-            ("mparticle_uploader_held_bytes", held_bytes as f64),
+        for (gauge, value) in [
+            (meter::PENDING, stats.pending as f64),
+            (meter::SPOOLED, stats.spooled as f64),
+            (meter::QUEUED_BATCHES, queued_batches as f64),
+            (meter::HELD_BYTES, held_bytes as f64),
+            (meter::STOPPED, f64::from(u8::from(is_stopped))),
         ] {
-            metrics::gauge!(name).set(value);
+            meter::set(&gauge, value);
         }
+        if stats.is_drained() {
+            meter::set(&meter::OLDEST_PENDING, 0.0);
+        }
+        if let Some(used) = rate_limit_used_percent {
+            meter::set(&meter::RATE_LIMIT_USED, used);
+        }
+    }
+
+    /// Sets the age of the oldest batch that is not delivered yet, at most once in [`AGE_INTERVAL`], because finding it reads the
+    /// whole queue. Returns the time of the next update.
+    #[cfg(feature = "metrics")]
+    pub(super) fn report_age(&mut self, oldest: impl FnOnce(Instant) -> Option<Duration>) -> Option<Instant> {
+        if self.recorded.is_drained() {
+            return None;
+        }
+        let now = Instant::now();
+        let due = self.aged_at.map(|at| saturating_add(at, AGE_INTERVAL)).filter(|due| *due > now);
+        if due.is_some() {
+            return due;
+        }
+        self.aged_at = Some(now);
+        if let Some(age) = oldest(now) {
+            meter::set(&meter::OLDEST_PENDING, age.as_secs_f64());
+        }
+        Some(saturating_add(now, AGE_INTERVAL))
     }
 
     #[cfg(not(feature = "metrics"))]
     #[expect(clippy::unused_self, reason = "nothing is recorded")]
     fn record(&mut self, _: StatsSnapshot) {}
+
+    #[cfg(not(feature = "metrics"))]
+    #[expect(clippy::unused_self, reason = "nothing is recorded")]
+    pub(super) fn report_age(&mut self, _: impl FnOnce(Instant) -> Option<Duration>) -> Option<Instant> {
+        None
+    }
+}
+
+impl DurableQueue {
+    /// Returns the age of the oldest batch in memory, given those in flight. Batches that are only on the disk are younger, as
+    /// they are read in order.
+    pub(super) fn oldest_age<'a>(
+        &mut self,
+        in_flight: impl Iterator<Item = &'a Entry>,
+        now: Instant,
+    ) -> Option<Duration> {
+        let open = self.coalescer.oldest().map(|since| now.saturating_duration_since(since));
+        let waiting = self.remaining_entries().chain(self.ready.blocked());
+        waiting.map(|entry| entry.age(now)).chain(in_flight.map(|entry| entry.age(now))).chain(open).max()
+    }
 }

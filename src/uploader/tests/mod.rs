@@ -6,6 +6,8 @@
 mod breaker;
 #[cfg(not(mparticle_shuttle))]
 mod handles;
+#[cfg(not(mparticle_shuttle))]
+mod incidents;
 #[cfg(mparticle_shuttle)]
 mod interleavings;
 #[cfg(not(mparticle_shuttle))]

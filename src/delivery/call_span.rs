@@ -1,0 +1,83 @@
+//! The span of a call of a client or of a delivery of an uploader: the parent of the spans of its attempts. It includes the
+//! waits between them.
+
+use std::borrow::Cow;
+
+use reqwest::StatusCode;
+use tracing::{Instrument, Span, field};
+
+use super::CallResult;
+use crate::endpoint::Endpoint;
+use crate::error::ErrorKind;
+
+/// Creates a span with this name, which has to be a constant.
+macro_rules! call_span {
+    ($name:literal, $endpoint:expr, $batches:expr) => {
+        tracing::info_span!(
+            target: "mparticle::client",
+            $name,
+            "otel.status_code" = field::Empty,
+            "error.type" = field::Empty,
+            "mparticle.operation" = $endpoint.operation(),
+            "mparticle.batches" = $batches,
+            "mparticle.requests" = field::Empty,
+            "mparticle.delivered" = field::Empty,
+            "mparticle.rejected" = field::Empty,
+        )
+    };
+}
+
+/// Creates the span of a call of a client with this many sealed batches.
+pub(crate) fn client_span(endpoint: Endpoint, batches: usize) -> Span {
+    match endpoint {
+        Endpoint::Events => call_span!("mparticle.upload", endpoint, batches),
+        Endpoint::BulkEvents => call_span!("mparticle.upload_bulk", endpoint, batches),
+        Endpoint::HistoricalEvents => call_span!("mparticle.upload_historical", endpoint, batches),
+    }
+}
+
+/// Creates the span of a request of an uploader with this many batches, and of everything that follows from it.
+pub(crate) fn uploader_span(endpoint: Endpoint, batches: usize) -> Span {
+    call_span!("mparticle.deliver", endpoint, batches)
+}
+
+/// Runs a call in its span, and records its result there.
+pub(crate) async fn in_span(span: Span, call: impl Future<Output = CallResult>) -> CallResult {
+    let outcome = call.instrument(span.clone()).await;
+    if !span.is_disabled() {
+        record(&span, &outcome);
+    }
+    outcome
+}
+
+fn record(span: &Span, outcome: &CallResult) {
+    let results = || outcome.results.iter().flatten();
+    span.record("mparticle.requests", outcome.requests)
+        .record("mparticle.delivered", results().filter(|result| result.is_ok()).count())
+        .record("mparticle.rejected", results().filter(|result| result.is_err()).count());
+    let rejection = results().find_map(|result| result.as_ref().err());
+    if let Some(error) = outcome.stopped.as_ref().or(rejection) {
+        span.record("error.type", &*error_type(error.kind(), error.status())).record("otel.status_code", "ERROR");
+    }
+}
+
+/// Returns the value of `error.type`: the status of a refusal, or a name from a short list.
+pub(crate) fn error_type(kind: ErrorKind, status: Option<StatusCode>) -> Cow<'static, str> {
+    let name = match kind {
+        ErrorKind::Refused => match status.filter(|status| !status.is_success()) {
+            Some(status) => return Cow::Owned(status.as_str().to_owned()),
+            None => "refused",
+        },
+        ErrorKind::Config => "config",
+        ErrorKind::Limit => "limit",
+        ErrorKind::Connect => "connect",
+        ErrorKind::Timeout => "timeout",
+        ErrorKind::ConnectionLost => "connection_lost",
+        ErrorKind::UnexpectedResponse => "unexpected_response",
+        ErrorKind::Cancelled => "cancelled",
+        ErrorKind::RateLimited => "rate_limited",
+        // The name for everything else in the conventions.
+        _ => "_OTHER",
+    };
+    Cow::Borrowed(name)
+}
