@@ -5,7 +5,7 @@ default:
     @just --list
 
 # Runs all checks that need no tool but cargo and Python.
-check: format prose names lint test examples shop docs features trees crates regenerates
+check: format prose names lint test examples shop opentelemetry docs features trees crates regenerates
 
 # Checks the format of the code.
 format:
@@ -39,6 +39,10 @@ examples:
 # Runs the tests of examples/shop, which is a package because it needs more crates than the library.
 shop:
     cargo test --quiet -p shop
+
+# Runs the tests of examples/opentelemetry, and the code blocks of the page about observability.
+opentelemetry:
+    cargo test --quiet -p mparticle-opentelemetry
 
 # Builds the documentation; a broken link is an error.
 docs:

@@ -35,6 +35,10 @@ mod time;
 mod uploader;
 mod when_some;
 
+// Its code blocks need crates that only examples/opentelemetry depends on, which compiles and runs them.
+#[cfg_attr(not(doctest), doc = include_str!("observability.md"))]
+pub mod observability {}
+
 #[cfg(feature = "blocking")]
 pub use client::blocking;
 // The crates whose types are part of this API. `guide.md` states their versions.

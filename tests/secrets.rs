@@ -1,4 +1,4 @@
-//! No log, error or `Debug` form contains a secret or user data, at any log level, including those of dependencies.
+//! No log, span, metric, error or `Debug` form contains a secret or user data, at any log level, including those of dependencies.
 
 mod support;
 
@@ -12,6 +12,7 @@ use mparticle::mock::MockServer;
 use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, RetryPolicy, Uploader};
 use support::peer::Peer;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 const KEY: &str = "us1-key-5f2e";
 const SECRET: &str = "s3cr3t-9c41";
@@ -35,6 +36,49 @@ fn batch() -> Batch {
     Batch::new(Environment::Development).email(EMAIL).event(CustomEvent::new(EMAIL, CustomEventType::Other))
 }
 
+/// Records the names, labels and descriptions of the metrics.
+#[cfg(feature = "metrics")]
+mod recorder {
+    use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+
+    use super::{Log, Write};
+
+    impl Log {
+        fn add(&self, text: &str) {
+            self.clone().write_all(text.as_bytes()).expect("the log");
+        }
+    }
+
+    impl Recorder for Log {
+        fn describe_counter(&self, name: KeyName, _: Option<Unit>, text: SharedString) {
+            self.add(&format!("{} {text}\n", name.as_str()));
+        }
+
+        fn describe_gauge(&self, name: KeyName, _: Option<Unit>, text: SharedString) {
+            self.add(&format!("{} {text}\n", name.as_str()));
+        }
+
+        fn describe_histogram(&self, name: KeyName, _: Option<Unit>, text: SharedString) {
+            self.add(&format!("{} {text}\n", name.as_str()));
+        }
+
+        fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+            self.add(&format!("{key}\n"));
+            Counter::noop()
+        }
+
+        fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+            self.add(&format!("{key}\n"));
+            Gauge::noop()
+        }
+
+        fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+            self.add(&format!("{key}\n"));
+            Histogram::noop()
+        }
+    }
+}
+
 fn texts_of(error: &dyn Error) -> String {
     let mut texts = format!("{error} {error:?} {error:#?}");
     let mut source = error.source();
@@ -49,8 +93,16 @@ fn texts_of(error: &dyn Error) -> String {
 fn logs_errors_and_debug_forms_contain_no_secrets_or_user_data() {
     let log = Log::default();
     let writer = log.clone();
-    // Includes the messages of hyper, reqwest and rustls through `log`.
-    tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(move || writer.clone()).init();
+    // Includes the messages of hyper, reqwest and rustls through `log`, and every field of every span when it ends.
+    tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::TRACE)
+        .with_span_events(FmtSpan::CLOSE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .init();
+    let metrics = Log::default();
+    #[cfg(feature = "metrics")]
+    metrics::set_global_recorder(metrics.clone()).expect("the only recorder");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let mut texts = String::new();
 
@@ -70,6 +122,9 @@ fn logs_errors_and_debug_forms_contain_no_secrets_or_user_data() {
             texts += &format!("{client:?} {raw:?}");
             let one = runtime.block_on(client.upload(batch())).map(|accepted| format!("{accepted:?}"));
             let many = runtime.block_on(client.upload_bulk([batch()])).map(|report| format!("{report:?}"));
+            let background = Uploader::builder(client.clone()).linger(Duration::ZERO).start().expect("an uploader");
+            background.try_send(batch()).expect("room");
+            texts += &format!("{:?}", background.shutdown(Duration::from_millis(200)).wait());
             let uploader = Uploader::builder(client.clone()).max_bytes(1).start().expect("an uploader");
             texts += &texts_of(&uploader.try_send(batch()).expect_err("too large"));
             texts += &texts_of(&uploader.try_send(batch().user_attribute("a", f64::NAN)).expect_err("NaN"));
@@ -87,17 +142,28 @@ fn logs_errors_and_debug_forms_contain_no_secrets_or_user_data() {
     );
     texts += &texts_of(&batch().user_attribute("a", f64::NAN).seal().expect_err("NaN"));
 
-    let log = String::from_utf8_lossy(&log.0.lock().expect("the log")).into_owned();
+    let text = |log: &Log| String::from_utf8_lossy(&log.0.lock().expect("the log")).into_owned();
+    let (log, metrics) = (text(&log), text(&metrics));
     for part in [
         "mparticle.request",
-        "status=202",
-        "status=403",
+        "mparticle.upload_bulk",
+        "mparticle.deliver",
+        "http.response.status_code=202",
+        "http.response.status_code=403",
+        "http.request.resend_count=1",
+        "http.request.body.size=",
+        "url.full=\"http://127.0.0.1",
+        "error.type=\"connect\"",
         "duration_ms=",
-        "size=",
-        "error=\"connect\"",
         "retrying the request",
+        "the service is unavailable",
+        "a batch was rejected",
     ] {
         assert!(log.contains(part), "{part} is not in the log");
+    }
+    #[cfg(feature = "metrics")]
+    for part in ["mparticle_rate_limited_total", "http.client.request.duration", "error.type = connect"] {
+        assert!(metrics.contains(part), "{part} is not in the metrics");
     }
     let encoded = |pair: String| base64::prelude::BASE64_STANDARD.encode(pair);
     let private = [
@@ -108,7 +174,7 @@ fn logs_errors_and_debug_forms_contain_no_secrets_or_user_data() {
         encoded(format!("{SECRET}:{KEY}")),
     ];
     for private in private {
-        for (place, text) in [("the log", &log), ("an error or a Debug form", &texts)] {
+        for (place, text) in [("the log", &log), ("the metrics", &metrics), ("an error or a Debug form", &texts)] {
             let at = text.find(&private);
             assert!(at.is_none(), "{private} is in {place}: {}", &text[at.unwrap_or(0).saturating_sub(200)..][..300]);
         }

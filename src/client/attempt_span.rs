@@ -68,7 +68,7 @@ impl AttemptSpan {
             "error.type" = field::Empty,
             "mparticle.operation" = operation,
             "mparticle.batches" = batches,
-            "mparticle.body_bytes" = body_bytes,
+            "http.request.body.size" = body_bytes,
             "mparticle.listed_errors" = field::Empty,
         );
         Self {

@@ -187,7 +187,7 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
         state.stopped = outcome.stopped.clone().or(state.stopped.take());
         self.shared.unlock(guard);
         if let Some(error) = outcome.stopped {
-            tracing::error!(%error, "the uploader has stopped sending and keeps all batches: check the credentials and the base URL, then call resume(), or, with a spool, restart the program");
+            tracing::error!(target: "mparticle::uploader", %error, "the uploader has stopped sending and keeps all batches: check the credentials and the base URL, then call resume(), or, with a spool, restart the program");
         }
     }
 

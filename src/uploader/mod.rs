@@ -77,10 +77,8 @@ use submission::Submission;
 ///
 /// Cloning returns another handle of the same uploader.
 ///
-/// Changed statistics are logged with `tracing`, as an event with the target `mparticle::uploader` and the level debug, at most
-/// once a second, and at the end. With the feature `metrics`, the facade of the crate `metrics` receives the counters
-/// `mparticle_uploader_{accepted,delivered,rejected,dropped,filtered,unread_responses}_total` and the gauges
-/// `mparticle_uploader_{pending,spooled,queued_batches,held_bytes}`.
+/// Outages and lost batches are logged with `tracing`. The page about [observability](crate::observability) lists all log lines,
+/// spans and metrics.
 ///
 /// ```
 /// use std::time::Duration;
