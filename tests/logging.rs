@@ -1,28 +1,15 @@
 //! The lines that a default subscriber, which shows INFO and above, prints of the calls of a client.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+mod support;
 
 use mparticle::mock::{Fault, MockServer};
 use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment};
+use support::log::Log;
 use tracing::Dispatch;
 use tracing::dispatcher::with_default;
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("the log").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Returns the lines that the future logs.
-fn logged(test: impl Future<Output = ()>) -> Vec<String> {
+fn logged(calls: impl Future<Output = ()>) -> Vec<String> {
     let subscriber = |log: Log| {
         Dispatch::new(
             tracing_subscriber::fmt().without_time().with_ansi(false).with_writer(move || log.clone()).finish(),
@@ -32,9 +19,8 @@ fn logged(test: impl Future<Output = ()>) -> Vec<String> {
     // With only one subscriber, `tracing` would ask the thread that first reaches an event, which may be another test's.
     let _second = subscriber(Log::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    with_default(&subscriber(log.clone()), || runtime.block_on(test));
-    let text = String::from_utf8(log.0.lock().expect("the log").clone()).expect("a text");
-    text.lines().map(|line| line.trim_start().to_owned()).collect()
+    with_default(&subscriber(log.clone()), || runtime.block_on(calls));
+    log.text().lines().map(|line| line.trim_start().to_owned()).collect()
 }
 
 fn batch(id: &str) -> Batch {

@@ -3,13 +3,12 @@
 mod support;
 
 use std::error::Error;
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine;
 use mparticle::mock::MockServer;
 use mparticle::{Batch, Client, Credentials, CustomEvent, CustomEventType, Environment, RetryPolicy, Uploader};
+use support::log::Log;
 use support::peer::Peer;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -18,20 +17,6 @@ const KEY: &str = "us1-key-5f2e";
 const SECRET: &str = "s3cr3t-9c41";
 const EMAIL: &str = "mira@shop.example";
 
-/// The log, in memory.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("the log").write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 fn batch() -> Batch {
     Batch::new(Environment::Development).email(EMAIL).event(CustomEvent::new(EMAIL, CustomEventType::Other))
 }
@@ -39,17 +24,22 @@ fn batch() -> Batch {
 /// Records the names, labels and descriptions of the metrics.
 #[cfg(feature = "metrics")]
 mod recorder {
+    use std::io::Write;
+
     use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
-    use super::{Log, Write};
+    use super::Log;
 
-    impl Log {
+    /// Writes them to a log.
+    pub(crate) struct Names(pub(crate) Log);
+
+    impl Names {
         fn add(&self, text: &str) {
-            self.clone().write_all(text.as_bytes()).expect("the log");
+            self.0.clone().write_all(text.as_bytes()).expect("the log");
         }
     }
 
-    impl Recorder for Log {
+    impl Recorder for Names {
         fn describe_counter(&self, name: KeyName, _: Option<Unit>, text: SharedString) {
             self.add(&format!("{} {text}\n", name.as_str()));
         }
@@ -102,7 +92,7 @@ fn logs_errors_and_debug_forms_contain_no_secrets_or_user_data() {
         .init();
     let metrics = Log::default();
     #[cfg(feature = "metrics")]
-    metrics::set_global_recorder(metrics.clone()).expect("the only recorder");
+    metrics::set_global_recorder(recorder::Names(metrics.clone())).expect("the only recorder");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let mut texts = String::new();
 
@@ -142,8 +132,7 @@ fn logs_errors_and_debug_forms_contain_no_secrets_or_user_data() {
     );
     texts += &texts_of(&batch().user_attribute("a", f64::NAN).seal().expect_err("NaN"));
 
-    let text = |log: &Log| String::from_utf8_lossy(&log.0.lock().expect("the log")).into_owned();
-    let (log, metrics) = (text(&log), text(&metrics));
+    let (log, metrics) = (log.text(), metrics.text());
     for part in [
         "mparticle.request",
         "mparticle.upload_bulk",

@@ -7,7 +7,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 use tracing::{Span, field};
 
 use super::http_error;
-use crate::delivery::{Accepted, ResponseBody, error_type};
+use crate::delivery::{Accepted, ResponseBody, error_type, int};
 use crate::error::{Error, ErrorKind};
 #[cfg(feature = "metrics")]
 use crate::meter;
@@ -61,14 +61,14 @@ impl AttemptSpan {
             "otel.status_code" = field::Empty,
             "http.request.method" = method.as_str(),
             "server.address" = &*server.address,
-            "server.port" = server.port,
+            "server.port" = i64::from(server.port),
             "url.full" = without_query(url),
-            "http.request.resend_count" = (resend_count > 0).then_some(resend_count),
+            "http.request.resend_count" = (resend_count > 0).then_some(i64::from(resend_count)),
             "http.response.status_code" = field::Empty,
             "error.type" = field::Empty,
             "mparticle.operation" = operation,
-            "mparticle.batches" = batches,
-            "http.request.body.size" = body_bytes,
+            "mparticle.batches" = batches.map(int),
+            "http.request.body.size" = body_bytes.map(int),
             "mparticle.listed_errors" = field::Empty,
         );
         Self {
@@ -93,7 +93,7 @@ impl AttemptSpan {
         match result {
             Ok(accepted) => {
                 if !accepted.errors.is_empty() {
-                    self.span.record("mparticle.listed_errors", accepted.errors.len());
+                    self.span.record("mparticle.listed_errors", int(accepted.errors.len()));
                 }
                 let is_interrupted = accepted.body == ResponseBody::Interrupted;
                 let error = is_interrupted.then(|| error_type(ErrorKind::ConnectionLost, None));
@@ -117,7 +117,7 @@ impl AttemptSpan {
     fn record(&mut self, status: Option<StatusCode>, error_type: Option<&str>) {
         self.is_ended = true;
         let elapsed = self.started.elapsed();
-        self.span.record("http.response.status_code", status.map(|status| status.as_u16()));
+        self.span.record("http.response.status_code", status.map(|status| i64::from(status.as_u16())));
         if let Some(error_type) = error_type {
             self.span.record("error.type", error_type).record("otel.status_code", "ERROR");
         }
@@ -149,4 +149,32 @@ impl Drop for AttemptSpan {
 
 fn without_query(url: &Url) -> &str {
     url.as_str().split(['?', '#']).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_that_of_the_base_url() {
+        let table = [
+            ("https://s2s.mparticle.com/v2", "s2s.mparticle.com", 443),
+            ("http://localhost", "localhost", 80),
+            ("http://127.0.0.1:8080/v2", "127.0.0.1", 8080),
+            ("http://[::1]:8080", "::1", 8080),
+        ];
+        for (base, address, port) in table {
+            let server = ServerAddress::new(&Url::parse(base).expect("a URL"));
+            assert_eq!((&*server.address, server.port), (address, port), "{base}");
+        }
+    }
+
+    #[test]
+    fn the_url_is_shown_without_its_query() {
+        for shown in
+            ["https://a.example/v2/events?user=1", "https://a.example/v2/events#1", "https://a.example/v2/events"]
+        {
+            assert_eq!(without_query(&Url::parse(shown).expect("a URL")), "https://a.example/v2/events");
+        }
+    }
 }

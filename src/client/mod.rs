@@ -308,11 +308,11 @@ impl Client {
             let _ = stop.await;
             Error::cancelled()
         };
+        let parts = upload.parts();
         let outcome = match no_runtime() {
-            Some(error) => CallResult::unsent(upload.parts().len(), error),
+            Some(error) => CallResult::unsent(parts.len(), error),
             None => {
-                let span = client_span(endpoint, upload.parts().len());
-                in_span(span, self.deliverer.deliver_until(endpoint, upload.parts(), stop)).await
+                in_span(client_span(endpoint, parts.len()), self.deliverer.deliver_until(endpoint, parts, stop)).await
             }
         };
         self.report(upload, outcome)

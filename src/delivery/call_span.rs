@@ -19,7 +19,7 @@ macro_rules! call_span {
             "otel.status_code" = field::Empty,
             "error.type" = field::Empty,
             "mparticle.operation" = $endpoint.operation(),
-            "mparticle.batches" = $batches,
+            "mparticle.batches" = int($batches),
             "mparticle.requests" = field::Empty,
             "mparticle.delivered" = field::Empty,
             "mparticle.rejected" = field::Empty,
@@ -52,13 +52,19 @@ pub(crate) async fn in_span(span: Span, call: impl Future<Output = CallResult>) 
 
 fn record(span: &Span, outcome: &CallResult) {
     let results = || outcome.results.iter().flatten();
-    span.record("mparticle.requests", outcome.requests)
-        .record("mparticle.delivered", results().filter(|result| result.is_ok()).count())
-        .record("mparticle.rejected", results().filter(|result| result.is_err()).count());
+    span.record("mparticle.requests", i64::from(outcome.requests))
+        .record("mparticle.delivered", int(results().filter(|result| result.is_ok()).count()))
+        .record("mparticle.rejected", int(results().filter(|result| result.is_err()).count()));
     let rejection = results().find_map(|result| result.as_ref().err());
     if let Some(error) = outcome.stopped.as_ref().or(rejection) {
         span.record("error.type", &*error_type(error.kind(), error.status())).record("otel.status_code", "ERROR");
     }
+}
+
+/// Returns a number as a field of a span has to have it: OpenTelemetry knows signed integers alone, and tracing-opentelemetry
+/// exports an unsigned one as a string.
+pub(crate) fn int(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Returns the value of `error.type`: the status of a refusal, or a name from a short list.

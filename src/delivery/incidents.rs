@@ -13,7 +13,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use tokio::time::Instant;
 
-use super::Accepted;
+use super::{Accepted, int};
 use crate::error::{Error, ErrorKind};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::time::saturating_add;
@@ -209,8 +209,8 @@ impl Loss<'_> {
         tracing::warn!(
             target: "mparticle::delivery",
             source_request_id,
-            status = error.status().map(|status| status.as_u16()),
-            errors = error.api_errors().len(),
+            status = error.status().map(|status| i64::from(status.as_u16())),
+            errors = int(error.api_errors().len()),
             error = error.message(),
             "a batch was {what}{more}"
         );

@@ -4,7 +4,10 @@
 //! (`line 1, position 648`), or not at all. A wrong match would reject a good batch, so an ambiguous message names no batch:
 //! delivery then bisects the request.
 
+use std::collections::BTreeMap;
+
 use super::body;
+use crate::generated::types::ApiError;
 use crate::seal::SealedBatch;
 
 /// An offset in a body, in bytes and in UTF-16 code units.
@@ -121,6 +124,28 @@ fn parse_number(text: &str) -> Option<(usize, &str)> {
 fn common_value<T: PartialEq>(mut values: impl Iterator<Item = T>) -> Option<T> {
     let first = values.next()?;
     values.all(|value| value == first).then_some(first)
+}
+
+/// Returns the errors by the batch that they name, and whether all of them name one. Errors of a request with one batch are
+/// about that batch.
+pub(super) fn assign(errors: Vec<ApiError>, sent: &[&SealedBatch]) -> (BTreeMap<usize, Vec<ApiError>>, bool) {
+    let mut named: BTreeMap<usize, Vec<ApiError>> = BTreeMap::new();
+    if errors.is_empty() {
+        return (named, true);
+    }
+    if sent.len() == 1 {
+        named.insert(0, errors);
+        return (named, false);
+    }
+    let layout = Layout::new(sent);
+    let mut all_located = true;
+    for error in errors {
+        match layout.find_batch(&error.message) {
+            Some(index) => named.entry(index).or_default().push(error),
+            None => all_located = false,
+        }
+    }
+    (named, all_located)
 }
 
 #[cfg(test)]

@@ -22,7 +22,6 @@ mod retry;
 mod tests;
 mod transport;
 
-use std::collections::BTreeMap;
 use std::mem;
 use std::time::Duration;
 
@@ -30,9 +29,9 @@ use reqwest::StatusCode;
 use tokio::time::{Instant, timeout_at};
 
 pub(crate) use body::join;
-pub(crate) use call_span::{client_span, error_type, in_span, uploader_span};
+pub(crate) use call_span::{client_span, error_type, in_span, int, uploader_span};
 pub(crate) use incidents::{Loss, LossKind, LossLog, OutageLog};
-use locate::Layout;
+use locate::assign;
 pub use observer::Retry;
 pub(crate) use observer::RetryObserver;
 use pack::pack;
@@ -382,28 +381,6 @@ fn apply_accepted(
         others.places.iter().for_each(|place| results[*place] = Some(Ok(())));
     }
     None
-}
-
-/// Returns the errors by the batch that they name, and whether all of them name one. Errors of a request with one batch are
-/// about that batch.
-fn assign(errors: Vec<ApiError>, sent: &[&SealedBatch]) -> (BTreeMap<usize, Vec<ApiError>>, bool) {
-    let mut named: BTreeMap<usize, Vec<ApiError>> = BTreeMap::new();
-    if errors.is_empty() {
-        return (named, true);
-    }
-    if sent.len() == 1 {
-        named.insert(0, errors);
-        return (named, false);
-    }
-    let layout = Layout::new(sent);
-    let mut all_located = true;
-    for error in errors {
-        match layout.find_batch(&error.message) {
-            Some(index) => named.entry(index).or_default().push(error),
-            None => all_located = false,
-        }
-    }
-    (named, all_located)
 }
 
 /// Rejects a batch that is too large for any request. Only a batch that was given as JSON can be.

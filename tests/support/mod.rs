@@ -3,6 +3,7 @@
 
 pub mod any_body;
 pub mod killed;
+pub mod log;
 pub mod peer;
 pub mod process;
 pub mod raw;
