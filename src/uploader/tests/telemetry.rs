@@ -9,11 +9,13 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
+use super::super::entry::{Entry, RecordId, SubmissionToken};
 use super::super::telemetry::{StatsReporter, StatsSnapshot};
 use super::*;
 #[cfg(feature = "metrics")]
 use crate::delivery::memory::accepted_using;
 use crate::delivery::memory::{accepted, refused};
+use crate::endpoint::Endpoint;
 
 /// The numbers of an event, by their names.
 type Numbers = BTreeMap<&'static str, u64>;
@@ -137,6 +139,19 @@ async fn discarded_submissions_are_logged_though_nothing_is_sent() {
     sleep(2 * SECOND).await;
     assert_eq!(listener.logged().last().map(|(_, numbers)| numbers["filtered"]), Some(3));
     rig.end(SECOND).await;
+}
+
+#[test]
+fn the_age_of_a_batch_includes_its_time_on_the_disk() {
+    let sealed = || batch(0, 0).seal().expect("a batch");
+    let hour = Duration::from_secs(3_600);
+    let appended = chrono::Utc::now() - chrono::TimeDelta::hours(1);
+    let record = RecordId { number: 1, appended };
+    let recovered = Entry::from_record(sealed(), Endpoint::BulkEvents, SubmissionToken::RECOVERED, record);
+    let now = Instant::now();
+    assert!((hour..hour + 60 * SECOND).contains(&recovered.age(now)), "{:?}", recovered.age(now));
+    let in_memory = Entry::new(sealed(), Endpoint::BulkEvents, SubmissionToken::RECOVERED, now);
+    assert_eq!(in_memory.age(now + 5 * SECOND), 5 * SECOND);
 }
 
 #[cfg(feature = "metrics")]
