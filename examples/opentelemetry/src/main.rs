@@ -1,5 +1,5 @@
 //! Sends to the embedded mock, and prints the spans, metrics and log lines that a collector receives:
-//! `cargo run -- upload`, or `retry`, `outage`, `rejected`.
+//! `cargo run -- upload`, or `retry`, `limited`, `outage`, `rejected`.
 
 use std::env;
 use std::error::Error;
@@ -16,9 +16,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     match &*scenario {
         "upload" => upload(&[]).await?,
         "retry" => upload(&[503]).await?,
+        "limited" => upload(&[429]).await?,
         "outage" => background(&[503, 503, 503], "10.0.0.7").await?,
         "rejected" => background(&[], "not an IP address").await?,
-        other => return Err(format!("unknown scenario {other}: use upload, retry, outage or rejected").into()),
+        other => return Err(format!("unknown scenario {other}: use upload, retry, limited, outage or rejected").into()),
     }
     print!("{}", collector.report());
     Ok(())

@@ -67,7 +67,7 @@ pub(crate) fn metrics(snapshot: Snapshot) -> String {
         let value = match value {
             DebugValue::Counter(value) => value.to_string(),
             DebugValue::Gauge(value) => value.to_string(),
-            DebugValue::Histogram(values) => format!("{} values", values.len()),
+            DebugValue::Histogram(values) => format!("count {}", values.len()),
         };
         metrics.entry(name).or_insert_with(BTreeMap::new).insert(labels.concat(), value);
     }

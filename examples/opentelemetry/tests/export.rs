@@ -1,4 +1,4 @@
-//! The exported spans, metrics and log lines of four scenarios. `UPDATE_GOLDEN=1` writes the expected texts.
+//! The exported spans, metrics and log lines of five scenarios. `UPDATE_GOLDEN=1` writes the expected texts.
 
 use std::path::Path;
 use std::process::Command;
@@ -43,6 +43,11 @@ fn one_upload_exports_a_call_and_an_attempt_and_logs_nothing() {
 #[test]
 fn a_retried_upload_exports_each_attempt_with_its_number() {
     check("retry");
+}
+
+#[test]
+fn a_rate_limited_upload_counts_the_response_and_logs_nothing() {
+    check("limited");
 }
 
 #[test]

@@ -94,6 +94,22 @@ async fn a_rate_limit_is_logged_only_if_nothing_is_accepted_for_long() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_uploader_that_stops_logs_one_error() {
+    let log = CapturedLog::start();
+    let rig = rig(MemoryTransport::responding(|_| refused(401)), settings());
+    for n in 0..10 {
+        rig.try_send(batch(n, n)).expect("room");
+    }
+    sleep(60 * SECOND).await;
+    let lines = log.take();
+    assert!(
+        lines.len() == 1 && lines[0].starts_with("ERROR mparticle::uploader: the uploader has stopped"),
+        "{lines:?}"
+    );
+    rig.end(SECOND).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rejected_batch_is_logged_with_its_id_and_the_status() {
     let log = CapturedLog::start();
     let rig = rig(MemoryTransport::responding(|_| refused(400)), settings());
