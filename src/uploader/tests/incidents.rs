@@ -134,7 +134,7 @@ async fn many_rejected_batches_are_logged_at_most_once_a_second() {
         rig.try_send(batch(n, n)).expect("room");
         sleep(SECOND / 100).await;
     }
-    while rig.now().rejected < 312 {
+    while rig.stats().rejected < 312 {
         sleep(SECOND / 100).await;
     }
     // Without any further loss, the dispatcher logs the rest.
