@@ -1,6 +1,6 @@
 //! Tests of `mparticle check` on valid, invalid and hostile files: output and exit codes.
 //!
-//! `UPDATE_GOLDEN=1 cargo test --all-features --test check_files` rewrites `tests/cmd/check`; review the diff.
+//! `UPDATE_GOLDEN=1 cargo test -p mparticle-cli --test check_files` rewrites `tests/cmd/check`; review the diff.
 
 #[path = "../../tests/support/mod.rs"]
 mod support;
