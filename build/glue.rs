@@ -85,8 +85,8 @@ fn setters<'a>(of_type: &str, fields: impl Iterator<Item = &'a Field>, place: &E
     parse_quote!(impl #of_type { #(#setters)* })
 }
 
-/// Returns the argument of a setter and the value to store. A text is taken as `impl Into<text>`, and a float as any type of number. An
-/// integer has the type of the field, because `Into` would infer `i32` for its literals.
+/// Returns the argument of a setter and the value to store. A text is taken as `impl Into<text>`, and a float as any type of
+/// number. An integer has the type of the field, because `Into` would infer `i32` for its literals.
 fn argument(field: &Field, ty: &Type, text: &Type) -> (FnArg, Expr) {
     let name = &field.name;
     let is =
@@ -153,14 +153,7 @@ fn when_some(name: &str) -> Item {
     let name = ident(name);
     parse_quote! {
         impl #name {
-            /// Calls a setter with the value if it is `Some`: `.when_some(coupon, Self::coupon_code)`.
-            #[must_use]
-            pub fn when_some<T>(self, value: ::std::option::Option<T>, set: impl ::std::ops::FnOnce(Self, T) -> Self) -> Self {
-                match value {
-                    ::std::option::Option::Some(value) => set(self, value),
-                    ::std::option::Option::None => self,
-                }
-            }
+            crate::when_some::when_some!();
         }
     }
 }
