@@ -4,6 +4,9 @@
 //! A new session is a file `tests/cmd/NAME.trycmd`, with `NAME.in/` as its directory if it needs files. Its commands have
 //! the key of a mock in their environment; `TRYCMD=overwrite` records their output.
 
+#[path = "support/sessions.rs"]
+mod sessions;
+
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -52,15 +55,7 @@ fn dir() -> TempDir {
 #[test]
 fn sessions() {
     let (server, home) = (MockServer::start_blocking(), dir());
-    trycmd::TestCases::new()
-        .env("MPARTICLE_API_KEY", mock::KEY)
-        .env("MPARTICLE_API_SECRET", mock::SECRET)
-        .env("MPARTICLE_BASE_URL", server.url())
-        .env("MPARTICLE_CONFIG", "")
-        .env("HOME", home.path().to_str().expect("UTF-8"))
-        .env("XDG_CONFIG_HOME", "")
-        .case("tests/cmd/*.trycmd")
-        .run();
+    sessions::sending_to(&server, home.path()).case("tests/cmd/*.trycmd").run();
 }
 
 /// Returns the names under "Commands:".
