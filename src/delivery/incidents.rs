@@ -33,7 +33,7 @@ pub(crate) struct OutageLog(Arc<Mutex<OutageState>>);
 struct OutageState {
     /// The time of the first failure since the last success.
     failing_since: Option<Instant>,
-    /// Whether the current outage was logged.
+    /// True once the begin of the current outage was logged.
     is_logged: bool,
     logged_at: Option<Instant>,
 }
