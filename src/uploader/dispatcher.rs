@@ -184,9 +184,11 @@ impl<T: Transport + Clone + 'static> Dispatcher<T> {
         state.queue.requeue(unsent);
         // Waiting submissions use the room that was freed before any later one.
         state.admit(Instant::now());
+        // Several requests in flight may fail for the same reason.
+        let had_stopped = state.stopped.is_some();
         state.stopped = outcome.stopped.clone().or(state.stopped.take());
         self.shared.unlock(guard);
-        if let Some(error) = outcome.stopped {
+        if let Some(error) = outcome.stopped.filter(|_| !had_stopped) {
             tracing::error!(target: "mparticle::uploader", %error, "the uploader has stopped sending and keeps all batches: check the credentials and the base URL, then call resume(), or, with a spool, restart the program");
         }
     }

@@ -96,8 +96,10 @@ async fn a_rate_limit_is_logged_only_if_nothing_is_accepted_for_long() {
 #[tokio::test(start_paused = true)]
 async fn an_uploader_that_stops_logs_one_error() {
     let log = CapturedLog::start();
-    let rig = rig(MemoryTransport::responding(|_| refused(401)), settings());
-    for n in 0..10 {
+    let transport = MemoryTransport::delayed(|_| (SECOND / 10, refused(401)));
+    let rig = rig(transport, settings());
+    // Several requests, which are in flight together.
+    for n in 0..800 {
         rig.try_send(batch(n, n)).expect("room");
     }
     sleep(60 * SECOND).await;
