@@ -294,6 +294,9 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
                 return Disposition::Unsent(failed.unwrap_or_else(|| attempts.attach_to(Error::deadline_exceeded())));
             }
             attempt += 1;
+            // Counted here, because a retry that was decided may not be sent before the deadline.
+            #[cfg(feature = "metrics")]
+            crate::meter::add(&crate::meter::RETRIES, u64::from(attempt > 1));
             let started = Instant::now();
             attempts.since.get_or_insert(started);
             let result = timeout_at(deadline, self.transport.attempt(call.endpoint, batches, attempt - 1)).await;
@@ -343,8 +346,6 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
                 return Disposition::Unsent(error);
             }
             tracing::debug!(attempt, wait_ms = wait.as_millis(), kind = ?error.kind(), "retrying the request");
-            #[cfg(feature = "metrics")]
-            crate::meter::add(&crate::meter::RETRIES, 1);
             self.observer.notify(&Retry::new(&error, attempt, wait));
             failed = Some(error);
         }
