@@ -62,6 +62,21 @@ fn a_bulk_call_logs_rejected_batches_in_one_line_although_it_returns_ok() {
 }
 
 #[test]
+fn the_losses_of_two_bulk_calls_in_one_second_are_logged_while_the_client_is_kept() {
+    let server = MockServer::start_blocking();
+    let client = Client::for_mock(&server).expect("a client");
+    let bad = || batch("a").user_attribute("n", f64::NAN);
+    let lines = logged(async {
+        client.upload_bulk([bad()]).await.expect("a report");
+        client.upload_bulk([bad(), bad()]).await.expect("a report");
+        tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    });
+    drop(client);
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(lines[1], "WARN mparticle::delivery: and 2 more batches were rejected or dropped");
+}
+
+#[test]
 fn a_batch_that_cannot_be_sealed_is_logged_by_a_bulk_call() {
     let server = MockServer::start_blocking();
     let client = Client::for_mock(&server).expect("a client");

@@ -19,6 +19,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
+use tokio::time::sleep_until;
 use uuid::Uuid;
 
 pub use builder::ClientBuilder;
@@ -329,7 +330,17 @@ impl Client {
     fn report(&self, upload: BulkUpload, outcome: CallResult) -> Result<Report, UploadError> {
         let result = upload.report(outcome);
         let report = result.as_ref().unwrap_or_else(UploadError::report);
-        self.losses.record(report.rejected().iter().map(loss));
+        if self.losses.record(report.rejected().iter().map(loss))
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let losses = Arc::clone(&self.losses);
+            // No later loss may report the number of these.
+            runtime.spawn(async move {
+                while let Some(due) = losses.flush_due() {
+                    sleep_until(due).await;
+                }
+            });
+        }
         result
     }
 }
