@@ -13,6 +13,8 @@ use syn::{File, ImplItem, Item};
 
 #[path = "build/events.rs"]
 mod events;
+#[path = "build/fields.rs"]
+mod fields;
 #[path = "build/glue.rs"]
 mod glue;
 #[path = "build/model.rs"]

@@ -4,6 +4,7 @@ use serde_json::Value;
 use syn::{Expr, FnArg, Ident, ImplItem, Item, Type, Visibility, parse_quote};
 
 use super::events::{COMMON, EventType, Events};
+use super::fields;
 use super::model::Model;
 use super::types::{Field, Struct, Types, Variant, arguments, kind};
 
@@ -27,7 +28,24 @@ pub fn items(document: &Value, types: &Types, events: &Events, model: &Model) ->
     };
     let when_some = types.structs.keys().filter(is_built).map(|name| when_some(name));
     let shared = event(types, events).chain(common(types, events, model)).chain(identities(types, model));
-    constructors.chain(setters).chain(when_some).chain(values).chain(shared).collect()
+    constructors.chain(setters).chain(when_some).chain(values).chain(shared).chain(known_fields(document)).collect()
+}
+
+/// Returns the fields that the rules of `src/diagnostics` know.
+fn known_fields(document: &Value) -> [Item; 2] {
+    let times = fields::times(document);
+    let times = times.iter();
+    let read_only = fields::read_only(document);
+    let (names, paths): (Vec<_>, Vec<_>) = read_only.iter().unzip();
+    let count = names.len();
+    [
+        parse_quote!(
+            pub(crate) const TIME_FIELDS: &[&str] = &[#(#times),*];
+        ),
+        parse_quote!(
+            pub(crate) const READ_ONLY_FIELDS: [(&str, &[&str]); #count] = [#((#names, &[#(#paths),*])),*];
+        ),
+    ]
 }
 
 /// Returns the constructor that the hand-written ones call. It takes the required properties, in the order of the document.

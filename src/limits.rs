@@ -1,7 +1,7 @@
 //! The documented limits of the service.
 //!
 //! The service enforces most of them silently: it truncates or drops data. [`Batch::check`](crate::Batch::check) reports exceeded
-//! limits before sending.
+//! limits before sending. A character is a UTF-16 code unit, as for the service: most emoji count as two.
 
 /// The maximum size of a batch as JSON, in bytes: the service documents that a batch should not exceed 128 KB.
 pub const MAX_BATCH_BYTES: usize = 128_000;

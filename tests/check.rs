@@ -167,7 +167,7 @@ fn warns_about_a_missing_identity() {
     assert_eq!(unnamed.check()[0].code, Code::NoIdentity);
     for named in [
         bare.clone().other_id_10("x"),
-        bare.clone().mpid(0),
+        bare.clone().mpid(-1),
         bare.clone().mp_deviceid("d"),
         bare.clone().partner_identity("x"),
         bare.clone().partner_identity_for("P_Id", "x"),

@@ -137,7 +137,10 @@ const ENUMERATIONS: [(&str, &str); 18] = [
     ),
     ("Environment", "production development"),
     ("LocationSource", "unknown ip_lookup lat_long"),
-    ("Orientation", "unknown portrait portrait_upside_down landscape LandscapeLeft LandscapeRight FaceUp FaceDown Square"),
+    (
+        "Orientation",
+        "unknown portrait portrait_upside_down landscape LandscapeLeft LandscapeRight FaceUp FaceDown Square",
+    ),
     ("Platform", "iOS Android web tvOS roku out_of_band alexa smart_tv fire_tv xbox desktop"),
     (
         "ProductActionType",

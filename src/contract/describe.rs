@@ -109,7 +109,7 @@ pub(super) fn accepts_any_text(schema: &Value) -> bool {
 const MAX_COMPARED_BYTES: usize = 80;
 
 /// Returns a name without the separators and the capitalisation of its words.
-fn normalize(name: &str) -> String {
+pub(super) fn normalize(name: &str) -> String {
     name.replace(['_', '-', ' '], "").to_lowercase()
 }
 
@@ -118,16 +118,71 @@ pub(super) fn find_similar<'a>(name: &str, known: impl IntoIterator<Item = &'a s
     if name.len() > MAX_COMPARED_BYTES {
         return None;
     }
-    // A third of the letters may differ.
+    let known: Vec<_> = known.into_iter().map(|name| (normalize(name), name)).collect();
     let wanted = normalize(name);
     let allowed = (wanted.chars().count() / 3).max(1);
-    let distance = |name: &str| strsim::damerau_levenshtein(&wanted, &normalize(name));
-    let near = known.into_iter().map(|name| (distance(name), name)).filter(|(distance, _)| *distance <= allowed);
-    near.min().map(|(_, name)| name)
+    // A third of the letters may differ. Another number is another field, unless no field has the number.
+    let near = known.iter().filter_map(|(known, name)| {
+        let distance = strsim::damerau_levenshtein(&wanted, known);
+        (distance <= allowed).then(|| (!has_same_digits(&wanted, known), distance, *name))
+    });
+    near.min().map(|(_, _, name)| name).or_else(|| find_by_words(name, &known))
 }
 
-/// Returns the only known name that was certainly meant: the same name with other separators or capitalisation, or one with a
-/// typing error.
+/// Returns the only known name that has all words of the name in the beginning, such as `mobile_number` for `mobile`, or else the
+/// longest one of which the name has all words, such as `email` for `email_address`. Both have the same number.
+fn find_by_words<'a>(name: &str, known: &[(String, &'a str)]) -> Option<&'a str> {
+    let wanted = words(name);
+    let of_name = |(normalized, known): &(String, &'a str)| {
+        (normalized.chars().count() >= MIN_CHARACTERS).then(|| (words(known), *known))
+    };
+    let known: Vec<_> = known.iter().filter_map(of_name).collect();
+    let mut longer = known.iter().filter(|(known, _)| starts_with(known, &wanted));
+    if let (Some((_, only)), None) = (longer.next(), longer.next()) {
+        return Some(only);
+    }
+    let shorter = known.iter().filter(|(known, _)| starts_with(&wanted, known));
+    shorter.max_by_key(|(known, _)| known.len()).map(|(_, name)| *name)
+}
+
+/// Returns the words of a name, in lower case. A number is a word.
+fn words(name: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut before = '_';
+    for character in name.chars() {
+        let is_start = !before.is_alphanumeric()
+            || before.is_lowercase() && character.is_uppercase()
+            || before.is_ascii_digit() != character.is_ascii_digit();
+        if character.is_alphanumeric() {
+            if is_start {
+                words.push(String::new());
+            }
+            words.last_mut().into_iter().for_each(|word| word.extend(character.to_lowercase()));
+        }
+        before = character;
+    }
+    words
+}
+
+/// Returns whether the words of a name, apart from its number, begin with those of another one that has the same number.
+fn starts_with(name: &[String], start: &[String]) -> bool {
+    let is_number = |word: &&String| word.starts_with(|letter: char| letter.is_ascii_digit());
+    let split =
+        |words: &[String]| -> (Vec<String>, Vec<String>) { words.iter().cloned().partition(|word| is_number(&word)) };
+    let ((numbers, name), (start_numbers, start)) = (split(name), split(start));
+    !start.is_empty() && numbers == start_numbers && name.starts_with(&start)
+}
+
+fn digits(name: &str) -> impl Iterator<Item = char> + '_ {
+    name.chars().filter(char::is_ascii_digit)
+}
+
+fn has_same_digits(name: &str, other: &str) -> bool {
+    digits(name).eq(digits(other))
+}
+
+/// Returns the only known name that was certainly meant: the same name with other separators or capitalisation, one with a typing
+/// error, or a numbered one without its `id`.
 ///
 /// A similar name is not enough: `ios_idfa` does not mean `ios_idfv`, nor `other_id_1` `other_id_2`.
 pub(super) fn find_misspelled<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -141,26 +196,35 @@ pub(super) fn find_misspelled<'a>(name: &str, known: impl IntoIterator<Item = &'
         if known == wanted {
             return Some(name);
         }
-        if is_typo(&wanted, &known) {
+        if is_typo(&wanted, &known) || is_without_id(&wanted, &known) {
             typos.push(name);
         }
     }
     if let [only] = typos[..] { Some(only) } else { None }
 }
 
-/// Returns whether one letter is missing, added, or swapped with its neighbour. Short names, such as `ip`, are too ambiguous.
+/// Returns whether a name is a numbered one without its `id`: `other5` is `other_id_5`.
+fn is_without_id(name: &str, known: &str) -> bool {
+    let number = known.len() - digits(known).count();
+    let (letters, number) = known.split_at_checked(number).unwrap_or((known, ""));
+    let letters = letters.strip_suffix("id");
+    !number.is_empty() && letters.is_some_and(|letters| name.strip_suffix(number) == Some(letters))
+}
+
+/// The minimum length of a name that is compared with another one by its letters. Shorter names, such as `ip`, are too ambiguous.
+const MIN_CHARACTERS: usize = 5;
+
+/// Returns whether one letter is missing, added, or swapped with its neighbour.
 fn is_typo(name: &str, known: &str) -> bool {
-    const MIN_CHARACTERS: usize = 5;
     let letters = |name: &str| {
         let mut letters: Vec<_> = name.chars().collect();
         letters.sort_unstable();
         letters
     };
-    let digits = |name: &str| name.chars().filter(char::is_ascii_digit).collect::<String>();
     let (ours, theirs) = (letters(name), letters(known));
     ours.len().min(theirs.len()) >= MIN_CHARACTERS
         && (ours.len() != theirs.len() || ours == theirs)
-        && digits(name) == digits(known)
+        && has_same_digits(name, known)
         && strsim::damerau_levenshtein(name, known) == 1
 }
 
@@ -180,6 +244,11 @@ mod tests {
             ("emial", Some("email")),
             ("othr", Some("other")),
             ("other_id_4", Some("other_id_2")),
+            ("other3", Some("other_id_3")),
+            ("other_3", Some("other_id_3")),
+            ("email_address", Some("email")),
+            ("primaryEmail", None),
+            ("customer", Some("customer_id")),
             ("name", None),
             ("x", None),
             ("", None),
@@ -203,7 +272,11 @@ mod tests {
             ("customers_id", Some("customer_id")),
             ("emial", Some("email")),
             ("OtherId2", Some("other_id_2")),
+            ("other2", Some("other_id_2")),
+            ("other-2", Some("other_id_2")),
             // Similar, but another name.
+            ("other3", None),
+            ("email2", None),
             ("ios_idfa", None),
             ("android_id", None),
             ("other_id_1", None),
@@ -217,6 +290,23 @@ mod tests {
             assert_eq!(find_misspelled(name, known), expected, "{name}");
         }
         assert_eq!(find_misspelled(&"x".repeat(10_000), known), None);
+    }
+
+    #[test]
+    fn similar_name_has_the_same_number() {
+        let known = ["other", "other_id_2", "other_id_5", "phone_number_2", "phone_number_3", "mobile_number"];
+        let table = [
+            ("other5", Some("other_id_5")),
+            ("Other 5", Some("other_id_5")),
+            ("phone2", Some("phone_number_2")),
+            ("phoneNo3", None),
+            ("phone", None),
+            ("mobile", Some("mobile_number")),
+            ("mobileNumberHome", Some("mobile_number")),
+        ];
+        for (name, expected) in table {
+            assert_eq!(find_similar(name, known), expected, "{name}");
+        }
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Turns the errors of a validator into diagnostics, with suggestions and fixes.
 
-use jsonschema::{Keyword, ValidationError, Validator, error::ValidationErrorKind as Kind};
+use jsonschema::{ValidationError, Validator, error::ValidationErrorKind as Kind};
 use serde_json::{Value, json};
 
 use super::describe::{
-    accepts_any_text, describe_schema, describe_value, find_misspelled, find_similar, matches_type, quote,
+    accepts_any_text, describe_schema, describe_value, find_misspelled, find_similar, matches_type, normalize, quote,
+    type_name,
 };
-use super::schemas::NOT_ROUNDED;
+use super::number::{self, WrittenWhole};
+use super::schemas::WRITTEN_WHOLE;
 use crate::diagnostics::{Code, Diagnostic, Fix};
 use crate::pointer::escaped;
 
@@ -25,7 +27,7 @@ impl CompiledSchema {
             .should_validate_formats(true)
             .with_format("ip", |text: &str| text.parse::<std::net::IpAddr>().is_ok())
             .with_format("uuid", |text: &str| text.len() == 36 && text.parse::<uuid::Uuid>().is_ok())
-            .with_keyword(NOT_ROUNDED, |_, _, _| Ok(Box::new(NotRounded)))
+            .with_keyword(WRITTEN_WHOLE, |schema, _, _| Ok(Box::new(WrittenWhole::new(schema))))
             .build(&schema)
             .map_err(|error| format!("{}: {error}", error.instance_path()));
         Self { schema, validator }
@@ -78,8 +80,9 @@ impl CompiledSchema {
             }
             Kind::Enum { .. } if value.is_string() => {
                 let known = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                let fix = spelling_fix(value, known.clone());
                 let nearest = find_similar(value.as_str().unwrap_or_default(), known);
-                with_suggestion(mismatch(Code::Value, at, schema, value), nearest)
+                Diagnostic { fix, ..with_suggestion(mismatch(Code::Value, at, schema, value), nearest) }
             }
             Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
                 return self.diagnose_branches(error, schema, context, found);
@@ -96,8 +99,13 @@ impl CompiledSchema {
             Kind::MaxProperties { limit: max } => {
                 limit(max, "names", value.as_object().map_or(0, serde_json::Map::len))
             }
+            // A float within the range: `type` reports one with a fraction, `x-written-whole` one without.
+            Kind::Type { .. } | Kind::Custom { .. } if value.is_f64() && type_name(schema) == Some("integer") => {
+                number::diagnose_float(at, schema, value)
+            }
             Kind::Type { .. } => {
-                Diagnostic { fix: quote_fix(schema, value), ..mismatch(Code::Type, at, schema, value) }
+                let fix = quote_fix(at, schema, value).or_else(|| number::unquote_fix(schema, value));
+                Diagnostic { fix, ..mismatch(Code::Type, at, schema, value) }
             }
             _ => mismatch(Code::Value, at, schema, value),
         };
@@ -146,7 +154,7 @@ impl CompiledSchema {
             (Some(_), Some(_)) => found.push(mismatch(Code::Value, at, schema, value)),
             (None, _) => {
                 let removed = (value.is_null() && is_optional_entry(error)).then_some(Fix::Remove);
-                let fix = removed.or_else(|| quote_fix(schema, value));
+                let fix = removed.or_else(|| quote_fix(at, schema, value));
                 found.push(Diagnostic { fix, ..mismatch(Code::Type, at, schema, value) });
             }
         }
@@ -157,21 +165,6 @@ impl CompiledSchema {
         let path = error.schema_path().as_str();
         let end = path.rfind('/').unwrap_or(0);
         self.schema.pointer(&path[..end]).unwrap_or(&Value::Null)
-    }
-}
-
-/// Rejects whole numbers just below the range of 64 bits: they are parsed as floats and rounded to the lowest number of the range,
-/// so that `minimum` alone would allow them.
-struct NotRounded;
-
-impl<'i> Keyword<'i> for NotRounded {
-    fn validate(&self, value: &'i Value) -> Result<(), ValidationError<'i>> {
-        if self.is_valid(value) { Ok(()) } else { Err(ValidationError::custom("rounded into the range")) }
-    }
-
-    fn is_valid(&self, value: &'i Value) -> bool {
-        const LOWEST: f64 = -9_223_372_036_854_775_808.0;
-        !(value.is_f64() && value.as_f64() == Some(LOWEST))
     }
 }
 
@@ -198,9 +191,32 @@ fn with_suggestion(mut diagnostic: Diagnostic, name: Option<&str>) -> Diagnostic
     diagnostic
 }
 
-/// Returns the fix of quoting a number or a boolean where any text is allowed.
-fn quote_fix(schema: &Value, value: &Value) -> Option<Fix> {
-    ((value.is_number() || value.is_boolean()) && accepts_any_text(schema)).then_some(Fix::Quote)
+/// Returns the fix of quoting a number or a boolean where any text is allowed. An identity is quoted only if its text is certain.
+fn quote_fix(at: &str, schema: &Value, value: &Value) -> Option<Fix> {
+    if !(value.is_number() || value.is_boolean()) || !accepts_any_text(schema) {
+        return None;
+    }
+    if names_identity(at) && !(value.is_i64() || value.is_u64()) {
+        return number::exact_integer(value).map(|number| Fix::Replace(format!("\"{number}\"")));
+    }
+    Some(Fix::Quote)
+}
+
+/// Returns whether the pointer is that of an identity.
+fn names_identity(at: &str) -> bool {
+    let (parent, name) = at.rsplit_once('/').unwrap_or_default();
+    ["_identities", "_identity"].iter().any(|end| parent.ends_with(end))
+        || name == "identity"
+        || name == "partner_identity"
+        || parent == "/device_info" && ["_id", "_uuid"].iter().any(|end| name.ends_with(end))
+}
+
+/// Returns the fix of a value that differs from a single allowed one only by capitalisation and separators.
+fn spelling_fix<'a>(value: &Value, known: impl Iterator<Item = &'a str>) -> Option<Fix> {
+    let wanted = normalize(value.as_str()?);
+    let mut same = known.filter(|known| normalize(known) == wanted);
+    let (only, None) = (same.next()?, same.next()) else { return None };
+    Some(Fix::Replace(Value::from(only).to_string()))
 }
 
 /// Returns whether the value is an entry of a list or a map, which can be removed.

@@ -32,6 +32,10 @@ mod bounded;
 mod complexity;
 mod describe;
 mod diagnose;
+#[path = "../../build/fields.rs"]
+mod fields;
+mod misplaced;
+mod number;
 mod operation;
 mod payload;
 mod reference;
@@ -46,11 +50,13 @@ use std::sync::{Arc, LazyLock};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use crate::diagnostics::known_fields::KnownFields;
 use crate::diagnostics::{Code, Diagnostic, Severity, rules};
 use crate::endpoint::Endpoint;
 use bounded::BoundedDiagnostics;
 pub use bounded::MAX_DIAGNOSTICS;
 use diagnose::CompiledSchema;
+use misplaced::FieldOwners;
 pub(crate) use operation::{Operation, Operations};
 use reference::resolve;
 use schemas::BatchSchemas;
@@ -138,6 +144,8 @@ struct Contract {
     /// The payload of each event type.
     payloads: BTreeMap<String, CompiledSchema>,
     batches_per_request: usize,
+    known_fields: KnownFields,
+    owners: FieldOwners,
 }
 
 impl Contract {
@@ -146,6 +154,8 @@ impl Contract {
         let bulk = &published["paths"][Endpoint::BulkEvents.path()]["post"]["requestBody"];
         let bulk = resolve(published, &resolve(published, bulk)["content"]["application/json"]["schema"]);
         Self {
+            known_fields: KnownFields { times: fields::times(published), read_only: fields::read_only(published) },
+            owners: FieldOwners::new(strict, &parts),
             batch: CompiledSchema::new(parts.batch),
             payloads: parts.payloads.into_iter().map(|(name, schema)| (name, CompiledSchema::new(schema))).collect(),
             batches_per_request: bulk["maxItems"].as_u64().and_then(|n| n.try_into().ok()).unwrap_or(usize::MAX),
@@ -181,25 +191,30 @@ impl Contract {
         }
         let events = || batch["events"].as_array().into_iter().flatten().enumerate();
         let mut of_batch = self.batch.check(batch);
-        tolerate_schema_version(&mut of_batch);
+        if !of_batch.is_empty() {
+            tolerate_schema_version(&mut of_batch);
+            self.owners.explain_unknown(batch, &mut of_batch);
+            self.owners.explain_attributes(batch, &mut of_batch);
+        }
         found.extend(at, Some(batch), of_batch);
         for (index, event) in events() {
             // The schema of the batch reports unknown types and payloads that are not objects.
             let payload = event["event_type"].as_str().and_then(|name| self.payloads.get(name));
             if let (Some(payload), Some(data @ Value::Object(_))) = (payload, event.get("data")) {
-                let of_data = payload.check(data);
+                let mut of_data = payload.check(data);
                 if !of_data.is_empty() {
-                    let of_data = of_data.into_iter().map(|diagnostic| Diagnostic {
-                        pointer: format!("/events/{index}/data{}", diagnostic.pointer),
-                        ..diagnostic
-                    });
+                    for diagnostic in &mut of_data {
+                        diagnostic.pointer.insert_str(0, &format!("/events/{index}/data"));
+                    }
+                    self.owners.explain_unknown(batch, &mut of_data);
+                    self.owners.explain_attributes(batch, &mut of_data);
                     found.extend(at, Some(batch), of_data);
                 }
             }
         }
         if batch.is_object() {
             let now = historical.unwrap_or_else(Utc::now);
-            found.extend(at, Some(batch), rules::check(batch, now));
+            found.extend(at, Some(batch), rules::check(batch, now, &self.known_fields));
             if historical.is_some() {
                 found.extend(at, Some(batch), rules::check_historical(batch, now));
             }

@@ -12,8 +12,8 @@ use super::strict::change_each;
 /// them.
 const LIMITS: [&str; 3] = ["maxLength", "maxItems", "maxProperties"];
 
-/// A custom keyword; see `diagnose::NotRounded`.
-pub(super) const NOT_ROUNDED: &str = "x-not-rounded";
+/// A custom keyword; see [`super::number::WrittenWhole`].
+pub(super) const WRITTEN_WHOLE: &str = "x-written-whole";
 
 /// The schema of a batch with unchecked payloads, and the schema of the payload of each event type. Separate, because for a `oneOf`
 /// with many branches a validator reports only that none of them matches.
@@ -50,17 +50,18 @@ fn without_limits(mut schema: Value) -> Value {
 }
 
 /// Returns a schema for a validator: null is allowed at every optional property, where it means absent, and wherever the document
-/// allows it; and 64-bit integers do not include numbers that are rounded into their range.
+/// allows it; and integers do not include floats.
 pub(super) fn for_validator(mut schema: Value) -> Value {
-    for change in [with_nulls, with_nullable, with_edge] {
+    for change in [with_nulls, with_nullable, with_whole_numbers] {
         change_each(&mut schema, change);
     }
     schema
 }
 
-fn with_edge(schema: &mut Map<String, Value>) {
-    if schema.get("minimum").and_then(Value::as_i64) == Some(i64::MIN) {
-        schema.insert(NOT_ROUNDED.into(), true.into());
+fn with_whole_numbers(schema: &mut Map<String, Value>) {
+    let has_type = schema.get("type").is_some_and(|name| name == "integer" || name[0] == "integer");
+    if has_type {
+        schema.insert(WRITTEN_WHOLE.into(), true.into());
     }
 }
 

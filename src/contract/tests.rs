@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::reference::inline;
 use super::{CompiledSchema, Contract, payload, strict};
-use crate::diagnostics::{Diagnostic, Severity};
+use crate::diagnostics::{Code, Diagnostic, Severity};
 
 /// Returns this crate's document with additional schemas and event types.
 fn extend_document(mut schemas: Value, events: &[(&str, Value)]) -> Value {
@@ -102,6 +102,47 @@ fn checks_a_new_event_type_with_each_form_of_payload() {
     // The original event types are unchanged.
     assert_eq!(errors(&contract, "opt_out", &json!({ "is_opted_out": true })), none);
     assert_eq!(errors(&contract, "opt_out", &json!({ "is_opted_out": true, "x": 1 })).len(), 1);
+}
+
+/// A new event type has the rules on read-only fields, times, whole numbers and fields of other types without a line by hand.
+#[test]
+fn rules_that_need_the_document_apply_to_a_new_event_type() {
+    let time = json!({ "type": "integer", "format": "int64", "description": "In milliseconds since the Unix epoch." });
+    let own = json!({ "type": "object", "properties": {
+        "coupon": { "type": "string" },
+        "redeemed_at": time,
+        "rank": { "type": "integer", "readOnly": true },
+        "shops": { "type": "array", "items": { "type": "object", "properties": { "seen": { "type": "boolean", "readOnly": true } } } },
+    } });
+    let document = extend_document(
+        json!({ "Redeemed": { "allOf": [reference_to("CommonEventData"), own] } }),
+        &[("redeemed", reference_to("Redeemed"))],
+    );
+    let contract = contract_of(&document);
+    let found = |event_type: &str, data: Value| {
+        let event = json!({ "event_type": event_type, "data": data });
+        let batch = json!({ "environment": "development", "mpid": 1, "events": [event] });
+        contract.check_one(&batch, None).into_iter().map(|found| (found.pointer, found.code)).collect::<Vec<_>>()
+    };
+    let at = |field: &str| format!("/events/0/data/{field}");
+    assert_eq!(
+        found("redeemed", json!({ "rank": 1, "event_id": 1, "shops": [{}, { "seen": true }, { "seen": null }] })),
+        [(at("event_id"), Code::ReadOnly), (at("rank"), Code::ReadOnly), (at("shops/1/seen"), Code::ReadOnly),]
+    );
+    assert_eq!(
+        found("redeemed", json!({ "redeemed_at": 1_523_039_002 })),
+        [(at("redeemed_at"), Code::LooksLikeSeconds)]
+    );
+    assert_eq!(found("redeemed", json!({ "redeemed_at": 1_523_039_002_000_i64 })), []);
+    assert_eq!(
+        found("redeemed", json!({ "redeemed_at": 1_523_039_002_000.0 })),
+        [(at("redeemed_at"), Code::WholeNumber)]
+    );
+    assert_eq!(found("redeemed", json!({ "is_opted_out": true })), [(at("is_opted_out"), Code::OtherEventType)]);
+    assert_eq!(
+        found("opt_out", json!({ "is_opted_out": true, "redeemed_at": 1 })),
+        [(at("redeemed_at"), Code::OtherEventType)]
+    );
 }
 
 #[test]

@@ -5,13 +5,14 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::diagnostic::Diagnostic;
-use super::rules;
+use super::{known_fields, rules};
 use crate::generated::types::Batch;
 use crate::pointer::JsonPointer;
 
 impl Batch {
     /// Reports everything in this batch that the service would accept and then truncate, drop or ignore: exceeded limits, times
-    /// that look like seconds or microseconds or are in the future, and a missing identity. All diagnostics are
+    /// that look like seconds or microseconds or are in the future, fields that the service sets, NUL characters, placeholders
+    /// instead of identities, white space around identities, and a missing identity. All diagnostics are
     /// [warnings](super::Severity::Warning).
     ///
     /// The check serializes the batch, and so costs more than sealing. Use it for tests, tools and untrusted data.
@@ -30,7 +31,7 @@ impl Batch {
     /// ```
     #[must_use]
     pub fn check(&self) -> Vec<Diagnostic> {
-        self.diagnose(|batch| rules::check(batch, Utc::now()))
+        self.diagnose(|batch| rules::check(batch, Utc::now(), &known_fields::OF_DOCUMENT))
     }
 
     /// Checks the batch like [`check`](Self::check), and also reports the reasons for which the service would ignore it if it were
@@ -39,7 +40,7 @@ impl Batch {
     pub fn check_historical(&self, now: impl Into<DateTime<Utc>>) -> Vec<Diagnostic> {
         let now = now.into();
         self.diagnose(|batch| {
-            let mut found = rules::check(batch, now);
+            let mut found = rules::check(batch, now, &known_fields::OF_DOCUMENT);
             found.extend(rules::check_historical(batch, now));
             found
         })

@@ -73,12 +73,27 @@ codes! {
     /// A field that the API's document does not define.
     UnknownField = "unknown-field", Error, "Field not defined by the API",
         "Use a field name from the API's document; the service ignores all others.";
+    /// A field of another event type, in the data of an event.
+    OtherEventType = "other-event-type", Error, "Field of another event type",
+        "Use the field of this event type, or send an event of the type in the message.";
+    /// A field that belongs to another part of the batch, such as events in the attributes of the user.
+    MisplacedField = "misplaced-field", Error, "Field in the wrong part of the batch",
+        "Move the field to the part in the message.";
+    /// A field that the service sets.
+    ReadOnly = "read-only", Warning, "Field set by the service",
+        "Leave the field out. The time of an event is `timestamp_unixtime_ms` in its data.";
     /// A value of the wrong JSON type.
     Type = "type", Error, "Value of the wrong type",
         "Use the type from the API's document: \"1\" is text, 1 is a number.";
     /// A value of the right type that is not allowed, out of range, or malformed.
     Value = "value", Error, "Value not allowed",
         "Use one of the values, or the range or format, in the message.";
+    /// A number with a fraction or an exponent where a whole number is required.
+    WholeNumber = "whole-number", Error, "Number with a fraction or an exponent instead of a whole number",
+        "Write the number without a fraction and without an exponent: many programs turn numbers of a column with gaps into floats.";
+    /// A number of more than 2^53 with a fraction or an exponent where a whole number is required.
+    LostDigits = "lost-digits", Error, "Number that has lost digits",
+        "Export the number as text or as a whole number: a float is exact up to 9007199254740991 only.";
     /// A commerce event without a kind of action, or with more than one.
     CommerceKind = "commerce-kind", Error, "Commerce event without exactly one kind of action",
         "Set exactly one of the three kinds of action.";
@@ -132,6 +147,25 @@ codes! {
     /// No identity of a user or a device, and no `mpid`.
     NoIdentity = "no-identity", Warning, "No identity of a user or a device",
         "Set an identity of the user, an mpid, or an id of the device.";
+    /// A text or a number in the place of an identity that many users or devices have: empty, `null`, `undefined`, an `mpid` of
+    /// 0, or a UUID of zeros. It does not count as an identity.
+    PlaceholderIdentity = "placeholder-identity", Warning, "Placeholder instead of an identity",
+        "Leave the identity out if it is not known: the service makes one user of all who have the same.";
+    /// White space around an identity, which is part of it for the service.
+    IdentityBlanks = "identity-blanks", Warning, "White space around an identity",
+        "Remove the white space, unless the service already knows the user by this identity.";
+    /// A NUL character in a text or a name.
+    Nul = "nul", Warning, "NUL character in a text",
+        "Remove the character: many databases refuse or cut a text that contains it.";
+    /// An event without `timestamp_unixtime_ms`.
+    WithoutTime = "without-time", Warning, "Event without a time",
+        "Set `timestamp_unixtime_ms` in the data of each event, unless it happens when it is sent.";
+    /// A `source_request_id` that a batch with other content has.
+    RepeatedId = "repeated-id", Warning, "One id for different batches",
+        "Give each batch an id of its own, or none: the service drops all but the first for 30 to 60 days.";
+    /// A batch without an id and with an event without a time, at the same place of two files.
+    RepeatedBatch = "repeated-batch", Warning, "Same batch without times in two files",
+        "Set the times of the events, or a `source_request_id`: the id of a batch without one depends on its bytes and its place.";
     /// A historical batch without events.
     HistoricalWithoutEvents = "historical-without-events", Warning, "Historical batch without events",
         "The service does not process the batch.";
@@ -171,9 +205,11 @@ mod tests {
     #[test]
     fn ids_are_stable() {
         let ids: Vec<_> = Code::ALL.iter().map(|code| code.id()).collect();
-        let expected = "json text-bytes layout missing-field unknown-field type value commerce-kind limit omitted environment \
+        let expected = "json text-bytes layout missing-field unknown-field other-event-type misplaced-field read-only type value \
+            whole-number lost-digits commerce-kind limit omitted environment \
             batch-bytes event-name attributes attribute-name attribute-value list-entries list-entry action-identifier \
-            seconds microseconds future no-identity historical-without-events historical-without-time historical-too-young \
+            seconds microseconds future no-identity placeholder-identity identity-blanks nul without-time repeated-id \
+            repeated-batch historical-without-events historical-without-time historical-too-young \
             csv batch";
         assert_eq!(ids, expected.split_whitespace().collect::<Vec<_>>());
     }

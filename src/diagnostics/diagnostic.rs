@@ -55,6 +55,8 @@ pub enum Fix {
     Milliseconds,
     /// Remove the null.
     Remove,
+    /// Replace the value by this JSON: the same value in the type or the spelling that the document requires.
+    Replace(String),
 }
 
 impl Diagnostic {

@@ -6,6 +6,8 @@
 mod batch;
 mod code;
 mod diagnostic;
+pub(crate) mod identities;
+pub(crate) mod known_fields;
 pub(crate) mod rules;
 mod severity;
 

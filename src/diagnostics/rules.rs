@@ -1,10 +1,14 @@
 //! The rules on plain JSON. They use no generated types, so that the mock can apply them independently.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::code::Code;
 use super::diagnostic::{Diagnostic, Fix};
+use super::identities;
+use super::known_fields::KnownFields;
 use crate::limits::{
     MAX_ACTION_IDENTIFIER_CHARACTERS, MAX_ATTRIBUTE_NAME_CHARACTERS, MAX_ATTRIBUTE_VALUE_CHARACTERS, MAX_ATTRIBUTES,
     MAX_BATCH_BYTES, MAX_EVENT_NAME_CHARACTERS, MAX_HOURS_AHEAD, MAX_LIST_ENTRIES, MAX_LIST_ENTRY_CHARACTERS,
@@ -24,6 +28,8 @@ pub(super) struct Limit {
 
 const TRUNCATED: &str = "the service truncates it";
 const DROPPED: &str = "client SDKs drop them; the effect for servers is not documented";
+const READ_ONLY: &str = "set by the service, and not part of a batch to send";
+const NUL: &str = "a NUL character; the effect is not documented, and many databases refuse or cut such a text";
 const NOT_PROCESSED: &str = "the service accepts the batch and silently does not process it";
 
 pub(super) const BATCH_BYTES: Limit = Limit {
@@ -83,20 +89,21 @@ impl Limit {
 
 /// Reports everything that the service would accept and then truncate, drop or ignore at the time `now`. Null counts as absent, as
 /// it does for the service.
-pub(crate) fn check(batch: &Value, now: DateTime<Utc>) -> Vec<Diagnostic> {
+pub(crate) fn check(batch: &Value, now: DateTime<Utc>, fields: &KnownFields) -> Vec<Diagnostic> {
     let mut found = Diagnostics(Vec::new());
     let root = JsonPointer::Root("");
-    if !has_identity(batch) {
+    if !identities::check(&root, batch, &mut found.0) {
         let message = "no identity of a user or a device; the service accepts the batch but cannot use it";
         found.add(&root, Code::NoIdentity, message);
     }
+    fields.each_read_only(&root, batch, &mut |at| found.add(at, Code::ReadOnly, READ_ONLY));
     found.check_attributes(&root.name("user_attributes"), &batch["user_attributes"]);
     let events = root.name("events");
     for (index, event) in batch["events"].as_array().into_iter().flatten().enumerate() {
         found.check_event(&events.index(index).name("data"), &event["data"]);
     }
     let latest = now + TimeDelta::hours(MAX_HOURS_AHEAD);
-    found.check_times(&root, batch, latest.timestamp_millis());
+    found.check_members(&root, batch, &Members { times: &fields.times, latest: latest.timestamp_millis() });
     found.0
 }
 
@@ -124,39 +131,12 @@ pub(crate) fn check_historical(batch: &Value, now: DateTime<Utc>) -> Vec<Diagnos
     found.0
 }
 
-/// The fields of `device_info` that identify a device.
-pub(crate) const DEVICE_IDENTITIES: [&str; 10] = [
-    "amp_id",
-    "android_advertising_id",
-    "android_uuid",
-    "fire_advertising_id",
-    "ios_advertising_id",
-    "ios_idfv",
-    "microsoft_advertising_id",
-    "microsoft_publisher_id",
-    "roku_advertising_id",
-    "roku_publisher_id",
-];
-
-pub(crate) fn has_identity(batch: &Value) -> bool {
-    let any = |field: &str| batch[field].as_object().is_some_and(|map| map.values().any(|value| !value.is_null()));
-    any("user_identities")
-        || any("partner_identities")
-        || ["mpid", "mp_deviceid", "partner_identity"].iter().any(|field| !batch[field].is_null())
-        || batch["device_info"]
-            .as_object()
-            .is_some_and(|device| device.iter().any(|(field, value)| !value.is_null() && identifies_device(field)))
-}
-
-/// Returns whether a field identifies a device. Fields of custom documents do if their names end like those of the known ones.
-fn identifies_device(field: &str) -> bool {
-    DEVICE_IDENTITIES.contains(&field) || field.ends_with("_id") || field.ends_with("_uuid")
-}
+/// The years 1973 to 5138 in seconds.
+pub(crate) const SECONDS: std::ops::Range<i64> = 100_000_000..100_000_000_000;
 
 /// Returns the code and the message for a time that is not a plausible number of milliseconds.
 fn implausible_timestamp(time: i64, latest: i64) -> Option<(Code, &'static str)> {
-    /// The years 1973 to 5138 in seconds, and the beginning of this range in microseconds.
-    const SECONDS: std::ops::Range<i64> = 100_000_000..100_000_000_000;
+    /// The beginning of the range of [`SECONDS`] in microseconds.
     const MICROSECONDS: i64 = 100_000_000_000_000;
     match time {
         time if SECONDS.contains(&time) => Some((
@@ -191,9 +171,10 @@ impl Diagnostics {
     }
 
     fn check_characters(&mut self, at: &JsonPointer<'_>, limit: &Limit, text: &str) {
-        // A text has no more characters than bytes, so most texts need no counting.
+        // A text has no more characters than bytes, so most texts need no counting. The service runs on .NET, where a character
+        // is a UTF-16 code unit: most emoji count as two.
         if text.len() > limit.max {
-            self.check_size(at, limit, text.chars().count());
+            self.check_size(at, limit, text.encode_utf16().count());
         }
     }
 
@@ -206,6 +187,11 @@ impl Diagnostics {
         if changed.is_string() {
             self.check_value(&at.name("new"), &data["new"]);
             self.check_value(&at.name("old"), &data["old"]);
+        }
+        for change in ["new", "old"] {
+            if let Some(identity) = data[change].get("identity") {
+                identities::check_identity(&at.name(change).name("identity"), identity, &mut self.0);
+            }
         }
         let breadcrumbs = at.name("breadcrumbs");
         for (index, breadcrumb) in data["breadcrumbs"].as_array().into_iter().flatten().enumerate() {
@@ -232,48 +218,50 @@ impl Diagnostics {
         }
     }
 
-    /// Checks the times at any depth, which are recognised by their names.
-    fn check_times(&mut self, at: &JsonPointer<'_>, value: &Value, latest: i64) {
+    /// Checks the members at any depth: times, which are recognised by their names, and texts.
+    fn check_members(&mut self, at: &JsonPointer<'_>, value: &Value, members: &Members<'_>) {
         match value {
             Value::Object(object) => {
                 for (name, value) in object {
                     let at = at.name(name);
-                    let is_time = name.ends_with("_unixtime_ms") || name == "added_to_cart_time_ms";
-                    let time = value.as_i64().filter(|_| is_time);
-                    if let Some((code, message)) = time.and_then(|time| implausible_timestamp(time, latest)) {
+                    if let Some(time) = value.as_i64()
+                        && let Some((code, message)) = members.implausible_time(name, time)
+                    {
                         let fix = (code == Code::LooksLikeSeconds).then_some(Fix::Milliseconds);
                         self.0.push(Diagnostic { fix, ..Diagnostic::new(code, at.to_string(), message) });
                     }
+                    if name.contains('\0') {
+                        self.add(&at, Code::Nul, NUL);
+                    }
                     // In these maps users choose the names.
-                    if !matches!(name.as_str(), "user_attributes" | "custom_attributes" | "custom_flags") {
-                        self.check_times(&at, value, latest);
+                    if matches!(name.as_str(), "user_attributes" | "custom_attributes" | "custom_flags") {
+                        self.check_members(&at, value, &Members { times: &BTreeSet::new(), ..*members });
+                    } else {
+                        self.check_members(&at, value, members);
                     }
                 }
             }
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.check_times(&at.index(index), item, latest);
+                    self.check_members(&at.index(index), item, members);
                 }
             }
+            Value::String(text) if text.contains('\0') => self.add(at, Code::Nul, NUL),
             _ => {}
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
+/// The rules on members at any depth.
+struct Members<'a> {
+    /// The names of times.
+    times: &'a BTreeSet<String>,
+    /// The latest plausible time, in milliseconds.
+    latest: i64,
+}
 
-    use super::*;
-
-    #[test]
-    fn only_ids_identify_a_device() {
-        for name in DEVICE_IDENTITIES.into_iter().chain(["vision_advertising_id", "meta_uuid"]) {
-            assert!(has_identity(&json!({ "device_info": { name: "1" } })), "{name}");
-            assert!(!has_identity(&json!({ "device_info": { name: null } })), "{name}");
-        }
-        for name in ["brand", "build_identifier", "os_version", "push_token"] {
-            assert!(!has_identity(&json!({ "device_info": { name: "1" } })), "{name}");
-        }
+impl Members<'_> {
+    fn implausible_time(&self, name: &str, time: i64) -> Option<(Code, &'static str)> {
+        implausible_timestamp(time, self.latest).filter(|_| self.times.contains(name))
     }
 }

@@ -109,7 +109,7 @@ impl UserKey {
 #[cfg(test)]
 mod tests {
     use crate::Environment;
-    use crate::diagnostics::rules::{DEVICE_IDENTITIES, has_identity};
+    use crate::diagnostics::identities::{DEVICE_IDENTITIES, has_identity};
     use crate::seal::SealedBatch;
 
     use super::*;
