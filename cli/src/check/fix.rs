@@ -115,6 +115,10 @@ fn plan_edits(text: &str, value: &Value, fixes: Vec<(String, Fix)>) -> Vec<Edit>
                     let start = member.key.map_or(member.value.start, |key| key.start);
                     (range_with_comma(text, start..member.value.end), String::new(), "null removed".into())
                 }
+                Fix::Replace(replacement) => {
+                    let description = format!("{raw} replaced by {replacement}");
+                    (member.value, replacement, description)
+                }
                 _ => return None,
             };
             Some(Edit { range, replacement, pointer, description })

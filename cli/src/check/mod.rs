@@ -21,7 +21,7 @@ use mparticle::Environment;
 
 use crate::connect;
 use crate::exit::{self, CliError, ExitStatus};
-use crate::input::{self, CheckedText, FilePosition, Frame, Validator};
+use crate::input::{self, CheckedText, FilePosition, Frame, SeenBatches, Validator};
 use crate::text::{eprint_line, path_string, printable};
 use output::FixOutput;
 use reporter::Reporter;
@@ -38,8 +38,12 @@ Examples:
 A file contains batches: one per line, a JSON array, or JSON values that span several lines; plain, gzip or zstd.
 
 --fix renames misspelt fields (customerid to customer_id), converts seconds to milliseconds, quotes numbers, true and
-false where text is expected, and removes invalid nulls. All other bytes of a batch stay the same. The file appears once
-all input has been read, with a mode that admits only those who can read each of the inputs.
+false where text is expected, writes numbers that are text (\"12\") or whole floats (12.0) as numbers, corrects the case of
+fixed values (ios to iOS), and removes invalid nulls. It never makes an identity of a number that can have lost digits. All
+other bytes of a batch stay the same. The file appears once all input has been read, with a mode that admits only those who
+can read each of the inputs.
+
+A source_request_id that a different batch has is a warning with both places; the last 1,000,000 ids are compared.
 
 An error violates the API's document, and the batch would not be sent. A warning is about data that the service accepts
 but silently truncates, drops or ignores.
@@ -127,6 +131,7 @@ pub fn run(arguments: &Arguments) -> exit::Result {
         max_listed,
         is_quiet: arguments.quiet,
         output,
+        seen: SeenBatches::default(),
     };
     match check.run(&arguments.files) {
         ControlFlow::Break(result) => result,
@@ -147,6 +152,7 @@ struct Check {
     /// Suppresses the list of fixes.
     is_quiet: bool,
     output: Option<FixOutput>,
+    seen: SeenBatches,
 }
 
 type Flow<T = ()> = ControlFlow<exit::Result, T>;
@@ -162,6 +168,7 @@ impl Check {
                 eprint_line(format_args!("{path} was not written, since not all input could be read"));
             }
         }
+        self.summary.forgotten_ids = self.seen.forgotten();
         let result = self.reporter.finish(&self.summary);
         self.handle_write(result)?;
         Flow::Continue(self.summary)
@@ -205,7 +212,8 @@ impl Check {
 
     fn check_frame(&mut self, path: &Path, frame: Frame) -> Flow {
         let is_batch = !matches!(frame, Frame::Broken { .. });
-        let checked = self.validator.check(frame);
+        let mut checked = self.validator.check(frame);
+        self.seen.check(path, &mut checked);
         self.summary.count(&checked, is_batch);
         self.report_all(path, &checked)
     }

@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 use mparticle::diagnostics::Severity;
 use serde_json::{Value, json};
 
-use crate::input::CheckedText;
+use crate::input::{CheckedText, MAX_IDS};
 use crate::text::pluralize;
 
 /// The counts over all files.
@@ -22,6 +22,8 @@ pub struct Summary {
     /// The number of diagnostics by severity, errors first, and rule.
     pub diagnostics: BTreeMap<(std::cmp::Reverse<Severity>, &'static str), u64>,
     pub listed: u64,
+    /// The number of ids with which later ones were not compared any more.
+    pub forgotten_ids: u64,
     /// The number of diagnostics beyond the limit.
     pub not_listed: u64,
     pub is_fixing: bool,
@@ -67,6 +69,9 @@ impl Summary {
             "errors": self.errors(), "warnings": self.warnings(), "rules": rules, "not_listed": self.not_listed,
             "would_be_sent": self.batches - self.invalid, "would_not_be_sent": self.invalid,
         });
+        if self.forgotten_ids > 0 {
+            summary["forgotten_ids"] = self.forgotten_ids.into();
+        }
         if self.is_fixing {
             summary["fixed"] = self.fixed.into();
             summary["left_out"] = self.left_out.into();
@@ -92,6 +97,10 @@ impl fmt::Display for Summary {
         let longest = self.diagnostics.keys().map(|(_, rule)| rule.len()).max().unwrap_or(0);
         for ((severity, rule), count) in &self.diagnostics {
             writeln!(f, "  {:<7}  {rule:<longest$}  {count:>7}", severity.0.name())?;
+        }
+        if self.forgotten_ids > 0 {
+            let ids = format_count(self.forgotten_ids, "id");
+            writeln!(f, "{ids} forgotten: only the last {MAX_IDS} were compared")?;
         }
         if self.is_fixing {
             writeln!(f, "{} applied", format_count(self.fixed, "fix"))?;

@@ -23,12 +23,12 @@ fn applies_unambiguous_fixes() {
         ),
         // The type error of the value shows only after the rename. Positions are those of the input.
         (
-            r#""useridentities":{"customerid":12345678901234567890.10},"ip":null"#,
-            r#""user_identities":{"customer_id":"12345678901234567890.10"},"ip":null"#,
+            r#""useridentities":{"customerid":12345678901234567890},"ip":null"#,
+            r#""user_identities":{"customer_id":"12345678901234567890"},"ip":null"#,
             &[
                 r#"1:38  /useridentities  renamed to "user_identities""#,
                 r#"1:56  /user_identities/customerid  renamed to "customer_id""#,
-                "1:69  /user_identities/customer_id  12345678901234567890.10 quoted",
+                "1:69  /user_identities/customer_id  12345678901234567890 quoted",
             ],
         ),
         // Two misspellings of one name, and one whose correct name exists already.
@@ -75,9 +75,29 @@ fn applies_unambiguous_fixes() {
         ),
         // Ambiguous problems stay.
         (
-            r#""environmnet":1,"ip":7,"batch_id":"1","events":{}, "user_attributes":{"a":{}}"#,
-            r#""environmnet":1,"ip":7,"batch_id":"1","events":{}, "user_attributes":{"a":{}}"#,
+            r#""environmnet":1,"ip":7,"batch_id":"x","events":{}, "user_attributes":{"a":{}}"#,
+            r#""environmnet":1,"ip":7,"batch_id":"x","events":{}, "user_attributes":{"a":{}}"#,
             &[],
+        ),
+        // A text that is a number, seconds in it, floats, and the case of a fixed value.
+        (
+            r#""events":[{"event_type":"First-Run","data":{"timestamp_unixtime_ms": "1523039002" ,"event_num":7e2}}]"#,
+            r#""events":[{"event_type":"first_run","data":{"timestamp_unixtime_ms": 1523039002000 ,"event_num":700}}]"#,
+            &[
+                r#"1:67  /events/0/event_type  "First-Run" replaced by "first_run""#,
+                r#"1:112  /events/0/data/timestamp_unixtime_ms  "1523039002" replaced by 1523039002"#,
+                "1:138  /events/0/data/event_num  7e2 replaced by 700",
+                "1:112  /events/0/data/timestamp_unixtime_ms  1523039002 seconds converted to 1523039002000 milliseconds",
+            ],
+        ),
+        // No identity is made of a number that can have lost digits, nor of a boolean.
+        (
+            r#""user_identities":{"customer_id":4711.0,"email":7.346e+18,"other":true,"alias":9007199254740993}"#,
+            r#""user_identities":{"customer_id":"4711","email":7.346e+18,"other":true,"alias":"9007199254740993"}"#,
+            &[
+                r#"1:70  /user_identities/customer_id  4711.0 replaced by "4711""#,
+                "1:119  /user_identities/alias  9007199254740993 quoted",
+            ],
         ),
     ];
     for (rest, expected, changes) in table {

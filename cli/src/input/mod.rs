@@ -8,6 +8,7 @@ mod frames;
 mod input_batch;
 mod parse;
 mod position;
+mod seen;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ pub use csv::MapFile;
 pub use frames::{Frame, FrameReader};
 pub use input_batch::InputBatch;
 pub use position::{FilePosition, LineIndex, locate};
+pub use seen::{MAX_IDS, SeenBatches};
 pub use source::{Source, is_dash};
 pub use validate::{CheckedText, LocatedDiagnostic, Validator, severity};
 

@@ -140,7 +140,9 @@ impl Validator {
         let locate = |diagnostic: Diagnostic| {
             let member = locate(json, &diagnostic.pointer);
             let range = match (member.key, diagnostic.code) {
-                (Some(key), Code::UnknownField | Code::AttributeName) => key,
+                (Some(key), Code::UnknownField | Code::OtherEventType | Code::MisplacedField | Code::AttributeName) => {
+                    key
+                }
                 _ => member.value,
             };
             LocatedDiagnostic { position: lines.position(range.start), range, diagnostic }

@@ -1,7 +1,8 @@
 //! Reads, checks and seals the batches of a file, and submits them to the uploader.
 
 use std::io;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use mparticle::diagnostics::Code;
@@ -11,7 +12,7 @@ use uuid::Uuid;
 use super::diagnostics::DiagnosticPrinter;
 use super::rejects;
 use super::tracker::{BatchOutcome, BatchSpan, Tracker};
-use crate::input::{BatchReader, CheckedText, FilePosition, InputBatch, LocatedDiagnostic};
+use crate::input::{BatchReader, CheckedText, FilePosition, InputBatch, LocatedDiagnostic, SeenBatches};
 
 /// The namespace of the IDs that batches without an ID get.
 const IDS: Uuid = Uuid::from_u128(0x5f0e_7f8e_9d1c_4e43_9f5b_2f2c_61a7_d3b4);
@@ -31,6 +32,9 @@ pub enum ReadEnd {
 pub struct BatchFeeder {
     pub batches: BatchReader,
     pub tracker: Arc<Tracker>,
+    pub file: PathBuf,
+    /// The batches of all files so far.
+    pub seen: Arc<Mutex<SeenBatches>>,
     /// The uploader; `None` for a dry run.
     pub uploader: Option<Uploader>,
     /// Stops at the first invalid batch.
@@ -43,10 +47,11 @@ impl BatchFeeder {
     /// Reads and submits all batches. Blocks while the uploader is full.
     pub fn run(mut self) -> ReadEnd {
         while let Some(batch) = self.batches.next() {
-            let InputBatch { checked, events, resume_at } = match batch {
+            let InputBatch { mut checked, events, resume_at } = match batch {
                 Ok(batch) => batch,
                 Err(error) => return ReadEnd::ReadError(self.batches.current_position(), error),
             };
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).check(&self.file, &mut checked);
             let span = BatchSpan { start: checked.position, resume_at, events };
             if !checked.diagnostics.is_empty() {
                 if checked.has_errors() {

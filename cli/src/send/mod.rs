@@ -17,6 +17,7 @@ mod tracker;
 mod upload;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::Duration;
@@ -51,10 +52,11 @@ pub fn run(arguments: Arguments) -> exit::Result {
     let destination = if arguments.dry_run { None } else { Some(arguments.connection.destination(timeout)?) };
     let (sender, receiver) = mpsc::channel();
     listen_for_signals(sender.clone())?;
-    let mut exit = ExitStatus::Success;
+    let (mut exit, seen) = (ExitStatus::Success, Arc::default());
     for file in &arguments.files {
         let (map, destination) = (map.as_ref(), destination.as_ref());
-        let upload = FileUpload { arguments: &arguments, file, map, destination, sender: &sender, receiver: &receiver };
+        let (arguments, seen, sender, receiver) = (&arguments, &seen, &sender, &receiver);
+        let upload = FileUpload { arguments, file, map, destination, seen, sender, receiver };
         exit = exit.max(upload.run()?);
         if exit >= ExitStatus::Unavailable {
             break;

@@ -1,5 +1,7 @@
 //! The summary of an upload on stdout and stderr, and its exit status.
 
+use std::sync::PoisonError;
+
 use mparticle::{Error, ErrorKind};
 
 use super::diagnostics;
@@ -32,8 +34,12 @@ impl FileUpload<'_> {
             StopReason::Failed(_) => (ExitStatus::IoError, "write_error"),
         };
         let in_flight_summary = in_flight_summary(&stop, last_error);
+        let repeated = self.seen.lock().unwrap_or_else(PoisonError::into_inner).take_repeated();
         if arguments.json {
             let mut line = progress::summary_json(self.file, &totals, outcome, arguments.dry_run);
+            if repeated > 0 {
+                line["repeated_ids"] = repeated.into();
+            }
             if let StopReason::GaveUp(error) = &stop {
                 line["error"] = self.message(error).into();
             }
@@ -64,6 +70,13 @@ impl FileUpload<'_> {
             _ => "delivered",
         };
         eprint_line(format_args!("{name}: {}", progress.summary(verb, &totals, &in_flight_summary)));
+        if repeated > 0 {
+            let batches = text::pluralize(repeated, "batch");
+            eprint_line(format_args!(
+                "{name}: {repeated} {batches} with the id of a different batch, which the service drops; `mparticle check` \
+                 lists them"
+            ));
+        }
         if totals.rejected.batches > 0 && !arguments.dry_run && is_written {
             eprint_line(format_args!(
                 "{name}: the rejected batches are in {}",

@@ -4,9 +4,9 @@
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ use super::rejects::{self, RejectsFile};
 use super::tracker::{BatchOutcome, Tracker};
 use crate::connect::Destination;
 use crate::exit::{self, CliError};
-use crate::input::{self, BatchReader, MapFile, Source, Validator, is_dash};
+use crate::input::{self, BatchReader, MapFile, SeenBatches, Source, Validator, is_dash};
 use crate::text::{self, eprint_line};
 
 /// The interval at which the bar is updated.
@@ -57,6 +57,8 @@ pub struct FileUpload<'a> {
     pub map: Option<&'a MapFile>,
     /// `None` for a dry run.
     pub destination: Option<&'a Destination>,
+    /// The batches of all files so far.
+    pub seen: &'a Arc<Mutex<SeenBatches>>,
     pub sender: &'a Sender<ControlMessage>,
     pub receiver: &'a Receiver<ControlMessage>,
 }
@@ -222,8 +224,9 @@ impl FileUpload<'_> {
         diagnostics: Option<Arc<DiagnosticPrinter>>,
     ) -> Result<(), CliError> {
         let (tracker, strict, sender) = (Arc::clone(tracker), self.arguments.strict, self.sender.clone());
+        let (file, seen) = (self.file.to_owned(), Arc::clone(self.seen));
         let read = move || {
-            let feeder = BatchFeeder { batches, tracker, uploader: uploader.clone(), strict, diagnostics };
+            let feeder = BatchFeeder { batches, tracker, file, seen, uploader: uploader.clone(), strict, diagnostics };
             // The main thread waits for a message even if reading panics.
             let end = panic::catch_unwind(AssertUnwindSafe(|| feeder.run())).unwrap_or(ReadEnd::Closed);
             // All batches are finished before the main thread is notified.
