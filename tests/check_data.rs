@@ -90,6 +90,7 @@ fn lengths_are_counted_in_utf_16_units() {
     let diagnostics = event(emoji(129)).check();
     assert_eq!(found(&diagnostics), [("/events/1/data/event_name", Code::EventName)]);
     assert_eq!(diagnostics[0].actual.as_deref(), Some("258"));
+    assert!(diagnostics[0].message.ends_with("; most emoji count as two"), "{}", diagnostics[0].message);
     assert_eq!(batch().user_attribute("a", emoji(2048)).check(), []);
     assert_eq!(batch().user_attribute("a", emoji(2049)).check()[0].code, Code::AttributeValue);
 }

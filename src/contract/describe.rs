@@ -130,7 +130,7 @@ pub(super) fn find_similar<'a>(name: &str, known: impl IntoIterator<Item = &'a s
 }
 
 /// Returns the only known name that has all words of the name in the beginning, such as `mobile_number` for `mobile`, or else the
-/// longest one of which the name has all words, such as `email` for `email_address`. Both have the same number.
+/// one to which the name adds one word, such as `email` for `email_address`. Both have the same number.
 fn find_by_words<'a>(name: &str, known: &[(String, &'a str)]) -> Option<&'a str> {
     let wanted = words(name);
     let of_name = |(normalized, known): &(String, &'a str)| {
@@ -141,8 +141,8 @@ fn find_by_words<'a>(name: &str, known: &[(String, &'a str)]) -> Option<&'a str>
     if let (Some((_, only)), None) = (longer.next(), longer.next()) {
         return Some(only);
     }
-    let shorter = known.iter().filter(|(known, _)| starts_with(&wanted, known));
-    shorter.max_by_key(|(known, _)| known.len()).map(|(_, name)| *name)
+    let mut shorter = known.iter().filter(|(known, _)| known.len() + 1 == wanted.len() && starts_with(&wanted, known));
+    shorter.next().map(|(_, name)| *name)
 }
 
 /// Returns the words of a name, in lower case. A number is a word.

@@ -29,6 +29,8 @@ pub(super) struct Limit {
 const TRUNCATED: &str = "the service truncates it";
 const DROPPED: &str = "client SDKs drop them; the effect for servers is not documented";
 const READ_ONLY: &str = "set by the service, and not part of a batch to send";
+const READ_ONLY_TIME: &str =
+    "set by the service, and not part of a batch to send; the time of an event is in the data of the event";
 const NUL: &str = "a NUL character; the effect is not documented, and many databases refuse or cut such a text";
 const NOT_PROCESSED: &str = "the service accepts the batch and silently does not process it";
 
@@ -96,7 +98,10 @@ pub(crate) fn check(batch: &Value, now: DateTime<Utc>, fields: &KnownFields) -> 
         let message = "no identity of a user or a device; the service accepts the batch but cannot use it";
         found.add(&root, Code::NoIdentity, message);
     }
-    fields.each_read_only(&root, batch, &mut |at| found.add(at, Code::ReadOnly, READ_ONLY));
+    fields.each_read_only(&root, batch, &mut |at| {
+        let is_time = matches!(at, JsonPointer::Name(JsonPointer::Root(_), name) if fields.times.contains(*name));
+        found.add(at, Code::ReadOnly, if is_time { READ_ONLY_TIME } else { READ_ONLY });
+    });
     found.check_attributes(&root.name("user_attributes"), &batch["user_attributes"]);
     let events = root.name("events");
     for (index, event) in batch["events"].as_array().into_iter().flatten().enumerate() {
@@ -173,8 +178,13 @@ impl Diagnostics {
     fn check_characters(&mut self, at: &JsonPointer<'_>, limit: &Limit, text: &str) {
         // A text has no more characters than bytes, so most texts need no counting. The service runs on .NET, where a character
         // is a UTF-16 code unit: most emoji count as two.
-        if text.len() > limit.max {
-            self.check_size(at, limit, text.encode_utf16().count());
+        if text.len() > limit.max
+            && let Some(mut found) = limit.check(at, text.encode_utf16().count())
+        {
+            if found.actual != Some(text.chars().count().to_string()) {
+                found.message += "; most emoji count as two";
+            }
+            self.0.push(found);
         }
     }
 
