@@ -74,7 +74,7 @@ fn sample_batch_of_the_service_has_no_errors() {
     let mut rules: Vec<_> = found.into_iter().map(|(_, _, rule, _)| rule).collect();
     rules.sort();
     rules.dedup();
-    assert_eq!(rules, ["read-only"], "the sample is an output, with ids that the service sets");
+    assert_eq!(rules, ["placeholder-identity", "read-only"], "an output of the service, with advertising ids of zeros");
 }
 
 #[test]
@@ -142,6 +142,11 @@ fn placeholder_identities_are_warnings_and_identify_nobody() {
 fn events_without_a_time_are_reported_once_per_file() {
     let timeless = batch(&json!({})).replace(&format!(",\"timestamp_unixtime_ms\":{TIME}"), "");
     assert_eq!(rules(&lines(&[batch(&json!({})), timeless.clone(), timeless])), [(2, "without-time".into())]);
+    let invalid = batch(&json!({ "ip": "x" })).replace(&format!(",\"timestamp_unixtime_ms\":{TIME}"), "");
+    assert_eq!(rules(&invalid), [(1, "without-time".into()), (1, "value".into())]);
+    let directory = files(&[("a", &invalid)]);
+    let (_, stdout, _) = run(&directory, &["check", "--historical", "a"]);
+    assert!(stdout.contains("historical-without-time") && !stdout.contains("[without-time]"), "{stdout}");
     let with_time = batch(&json!({ "timestamp_unixtime_ms": TIME }));
     let found = check(&with_time);
     assert_eq!(found, [(1, "warning".into(), "read-only".into(), "/timestamp_unixtime_ms".into())]);

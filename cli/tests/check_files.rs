@@ -359,6 +359,26 @@ fn a_decompression_bomb_takes_little_memory() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_million_ids_take_little_memory() {
+    let directory = files(&[]);
+    // A debug build is slow, and reads less. A unit test of the table has its size.
+    let batches = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+    let (peak, stdout) = memory(&directory, &["-"], |stdin| {
+        for number in 0..batches {
+            let batch = format!(r#"{{"environment":"development","mpid":1,"source_request_id":"{number}"}}"#);
+            writeln!(stdin, "{batch}").expect("a reader");
+        }
+        // More than the pipe and the buffers hold, so that the batches have been read.
+        let blank = vec![b' '; 1 << 20];
+        writeln!(stdin, r#"{{"environment":"development","mpid":2,"source_request_id":"0"}}"#).expect("a reader");
+        stdin.write_all(&[&blank[..], b"7\n", &blank].concat()).expect("a reader");
+    });
+    assert!(peak < MAX_KIB, "{peak} KiB");
+    assert!(stdout.contains("warning[repeated-id]") && stdout.contains(" at -:1:1;"), "{stdout}");
+}
+
 #[test]
 fn lists_diagnostics_up_to_the_limit_and_counts_the_rest() {
     let directory = files(&[("wrong", format!("{INVALID}\n").repeat(6_000).as_bytes())]);

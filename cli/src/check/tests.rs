@@ -84,10 +84,10 @@ fn applies_unambiguous_fixes() {
             r#""events":[{"event_type":"First-Run","data":{"timestamp_unixtime_ms": "1523039002" ,"event_num":7e2}}]"#,
             r#""events":[{"event_type":"first_run","data":{"timestamp_unixtime_ms": 1523039002000 ,"event_num":700}}]"#,
             &[
-                r#"1:67  /events/0/event_type  "First-Run" replaced by "first_run""#,
-                r#"1:112  /events/0/data/timestamp_unixtime_ms  "1523039002" replaced by 1523039002"#,
-                "1:138  /events/0/data/event_num  7e2 replaced by 700",
-                "1:112  /events/0/data/timestamp_unixtime_ms  1523039002 seconds converted to 1523039002000 milliseconds",
+                r#"1:62  /events/0/event_type  "First-Run" replaced by "first_run""#,
+                r#"1:107  /events/0/data/timestamp_unixtime_ms  "1523039002" replaced by 1523039002"#,
+                "1:133  /events/0/data/event_num  7e2 replaced by 700",
+                "1:107  /events/0/data/timestamp_unixtime_ms  1523039002 seconds converted to 1523039002000 milliseconds",
             ],
         ),
         // No identity is made of a number that can have lost digits, nor of a boolean.
@@ -95,8 +95,8 @@ fn applies_unambiguous_fixes() {
             r#""user_identities":{"customer_id":4711.0,"email":7.346e+18,"other":true,"alias":9007199254740993}"#,
             r#""user_identities":{"customer_id":"4711","email":7.346e+18,"other":true,"alias":"9007199254740993"}"#,
             &[
-                r#"1:70  /user_identities/customer_id  4711.0 replaced by "4711""#,
-                "1:119  /user_identities/alias  9007199254740993 quoted",
+                r#"1:71  /user_identities/customer_id  4711.0 replaced by "4711""#,
+                "1:117  /user_identities/alias  9007199254740993 quoted",
             ],
         ),
     ];

@@ -62,19 +62,23 @@ impl SeenBatches {
         }
     }
 
-    /// Remembers a batch that would be sent, and adds a warning to it if it is the first batch of its file with an event without a
-    /// time, or if the service would drop it because of an earlier batch.
+    /// Adds a warning to a batch if it is the first of its file with an event without a time, or if the service would drop it because
+    /// of an earlier batch. Remembers it if it would be sent.
     pub fn check(&mut self, path: &Path, checked: &mut CheckedText) {
         self.enter_file(path);
-        let Some(batch) = checked.value.as_ref().filter(|_| !checked.has_errors()) else { return };
+        let Some(batch) = &checked.value else { return };
         let has_id = batch["source_request_id"].as_str().is_some_and(|id| !id.is_empty());
         let timeless = first_event_without_time(batch);
         if let Some(event) = timeless
             && !self.has_reported_time
+            && !has_code(checked, Code::HistoricalWithoutTime)
         {
             self.has_reported_time = true;
             let message = "an event without a time; the service takes the time of receipt (reported once per file)";
             add(checked, &format!("/events/{event}/data"), Code::WithoutTime, message);
+        }
+        if checked.has_errors() {
+            return;
         }
         let repeated = match (&checked.value, has_id, timeless) {
             (Some(batch), true, _) => self.check_id(batch["source_request_id"].as_str().unwrap_or_default(), checked),
@@ -177,6 +181,10 @@ fn first_event_without_time(batch: &Value) -> Option<usize> {
     events.position(|event| event["data"]["timestamp_unixtime_ms"].is_null())
 }
 
+fn has_code(checked: &CheckedText, code: Code) -> bool {
+    checked.diagnostics.iter().any(|located| located.diagnostic.code == code)
+}
+
 fn add(checked: &mut CheckedText, pointer: &str, code: Code, message: &str) {
     let range = str::from_utf8(&checked.text).map_or(0..0, |text| locate(text, pointer).value);
     let position = LineIndex::new(&checked.text, checked.position).position(range.start);
@@ -219,10 +227,17 @@ mod tests {
     }
 
     #[test]
+    fn the_table_of_ids_takes_less_than_40_mib() {
+        let index = HashTable::<u32>::with_capacity(MAX_IDS).allocation_size();
+        let bytes = size_of::<SeenBatch>() * MAX_IDS + index;
+        assert!(bytes < 40 << 20, "{bytes}");
+    }
+
+    #[test]
     fn an_invalid_batch_takes_no_id() {
         let mut seen = SeenBatches::default();
         let invalid = batch("u-1", "Home").replace("development", "test");
-        assert_eq!(warnings(&mut seen, "a", 1, &invalid).len(), 1);
+        assert_eq!(warnings(&mut seen, "a", 1, &invalid).len(), 1, "its environment");
         assert_eq!(warnings(&mut seen, "a", 2, &batch("u-1", "Home")), []);
     }
 
