@@ -66,7 +66,14 @@ fn collect_read_only<'a>(
     }
 }
 
-/// Returns the names of the integers that are times in milliseconds: by their name, or by their description.
+/// Returns whether an integer is a time in milliseconds, by its name or its description.
+pub fn is_time(name: &str, schema: &Value) -> bool {
+    let description = schema["description"].as_str().unwrap_or_default();
+    let is_described = description.contains("milliseconds") && description.contains("since the Unix epoch");
+    is_described || name.ends_with("_unixtime_ms")
+}
+
+/// Returns the names of the integers that are times in milliseconds.
 pub fn times(document: &Value) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     collect_times(&document["components"]["schemas"], &mut names);
@@ -75,9 +82,7 @@ pub fn times(document: &Value) -> BTreeSet<String> {
 
 fn collect_times(node: &Value, names: &mut BTreeSet<String>) {
     for (name, property) in node["properties"].as_object().into_iter().flatten() {
-        let description = property["description"].as_str().unwrap_or_default();
-        let is_described = description.contains("milliseconds") && description.contains("since the Unix epoch");
-        if property["type"] == "integer" && (is_described || name.ends_with("_unixtime_ms")) {
+        if property["type"] == "integer" && is_time(name, property) {
             names.insert(name.clone());
         }
     }

@@ -139,6 +139,9 @@ fn float_in_the_place_of_a_whole_number_is_an_error() {
         assert_eq!(found(&diagnostics), [(at, code)], "{number}");
         assert_eq!((diagnostics[0].severity, &diagnostics[0].fix), (Severity::Error, &fix), "{number}");
     }
+    // A duration is no time.
+    let duration = of_event("session_end", &json!({ "session_duration_ms": 150_000_000.0 }));
+    assert_eq!((duration[0].code, &duration[0].fix), (Code::WholeNumber, &replace("150000000")));
     // Other integers, of 32 bits and without a range, and numbers that are none.
     let float = of_batch(&json!({ "device_info": { "timezone_offset": 1.0 }, "mpid": 7.346_244_611_012_969e18 }));
     let expected = [("/device_info/timezone_offset", Code::WholeNumber), ("/mpid", Code::LostDigits)];

@@ -4,7 +4,8 @@ use jsonschema::{Keyword, ValidationError};
 use serde_json::{Map, Number, Value};
 
 use super::describe::{describe_schema, describe_value, type_name};
-use crate::diagnostics::{Code, Diagnostic, Fix, rules};
+use super::fields;
+use crate::diagnostics::{Code, Diagnostic, Fix, Severity, rules};
 
 /// The keyword that rejects floats in the place of whole numbers. For OpenAPI 3.0 an integer has no fraction and no exponent, but
 /// validators accept one whose fraction is zero.
@@ -57,12 +58,12 @@ pub(super) fn diagnose_float(at: &str, schema: &Value, value: &Value) -> Diagnos
     let float = value.as_f64().unwrap_or_default();
     #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
     let seconds = float as i64;
-    let is_time = at.ends_with("_ms");
-    if is_time && rules::SECONDS.contains(&seconds) {
+    let name = at.rsplit('/').next().unwrap_or_default();
+    if fields::is_time(name, schema) && rules::SECONDS.contains(&seconds) {
         #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
         let milliseconds = (float * 1000.0).round() as i64;
         let mut found = mismatch(Code::LooksLikeSeconds);
-        found.severity = crate::diagnostics::Severity::Error;
+        found.severity = Severity::Error;
         found.message += ", which looks like seconds instead of milliseconds";
         return Diagnostic { fix: Some(Fix::Replace(milliseconds.to_string())), ..found };
     }
