@@ -269,7 +269,7 @@ fn accepts_valid_and_empty_files() {
 #[test]
 fn checks_the_other_files_if_one_cannot_be_read() {
     let text: String = (0..20_000).fold(String::new(), |mut text, number| {
-        writeln!(text, r#"{{"environment":"development","mpid":{}}}"#, number * 7_919).expect("memory");
+        writeln!(text, r#"{{"environment":"development","mpid":{}}}"#, (number + 1) * 7_919).expect("memory");
         text
     });
     let whole = gzip(text.as_bytes());
