@@ -65,7 +65,6 @@ impl FieldOwners {
             ["events", _] | [] if self.event_types.contains_key(name) => {
                 misplace(diagnostic, "belongs to the `data` of an event");
             }
-            ["user_identities"] => {}
             _ if self.identities.contains(name) => misplace(diagnostic, "belongs to `user_identities`"),
             _ if self.batch.contains(name) => misplace(diagnostic, "belongs to the batch"),
             _ => {}

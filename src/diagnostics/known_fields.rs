@@ -20,10 +20,10 @@ pub(crate) struct KnownFields {
 
 /// The fields of the document that this crate was built from.
 pub(super) static OF_DOCUMENT: LazyLock<KnownFields> = LazyLock::new(|| KnownFields {
-    times: TIME_FIELDS.iter().map(ToString::to_string).collect(),
+    times: TIME_FIELDS.iter().copied().map(String::from).collect(),
     read_only: READ_ONLY_FIELDS
         .iter()
-        .map(|(name, paths)| ((*name).to_owned(), paths.iter().map(ToString::to_string).collect()))
+        .map(|(name, paths)| ((*name).to_owned(), paths.iter().copied().map(String::from).collect()))
         .collect(),
 });
 
