@@ -309,6 +309,7 @@ async fn the_status_of_a_redirect_target_rejects_no_batch() {
 
 #[test]
 fn rejects_invalid_settings() {
+    const NO_SCHEME: &str = "the base URL has no scheme: write for example https://s2s.mparticle.com/v2, or http://127.0.0.1:8080 for a mock";
     let with_key = |key: &str, secret: &str| Client::builder(Credentials::new(key, secret)).build();
     let with_key_builder = || Client::builder(Credentials::new("k", "s"));
     let with_url = |url: &str| with_key_builder().base_url(url).build();
@@ -319,7 +320,10 @@ fn rejects_invalid_settings() {
         (with_key("k", " s"), "the API secret begins or ends with white space"),
         (with_key("k:x", "s"), "the API key contains a colon, which basic authentication does not allow"),
         (with_url(""), "invalid base URL"),
-        (with_url("s2s.mparticle.com"), "invalid base URL"),
+        (with_url("s2s.mparticle.com"), NO_SCHEME),
+        (with_url("localhost:8080"), NO_SCHEME),
+        (with_url("//s2s.mparticle.com"), NO_SCHEME),
+        (with_url("https//s2s.mparticle.com"), NO_SCHEME),
         (with_url("ftp://s2s.mparticle.com"), "unsupported scheme in the base URL (expected https)"),
         (
             with_url("https://user:pass@s2s.mparticle.com"),

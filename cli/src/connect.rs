@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::exit::{self, CliError};
 use crate::profile;
+use crate::text::{path_string, printable};
 
 const VARIABLES: [&str; 4] = ["MPARTICLE_API_KEY", "MPARTICLE_API_SECRET", "MPARTICLE_POD", "MPARTICLE_BASE_URL"];
 
@@ -33,6 +34,10 @@ pub struct Connection {
     /// Base URL to use instead of a pod, for example that of a mock
     #[arg(long, conflicts_with = "pod")]
     url: Option<String>,
+
+    /// Accept a base URL of plain http for any host: everyone on the way can read the secret and the data
+    #[arg(long)]
+    dangerously_allow_plain_http: bool,
 }
 
 impl Connection {
@@ -65,12 +70,15 @@ impl Connection {
         if let Some(url) = &self.url {
             builder = builder.base_url(url);
         }
+        if self.dangerously_allow_plain_http {
+            builder = builder.dangerously_send_secrets_over_plain_http();
+        }
         Ok((builder, key))
     }
 
     /// Returns the client.
     pub fn client(&self) -> exit::Result<Client> {
-        Ok(self.client_builder()?.build()?)
+        build(self.client_builder()?)
     }
 
     /// Returns the client with its address and a hash of its key. An attempt times out before `timeout` ends, so that the
@@ -81,10 +89,23 @@ impl Connection {
         if attempt_timeout < TIMEOUT {
             builder = builder.timeout(attempt_timeout).connect_timeout(attempt_timeout.min(CONNECT_TIMEOUT));
         }
-        let client = builder.build()?;
+        let client = build(builder)?;
         let address = client.base_url().to_owned();
         Ok(Destination { client, address, key_hash: Uuid::new_v5(&Uuid::NAMESPACE_OID, key.as_bytes()) })
     }
+}
+
+/// Builds the client. An error about plain http names the argument that allows it.
+pub fn build(builder: ClientBuilder) -> exit::Result<Client> {
+    builder.build().map_err(|error| {
+        let is_plain_http = error.message().contains("plain HTTP");
+        let error = CliError::from(error);
+        if is_plain_http {
+            error.with_hint("in a network that you trust, --dangerously-allow-plain-http accepts it")
+        } else {
+            error
+        }
+    })
 }
 
 /// A client, its address, and a hash of its key that does not reveal the key.
@@ -99,7 +120,8 @@ fn is_set(variable: &str) -> bool {
 }
 
 fn missing_credentials() -> CliError {
-    let path = profile::config_path().map_or_else(|| "a configuration file".into(), |path| path.display().to_string());
+    let path =
+        profile::config_path().map_or_else(|| "a configuration file".into(), |path| printable(&path_string(&path)));
     CliError::usage(format!(
         "MPARTICLE_API_KEY is not set: set MPARTICLE_API_KEY and MPARTICLE_API_SECRET, or add the section [profile.default] to {path}"
     ))

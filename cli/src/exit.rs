@@ -20,7 +20,7 @@ Exit codes:
   2    invalid arguments, profile or environment variables; nothing was done
   3    not everything was sent, for example because of a network failure, an outage, a wrong key or a captive portal;
        run the command again, or use --resume, to send the rest
-  4    a file, a spool or a port cannot be used, or --resume does not match the file
+  4    a file, a spool or a port cannot be used, another run sends the file, or --resume does not match it
   130  interrupted by Ctrl-C; 143 terminated by SIGTERM";
 
 /// The status of a command that ran, ordered by increasing severity.
@@ -66,17 +66,19 @@ impl CliError {
 
     /// Creates an error about a file, for example "cannot open FILE: no such file".
     pub fn file(action: &str, path: &Path, error: &io::Error) -> Self {
-        Self { code: 4, message: format!("cannot {action} {}: {error}", path.display()) }
+        Self { code: 4, message: format!("cannot {action} {}: {error}", printable(&text::path_string(path))) }
+    }
+
+    /// Creates the error of a file that another `mparticle send` is sending.
+    pub fn in_use(path: &Path) -> Self {
+        let name = printable(&text::path_string(path));
+        let message = format!("another `mparticle send` is sending {name}; wait until it has ended, or stop it");
+        Self { code: 4, message }
     }
 
     /// Creates an error about another operation of the system.
     pub fn system(action: &str, error: &io::Error) -> Self {
         Self { code: 4, message: format!("cannot {action}: {error}") }
-    }
-
-    /// Handles an error of writing to stdout. A closed pipe, as in `mparticle check FILE | head`, counts as success.
-    pub fn stdout(error: &io::Error) -> Result {
-        if error.kind() == ErrorKind::BrokenPipe { Ok(ExitStatus::Success) } else { Err(Self::system("write", error)) }
     }
 
     /// Creates an error about an upload to `address`.
@@ -86,14 +88,24 @@ impl CliError {
         Self { message, ..Self::from(error) }
     }
 
+    /// Adds what the user can do about the error.
+    pub fn with_hint(mut self, hint: &str) -> Self {
+        self.message = format!("{}; {hint}", self.message);
+        self
+    }
+
     pub fn code(&self) -> ExitCode {
         ExitCode::from(self.code)
     }
 }
 
-/// Converts the result of writing to stdout.
-pub fn from_write(result: io::Result<()>) -> Result {
-    result.map_or_else(|error| CliError::stdout(&error), |()| Ok(ExitStatus::Success))
+/// Converts the result of writing to stdout. A closed pipe, as in `mparticle check FILE | head`, is not an error: the exit code
+/// is the same as without the pipe.
+pub fn from_write(result: io::Result<()>) -> Result<()> {
+    match result {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(CliError::system("write", &error)),
+        _ => Ok(()),
+    }
 }
 
 impl From<SealError> for CliError {

@@ -1,7 +1,7 @@
 //! Files that only their owner can read, and files that are replaced atomically.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +23,54 @@ pub fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(file);
     name.push(suffix);
     PathBuf::from(name)
+}
+
+/// An exclusive lock between programs, held through a file that is removed in the end.
+///
+/// On a file system that cannot lock, the file has no effect.
+pub struct LockFile {
+    path: PathBuf,
+    _file: File,
+}
+
+impl LockFile {
+    /// Acquires the lock; `None` if another program holds it.
+    pub fn acquire(path: &Path) -> io::Result<Option<Self>> {
+        loop {
+            let file = owner_only_options().write(true).create(true).truncate(false).open(path)?;
+            if let Err(TryLockError::WouldBlock) = file.try_lock() {
+                return Ok(None);
+            }
+            // The former holder may have removed the file between the two calls, so that the next program would lock another one.
+            if is_at(&file, path) {
+                return Ok(Some(Self { path: path.to_owned(), _file: file }));
+            }
+        }
+    }
+}
+
+impl Drop for LockFile {
+    fn drop(&mut self) {
+        // Elsewhere, the next program could lock a file that is being removed.
+        if cfg!(unix) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Returns whether the path still leads to this open file.
+pub fn is_at(file: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        file.metadata().ok().map(identity) == fs::metadata(path).ok().map(identity)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        path.exists()
+    }
 }
 
 /// A temporary file that atomically replaces another file once it is complete, and is removed otherwise.
@@ -73,6 +121,18 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+
+    #[test]
+    fn one_program_at_a_time_holds_a_lock_and_its_file_is_removed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a.lock");
+        for _ in 0..2 {
+            let lock = LockFile::acquire(&path).expect("a file").expect("free");
+            assert!(LockFile::acquire(&path).expect("a file").is_none());
+            drop(lock);
+            assert!(!path.exists() || !cfg!(unix));
+        }
+    }
 
     #[test]
     fn the_target_is_replaced_only_when_finished() {

@@ -15,13 +15,14 @@ mod spec;
 mod spool;
 mod text;
 
-use std::process::ExitCode;
+use std::env;
+use std::process::{self, ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 /// Send events to mParticle, and test what you send
 #[derive(Parser)]
-#[command(name = "mparticle", version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(name = "mparticle", version, arg_required_else_help = true)]
 #[command(after_help = exit::CODES)]
 struct Arguments {
     #[command(subcommand)]
@@ -41,7 +42,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let result = match parse().command {
         Command::Send(arguments) => send::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Event(arguments) => event::run(*arguments),
@@ -58,6 +59,17 @@ fn main() -> ExitCode {
             failure.code()
         }
     }
+}
+
+/// Parses the arguments, or exits. An error quotes the arguments, which can be names of files with escape sequences in them.
+fn parse() -> Arguments {
+    Arguments::try_parse().unwrap_or_else(|error| {
+        if env::args_os().any(|argument| argument.to_string_lossy().contains(char::is_control)) {
+            text::eprint_line(error.render().to_string().trim_end());
+            process::exit(error.exit_code());
+        }
+        error.exit()
+    })
 }
 
 #[cfg(test)]

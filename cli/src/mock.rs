@@ -1,13 +1,13 @@
 //! `mparticle mock`: the mock server at a terminal.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, ToSocketAddrs};
 
 use clap::Args;
 use mparticle::mock::{self, FaultPlan, MockServer, MockStats, ParseFaultError, ReceivedRequest};
 
 use crate::connect;
-use crate::exit::{self, CliError};
+use crate::exit::{self, CliError, ExitStatus};
 use crate::signals;
 use crate::text::{eprint_line, print_line, printable};
 
@@ -36,7 +36,7 @@ pub struct Arguments {
     port: u16,
 
     /// Address to listen on. Beyond loopback, anyone who can reach this machine can read the data sent to it
-    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = parse_address)]
     bind: IpAddr,
 
     /// Accept what the service accepts, and report violations without rejecting
@@ -96,12 +96,15 @@ pub fn run(arguments: Arguments) -> exit::Result {
     let server =
         builder.try_start().map_err(|error| CliError::system(&format!("listen on {bind}, port {port}"), &error))?;
     let printer = if json { RequestPrinter::Json } else { RequestPrinter::Text };
-    eprint_line(format_args!(
-        "listening on {} (key {key}, secret {shown_secret}); open it in a browser to watch",
-        server.url()
-    ));
+    let url = local_url(&server.url());
+    eprint_line(format_args!("listening on {url} (key {key}, secret {shown_secret}); open it in a browser to watch"));
+    if !bind.is_loopback() {
+        eprint_line(format_args!(
+            "warning: listening on {bind}: anyone who can reach this machine can read the data sent to it"
+        ));
+    }
     let written = connect::runtime()?.block_on(async {
-        printer.print_address(&server.url())?;
+        printer.print_address(&url)?;
         let mut requests = server.request_stream();
         let end = signals::wait_for_signal();
         tokio::pin!(end);
@@ -120,7 +123,25 @@ pub fn run(arguments: Arguments) -> exit::Result {
         }
         printer.print_summary(&server.stats(), requests.missed())
     });
-    exit::from_write(written)
+    exit::from_write(written)?;
+    Ok(ExitStatus::Success)
+}
+
+/// Parses an address, or the name of one, for example `localhost`.
+fn parse_address(text: &str) -> Result<IpAddr, String> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    if let Ok(address) = bare.parse() {
+        return Ok(address);
+    }
+    let addresses = (text, 0).to_socket_addrs().map_err(|error| format!("it is no address, and as a name: {error}"))?;
+    let addresses: Vec<_> = addresses.map(|address| address.ip()).collect();
+    let preferred = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+    preferred.copied().ok_or_else(|| "the name has no address".into())
+}
+
+/// Returns the URL for programs on this machine: no program can connect to the address that stands for all interfaces.
+fn local_url(url: &str) -> String {
+    url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
 }
 
 fn parse_faults(texts: &[String]) -> Result<FaultPlan, ParseFaultError> {

@@ -5,7 +5,7 @@ use std::io;
 use clap::{Args, ValueEnum};
 use mparticle::contract;
 
-use crate::exit;
+use crate::exit::{self, ExitStatus};
 use crate::text;
 
 const EXAMPLES: &str = "\
@@ -44,13 +44,15 @@ pub fn run(arguments: &Arguments) -> exit::Result {
     if let Some(notice) = origin_notice(contract::IS_CUSTOM_DOCUMENT).filter(|_| !arguments.version) {
         text::eprint_line(notice);
     }
-    exit::from_write(match arguments {
+    let written = match arguments {
         Arguments { version: true, .. } => document_version()
             .and_then(|version| text::print_line(format_version(&version, contract::IS_CUSTOM_DOCUMENT))),
         Arguments { strict: true, .. } => text::print_line(contract::strict_document()),
         Arguments { format: DocumentFormat::Json, .. } => text::print_line(contract::DOCUMENT),
         Arguments { format: DocumentFormat::Yaml, .. } => text::print(contract::DOCUMENT_YAML.as_bytes()),
-    })
+    };
+    exit::from_write(written)?;
+    Ok(ExitStatus::Success)
 }
 
 fn document_version() -> io::Result<String> {

@@ -24,9 +24,12 @@ pub fn path_string(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// Prints a line to stderr. Errors are ignored: a closed stderr must not stop the work.
+/// Prints a line, or several, to stderr, without control characters: names of files and texts of others can be in any message.
+/// Errors are ignored: a closed stderr must not stop the work.
 pub fn eprint_line(message: impl fmt::Display) {
-    let _ = io::stderr().write_all(format!("{message}\n").as_bytes());
+    let safe = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
+    let line: String = message.to_string().chars().map(safe).chain(['\n']).collect();
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 /// Writes data to stdout and flushes it.

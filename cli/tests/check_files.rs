@@ -434,13 +434,26 @@ fn colours_only_terminals() {
 }
 
 #[test]
-fn stops_quietly_when_stdout_is_closed() {
-    let directory = files(&[("wrong", format!("{INVALID}\n").repeat(20_000).as_bytes())]);
-    let mut command = check(&directory, &["wrong", "--max-diagnostics", "20000"]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
-    drop(child.stdout.take());
-    let output = child.wait_with_output().expect("the program");
-    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+fn exit_code_and_summary_stay_the_same_when_stdout_is_closed() {
+    let directory = files(&[("wrong", format!("{INVALID}\n").repeat(20_000).as_bytes()), ("right", GOOD.as_bytes())]);
+    let unreadable = ["wrong", "missing"];
+    for (arguments, code) in [
+        (&["wrong", "--max-diagnostics", "20000"][..], 1),
+        (&["wrong", "--json"], 1),
+        (&["wrong", "--format", "sarif"], 1),
+        (&["wrong", "--fix", "-"], 1),
+        (&["right", "--fix", "-"], 0),
+        (&unreadable, 4),
+    ] {
+        let (open_code, _, open_stderr) = run(&directory, arguments);
+        let mut command = check(&directory, arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("the program");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), open_code), (Some(code), code), "{arguments:?}: {stderr}");
+        assert_eq!(stderr, open_stderr, "{arguments:?}");
+    }
 }
 
 const FIXABLE: &str =
@@ -536,4 +549,64 @@ fn the_fixed_file_has_the_common_mode_of_the_inputs() {
         assert_eq!(run(&directory, &[&["--fix", "fixed"], inputs].concat()).0, 0);
         assert_eq!(fs::metadata(path("fixed")).expect("a file").permissions().mode() & 0o777, mode, "{inputs:?}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_fix_that_is_broken_off_leaves_no_file() {
+    let directory = files(&[("wrong", format!("{FIXABLE}\n").as_bytes())]);
+    let names = || {
+        let entries = directory.path().read_dir().expect("a directory");
+        let mut names: Vec<_> = entries.map(|entry| entry.expect("a file").file_name()).collect();
+        names.sort();
+        names
+    };
+    let unfinished = || names().iter().filter(|name| name.to_string_lossy().ends_with(".unfinished")).count();
+    for (signal_name, code, left) in [("INT", Some(130), 0), ("TERM", Some(143), 0), ("KILL", None, 1)] {
+        let mut command = check(&directory, &["--fix", "out", "-"]);
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        stdin.write_all(FIXABLE.as_bytes()).expect("a reader");
+        while unfinished() == 0 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        // The handler is ready soon after the file exists.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        support::process::signal(&child, signal_name);
+        assert_eq!(child.wait().expect("an end").code(), code, "{signal_name}");
+        assert_eq!(unfinished(), left, "{signal_name}");
+    }
+    // The next run removes what a killed one has left, but not the file of a running one.
+    let mut running = check(&directory, &["--fix", "out", "-"]).stdin(Stdio::piped()).spawn().expect("the program");
+    while unfinished() != 1 || !names().contains(&format!("out.{}.unfinished", running.id()).into()) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert_eq!(run(&directory, &["--fix", "out", "wrong"]).0, 0);
+    assert_eq!((unfinished(), names().contains(&"out".into())), (1, true));
+    drop(running.stdin.take());
+    running.wait().expect("an end");
+    assert_eq!(unfinished(), 0);
+}
+
+#[test]
+fn a_list_that_is_read_in_part_is_not_said_to_be_sent() {
+    let directory = files(&[("list.json", format!("[{GOOD}").as_bytes()), ("right", GOOD.as_bytes())]);
+    for arguments in [&["list.json"][..], &["list.json", "right"], &["--fix", "out", "list.json", "right"]] {
+        let (code, _, stderr) = run(&directory, arguments);
+        assert_eq!(code, 1, "{stderr}");
+        assert!(stderr.ends_with("\nnot all input could be read\n"), "{stderr}");
+    }
+}
+
+#[test]
+fn checks_and_fixes_the_batches_of_a_rejects_file() {
+    let line = format!(r#"{{"line":7,"column":1,"diagnostics":[{{"rule":"x","message":"m"}}],"batch":{FIXABLE}}}"#);
+    let directory = files(&[("a.rejects.ndjson", line.as_bytes())]);
+    let (code, stdout, _) = run(&directory, &["a.rejects.ndjson"]);
+    let column = line.find("\"customerid\"").expect("a field") + 1;
+    assert!(code == 1 && stdout.starts_with(&format!("a.rejects.ndjson:1:{column}  error")), "{stdout}");
+    let (code, _, stderr) = run(&directory, &["--fix", "out", "a.rejects.ndjson"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(fs::read_to_string(directory.path().join("out")).expect("a file"), format!("{FIXED}\n"));
 }

@@ -227,3 +227,28 @@ fn help_shows_examples() {
     }
     assert_eq!(text(&output(&["--version"]).stdout), concat!("mparticle ", env!("CARGO_PKG_VERSION"), "\n"));
 }
+
+#[tokio::test]
+async fn binds_to_a_name_and_warns_of_other_machines() {
+    for (bind, host, is_open) in [
+        ("localhost", "127.0.0.1", false),
+        ("127.0.0.1", "127.0.0.1", false),
+        ("0.0.0.0", "127.0.0.1", true),
+        ("[::]", "[::1]", true),
+    ] {
+        let mut mock = MockProcess::start(&["--bind", bind, "--json"]);
+        let url = mock.read_url();
+        assert!(url.starts_with(&format!("http://{host}:")), "{bind}: {url}");
+        // The printed URL is one that this machine's programs accept and reach.
+        let client =
+            Client::builder(Credentials::new(mock::KEY, mock::SECRET)).base_url(&url).build().expect("a client");
+        client.upload(support::batch()).await.expect("accepted");
+        let (_, _, stderr) = mock.stop();
+        assert!(stderr.contains(&format!("listening on {url} ")), "{bind}: {stderr}");
+        let warning = "anyone who can reach this machine can read the data sent to it";
+        assert_eq!(stderr.contains(warning), is_open, "{bind}: {stderr}");
+    }
+    let output = output(&["mock", "--bind", "host.invalid"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("for '--bind <ADDRESS>': it is no address, and as a name: "));
+}

@@ -63,7 +63,46 @@ fn commands_of(path: &[&str]) -> Vec<String> {
     let (code, help, _) = run(mparticle(Path::new("/nowhere")).args(path).arg("--help"));
     assert_eq!(code, 0, "{path:?}");
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    listed.filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect()
+    let names = listed.filter_map(|line| line.split_whitespace().next());
+    // clap's own command.
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+#[test]
+fn help_of_a_command_is_the_same_as_its_argument() {
+    let nowhere = Path::new("/nowhere");
+    for command in [&[][..], &["send"], &["event", "custom"], &["spool", "list"]] {
+        let (code, help, _) = run(mparticle(nowhere).arg("help").args(command));
+        let (_, long, _) = run(mparticle(nowhere).args(command).arg("--help"));
+        assert_eq!((code, help), (0, long), "{command:?}");
+    }
+    let (code, _, stderr) = run(mparticle(nowhere).args(["help", "sned"]));
+    assert_eq!(code, 2, "{stderr}");
+}
+
+#[test]
+fn manual_pages_keep_the_lines_of_the_examples() {
+    let (nowhere, pages) = (Path::new("/nowhere"), dir());
+    let (code, _, stderr) = run(mparticle(nowhere).arg("man").arg(pages.path()));
+    assert_eq!(code, 0, "{stderr}");
+    for command in commands_of(&[]) {
+        let (_, help, _) = run(mparticle(nowhere).args([&command, "--help"]));
+        let notes = &help[help.find("\nExamples:\n").expect("examples")..];
+        let page = fs::read_to_string(pages.path().join(format!("mparticle-{command}.1"))).expect("a page");
+        let (_, unfilled) = page.split_once("\n.SH EXTRA\n.nf\n").unwrap_or_else(|| panic!("{page}"));
+        let (unfilled, _) = unfilled.split_once("\n.fi\n").expect("an end");
+        // The escapes of roff, as `man` removes them.
+        let shown = unfilled.replace("\\-", "-").replace("\\&", "").replace("\\*(Aq", "'").replace("\\\\", "\\");
+        assert_eq!(shown.trim(), notes.trim(), "{command}");
+    }
+    let (_, page, _) = run(mparticle(nowhere).arg("man"));
+    assert!(page.contains("\n.SH EXTRA\n.nf\nExit codes:\n"), "{page}");
+    let mut names: Vec<_> = fs::read_dir(pages.path())
+        .expect("pages")
+        .map(|page| page.expect("a page").file_name().into_string().expect("UTF-8"))
+        .collect();
+    names.sort();
+    assert!(names.contains(&"mparticle-spool-list.1".to_owned()) && !names.iter().any(|name| name.contains("help")));
 }
 
 #[test]
@@ -367,6 +406,40 @@ mod spool {
             "sending 1 dead letters again\nwarning: 1 lines were not dead letters; they were skipped and removed\n";
         assert_eq!((code, stderr.starts_with(result), counts(&path)), (1, true, (0, 0)), "{stderr}");
         assert_eq!(server.batches().len(), 3);
+    }
+
+    #[test]
+    fn exit_codes_stay_the_same_when_stdout_is_closed() {
+        let (_dir, path) = filled_spool();
+        let nowhere = Path::new("/nowhere");
+        let through_a_closed_pipe = |action: &[&str]| {
+            let (reader, writer) = std::io::pipe().expect("a pipe");
+            drop(reader);
+            let mut command = mparticle(nowhere);
+            command.args(action).arg(&path).stdout(writer);
+            let output = command.output().expect("the program");
+            (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
+        };
+        let actions =
+            [&["spool", "list"][..], &["spool", "export"], &["spool", "list", "--dead"], &["spool", "list", "--json"]];
+        for is_damaged in [false, true] {
+            for action in actions {
+                let (code, _, stderr) = run(mparticle(nowhere).args(action).arg(&path));
+                assert_eq!(through_a_closed_pipe(action), (Some(code), stderr), "{action:?}");
+                assert!(is_damaged || code == 0, "{action:?}");
+            }
+            if is_damaged {
+                break;
+            }
+            let segment = fs::read_dir(&path).expect("a spool").map(|entry| entry.expect("a file").path());
+            let segment = segment.into_iter().find(|path| path.extension().is_some_and(|e| e == "log"));
+            let segment = segment.expect("a segment");
+            let mut bytes = fs::read(&segment).expect("a segment");
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 0xff;
+            fs::write(&segment, bytes).expect("a segment");
+        }
+        assert_eq!(through_a_closed_pipe(&["spool", "list"]).0, Some(1));
     }
 
     #[test]

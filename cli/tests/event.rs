@@ -87,3 +87,86 @@ fn without_certificates_https_fails_with_a_helpful_message_and_http_works() {
     let (code, stderr) = run_without_certificates(&server.url());
     assert_eq!((code, server.stats().batches), (Some(0), 1), "{stderr}");
 }
+
+/// Runs `mparticle event` without sending, and returns its exit code, stdout and stderr.
+fn dry_run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mparticle"));
+    let output = command.arg("event").args(arguments).arg("--dry-run").env_clear().output().expect("the program");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn refuses_values_that_would_be_stored_wrongly() {
+    let table: [(&[&str], &str); 19] = [
+        (&["screen", ""], "invalid value '' for '<NAME>': it is empty"),
+        (&["custom", " ", "--type", "other"], "invalid value ' ' for '<NAME>': it is blank"),
+        (&["screen", "a", "--email", ""], "invalid value '' for '--email <ADDRESS>': it is empty"),
+        (&["screen", "a", "--customer-id", "\t"], "for '--customer-id <ID>': it is blank"),
+        (&["screen", "a", "--identity", "google="], "for '--identity <TYPE=ID>': it is empty"),
+        (&["screen", "a", "--mpid", "0"], "invalid value '0' for '--mpid <NUMBER>': 0 is the ID of no user"),
+        (&["screen", "a", "--mpid", "9223372036854775808"], "an mParticle ID has at most 64 bits"),
+        (&["screen", "a", "--attr", "n:=12345678901234567890"], "send it as text: n=12345678901234567890"),
+        (&["screen", "a", "--user-attr", "n:=-9223372036854775809"], "would lose digits"),
+        (&["attribute", "n:=12345678901234567890"], "would lose digits"),
+        (&["screen", "a", "--attr", "b=1", "--attr", "b=2"], "error: --attr was given twice for \"b\"\n"),
+        (&["screen", "a", "--attr", "b=1", "--attr", "b:=2"], "error: --attr was given twice for \"b\"\n"),
+        (&["install", "--user-attr", "b=1", "--user-attr", "b=1"], "error: --user-attr was given twice for \"b\"\n"),
+        (&["attribute", "a=1", "a=2"], "error: a user attribute was given twice for \"a\"\n"),
+        (&["attribute", "a=1", "--delete", "a"], "error: a user attribute was given twice for \"a\"\n"),
+        (&["consent", "--gdpr", "a=granted", "--gdpr", "a=denied"], "error: --gdpr was given twice for \"a\"\n"),
+        (&["screen", "a", "--email", "a@b.c", "--identity", "email=d@e.f"], "given twice for \"email\"\n"),
+        (&["screen", "a", "--identity", "google=1", "--identity", "google=2"], "given twice for \"google\"\n"),
+        (&["purchase", "--product", "A,B", "--total", "five"], "invalid value 'five' for '--total <AMOUNT>'"),
+    ];
+    for (arguments, message) in table {
+        let (code, stdout, stderr) = dry_run(arguments);
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}: {stderr}");
+        assert!(stderr.starts_with("error: ") && stderr.contains(message), "{arguments:?}: {stderr}");
+    }
+    // What looks similar is sent.
+    let (code, stdout, stderr) = dry_run(&[
+        "purchase",
+        "--product",
+        "A,B",
+        "--total",
+        "-5",
+        "--tax",
+        "-0.5",
+        "--shipping",
+        "-1",
+        "--mpid",
+        "-7",
+        "--attr",
+        "n:=9223372036854775807",
+        "--attr",
+        "empty=",
+    ]);
+    assert_eq!(code, Some(0), "{stderr}");
+    for value in
+        ["\"total_amount\":-5.0", "\"tax_amount\":-0.5", "\"mpid\":-7", "\"n\":9223372036854775807", "\"empty\":\"\""]
+    {
+        assert!(stdout.contains(value), "{value}: {stdout}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn plain_http_to_another_host_is_sent_only_if_it_is_allowed() {
+    let peer = Peer::with_response(support::peer::ACCEPTED);
+    // The address of all interfaces is not taken for this machine, but leads to it.
+    let url = peer.url().replace("127.0.0.1", "0.0.0.0");
+    let (code, stderr) = run(&mut event(&url));
+    assert_eq!((code, peer.requests().len()), (Some(2), 0), "{stderr}");
+    assert!(stderr.ends_with("; in a network that you trust, --dangerously-allow-plain-http accepts it\n"), "{stderr}");
+    let (code, stderr) = run(event(&url).arg("--dangerously-allow-plain-http"));
+    assert_eq!((code, peer.requests().len()), (Some(0), 1), "{stderr}");
+    for url in ["mock:8080", "s2s.mparticle.com/v2"] {
+        let (code, stderr) = run(&mut event(url));
+        assert_eq!(code, Some(2));
+        assert!(
+            stderr.contains("the base URL has no scheme: write for example https://s2s.mparticle.com/v2"),
+            "{stderr}"
+        );
+    }
+}

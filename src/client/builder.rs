@@ -327,6 +327,12 @@ impl ClientBuilder {
         // A disabled client has no credentials, so it cannot send by mistake.
         let authorization = if self.disabled { None } else { Some(self.credentials.authorization()?) };
         let base_url = self.base_url.as_deref().unwrap_or(self.pod.base_url());
+        // `localhost:8080` would parse, with the scheme `localhost`.
+        if !base_url.is_empty() && !base_url.contains("://") {
+            return Err(Error::config(
+                "the base URL has no scheme: write for example https://s2s.mparticle.com/v2, or http://127.0.0.1:8080 for a mock",
+            ));
+        }
         let url = Url::parse(base_url).map_err(|error| Error::config("invalid base URL").with_source(error))?;
         check(&url, self.allow_plain_http)?;
         if self.timeout.is_zero() || self.connect_timeout.is_zero() {

@@ -132,6 +132,8 @@ pub fn run(arguments: &Arguments) -> exit::Result {
         is_quiet: arguments.quiet,
         output,
         seen: SeenBatches::default(),
+        is_stdout_closed: false,
+        has_summary_on_stderr: format != ReportFormat::Json,
     };
     match check.run(&arguments.files) {
         ControlFlow::Break(result) => result,
@@ -153,6 +155,10 @@ struct Check {
     is_quiet: bool,
     output: Option<FixOutput>,
     seen: SeenBatches,
+    /// Set once stdout cannot be written any more.
+    is_stdout_closed: bool,
+    /// Set if the format prints the summary to stderr.
+    has_summary_on_stderr: bool,
 }
 
 type Flow<T = ()> = ControlFlow<exit::Result, T>;
@@ -169,8 +175,13 @@ impl Check {
             }
         }
         self.summary.forgotten_ids = self.seen.forgotten();
-        let result = self.reporter.finish(&self.summary);
-        self.handle_write(result)?;
+        if !self.is_stdout_closed {
+            let result = self.reporter.finish(&self.summary);
+            self.handle_write(result)?;
+        }
+        if self.is_stdout_closed && self.has_summary_on_stderr {
+            eprint_line(&self.summary);
+        }
         Flow::Continue(self.summary)
     }
 
@@ -182,7 +193,7 @@ impl Check {
         };
         while let Some(frame) = frames.next() {
             match frame {
-                Ok(frame) => self.fix_and_check(path, frame)?,
+                Ok(frame) => self.fix_and_check(path, input::unwrap_reject(frame))?,
                 Err(error) => return self.unreadable(path, Some(frames.current_position()), &error),
             }
         }
@@ -215,6 +226,8 @@ impl Check {
         let mut checked = self.validator.check(frame);
         self.seen.check(path, &mut checked);
         self.summary.count(&checked, is_batch);
+        // The file was not read beyond this position.
+        self.summary.broken += u64::from(!is_batch);
         self.report_all(path, &checked)
     }
 
@@ -225,6 +238,9 @@ impl Check {
                 continue;
             }
             self.summary.listed += 1;
+            if self.is_stdout_closed {
+                continue;
+            }
             let result = self.reporter.diagnostic(path, checked, diagnostic);
             self.handle_write(result)?;
         }
@@ -238,20 +254,18 @@ impl Check {
         let message = format!("cannot read {}{beyond}: {error}", printable(&path_string(path)));
         eprint_line(format_args!("error: {message}"));
         self.summary.unreadable += 1;
+        if self.is_stdout_closed {
+            return Flow::Continue(());
+        }
         let result = self.reporter.unreadable(path, position, &message);
         self.handle_write(result)
     }
 
-    /// Handles the result of writing to stdout. A closed pipe does not stop the run while the fixed file is to be written.
+    /// Handles the result of writing to stdout. A closed pipe does not stop the run, so that the exit code and the summary are
+    /// those of all files.
     fn handle_write(&mut self, result: io::Result<()>) -> Flow {
-        match result {
-            Ok(()) => Flow::Continue(()),
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && self.output.is_some() => {
-                self.reporter = reporter(ReportFormat::Text, true);
-                Flow::Continue(())
-            }
-            Err(error) => Flow::Break(CliError::stdout(&error)),
-        }
+        self.is_stdout_closed |= result.is_err();
+        or_break(exit::from_write(result))
     }
 }
 

@@ -5,8 +5,10 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::exit::{self, CliError};
-use crate::files::Replacement;
+use crate::files::{Replacement, with_suffix};
 use crate::input::{FilePosition, is_dash};
+use crate::signals;
+use crate::text::{path_string, printable};
 
 pub struct FixOutput {
     path: PathBuf,
@@ -30,13 +32,29 @@ fn permissions(inputs: &[PathBuf]) -> fs::Permissions {
     fs::Permissions::from_mode(modes.fold(0o666, |all, mode| all & mode))
 }
 
+/// Removes the unfinished files of earlier runs that were killed. Those of running programs are locked.
+fn remove_abandoned(target: &Path) {
+    let Some(name) = target.file_name().and_then(|name| name.to_str()) else { return };
+    let dir = target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for entry in dir.read_dir().into_iter().flatten().flatten() {
+        let is_unfinished = entry.file_name().to_str().is_some_and(|found| {
+            let middle = found.strip_prefix(name).and_then(|rest| rest.strip_suffix(".unfinished"));
+            middle.and_then(|middle| middle.strip_prefix('.')).is_some_and(|number| number.parse::<u32>().is_ok())
+        });
+        if is_unfinished && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 impl FixOutput {
     /// Creates the output; `-` is stdout. An existing file is replaced at the end, and refused if it is an input as well.
     pub fn create(path: &Path, inputs: &[PathBuf]) -> exit::Result<Self> {
         let failure = |error| CliError::file("write", path, &error);
         let real = |path: &Path| fs::canonicalize(path).ok();
         if real(path).is_some_and(|output| inputs.iter().any(|input| real(input).as_ref() == Some(&output))) {
-            return Err(CliError::usage(format!("--fix cannot write to an input file: {}", path.display())));
+            let name = printable(&path_string(path));
+            return Err(CliError::usage(format!("--fix cannot write to an input file: {name}")));
         }
         let (writer, unfinished): (Box<dyn Write>, _) = if is_dash(path) {
             (Box::new(io::stdout()), None)
@@ -44,8 +62,12 @@ impl FixOutput {
             // A pipe or a terminal. Opening a directory fails.
             (Box::new(File::options().write(true).open(path).map_err(failure)?), None)
         } else {
-            let unfinished =
-                Replacement::create(path, &format!(".{}.unfinished", std::process::id())).map_err(failure)?;
+            remove_abandoned(path);
+            let suffix = format!(".{}.unfinished", std::process::id());
+            let unfinished = Replacement::create(path, &suffix).map_err(failure)?;
+            // Shows other runs that the file is in use. File systems without locks have no such protection.
+            let _ = unfinished.file().try_lock();
+            signals::remove_on_signal(with_suffix(path, &suffix))?;
             let file = unfinished.file().try_clone().map_err(failure)?;
             #[cfg(unix)]
             file.set_permissions(permissions(inputs)).map_err(failure)?;
@@ -63,7 +85,7 @@ impl FixOutput {
     pub fn write(&mut self, text: &[u8]) -> exit::Result<FilePosition> {
         let position = self.position;
         let written = self.writer.write_all(text).and_then(|()| self.writer.write_all(b"\n"));
-        written.map_err(|error| self.failure(&error))?;
+        self.handle_write(written)?;
         self.position.offset += text.len() as u64 + 1;
         self.position.line += memchr::memchr_iter(b'\n', text).count() as u64 + 1;
         Ok(position)
@@ -72,11 +94,24 @@ impl FixOutput {
     /// Puts the file in place if it is complete: an incomplete file must not replace a complete one. Returns whether the file is
     /// in place.
     pub fn finish(mut self, is_complete: bool) -> exit::Result<bool> {
-        self.writer.flush().map_err(|error| self.failure(&error))?;
+        let flushed = self.writer.flush();
+        self.handle_write(flushed)?;
         match self.unfinished.take() {
             None => Ok(true),
             Some(_) if !is_complete => Ok(false),
             Some(unfinished) => unfinished.finish().map_err(|error| self.failure(&error)).map(|()| true),
+        }
+    }
+
+    /// Handles the result of writing. After a closed stdout, as in `mparticle check --fix - FILE | head`, the rest of the input is
+    /// still checked, so that the exit code is the same as without the pipe.
+    fn handle_write(&mut self, result: io::Result<()>) -> exit::Result<()> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && is_dash(&self.path) => {
+                self.writer = BufWriter::new(Box::new(io::sink()));
+                Ok(())
+            }
+            result => result.map_err(|error| self.failure(&error)),
         }
     }
 

@@ -15,6 +15,8 @@ pub struct Summary {
     pub files: u64,
     /// The number of files that could not be read completely.
     pub unreadable: u64,
+    /// The number of files whose layout is broken, which were read up to there.
+    pub broken: u64,
     pub batches: u64,
     pub events: u64,
     /// The number of batches that would not be sent.
@@ -46,6 +48,11 @@ impl Summary {
         }
     }
 
+    /// Returns whether all files were read to their end.
+    pub fn is_complete(&self) -> bool {
+        self.unreadable == 0 && self.broken == 0
+    }
+
     pub fn errors(&self) -> u64 {
         self.count_of(Severity::Error)
     }
@@ -71,6 +78,9 @@ impl Summary {
         });
         if self.forgotten_ids > 0 {
             summary["forgotten_ids"] = self.forgotten_ids.into();
+        }
+        if self.broken > 0 {
+            summary["broken"] = self.broken.into();
         }
         if self.is_fixing {
             summary["fixed"] = self.fixed.into();
@@ -113,7 +123,7 @@ impl fmt::Display for Summary {
             writeln!(f, "{} omitted, which could not be read", format_count(self.left_out, "text"))?;
         }
         let result = match (self.batches, self.invalid) {
-            _ if self.unreadable > 0 => "not all input could be read".into(),
+            _ if !self.is_complete() => "not all input could be read".into(),
             (0, _) => "there is nothing to send".into(),
             (1, 0) => "it would be sent".into(),
             (1, _) => "it would not be sent".into(),

@@ -9,6 +9,7 @@ use mparticle::{
 use uuid::Uuid;
 
 use super::values;
+use crate::exit;
 
 /// The arguments that all events have in common.
 #[derive(Args)]
@@ -32,15 +33,17 @@ impl Details {
 macro_rules! with_event {
     ($batch:expr, $event:expr, $details:expr) => {{
         let details: Details = $details;
+        values::check_distinct("--attr", details.attributes.iter().map(|(name, _)| name.as_str()))?;
         let event = $event.timestamp(details.time());
         let attributes = details.attributes.into_iter();
-        $batch.event(attributes.fold(event, |event, (name, value)| event.attribute(name, value)))
+        Ok($batch.event(attributes.fold(event, |event, (name, value)| event.attribute(name, value))))
     }};
 }
 
 #[derive(Args)]
 pub struct CustomArguments {
     /// Name of the event
+    #[arg(value_parser = values::parse_text)]
     name: String,
 
     /// Type of the event
@@ -52,7 +55,7 @@ pub struct CustomArguments {
 }
 
 impl CustomArguments {
-    pub fn add_to(self, batch: Batch) -> Batch {
+    pub fn add_to(self, batch: Batch) -> exit::Result<Batch> {
         with_event!(batch, CustomEvent::new(self.name, self.kind), self.details)
     }
 }
@@ -60,6 +63,7 @@ impl CustomArguments {
 #[derive(Args)]
 pub struct ScreenArguments {
     /// Name of the screen
+    #[arg(value_parser = values::parse_text)]
     name: String,
 
     #[command(flatten)]
@@ -67,7 +71,7 @@ pub struct ScreenArguments {
 }
 
 impl ScreenArguments {
-    pub fn add_to(self, batch: Batch) -> Batch {
+    pub fn add_to(self, batch: Batch) -> exit::Result<Batch> {
         with_event!(batch, ScreenView::new(self.name), self.details)
     }
 }
@@ -80,15 +84,15 @@ pub struct PlainArguments {
 }
 
 impl PlainArguments {
-    pub fn app_state(self, batch: Batch, event: AppState) -> Batch {
+    pub fn app_state(self, batch: Batch, event: AppState) -> exit::Result<Batch> {
         with_event!(batch, event, self.details)
     }
 
-    pub fn first_run(self, batch: Batch, event: FirstRun) -> Batch {
+    pub fn first_run(self, batch: Batch, event: FirstRun) -> exit::Result<Batch> {
         with_event!(batch, event, self.details)
     }
 
-    pub fn uninstall(self, batch: Batch, event: Uninstall) -> Batch {
+    pub fn uninstall(self, batch: Batch, event: Uninstall) -> exit::Result<Batch> {
         with_event!(batch, event, self.details)
     }
 }
@@ -104,7 +108,7 @@ pub struct SessionStartArguments {
 }
 
 impl SessionStartArguments {
-    pub fn add_to(self, batch: Batch) -> Batch {
+    pub fn add_to(self, batch: Batch) -> exit::Result<Batch> {
         let start = self.details.time();
         let session = Session::resume(self.session.unwrap_or_else(Uuid::new_v4), start);
         with_event!(batch, session.start_event(), Details { at: Some(start), ..self.details })
@@ -126,7 +130,7 @@ pub struct SessionEndArguments {
 }
 
 impl SessionEndArguments {
-    pub fn add_to(self, batch: Batch) -> Batch {
+    pub fn add_to(self, batch: Batch) -> exit::Result<Batch> {
         let end = self.details.time();
         let session = Session::resume(self.session, end - TimeDelta::seconds(self.duration.into()));
         with_event!(batch, session.end_event(end), Details { at: Some(end), ..self.details })
@@ -140,15 +144,15 @@ pub struct PurchaseArguments {
     products: Vec<Product>,
 
     /// Total amount, including tax and shipping
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     total: Option<f64>,
 
     /// Tax included in the total
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     tax: Option<f64>,
 
     /// Shipping included in the total
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     shipping: Option<f64>,
 
     /// Currency of all amounts, for example EUR
@@ -168,7 +172,7 @@ pub struct PurchaseArguments {
 }
 
 impl PurchaseArguments {
-    pub fn add_to(self, batch: Batch) -> Batch {
+    pub fn add_to(self, batch: Batch) -> exit::Result<Batch> {
         let mut action = ProductAction::purchase().products(self.products);
         if let Some(amount) = self.total {
             action = action.total(amount);
@@ -204,7 +208,7 @@ pub struct OptOutArguments {
 }
 
 impl OptOutArguments {
-    pub fn add_to(self, batch: Batch) -> Batch {
+    pub fn add_to(self, batch: Batch) -> exit::Result<Batch> {
         let event = if self.undo { mparticle::OptOut::opted_in() } else { mparticle::OptOut::opted_out() };
         with_event!(batch, event, self.details)
     }
@@ -237,8 +241,9 @@ enum CcpaAnswer {
 }
 
 impl ConsentArguments {
-    pub fn add_to(self, mut batch: Batch) -> Batch {
+    pub fn add_to(self, mut batch: Batch) -> exit::Result<Batch> {
         let at = self.at.unwrap_or_else(Utc::now);
+        values::check_distinct("--gdpr", self.gdpr.iter().map(|(purpose, _)| purpose.as_str()))?;
         for (purpose, answer) in self.gdpr {
             let mut consent = match answer {
                 values::ConsentAnswer::Granted => mparticle::Consent::granted(at),
@@ -249,7 +254,7 @@ impl ConsentArguments {
             }
             batch = batch.gdpr_consent(purpose, consent);
         }
-        let Some(answer) = self.ccpa else { return batch };
+        let Some(answer) = self.ccpa else { return Ok(batch) };
         let mut consent = match answer {
             CcpaAnswer::OptedOut => mparticle::CcpaConsent::opted_out(at),
             CcpaAnswer::NotOptedOut => mparticle::CcpaConsent::opted_in(at),
@@ -257,7 +262,7 @@ impl ConsentArguments {
         if let Some(document) = self.document {
             consent = consent.document(document);
         }
-        batch.ccpa_consent(consent)
+        Ok(batch.ccpa_consent(consent))
     }
 }
 
@@ -268,12 +273,14 @@ pub struct AttributeArguments {
     set: Vec<values::UserAttribute>,
 
     /// Name of a user attribute to delete; can be repeated
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = values::parse_text)]
     delete: Vec<String>,
 }
 
 impl AttributeArguments {
-    pub fn add_to(self, batch: Batch) -> Batch {
-        self.delete.into_iter().fold(batch.user_attributes(self.set), Batch::deleted_user_attribute)
+    pub fn add_to(self, batch: Batch) -> exit::Result<Batch> {
+        let names = self.set.iter().map(|(name, _)| name).chain(&self.delete);
+        values::check_distinct("a user attribute", names.map(String::as_str))?;
+        Ok(self.delete.into_iter().fold(batch.user_attributes(self.set), Batch::deleted_user_attribute))
     }
 }

@@ -30,7 +30,7 @@ An event that violates the API's document is reported and not sent.";
 /// Build and send one event from arguments
 #[derive(Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{DETAILS}"))]
-#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(arg_required_else_help = true)]
 pub struct Arguments {
     #[command(subcommand)]
     event: EventCommand,
@@ -88,15 +88,15 @@ struct EventArguments<Kind: Args> {
 #[command(next_help_heading = "User")]
 struct UserArguments {
     /// Your ID of the user
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = values::parse_text)]
     customer_id: Option<String>,
 
     /// E-mail address of the user
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = values::parse_text)]
     email: Option<String>,
 
     /// mParticle ID of the user
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER", value_parser = values::parse_mpid, allow_negative_numbers = true)]
     mpid: Option<i64>,
 
     /// Another identity, for example google=1234; can be repeated
@@ -109,7 +109,15 @@ struct UserArguments {
 }
 
 impl UserArguments {
-    fn batch(self, environment: Environment) -> Batch {
+    fn batch(self, environment: Environment) -> exit::Result<Batch> {
+        values::check_distinct("--user-attr", self.user_attributes.iter().map(|(name, _)| name.as_str()))?;
+        let named = [(&self.customer_id, IdentityType::CustomerId), (&self.email, IdentityType::Email)];
+        let named = named.into_iter().filter(|(id, _)| id.is_some()).map(|(_, identity_type)| identity_type);
+        let all: Vec<_> = named
+            .chain(self.identities.iter().map(|(identity_type, _)| *identity_type))
+            .map(|of| of.to_string())
+            .collect();
+        values::check_distinct("an identity", all.iter().map(String::as_str))?;
         let mut batch = Batch::new(environment).user_attributes(self.user_attributes);
         if let Some(id) = self.customer_id {
             batch = batch.customer_id(id);
@@ -120,7 +128,7 @@ impl UserArguments {
         if let Some(mpid) = self.mpid {
             batch = batch.mpid(mpid);
         }
-        self.identities.into_iter().fold(batch, |batch, (identity_type, id)| batch.identity(identity_type, id))
+        Ok(self.identities.into_iter().fold(batch, |batch, (identity_type, id)| batch.identity(identity_type, id)))
     }
 }
 
@@ -166,14 +174,12 @@ pub fn run(arguments: Arguments) -> exit::Result {
 }
 
 impl<Kind: Args> EventArguments<Kind> {
-    fn run(self, add: impl FnOnce(Kind, Batch) -> Batch) -> exit::Result {
+    fn run(self, add: impl FnOnce(Kind, Batch) -> exit::Result<Batch>) -> exit::Result {
         let Self { kind, options, user, connection } = self;
-        let batch = add(kind, user.batch(options.environment)).seal()?;
+        let batch = add(kind, user.batch(options.environment)?)?.seal()?;
         let is_valid = check(&batch)?;
-        if options.dry_run
-            && let Err(error) = text::print_line(batch.json())
-        {
-            return CliError::stdout(&error);
+        if options.dry_run {
+            exit::from_write(text::print_line(batch.json()))?;
         }
         match (is_valid, options.dry_run) {
             (false, _) => Ok(ExitStatus::DataError),
@@ -206,7 +212,7 @@ fn send(batch: SealedBatch, connection: &Connection, json: bool) -> exit::Result
             text::format_wait(retry.wait())
         ));
     };
-    let client = connection.client_builder()?.retry_policy(retry).on_retry(on_retry).build()?;
+    let client = connect::build(connection.client_builder()?.retry_policy(retry).on_retry(on_retry))?;
     let id = batch.source_request_id().to_owned();
     let accepted = connect::block_on(client.upload(batch))?.map_err(|error| {
         exit::print_service_messages(&error);
@@ -216,7 +222,8 @@ fn send(batch: SealedBatch, connection: &Connection, json: bool) -> exit::Result
     if json {
         let result =
             json!({ "source_request_id": id, "status": accepted.status().as_u16(), "rate_limit_used_percent": used });
-        return exit::from_write(text::print_line(result.to_string()));
+        exit::from_write(text::print_line(result.to_string()))?;
+        return Ok(ExitStatus::Success);
     }
     let used = used.map_or_else(String::new, |used| format!(", {used} % of the rate limit used"));
     eprint_line(format_args!("accepted: batch {id}{used}"));

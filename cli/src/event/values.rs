@@ -1,10 +1,15 @@
 //! Parsers of argument values: pairs, times, products.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use mparticle::types::{AttributeValue, UserAttributeValue};
 use mparticle::{CustomEventType, IdentityType, Product};
 use serde::de::DeserializeOwned;
+
+use crate::exit::{self, CliError};
+use crate::text::printable;
 
 pub type EventAttribute = (String, AttributeValue);
 pub type UserAttribute = (String, UserAttributeValue);
@@ -38,9 +43,47 @@ fn parse_pair<V: From<String> + DeserializeOwned>(pair: &str, kinds: &str) -> Re
         None => Ok((name.to_owned(), V::from(value.to_owned()))),
         Some("") => Err("the name is empty".into()),
         Some(name) => {
-            let value = serde_json::from_str(value).map_err(|_| format!("expected JSON after :=, one of {kinds}"))?;
-            Ok((name.to_owned(), value))
+            let parsed = serde_json::from_str(value).map_err(|_| format!("expected JSON after :=, one of {kinds}"))?;
+            if is_too_long_integer(value) {
+                return Err(format!(
+                    "{value} would lose digits, since integers have at most 64 bits; send it as text: {name}={value}"
+                ));
+            }
+            Ok((name.to_owned(), parsed))
         }
+    }
+}
+
+/// Returns whether a JSON value is an integer that no 64-bit integer can represent.
+fn is_too_long_integer(json: &str) -> bool {
+    let digits = json.trim();
+    let digits = digits.strip_prefix('-').unwrap_or(digits);
+    digits.bytes().all(|byte| byte.is_ascii_digit()) && json.trim().parse::<i64>().is_err()
+}
+
+/// Parses a name or an identity, which must not be blank: the service would store it, for a user whom nobody else is.
+pub fn parse_text(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err(if text.is_empty() { "it is empty" } else { "it is blank" }.into());
+    }
+    Ok(text.to_owned())
+}
+
+pub fn parse_mpid(text: &str) -> Result<i64, String> {
+    match text.parse() {
+        Ok(0) => Err("0 is the ID of no user".into()),
+        Ok(mpid) => Ok(mpid),
+        Err(_) if is_too_long_integer(text) => Err("an mParticle ID has at most 64 bits".into()),
+        Err(_) => Err("expected a whole number".into()),
+    }
+}
+
+/// Refuses a name that was given twice: only one of the values could be sent.
+pub fn check_distinct<'a>(argument: &str, names: impl IntoIterator<Item = &'a str>) -> exit::Result<()> {
+    let mut seen = BTreeSet::new();
+    match names.into_iter().find(|name| !seen.insert(*name)) {
+        Some(name) => Err(CliError::usage(format!("{argument} was given twice for \"{}\"", printable(name)))),
+        None => Ok(()),
     }
 }
 
@@ -48,7 +91,7 @@ pub fn parse_identity(pair: &str) -> Result<(IdentityType, String), String> {
     let (name, identity) = split_pair(pair, "TYPE=ID")?;
     let identity_type =
         name.parse().map_err(|_| "unknown type; use for example customer_id, email, google or other_id_2")?;
-    Ok((identity_type, identity.to_owned()))
+    Ok((identity_type, parse_text(identity)?))
 }
 
 pub fn parse_consent_answer(pair: &str) -> Result<(String, ConsentAnswer), String> {
@@ -120,6 +163,21 @@ mod tests {
         }
         let list = UserAttributeValue::List(vec!["free".into(), "pro".into()]);
         assert_eq!(parse_user_attribute("plans:=[\"free\",\"pro\"]"), Ok(("plans".into(), list)));
+    }
+
+    #[test]
+    fn refuses_integers_that_would_lose_digits() {
+        for value in ["9223372036854775808", "-9223372036854775809", "123456789012345678901234567890"] {
+            let error = parse_attribute(&format!("id:={value}")).expect_err(value);
+            assert!(error.contains(&format!("send it as text: id={value}")), "{error}");
+        }
+        for value in ["9223372036854775807", "-9223372036854775808", "1e30", "0.1234567890123456789"] {
+            assert!(parse_attribute(&format!("id:={value}")).is_ok(), "{value}");
+        }
+        assert_eq!(parse_mpid("-9223372036854775808"), Ok(i64::MIN));
+        for invalid in ["0", "-0", "", "1.0", "9223372036854775808", "a"] {
+            assert!(parse_mpid(invalid).is_err(), "{invalid}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::csv::CsvBatchReader;
 use super::frames::{Frame, FrameReader};
 use super::input_batch::InputBatch;
 use super::position::FilePosition;
+use super::rejected::unwrap_reject;
 use super::source::Source;
 use super::validate::Validator;
 
@@ -72,7 +73,7 @@ impl Iterator for BatchReader {
                     frame => frame,
                 };
                 Some(frame.map(|frame| {
-                    let checked = self.validator.check(frame);
+                    let checked = self.validator.check(unwrap_reject(frame));
                     // After a broken element of an array, the boundary of the next element is uncertain.
                     let is_certain = checked.value.is_some() || !frames.is_array();
                     InputBatch {

@@ -8,6 +8,8 @@ mod frames;
 mod input_batch;
 mod parse;
 mod position;
+mod prefix_hash;
+mod rejected;
 mod seen;
 mod source;
 #[cfg(test)]
@@ -22,6 +24,7 @@ pub use csv::MapFile;
 pub use frames::{Frame, FrameReader};
 pub use input_batch::InputBatch;
 pub use position::{FilePosition, LineIndex, locate};
+pub use rejected::unwrap_reject;
 pub use seen::{MAX_IDS, SeenBatches};
 pub use source::{Source, is_dash};
 pub use validate::{CheckedText, LocatedDiagnostic, Validator, severity};

@@ -3,11 +3,14 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flate2::bufread::MultiGzDecoder;
+use sha1_smol::Digest;
 use zstd::stream::read::Decoder;
+
+use super::prefix_hash::PrefixHash;
 
 const BUFFER_BYTES: usize = 128 * 1024;
 
@@ -27,6 +30,8 @@ pub struct Source {
     reader: Box<dyn Read + Send>,
     size: Option<u64>,
     read: Arc<AtomicU64>,
+    /// The hash of the decompressed bytes, if it is wanted.
+    prefix: Option<Mutex<PrefixHash>>,
 }
 
 impl Source {
@@ -58,7 +63,18 @@ impl Source {
         } else {
             Box::new(packed)
         };
-        Ok(Self { reader, size, read })
+        Ok(Self { reader, size, read, prefix: None })
+    }
+
+    /// Hashes the decompressed bytes.
+    pub fn with_prefix_hash(mut self) -> Self {
+        self.prefix = Some(Mutex::default());
+        self
+    }
+
+    /// Returns the hash of the decompressed bytes before this offset, which must not decrease; `None` if it is not known.
+    pub fn prefix_hash(&self, offset: u64) -> Option<Digest> {
+        self.prefix.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).at(offset)
     }
 
     /// Returns the compressed size of the file; `None` for a pipe.
@@ -74,7 +90,11 @@ impl Source {
 
 impl Read for Source {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.reader.read(buffer)
+        let bytes = self.reader.read(buffer)?;
+        if let Some(prefix) = &mut self.prefix {
+            prefix.get_mut().unwrap_or_else(PoisonError::into_inner).push(&buffer[..bytes]);
+        }
+        Ok(bytes)
     }
 }
 

@@ -20,7 +20,7 @@ damaged, list, export and retry report it and exit with 1. Segments named *.log.
 
 /// Inspect, send and purge the batches and dead letters of a spool
 #[derive(Args)]
-#[command(after_help = EXAMPLES, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(after_help = EXAMPLES, arg_required_else_help = true)]
 pub struct Arguments {
     #[command(subcommand)]
     pub action: SpoolCommand,

@@ -1,7 +1,7 @@
 //! Inspects a spool, which may be in use, without locking it or writing to it.
 
 use std::borrow::Cow;
-use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -158,31 +158,32 @@ pub fn export(dir: &Path, dead: bool, endpoint: Option<EndpointFilter>) -> exit:
     if dead { Ok(exit) } else { report_damage(dir, exit) }
 }
 
-type Out<'a> = BufWriter<StdoutLock<'a>>;
+type Out<'a> = BufWriter<Box<dyn Write + 'a>>;
 
-/// Writes each item to stdout. Reports items that cannot be read, and continues.
+/// Writes each item to stdout. Reports items that cannot be read, and continues. If stdout is closed, the remaining items are
+/// still read, so that the counts and the exit code stay the same.
 fn write_each<T>(
     items: impl Iterator<Item = Result<T, Error>>,
     mut write: impl FnMut(&mut Out<'_>, T) -> io::Result<()>,
 ) -> exit::Result {
     let mut exit = ExitStatus::Success;
-    let write_all = || {
-        let mut out = BufWriter::new(io::stdout().lock());
-        for item in items {
-            match item {
-                Ok(item) => write(&mut out, item)?,
-                Err(error) => {
-                    eprint_line(format_args!("error: {error}"));
-                    exit = ExitStatus::DataError;
+    let mut out: Out<'_> = BufWriter::new(Box::new(io::stdout().lock()));
+    for item in items {
+        match item {
+            Ok(item) => {
+                if let Err(error) = write(&mut out, item) {
+                    exit::from_write(Err(error))?;
+                    out = BufWriter::new(Box::new(io::sink()));
                 }
             }
+            Err(error) => {
+                eprint_line(format_args!("error: {error}"));
+                exit = ExitStatus::DataError;
+            }
         }
-        out.flush()
-    };
-    match write_all() {
-        Ok(()) => Ok(exit),
-        Err(error) => CliError::stdout(&error),
     }
+    exit::from_write(out.flush())?;
+    Ok(exit)
 }
 
 fn records(dir: &Path) -> exit::Result<impl Iterator<Item = Result<Record, Error>>> {
@@ -216,5 +217,6 @@ fn print_json(json: &[u8]) -> exit::Result {
         text::print_line(printable(&String::from_utf8_lossy(json)))
     } else {
         text::print_line(json)
-    })
+    })?;
+    Ok(ExitStatus::Success)
 }

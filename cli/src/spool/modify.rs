@@ -53,9 +53,7 @@ pub fn retry(retry: &RetryArguments) -> exit::Result {
     if retry.json {
         let result =
             json!({ "delivered": delivered, "rejected": rejected, "expired": expired, "remaining": remaining });
-        if let Err(error) = text::print_line(result.to_string()) {
-            return CliError::stdout(&error);
-        }
+        exit::from_write(text::print_line(result.to_string()))?;
     } else {
         eprint_line(format_args!(
             "{delivered} delivered, {rejected} rejected, {expired} expired, {remaining} remaining in the spool"

@@ -1,0 +1,75 @@
+//! Reads the lines of a rejects file as the batches in them, so that they can be checked and sent again.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use super::frames::Frame;
+use super::position::LineIndex;
+
+/// A line as `send` writes it.
+#[derive(Deserialize)]
+struct RejectLine<'a> {
+    #[serde(rename = "line")]
+    _line: u64,
+    #[serde(rename = "column")]
+    _column: u64,
+    #[serde(rename = "diagnostics")]
+    _diagnostics: Vec<IgnoredAny>,
+    #[serde(borrow)]
+    batch: Option<&'a RawValue>,
+    text: Option<String>,
+    base64: Option<String>,
+}
+
+/// Returns the batch in a line of a rejects file, at its position in that file, or the text that is not a batch. Any other frame
+/// stays as it is: no batch has the fields of such a line.
+pub fn unwrap_reject(frame: Frame) -> Frame {
+    let Frame::Text { position, text } = frame else { return frame };
+    if !begins_like_a_reject(&text) {
+        return Frame::Text { position, text };
+    }
+    let Ok(line) = serde_json::from_slice::<RejectLine<'_>>(&text) else { return Frame::Text { position, text } };
+    let decoded = line.base64.and_then(|base64| STANDARD.decode(base64).ok());
+    match (line.batch, line.text.map(String::into_bytes).or(decoded)) {
+        (Some(batch), _) => {
+            let start = batch.get().as_ptr() as usize - text.as_ptr() as usize;
+            let position = LineIndex::new(&text, position).position(start);
+            Frame::Text { position, text: batch.get().as_bytes().to_vec() }
+        }
+        (None, kept) => Frame::Text { position, text: kept.unwrap_or(text) },
+    }
+}
+
+/// Looks at the first bytes only, since every batch passes through here.
+fn begins_like_a_reject(text: &[u8]) -> bool {
+    text.strip_prefix(b"{").is_some_and(|rest| rest.trim_ascii_start().starts_with(b"\"line\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::FilePosition;
+
+    fn unwrap(line: &str) -> (u64, String) {
+        let position = FilePosition { offset: 10, line: 3, column: 1 };
+        let Frame::Text { position, text } = unwrap_reject(Frame::Text { position, text: line.into() }) else {
+            panic!("no text")
+        };
+        (position.offset, String::from_utf8_lossy(&text).into_owned())
+    }
+
+    #[test]
+    fn returns_the_batch_byte_for_byte_or_the_text() {
+        let head = r#"{"line":2,"column":3,"diagnostics":[{"rule":"x","message":"m"}]"#;
+        let batch = r#"{ "mpid" : 9007199254740993, "a":1.50 }"#;
+        assert_eq!(unwrap(&format!("{head},\"batch\":{batch}}}")), (10 + head.len() as u64 + 9, batch.to_owned()));
+        assert_eq!(unwrap(&format!("{head},\"text\":\"a\\n\\u001b\"}}")), (10, "a\n\u{1b}".to_owned()));
+        assert_eq!(unwrap(&format!("{head},\"base64\":\"/2E=\"}}")), (10, "\u{fffd}a".to_owned()));
+        for other in [batch, "{\"line\":1}", &format!("{head}}}"), "{\"line\":1,\"batch\":{}}"] {
+            assert_eq!(unwrap(other), (10, other.to_owned()));
+        }
+    }
+}
