@@ -2,6 +2,8 @@
 
 #[path = "support/export.rs"]
 mod export;
+#[path = "support/shell.rs"]
+mod shell;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
@@ -9,63 +11,15 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use mparticle::mock::{self, Fault, MockServer};
 use serde_json::Value;
+use shell::{Shell, outcome};
 use support::peer::Peer;
 use support::process::{peak_memory, signal};
-use tempfile::TempDir;
-
-/// A directory of files in which the program runs.
-struct Shell {
-    dir: TempDir,
-    url: String,
-}
-
-impl Shell {
-    fn new(url: impl Into<String>) -> Self {
-        Self { dir: tempfile::tempdir().expect("a directory"), url: url.into() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> &Self {
-        fs::write(self.path(name), content).expect("a file");
-        self
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mparticle"));
-        command.arg("send").args(arguments).current_dir(self.dir.path());
-        command.env_clear().env("MPARTICLE_API_KEY", mock::KEY).env("MPARTICLE_API_SECRET", mock::SECRET);
-        command.env("MPARTICLE_BASE_URL", &self.url).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    /// Runs the program, and returns its exit code, stdout and stderr.
-    fn send(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
-        outcome(self.command(arguments).output().expect("the program"))
-    }
-
-    fn start(&self, arguments: &[&str]) -> Child {
-        self.command(arguments).spawn().expect("the program")
-    }
-}
-
-/// Returns the exit code, stdout and stderr.
-fn outcome(output: Output) -> (Option<i32>, String, String) {
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (output.status.code(), text(output.stdout), text(output.stderr))
-}
 
 /// Returns the number of batches by content, without their IDs.
 fn count_by_content(batches: &[Value]) -> HashMap<String, usize> {
@@ -236,11 +190,9 @@ fn refuses_to_write_rejects_to_an_input() {
     let shell = Shell::new(server.url());
     shell.file("a.ndjson", format!("{ONE}\n{INVALID}\n")).file("a.ndjson.rejects.ndjson", ONE);
     std::os::unix::fs::symlink(shell.path("a.ndjson"), shell.path("link")).expect("a link");
-    for arguments in [&["a.ndjson", "--rejects", "link"][..], &["a.ndjson", "a.ndjson.rejects.ndjson"]] {
-        let (code, _, stderr) = shell.send(arguments);
-        assert_eq!(code, Some(2), "{stderr}");
-        assert!(stderr.starts_with("error: the rejects file is an input file: "), "{stderr}");
-    }
+    let (code, _, stderr) = shell.send(&["a.ndjson", "--rejects", "link"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.starts_with("error: the rejects file is an input file: "), "{stderr}");
     assert_eq!(server.stats().batches, 0);
     // The rejects file of stdin can be piped to stdin again.
     for (round, names) in [1, 2].into_iter().zip([&["stdin.rejects.ndjson"][..], &["stdin.rejects.ndjson.1"]]) {
@@ -623,11 +575,11 @@ fn refuses_to_resume_a_file_that_was_replaced() {
 fn refuses_a_checkpoint_file_of_a_former_version_by_its_number() {
     let server = MockServer::start_blocking();
     let shell = Shell::new(server.url());
-    let former = r#"{"version":2,"identity":{"head":"x","head_bytes":1},"rejects":"x","mark":{}}"#;
+    let former = r#"{"version":3,"identity":{"head":"x","head_bytes":1},"rejects":"x","mark":{}}"#;
     shell.file("a.ndjson", format!("{ONE}\n")).file("a.ndjson.sent.json", former);
     let (code, _, stderr) = shell.send(&["a.ndjson", "--resume"]);
     assert_eq!((code, server.stats().batches), (Some(4), 0), "{stderr}");
-    assert!(stderr.contains("version 2 of the checkpoint format is not supported, only version 3"), "{stderr}");
+    assert!(stderr.contains("version 3 of the checkpoint format is not supported, only version 4"), "{stderr}");
     assert_eq!(shell.read("a.ndjson.sent.json"), former, "the file is not overwritten");
     // Without --resume, the upload starts over and replaces it.
     let (code, _, stderr) = shell.send(&["a.ndjson"]);

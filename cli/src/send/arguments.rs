@@ -15,7 +15,7 @@ Examples:
   mparticle send yesterday.ndjson.gz --historical  data older than 30 days
   mparticle send big.ndjson --rate 100             at most 100 batches per second
   mparticle send big.ndjson --resume               continue an interrupted run
-  jq -c .batch FILE.rejects.ndjson | mparticle send -   send rejected batches again after fixing them
+  mparticle send events.ndjson.rejects.ndjson      the rejected batches again, after fixing them in that file
 
 Each batch is checked. Invalid and rejected batches go to FILE.rejects.ndjson with their positions, and the rest is sent.
 A batch without a source_request_id gets one derived from its position in the file and its content, so that the service
@@ -23,9 +23,16 @@ drops it as a duplicate when it is sent again. The same batch at the same positi
 give batches without times an ID of their own. Nothing else is changed. An existing rejects file of an earlier run is
 renamed to FILE.rejects.ndjson.1.
 
+A line of a rejects file has the batch as `batch`, or as `text` or `base64` if it is not JSON. A text of more than 1 MiB is
+not kept; `omitted_at` is its offset in FILE. Correct `batch` or `text`, and send the rejects file itself.
+
 FILE.sent.json records the progress. --resume continues from there, provided that the destination, the key, --historical,
---environment and --csv are the same. An input that is not a regular file cannot be resumed, and its rejects go to the
-working directory.
+--environment and --csv are the same, and that FILE has not changed before that position; it may have grown. One run at a
+time can send a file. An input that is not a regular file cannot be resumed, and its rejects go to the working directory.
+With --state-dir, both files are in that directory, for example if that of FILE is read-only.
+
+If a FILE cannot be read, the others are sent nevertheless. After a network failure, or with --strict, the run stops, and
+names the files that it did not send.
 
 Each row of CSV is an event; rows of the same user are gathered into batches. The map is TOML:
   environment = \"development\"
@@ -85,6 +92,10 @@ pub struct Arguments {
     /// Write rejected batches to this file [default: FILE.rejects.ndjson]; works with only one FILE
     #[arg(long, value_name = "REJECTS", value_hint = ValueHint::FilePath)]
     pub rejects: Option<PathBuf>,
+
+    /// Directory of the checkpoint and the rejects, instead of that of FILE; created if missing
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub state_dir: Option<PathBuf>,
 
     /// Give up after this many seconds without progress
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]

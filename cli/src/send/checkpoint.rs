@@ -1,20 +1,18 @@
 //! The checkpoint file next to an input file, from which `--resume` continues.
 //!
-//! It records a position up to which every batch is finished. Batches after it may have been sent too. When they are sent again
-//! they have the same IDs, and the service drops them as duplicates.
+//! It records a position up to which every batch is finished, and the hash of the bytes before it: a file with other bytes there
+//! is another file. Batches after the position may have been sent too. When they are sent again they have the same IDs, and the
+//! service drops them as duplicates.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{self, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use sha1_smol::Digest;
 
-use crate::files::{Replacement, with_suffix};
+use crate::files::{LockFile, Replacement, with_suffix};
 use crate::input::FilePosition;
-
-/// The number of bytes at the beginning of the file whose hash identifies it.
-const HEAD_BYTES: u64 = 4096;
 
 /// The maximum size that is read. A checkpoint file has a few hundred bytes.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -25,8 +23,14 @@ pub struct Checkpoint {
     pub offset: u64,
     pub line: u64,
     pub column: u64,
+    /// The hash of the decompressed bytes before this position.
+    pub hash: Digest,
     /// The size of the rejects file at this position, in bytes; `None` if nothing was rejected so far.
     pub rejects_bytes: Option<u64>,
+    /// The number of batches in the rejects file at this position.
+    pub rejects_in_file: u64,
+    /// The number of rejected texts that were too long to be kept.
+    pub rejects_omitted: u64,
     pub delivered: BatchCount,
     pub rejected: BatchCount,
     /// Set once the whole file is finished.
@@ -52,32 +56,30 @@ impl Checkpoint {
         FilePosition { offset: self.offset, line: self.line, column: self.column }
     }
 
-    pub fn set_position(&mut self, position: FilePosition) {
-        (self.offset, self.line, self.column) = (position.offset, position.line, position.column);
+    pub fn set_position(&mut self, ResumePoint { position, hash }: ResumePoint) {
+        (self.offset, self.line, self.column, self.hash) = (position.offset, position.line, position.column, hash);
     }
 }
 
-/// The properties that must be unchanged for a checkpoint to be valid.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileIdentity {
-    /// The hash of the first `head_bytes` bytes.
-    head_hash: String,
-    head_bytes: u64,
-    /// The endpoint, the address, a hash of the key, and the options: `events to https://...`.
-    destination: String,
+/// A position from which a later run can resume, with the hash of the bytes before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResumePoint {
+    pub position: FilePosition,
+    pub hash: Digest,
 }
 
 #[derive(Serialize, Deserialize)]
 struct CheckpointContent {
     version: u32,
-    identity: FileIdentity,
+    /// The endpoint, the address, a hash of the key, and the options: `events to https://...`.
+    destination: String,
     /// The absolute path of the rejects file.
     rejects_path: String,
     checkpoint: Checkpoint,
 }
 
 /// The version of the file format.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// The part of the file that all versions have in common.
 #[derive(Deserialize)]
@@ -85,19 +87,19 @@ struct FormatVersion {
     version: u32,
 }
 
+/// The checkpoint file, which belongs to one run at a time.
 pub struct CheckpointFile {
     path: PathBuf,
-    identity: FileIdentity,
-    rejects_path: String,
+    destination: String,
     last_written: Option<Checkpoint>,
+    _lock: LockFile,
 }
 
 impl CheckpointFile {
-    /// Creates the checkpoint file of an input file that is sent to this destination, with its rejects at this path.
-    pub fn new(file: &Path, destination: &str, rejects: &Path) -> io::Result<Self> {
-        let identity = FileIdentity::of_file(file, HEAD_BYTES, destination)?;
-        let rejects_path = path::absolute(rejects)?.to_string_lossy().into_owned();
-        Ok(Self { path: with_suffix(file, ".sent.json"), identity, rejects_path, last_written: None })
+    /// Locks the checkpoint file of an upload to this destination; `None` if another run has locked it.
+    pub fn lock(path: PathBuf, destination: String) -> io::Result<Option<Self>> {
+        let lock = LockFile::acquire(&with_suffix(&path, ".lock"))?;
+        Ok(lock.map(|lock| Self { path, destination, last_written: None, _lock: lock }))
     }
 
     pub fn path(&self) -> &Path {
@@ -105,8 +107,8 @@ impl CheckpointFile {
     }
 
     /// Reads the checkpoint of an earlier run; `None` if there is none. Its `rejects_bytes` is `None` if the rejects went to
-    /// another file.
-    pub fn read(&self, file: &Path) -> io::Result<Option<Checkpoint>> {
+    /// another file than this one.
+    pub fn read(&self, rejects: &Path) -> io::Result<Option<Checkpoint>> {
         let mut text = Vec::new();
         match File::open(&self.path) {
             Ok(file) => file.take(MAX_BYTES).read_to_end(&mut text)?,
@@ -123,25 +125,25 @@ impl CheckpointFile {
             )));
         }
         let content: CheckpointContent = serde_json::from_slice(&text).map_err(not_a_checkpoint)?;
-        // The file may have grown: compares the hash of as many bytes as the checkpoint has.
-        let current = FileIdentity::of_file(file, content.identity.head_bytes, &self.identity.destination)?;
-        if current != content.identity {
+        if content.destination != self.destination {
             return Err(invalid(
-                "the file has changed, or was sent to another destination or with other options; send without --resume to \
-                 start over",
+                "the file was sent to another destination or with other options; send without --resume to start over",
             ));
         }
-        let rejects_bytes = content.checkpoint.rejects_bytes.filter(|_| content.rejects_path == self.rejects_path);
-        Ok(Some(Checkpoint { rejects_bytes, ..content.checkpoint }))
+        let mut checkpoint = content.checkpoint;
+        if content.rejects_path != absolute(rejects)? {
+            checkpoint = Checkpoint { rejects_bytes: None, rejects_in_file: 0, rejects_omitted: 0, ..checkpoint };
+        }
+        Ok(Some(checkpoint))
     }
 
-    /// Writes the checkpoint if it has changed. The file is replaced atomically.
-    pub fn write(&mut self, checkpoint: Checkpoint) -> io::Result<()> {
+    /// Writes the checkpoint if it has changed, with the path of the rejects file. The file is replaced atomically.
+    pub fn write(&mut self, checkpoint: Checkpoint, rejects: &Path) -> io::Result<()> {
         if self.last_written == Some(checkpoint) {
             return Ok(());
         }
-        let (identity, rejects_path) = (self.identity.clone(), self.rejects_path.clone());
-        let content = CheckpointContent { version: VERSION, identity, rejects_path, checkpoint };
+        let (destination, rejects_path) = (self.destination.clone(), absolute(rejects)?);
+        let content = CheckpointContent { version: VERSION, destination, rejects_path, checkpoint };
         let new = Replacement::create(&self.path, ".new")?;
         new.file().write_all(&serde_json::to_vec(&content)?)?;
         new.finish()?;
@@ -150,11 +152,6 @@ impl CheckpointFile {
     }
 }
 
-impl FileIdentity {
-    fn of_file(file: &Path, head_bytes: u64, destination: &str) -> io::Result<Self> {
-        let mut head = Vec::new();
-        File::open(file)?.take(head_bytes).read_to_end(&mut head)?;
-        let (head_hash, head_bytes) = (Uuid::new_v5(&Uuid::NAMESPACE_OID, &head).to_string(), head.len() as u64);
-        Ok(Self { head_hash, head_bytes, destination: destination.to_owned() })
-    }
+fn absolute(path: &Path) -> io::Result<String> {
+    Ok(path::absolute(path)?.to_string_lossy().into_owned())
 }

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use memchr::memmem;
 use mparticle::diagnostics::Code;
 use mparticle::{SealedBatch, Uploader};
 use uuid::Uuid;
 
+use super::checkpoint::ResumePoint;
 use super::diagnostics::DiagnosticPrinter;
 use super::rejects;
 use super::tracker::{BatchOutcome, BatchSpan, Tracker};
@@ -52,7 +54,11 @@ impl BatchFeeder {
                 Err(error) => return ReadEnd::ReadError(self.batches.current_position(), error),
             };
             self.seen.lock().unwrap_or_else(PoisonError::into_inner).check(&self.file, &mut checked);
-            let span = BatchSpan { start: checked.position, resume_at, events };
+            let span = BatchSpan {
+                start: checked.position,
+                resume_at: resume_at.and_then(|at| self.resume_point(at)),
+                events,
+            };
             if !checked.diagnostics.is_empty() {
                 if checked.has_errors() {
                     if self.strict {
@@ -75,6 +81,9 @@ impl BatchFeeder {
 
     fn send(&self, span: BatchSpan, checked: CheckedText) -> Option<ReadEnd> {
         let text = Bytes::from(self.batches.validator().with_environment(checked.text));
+        if events_are_undated(&text, span.events) {
+            self.tracker.add_undated();
+        }
         let id = Uuid::new_v5(&IDS, &id_source(checked.position, &text));
         let sealed = match SealedBatch::from_json_with(text.clone(), || id) {
             Ok(sealed) => sealed,
@@ -95,11 +104,24 @@ impl BatchFeeder {
         }
     }
 
+    /// Returns the position with the hash of the bytes before it; `None` if the upload cannot be resumed.
+    fn resume_point(&self, position: FilePosition) -> Option<ResumePoint> {
+        let hash = self.batches.source().prefix_hash(position.offset)?;
+        Some(ResumePoint { position, hash })
+    }
+
     fn reject(&self, span: BatchSpan, text: &[u8], diagnostics: &[LocatedDiagnostic]) {
         let errors: Vec<_> = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).cloned().collect();
         let line = rejects::format_invalid(span.start, text, &errors);
         self.tracker.reject(span, line);
     }
+}
+
+/// Returns whether nothing but the position distinguishes the ID of a batch from that of an equal batch on another day: it has
+/// neither an ID nor a time nor an ID of an event.
+fn events_are_undated(text: &[u8], events: u64) -> bool {
+    const DISTINCT: [&str; 3] = ["timestamp_unixtime_ms", "source_request_id", "source_message_id"];
+    events > 0 && DISTINCT.iter().all(|name| memmem::find(text, name.as_bytes()).is_none())
 }
 
 /// Returns the bytes from which the ID of a batch is derived: the same file gives the same IDs, while equal lines of a file, and

@@ -12,11 +12,12 @@ mod diagnostics;
 mod feeder;
 mod progress;
 mod rejects;
+mod state;
 mod summary;
 mod tracker;
 mod upload;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
@@ -28,7 +29,7 @@ use crate::connect;
 use crate::exit::{self, CliError, ExitStatus};
 use crate::input::{MapFile, is_dash};
 use crate::signals;
-use crate::text::printable;
+use crate::text::{eprint_line, path_string, printable};
 use upload::{ControlMessage, FileUpload};
 
 /// Sends the files in order.
@@ -37,44 +38,83 @@ pub fn run(arguments: Arguments) -> exit::Result {
     if arguments.files.len() > 1 && arguments.rejects.is_some() {
         return Err(CliError::usage("--rejects works with only one file"));
     }
-    for file in &arguments.files {
-        if arguments.resume && is_dash(file) {
+    for file in arguments.files.iter().filter(|_| arguments.resume) {
+        if is_dash(file) {
             return Err(CliError::usage("--resume needs a regular file: stdin cannot be read again"));
         }
-        if arguments.resume && file.exists() && !file.is_file() {
-            let name = printable(&file.to_string_lossy());
+        if file.exists() && !file.is_file() && !file.is_dir() {
+            let name = printable(&path_string(file));
             return Err(CliError::usage(format!("--resume needs a regular file: {name} cannot be read again")));
         }
-        check_not_an_input(&arguments, &rejects::rejects_path(file, arguments.rejects.as_deref()))?;
     }
+    let outputs = Outputs::new(&arguments)?;
+    state::prepare(&arguments)?;
     let map = arguments.csv.as_deref().map(|path| MapFile::read(path, arguments.environment)).transpose()?;
     let timeout = Duration::from_secs(arguments.give_up_after);
     let destination = if arguments.dry_run { None } else { Some(arguments.connection.destination(timeout)?) };
     let (sender, receiver) = mpsc::channel();
     listen_for_signals(sender.clone())?;
-    let (mut exit, seen) = (ExitStatus::Success, Arc::default());
+    let (mut exit, mut stopped, seen) = (ExitStatus::Success, false, Arc::default());
     for file in &arguments.files {
         let (map, destination) = (map.as_ref(), destination.as_ref());
         let (arguments, seen, sender, receiver) = (&arguments, &seen, &sender, &receiver);
         let upload = FileUpload { arguments, file, map, destination, seen, sender, receiver };
-        exit = exit.max(upload.run()?);
-        if exit >= ExitStatus::Unavailable {
-            break;
+        if let Some(input) = outputs.input_of(file) {
+            let message = format!("skipped, since it has the rejects of {}", printable(&path_string(input)));
+            upload.print_unsent("skipped", &message)?;
+        } else if stopped {
+            upload.print_unsent("not_started", "not sent, since the run has stopped before")?;
+        } else {
+            match upload.run() {
+                Ok((ended, is_last)) => {
+                    exit = exit.max(ended);
+                    stopped = is_last;
+                }
+                Err(error) => {
+                    upload.print_error(&error)?;
+                    if arguments.files.len() == 1 {
+                        return Err(error);
+                    }
+                    eprint_line(format_args!("error: {error}"));
+                    exit = exit.max(ExitStatus::IoError);
+                }
+            }
         }
     }
     Ok(exit)
 }
 
-/// Refuses a rejects file that is an input.
-fn check_not_an_input(arguments: &Arguments, rejects: &Path) -> exit::Result<()> {
-    let Ok(real) = rejects.canonicalize() else { return Ok(()) };
-    let mut inputs = arguments.files.iter().chain(&arguments.csv);
-    // A terminal or a device can be both input and output.
-    if real.is_file() && inputs.any(|input| input.canonicalize().is_ok_and(|input| input == real)) {
-        let name = printable(&rejects.to_string_lossy());
-        return Err(CliError::usage(format!("the rejects file is an input file: {name}")));
+/// The rejects files that are among the inputs, for example with `*.ndjson`, each with its input.
+struct Outputs<'a>(Vec<(PathBuf, &'a Path)>);
+
+impl<'a> Outputs<'a> {
+    /// Finds the rejects files among the inputs. Refuses one that the user has named, or that is the map.
+    fn new(arguments: &'a Arguments) -> exit::Result<Self> {
+        let mut found = Vec::new();
+        for file in &arguments.files {
+            let rejects = state::rejects_path(file, arguments);
+            let Ok(real) = rejects.canonicalize() else { continue };
+            let is_same = |input: &Path| input.canonicalize().is_ok_and(|input| input == real);
+            let is_input = arguments.files.iter().any(|input| is_same(input));
+            let is_map = arguments.csv.as_deref().is_some_and(is_same);
+            // A terminal or a device can be both input and output.
+            if !real.is_file() || !(is_input || is_map) {
+                continue;
+            }
+            if arguments.rejects.is_some() || is_map || is_same(file) {
+                let name = printable(&path_string(&rejects));
+                return Err(CliError::usage(format!("the rejects file is an input file: {name}")));
+            }
+            found.push((real, file.as_path()));
+        }
+        Ok(Self(found))
     }
-    Ok(())
+
+    /// Returns the input whose rejects this file has.
+    fn input_of(&self, file: &Path) -> Option<&'a Path> {
+        let real = file.canonicalize().ok()?;
+        self.0.iter().find(|(rejects, _)| *rejects == real).map(|(_, input)| *input)
+    }
 }
 
 /// Forwards the first signal. The second one exits immediately, which is safe: the checkpoint file is at most a second old.

@@ -149,6 +149,6 @@ fn format_batches(BatchCount { batches, events }: BatchCount) -> String {
     format!("{} in {}", format_count(events, "event"), format_count(batches, "batch"))
 }
 
-fn format_count(count: u64, noun: &str) -> String {
+pub fn format_count(count: u64, noun: &str) -> String {
     format!("{} {}", HumanCount(count), pluralize(count, noun))
 }

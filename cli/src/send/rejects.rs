@@ -1,27 +1,19 @@
 //! The rejects file: one JSON object per line for each rejected batch, with its diagnostics and its position.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use mparticle::Error;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::checkpoint::Checkpoint;
 use crate::exit;
-use crate::files::{owner_only_options, with_suffix};
-use crate::input::{FilePosition, LocatedDiagnostic, is_dash};
-
-/// Returns the path of the rejects file: the requested one, or next to the input. The rejects of an input that is not a regular
-/// file go to the working directory.
-pub fn rejects_path(file: &Path, requested: Option<&Path>) -> PathBuf {
-    let base = match file.file_name() {
-        _ if is_dash(file) => Path::new("stdin"),
-        Some(name) if !file.is_file() => Path::new(name),
-        _ => file,
-    };
-    requested.map_or_else(|| with_suffix(base, ".rejects.ndjson"), Path::to_owned)
-}
+use crate::files::{is_at, owner_only_options, with_suffix};
+use crate::input::{FilePosition, LocatedDiagnostic};
 
 /// A line of the rejects file.
 #[derive(Serialize)]
@@ -29,11 +21,16 @@ struct RejectLine<'a> {
     line: u64,
     column: u64,
     diagnostics: Vec<RejectDiagnostic<'a>>,
-    /// The original batch if it is JSON. Otherwise `text` has the input, unless it is not UTF-8.
+    /// The original batch if it is JSON. Otherwise `text` has the input, or `base64` its bytes if it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+    /// The offset of a text that was too long to be kept, in decompressed bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    omitted_at: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -49,7 +46,7 @@ struct RejectDiagnostic<'a> {
 }
 
 /// Formats the line of a batch that is invalid.
-pub fn format_invalid(start: FilePosition, text: &[u8], diagnostics: &[LocatedDiagnostic]) -> Vec<u8> {
+pub fn format_invalid(start: FilePosition, text: &[u8], diagnostics: &[LocatedDiagnostic]) -> Reject {
     let reasons = diagnostics.iter().map(|located| RejectDiagnostic {
         rule: located.diagnostic.code.id(),
         line: Some(located.position.line),
@@ -61,40 +58,61 @@ pub fn format_invalid(start: FilePosition, text: &[u8], diagnostics: &[LocatedDi
 }
 
 /// Formats the line of a batch that the service refused.
-pub fn format_refused(start: FilePosition, json: &[u8], error: &Error) -> Vec<u8> {
+pub fn format_refused(start: FilePosition, json: &[u8], error: &Error) -> Reject {
     let message = exit::service_message(error);
     format_line(start, json, vec![RejectDiagnostic { rule: "service", line: None, column: None, pointer: "", message }])
 }
 
-fn format_line(start: FilePosition, text: &[u8], diagnostics: Vec<RejectDiagnostic<'_>>) -> Vec<u8> {
-    let text = str::from_utf8(text).ok();
+/// A line of the rejects file.
+pub struct Reject {
+    pub line: Vec<u8>,
+    /// Set if the text was too long to be kept.
+    pub is_omitted: bool,
+}
+
+fn format_line(start: FilePosition, bytes: &[u8], diagnostics: Vec<RejectDiagnostic<'_>>) -> Reject {
+    // No frame is empty: the reader has dropped the text.
+    let is_omitted = bytes.is_empty();
+    let text = str::from_utf8(bytes).ok().filter(|_| !is_omitted);
+    let base64 = if text.is_none() && !is_omitted { Some(STANDARD.encode(bytes)) } else { None };
     // In JSON, line breaks occur only as white space.
     let one_line = text.map(|text| text.replace(['\n', '\r'], " "));
     let batch = one_line.as_deref().and_then(|text| serde_json::from_str(text).ok());
     let text = if batch.is_some() { None } else { text };
-    let line = RejectLine { line: start.line, column: start.column, diagnostics, batch, text };
+    let omitted_at = is_omitted.then_some(start.offset);
+    let line = RejectLine { line: start.line, column: start.column, diagnostics, batch, text, base64, omitted_at };
     let mut line = serde_json::to_vec(&line).expect("strings and numbers always serialize");
     line.push(b'\n');
-    line
+    Reject { line, is_omitted }
 }
 
 /// The rejects file, created with the first reject. It contains user data, so that only its owner can read it.
 ///
-/// An existing file is kept: a resumed run appends to it, and any other run renames it.
+/// An existing file is kept: a resumed run appends to it, and any other run renames it, or takes another name if the file belongs
+/// to a program that is still running.
 pub struct RejectsFile {
     path: PathBuf,
     /// The size up to which a resumed run keeps the file; `None` if the run does not append.
     resume_bytes: Option<u64>,
     bytes: u64,
+    /// The number of batches in the file.
+    count: u64,
     file: Option<File>,
     /// Called with the new path of an existing file that was renamed.
     on_renamed: Box<dyn Fn(&Path) + Send>,
 }
 
 impl RejectsFile {
-    /// Creates the rejects file; `resume_bytes` is its size at the checkpoint of a resumed run.
-    pub fn new(path: PathBuf, resume_bytes: Option<u64>, on_renamed: impl Fn(&Path) + Send + 'static) -> Self {
-        Self { path, resume_bytes, bytes: resume_bytes.unwrap_or(0), file: None, on_renamed: Box::new(on_renamed) }
+    /// Creates the rejects file; a resumed run continues the file of its checkpoint.
+    pub fn new(path: PathBuf, checkpoint: &Checkpoint, on_renamed: impl Fn(&Path) + Send + 'static) -> Self {
+        let (resume_bytes, count) = (checkpoint.rejects_bytes, checkpoint.rejects_in_file);
+        let bytes = resume_bytes.unwrap_or(0);
+        Self { path, resume_bytes, bytes, count, file: None, on_renamed: Box::new(on_renamed) }
+    }
+
+    /// Returns the path of the file, which is another one than requested if that one is in use.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Returns the size of the file, in bytes.
@@ -102,10 +120,19 @@ impl RejectsFile {
         self.bytes
     }
 
+    /// Returns the number of batches in the file; 0 if a user has changed the file meanwhile.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
     /// Truncates the file of a resumed run to its checkpoint, since the later batches are processed again.
     pub fn resume(&mut self) -> io::Result<()> {
-        if self.resume_bytes.is_some() && self.path.is_file() {
-            self.file = Some(self.open()?);
+        if self.resume_bytes.is_some() {
+            if self.path.is_file() {
+                self.file = Some(self.open()?);
+            } else {
+                (self.bytes, self.count) = (0, 0);
+            }
         }
         Ok(())
     }
@@ -118,6 +145,7 @@ impl RejectsFile {
         file.write_all(line)?;
         self.file = Some(file);
         self.bytes += line.len() as u64;
+        self.count += 1;
         Ok(())
     }
 
@@ -128,19 +156,29 @@ impl RejectsFile {
     }
 
     fn open(&mut self) -> io::Result<File> {
-        if self.resume_bytes.is_none() && self.path.metadata().is_ok_and(|found| found.is_file() && found.len() > 0) {
-            let kept = unused_name(&self.path);
-            fs::rename(&self.path, &kept)?;
-            (self.on_renamed)(&kept);
+        loop {
+            let file = owner_only_options().create(true).append(true).open(&self.path)?;
+            let metadata = file.metadata()?;
+            if !metadata.is_file() {
+                return Ok(file);
+            }
+            if let Err(TryLockError::WouldBlock) = file.try_lock() {
+                (self.path, self.resume_bytes, self.bytes, self.count) = (unused_name(&self.path), None, 0, 0);
+            } else if !is_at(&file, &self.path) {
+                // Another program has renamed the file between the two calls.
+            } else if self.resume_bytes.is_none() && metadata.len() > 0 {
+                let kept = unused_name(&self.path);
+                fs::rename(&self.path, &kept)?;
+                (self.on_renamed)(&kept);
+            } else {
+                // A user may have shortened the file, for example after fixing batches.
+                if metadata.len() < self.bytes {
+                    (self.bytes, self.count) = (metadata.len(), 0);
+                }
+                file.set_len(self.bytes)?;
+                return Ok(file);
+            }
         }
-        let file = owner_only_options().create(true).append(true).open(&self.path)?;
-        let metadata = file.metadata()?;
-        if metadata.is_file() {
-            // A user may have shortened the file, for example after fixing batches.
-            self.bytes = self.bytes.min(metadata.len());
-            file.set_len(self.bytes)?;
-        }
-        Ok(file)
     }
 }
 

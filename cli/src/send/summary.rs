@@ -3,24 +3,26 @@
 use std::sync::PoisonError;
 
 use mparticle::{Error, ErrorKind};
+use serde_json::json;
 
 use super::diagnostics;
 use super::feeder::ReadEnd;
-use super::progress::{self, InFlightState, InFlightSummary, Progress};
-use super::tracker::Tracker;
+use super::progress::{self, InFlightState, InFlightSummary, Progress, format_count};
+use super::tracker::{KeptRejects, Totals, Tracker};
 use super::upload::{FileUpload, StopReason};
-use crate::exit::{self, ExitStatus};
-use crate::text::{self, eprint_line};
+use crate::exit::{self, CliError, ExitStatus};
+use crate::text::{self, eprint_line, path_string};
 
 impl FileUpload<'_> {
-    /// Prints the summary, and returns the exit status.
+    /// Prints the summary, and returns the exit status, and whether the files after this one are not to be sent: the service cannot
+    /// be reached, or `--strict` has stopped the run.
     pub fn print_summary(
         &self,
         stop: StopReason,
         last_error: Option<&Error>,
         tracker: &Tracker,
         progress: &Progress,
-    ) -> exit::Result {
+    ) -> exit::Result<(ExitStatus, bool)> {
         let (arguments, name, totals) = (self.arguments, self.name(), tracker.totals());
         let (exit, outcome) = match &stop {
             StopReason::ReadEnd(ReadEnd::EndOfFile) if totals.rejected.batches > 0 => {
@@ -35,20 +37,31 @@ impl FileUpload<'_> {
         };
         let in_flight_summary = in_flight_summary(&stop, last_error);
         let repeated = self.seen.lock().unwrap_or_else(PoisonError::into_inner).take_repeated();
+        let rejects = tracker.rejects().filter(|_| !matches!(stop, StopReason::Failed(_)));
         if arguments.json {
             let mut line = progress::summary_json(self.file, &totals, outcome, arguments.dry_run);
             if repeated > 0 {
                 line["repeated_ids"] = repeated.into();
             }
-            if let StopReason::GaveUp(error) = &stop {
-                line["error"] = self.message(error).into();
+            match &stop {
+                StopReason::GaveUp(error) => line["error"] = self.message(error).into(),
+                StopReason::Failed(error) => line["error"] = error.to_string().into(),
+                StopReason::ReadEnd(ReadEnd::ReadError(position, error)) => {
+                    line["error"] = format!("cannot read {name} beyond {position}: {error}").into();
+                }
+                _ => {}
+            }
+            if let Some(KeptRejects { path, in_file, omitted }) = &rejects
+                && totals.rejected.batches > 0
+            {
+                line["rejects"] =
+                    json!({ "file": path_string(path), "batches": in_file - omitted.min(in_file), "omitted": omitted });
             }
             if let Some(wait) = in_flight_summary.wait {
                 line["retry_after_seconds"] = wait.as_secs().into();
             }
             exit::from_write(text::print_line(line.to_string()))?;
         }
-        let is_written = !matches!(stop, StopReason::Failed(_));
         match stop {
             StopReason::ReadEnd(ReadEnd::InvalidBatch(diagnostics)) => {
                 eprint_line(diagnostics::format_first_error(&name, &diagnostics));
@@ -77,10 +90,15 @@ impl FileUpload<'_> {
                  lists them"
             ));
         }
-        if totals.rejected.batches > 0 && !arguments.dry_run && is_written {
+        if let Some(rejects) = rejects {
+            print_rejects(&name, totals.rejected.batches, &rejects);
+        }
+        if totals.undated > 0 {
             eprint_line(format_args!(
-                "{name}: the rejected batches are in {}",
-                text::printable(&self.rejects_path().to_string_lossy())
+                "{name}: warning: {} without a source_request_id {} events without a time: the same batch at the same position \
+                 of another file, or in a later run, has the same ID, and the service drops it as a duplicate",
+                format_count(totals.undated, "batch"),
+                if totals.undated == 1 { "has" } else { "have" },
             ));
         }
         if outcome == "strict" {
@@ -89,7 +107,50 @@ impl FileUpload<'_> {
         if !matches!(exit, ExitStatus::Success | ExitStatus::DataError) && self.is_resumable() {
             eprint_line(format_args!("{name}: use --resume to send the rest"));
         }
-        Ok(exit)
+        Ok((exit, outcome == "strict" || exit >= ExitStatus::Unavailable))
+    }
+}
+
+impl FileUpload<'_> {
+    /// Prints that a file was not sent, and why.
+    pub fn print_unsent(&self, outcome: &str, message: &str) -> exit::Result<()> {
+        eprint_line(format_args!("{}: {message}", self.name()));
+        self.print_json(outcome, message)
+    }
+
+    /// Prints the JSON of a file that could not be sent.
+    pub fn print_error(&self, error: &CliError) -> exit::Result<()> {
+        self.print_json("error", &error.to_string())
+    }
+
+    fn print_json(&self, outcome: &str, message: &str) -> exit::Result<()> {
+        if !self.arguments.json {
+            return Ok(());
+        }
+        let mut line = progress::summary_json(self.file, &Totals::default(), outcome, self.arguments.dry_run);
+        line["error"] = message.into();
+        exit::from_write(text::print_line(line.to_string()))
+    }
+}
+
+/// Prints where the rejected batches are, and how many are not there.
+fn print_rejects(name: &str, rejected: u64, rejects: &KeptRejects) {
+    let KeptRejects { path, in_file, omitted } = rejects;
+    let (path, kept) = (text::printable(&path_string(path)), in_file.saturating_sub(*omitted));
+    if rejected == 0 {
+        return;
+    }
+    if kept == rejected {
+        eprint_line(format_args!("{name}: the rejected batches are in {path}"));
+    } else {
+        eprint_line(format_args!("{name}: {kept} of {rejected} rejected batches are in {path}"));
+    }
+    if *omitted > 0 {
+        eprint_line(format_args!(
+            "{name}: {} of more than 1 MiB {} not kept; the rejects file has only the position",
+            format_count(*omitted, "text"),
+            if *omitted == 1 { "is" } else { "are" }
+        ));
     }
 }
 

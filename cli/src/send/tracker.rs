@@ -5,10 +5,11 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::checkpoint::{BatchCount, Checkpoint};
-use super::rejects::RejectsFile;
+use super::checkpoint::{BatchCount, Checkpoint, ResumePoint};
+use super::rejects::{Reject, RejectsFile};
 use crate::input::FilePosition;
 
 /// The maximum size of rejects held back by unfinished batches before them. Beyond it, reading pauses.
@@ -22,8 +23,8 @@ const MAX_BATCHES: usize = 50_000;
 pub struct BatchSpan {
     /// The position of the batch.
     pub start: FilePosition,
-    /// The position from which a later run can resume after this batch, if any.
-    pub resume_at: Option<FilePosition>,
+    /// The point from which a later run can resume after this batch, if any.
+    pub resume_at: Option<ResumePoint>,
     pub events: u64,
 }
 
@@ -31,7 +32,7 @@ pub struct BatchSpan {
 pub enum BatchOutcome {
     Delivered,
     /// Rejected, with its line for the rejects file.
-    Rejected(Vec<u8>),
+    Rejected(Reject),
 }
 
 pub struct Tracker {
@@ -55,6 +56,8 @@ struct TrackerState {
     delivered: BatchCount,
     rejected: BatchCount,
     warnings: u64,
+    /// The number of batches without an ID whose events have no time.
+    undated: u64,
     /// The error of writing the rejects file, after which the checkpoint no longer advances.
     write_error: Option<io::Error>,
 }
@@ -65,9 +68,20 @@ pub struct Totals {
     pub delivered: BatchCount,
     pub rejected: BatchCount,
     pub warnings: u64,
+    /// The number of batches of this run without an ID whose events have no time.
+    pub undated: u64,
     pub in_flight: u64,
     /// The offsets of the first and the last unfinished batch, in decompressed bytes.
     unfinished: (u64, u64),
+}
+
+/// The rejects on the disk.
+pub struct KeptRejects {
+    pub path: PathBuf,
+    /// The number of batches in the file.
+    pub in_file: u64,
+    /// The number of texts that were too long to be kept, of which the file has only the positions.
+    pub omitted: u64,
 }
 
 impl Totals {
@@ -93,6 +107,7 @@ impl Tracker {
             delivered: checkpoint.delivered,
             rejected: checkpoint.rejected,
             warnings: 0,
+            undated: 0,
             write_error: None,
         };
         Self { state: Mutex::new(state), room_freed: Condvar::new() }
@@ -124,7 +139,7 @@ impl Tracker {
     }
 
     /// Adds a batch that is rejected without being sent. Blocks as [`start`](Self::start) does.
-    pub fn reject(&self, span: BatchSpan, line: Vec<u8>) {
+    pub fn reject(&self, span: BatchSpan, line: Reject) {
         let mut state = self.wait_for_room(self.lock());
         state.unfinished.push_back((span, None));
         let last = state.unfinished.len() - 1;
@@ -141,15 +156,27 @@ impl Tracker {
         self.lock().warnings += warnings as u64;
     }
 
+    pub fn add_undated(&self) {
+        self.lock().undated += 1;
+    }
+
+    /// Returns the path of the rejects file and the numbers of batches in it and too long for it; `None` for a dry run.
+    pub fn rejects(&self) -> Option<KeptRejects> {
+        let state = self.lock();
+        let file = state.rejects.as_ref()?;
+        let omitted = state.committed.rejects_omitted;
+        Some(KeptRejects { path: file.path().to_owned(), in_file: file.count(), omitted })
+    }
+
     pub fn totals(&self) -> Totals {
         let state = self.lock();
-        let TrackerState { in_flight, delivered, rejected, warnings, .. } = *state;
+        let TrackerState { in_flight, delivered, rejected, warnings, undated, .. } = *state;
         let unfinished = match (state.unfinished.front(), state.unfinished.back()) {
             (Some((first, _)), Some((last, _))) => (first.start.offset, last.start.offset.max(first.start.offset)),
             // All batches read so far are finished.
             _ => (u64::from(state.first_tag > 0), 1),
         };
-        Totals { delivered, rejected, warnings, in_flight, unfinished }
+        Totals { delivered, rejected, warnings, undated, in_flight, unfinished }
     }
 
     /// Returns the checkpoint, after syncing the rejects file to the disk. It is complete if the file was read to its end and
@@ -171,9 +198,9 @@ impl TrackerState {
         let events = self.unfinished[index].0.events;
         match &outcome {
             BatchOutcome::Delivered => self.delivered.add(events),
-            BatchOutcome::Rejected(line) => {
+            BatchOutcome::Rejected(reject) => {
                 self.rejected.add(events);
-                self.pending_bytes += line.len();
+                self.pending_bytes += reject.line.len();
             }
         }
         self.unfinished[index].1 = Some(outcome);
@@ -187,11 +214,13 @@ impl TrackerState {
 
     /// Commits a finished batch.
     fn advance(&mut self, span: BatchSpan, outcome: &BatchOutcome) {
-        if let BatchOutcome::Rejected(line) = outcome {
-            self.pending_bytes -= line.len();
+        if let BatchOutcome::Rejected(reject) = outcome {
+            self.pending_bytes -= reject.line.len();
             if let (Some(rejects), None) = (&mut self.rejects, &self.write_error) {
-                self.write_error = rejects.write(line).err();
+                self.write_error = rejects.write(&reject.line).err();
                 self.committed.rejects_bytes = Some(rejects.bytes());
+                self.committed.rejects_in_file = rejects.count();
+                self.committed.rejects_omitted += u64::from(reject.is_omitted);
             }
         }
         if self.write_error.is_some() {
@@ -212,11 +241,20 @@ impl TrackerState {
 mod tests {
     use proptest::prelude::*;
     use proptest::sample::Index;
+    use sha1_smol::Digest;
 
     use super::*;
 
     fn position(offset: u64) -> FilePosition {
         FilePosition { offset, line: offset + 1, column: 1 }
+    }
+
+    fn resume_point(offset: u64) -> ResumePoint {
+        ResumePoint { position: position(offset), hash: Digest::default() }
+    }
+
+    fn reject(number: usize) -> Reject {
+        Reject { line: format!("{number}\n").into_bytes(), is_omitted: false }
     }
 
     proptest! {
@@ -229,13 +267,13 @@ mod tests {
         ) {
             let dir = tempfile::tempdir()?;
             let path = dir.path().join("rejects");
-            let tracker = Tracker::new(Checkpoint::default(), Some(RejectsFile::new(path.clone(), None, |_| {})));
+            let tracker = Tracker::new(Checkpoint::default(), Some(RejectsFile::new(path.clone(), &Checkpoint::default(), |_| {})));
             let mut ended = vec![false; ends.len()];
             for (number, &(delivered, at_once)) in ends.iter().enumerate() {
                 let offset = number as u64;
-                let read = BatchSpan { start: position(offset), resume_at: Some(position(offset + 1)), events: 1 };
+                let read = BatchSpan { start: position(offset), resume_at: Some(resume_point(offset + 1)), events: 1 };
                 if at_once && !delivered {
-                    tracker.reject(read, format!("{number}\n").into_bytes());
+                    tracker.reject(read, reject(number));
                     ended[number] = true;
                 } else {
                     prop_assert_eq!(tracker.start(read), offset);
@@ -261,7 +299,7 @@ mod tests {
                 let number = unfinished[pick.index(unfinished.len())];
                 tracker.finish(number as u64, |start| {
                     assert_eq!(start.offset, number as u64);
-                    if ends[number].0 { BatchOutcome::Delivered } else { BatchOutcome::Rejected(format!("{number}\n").into_bytes()) }
+                    if ends[number].0 { BatchOutcome::Delivered } else { BatchOutcome::Rejected(reject(number)) }
                 });
                 ended[number] = true;
             }

@@ -19,10 +19,11 @@ use super::diagnostics::DiagnosticPrinter;
 use super::feeder::{BatchFeeder, ReadEnd};
 use super::progress::Progress;
 use super::rejects::{self, RejectsFile};
+use super::state;
 use super::tracker::{BatchOutcome, Tracker};
 use crate::connect::Destination;
-use crate::exit::{self, CliError};
-use crate::input::{self, BatchReader, MapFile, SeenBatches, Source, Validator, is_dash};
+use crate::exit::{self, CliError, ExitStatus};
+use crate::input::{BatchReader, FrameReader, MapFile, SeenBatches, Source, Validator, is_dash};
 use crate::text::{self, eprint_line};
 
 /// The interval at which the bar is updated.
@@ -74,20 +75,19 @@ pub enum StopReason {
 }
 
 impl FileUpload<'_> {
-    pub fn run(&self) -> exit::Result {
+    /// Sends the file. Returns the exit status, and whether the files after it are not to be sent.
+    pub fn run(&self) -> exit::Result<(ExitStatus, bool)> {
         let Self { arguments, file, .. } = self;
         let mut batches = self.batches()?;
         let (mut checkpoint_file, checkpoint) = self.checkpoint_file()?;
-        if checkpoint.offset > 0 {
-            batches.skip_to(checkpoint.position()).map_err(|error| CliError::file("resume", file, &error))?;
-        }
+        self.skip_to(&mut batches, &checkpoint)?;
         let (size, read) = (batches.source().size(), batches.source().progress());
         // Detects a checkpoint file that cannot be written before anything is sent.
         if let Some(checkpoint_file) = &mut checkpoint_file {
-            write_checkpoint(checkpoint_file, checkpoint)?;
+            self.write_checkpoint(checkpoint_file, checkpoint, &self.rejects_path())?;
         }
         let progress = Arc::new(Progress::new(file, size, checkpoint.delivered, arguments.quiet));
-        let rejects = if arguments.dry_run { None } else { Some(self.rejects(checkpoint, &progress)?) };
+        let rejects = if arguments.dry_run { None } else { Some(self.rejects(&checkpoint, &progress)?) };
         let tracker = Arc::new(Tracker::new(checkpoint, rejects));
         let diagnostics = (!arguments.quiet)
             .then(|| Arc::new(DiagnosticPrinter::new(self.name(), Arc::clone(&progress), arguments.dry_run)));
@@ -117,7 +117,7 @@ impl FileUpload<'_> {
             }
             Err(failure) => StopReason::Failed(failure),
         };
-        let exit = self.print_summary(stop, last_error.as_ref(), &tracker, &progress)?;
+        let ended = self.print_summary(stop, last_error.as_ref(), &tracker, &progress)?;
         let unread = uploader.map_or(0, |uploader| uploader.stats().unread_responses);
         if unread > 0 {
             eprint_line(format_args!(
@@ -126,66 +126,39 @@ impl FileUpload<'_> {
                 self.name()
             ));
         }
-        Ok(exit)
+        Ok(ended)
     }
 
     fn batches(&self) -> exit::Result<BatchReader> {
         let cannot_read = |error: io::Error| CliError::file("read", self.file, &error);
         Ok(match self.map {
             Some(map) => {
-                let source = Source::open(self.file).map_err(cannot_read)?;
+                let source = self.source().map_err(cannot_read)?;
                 BatchReader::csv(map.open(self.file, source)?, self.validator())
             }
-            None => BatchReader::json(input::open(self.file).map_err(cannot_read)?, self.validator()),
+            None => {
+                let frames = self.source().and_then(FrameReader::new).map_err(cannot_read)?;
+                BatchReader::json(frames, self.validator())
+            }
         })
     }
 
-    /// Returns the checkpoint file, if the upload can be resumed, and the checkpoint to start from.
-    fn checkpoint_file(&self) -> Result<(Option<CheckpointFile>, Checkpoint), CliError> {
-        let Self { arguments, file, .. } = self;
-        let Some(Destination { address, key_hash, .. }) = self.destination.filter(|_| self.is_resumable()) else {
-            return Ok((None, Checkpoint::default()));
-        };
-        let endpoint = if arguments.historical { "historical" } else { "events" };
-        let mut destination = format!("{endpoint} to {address} with the key {key_hash}");
-        if let Some(environment) = arguments.environment {
-            destination += &format!(", in {environment}");
-        }
-        if let Some(map) = self.map {
-            destination += &format!(", with the map {}", map.fingerprint());
-        }
-        let checkpoint_file = CheckpointFile::new(file, &destination, &self.rejects_path())
-            .map_err(|error| CliError::file("read", file, &error))?;
-        let start = Checkpoint { line: 1, column: 1, ..Checkpoint::default() };
-        let checkpoint = match checkpoint_file.read(file) {
-            Ok(checkpoint) if arguments.resume => checkpoint.unwrap_or(start),
-            Err(error) if arguments.resume => {
-                return Err(CliError::file("resume from", checkpoint_file.path(), &error));
-            }
-            Ok(Some(checkpoint)) if !checkpoint.complete && !arguments.quiet => {
-                eprint_line(format_args!(
-                    "{}: an earlier run stopped at line {}; use --resume to continue there",
-                    self.name(),
-                    checkpoint.line
-                ));
-                start
-            }
-            _ => start,
-        };
-        Ok((Some(checkpoint_file), checkpoint))
+    fn source(&self) -> io::Result<Source> {
+        let source = Source::open(self.file)?;
+        Ok(if self.is_resumable() { source.with_prefix_hash() } else { source })
     }
 
     pub fn rejects_path(&self) -> PathBuf {
-        rejects::rejects_path(self.file, self.arguments.rejects.as_deref())
+        state::rejects_path(self.file, self.arguments)
     }
 
-    fn rejects(&self, checkpoint: Checkpoint, progress: &Arc<Progress>) -> exit::Result<RejectsFile> {
+    fn rejects(&self, checkpoint: &Checkpoint, progress: &Arc<Progress>) -> exit::Result<RejectsFile> {
         let (path, name, progress) = (self.rejects_path(), self.name(), Arc::clone(progress));
         let on_renamed = move |renamed: &Path| {
             let renamed = text::printable(&renamed.to_string_lossy());
             progress.print(&format!("{name}: the existing rejects file was renamed to {renamed}"));
         };
-        let mut rejects = RejectsFile::new(path.clone(), checkpoint.rejects_bytes, on_renamed);
+        let mut rejects = RejectsFile::new(path.clone(), checkpoint, on_renamed);
         rejects.resume().map_err(|error| CliError::file("write", &path, &error))?;
         Ok(rejects)
     }
@@ -306,9 +279,20 @@ impl FileUpload<'_> {
             .checkpoint(at_end_of_file)
             .map_err(|error| CliError::file("write", &self.rejects_path(), &error))?;
         if let Some(checkpoint_file) = checkpoint_file {
-            write_checkpoint(checkpoint_file, checkpoint)?;
+            let rejects = tracker.rejects().map_or_else(|| self.rejects_path(), |rejects| rejects.path);
+            self.write_checkpoint(checkpoint_file, checkpoint, &rejects)?;
         }
         Ok(checkpoint)
+    }
+
+    fn write_checkpoint(
+        &self,
+        checkpoint_file: &mut CheckpointFile,
+        checkpoint: Checkpoint,
+        rejects: &Path,
+    ) -> exit::Result<()> {
+        let written = checkpoint_file.write(checkpoint, rejects);
+        written.map_err(|error| self.with_state_hint(CliError::file("write", checkpoint_file.path(), &error)))
     }
 
     pub fn message(&self, error: &Error) -> String {
@@ -324,10 +308,6 @@ impl FileUpload<'_> {
     pub fn name(&self) -> String {
         if is_dash(self.file) { "stdin".to_owned() } else { text::printable(&self.file.to_string_lossy()) }
     }
-}
-
-fn write_checkpoint(checkpoint_file: &mut CheckpointFile, checkpoint: Checkpoint) -> exit::Result<()> {
-    checkpoint_file.write(checkpoint).map_err(|error| CliError::file("write", checkpoint_file.path(), &error))
 }
 
 /// Finishes the batch of a report. A batch that is left after the shutdown of the uploader stays unfinished.
