@@ -24,7 +24,8 @@ give batches without times an ID of their own. Nothing else is changed. An exist
 renamed to FILE.rejects.ndjson.1.
 
 A line of a rejects file has the batch as `batch`, or as `text` or `base64` if it is not JSON. A text of more than 1 MiB is
-not kept; `omitted_at` is its offset in FILE. Correct `batch` or `text`, and send the rejects file itself.
+not kept; `omitted_at` is its offset in FILE. Correct `batch` or `text`, and send the rejects file itself; a row of CSV is
+corrected in FILE.
 
 FILE.sent.json records the progress. --resume continues from there, provided that the destination, the key, --historical,
 --environment and --csv are the same, and that FILE has not changed before that position; it may have grown. One run at a
