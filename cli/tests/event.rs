@@ -98,7 +98,7 @@ fn dry_run(arguments: &[&str]) -> (Option<i32>, String, String) {
 
 #[test]
 fn refuses_values_that_would_be_stored_wrongly() {
-    let table: [(&[&str], &str); 19] = [
+    let table: [(&[&str], &str); 22] = [
         (&["screen", ""], "invalid value '' for '<NAME>': it is empty"),
         (&["custom", " ", "--type", "other"], "invalid value ' ' for '<NAME>': it is blank"),
         (&["screen", "a", "--email", ""], "invalid value '' for '--email <ADDRESS>': it is empty"),
@@ -117,6 +117,9 @@ fn refuses_values_that_would_be_stored_wrongly() {
         (&["consent", "--gdpr", "a=granted", "--gdpr", "a=denied"], "error: --gdpr was given twice for \"a\"\n"),
         (&["screen", "a", "--email", "a@b.c", "--identity", "email=d@e.f"], "given twice for \"email\"\n"),
         (&["screen", "a", "--identity", "google=1", "--identity", "google=2"], "given twice for \"google\"\n"),
+        (&["purchase", "--product", ",B"], "for '--product <SKU,NAME,PRICE,QUANTITY>': the SKU is empty"),
+        (&["purchase", "--product", "A, "], "for '--product <SKU,NAME,PRICE,QUANTITY>': the name is blank"),
+        (&["purchase", "--product", "A,B", "--transaction-id", ""], "for '--transaction-id <ID>': it is empty"),
         (&["purchase", "--product", "A,B", "--total", "five"], "invalid value 'five' for '--total <AMOUNT>'"),
     ];
     for (arguments, message) in table {

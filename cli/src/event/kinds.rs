@@ -160,11 +160,11 @@ pub struct PurchaseArguments {
     currency: Option<String>,
 
     /// Your ID of the purchase
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = values::parse_text)]
     transaction_id: Option<String>,
 
     /// Coupon code
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, value_name = "CODE", value_parser = values::parse_text)]
     coupon: Option<String>,
 
     #[command(flatten)]

@@ -120,7 +120,8 @@ pub fn parse_product(text: &str) -> Result<Product, String> {
     let (Some(sku), Some(name)) = (parts.next(), parts.next()) else {
         return Err("expected SKU,NAME,PRICE,QUANTITY".into());
     };
-    let mut product = Product::new(sku, name);
+    let part = |what: &str, text| parse_text(text).map_err(|error| error.replacen("it", what, 1));
+    let mut product = Product::new(part("the SKU", sku)?, part("the name", name)?);
     if let Some(price) = parts.next() {
         product = product.price(parse_number("price", price)?);
     }
