@@ -43,9 +43,12 @@ pub fn unwrap_reject(frame: Frame) -> Frame {
     }
 }
 
-/// Looks at the first bytes only, since every batch passes through here.
+/// Looks at the first name only, since every batch passes through here. An editor may have sorted the names.
 fn begins_like_a_reject(text: &[u8]) -> bool {
-    text.strip_prefix(b"{").is_some_and(|rest| rest.trim_ascii_start().starts_with(b"\"line\""))
+    const NAMES: [&str; 6] = ["line", "base64", "batch", "column", "diagnostics", "text"];
+    let name = text.strip_prefix(b"{").and_then(|rest| rest.trim_ascii_start().strip_prefix(b"\""));
+    name.and_then(|rest| rest.split(|byte| *byte == b'"').next())
+        .is_some_and(|name| NAMES.iter().any(|known| known.as_bytes() == name))
 }
 
 #[cfg(test)]
@@ -68,6 +71,8 @@ mod tests {
         assert_eq!(unwrap(&format!("{head},\"batch\":{batch}}}")), (10 + head.len() as u64 + 9, batch.to_owned()));
         assert_eq!(unwrap(&format!("{head},\"text\":\"a\\n\\u001b\"}}")), (10, "a\n\u{1b}".to_owned()));
         assert_eq!(unwrap(&format!("{head},\"base64\":\"/2E=\"}}")), (10, "\u{fffd}a".to_owned()));
+        let sorted = format!(r#"{{ "batch":{batch},"column":1,"diagnostics":[],"line":2}}"#);
+        assert_eq!(unwrap(&sorted), (20, batch.to_owned()));
         for other in [batch, "{\"line\":1}", &format!("{head}}}"), "{\"line\":1,\"batch\":{}}"] {
             assert_eq!(unwrap(other), (10, other.to_owned()));
         }
