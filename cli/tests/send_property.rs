@@ -138,14 +138,14 @@ impl Model {
 /// refused when it is sent again.
 fn service(rng: &mut Rng) -> (MockServer, bool) {
     let builder = MockServer::builder().seed(rng.u64(..)).keep(1_000_000, 1 << 30).fault_rate(0.03, Fault::status(503));
-    let refuses = rng.u8(..3) == 0;
-    let builder = if refuses {
+    let can_refuse = rng.u8(..3) == 0;
+    let builder = if can_refuse {
         builder.fault_rate(0.1, Fault::partial([0], [Naming::Index, Naming::Position][rng.usize(..2)]))
     } else {
         let builder = builder.fault_rate(0.04, Fault::lost_response()).fault_rate(0.03, Fault::reset());
         builder.fault_rate(0.05, Fault::delay(Duration::from_millis(150)))
     };
-    (builder.start_blocking(), refuses)
+    (builder.start_blocking(), can_refuse)
 }
 
 /// Returns the number of batches of each user at the service.
@@ -213,7 +213,7 @@ fn printed_counts_are_those_of_the_service_and_the_files() {
 fn round(seed: u64) {
     let mut rng = Rng::with_seed(seed ^ 0x5eed);
     let mut model = Model::new(seed);
-    let (server, refuses) = service(&mut rng);
+    let (server, can_refuse) = service(&mut rng);
     let shell = Shell::new(server.url());
     model.write(&shell);
     let (mut interruptions, mut killed) = (0, false);
@@ -223,7 +223,6 @@ fn round(seed: u64) {
         }
         interruptions += 1;
         match run_for_a_while(&shell, &mut rng) {
-            None => killed = true,
             Some((Some(143), stdout, _)) if !stdout.is_empty() => {
                 let counts = counts(&stdout);
                 let Counts { delivered, rejected, without_response } = counts;
@@ -238,8 +237,8 @@ fn round(seed: u64) {
                     assert!(interruptions > 1 || stored <= bound, "seed {seed}: {counts:?}, stored {stored}");
                 }
             }
-            // The signal came before the program could handle it, or after it had ended.
-            Some((Some(143) | None, ..)) => killed = true,
+            // The signal may have come before the program could handle it.
+            None | Some((Some(143) | None, ..)) => killed = true,
             Some(ended) => break ended,
         }
         let checkpoint = checkpoint_offset(&shell);
@@ -249,17 +248,18 @@ fn round(seed: u64) {
             _ => {}
         }
     };
-    check_end(seed, &model, &server, &shell, refuses, &counts(&stdout));
+    check_end(seed, &model, &server, &shell, can_refuse, &counts(&stdout));
     let invalid = model.lines.iter().filter(|line| line.user.is_none()).count();
     assert!(matches!(code, Some(0 | 1)), "seed {seed}: {code:?}, {stderr}");
-    assert!(refuses || code == Some(i32::from(invalid > 0)), "seed {seed}: {code:?}, {stderr}");
+    assert!(can_refuse || code == Some(i32::from(invalid > 0)), "seed {seed}: {code:?}, {stderr}");
+    assert!(shell.read("a.ndjson.sent.json").contains("\"complete\":true"), "seed {seed}");
     // Another run changes nothing.
     let before = (delivered_users(&server), counts(&stdout));
     let (_, stdout, _) = shell.send(&[FILE, "--resume", "--json", "--quiet"]);
     assert_eq!((delivered_users(&server), counts(&stdout)), before, "seed {seed}");
 }
 
-fn check_end(seed: u64, model: &Model, server: &MockServer, shell: &Shell, refuses: bool, counts: &Counts) {
+fn check_end(seed: u64, model: &Model, server: &MockServer, shell: &Shell, can_refuse: bool, counts: &Counts) {
     let rejects = std::fs::read_to_string(shell.path("a.ndjson.rejects.ndjson")).unwrap_or_default();
     let (mut invalid, mut refused) = (Vec::new(), BTreeSet::new());
     let mut number_of_lines = 0;
@@ -287,7 +287,7 @@ fn check_end(seed: u64, model: &Model, server: &MockServer, shell: &Shell, refus
     let expected: Vec<_> =
         model.lines.iter().filter(|line| line.user.is_none()).map(|line| line.text.clone()).collect();
     assert!(invalid == expected, "seed {seed}: each invalid text once, in order, byte for byte");
-    assert!(refuses || refused.is_empty(), "seed {seed}");
+    assert!(can_refuse || refused.is_empty(), "seed {seed}");
 
     let valid: BTreeSet<_> = model.lines.iter().filter_map(|line| line.user).collect();
     assert!(refused.is_subset(&valid), "seed {seed}");

@@ -31,7 +31,7 @@ pub struct Source {
     size: Option<u64>,
     read: Arc<AtomicU64>,
     /// The hash of the decompressed bytes, if it is wanted.
-    prefix: Option<Mutex<PrefixHash>>,
+    prefix: Option<Box<Mutex<PrefixHash>>>,
 }
 
 impl Source {
@@ -68,7 +68,7 @@ impl Source {
 
     /// Hashes the decompressed bytes.
     pub fn with_prefix_hash(mut self) -> Self {
-        self.prefix = Some(Mutex::default());
+        self.prefix = Some(Box::default());
         self
     }
 

@@ -131,16 +131,11 @@ impl FileUpload<'_> {
 
     fn batches(&self) -> exit::Result<BatchReader> {
         let cannot_read = |error: io::Error| CliError::file("read", self.file, &error);
-        Ok(match self.map {
-            Some(map) => {
-                let source = self.source().map_err(cannot_read)?;
-                BatchReader::csv(map.open(self.file, source)?, self.validator())
-            }
-            None => {
-                let frames = self.source().and_then(FrameReader::new).map_err(cannot_read)?;
-                BatchReader::json(frames, self.validator())
-            }
-        })
+        let source = self.source().map_err(cannot_read)?;
+        if let Some(map) = self.map {
+            return Ok(BatchReader::csv(map.open(self.file, source)?, self.validator()));
+        }
+        Ok(BatchReader::json(FrameReader::new(source).map_err(cannot_read)?, self.validator()))
     }
 
     fn source(&self) -> io::Result<Source> {
