@@ -1,7 +1,7 @@
-//! Parses the text of a cell: a number, a Boolean, a list, a time. Numbers are exact or rejected.
+//! Parses the text of a cell: an identity, a number, a Boolean, a list. Numbers are exact or rejected.
 
-use chrono::format::{Item, Parsed, StrftimeItems, parse};
-use chrono::{DateTime, Utc};
+use std::borrow::Cow;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -16,15 +16,82 @@ pub enum CellType {
     Json,
 }
 
+/// The decimal mark of the numbers in a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DecimalMark {
+    /// A point; numbers have no separators of thousands.
+    #[default]
+    Default,
+    /// A point; thousands can be separated.
+    Point,
+    /// A comma; thousands can be separated.
+    Comma,
+}
+
+impl DecimalMark {
+    /// Returns the number with a decimal point and without separators of thousands; `None` if they are not at every third digit.
+    fn plain(self, text: &str) -> Option<Cow<'_, str>> {
+        let (mark, separators) = match self {
+            Self::Default => return Some(text.into()),
+            Self::Point => ('.', [',', ' ', '\u{a0}', '\u{202f}', '\'', '\u{2019}']),
+            Self::Comma => (',', ['.', ' ', '\u{a0}', '\u{202f}', '\'', '\u{2019}']),
+        };
+        let (whole, fraction) = text.split_once(mark).map_or((text, None), |(whole, fraction)| (whole, Some(fraction)));
+        let (sign, whole) = whole.split_at(whole.len() - whole.trim_start_matches(['+', '-']).len());
+        let mut plain = sign.to_owned();
+        match whole.chars().find(|character| separators.contains(character)) {
+            None => plain += whole,
+            Some(separator) => {
+                for (index, group) in whole.split(separator).enumerate() {
+                    let is_whole = if index == 0 { (1..=3).contains(&group.len()) } else { group.len() == 3 };
+                    if !is_whole || !group.bytes().all(|byte| byte.is_ascii_digit()) {
+                        return None;
+                    }
+                    plain += group;
+                }
+            }
+        }
+        if let Some(fraction) = fraction {
+            plain.push('.');
+            plain += fraction;
+        }
+        Some(plain.into())
+    }
+}
+
+/// Parses an identity: any text but a number that a spreadsheet or a data frame has changed. Its lost digits cannot be restored,
+/// and those of several users may be the same.
+pub fn parse_identity(text: &str) -> Result<String, String> {
+    let trimmed = text.trim();
+    let number = trimmed.strip_prefix('-').unwrap_or(trimmed);
+    let is_decimal = |text: &str| {
+        let (whole, fraction) = text.split_once(['.', ',']).unwrap_or((text, "0"));
+        [whole, fraction].iter().all(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    if let Some((mantissa, exponent)) = number.split_once(['e', 'E'])
+        && let Some(digits) = exponent.strip_prefix('+')
+        && is_decimal(mantissa)
+        && is_decimal(digits)
+    {
+        return Err(format!("{} is a number that lost digits; export the column as text", quote(text)));
+    }
+    if let Some((whole, "0")) = number.split_once('.')
+        && is_decimal(whole)
+    {
+        return Err(format!("{} is an identity that became a decimal number; export the column as text", quote(text)));
+    }
+    Ok(text.to_owned())
+}
+
 /// Parses the value of an attribute.
-pub fn parse_value<V>(kind: &CellType, text: &str) -> Result<V, String>
+pub fn parse_value<V>(kind: &CellType, mark: DecimalMark, text: &str) -> Result<V, String>
 where
     V: From<String> + From<i64> + From<f64> + From<bool> + DeserializeOwned,
 {
     match kind {
         CellType::Text => Ok(text.to_owned().into()),
         CellType::Boolean => parse_boolean(text).map(V::from),
-        CellType::Number => match parse_number(text)? {
+        CellType::Number => match parse_number(mark, text)? {
             ParsedNumber::Integer(integer) => Ok(integer.into()),
             ParsedNumber::Decimal(decimal) => Ok(decimal.into()),
         },
@@ -36,7 +103,7 @@ where
         CellType::Json => {
             let value: Value = serde_json::from_str(text).map_err(|_| format!("{} is not JSON", quote(text)))?;
             if let Value::Number(_) = value {
-                parse_number(text)?;
+                parse_number(DecimalMark::Default, text)?;
             }
             serde_json::from_value(value).map_err(|_| format!("{} is not a valid attribute value", quote(text)))
         }
@@ -49,23 +116,32 @@ enum ParsedNumber {
 }
 
 /// Parses a number. Integers are never converted to floats: out of 64 bits they are rejected.
-fn parse_number(text: &str) -> Result<ParsedNumber, String> {
-    let trimmed = text.trim();
-    let digits = trimmed.trim_start_matches(['+', '-']);
+fn parse_number(mark: DecimalMark, text: &str) -> Result<ParsedNumber, String> {
+    let not_a_number = || {
+        let hint = match mark {
+            DecimalMark::Default if text.contains(',') => {
+                "; if the comma is the decimal mark, set decimal = \",\" in [csv]"
+            }
+            _ => "",
+        };
+        format!("{} is not a number{hint}", quote(text))
+    };
+    let plain = mark.plain(text.trim()).ok_or_else(not_a_number)?;
+    let digits = plain.trim_start_matches(['+', '-']);
     if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return parse_integer(text).map(ParsedNumber::Integer);
+        return parse_integer(&plain).map(ParsedNumber::Integer);
     }
-    let is_decimal = trimmed.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
-    let decimal: Option<f64> = trimmed.parse().ok().filter(|decimal: &f64| is_decimal && decimal.is_finite());
-    decimal.map(ParsedNumber::Decimal).ok_or_else(|| format!("{} is not a number", quote(text)))
+    let is_decimal = plain.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+    let decimal: Option<f64> = plain.parse().ok().filter(|decimal: &f64| is_decimal && decimal.is_finite());
+    decimal.map(ParsedNumber::Decimal).ok_or_else(not_a_number)
 }
 
 /// Parses an amount or a price as a decimal.
-pub fn parse_decimal(text: &str) -> Result<f64, String> {
-    let trimmed = text.trim();
-    match parse_number(text)? {
+pub fn parse_decimal(mark: DecimalMark, text: &str) -> Result<f64, String> {
+    match parse_number(mark, text)? {
         ParsedNumber::Decimal(decimal) => Ok(decimal),
-        ParsedNumber::Integer(_) => trimmed.parse().map_err(|_| format!("{} is not a number", quote(text))),
+        #[expect(clippy::cast_precision_loss, reason = "an amount is a decimal")]
+        ParsedNumber::Integer(integer) => Ok(integer as f64),
     }
 }
 
@@ -85,79 +161,6 @@ pub fn parse_boolean(text: &str) -> Result<bool, String> {
         "false" | "no" | "0" => Ok(false),
         _ => Err(format!("{} is not true or false, yes or no, 1 or 0", quote(text))),
     }
-}
-
-/// The format of times. A time without an offset is UTC.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TimeFormat {
-    Rfc3339,
-    Seconds,
-    Milliseconds,
-    /// A pattern of `strftime`.
-    Pattern(String),
-}
-
-impl TimeFormat {
-    pub fn from_name(name: &str) -> Result<Self, String> {
-        match name {
-            "rfc3339" => Ok(Self::Rfc3339),
-            "seconds" => Ok(Self::Seconds),
-            "milliseconds" => Ok(Self::Milliseconds),
-            _ if !name.contains('%') => Err(format!(
-                "unknown format {}; use rfc3339, seconds, milliseconds, or a pattern, for example \"%d.%m.%Y %H:%M\"",
-                quote(name)
-            )),
-            _ if StrftimeItems::new(name).any(|item| item == Item::Error) => {
-                Err(format!("{} is not a strftime pattern", quote(name)))
-            }
-            _ => Ok(Self::Pattern(name.to_owned())),
-        }
-    }
-
-    pub fn parse_time(&self, text: &str) -> Result<DateTime<Utc>, String> {
-        let trimmed = text.trim();
-        let (time, form) = match self {
-            Self::Rfc3339 => {
-                let time = DateTime::parse_from_rfc3339(trimmed).ok().map(|time| time.to_utc());
-                (time, "an RFC 3339 time, for example 2026-01-31T12:00:00Z")
-            }
-            Self::Seconds => {
-                (parse_seconds(trimmed).and_then(DateTime::from_timestamp_millis), "a time in seconds since 1970")
-            }
-            Self::Milliseconds => {
-                let time = trimmed.parse().ok().and_then(DateTime::from_timestamp_millis);
-                (time, "a time in milliseconds since 1970")
-            }
-            Self::Pattern(pattern) => {
-                return parse_with_pattern(pattern, trimmed)
-                    .ok_or_else(|| format!("{} does not match the pattern {}", quote(text), quote(pattern)));
-            }
-        };
-        time.ok_or_else(|| format!("{} is not {form}", quote(text)))
-    }
-}
-
-/// Converts seconds, with or without decimals, to milliseconds.
-fn parse_seconds(text: &str) -> Option<i64> {
-    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
-    if decimals.is_empty() || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let millis: i64 = format!("{decimals:0<3}").get(..3)?.parse().ok()?;
-    let seconds: i64 = whole.parse().ok()?;
-    seconds.checked_mul(1000)?.checked_add(if whole.starts_with('-') { -millis } else { millis })
-}
-
-fn parse_with_pattern(pattern: &str, text: &str) -> Option<DateTime<Utc>> {
-    let mut parsed = Parsed::new();
-    parse(&mut parsed, text, StrftimeItems::new(pattern)).ok()?;
-    if let Ok(time) = parsed.to_datetime() {
-        return Some(time.to_utc());
-    }
-    // A date without a time means midnight.
-    let time = parsed.to_naive_datetime_with_offset(0).ok();
-    let time = time.or_else(|| parsed.to_naive_date().ok()?.and_hms_opt(0, 0, 0))?;
-    Some(time.and_utc())
 }
 
 /// Quotes foreign text for a message, truncated to 40 characters.

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use mparticle::types::{AttributeValue, UserAttributeValue};
 use mparticle::{Batch, CommerceEvent, CustomEvent, Environment, Event, OptOut, Product, ProductAction, ScreenView};
+use serde_json::{Map, Value};
 
 use super::cells::{self, quote};
-use super::map::{
-    Column, ColumnMap, EventFamily, EventMap, FieldSource, IdentityField, PurchaseMap, custom_event_type,
-};
+use super::event_map::{EventFamily, EventMap, PurchaseMap, custom_event_type};
+use super::map::{Column, ColumnMap, FieldSource, IdentityField};
 use super::rows::CsvRow;
 
 /// The JSON of a row.
@@ -30,27 +30,36 @@ pub struct CellError {
     pub message: String,
 }
 
-/// Converts a row. An empty cell counts as absent.
+/// Converts a row. An empty cell counts as absent, as does one that the map lists as null.
 pub fn convert_row(map: &ColumnMap, environment: Environment, row: &CsvRow) -> Result<ConvertedRow, Vec<CellError>> {
-    let mut converter = RowConverter { row, errors: Vec::new() };
+    let mut converter = RowConverter { map, row, errors: Vec::new() };
     let (mut batch, mut user) = (Batch::new(environment), String::new());
     for (identity, column) in &map.identities {
         let text = converter.text(column);
         // Identities that contain the separator cannot mix up users, since the rest of the batch is compared too.
         user.extend([text.as_deref().unwrap_or_default(), "\0"]);
-        let Some(text) = text else { continue };
+        if *identity == IdentityField::Mpid {
+            if let Some(mpid) = converter.read(column, cells::parse_integer) {
+                batch = batch.mpid(mpid);
+            }
+            continue;
+        }
+        let Some(text) = converter.read(column, cells::parse_identity) else { continue };
         batch = match identity {
-            IdentityField::Mpid => match converter.read(column, cells::parse_integer) {
-                Some(mpid) => batch.mpid(mpid),
-                None => batch,
-            },
+            IdentityField::Mpid => batch,
             IdentityField::DeviceId => batch.mp_deviceid(text),
             IdentityField::Of(identity_type) => batch.identity(*identity_type, text),
         };
     }
+    let mut device = Map::new();
+    for (field, column) in &map.device {
+        let value = converter.read(column, |text| field.kind.parse(map.mark, text));
+        user.extend([converter.text(column).as_deref().unwrap_or_default(), "\0"]);
+        device.extend(value.map(|value| (field.path[1].clone(), value)));
+    }
     for attribute in &map.user_attributes {
-        let value =
-            converter.read(&attribute.column, |text| cells::parse_value::<UserAttributeValue>(&attribute.kind, text));
+        let value = converter
+            .read(&attribute.column, |text| cells::parse_value::<UserAttributeValue>(&attribute.kind, map.mark, text));
         if let Some(value) = value {
             batch = batch.user_attribute(&attribute.name, value);
         }
@@ -63,26 +72,33 @@ pub fn convert_row(map: &ColumnMap, environment: Environment, row: &CsvRow) -> R
         vec![CellError { field: None, message: format!("the row has no JSON form: {error}") }]
     };
     let event = event.map(|event| serde_json::to_string(&event)).transpose().map_err(json)?;
-    Ok(ConvertedRow { user, head: serde_json::to_string(&batch).map_err(json)?, event })
+    let mut head = serde_json::to_string(&batch).map_err(json)?;
+    if !device.is_empty() {
+        head = with_member(&head, "device_info", &Value::Object(device).to_string());
+    }
+    Ok(ConvertedRow { user, head, event })
 }
 
 /// Returns the JSON of the batch with these events, which are separated by commas.
 pub fn with_events(head: &str, events: &str) -> String {
-    match head.strip_suffix('}') {
-        Some(head) if !events.is_empty() => format!("{head},\"events\":[{events}]}}"),
-        _ => head.to_owned(),
-    }
+    if events.is_empty() { head.to_owned() } else { with_member(head, "events", &format!("[{events}]")) }
+}
+
+/// Returns the JSON of an object that is not empty with one more member.
+fn with_member(object: &str, name: &str, value: &str) -> String {
+    format!("{},\"{name}\":{value}}}", object.strip_suffix('}').unwrap_or(object))
 }
 
 /// Reads the cells of a row and collects their errors.
 struct RowConverter<'r> {
+    map: &'r ColumnMap,
     row: &'r CsvRow,
     errors: Vec<CellError>,
 }
 
 impl<'r> RowConverter<'r> {
     fn text(&self, column: &Column) -> Option<Cow<'r, str>> {
-        Some(self.row.field(column.index)).filter(|text| !text.is_empty())
+        Some(self.row.field(column.index)).filter(|text| !self.map.is_absent(text))
     }
 
     fn add_error(&mut self, column: Option<&Column>, message: &str) {
@@ -130,8 +146,8 @@ impl<'r> RowConverter<'r> {
         let id = event.source_message_id.as_ref().and_then(|column| self.text(column));
         let mut attributes = Vec::with_capacity(event.attributes.len());
         for attribute in &event.attributes {
-            let kind = &attribute.kind;
-            let value = self.read(&attribute.column, |text| cells::parse_value::<AttributeValue>(kind, text));
+            let (kind, mark) = (&attribute.kind, self.map.mark);
+            let value = self.read(&attribute.column, |text| cells::parse_value::<AttributeValue>(kind, mark, text));
             attributes.extend(value.map(|value| (&attribute.name, value)));
         }
         /// A macro, since the payloads share these setters by name and not by a trait.
@@ -171,19 +187,27 @@ impl<'r> RowConverter<'r> {
     }
 
     fn convert_purchase(&mut self, purchase: &PurchaseMap) -> Option<CommerceEvent> {
-        let (id, name) = (self.read_required(&purchase.id, parse_text), self.read_required(&purchase.name, parse_text));
-        let mut product = Product::new(id?, name?);
-        if let Some(price) = self.read_optional(purchase.price.as_ref(), cells::parse_decimal) {
+        let mark = self.map.mark;
+        let decimal = |text: &str| cells::parse_decimal(mark, text);
+        let mut product = Product {
+            id: self.read_source(&purchase.id, parse_text),
+            name: self.read_source(&purchase.name, parse_text),
+            ..Product::default()
+        };
+        if product.id.is_none() && product.name.is_none() {
+            self.read_required(&purchase.id, parse_text)?;
+        }
+        if let Some(price) = self.read_optional(purchase.price.as_ref(), decimal) {
             product = product.price(price);
         }
-        if let Some(quantity) = self.read_optional(purchase.quantity.as_ref(), cells::parse_decimal) {
+        if let Some(quantity) = self.read_optional(purchase.quantity.as_ref(), decimal) {
             product = product.quantity(quantity);
         }
         let mut action = ProductAction::purchase().product(product);
         if let Some(id) = self.read_optional(purchase.transaction_id.as_ref(), parse_text) {
             action = action.transaction_id(id);
         }
-        if let Some(total) = self.read_optional(purchase.total.as_ref(), cells::parse_decimal) {
+        if let Some(total) = self.read_optional(purchase.total.as_ref(), decimal) {
             action = action.total(total);
         }
         let event = CommerceEvent::product_action(action);

@@ -2,19 +2,32 @@
 
 use std::ops::Range;
 
-use mparticle::{CustomEventType, Environment, IdentityType};
+use mparticle::{Environment, IdentityType};
 
-use super::cells::{CellType, TimeFormat, quote};
-use super::rows::{CsvRow, Dialect};
+use super::cells::{CellType, DecimalMark, quote};
+use super::event_map::{EventFamily, EventMap};
+use super::rows::{CsvRow, Dialect, RowReader};
+use super::schema::{self, Field};
 use super::toml::{MapError, Section, SpannedText, suggestion};
 use crate::input::position::tokens;
+
+/// The cells that are absent if a map does not list others: those that databases, data frames and spreadsheets write for no value.
+const NULLS: [&str; 8] = ["\\N", "NULL", "null", "NaN", "nan", "N/A", "#N/A", "<NA>"];
+
+/// Returns whether a cell is one of the default nulls.
+pub fn is_null(text: &str) -> bool {
+    NULLS.contains(&text)
+}
+
+/// The delimiters that a message suggests.
+const DELIMITERS: [u8; 4] = [b';', b',', b'\t', b'|'];
 
 /// A column of the file, by the name in its header.
 #[derive(Clone, Debug)]
 pub struct Column {
     pub name: String,
     /// The position of the name in the map.
-    span: Range<usize>,
+    pub span: Range<usize>,
     /// The index in a row, once the header is known.
     pub index: usize,
 }
@@ -45,38 +58,22 @@ pub enum IdentityField {
 pub struct ColumnMap {
     pub environment: Option<Environment>,
     pub dialect: Dialect,
+    pub mark: DecimalMark,
+    /// The cells that are absent, as empty ones are.
+    pub nulls: Vec<String>,
     pub identities: Vec<(IdentityField, Column)>,
+    pub device: Vec<(Field, Column)>,
     pub user_attributes: Vec<AttributeColumn>,
     pub event: Option<EventMap>,
 }
 
-/// The event of a row.
-#[derive(Clone, Debug)]
-pub struct EventMap {
-    pub family: EventFamily,
-    pub time: Option<(Column, TimeFormat)>,
-    pub source_message_id: Option<Column>,
-    pub attributes: Vec<AttributeColumn>,
-}
-
-#[derive(Clone, Debug)]
-pub enum EventFamily {
-    Custom { name: FieldSource, kind: FieldSource },
-    Screen { name: FieldSource },
-    OptOut { opted_out: FieldSource },
-    Purchase(Box<PurchaseMap>),
-}
-
-/// A purchase of one product per row.
-#[derive(Clone, Debug)]
-pub struct PurchaseMap {
-    pub id: FieldSource,
-    pub name: FieldSource,
-    pub price: Option<FieldSource>,
-    pub quantity: Option<FieldSource>,
-    pub transaction_id: Option<FieldSource>,
-    pub total: Option<FieldSource>,
-    pub currency_code: Option<FieldSource>,
+impl FieldSource {
+    pub fn column(&self) -> Option<&Column> {
+        match self {
+            Self::Column(column) => Some(column),
+            Self::Constant(_) => None,
+        }
+    }
 }
 
 impl ColumnMap {
@@ -87,21 +84,59 @@ impl ColumnMap {
                 MapError::new(text.span, format!("{} is not development or production", quote(&text.text)))
             })
         });
-        let dialect = whole.section("csv")?.map_or(Ok(Dialect::default()), dialect)?;
+        let format = whole.section("csv")?.map_or(Ok(FileFormat::default()), FileFormat::parse)?;
+        let FileFormat { dialect, mark, nulls } = format;
         let identities = whole.section("identities")?.map_or(Ok(Vec::new()), identities)?;
+        let device = whole.section("device")?.map_or(Ok(Vec::new()), device)?;
         let user_attributes = whole.section("user_attributes")?;
         let user_attributes = user_attributes.map_or(Ok(Vec::new()), |section| attributes(section, true))?;
         let event = whole.section("event")?.map(EventMap::parse).transpose()?;
         let span = whole.span.clone();
         whole.finish()?;
-        if identities.is_empty() {
+        if identities.is_empty() && device.is_empty() {
             return Err(MapError::new(span, "[identities] is missing or empty: events need a user"));
         }
-        Ok(Self { environment: environment.transpose()?, dialect, identities, user_attributes, event })
+        Ok(Self {
+            environment: environment.transpose()?,
+            dialect,
+            mark,
+            nulls,
+            identities,
+            device,
+            user_attributes,
+            event,
+        })
+    }
+
+    /// Returns whether a cell has no value.
+    pub fn is_absent(&self, text: &str) -> bool {
+        let text = text.trim();
+        text.is_empty() || self.nulls.iter().any(|null| null == text)
     }
 
     /// Finds the index of each column in the header.
-    pub fn bind(&mut self, header: &CsvRow) -> Result<(), MapError> {
+    pub fn bind(&mut self, header: &CsvRow, dialect: Dialect) -> Result<(), MapError> {
+        let map = self.clone();
+        let fits = |dialect: &Dialect| {
+            read_header(&header.text, *dialect).is_some_and(|header| map.clone().find_columns(&header).is_ok())
+        };
+        let is_other = |delimiter: &u8| *delimiter != dialect.delimiter && dialect.quote != Some(*delimiter);
+        self.find_columns(header).map_err(|error| {
+            let mut others = DELIMITERS.into_iter().filter(is_other).map(|delimiter| Dialect { delimiter, ..dialect });
+            match others.find(fits) {
+                None => error,
+                Some(Dialect { delimiter, .. }) => {
+                    let delimiter = char::from(delimiter).escape_default();
+                    let hint =
+                        format!("the header is separated by \"{delimiter}\": set delimiter = \"{delimiter}\" in [csv]");
+                    let problem = error.message.split(": ").next().unwrap_or_default();
+                    MapError::new(error.span, format!("{problem}: {hint}"))
+                }
+            }
+        })
+    }
+
+    fn find_columns(&mut self, header: &CsvRow) -> Result<(), MapError> {
         let names: Vec<_> = (0..header.len()).map(|index| header.field(index)).collect();
         for column in self.columns_mut() {
             let mut found = (0..names.len()).filter(|index| names[*index] == column.name);
@@ -130,10 +165,15 @@ impl ColumnMap {
             ["mpid"] => identity(IdentityField::Mpid),
             ["mp_deviceid"] => identity(IdentityField::DeviceId),
             ["user_identities", name] => identity(IdentityField::Of(name.parse().ok()?)),
+            ["device_info", name] => {
+                self.device.iter().find(|(field, _)| field.path[1] == name).map(|(_, column)| column)
+            }
             ["user_attributes", name, ..] => attribute_column(&self.user_attributes, name),
             ["events", "0", "data", "custom_attributes", name, ..] => attribute_column(&event?.attributes, name),
             ["events", "0", "data", "timestamp_unixtime_ms"] => event?.time.as_ref().map(|(column, _)| column),
             ["events", "0", "data", "source_message_id"] => event?.source_message_id.as_ref(),
+            ["events", "0", "data", "currency_code"] => event?.family.purchase()?.currency_code.as_ref()?.column(),
+            ["events", "0", "data", "product_action", ref path @ ..] => event?.family.purchase()?.column_for(path),
             ["events", "0", "data", "event_name" | "screen_name"] => match &event?.family {
                 EventFamily::Custom { name: FieldSource::Column(name), .. }
                 | EventFamily::Screen { name: FieldSource::Column(name) } => Some(name),
@@ -145,6 +185,7 @@ impl ColumnMap {
 
     fn columns_mut(&mut self) -> Vec<&mut Column> {
         let mut columns: Vec<_> = self.identities.iter_mut().map(|(_, column)| column).collect();
+        columns.extend(self.device.iter_mut().map(|(_, column)| column));
         columns.extend(self.user_attributes.iter_mut().map(|attribute| &mut attribute.column));
         if let Some(EventMap { family, time, source_message_id, attributes }) = &mut self.event {
             columns.extend(family.sources_mut().into_iter().filter_map(|field| match field {
@@ -163,90 +204,6 @@ fn attribute_column<'a>(attributes: &'a [AttributeColumn], name: &str) -> Option
     attributes.iter().find(|attribute| attribute.name == name).map(|attribute| &attribute.column)
 }
 
-impl EventFamily {
-    fn sources_mut(&mut self) -> Vec<&mut FieldSource> {
-        match self {
-            Self::Custom { name, kind } => vec![name, kind],
-            Self::Screen { name } => vec![name],
-            Self::OptOut { opted_out } => vec![opted_out],
-            Self::Purchase(purchase) => {
-                let PurchaseMap { id, name, price, quantity, transaction_id, total, currency_code } = &mut **purchase;
-                let optional = [price, quantity, transaction_id, total, currency_code];
-                [id, name].into_iter().chain(optional.into_iter().flatten()).collect()
-            }
-        }
-    }
-}
-
-impl EventMap {
-    fn parse(mut section: Section<'_>) -> Result<Self, MapError> {
-        const FAMILIES: [&str; 4] = ["custom_event", "screen_view", "opt_out", "purchase"];
-        let family = required(&mut section, "type", Section::text)?;
-        let family = match family.text.as_str() {
-            "custom_event" => {
-                let (name, kind) =
-                    (required_source(&mut section, "name")?, required_source(&mut section, "custom_event_type")?);
-                if let (FieldSource::Constant(text), span) = &kind
-                    && let Err(message) = custom_event_type(text)
-                {
-                    return Err(MapError::new(span.clone(), message));
-                }
-                EventFamily::Custom { name: name.0, kind: kind.0 }
-            }
-            "screen_view" => EventFamily::Screen { name: required_source(&mut section, "name")?.0 },
-            "opt_out" => {
-                let opted_out = optional_source(&mut section, "opted_out")?;
-                EventFamily::OptOut {
-                    opted_out: opted_out.map_or_else(|| FieldSource::Constant("true".into()), |field| field.0),
-                }
-            }
-            "purchase" => EventFamily::Purchase(Box::new(PurchaseMap::parse(&mut section)?)),
-            other => {
-                let message = format!("unknown type {}: {}", quote(other), suggestion(other, &FAMILIES));
-                return Err(MapError::new(family.span, message));
-            }
-        };
-        let time = match section.text_or_section("time")? {
-            None => None,
-            Some(Ok(name)) => Some((name.into(), TimeFormat::Rfc3339)),
-            Some(Err(mut section)) => {
-                let column = required(&mut section, "column", Section::text)?;
-                let format = section.text("format")?.map_or(Ok(TimeFormat::Rfc3339), |format| {
-                    TimeFormat::from_name(&format.text).map_err(|message| MapError::new(format.span, message))
-                })?;
-                section.finish()?;
-                Some((column.into(), format))
-            }
-        };
-        let source_message_id = match section.text_or_section("source_message_id")? {
-            None => None,
-            Some(Ok(name)) => Some(name.into()),
-            Some(Err(section)) => Some(column(section)?),
-        };
-        let attributes = section.section("attributes")?.map_or(Ok(Vec::new()), |section| attributes(section, false))?;
-        section.finish()?;
-        Ok(Self { family, time, source_message_id, attributes })
-    }
-}
-
-impl PurchaseMap {
-    fn parse(event: &mut Section<'_>) -> Result<Self, MapError> {
-        let mut product = required(event, "product", Section::section)?;
-        let source_only = |field: Option<(FieldSource, _)>| field.map(|field| field.0);
-        let purchase = Self {
-            id: required_source(&mut product, "id")?.0,
-            name: required_source(&mut product, "name")?.0,
-            price: source_only(optional_source(&mut product, "price")?),
-            quantity: source_only(optional_source(&mut product, "quantity")?),
-            transaction_id: source_only(optional_source(event, "transaction_id")?),
-            total: source_only(optional_source(event, "total")?),
-            currency_code: source_only(optional_source(event, "currency_code")?),
-        };
-        product.finish()?;
-        Ok(purchase)
-    }
-}
-
 impl From<SpannedText> for Column {
     fn from(SpannedText { text, span }: SpannedText) -> Self {
         Self { name: text, span, index: 0 }
@@ -254,32 +211,13 @@ impl From<SpannedText> for Column {
 }
 
 /// Parses `{ column = "…" }`.
-fn column(mut section: Section<'_>) -> Result<Column, MapError> {
+pub fn column(mut section: Section<'_>) -> Result<Column, MapError> {
     let column = required(&mut section, "column", Section::text)?;
     section.finish()?;
     Ok(column.into())
 }
 
-/// Parses a constant, or `{ column = "…" }`.
-fn optional_source(
-    section: &mut Section<'_>,
-    name: &'static str,
-) -> Result<Option<(FieldSource, Range<usize>)>, MapError> {
-    Ok(match section.text_or_section(name)? {
-        None => None,
-        Some(Ok(SpannedText { text, span })) => Some((FieldSource::Constant(text), span)),
-        Some(Err(section)) => {
-            let span = section.span.clone();
-            Some((FieldSource::Column(column(section)?), span))
-        }
-    })
-}
-
-fn required_source(section: &mut Section<'_>, name: &'static str) -> Result<(FieldSource, Range<usize>), MapError> {
-    required(section, name, optional_source)
-}
-
-fn required<'t, T>(
+pub fn required<'t, T>(
     section: &mut Section<'t>,
     name: &'static str,
     take: impl FnOnce(&mut Section<'t>, &'static str) -> Result<Option<T>, MapError>,
@@ -287,26 +225,75 @@ fn required<'t, T>(
     take(section, name)?.ok_or_else(|| section.missing(name))
 }
 
-fn dialect(mut section: Section<'_>) -> Result<Dialect, MapError> {
-    let delimiter = section.text("delimiter")?;
-    let quote_text = section.text("quote")?;
-    section.finish()?;
-    let parse_character = |SpannedText { text, span }: SpannedText| match text.as_bytes() {
-        [byte] if byte.is_ascii() && !b"\r\n".contains(byte) => Ok(*byte),
-        _ => Err(MapError::new(span, format!("{} is not one ASCII character", quote(&text)))),
-    };
-    let mut dialect = Dialect::default();
-    if let Some(text) = delimiter {
-        dialect.delimiter = parse_character(text)?;
+/// The section `csv`: how the file is written.
+struct FileFormat {
+    dialect: Dialect,
+    mark: DecimalMark,
+    nulls: Vec<String>,
+}
+
+impl Default for FileFormat {
+    fn default() -> Self {
+        Self { dialect: Dialect::default(), mark: DecimalMark::default(), nulls: NULLS.map(str::to_owned).into() }
     }
-    if let Some(text) = quote_text {
-        let span = text.span.clone();
-        dialect.quote = if text.text.is_empty() { None } else { Some(parse_character(text)?) };
-        if dialect.quote == Some(dialect.delimiter) {
-            return Err(MapError::new(span, "the quote and the delimiter are the same"));
+}
+
+impl FileFormat {
+    fn parse(mut section: Section<'_>) -> Result<Self, MapError> {
+        let delimiter = section.text("delimiter")?;
+        let quote_text = section.text("quote")?;
+        let decimal = section.text("decimal")?;
+        let nulls = section.texts("null")?;
+        section.finish()?;
+        let parse_character = |SpannedText { text, span }: SpannedText| match text.as_bytes() {
+            [byte] if byte.is_ascii() && !b"\r\n".contains(byte) => Ok(*byte),
+            _ => Err(MapError::new(span, format!("{} is not one ASCII character", quote(&text)))),
+        };
+        let mut format = Self::default();
+        if let Some(text) = delimiter {
+            format.dialect.delimiter = parse_character(text)?;
         }
+        if let Some(text) = quote_text {
+            let span = text.span.clone();
+            format.dialect.quote = if text.text.is_empty() { None } else { Some(parse_character(text)?) };
+            if format.dialect.quote == Some(format.dialect.delimiter) {
+                return Err(MapError::new(span, "the quote and the delimiter are the same"));
+            }
+        }
+        if let Some(SpannedText { text, span }) = decimal {
+            format.mark = match text.as_str() {
+                "." => DecimalMark::Point,
+                "," => DecimalMark::Comma,
+                _ => return Err(MapError::new(span, format!("{} is not \".\" or \",\"", quote(&text)))),
+            };
+        }
+        if let Some(nulls) = nulls {
+            format.nulls = nulls.iter().map(|null| null.trim().to_owned()).collect();
+        }
+        Ok(format)
     }
-    Ok(dialect)
+}
+
+/// Reads a header again with another dialect.
+fn read_header(text: &str, dialect: Dialect) -> Option<CsvRow> {
+    RowReader::new(text.as_bytes(), dialect).ok()?.next().ok()??.ok()
+}
+
+fn device(section: Section<'_>) -> Result<Vec<(Field, Column)>, MapError> {
+    let mut fields = Vec::new();
+    for field in section.fields() {
+        let (name, value) = field?;
+        let column = match value {
+            Ok(text) => text.into(),
+            Err(section) => column(section)?,
+        };
+        let field = schema::device_field(&name.text).ok_or_else(|| {
+            let suggestion = suggestion(&name.text, &schema::device_fields());
+            MapError::new(name.span, format!("unknown field {} of a device: {suggestion}", quote(&name.text)))
+        })?;
+        fields.push((field, column));
+    }
+    Ok(fields)
 }
 
 fn identities(section: Section<'_>) -> Result<Vec<(IdentityField, Column)>, MapError> {
@@ -334,7 +321,7 @@ fn identity_names() -> Vec<&'static str> {
     IdentityType::ALL.iter().map(IdentityType::as_str).chain(["mpid", "mp_deviceid"]).collect()
 }
 
-fn attributes(section: Section<'_>, for_user: bool) -> Result<Vec<AttributeColumn>, MapError> {
+pub fn attributes(section: Section<'_>, for_user: bool) -> Result<Vec<AttributeColumn>, MapError> {
     let mut attributes = Vec::new();
     for field in section.fields() {
         let (name, value) = field?;
@@ -374,9 +361,4 @@ fn kind(section: &mut Section<'_>, for_user: bool) -> Result<CellType, MapError>
         }
     };
     separator.map_or(Ok(kind), |separator| Err(MapError::new(separator.span, "only a list has a separator")))
-}
-
-pub fn custom_event_type(text: &str) -> Result<CustomEventType, String> {
-    let known: Vec<_> = CustomEventType::ALL.iter().map(CustomEventType::as_str).collect();
-    text.parse().map_err(|_| format!("unknown custom_event_type {}: {}", quote(text), suggestion(text, &known)))
 }

@@ -1,8 +1,9 @@
 //! Splits CSV into rows and fields according to RFC 4180: a quoted field can contain delimiters, line breaks and doubled quotes.
 //!
 //! It is stricter than most readers, since a misread row would go to the wrong user: data after a closing quote and an unclosed
-//! quote are errors. A quote inside an unquoted field is an ordinary character. Only one row is in memory at a time, and no more
-//! than [`MAX_TEXT_BYTES`] of it.
+//! quote are errors. The lines that an unclosed quote contains are skipped and counted, at most [`MAX_QUOTED_BYTES`] of them. A
+//! quote inside an unquoted field is an ordinary character. Only one row is in memory at a time, and no more than
+//! [`MAX_TEXT_BYTES`] of it.
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Read};
@@ -10,6 +11,13 @@ use std::ops::Range;
 
 use crate::input::frames::{BYTE_ORDER_MARK, MAX_TEXT_BYTES, fill};
 use crate::input::position::{FilePosition, LineIndex};
+
+/// The maximum size of a quoted field, larger than any batch that the service accepts. A quote that is still open here was
+/// never closed, and reading goes on after the next line break.
+pub const MAX_QUOTED_BYTES: usize = 128 * 1024;
+
+/// The maximum size of the line `sep=;`, which spreadsheets write before the header.
+const MAX_SEPARATOR_LINE_BYTES: usize = 64;
 
 /// The delimiter and the quote character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +51,8 @@ pub struct RowError {
     /// The position of the error.
     pub at: FilePosition,
     pub message: String,
+    /// The number of lines that were skipped with it.
+    pub lines: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -58,6 +68,11 @@ struct FieldSpan {
 impl CsvRow {
     pub fn len(&self) -> usize {
         self.fields.len()
+    }
+
+    /// Returns whether all fields are blank, as in the rows that spreadsheets write below a table.
+    pub fn is_blank(&self) -> bool {
+        (0..self.len()).all(|index| self.field(index).trim().is_empty())
     }
 
     pub fn field(&self, index: usize) -> Cow<'_, str> {
@@ -87,14 +102,29 @@ pub struct RowReader<R> {
 }
 
 impl<R: Read> RowReader<R> {
-    pub fn new(mut source: R, dialect: Dialect) -> io::Result<Self> {
+    /// Creates a reader. A first line `sep=;` determines the delimiter, and is not a row.
+    pub fn new(mut source: R, mut dialect: Dialect) -> io::Result<Self> {
         let mut head = Vec::new();
-        source.by_ref().take(BYTE_ORDER_MARK.len() as u64).read_to_end(&mut head)?;
-        if head == BYTE_ORDER_MARK {
-            head.clear();
+        let peeked = (BYTE_ORDER_MARK.len() + MAX_SEPARATOR_LINE_BYTES) as u64;
+        source.by_ref().take(peeked).read_to_end(&mut head)?;
+        if head.starts_with(BYTE_ORDER_MARK) {
+            head.drain(..BYTE_ORDER_MARK.len());
+        }
+        let mut position = FilePosition { offset: 0, line: 1, column: 1 };
+        if let Some((delimiter, bytes)) =
+            separator_line(&head).filter(|(delimiter, _)| dialect.quote != Some(*delimiter))
+        {
+            dialect.delimiter = delimiter;
+            head.drain(..bytes);
+            position = FilePosition { offset: bytes as u64, line: 2, column: 1 };
         }
         let reader = BufReader::with_capacity(64 * 1024, io::Cursor::new(head).chain(source));
-        Ok(Self { reader, dialect, position: FilePosition { offset: 0, line: 1, column: 1 } })
+        Ok(Self { reader, dialect, position })
+    }
+
+    /// Returns the dialect, with the delimiter that the file names.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Returns the source.
@@ -121,7 +151,7 @@ impl<R: Read> RowReader<R> {
     pub fn next(&mut self) -> io::Result<Option<Result<CsvRow, RowError>>> {
         loop {
             let (mut scan, mut text) = (RowScanner::new(self.dialect), Vec::new());
-            let (mut bytes, mut breaks, mut ended) = (0, 0, false);
+            let (mut bytes, mut breaks, mut ended, mut last) = (0, 0, false, None);
             while !ended {
                 let chunk = fill(&mut self.reader)?;
                 if chunk.is_empty() {
@@ -134,6 +164,7 @@ impl<R: Read> RowReader<R> {
                 bytes += taken as u64;
                 breaks += memchr::memchr_iter(b'\n', &chunk[..taken]).count() as u64;
                 ended = end.is_some();
+                last = chunk[..taken].last().copied();
                 self.reader.consume(taken);
             }
             if bytes == 0 {
@@ -146,12 +177,15 @@ impl<R: Read> RowReader<R> {
                 scan.end_of_file();
                 self.position.column = LineIndex::new(&text, position).position(text.len()).column;
             }
-            if let Some(row) = scan.finish(position, text, bytes) {
+            let lines = breaks + u64::from(last != Some(b'\n'));
+            if let Some(row) = scan.finish(position, text, bytes, lines) {
                 return Ok(Some(row));
             }
         }
     }
 }
+
+const UNCLOSED_QUOTE: &str = "unclosed quote";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RowState {
@@ -192,7 +226,18 @@ impl RowScanner {
             // Skips to the next significant byte.
             let skipped = match (self.state, quote) {
                 (RowState::Plain, _) => memchr::memchr2(delimiter, b'\n', &chunk[at..]),
-                (RowState::Quoted, Some(quote)) => memchr::memchr(quote, &chunk[at..]),
+                (RowState::Quoted, Some(quote)) => {
+                    let room = (self.field.start + MAX_QUOTED_BYTES).saturating_sub(self.read + at);
+                    let rest = &chunk[at..];
+                    let found = memchr::memchr(quote, &rest[..rest.len().min(room)]);
+                    if found.is_none() && rest.len() >= room {
+                        self.error = Some((self.field.start, UNCLOSED_QUOTE));
+                        self.state = RowState::Broken;
+                        at += room;
+                        continue;
+                    }
+                    found
+                }
                 (RowState::Broken, _) => memchr::memchr(b'\n', &chunk[at..]),
                 _ => Some(0),
             };
@@ -251,7 +296,7 @@ impl RowScanner {
     /// Handles the end of the file, where the last line may have no line break.
     fn end_of_file(&mut self) {
         match self.state {
-            RowState::Quoted => self.error = Some((self.field.start, "unclosed quote")),
+            RowState::Quoted => self.error = Some((self.field.start, UNCLOSED_QUOTE)),
             RowState::Broken => {}
             RowState::Closed | RowState::Return => self.end_field(self.read),
             RowState::Start | RowState::Plain => {
@@ -262,14 +307,29 @@ impl RowScanner {
     }
 
     /// Returns the scanned row; `None` for an empty line.
-    fn finish(mut self, position: FilePosition, mut text: Vec<u8>, bytes: u64) -> Option<Result<CsvRow, RowError>> {
+    fn finish(
+        mut self,
+        position: FilePosition,
+        mut text: Vec<u8>,
+        bytes: u64,
+        lines: u64,
+    ) -> Option<Result<CsvRow, RowError>> {
         let whole = bytes == text.len() as u64;
-        let row_error = |mut text: Vec<u8>, offset: usize, message: String| {
-            let at = LineIndex::new(&text, position).position(offset);
+        // After an error the current field is the one whose quote caused it.
+        let opened = self.error.map(|_| self.field.start);
+        let row_error = |mut text: Vec<u8>, offset: usize, mut message: String| {
+            let index = LineIndex::new(&text, position);
+            let at = index.position(offset);
+            if let Some(opened) = opened.map(|opened| index.position(opened)).filter(|opened| opened.line != at.line) {
+                message += &format!("; the quote opens at {opened}");
+            }
+            if lines > 1 {
+                message += &format!("; {lines} lines are skipped");
+            }
             if !whole {
                 text.clear();
             }
-            Some(Err(RowError { position, text, at, message }))
+            Some(Err(RowError { position, text, at, message, lines }))
         };
         let line_end = text.len() - without_line_end(&text).len();
         if let Some((offset, message)) = self.error {
@@ -299,6 +359,19 @@ impl RowScanner {
         }
         Some(Ok(CsvRow { position, text, fields: self.fields, quote: self.dialect.quote }))
     }
+}
+
+/// Returns the delimiter of a line `sep=;`, and the size of the line.
+fn separator_line(head: &[u8]) -> Option<(u8, usize)> {
+    let end = memchr::memchr(b'\n', head).map_or(head.len(), |at| at + 1);
+    let line = without_line_end(&head[..end]);
+    let line = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(line);
+    let (name, value) = line.split_at_checked(4)?;
+    let delimiter = *value.first()?;
+    // A program that read the line as a row wrote it again with the delimiters of the empty fields.
+    let is_line =
+        name.eq_ignore_ascii_case(b"sep=") && delimiter.is_ascii() && value.iter().all(|byte| *byte == delimiter);
+    is_line.then_some((delimiter, end))
 }
 
 fn without_line_end(text: &[u8]) -> &[u8] {

@@ -72,6 +72,17 @@ impl<'t> Section<'t> {
         self.field(name).map(|value| text(&path, value)).transpose()
     }
 
+    /// Reads a field that is a list of strings.
+    pub fn texts(&mut self, name: &'static str) -> Result<Option<Vec<String>>, MapError> {
+        let path = self.path_string(name);
+        let Some(value) = self.field(name) else { return Ok(None) };
+        let span = value.span();
+        let DeValue::Array(values) = value.into_inner() else {
+            return Err(MapError::new(span, format!("{path} is not a list of strings")));
+        };
+        values.into_iter().map(|value| text(&path, value).map(|text| text.text)).collect::<Result<_, _>>().map(Some)
+    }
+
     /// Reads a field that is a string or a section.
     pub fn text_or_section(&mut self, name: &'static str) -> Result<Option<Result<SpannedText, Self>>, MapError> {
         let path = self.path_string(name);
@@ -135,7 +146,7 @@ fn join<S: AsRef<str>>(names: &[S]) -> String {
 }
 
 /// Returns the known name that is probably meant.
-fn nearest<'a, S: AsRef<str>>(name: &str, known: &'a [S]) -> Option<&'a str> {
+pub fn nearest<'a, S: AsRef<str>>(name: &str, known: &'a [S]) -> Option<&'a str> {
     // The cost is proportional to the product of the lengths.
     const MAX_LENGTH: usize = 80;
     let normalize = |name: &str| name.replace(['_', '-', ' '], "").to_lowercase();

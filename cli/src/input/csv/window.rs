@@ -27,7 +27,8 @@ const MAX_GATHERED_BYTES: usize = MAX_BATCH_BYTES * 3 / 4;
 pub struct Window {
     rows: usize,
     bytes: usize,
-    invalid: Vec<CheckedText>,
+    /// The invalid rows, with the number of events in each.
+    invalid: Vec<(CheckedText, u64)>,
     batches: Vec<WindowBatch>,
     /// The index of the last batch of each user.
     last: HashMap<String, usize>,
@@ -48,11 +49,21 @@ impl Window {
         self.rows < MAX_ROWS && self.bytes < MAX_BYTES
     }
 
-    /// Adds an invalid row.
-    pub fn reject(&mut self, checked: CheckedText) {
+    /// Returns whether a transaction can continue in a window without room.
+    pub fn has_reserve(&self) -> bool {
+        self.rows < 2 * MAX_ROWS && self.bytes < 2 * MAX_BYTES
+    }
+
+    /// Counts a row that is added later.
+    pub fn reserve(&mut self, bytes: usize) {
         self.rows += 1;
-        self.bytes += checked.text.len();
-        self.invalid.push(checked);
+        self.bytes += bytes;
+    }
+
+    /// Adds an invalid row, or several lines that cannot be read as rows.
+    pub fn reject(&mut self, checked: CheckedText, events: u64) {
+        self.reserve(checked.text.len());
+        self.invalid.push((checked, events));
     }
 
     /// Adds a valid row. Only the last batch of a user takes further rows, so that an attribute that changes and changes back
@@ -78,7 +89,7 @@ impl Window {
     /// Returns the invalid rows, then the batches. With `--strict`, a run therefore stops before any batch of the window is sent,
     /// and the repaired file gives the batches that it would have given without the error.
     pub fn into_batches(self) -> impl ExactSizeIterator<Item = (CheckedText, u64)> {
-        let invalid = self.invalid.into_iter().map(|checked| (checked, 1));
+        let invalid = self.invalid.into_iter();
         let batches = self.batches.into_iter().map(|batch| {
             let WindowBatch { position, head, events, count, warnings } = batch;
             let text = with_events(&head, &events).into_bytes();

@@ -32,28 +32,28 @@ const HEADER: &str = "user,mpid,plan,name,at,number\n";
 
 /// A batch and its diagnostics.
 #[derive(Clone, Debug, PartialEq)]
-struct ReadBatch {
-    position: FilePosition,
-    text: String,
-    diagnostics: Vec<String>,
-    next: Option<FilePosition>,
-    events: u64,
+pub struct ReadBatch {
+    pub position: FilePosition,
+    pub text: String,
+    pub diagnostics: Vec<String>,
+    pub next: Option<FilePosition>,
+    pub events: u64,
 }
 
 impl ReadBatch {
-    fn batch(&self) -> Value {
+    pub fn batch(&self) -> Value {
         serde_json::from_str(&self.text).expect("JSON")
     }
 }
 
-fn open<'t>(map: &str, text: &'t str) -> CsvBatchReader<&'t [u8]> {
+pub fn open<'t>(map: &str, text: &'t str) -> CsvBatchReader<&'t [u8]> {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(map.as_bytes()).expect("room");
     let map = MapFile::read(file.path(), None).unwrap_or_else(|failure| panic!("{failure}"));
     map.open(Path::new("FILE"), text.as_bytes()).unwrap_or_else(|failure| panic!("{failure}"))
 }
 
-fn read_all(mut reader: CsvBatchReader<&[u8]>) -> Vec<ReadBatch> {
+pub fn read_all(mut reader: CsvBatchReader<&[u8]>) -> Vec<ReadBatch> {
     let mut batches = Vec::new();
     while let Some(batch) = reader.next(&Validator::default()) {
         let batch = batch.expect("bytes");

@@ -8,8 +8,9 @@ use mparticle::Environment;
 use proptest::prelude::*;
 
 use crate::exit::CliError;
-use crate::input::csv::cells::{CellType, TimeFormat, parse_value};
+use crate::input::csv::cells::{CellType, DecimalMark, parse_decimal, parse_identity, parse_value};
 use crate::input::csv::map::ColumnMap;
+use crate::input::csv::times::TimeFormat;
 use crate::input::csv::{CsvBatchReader, MapFile};
 
 /// Reads a map and opens a header with it.
@@ -76,6 +77,18 @@ fn errors_of_a_map_have_positions() {
         ("email = { column = \"m\", type = \"text\" }", "MAP:4:25  unknown field identities.email.type: "),
         ("[csv]\ndelimiter = \"ab\"", "MAP:5:13  \"ab\" is not one ASCII character"),
         ("[csv]\ndelimiter = \"é\"", "MAP:5:13  \"é\" is not one ASCII character"),
+        ("[csv]\ndecimal = \";\"", "MAP:5:11  \";\" is not \".\" or \",\""),
+        ("[csv]\nnull = \"-\"", "MAP:5:8  csv.null is not a list of strings"),
+        ("[csv]\nnull = [1]", "MAP:5:9  csv.null is not a string"),
+        ("[device]\nios_idfa = \"a\"", "MAP:5:1  unknown field \"ios_idfa\" of a device: did you mean \"ios_idfv\"?"),
+        (
+            "[event]\ntype = \"opt_out\"\ntime = { column = \"at\", format = \"%Y-%m-%d %H:%M\", zone = \"Europe/Berln\" }",
+            "MAP:6:59  unknown time zone \"Europe/Berln\": did you mean \"Europe/Berlin\"?",
+        ),
+        (
+            "[event]\ntype = \"opt_out\"\ntime = { column = \"at\", format = \"%F %T%z\", zone = \"UTC\" }",
+            "MAP:6:52  only a pattern without an offset has a zone; times of the other formats determine it",
+        ),
         ("[csv]\nquote = \",\"", "MAP:5:9  the quote and the delimiter are the same"),
         // Errors about the header.
         ("email = \"maill\"", "MAP:4:9  no column \"maill\": did you mean \"mail\"?"),
@@ -150,14 +163,18 @@ fn parses_cells_exactly_or_rejects_them() {
         (&CellType::Json, "null", "null"),
     ];
     for (kind, text, json) in right {
-        let value = parse_value::<mparticle::types::UserAttributeValue>(kind, text)
+        let value = parse_value::<mparticle::types::UserAttributeValue>(kind, DecimalMark::Default, text)
             .unwrap_or_else(|message| panic!("{message}"));
         assert_eq!(serde_json::to_string(&value).expect("JSON"), json, "{text}");
     }
     let invalid = [
         (CellType::Number, "many", "\"many\" is not a number"),
         (CellType::Number, "9223372036854775808", "\"9223372036854775808\" is out of the range of 64 bits"),
-        (CellType::Number, "1,5", "\"1,5\" is not a number"),
+        (
+            CellType::Number,
+            "1,5",
+            "\"1,5\" is not a number; if the comma is the decimal mark, set decimal = \",\" in [csv]",
+        ),
         (CellType::Number, "NaN", "\"NaN\" is not a number"),
         (CellType::Number, "1e999", "\"1e999\" is not a number"),
         (CellType::Number, "0x10", "\"0x10\" is not a number"),
@@ -168,9 +185,14 @@ fn parses_cells_exactly_or_rejects_them() {
         (CellType::Json, "18446744073709551615", "\"18446744073709551615\" is out of the range of 64 bits"),
     ];
     for (kind, text, message) in invalid {
-        assert_eq!(parse_value::<mparticle::types::AttributeValue>(&kind, text), Err(message.into()), "{text}");
+        assert_eq!(
+            parse_value::<mparticle::types::AttributeValue>(&kind, DecimalMark::Default, text),
+            Err(message.into()),
+            "{text}"
+        );
     }
-    let long = parse_value::<mparticle::types::AttributeValue>(&CellType::Number, &"é".repeat(100));
+    let long =
+        parse_value::<mparticle::types::AttributeValue>(&CellType::Number, DecimalMark::Default, &"é".repeat(100));
     assert_eq!(long, Err(format!("\"{}…\" is not a number", "é".repeat(40))));
 }
 
@@ -201,10 +223,140 @@ fn parses_times_in_the_format_of_the_map() {
         ("milliseconds", "1.5", "\"1.5\" is not a time in milliseconds since 1970"),
         ("milliseconds", "9223372036854775807", "\"9223372036854775807\" is not a time in milliseconds since 1970"),
         ("%d.%m.%Y", "30.02.2026", "\"30.02.2026\" does not match the pattern \"%d.%m.%Y\""),
-        ("%H:%M", "12:00", "\"12:00\" does not match the pattern \"%H:%M\""),
     ];
     for (format, text, message) in invalid {
         assert_eq!(TimeFormat::from_name(format).expect("a format").parse_time(text), Err(message.into()), "{format}");
+    }
+}
+
+#[test]
+fn patterns_that_leave_the_time_open_are_refused() {
+    let open = [
+        "%Y-%m-%d %I:%M",
+        "%Y-%m-%d %H",
+        "%Y-%m-%d %I %p",
+        "%H:%M",
+        "%d.%m. %H:%M",
+        "%Y-%m %H:%M",
+        "%Y",
+        "%Y-%m-%d %p",
+        "%Y-%m-%d %M",
+        "%Y-%m-%d %S",
+        "%Y-%m-%d %I:%M:%S",
+        "%A %H:%M",
+        "%U %Y",
+        "%Y-%m-%d %H:%S",
+        "%m/%d %I:%M %p",
+        "%%",
+    ];
+    for pattern in open {
+        let error = TimeFormat::from_name(pattern).expect_err(pattern);
+        assert!(error.contains("leaves the time open"), "{pattern}: {error}");
+    }
+    for pattern in ["%Y-%m-%d %H:%M %Z", "%a %b %d %H:%M:%S %Z %Y"] {
+        let error = TimeFormat::from_name(pattern).expect_err(pattern);
+        assert_eq!(error, "%Z is ignored when a time is read; use %z for an offset, or set zone");
+    }
+    let whole = [
+        "%d.%m.%Y",
+        "%F",
+        "%F %T",
+        "%F %R",
+        "%Y-%j",
+        "%G-W%V-%u",
+        "%m/%d/%Y %I:%M %p",
+        "%D %r",
+        "%d-%b-%y %H:%M",
+        "%s",
+        "%c",
+        "%Y-%m-%dT%H:%M:%S%.f",
+        "%Y-%m-%d %H:%M:%S%.3f %z",
+        "%+",
+        "%Y%m%d%H%M%S",
+        "%e %B %Y, %k:%M",
+        "%Y-%m-%d %H:%M %#z",
+        "%d/%m/%Y %P %I:%M",
+    ];
+    for pattern in whole {
+        assert!(TimeFormat::from_name(pattern).is_ok(), "{pattern}: {:?}", TimeFormat::from_name(pattern));
+    }
+}
+
+#[test]
+fn local_times_are_read_in_the_zone_of_the_map() {
+    let format = |pattern: &str, zone: &str| TimeFormat::from_name(pattern).and_then(|format| format.in_zone(zone));
+    let berlin = format("%Y-%m-%d %H:%M:%S", "Europe/Berlin").expect("a zone");
+    let right = [
+        ("2026-03-29 01:59:59", "2026-03-29T00:59:59Z"),
+        ("2026-03-29 03:00:00", "2026-03-29T01:00:00Z"),
+        ("2026-07-01 12:00:00", "2026-07-01T10:00:00Z"),
+        // The first of the two hours that clocks show when they are set back.
+        ("2026-10-25 02:30:00", "2026-10-25T00:30:00Z"),
+        ("2026-10-25 03:00:00", "2026-10-25T02:00:00Z"),
+        ("2026-12-01 12:00:00", "2026-12-01T11:00:00Z"),
+    ];
+    for (text, utc) in right {
+        let time = berlin.parse_time(text).unwrap_or_else(|message| panic!("{message}"));
+        assert_eq!(time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true), utc, "{text}");
+    }
+    assert_eq!(
+        berlin.parse_time("2026-03-29 02:30:00"),
+        Err("2026-03-29 02:30:00 does not exist in Europe/Berlin, where clocks were set forward".into())
+    );
+    let day = format("%d.%m.%Y", "America/New_York").expect("a zone").parse_time("01.07.2026").expect("a time");
+    assert_eq!(day.to_rfc3339(), "2026-07-01T04:00:00+00:00");
+    // Midnight is skipped in some zones.
+    assert!(format("%F", "America/Havana").expect("a zone").parse_time("2026-03-08").is_err());
+    for pattern in ["rfc3339", "seconds", "milliseconds", "%F %T %z", "%s"] {
+        assert!(format(pattern, "Europe/Berlin").is_err(), "{pattern} determines the offset");
+        assert!(!TimeFormat::from_name(pattern).expect("a format").assumes_utc());
+    }
+    assert!(TimeFormat::from_name("%F %T").expect("a format").assumes_utc() && !berlin.assumes_utc());
+}
+
+#[test]
+fn decimal_marks_and_separators_of_thousands_are_exact() {
+    let table = [
+        (DecimalMark::Comma, "12,90", Some(12.9)),
+        (DecimalMark::Comma, "1.234,50", Some(1234.5)),
+        (DecimalMark::Comma, "-1.234.567,5", Some(-1_234_567.5)),
+        (DecimalMark::Comma, "1 234,5", Some(1234.5)),
+        (DecimalMark::Comma, "1\u{a0}234,5", Some(1234.5)),
+        (DecimalMark::Comma, "1.234", Some(1234.0)),
+        (DecimalMark::Comma, "1234", Some(1234.0)),
+        (DecimalMark::Comma, ",5", Some(0.5)),
+        (DecimalMark::Comma, "12.90", None),
+        (DecimalMark::Comma, "1.23.456", None),
+        (DecimalMark::Comma, "1,234,567", None),
+        (DecimalMark::Comma, "1.234 567,5", None),
+        (DecimalMark::Comma, "1,234.5", None),
+        (DecimalMark::Point, "1,234.50", Some(1234.5)),
+        (DecimalMark::Point, "1'234.50", Some(1234.5)),
+        (DecimalMark::Point, "12,90", None),
+        (DecimalMark::Point, "1.5e3", Some(1500.0)),
+        (DecimalMark::Point, "1.234.5", None),
+        (DecimalMark::Point, "", None),
+        (DecimalMark::Default, "12.90", Some(12.9)),
+        (DecimalMark::Default, "1,234.50", None),
+    ];
+    for (mark, text, value) in table {
+        assert_eq!(parse_decimal(mark, text).ok(), value, "{mark:?} {text}");
+    }
+    let value =
+        parse_value::<mparticle::types::AttributeValue>(&CellType::Number, DecimalMark::Comma, "9.007.199.254.740.993");
+    assert_eq!(value, Ok(9_007_199_254_740_993_i64.into()));
+}
+
+#[test]
+fn a_number_that_lost_digits_is_no_identity() {
+    for text in ["7.346e+18", "4,711E+12", "1E+05", " 7.3E+18 ", "-7.3e+18", "4711.0", "491701234567.0", "-1.0"] {
+        let error = parse_identity(text).expect_err(text);
+        assert!(error.ends_with("export the column as text"), "{error}");
+    }
+    for text in
+        ["4711", "007", "12e4567", "e+5", "1e5", "a.0", "1.00", "1.5", "v1.0", "+491701234567", "E+", "1.2.0", ".0"]
+    {
+        assert_eq!(parse_identity(text), Ok(text.into()));
     }
 }
 
@@ -212,7 +364,7 @@ proptest! {
     #[test]
     fn accepts_any_map_without_panic(text in any::<String>(), name in ".*", value in ".*") {
         let _ = ColumnMap::parse(&text);
-        for section in ["", "[csv]", "[identities]", "[user_attributes]", "[event]", "[event.attributes]"] {
+        for section in ["", "[csv]", "[identities]", "[device]", "[user_attributes]", "[event]", "[event.attributes]"] {
             let _ = ColumnMap::parse(&format!("{section}\n{name:?} = {value:?}\n"));
             let _ = ColumnMap::parse(&format!("{section}\n{name:?} = {{ column = {value:?}, type = {name:?}, format = {value:?} }}\n"));
         }
@@ -221,7 +373,9 @@ proptest! {
     #[test]
     fn accepts_any_cell_without_panic(text in ".*", pattern in "%.{0,6}", separator in ".{1,2}") {
         for kind in [CellType::Text, CellType::Number, CellType::Boolean, CellType::Json, CellType::List(separator)] {
-            let _ = parse_value::<mparticle::types::UserAttributeValue>(&kind, &text);
+            for mark in [DecimalMark::Default, DecimalMark::Point, DecimalMark::Comma] {
+                let _ = parse_value::<mparticle::types::UserAttributeValue>(&kind, mark, &text);
+            }
         }
         for format in ["rfc3339", "seconds", "milliseconds", &pattern] {
             let _ = TimeFormat::from_name(format).map(|format| format.parse_time(&text));

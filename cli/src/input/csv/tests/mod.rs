@@ -3,5 +3,6 @@
 #![allow(clippy::format_collect, reason = "clearer for test data")]
 
 mod batches;
+mod cases;
 mod maps;
 mod rows;

@@ -17,7 +17,7 @@ fn read_all(bytes: &[u8], dialect: Dialect, piece: usize) -> Vec<String> {
                 let fields: Vec<_> = (0..row.len()).map(|index| row.field(index)).collect();
                 format!("{} @{} {fields:?}", row.position, row.position.offset)
             }
-            Err(RowError { position, text, at, message }) => {
+            Err(RowError { position, text, at, message, .. }) => {
                 format!("{position} @{} {:?} {at} {message}", position.offset, String::from_utf8_lossy(&text))
             }
         });
@@ -53,7 +53,10 @@ fn reads_rows_independent_of_chunk_boundaries() {
             &["1:1 @0 \"\\\"a\\\"\\r,b\" 1:5 unexpected data after the closing quote", "2:1 @7 [\"c\"]", "2:2 @8"],
         ),
         // An unclosed quote invalidates the rest, and is located where it opens.
-        ("a\nb,\"c\nd\n", &["1:1 @0 [\"a\"]", "2:1 @2 \"b,\\\"c\\nd\" 2:3 unclosed quote", "4:1 @9"]),
+        (
+            "a\nb,\"c\nd\n",
+            &["1:1 @0 [\"a\"]", "2:1 @2 \"b,\\\"c\\nd\" 2:3 unclosed quote; 2 lines are skipped", "4:1 @9"],
+        ),
     ];
     for (text, expected) in table {
         for piece in [1, 2, 3, 1000] {
@@ -75,9 +78,55 @@ fn skips_rows_that_are_too_large() {
         let expected = "1:1 @0 \"\" 1:1 3145729 bytes, too large for a row; rows over 1048576 bytes are skipped";
         assert_eq!(items, [expected, "2:1 @3145729 [\"b\"]", "3:1 @3145731"]);
     }
-    let unclosed = [b"a,\"", &vec![b'\n'; 3 * MAX_TEXT_BYTES][..]].concat();
-    let items = read_all(&unclosed, Dialect::default(), 100_000);
-    assert_eq!(items[0], "1:1 @0 \"\" 1:3 unclosed quote");
+}
+
+#[test]
+fn an_open_quote_skips_a_bounded_part_of_the_file() {
+    let row = "u-1,\"Tea, black\",\n";
+    let open = "u-2,\"5 inch,x\n";
+    let rows = 60_000;
+    // The other rows have no quotes, or the next one closes the quote and is followed by data.
+    for (row, lines, error) in [
+        ("u-1,Tea,\n", 14_564, "2:5 unclosed quote; 14564 lines are skipped"),
+        (row, 2, "3:6 unexpected data after the closing quote; the quote opens at 2:5; 2 lines are skipped"),
+    ] {
+        let text = [row, open, &row.repeat(rows)].concat();
+        for piece in [7, 100_000] {
+            let mut reader = RowReader::new(slow(text.as_bytes(), piece), Dialect::default()).expect("a beginning");
+            let (mut read, mut errors) = (0, Vec::new());
+            while let Some(row) = reader.next().expect("bytes") {
+                match row {
+                    Ok(row) => {
+                        assert_eq!(row.len(), 3);
+                        read += 1;
+                    }
+                    Err(RowError { at, message, lines, text, .. }) => {
+                        assert!(text.len() < MAX_QUOTED_BYTES + 100, "only the lines that are skipped");
+                        errors.push((format!("{at} {message}"), lines));
+                    }
+                }
+            }
+            assert_eq!(errors, [(error.to_owned(), lines)]);
+            assert_eq!(read + lines, rows as u64 + 2, "each line is read or counted");
+        }
+    }
+}
+
+#[test]
+fn a_first_line_with_the_delimiter_is_no_row() {
+    let dialect = Dialect::default();
+    for line in ["sep=;\n", "sep=;\r\n", "\u{feff}sep=;\r\n", "\"sep=;\"\n", "SEP=;\n", "sep=;;;;\n"] {
+        let text = format!("{line}a;b\n1,5;2\n");
+        let start = text.find("a;").expect("a header") - if line.starts_with('\u{feff}') { 3 } else { 0 };
+        let (second, end) = (start + 4, start + 10);
+        let expected =
+            [format!("2:1 @{start} [\"a\", \"b\"]"), format!("3:1 @{second} [\"1,5\", \"2\"]"), format!("4:1 @{end}")];
+        assert_eq!(read_all(text.as_bytes(), dialect, 3), expected, "{line:?}");
+    }
+    assert_eq!(read_all(b"sep=\t\na\tb", dialect, 9)[0], "2:1 @6 [\"a\", \"b\"]");
+    for line in ["sep=;,a", "sep=", "sep", "separator=;", "a,sep=;"] {
+        assert!(read_all(line.as_bytes(), dialect, 9)[0].starts_with("1:1 @0 "), "{line}");
+    }
 }
 
 fn cell() -> impl Strategy<Value = String> {
