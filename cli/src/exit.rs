@@ -94,6 +94,11 @@ impl CliError {
         self
     }
 
+    /// Returns whether a file or the system caused the error.
+    pub fn is_io(&self) -> bool {
+        self.code == 4
+    }
+
     pub fn code(&self) -> ExitCode {
         ExitCode::from(self.code)
     }

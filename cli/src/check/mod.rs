@@ -21,7 +21,10 @@ use mparticle::Environment;
 
 use crate::connect;
 use crate::exit::{self, CliError, ExitStatus};
-use crate::input::{self, CheckedText, FilePosition, Frame, SeenBatches, Validator};
+use crate::input::{
+    self, BatchReader, CheckedText, CsvBatchReader, FilePosition, Frame, InputBatch, MapFile, OpenInput, SeenBatches, Source,
+    Validator,
+};
 use crate::text::{eprint_line, path_string, printable};
 use output::FixOutput;
 use reporter::Reporter;
@@ -34,8 +37,10 @@ Examples:
   zcat *.gz | mparticle check --json -            print a JSON object per problem, and a summary
   mparticle check --format sarif events.ndjson    print SARIF for a code host
   mparticle check --fix fixed.ndjson old.ndjson   write fixed batches, and list the fixes
+  mparticle check --csv orders.toml orders.csv    list all problems of a CSV file, with a map as for `send`
 
-A file contains batches: one per line, a JSON array, or JSON values that span several lines; plain, gzip or zstd.
+A file contains batches: one per line, a JSON array, or JSON values that span several lines; or rows of CSV, with a map
+unless their columns are named as mParticle names them; plain, gzip or zstd.
 
 --fix renames misspelt fields (customerid to customer_id), converts seconds to milliseconds, quotes numbers, true and
 false where text is expected, writes numbers that are text (\"12\") or whole floats (12.0) as numbers, corrects the case of
@@ -58,6 +63,10 @@ pub struct Arguments {
     /// Files to check; - is stdin
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+
+    /// Read the files as CSV with a header, using this map of the columns
+    #[arg(long, value_name = "MAP", conflicts_with = "fix")]
+    csv: Option<PathBuf>,
 
     /// Apply the rules of historical data too: every batch has events, each with a time at least 72 hours ago
     #[arg(long)]
@@ -123,8 +132,13 @@ pub fn run(arguments: &Arguments) -> exit::Result {
         (max_listed, ReportFormat::Json) => max_listed.unwrap_or(u64::MAX),
         (max_listed, ReportFormat::Text) => max_listed.unwrap_or(MAX_LISTED_AS_TEXT),
     };
+    let map = arguments.csv.as_deref().map(|path| MapFile::read(path, arguments.environment)).transpose()?;
+    if let Some(notice) = map.as_ref().and_then(MapFile::notice).filter(|_| !arguments.quiet) {
+        eprint_line(notice);
+    }
     let historical = arguments.historical.then(Utc::now);
     let check = Check {
+        map,
         validator: Validator { historical, environment: arguments.environment },
         reporter: reporter(format, arguments.quiet || on_stdout),
         summary: Summary { is_fixing: output.is_some(), ..Summary::default() },
@@ -146,6 +160,8 @@ pub fn run(arguments: &Arguments) -> exit::Result {
 
 /// A run over all files. It stops early only if its own output cannot be written.
 struct Check {
+    /// The map, if the files are CSV.
+    map: Option<MapFile>,
     validator: Validator,
     reporter: Box<dyn Reporter>,
     summary: Summary,
@@ -187,15 +203,40 @@ impl Check {
 
     fn check_file(&mut self, path: &Path) -> Flow {
         self.summary.files += 1;
-        let mut frames = match input::open(path) {
-            Ok(frames) => frames,
+        let source = match Source::open(path) {
+            Ok(source) => source,
             Err(error) => return self.unreadable(path, None, &error),
+        };
+        let mut frames = match input::open_source(path, source, self.map.as_ref(), self.validator.environment) {
+            Ok(OpenInput::Json(frames)) => frames,
+            Ok(OpenInput::Csv(batches)) => return self.check_csv(path, *batches),
+            Err(failure) if failure.is_io() => return self.report_unreadable(path, None, &failure.to_string()),
+            Err(failure) => return Flow::Break(Err(failure)),
         };
         while let Some(frame) = frames.next() {
             match frame {
                 Ok(frame) => self.fix_and_check(path, input::unwrap_reject(frame))?,
                 Err(error) => return self.unreadable(path, Some(frames.current_position()), &error),
             }
+        }
+        Flow::Continue(())
+    }
+
+    fn check_csv(&mut self, path: &Path, batches: CsvBatchReader<Source>) -> Flow {
+        if self.output.is_some() {
+            let name = printable(&path_string(path));
+            return Flow::Break(Err(CliError::usage(format!("{name}: --fix cannot write CSV"))));
+        }
+        let mut batches = BatchReader::csv(batches, self.validator);
+        while let Some(batch) = batches.next() {
+            let InputBatch { checked, events, .. } = match batch {
+                Ok(batch) => batch,
+                Err(error) => return self.unreadable(path, Some(batches.current_position()), &error),
+            };
+            self.summary.count(&checked, true);
+            self.summary.events += events;
+            // The JSON of a row is not in the file, and a message names the column: there is no excerpt.
+            self.report_all(path, &CheckedText { text: Vec::new(), ..checked })?;
         }
         Flow::Continue(())
     }
@@ -252,12 +293,16 @@ impl Check {
         let beyond =
             position.map_or(String::new(), |position| format!(" beyond {position} (byte {})", position.offset));
         let message = format!("cannot read {}{beyond}: {error}", printable(&path_string(path)));
+        self.report_unreadable(path, position, &message)
+    }
+
+    fn report_unreadable(&mut self, path: &Path, position: Option<FilePosition>, message: &str) -> Flow {
         eprint_line(format_args!("error: {message}"));
         self.summary.unreadable += 1;
         if self.is_stdout_closed {
             return Flow::Continue(());
         }
-        let result = self.reporter.unreadable(path, position, &message);
+        let result = self.reporter.unreadable(path, position, message);
         self.handle_write(result)
     }
 

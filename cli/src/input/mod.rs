@@ -6,6 +6,7 @@ mod batch_reader;
 mod csv;
 mod frames;
 mod input_batch;
+mod open;
 mod parse;
 mod position;
 mod prefix_hash;
@@ -16,20 +17,13 @@ mod source;
 mod tests;
 mod validate;
 
-use std::io;
-use std::path::Path;
-
 pub use batch_reader::BatchReader;
-pub use csv::MapFile;
+pub use csv::{CsvBatchReader, MapFile};
 pub use frames::{Frame, FrameReader};
 pub use input_batch::InputBatch;
+pub use open::{OpenInput, open_source};
 pub use position::{FilePosition, LineIndex, locate};
 pub use rejected::unwrap_reject;
 pub use seen::{MAX_IDS, SeenBatches};
 pub use source::{Source, is_dash};
 pub use validate::{CheckedText, LocatedDiagnostic, Validator, severity};
-
-/// Opens a file, or stdin for `-`, and splits it into the texts of its batches.
-pub fn open(path: &Path) -> io::Result<FrameReader<Source>> {
-    FrameReader::new(Source::open(path)?)
-}

@@ -53,7 +53,7 @@ impl Source {
         let read = Arc::<AtomicU64>::default();
         let counted = CountingReader { reader, read: Arc::clone(&read) };
         let mut packed = BufReader::with_capacity(BUFFER_BYTES, counted);
-        let magic = peek(&mut packed)?;
+        let magic = buffered(&mut packed)?;
         let reader: Box<dyn Read + Send> = if magic.starts_with(GZIP_MAGIC) {
             Box::new(MultiGzDecoder::new(packed))
         } else if magic.starts_with(ZSTD_MAGIC) {
@@ -75,6 +75,23 @@ impl Source {
     /// Returns the hash of the decompressed bytes before this offset, which must not decrease; `None` if it is not known.
     pub fn prefix_hash(&self, offset: u64) -> Option<Digest> {
         self.prefix.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).at(offset)
+    }
+
+    /// Returns the bytes up to the end of the first line, or more; at most 64 KiB. They are read again afterwards.
+    pub fn peek(&mut self) -> io::Result<Vec<u8>> {
+        const MAX_BYTES: usize = 64 * 1024;
+        let (mut head, mut buffer) = (Vec::new(), [0; 4096]);
+        while head.len() < MAX_BYTES && !head.contains(&b'\n') {
+            match self.reader.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => head.extend_from_slice(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let rest = std::mem::replace(&mut self.reader, Box::new(io::empty()));
+        self.reader = Box::new(io::Cursor::new(head.clone()).chain(rest));
+        Ok(head)
     }
 
     /// Returns the compressed size of the file; `None` for a pipe.
@@ -100,7 +117,7 @@ impl Read for Source {
 
 /// Returns the buffered bytes, none for an empty input. Reads once only: a first read shorter than a magic number does not
 /// occur with compressed files in practice.
-fn peek(reader: &mut impl BufRead) -> io::Result<&[u8]> {
+fn buffered(reader: &mut impl BufRead) -> io::Result<&[u8]> {
     loop {
         match reader.fill_buf() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -50,6 +50,9 @@ pub fn run(arguments: Arguments) -> exit::Result {
     let outputs = Outputs::new(&arguments)?;
     state::prepare(&arguments)?;
     let map = arguments.csv.as_deref().map(|path| MapFile::read(path, arguments.environment)).transpose()?;
+    if let Some(notice) = map.as_ref().and_then(MapFile::notice).filter(|_| !arguments.quiet) {
+        eprint_line(notice);
+    }
     let timeout = Duration::from_secs(arguments.give_up_after);
     let destination = if arguments.dry_run { None } else { Some(arguments.connection.destination(timeout)?) };
     let (sender, receiver) = mpsc::channel();

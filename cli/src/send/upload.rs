@@ -1,7 +1,6 @@
 //! Uploads one file: a thread reads it, the uploader's thread sends, and the main thread shows the progress and writes the
 //! checkpoint.
 
-use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,7 +22,7 @@ use super::state;
 use super::tracker::{BatchOutcome, Tracker};
 use crate::connect::Destination;
 use crate::exit::{self, CliError, ExitStatus};
-use crate::input::{BatchReader, FrameReader, MapFile, SeenBatches, Source, Validator, is_dash};
+use crate::input::{self, BatchReader, MapFile, OpenInput, SeenBatches, Source, Validator, is_dash};
 use crate::text::{self, eprint_line};
 
 /// The interval at which the bar is updated.
@@ -130,12 +129,11 @@ impl FileUpload<'_> {
     }
 
     fn batches(&self) -> exit::Result<BatchReader> {
-        let cannot_read = |error: io::Error| CliError::file("read", self.file, &error);
-        let source = self.source().map_err(cannot_read)?;
-        if let Some(map) = self.map {
-            return Ok(BatchReader::csv(map.open(self.file, source)?, self.validator()));
-        }
-        Ok(BatchReader::json(FrameReader::new(source).map_err(cannot_read)?, self.validator()))
+        let source = self.source().map_err(|error| CliError::file("read", self.file, &error))?;
+        Ok(match input::open_source(self.file, source, self.map, self.arguments.environment)? {
+            OpenInput::Csv(batches) => BatchReader::csv(*batches, self.validator()),
+            OpenInput::Json(frames) => BatchReader::json(frames, self.validator()),
+        })
     }
 
     fn source(&self) -> io::Result<Source> {
