@@ -6,6 +6,7 @@ mod event;
 mod exit;
 mod files;
 mod input;
+mod map;
 mod mock;
 mod profile;
 mod send;
@@ -33,6 +34,7 @@ struct Arguments {
 enum Command {
     Send(send::Arguments),
     Check(check::Arguments),
+    Map(map::Arguments),
     Event(Box<event::Arguments>),
     Mock(mock::Arguments),
     Spool(spool::Arguments),
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
     let result = match parse().command {
         Command::Send(arguments) => send::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Map(arguments) => map::run(&arguments),
         Command::Event(arguments) => event::run(*arguments),
         Command::Mock(arguments) => mock::run(arguments),
         Command::Spool(arguments) => spool::run(arguments),

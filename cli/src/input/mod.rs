@@ -18,7 +18,7 @@ mod tests;
 mod validate;
 
 pub use batch_reader::BatchReader;
-pub use csv::{CsvBatchReader, MapFile};
+pub use csv::{CsvBatchReader, MapFile, propose_map};
 pub use frames::{Frame, FrameReader};
 pub use input_batch::InputBatch;
 pub use open::{OpenInput, open_source};

@@ -9,6 +9,7 @@ mod event_map;
 mod map;
 mod map_file;
 mod paths;
+mod propose;
 mod reader;
 mod row_map;
 mod rows;
@@ -21,4 +22,5 @@ mod transactions;
 mod window;
 
 pub use map_file::{CsvFormat, MapFile};
+pub use propose::propose_map;
 pub use reader::CsvBatchReader;
