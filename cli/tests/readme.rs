@@ -11,5 +11,6 @@ use mparticle::mock::MockServer;
 fn sessions_of_the_readme_print_what_it_shows() {
     let (server, home) = (MockServer::start_blocking(), tempfile::tempdir().expect("a directory"));
     env::set_current_dir("..").expect("the root");
-    sessions::sending_to(&server, home.path()).case("README.md").run();
+    let sessions = sessions::sending_to(&server, home.path());
+    sessions.case("README.md").case("examples/csv/README.md").run();
 }

@@ -19,7 +19,9 @@ mod validate;
 
 pub use batch_reader::BatchReader;
 pub use csv::{CsvBatchReader, MapFile, propose_map};
-pub use frames::{Frame, FrameReader};
+pub use frames::Frame;
+#[cfg(test)]
+pub use frames::FrameReader;
 pub use input_batch::InputBatch;
 pub use open::{OpenInput, open_source};
 pub use position::{FilePosition, LineIndex, locate};

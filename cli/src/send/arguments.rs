@@ -11,7 +11,7 @@ const EXAMPLES: &str = "\
 Examples:
   mparticle send events.ndjson                     one batch per line
   zcat export.gz | mparticle send -                from a pipe; FILE itself may be .gz or .zst
-  mparticle send --csv orders.toml orders.csv      rows of CSV, with a map of the columns
+  mparticle send --csv orders.toml orders.csv      rows of CSV, with a map that `mparticle map` proposes
   mparticle send yesterday.ndjson.gz --historical  data older than 30 days
   mparticle send big.ndjson --rate 100             at most 100 batches per second
   mparticle send big.ndjson --resume               continue an interrupted run
@@ -35,9 +35,12 @@ With --state-dir, both files are in that directory, for example if that of FILE 
 If a FILE cannot be read, the others are sent nevertheless. After a network failure, or with --strict, the run stops, and
 names the files that it did not send.
 
-Each row of CSV is an event; rows of the same user are gathered into batches. The map is TOML:
+Each row of CSV is an event; rows of the same user are gathered into batches, and rows with one transaction_id are one
+purchase. mParticle's own CSV, with columns such as user_identities.email, needs no map. `mparticle map` proposes one:
   environment = \"development\"
-  [identities]                    # identity = column
+  [csv]                           # only if it differs: delimiter, quote, decimal, null
+  decimal = \",\"                 # 1.234,50; null = [\"\\\\N\", \"NULL\", \"nan\", ...] lists cells without a value
+  [identities]                    # identity = column; [device] maps ids and fields of the device
   customer_id = \"user_id\"
   [user_attributes]               # text by default; or number, boolean, list, json
   seats = { column = \"seats\", type = \"number\" }
@@ -45,7 +48,8 @@ Each row of CSV is an event; rows of the same user are gathered into batches. Th
   type = \"custom_event\"
   name = { column = \"action\" }
   custom_event_type = \"transaction\"
-  time = { column = \"at\", format = \"rfc3339\" }   # or seconds, milliseconds, a strftime pattern in UTC
+  time = { column = \"at\", format = \"rfc3339\" }   # or seconds, milliseconds, a strftime pattern with
+                                                  # zone = \"Europe/Berlin\" (UTC without a zone)
   [event.attributes]
   note = \"comment\"";
 

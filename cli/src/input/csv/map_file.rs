@@ -37,7 +37,7 @@ impl MapFile {
         if bytes.len() as u64 > MAX_MAP_BYTES {
             return Err(CliError::usage(format!("{name}: larger than 1 MiB, too large for a map")));
         }
-        let text = String::from_utf8(bytes).map_err(|_| CliError::usage(format!("{name}: not UTF-8")))?;
+        let text = decode(bytes).ok_or_else(|| CliError::usage(format!("{name}: neither UTF-8 nor UTF-16")))?;
         let map = ColumnMap::parse(&text).map_err(|error| map_error(&name, &text, &error))?;
         let environment = match (map.environment, environment) {
             (Some(own), Some(requested)) if own != requested => {
@@ -122,6 +122,20 @@ fn read_header<R: Read>(path: &Path, source: R, dialect: Dialect) -> exit::Resul
             Some(Ok(row)) if row.is_blank() => {}
             Some(Ok(header)) => return Ok((rows, header)),
         }
+    }
+}
+
+/// Decodes a map. PowerShell redirects output to a file in UTF-16.
+fn decode(bytes: Vec<u8>) -> Option<String> {
+    let wide = |from: fn([u8; 2]) -> u16| {
+        let (units, rest) = bytes[2..].as_chunks();
+        rest.is_empty().then(|| String::from_utf16(&units.iter().copied().map(from).collect::<Vec<_>>()).ok()).flatten()
+    };
+    match bytes.as_slice() {
+        [0xff, 0xfe, ..] => wide(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => wide(u16::from_be_bytes),
+        [0xef, 0xbb, 0xbf, text @ ..] => String::from_utf8(text.to_vec()).ok(),
+        _ => String::from_utf8(bytes).ok(),
     }
 }
 

@@ -164,8 +164,11 @@ impl Proposal {
         });
         let message_id = finder.take(&MESSAGE_IDS, |column| column.is_unique);
         let phone = finder.take(&PHONES, |_| true).map(|index| ("mobile_number", index));
+        // In a table of users it is the user's, and in others that of a row.
+        let id = finder.take(&["id"], |_| identities.iter().all(|(identity, _)| *identity != "customer_id"));
+        let id = id.map(|index| ("customer_id", index));
         let lost = IDENTITIES.iter().filter_map(|(identity, names)| Some((*identity, finder.take(names, |_| true)?)));
-        let possible_identities = lost.collect::<Vec<_>>().into_iter().chain(phone).collect();
+        let possible_identities = lost.collect::<Vec<_>>().into_iter().chain(id).chain(phone).collect();
         let others = (0..columns.len()).filter(|index| !finder.used[*index]).collect();
         Self {
             identities,

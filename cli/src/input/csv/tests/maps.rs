@@ -126,6 +126,28 @@ fn errors_of_a_map_have_positions() {
 }
 
 #[test]
+fn reads_a_map_in_the_encodings_of_editors_and_shells() {
+    let text = "environment = \"development\"\n[identities]\nemail = \"E-Mäil\"\n";
+    let wide: Vec<u16> = format!("\u{feff}{text}").encode_utf16().collect();
+    let little: Vec<u8> = wide.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+    let big: Vec<u8> = wide.iter().flat_map(|unit| unit.to_be_bytes()).collect();
+    let latin: Vec<u8> = text.chars().map(|character| u8::try_from(u32::from(character)).expect("Latin-1")).collect();
+    let cut = little[..little.len() - 1].to_vec();
+    let read = |bytes: &[u8]| {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(bytes).expect("room");
+        MapFile::read(file.path(), None).and_then(|map| map.open(Path::new("FILE"), "E-Mäil\n".as_bytes()).map(|_| ()))
+    };
+    for bytes in [text.as_bytes().to_vec(), format!("\u{feff}{text}").into_bytes(), little, big] {
+        read(&bytes).unwrap_or_else(|failure| panic!("{failure}"));
+    }
+    for bytes in [latin, cut] {
+        let error = read(&bytes).expect_err("no text").to_string();
+        assert!(error.ends_with(": neither UTF-8 nor UTF-16"), "{error}");
+    }
+}
+
+#[test]
 fn accepts_every_identity_of_the_document() {
     let document: serde_json::Value = serde_json::from_str(mparticle::contract::DOCUMENT).expect("JSON");
     let types = document["components"]["schemas"]["IdentityType"]["enum"].as_array().expect("a list");

@@ -2,7 +2,9 @@
 
 #![allow(clippy::format_collect, reason = "clearer for test data")]
 
+mod any_rows;
 mod batches;
 mod cases;
 mod maps;
+mod propose;
 mod rows;

@@ -129,6 +129,16 @@ fn a_first_line_with_the_delimiter_is_no_row() {
     }
 }
 
+#[test]
+fn the_corpus_of_the_fuzz_target_is_read() {
+    let files = std::fs::read_dir("../fuzz/corpus/csv_reader").expect("a corpus");
+    let files: Vec<_> = files.map(|file| std::fs::read(file.expect("a file").path()).expect("a file")).collect();
+    assert!(files.len() > 10);
+    for bytes in files {
+        super::any_rows::check(&bytes);
+    }
+}
+
 fn cell() -> impl Strategy<Value = String> {
     prop_oneof![Just(String::new()), "[a-z0-9 ]{0,6}", r#"[a"',;\n\r|é🔍]{0,6}"#, any::<String>(),]
 }
