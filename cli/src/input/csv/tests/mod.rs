@@ -5,6 +5,7 @@
 mod any_rows;
 mod batches;
 mod cases;
+mod cells;
 mod maps;
 mod propose;
 mod rows;
