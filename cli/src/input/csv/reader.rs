@@ -166,7 +166,7 @@ impl<R: Read> CsvBatchReader<R> {
             diagnostics = self.check(text, validator, |pointer| transaction.row_of(pointer));
         }
         if self.known.len() < MAX_KNOWN_TRANSACTIONS {
-            self.known.extend(transaction.id.as_ref().map(hash));
+            self.known.extend(transaction.id.as_deref().map(hash));
         }
         let position = transaction.position();
         if diagnostics.iter().any(LocatedDiagnostic::is_error) {
@@ -225,7 +225,7 @@ fn csv_diagnostic(position: FilePosition, message: String) -> LocatedDiagnostic 
     LocatedDiagnostic::new(position, Code::Csv, message)
 }
 
-fn hash(id: impl Hash) -> u64 {
+fn hash(id: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     id.hash(&mut hasher);
     hasher.finish()

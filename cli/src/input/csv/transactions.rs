@@ -93,8 +93,7 @@ fn merge(target: &mut Value, other: Value, pointer: &str) -> Result<(), String> 
             Ok(())
         }
         (Value::Array(target), Value::Array(other)) if pointer == "/events" => {
-            let pairs = target.iter_mut().zip(other);
-            pairs.into_iter().try_for_each(|(target, other)| merge(target, other, "/events/0"))
+            target.iter_mut().zip(other).try_for_each(|(target, other)| merge(target, other, "/events/0"))
         }
         (target, other) if *target == other => Ok(()),
         _ => Err(pointer.to_owned()),

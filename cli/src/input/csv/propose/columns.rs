@@ -43,6 +43,7 @@ pub enum ColumnType {
     Boolean,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact about the cells")]
 pub struct SampledColumn {
     pub name: String,
     /// The name in lower case, without anything but letters and digits.

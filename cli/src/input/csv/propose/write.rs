@@ -1,7 +1,5 @@
 //! Writes a proposal as commented TOML.
 
-use std::fmt::Write;
-
 use super::columns::{ColumnType, SampledColumn};
 use super::roles::{Proposal, PurchaseColumns};
 use crate::input::csv::rows::Dialect;
@@ -213,11 +211,11 @@ impl MapWriter<'_> {
     fn left_out(&mut self) {
         let ambiguous = self.proposal.columns.iter().filter(|column| column.is_ambiguous && !column.name.is_empty());
         let mut names: Vec<_> = ambiguous.map(|column| quoted(&column.name)).collect();
+        names.sort_unstable();
         names.dedup();
         if !names.is_empty() {
-            let mut line = String::from("\n# Several columns have the same name, and are left out: ");
-            let _ = write!(line, "{}", names.join(", "));
-            self.line(&line);
+            let names = names.join(", ");
+            self.line(&format!("\n# Several columns have the same name, and are left out: {names}"));
         }
     }
 }
