@@ -99,9 +99,9 @@ programs:
 page: programs
     tests/page/run
 
-# Fuzzes the mock, the spool reader and the CSV reader for this number of seconds for each target. Needs cargo-fuzz and a nightly toolchain.
+# Fuzzes the mock, the spool reader and the readers of JSON and CSV files for this number of seconds for each target. Needs cargo-fuzz and a nightly toolchain.
 fuzz seconds="300":
-    for target in csv_reader mock_body mock_request spool_reader; do \
+    for target in csv_reader json_frames mock_body mock_request spool_reader; do \
         mkdir -p fuzz/found/$target; \
         cargo +nightly fuzz run $target fuzz/found/$target fuzz/corpus/$target -- -max_total_time={{seconds}} -timeout=20 \
             || exit 1; \

@@ -243,10 +243,14 @@ impl Check {
 
     fn fix_and_check(&mut self, path: &Path, frame: Frame) -> Flow {
         let Some(output) = &mut self.output else { return self.check_frame(path, frame) };
-        let Frame::Text { position, text } = frame else {
-            // There is no text to write.
-            self.summary.left_out += 1;
-            return self.check_frame(path, frame);
+        let (position, text) = match frame {
+            Frame::Value { position, text, .. } | Frame::Text { position, text } => (position, text),
+            Frame::Misplaced { .. } => return self.check_frame(path, frame),
+            Frame::TooLong { .. } | Frame::Broken { .. } => {
+                // There is no text to write.
+                self.summary.left_out += 1;
+                return self.check_frame(path, frame);
+            }
         };
         let fixed = fix::fix_batch(&self.validator, text, position);
         let at = or_break(output.write(&fixed.text))?;
@@ -263,12 +267,13 @@ impl Check {
     }
 
     fn check_frame(&mut self, path: &Path, frame: Frame) -> Flow {
-        let is_batch = !matches!(frame, Frame::Broken { .. });
+        let is_batch = !matches!(frame, Frame::Misplaced { .. } | Frame::Broken { .. });
+        let is_broken = matches!(frame, Frame::Broken { .. });
         let mut checked = self.validator.check(frame);
         self.seen.check(path, &mut checked);
         self.summary.count(&checked, is_batch);
         // The file was not read beyond this position.
-        self.summary.broken += u64::from(!is_batch);
+        self.summary.broken += u64::from(is_broken);
         self.report_all(path, &checked)
     }
 

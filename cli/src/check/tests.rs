@@ -203,7 +203,7 @@ proptest! {
     ]) {
         for frame in FrameReader::new(bytes.as_slice()).expect("memory") {
             let frame = frame.expect("memory");
-            if let Frame::Text { position, text } = &frame {
+            if let Frame::Value { position, text, .. } | Frame::Text { position, text } = &frame {
                 let fixed = fix_batch(&Validator::default(), text.clone(), *position);
                 prop_assert!(!fixed.has_more);
             }

@@ -68,19 +68,14 @@ impl Iterator for BatchReader {
         match &mut self.source {
             BatchSource::Csv(batches) => batches.next(&self.validator),
             BatchSource::Json(frames) => {
-                let frame = match frames.next()? {
+                // A misplaced comma affects no batch.
+                let frame = match frames.find(|frame| !matches!(frame, Ok(Frame::Misplaced { .. })))? {
                     Ok(Frame::Broken { message, .. }) => Err(io::Error::new(io::ErrorKind::InvalidData, message)),
                     frame => frame,
                 };
                 Some(frame.map(|frame| {
                     let checked = self.validator.check(unwrap_reject(frame));
-                    // After a broken element of an array, the boundary of the next element is uncertain.
-                    let is_certain = checked.value.is_some() || !frames.is_array();
-                    InputBatch {
-                        events: checked.events(),
-                        checked,
-                        resume_at: is_certain.then(|| frames.current_position()),
-                    }
+                    InputBatch { events: checked.events(), checked, resume_at: Some(frames.current_position()) }
                 }))
             }
         }

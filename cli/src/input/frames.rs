@@ -1,87 +1,85 @@
-//! Splits a file into the texts of batches: one per line, the elements of a JSON array, or values that span several lines.
+//! Splits a file into JSON values in any arrangement: one per line, touching, separated by commas, blanks or record separators,
+//! pretty-printed, in lists, and all of these in one file.
 //!
-//! Looks only at brackets and quotes. The texts are parsed later, so that an invalid text does not affect the others.
+//! A line that is one valid value is taken as it is. Everything else is scanned for the end of its first value. A value that is
+//! cut or malformed ends where the next value begins, so that it does not affect the others.
 
-use std::io::{self, BufRead, BufReader, Read};
-use std::mem;
+use std::io::{self, BufRead, Read};
 
-use serde::de::IgnoredAny;
+use super::frame::BoundedText;
+pub use super::frame::{Frame, MAX_TEXT_BYTES};
+use super::parse::{begins_with_batch, parse_valid};
+use super::position::{FilePosition, LineIndex, count_characters};
+use super::read_buffer::ReadBuffer;
+use super::recover::{end_of_block, end_of_line};
+use super::scan::{RECORD_SEPARATOR, ScanEnd, ValueScanner};
 
-use super::position::{FilePosition, count_characters};
-
-/// The maximum size of a text kept in memory: more than eight times the maximum size of a batch.
-pub const MAX_TEXT_BYTES: usize = 1 << 20;
-
-/// The byte-order mark that some programs put at the beginning of a file.
+/// The byte-order mark that some programs put at the beginning of a file, and that stays in the middle if files are joined.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The maximum number of bytes examined to detect the layout.
-const PEEK_BYTES: usize = 64 * 1024;
+/// The maximum size of a line that is read as a whole before its first value is looked for.
+const MAX_LINE_BYTES: usize = 64 * 1024;
 
-/// An item of a file.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Frame {
-    /// A text that should be one JSON value, without surrounding white space.
-    Text { position: FilePosition, text: Vec<u8> },
-    /// A text of more than [`MAX_TEXT_BYTES`] bytes, which was skipped.
-    TooLong { position: FilePosition, bytes: u64 },
-    /// An error in the layout itself, after which no further text can be found.
-    Broken { position: FilePosition, message: &'static str },
+/// The maximum size of a number or a word.
+const MAX_WORD_BYTES: usize = 4096;
+
+/// A list whose elements are the values.
+#[derive(Clone, Copy, Debug)]
+struct OpenList {
+    expected: Expected,
+    /// Set after resuming, when the brackets before are unknown: there may be no list.
+    is_assumed: bool,
 }
 
-impl Frame {
-    /// Creates a frame from a line without surrounding white space; `None` for an empty line.
-    fn trimmed(start: FilePosition, mut text: Vec<u8>) -> Option<Self> {
-        text.truncate(text.trim_ascii_end().len());
-        let before = text.len() - text.trim_ascii_start().len();
-        if before > 0 {
-            text.drain(..before);
-        }
-        let before = before as u64;
-        let position = FilePosition { offset: start.offset + before, column: start.column + before, ..start };
-        (!text.is_empty()).then_some(Self::Text { position, text })
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FileLayout {
-    /// One value per line.
-    Lines,
-    /// Values separated by white space.
-    Values,
-    Array,
+/// What comes next in a list.
+#[derive(Clone, Copy, Debug)]
+enum Expected {
+    First,
+    CommaOrEnd,
+    /// A value, after the comma at this position.
+    Value(FilePosition),
+    /// Anything, after a text whose end is uncertain.
+    Anything,
 }
 
 /// Reads the frames of a file in order. It ends after the first I/O error.
 pub struct FrameReader<R> {
-    reader: BufReader<io::Chain<io::Cursor<Vec<u8>>, R>>,
-    layout: FileLayout,
+    buffer: ReadBuffer<R>,
     /// The position of the next byte.
     position: FilePosition,
-    first: bool,
+    /// Set if something other than blanks precedes the next byte on its line.
+    line_has_content: bool,
+    list: Option<OpenList>,
+    /// Set after resuming if the file begins with a list.
+    begins_with_list: bool,
+    /// The offset up to which the current line is known not to be one value.
+    scan_until: u64,
     ended: bool,
 }
 
 impl<R: Read> FrameReader<R> {
-    /// Creates a reader, and detects the layout from the beginning of the file.
-    pub fn new(mut source: R) -> io::Result<Self> {
-        let mut head = Vec::new();
-        let layout = detect_layout(&mut source, &mut head, BYTE_ORDER_MARK)?;
-        if head.starts_with(BYTE_ORDER_MARK) {
-            head.drain(..BYTE_ORDER_MARK.len());
+    /// Creates a reader.
+    pub fn new(source: R) -> io::Result<Self> {
+        let mut buffer = ReadBuffer::new(source);
+        buffer.read_at_least(BYTE_ORDER_MARK.len())?;
+        if buffer.bytes().starts_with(BYTE_ORDER_MARK) {
+            buffer.consume(BYTE_ORDER_MARK.len());
         }
-        let reader = BufReader::with_capacity(PEEK_BYTES, io::Cursor::new(head).chain(source));
-        Ok(Self { reader, layout, position: FilePosition { offset: 0, line: 1, column: 1 }, first: true, ended: false })
+        let position = FilePosition { offset: 0, line: 1, column: 1 };
+        Ok(Self {
+            buffer,
+            position,
+            line_has_content: false,
+            list: None,
+            begins_with_list: false,
+            scan_until: 0,
+            ended: false,
+        })
     }
 
     /// Returns the source.
     pub fn source(&self) -> &R {
-        self.reader.get_ref().get_ref().1
-    }
-
-    /// Returns whether the file is one JSON array.
-    pub fn is_array(&self) -> bool {
-        self.layout == FileLayout::Array
+        self.buffer.source()
     }
 
     /// Returns the position of the next byte.
@@ -91,136 +89,250 @@ impl<R: Read> FrameReader<R> {
 
     /// Continues from a [`current_position`](Self::current_position) between two frames of the same file.
     pub fn skip_to(&mut self, position: FilePosition) -> io::Result<()> {
-        let skipped = io::copy(&mut self.reader.by_ref().take(position.offset), &mut io::sink())?;
-        if skipped < position.offset {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        if position.offset == 0 {
+            return Ok(());
         }
-        self.first &= position.offset == 0;
+        // The position may be inside of a list, wherever that begins.
+        self.list = Some(OpenList { expected: Expected::Anything, is_assumed: true });
+        self.begins_with_list = self.skip_space()? == Some(b'[');
+        while self.position.offset < position.offset {
+            let missing = position.offset - self.position.offset;
+            let skipped = usize::try_from(missing).map_or(usize::MAX, |missing| missing.min(self.buffer.bytes().len()));
+            self.buffer.consume(skipped);
+            self.position.offset += skipped as u64;
+            if skipped == 0 && !self.buffer.read_more()? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
         self.position = position;
+        self.line_has_content = position.column > 1;
         Ok(())
     }
 
+    /// Reads the next frame, or what is between two values.
     fn read(&mut self) -> io::Result<Option<Frame>> {
-        match self.layout {
-            FileLayout::Lines => self.read_line(),
-            FileLayout::Values => match self.skip_space()? {
-                None => Ok(None),
-                Some(_) => self.read_value().map(Some),
-            },
-            FileLayout::Array => self.read_element(),
-        }
-    }
-
-    /// Reads the next line that is not empty.
-    fn read_line(&mut self) -> io::Result<Option<Frame>> {
-        loop {
-            let mut bounded = BoundedText::at(self.position);
-            let ended = loop {
-                let chunk = fill(&mut self.reader)?;
-                if chunk.is_empty() {
-                    break true;
+        while let Some(next) = self.skip_space()? {
+            let misplaced = match (next, self.list) {
+                (b',', _) => self.read_comma(),
+                (b'[', None | Some(OpenList { is_assumed: true, .. })) => {
+                    self.list = Some(OpenList { expected: Expected::First, is_assumed: false });
+                    self.consume(1);
+                    None
                 }
-                let end = memchr::memchr(b'\n', chunk);
-                let taken = end.map_or(chunk.len(), |end| end + 1);
-                bounded.push(&chunk[..taken]);
-                self.reader.consume(taken);
-                if end.is_some() {
-                    break false;
+                (b']', _) => self.read_list_end(),
+                (_, Some(OpenList { expected: Expected::CommaOrEnd, .. })) => {
+                    self.expect(Expected::Value(self.position));
+                    Some(self.misplaced("expected a comma between the values of the list"))
                 }
+                _ => return self.read_value().map(Some),
             };
-            let BoundedText { start, text, bytes } = bounded;
-            self.position.offset += bytes;
-            if ended {
-                self.position.column += count_characters(&text);
-            } else {
-                self.position.line += 1;
-            }
-            if bytes > text.len() as u64 {
-                return Ok(Some(Frame::TooLong { position: start, bytes }));
-            }
-            if let Some(frame) = Frame::trimmed(start, text) {
-                return Ok(Some(frame));
-            }
-            if ended {
-                return Ok(None);
+            if misplaced.is_some() {
+                return Ok(misplaced);
             }
         }
-    }
-
-    /// Reads the next element of the array.
-    fn read_element(&mut self) -> io::Result<Option<Frame>> {
-        let next = self.skip_space()?;
-        if mem::take(&mut self.first) {
-            // Skips the opening bracket.
-            self.consume(1);
-            if self.skip_space()? != Some(b']') {
-                return self.read_value().map(Some);
-            }
-        } else if next == Some(b',') {
-            self.consume(1);
-            self.skip_space()?;
-            return self.read_value().map(Some);
-        } else if next != Some(b']') {
-            return Ok(Some(self.broken_frame("expected a comma or the end of the array")));
-        }
-        self.consume(1);
-        match self.skip_space()? {
-            None => Ok(None),
-            Some(_) => Ok(Some(self.broken_frame("unexpected data after the end of the array"))),
-        }
-    }
-
-    /// Reads one JSON value from its first byte, delimited by brackets and quotes.
-    fn read_value(&mut self) -> io::Result<Frame> {
-        let mut bounded = BoundedText::at(self.position);
-        let mut scan = ValueScanner::default();
-        loop {
-            let chunk = fill(&mut self.reader)?;
-            let (taken, ended) = scan.advance(chunk);
-            bounded.push(&chunk[..taken]);
-            self.position = position_after(self.position, &chunk[..taken]);
-            self.reader.consume(taken);
-            // The value is complete, the file has ended, or no value starts here.
-            if ended || taken == 0 {
-                break;
-            }
-        }
-        let BoundedText { start, text, bytes } = bounded;
-        if bytes > text.len() as u64 {
-            return Ok(Frame::TooLong { position: start, bytes });
-        }
-        if text.is_empty() {
-            return Ok(self.broken_frame("expected a value"));
-        }
-        Ok(Frame::Text { position: start, text: text.trim_ascii_end().to_vec() })
-    }
-
-    fn broken_frame(&mut self, message: &'static str) -> Frame {
         self.ended = true;
-        Frame::Broken { position: self.position, message }
+        let message = "the file ends inside of a list; values may be missing";
+        let is_broken = self.list.is_some_and(|list| !list.is_assumed);
+        Ok(is_broken.then_some(Frame::Broken { position: self.position, message }))
     }
 
-    /// Skips white space and returns the next byte without consuming it.
+    fn read_comma(&mut self) -> Option<Frame> {
+        let misplaced = match self.list.map(|list| list.expected) {
+            Some(Expected::First | Expected::Value(_)) => Some(self.misplaced("expected a value before the comma")),
+            _ => None,
+        };
+        if let Some(list) = &mut self.list {
+            list.is_assumed &= !self.begins_with_list;
+        }
+        self.expect(Expected::Value(self.position));
+        self.consume(1);
+        misplaced
+    }
+
+    fn read_list_end(&mut self) -> Option<Frame> {
+        let misplaced = match self.list.take().map(|list| list.expected) {
+            None => Some(self.misplaced("unexpected ], which closes no list")),
+            Some(Expected::Value(comma)) => {
+                Some(Frame::Misplaced { position: comma, message: "trailing comma in the list" })
+            }
+            Some(_) => None,
+        };
+        self.consume(1);
+        misplaced
+    }
+
+    fn misplaced(&self, message: &'static str) -> Frame {
+        Frame::Misplaced { position: self.position, message }
+    }
+
+    fn expect(&mut self, expected: Expected) {
+        if let Some(list) = &mut self.list {
+            list.expected = if list.is_assumed { Expected::Anything } else { expected };
+        }
+    }
+
+    /// Reads a value from its first byte.
+    fn read_value(&mut self) -> io::Result<Frame> {
+        self.expect(Expected::CommaOrEnd);
+        if self.position.offset >= self.scan_until
+            && let Some(frame) = self.read_line()?
+        {
+            return Ok(frame);
+        }
+        let indent = if self.line_has_content { 0 } else { usize::try_from(self.position.column - 1).unwrap_or(0) };
+        let scanner = ValueScanner::new(indent);
+        match self.buffer.bytes().first() {
+            Some(b'{' | b'[' | b'"') => self.scan_value(scanner),
+            _ => self.read_word(scanner),
+        }
+    }
+
+    /// Reads the rest of a line if it is one valid object, perhaps with a comma after it.
+    fn read_line(&mut self) -> io::Result<Option<Frame>> {
+        if self.buffer.bytes().first() != Some(&b'{') {
+            return Ok(None);
+        }
+        let end = loop {
+            let bytes = self.buffer.bytes();
+            match memchr::memchr(b'\n', bytes) {
+                Some(end) => break end,
+                None if bytes.len() > MAX_LINE_BYTES => return Ok(None),
+                None if !self.buffer.read_more()? => break self.buffer.bytes().len(),
+                None => {}
+            }
+        };
+        let line = self.buffer.bytes()[..end].trim_ascii_end();
+        let text = line.strip_suffix(b",").unwrap_or(line).trim_ascii_end();
+        let Some(value) = parse_valid(text) else {
+            self.scan_until = self.position.offset + end as u64;
+            return Ok(None);
+        };
+        let (position, text) = (self.position, text.to_vec());
+        self.buffer.consume(text.len());
+        self.position.offset += text.len() as u64;
+        self.position.column += count_characters(&text);
+        self.line_has_content = true;
+        Ok(Some(Frame::Value { position, text, value }))
+    }
+
+    /// Reads an object, a list or a text.
+    fn scan_value(&mut self, mut scanner: ValueScanner) -> io::Result<Frame> {
+        let mut text = BoundedText::at(self.position);
+        loop {
+            let bytes = self.buffer.bytes();
+            match scanner.advance(bytes) {
+                Some(ScanEnd::Complete(end)) => {
+                    self.take(&mut text, end);
+                    return Ok(text.into_frame());
+                }
+                Some(ScanEnd::Fault(at)) => return self.recover(text, &scanner, at),
+                None => {}
+            }
+            if bytes.len() > MAX_TEXT_BYTES {
+                let next = scanner.line_start().filter(|&start| begins_with_batch(&bytes[start..]));
+                let taken = next.unwrap_or(bytes.len());
+                self.take(&mut text, taken);
+                if next.is_some() {
+                    self.expect(Expected::Anything);
+                    return Ok(text.into_frame());
+                }
+                scanner.forget_scanned();
+            }
+            if !self.buffer.read_more()? {
+                let end = self.buffer.bytes().len();
+                return self.recover(text, &scanner, end);
+            }
+        }
+    }
+
+    /// Reads a number, a literal, or a text that is no value.
+    fn read_word(&mut self, scanner: ValueScanner) -> io::Result<Frame> {
+        let is_end = |byte: &u8| byte.is_ascii_whitespace() || b"{}[],\"\x1e".contains(byte);
+        let end = loop {
+            let bytes = self.buffer.bytes();
+            match bytes.iter().position(is_end) {
+                Some(end) => break end,
+                None if bytes.len() > MAX_WORD_BYTES || !self.buffer.read_more()? => break self.buffer.bytes().len(),
+                None => {}
+            }
+        };
+        let mut text = BoundedText::at(self.position);
+        if parse_valid(&self.buffer.bytes()[..end]).is_none() {
+            return self.recover(text, &scanner, 0);
+        }
+        self.take(&mut text, end);
+        Ok(text.into_frame())
+    }
+
+    /// Reads a text that is no value up to the start of the next value.
+    fn recover(&mut self, mut text: BoundedText, scanner: &ValueScanner, fault: usize) -> io::Result<Frame> {
+        let mut from = match scanner.is_multi_line() {
+            true => memchr::memrchr(b'\n', &self.buffer.bytes()[..fault]).unwrap_or(fault),
+            false => fault.max(1),
+        };
+        let mut next = scanner.line_start();
+        loop {
+            let (bytes, is_at_end) = (self.buffer.bytes(), self.buffer.is_at_end());
+            let is_too_long = bytes.len() > MAX_TEXT_BYTES;
+            next = next.or_else(|| match scanner.is_multi_line() {
+                true => end_of_block(bytes, from, scanner.indent()),
+                false => end_of_line(bytes, from, is_at_end, is_too_long, self.list.is_some()),
+            });
+            if next.is_some() || is_at_end {
+                let end = next.unwrap_or(bytes.len());
+                self.take(&mut text, end);
+                self.expect(Expected::Anything);
+                return Ok(text.into_frame());
+            }
+            if is_too_long {
+                // The last line is kept, since the next value may begin with it.
+                let line = memchr::memrchr(b'\n', bytes).filter(|&at| at > 0 && scanner.is_multi_line());
+                let taken = line.unwrap_or(bytes.len());
+                self.take(&mut text, taken);
+                from = 0;
+            }
+            self.buffer.read_more()?;
+        }
+    }
+
+    /// Moves buffered bytes to a text.
+    fn take(&mut self, text: &mut BoundedText, count: usize) {
+        let bytes = &self.buffer.bytes()[..count];
+        text.push(bytes);
+        self.position = position_after(self.position, bytes);
+        self.line_has_content = true;
+        self.buffer.consume(count);
+    }
+
+    /// Skips everything that can separate values, and returns the next byte without consuming it.
     fn skip_space(&mut self) -> io::Result<Option<u8>> {
         loop {
-            let chunk = fill(&mut self.reader)?;
-            let Some(last) = chunk.len().checked_sub(1) else { return Ok(None) };
-            let found = chunk.iter().position(|byte| !byte.is_ascii_whitespace());
-            let skipped = found.unwrap_or(last + 1);
-            let next = found.map(|at| chunk[at]);
-            self.position = position_after(self.position, &chunk[..skipped]);
-            self.reader.consume(skipped);
-            if next.is_some() {
-                return Ok(next);
+            let bytes = self.buffer.bytes();
+            let is_space = |byte: &u8| byte.is_ascii_whitespace() || *byte == RECORD_SEPARATOR;
+            let skipped = bytes.iter().position(|byte| !is_space(byte)).unwrap_or(bytes.len());
+            if skipped > 0 {
+                let line_break = memchr::memchr(b'\n', &bytes[..skipped]);
+                self.line_has_content &= line_break.is_none();
+                self.position = position_after(self.position, &bytes[..skipped]);
+                self.buffer.consume(skipped);
+            } else if BYTE_ORDER_MARK.starts_with(bytes) && self.buffer.read_more()? {
+                // The buffer is empty, or has a part of a mark.
+            } else if self.buffer.bytes().starts_with(BYTE_ORDER_MARK) {
+                self.buffer.consume(BYTE_ORDER_MARK.len());
+                self.position.offset += BYTE_ORDER_MARK.len() as u64;
+                self.position.column += 1;
+            } else {
+                return Ok(self.buffer.bytes().first().copied());
             }
         }
     }
 
     /// Consumes buffered bytes that contain no line break.
     fn consume(&mut self, bytes: usize) {
-        self.reader.consume(bytes);
+        self.buffer.consume(bytes);
         self.position.offset += bytes as u64;
         self.position.column += bytes as u64;
+        self.line_has_content = true;
     }
 }
 
@@ -237,88 +349,9 @@ impl<R: Read> Iterator for FrameReader<R> {
     }
 }
 
-/// The bytes of one text, discarded once they exceed [`MAX_TEXT_BYTES`].
-struct BoundedText {
-    start: FilePosition,
-    text: Vec<u8>,
-    bytes: u64,
-}
-
-impl BoundedText {
-    fn at(start: FilePosition) -> Self {
-        Self { start, text: Vec::new(), bytes: 0 }
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        self.bytes += bytes.len() as u64;
-        if self.bytes <= MAX_TEXT_BYTES as u64 {
-            self.text.extend_from_slice(bytes);
-        } else {
-            self.text = Vec::new();
-        }
-    }
-}
-
-/// Finds the end of a JSON value.
-#[derive(Default)]
-struct ValueScanner {
-    depth: u64,
-    state: ScanState,
-    begun: bool,
-}
-
-#[derive(Default)]
-enum ScanState {
-    #[default]
-    Brackets,
-    Text,
-    /// After the backslash of an escape.
-    Escape,
-}
-
-impl ValueScanner {
-    /// Returns the number of these bytes that belong to the value, and whether it ends with them.
-    fn advance(&mut self, bytes: &[u8]) -> (usize, bool) {
-        let mut at = 0;
-        while let Some(&byte) = bytes.get(at) {
-            match self.state {
-                ScanState::Escape => {
-                    self.state = ScanState::Text;
-                    at += 1;
-                }
-                ScanState::Text => {
-                    let Some(found) = memchr::memchr2(b'"', b'\\', &bytes[at..]) else { return (bytes.len(), false) };
-                    at += found + 1;
-                    self.state = if bytes[at - 1] == b'"' { ScanState::Brackets } else { ScanState::Escape };
-                    if self.depth == 0 && matches!(self.state, ScanState::Brackets) {
-                        return (at, true);
-                    }
-                }
-                ScanState::Brackets => {
-                    let alone = self.depth == 0;
-                    match byte {
-                        b'"' | b'{' | b'[' if alone && self.begun => return (at, true),
-                        b'}' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' if alone => return (at, true),
-                        b'"' => self.state = ScanState::Text,
-                        b'{' | b'[' => self.depth += 1,
-                        b'}' | b']' => self.depth -= 1,
-                        _ => {}
-                    }
-                    self.begun = true;
-                    at += 1;
-                    if !alone && self.depth == 0 {
-                        return (at, true);
-                    }
-                }
-            }
-        }
-        (at, false)
-    }
-}
-
 /// Returns the position after these bytes.
 fn position_after(position: FilePosition, bytes: &[u8]) -> FilePosition {
-    super::position::LineIndex::new(bytes, position).position(bytes.len())
+    LineIndex::new(bytes, position).position(bytes.len())
 }
 
 /// Calls `fill_buf`, and retries when it is interrupted.
@@ -329,35 +362,4 @@ pub fn fill(reader: &mut impl BufRead) -> io::Result<&[u8]> {
         }
     }
     reader.fill_buf()
-}
-
-/// Detects the layout of a file. Appends the bytes that it reads to `head`.
-///
-/// A file that begins with `[` is an array. Otherwise it has one value per line, unless the first value continues on a second
-/// line that does not begin a value itself, as in pretty-printed JSON.
-fn detect_layout(source: &mut impl Read, head: &mut Vec<u8>, mark: &[u8]) -> io::Result<FileLayout> {
-    loop {
-        let text = head.strip_prefix(mark).unwrap_or(head).trim_ascii_start();
-        if text.starts_with(b"[") {
-            return Ok(FileLayout::Array);
-        }
-        if let Some(end) = memchr::memchr(b'\n', text) {
-            let is_incomplete = serde_json::from_slice::<IgnoredAny>(&text[..end]).is_err_and(|error| error.is_eof());
-            match text[end..].trim_ascii_start().first() {
-                _ if !is_incomplete => return Ok(FileLayout::Lines),
-                Some(b'{') => return Ok(FileLayout::Lines),
-                Some(_) => return Ok(FileLayout::Values),
-                None => {}
-            }
-        }
-        let mut buffer = [0; 4096];
-        let read = match source.read(&mut buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            other => other?,
-        };
-        head.extend_from_slice(&buffer[..read]);
-        if read == 0 || head.len() > PEEK_BYTES {
-            return Ok(FileLayout::Lines);
-        }
-    }
 }

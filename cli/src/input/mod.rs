@@ -1,16 +1,23 @@
-//! Reads and checks files of batches: `source` → `frames` → `parse` → `validate`.
+//! Reads and checks files of batches: `source` → `decode` → `frames` (`scan`, `parse`) → `validate`.
 //!
 //! Only one batch is in memory at a time, or one window of rows for CSV.
 
 mod batch_reader;
 mod csv;
+mod decode;
+mod frame;
 mod frames;
 mod input_batch;
+#[cfg(test)]
+mod invariants;
 mod open;
 mod parse;
 mod position;
 mod prefix_hash;
+mod read_buffer;
+mod recover;
 mod rejected;
+mod scan;
 mod seen;
 mod source;
 #[cfg(test)]

@@ -17,18 +17,39 @@ pub struct JsonError {
 
 /// Parses one value with at most 127 levels of nesting, which bounds the stack.
 pub fn parse<'t>(text: &'t [u8], lines: &LineIndex<'_>) -> Result<(&'t str, Value), JsonError> {
-    let text = str::from_utf8(text)
-        .map_err(|error| JsonError { offset: error.valid_up_to(), message: "invalid UTF-8".into() })?;
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = StrictValue.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
-    value.map(|value| (text, value)).map_err(|error| {
+    let text = str::from_utf8(text).map_err(|error| JsonError {
+        offset: error.valid_up_to(),
+        message: "invalid UTF-8, perhaps another encoding such as Latin-1; convert the file to UTF-8".into(),
+    })?;
+    parse_str(text).map(|value| (text, value)).map_err(|error| {
         // Removes the position, which is reported separately.
         let position = format!(" at line {} column {}", error.line(), error.column());
         let message = error.to_string();
         let message = message.strip_suffix(&position).unwrap_or(&message).to_owned();
-        let offset = if error.is_eof() { text.len() } else { lines.offset(error.line(), error.column()) };
+        let found = if error.is_eof() { text.len() } else { lines.offset(error.line(), error.column()) };
+        // The parser notices a trailing comma at the bracket after it.
+        let comma = text[..found].trim_ascii_end().strip_suffix(',').filter(|_| message == "trailing comma");
+        let offset = comma.map_or(found, str::len);
         JsonError { offset, message }
     })
+}
+
+/// Parses a text that should be one value; returns `None` if it is not.
+pub fn parse_valid(text: &[u8]) -> Option<Value> {
+    parse_str(str::from_utf8(text).ok()?).ok()
+}
+
+fn parse_str(text: &str) -> serde_json::Result<Value> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = StrictValue.deserialize(&mut deserializer)?;
+    deserializer.end().map(|()| value)
+}
+
+/// Returns whether the text begins with an object that is likely a batch. An event and its data are not.
+pub fn begins_with_batch(text: &[u8]) -> bool {
+    let mut values = serde_json::Deserializer::from_slice(text).into_iter::<Map<String, Value>>();
+    let names = ["environment", "events", "user_identities", "mpid"];
+    values.next().is_some_and(|object| object.is_ok_and(|object| names.iter().any(|name| object.contains_key(*name))))
 }
 
 #[derive(Clone, Copy)]

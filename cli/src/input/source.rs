@@ -1,7 +1,7 @@
-//! Reads a file or stdin, decompresses it, and counts the bytes read.
+//! Reads a file or stdin, decompresses it, converts it to UTF-8, and counts the bytes read.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +10,7 @@ use flate2::bufread::MultiGzDecoder;
 use sha1_smol::Digest;
 use zstd::stream::read::Decoder;
 
+use super::decode::{MAGIC_BYTES, TextEncoding, Utf16Reader, text_encoding, unsupported_format};
 use super::prefix_hash::PrefixHash;
 
 const BUFFER_BYTES: usize = 128 * 1024;
@@ -25,7 +26,8 @@ pub fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// A decompressing reader. Detects gzip and zstd by their first bytes, independent of the file name.
+/// A decompressing reader of UTF-8. Detects gzip and zstd by their first bytes, independent of the file name, and UTF-16 by its
+/// byte-order mark.
 pub struct Source {
     reader: Box<dyn Read + Send>,
     size: Option<u64>,
@@ -52,16 +54,15 @@ impl Source {
     pub fn new(reader: impl Read + Send + 'static, size: Option<u64>) -> io::Result<Self> {
         let read = Arc::<AtomicU64>::default();
         let counted = CountingReader { reader, read: Arc::clone(&read) };
-        let mut packed = BufReader::with_capacity(BUFFER_BYTES, counted);
-        let magic = buffered(&mut packed)?;
-        let reader: Box<dyn Read + Send> = if magic.starts_with(GZIP_MAGIC) {
-            Box::new(MultiGzDecoder::new(packed))
-        } else if magic.starts_with(ZSTD_MAGIC) {
-            let mut decoder = Decoder::with_buffer(packed)?;
+        let packed = PeekedReader::new(BufReader::with_capacity(BUFFER_BYTES, counted))?;
+        let reader: Box<dyn Read + Send> = if packed.head.starts_with(GZIP_MAGIC) {
+            text_reader(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(packed.reader)))?
+        } else if packed.head.starts_with(ZSTD_MAGIC) {
+            let mut decoder = Decoder::with_buffer(packed.reader)?;
             decoder.window_log_max(ZSTD_MAX_WINDOW_LOG)?;
-            Box::new(decoder)
+            text_reader(BufReader::with_capacity(BUFFER_BYTES, decoder))?
         } else {
-            Box::new(packed)
+            text_reader(packed.reader)?
         };
         Ok(Self { reader, size, read, prefix: None })
     }
@@ -115,15 +116,31 @@ impl Read for Source {
     }
 }
 
-/// Returns the buffered bytes, none for an empty input. Reads once only: a first read shorter than a magic number does not
-/// occur with compressed files in practice.
-fn buffered(reader: &mut impl BufRead) -> io::Result<&[u8]> {
-    loop {
-        match reader.fill_buf() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-            Ok(_) => return reader.fill_buf(),
+/// Returns a reader of UTF-8 for a text.
+fn text_reader(reader: impl BufRead + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+    let PeekedReader { head, mut reader } = PeekedReader::new(reader)?;
+    unsupported_format(&head)?;
+    Ok(match text_encoding(&head)? {
+        TextEncoding::Utf8 => Box::new(reader),
+        TextEncoding::Utf16(encoding) => {
+            reader.read_exact(&mut [0; 2])?;
+            Box::new(Utf16Reader::new(reader, encoding))
         }
+    })
+}
+
+/// A reader whose first bytes are known.
+struct PeekedReader<R> {
+    /// The first [`MAGIC_BYTES`] bytes, fewer at the end of the input.
+    head: Vec<u8>,
+    reader: io::Chain<Cursor<Vec<u8>>, R>,
+}
+
+impl<R: BufRead> PeekedReader<R> {
+    fn new(mut reader: R) -> io::Result<Self> {
+        let mut head = Vec::new();
+        reader.by_ref().take(MAGIC_BYTES as u64).read_to_end(&mut head)?;
+        Ok(Self { reader: Cursor::new(head.clone()).chain(reader), head })
     }
 }
 

@@ -78,33 +78,34 @@ impl Validator {
     /// Checks one text.
     pub fn check(&self, frame: Frame) -> CheckedText {
         match frame {
-            Frame::Text { position, text } => self.examine_text(position, text),
+            Frame::Value { position, text, value } => self.examine_value(position, text, value),
+            Frame::Text { position, text } => match parse(&text, &LineIndex::new(&text, position)) {
+                Ok((_, value)) => self.examine_value(position, text, value),
+                Err(error) => {
+                    let at = LineIndex::new(&text, position).position(error.offset);
+                    let mut located = LocatedDiagnostic::new(at, Code::NotJson, error.message);
+                    located.range = error.offset..(error.offset + 1).min(text.len());
+                    CheckedText { diagnostics: vec![located], position, value: None, text }
+                }
+            },
             Frame::TooLong { position, bytes } => {
                 let message =
                     format!("{bytes} bytes, too large for a batch; texts over {MAX_TEXT_BYTES} bytes are skipped");
                 CheckedText::unread(position, Code::TextBytes, message)
             }
-            Frame::Broken { position, message } => {
-                let message = format!("{message}; the rest of the file is skipped");
-                CheckedText::unread(position, Code::Layout, message)
+            Frame::Misplaced { position, message } => {
+                let mut checked = CheckedText::unread(position, Code::Layout, message.into());
+                checked.diagnostics[0].diagnostic.severity = Severity::Warning;
+                checked
             }
+            Frame::Broken { position, message } => CheckedText::unread(position, Code::Layout, message.into()),
         }
     }
 
-    fn examine_text(&self, position: FilePosition, text: Vec<u8>) -> CheckedText {
-        let lines = LineIndex::new(&text, position);
-        match parse(&text, &lines) {
-            Ok((json, mut value)) => {
-                self.fill_environment(&mut value);
-                let diagnostics = self.locate_diagnostics(json, &value, &lines);
-                CheckedText { diagnostics, position, value: Some(value), text }
-            }
-            Err(error) => {
-                let mut located = LocatedDiagnostic::new(lines.position(error.offset), Code::NotJson, error.message);
-                located.range = error.offset..(error.offset + 1).min(text.len());
-                CheckedText { diagnostics: vec![located], position, value: None, text }
-            }
-        }
+    fn examine_value(&self, position: FilePosition, text: Vec<u8>, mut value: Value) -> CheckedText {
+        self.fill_environment(&mut value);
+        let diagnostics = self.locate_diagnostics(&text, &value, &LineIndex::new(&text, position));
+        CheckedText { diagnostics, position, value: Some(value), text }
     }
 
     /// Returns the text as JSON with the fixes for it, each with the pointer to its position; `None` if it is not JSON.
@@ -123,7 +124,7 @@ impl Validator {
         }
     }
 
-    fn locate_diagnostics(&self, json: &str, value: &Value, lines: &LineIndex<'_>) -> Vec<LocatedDiagnostic> {
+    fn locate_diagnostics(&self, text: &[u8], value: &Value, lines: &LineIndex<'_>) -> Vec<LocatedDiagnostic> {
         let mut diagnostics = self.diagnostics(value);
         for diagnostic in &mut diagnostics {
             if is_error_in_files(diagnostic.code) {
@@ -136,7 +137,11 @@ impl Validator {
             diagnostics.sort_by_key(|diagnostic| Reverse(diagnostic.severity));
             diagnostics.truncate(MAX_DIAGNOSTICS);
         }
-        diagnostics.extend(self.check_environment(value).into_iter().chain(check_size(json.len(), value)));
+        diagnostics.extend(self.check_environment(value).into_iter().chain(check_size(text.len(), value)));
+        if diagnostics.is_empty() {
+            return Vec::new();
+        }
+        let json = str::from_utf8(text).unwrap_or_default();
         let locate = |diagnostic: Diagnostic| {
             let member = locate(json, &diagnostic.pointer);
             let range = match (member.key, diagnostic.code) {
