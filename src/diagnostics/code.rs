@@ -63,10 +63,13 @@ codes! {
         "A batch must be one JSON value in UTF-8 without duplicate names in an object.";
     /// Text that is too long to be checked.
     TextBytes = "text-bytes", Error, "Text too long for a batch",
-        "Put each batch on its own line, or all batches into one list.";
-    /// A file that begins like a list but is not one.
+        "Split the events over several batches. A text that is not closed may have made a batch so long.";
+    /// A list that does not end, or a comma or a bracket between batches that is missing or unexpected.
     Layout = "layout", Error, "Malformed list of batches",
-        "A file that begins with [ must be one list of values separated by commas.";
+        "Separate the batches of a list by commas, and end the list with ].";
+    /// A batch in the form in which mParticle exports it to a bucket.
+    ExportForm = "export-form", Error, "Batch in the form of an export",
+        "`mparticle check --fix` and `mparticle send --export-form` convert it to the form of the API.";
     /// A required field that is absent or null.
     MissingField = "missing-field", Error, "Missing required field",
         "Set the field. Null counts as absent.";
@@ -205,7 +208,7 @@ mod tests {
     #[test]
     fn ids_are_stable() {
         let ids: Vec<_> = Code::ALL.iter().map(|code| code.id()).collect();
-        let expected = "json text-bytes layout missing-field unknown-field other-event-type misplaced-field read-only type value \
+        let expected = "json text-bytes layout export-form missing-field unknown-field other-event-type misplaced-field read-only type value \
             whole-number lost-digits commerce-kind limit omitted environment \
             batch-bytes event-name attributes attribute-name attribute-value list-entries list-entry action-identifier \
             seconds microseconds future no-identity placeholder-identity identity-blanks nul without-time repeated-id \

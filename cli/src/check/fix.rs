@@ -7,7 +7,7 @@ use std::ops::Range;
 use mparticle::diagnostics::Fix;
 use serde_json::Value;
 
-use crate::input::{FilePosition, LineIndex, Validator, locate};
+use crate::input::{ConvertedBatch, FilePosition, LineIndex, Validator, locate};
 use crate::text::shorten;
 
 /// The maximum number of rounds. A fix can reveal another problem, for example in the value of a renamed field, and only the
@@ -45,6 +45,25 @@ pub fn fix_batch(validator: &Validator, text: Vec<u8>, position: FilePosition) -
     if is_json && fixed.text.contains(&b'\n') {
         fixed.text.retain(|byte| !matches!(byte, b'\n' | b'\r'));
     }
+    fixed
+}
+
+/// Fixes a text, or the batch that it was converted to from the form of an export. The positions are those of the original text:
+/// the start of the batch for what is fixed after converting.
+pub fn fix_export(
+    validator: &Validator,
+    text: Vec<u8>,
+    position: FilePosition,
+    converted: Option<ConvertedBatch>,
+) -> FixedBatch {
+    let Some(converted) = converted else { return fix_batch(validator, text, position) };
+    let pointer = "/user_identities";
+    let range = locate(&String::from_utf8_lossy(&text), pointer).value;
+    let at = LineIndex::new(&text, position).position(range.start);
+    let change = AppliedFix { position: at, pointer: pointer.into(), description: converted.to_string() };
+    let mut fixed = fix_batch(validator, converted.text, position);
+    fixed.changes.iter_mut().for_each(|change| change.position = position);
+    fixed.changes.insert(0, change);
     fixed
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Stdout, Write};
 use std::path::Path;
 
-use mparticle::diagnostics::{Diagnostic, EventLocation, Severity};
+use mparticle::diagnostics::{Code, Diagnostic, EventLocation, Severity};
 use serde::Serialize;
 
 use super::reporter::Reporter;
@@ -58,7 +58,7 @@ impl Reporter for JsonReporter {
             pointer,
             message,
             event: event.as_ref(),
-            fixable: fix.is_some(),
+            fixable: fix.is_some() || *code == Code::ExportForm,
         })
     }
 

@@ -39,14 +39,16 @@ Examples:
   mparticle check --fix fixed.ndjson old.ndjson   write fixed batches, and list the fixes
   mparticle check --csv orders.toml orders.csv    list all problems of a CSV file, with a map as for `send`
 
-A file contains batches: one per line, a JSON array, or JSON values that span several lines; or rows of CSV, with a map
-unless their columns are named as mParticle names them; plain, gzip or zstd.
+A file contains JSON batches in any arrangement: one per line, touching, separated by commas or blanks, pretty-printed, or in
+lists; or rows of CSV, with a map unless their columns are named as mParticle names them. It is UTF-8, or UTF-16 with a
+byte-order mark; plain, gzip or zstd. After a batch that is cut or malformed, reading goes on at the next one.
 
 --fix renames misspelt fields (customerid to customer_id), converts seconds to milliseconds, quotes numbers, true and
 false where text is expected, writes numbers that are text (\"12\") or whole floats (12.0) as numbers, corrects the case of
 fixed values (ios to iOS), and removes invalid nulls. It never makes an identity of a number that can have lost digits. All
-other bytes of a batch stay the same. The file appears once all input has been read, with a mode that admits only those who
-can read each of the inputs.
+other bytes of a batch stay the same, except that a batch in the form in which mParticle exports it to a bucket is converted:
+identities in a list to an object, text to numbers where numbers are expected, and fields that the API does not have are
+removed. The file appears once all input has been read, with a mode that admits only those who can read each of the inputs.
 
 A source_request_id that a different batch has is a warning with both places; the last 1,000,000 ids are compared.
 
@@ -139,7 +141,7 @@ pub fn run(arguments: &Arguments) -> exit::Result {
     let historical = arguments.historical.then(Utc::now);
     let check = Check {
         map,
-        validator: Validator { historical, environment: arguments.environment },
+        validator: Validator { historical, environment: arguments.environment, converts_exports: false },
         reporter: reporter(format, arguments.quiet || on_stdout),
         summary: Summary { is_fixing: output.is_some(), ..Summary::default() },
         max_listed,
@@ -243,8 +245,12 @@ impl Check {
 
     fn fix_and_check(&mut self, path: &Path, frame: Frame) -> Flow {
         let Some(output) = &mut self.output else { return self.check_frame(path, frame) };
-        let (position, text) = match frame {
-            Frame::Value { position, text, .. } | Frame::Text { position, text } => (position, text),
+        let (position, text, converted) = match frame {
+            Frame::Value { position, text, value } => {
+                let converted = self.validator.convert_export(&text, &value);
+                (position, text, converted)
+            }
+            Frame::Text { position, text } => (position, text, None),
             Frame::Misplaced { .. } => return self.check_frame(path, frame),
             Frame::TooLong { .. } | Frame::Broken { .. } => {
                 // There is no text to write.
@@ -252,7 +258,7 @@ impl Check {
                 return self.check_frame(path, frame);
             }
         };
-        let fixed = fix::fix_batch(&self.validator, text, position);
+        let fixed = fix::fix_export(&self.validator, text, position, converted);
         let at = or_break(output.write(&fixed.text))?;
         let written = output.path().to_owned();
         self.summary.fixable_batches += u64::from(fixed.has_more);

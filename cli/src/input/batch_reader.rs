@@ -75,7 +75,10 @@ impl Iterator for BatchReader {
                 };
                 Some(frame.map(|frame| {
                     let checked = self.validator.check(unwrap_reject(frame));
-                    InputBatch { events: checked.events(), checked, resume_at: Some(frames.current_position()) }
+                    // A text that the end of the file cuts is read again once the file is complete.
+                    let is_complete = checked.value.is_some() || !frames.ends_in_list();
+                    let resume_at = is_complete.then(|| frames.current_position());
+                    InputBatch { events: checked.events(), checked, resume_at }
                 }))
             }
         }

@@ -87,6 +87,11 @@ impl<R: Read> FrameReader<R> {
         self.position
     }
 
+    /// Returns whether the file ended inside of a list, so that the last text may be incomplete.
+    pub fn ends_in_list(&self) -> bool {
+        self.list.is_some() && self.buffer.is_at_end() && self.buffer.bytes().is_empty()
+    }
+
     /// Continues from a [`current_position`](Self::current_position) between two frames of the same file.
     pub fn skip_to(&mut self, position: FilePosition) -> io::Result<()> {
         if position.offset == 0 {

@@ -5,6 +5,7 @@
 mod batch_reader;
 mod csv;
 mod decode;
+mod export_form;
 mod frame;
 mod frames;
 mod input_batch;
@@ -26,6 +27,7 @@ mod validate;
 
 pub use batch_reader::BatchReader;
 pub use csv::{CsvBatchReader, MapFile, propose_map};
+pub use export_form::ConvertedBatch;
 pub use frames::Frame;
 #[cfg(test)]
 pub use frames::FrameReader;

@@ -62,7 +62,9 @@ impl<'a> LineIndex<'a> {
 /// Returns the number of characters that start in these bytes. Outside of UTF-8 the number is approximate.
 pub fn count_characters(bytes: &[u8]) -> u64 {
     let is_start = |byte: &&u8| **byte & 0b1100_0000 != 0b1000_0000;
-    bytes.iter().filter(is_start).count() as u64
+    // Most text is ASCII, which is recognized faster than counted.
+    let count = |piece: &[u8]| if piece.is_ascii() { piece.len() } else { piece.iter().filter(is_start).count() };
+    bytes.chunks(4096).map(count).sum::<usize>() as u64
 }
 
 /// The ranges of a member of an object or an array.

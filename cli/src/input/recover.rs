@@ -17,6 +17,9 @@ pub fn end_of_line(bytes: &[u8], from: usize, is_at_end: bool, is_too_long: bool
     // The next batch may begin before the fault: the value may have seemed to go on with it.
     let braces = memchr::memchr_iter(b'{', line).filter(|&at| at > 0).take(MAX_CANDIDATES);
     let batch = braces.into_iter().find(|&at| begins_with_batch(&line[at..]));
+    // The comma between the two does not belong to the text either.
+    let batch =
+        batch.map(|at| line[..at].trim_ascii_end()).map(|text| text.strip_suffix(b",").unwrap_or(text).len().max(1));
     let trimmed = line.trim_ascii_end();
     // The bracket that closes the list does not belong to the text.
     let list_end = trimmed.strip_suffix(b"]").filter(|text| is_in_list && line_end.is_some() && text.len() >= from);

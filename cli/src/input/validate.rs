@@ -10,8 +10,9 @@ use mparticle::diagnostics::{Code, Diagnostic, Fix, Severity};
 use mparticle::limits::MAX_BATCH_BYTES;
 use serde_json::Value;
 
+use super::export_form::{ConvertedBatch, convert, is_export_form};
 use super::frames::{Frame, MAX_TEXT_BYTES};
-use super::parse::parse;
+use super::parse::{parse, parse_valid};
 use super::position::{FilePosition, LineIndex, locate};
 
 /// The maximum number of diagnostics for one text. An additional one then says that there are more.
@@ -27,6 +28,8 @@ pub struct Validator {
     pub historical: Option<DateTime<Utc>>,
     /// The environment of batches without one. A batch of another environment is an error.
     pub environment: Option<Environment>,
+    /// Converts batches of the form in which mParticle exports them.
+    pub converts_exports: bool,
 }
 
 /// The result of checking one text of a file.
@@ -102,7 +105,31 @@ impl Validator {
         }
     }
 
-    fn examine_value(&self, position: FilePosition, text: Vec<u8>, mut value: Value) -> CheckedText {
+    fn examine_value(&self, position: FilePosition, text: Vec<u8>, value: Value) -> CheckedText {
+        if self.converts_exports
+            && let Some(converted) = self.convert_export(&text, &value)
+            && let Some(value) = parse_valid(&converted.text)
+        {
+            let mut checked = self.check_value(position, converted.text, value);
+            // The positions are those of the original text, of which only the start is the same.
+            for located in &mut checked.diagnostics {
+                (located.position, located.range) = (position, 0..0);
+            }
+            // A batch that is rejected keeps its bytes.
+            return if checked.has_errors() { CheckedText { text, ..checked } } else { checked };
+        }
+        self.check_value(position, text, value)
+    }
+
+    /// Converts a batch of the form in which mParticle exports them; `None` if it has another form or cannot be converted.
+    pub fn convert_export(&self, text: &[u8], value: &Value) -> Option<ConvertedBatch> {
+        if !is_export_form(value) {
+            return None;
+        }
+        convert(text, |value| self.api_diagnostics(value)).ok()
+    }
+
+    fn check_value(&self, position: FilePosition, text: Vec<u8>, mut value: Value) -> CheckedText {
         self.fill_environment(&mut value);
         let diagnostics = self.locate_diagnostics(&text, &value, &LineIndex::new(&text, position));
         CheckedText { diagnostics, position, value: Some(value), text }
@@ -112,12 +139,31 @@ impl Validator {
     pub fn fixes(&self, text: &[u8]) -> Option<(Value, Vec<(String, Fix)>)> {
         let (_, mut value) = parse(text, &LineIndex::new(text, FilePosition::default())).ok()?;
         self.fill_environment(&mut value);
-        let diagnostics = self.diagnostics(&value).into_iter();
+        let diagnostics = self.diagnostics(text, &value).into_iter();
         let fixes = diagnostics.filter_map(|diagnostic| Some((diagnostic.pointer, diagnostic.fix?))).collect();
         Some((value, fixes))
     }
 
-    fn diagnostics(&self, value: &Value) -> Vec<Diagnostic> {
+    /// Returns the diagnostics of a batch; only one if it has the form of an export, in which every field may be wrong.
+    fn diagnostics(&self, text: &[u8], value: &Value) -> Vec<Diagnostic> {
+        if !is_export_form(value) {
+            return self.api_diagnostics(value);
+        }
+        let form = "the form in which mParticle exports batches, with identities as a list";
+        vec![match convert(text, |value| self.api_diagnostics(value)) {
+            Ok(_) => Diagnostic::new(
+                Code::ExportForm,
+                "/user_identities",
+                format!("{form}; `mparticle check --fix` and `mparticle send --export-form` convert it"),
+            ),
+            Err(reason) => {
+                Diagnostic::new(Code::Type, "/user_identities", format!("{form}, which cannot be converted: {reason}"))
+            }
+        }]
+    }
+
+    /// Returns the diagnostics of a batch in the form of the API.
+    fn api_diagnostics(&self, value: &Value) -> Vec<Diagnostic> {
         match self.historical {
             None => contract::check_batch(value),
             Some(now) => contract::check_historical_batch(value, now),
@@ -125,7 +171,7 @@ impl Validator {
     }
 
     fn locate_diagnostics(&self, text: &[u8], value: &Value, lines: &LineIndex<'_>) -> Vec<LocatedDiagnostic> {
-        let mut diagnostics = self.diagnostics(value);
+        let mut diagnostics = self.diagnostics(text, value);
         for diagnostic in &mut diagnostics {
             if is_error_in_files(diagnostic.code) {
                 diagnostic.severity = Severity::Error;

@@ -13,9 +13,13 @@ Examples:
   zcat export.gz | mparticle send -                from a pipe; FILE itself may be .gz or .zst
   mparticle send --csv orders.toml orders.csv      rows of CSV, with a map that `mparticle map` proposes
   mparticle send yesterday.ndjson.gz --historical  data older than 30 days
+  mparticle send --export-form bucket/*.txt        batches that mParticle exported to a bucket
   mparticle send big.ndjson --rate 100             at most 100 batches per second
   mparticle send big.ndjson --resume               continue an interrupted run
   mparticle send events.ndjson.rejects.ndjson      the rejected batches again, after fixing them in that file
+
+JSON batches are one per line, touching, separated by commas or blanks, pretty-printed, or in lists; UTF-8, or UTF-16 with a
+byte-order mark. A batch that is cut or malformed is rejected, and reading goes on at the next one.
 
 Each batch is checked. Invalid and rejected batches go to FILE.rejects.ndjson with their positions, and the rest is sent.
 A batch without a source_request_id gets one derived from its position in the file and its content, so that the service
@@ -58,7 +62,7 @@ purchase. mParticle's own CSV, with columns such as user_identities.email, needs
 #[expect(clippy::struct_excessive_bools, reason = "each is an independent switch")]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Files to send: NDJSON, a JSON array, or concatenated JSON values; plain, gzip or zstd. `-` is stdin
+    /// Files to send: JSON batches in any arrangement, or CSV; plain, gzip or zstd. `-` is stdin
     #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
 
@@ -73,6 +77,10 @@ pub struct Arguments {
     /// Environment of batches without one; batches of another environment are rejected
     #[arg(long, value_parser = connect::environment_parser())]
     pub environment: Option<Environment>,
+
+    /// Convert batches that mParticle exported to a bucket
+    #[arg(long, conflicts_with = "csv")]
+    pub export_form: bool,
 
     /// Maximum rate, in batches per second [default: as fast as the service allows]
     #[arg(long, value_name = "BATCHES", value_parser = clap::value_parser!(u32).range(1..))]

@@ -157,7 +157,11 @@ impl FileUpload<'_> {
     }
 
     fn validator(&self) -> Validator {
-        Validator { historical: self.arguments.historical.then(Utc::now), environment: self.arguments.environment }
+        Validator {
+            historical: self.arguments.historical.then(Utc::now),
+            environment: self.arguments.environment,
+            converts_exports: self.arguments.export_form,
+        }
     }
 
     fn uploader(
