@@ -271,17 +271,18 @@ impl<R: Read> FrameReader<R> {
 
     /// Reads a text that is no value up to the start of the next value.
     fn recover(&mut self, mut text: BoundedText, scanner: &ValueScanner, fault: usize) -> io::Result<Frame> {
-        let mut from = match scanner.is_multi_line() {
-            true => memchr::memrchr(b'\n', &self.buffer.bytes()[..fault]).unwrap_or(fault),
-            false => fault.max(1),
-        };
+        let line_of_fault = memchr::memrchr(b'\n', &self.buffer.bytes()[..fault]).filter(|_| scanner.is_multi_line());
+        let mut from = line_of_fault.unwrap_or(fault.max(1).min(self.buffer.bytes().len()));
         let mut next = scanner.line_start();
         loop {
             let (bytes, is_at_end) = (self.buffer.bytes(), self.buffer.is_at_end());
             let is_too_long = bytes.len() > MAX_TEXT_BYTES;
-            next = next.or_else(|| match scanner.is_multi_line() {
-                true => end_of_block(bytes, from, scanner.indent()),
-                false => end_of_line(bytes, from, is_at_end, is_too_long, self.list.is_some()),
+            next = next.or_else(|| {
+                if scanner.is_multi_line() {
+                    end_of_block(bytes, from, scanner.indent())
+                } else {
+                    end_of_line(bytes, from, is_at_end, is_too_long, self.list.is_some())
+                }
             });
             if next.is_some() || is_at_end {
                 let end = next.unwrap_or(bytes.len());

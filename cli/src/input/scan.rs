@@ -28,8 +28,8 @@ pub struct ValueScanner {
     indent: usize,
     /// The number of blanks since the last line break; `None` after another byte.
     blanks: Option<usize>,
-    /// The index of the first later line that begins with an opening brace and is indented no more than the value: the start of
-    /// the next value if this one turns out to be cut.
+    /// The index of the first later line that is indented no more than the value, and begins with an opening brace or with what no
+    /// value contains: the end of the value if it turns out to be cut.
     line_start: Option<usize>,
     is_multi_line: bool,
 }
@@ -131,7 +131,7 @@ impl ValueScanner {
                 return true;
             }
             b'{' | b'[' => {
-                if byte == b'{' && self.blanks.is_some_and(|blanks| blanks <= self.indent) {
+                if byte == b'{' && self.is_at_margin() {
                     self.line_start.get_or_insert(self.at);
                 }
                 let is_expected = match self.closing.last() {
@@ -157,10 +157,20 @@ impl ValueScanner {
                 self.state = ScanState::Text;
             }
             RECORD_SEPARATOR | 0xef => return false,
+            b',' | b':' | b'-' | b'+' | b'.' | b'0'..=b'9' | b't' | b'f' | b'n' => {}
+            _ if self.is_at_margin() => {
+                // No line of a value begins with this byte: the value was cut before the line.
+                self.line_start.get_or_insert(self.at);
+                return false;
+            }
             _ => {}
         }
         self.last = byte;
         self.blanks = None;
         true
+    }
+    /// Returns whether the next byte is the first of its line, and indented no more than the value.
+    fn is_at_margin(&self) -> bool {
+        self.blanks.is_some_and(|blanks| blanks <= self.indent)
     }
 }

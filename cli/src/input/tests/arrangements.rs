@@ -240,6 +240,7 @@ fn goes_on_after_a_fault_at_the_next_value() {
         // A line that is cut, or begins in the middle of a value.
         (format!("{{\"a\":\"x\n{good}\n"), &["1:1 {\"a\":\"x", "2:1 good"]),
         (format!("{{\"a\":[1,\n{good}\n{good}\n"), &["1:1 {\"a\":[1,", "2:1 good", "3:1 good"]),
+        (format!("{{\"a\":\noops\n\n\u{1b}[31m\n{good}\n"), &["1:1 {\"a\":", "2:1 oops", "4:1 \u{1b}[31m", "5:1 good"]),
         (format!("x\",\"b\":{{}}}}\n{good}\n"), &["1:1 x\",\"b\":{}}", "2:1 good"]),
         // A text that is not closed among touching values, and brackets that do not belong to a value.
         (format!("{good}{{\"a\":\"x{good}{good}"), &["1:1 good", "1:39 {\"a\":\"x", "1:46 good", "1:84 good"]),
