@@ -157,7 +157,7 @@ impl ValueScanner {
                 self.state = ScanState::Text;
             }
             RECORD_SEPARATOR | 0xef => return false,
-            b',' | b':' | b'-' | b'+' | b'.' | b'0'..=b'9' | b't' | b'f' | b'n' => {}
+            b'}' | b']' | b',' | b':' | b'-' | b'+' | b'.' | b'0'..=b'9' | b't' | b'f' | b'n' => {}
             _ if self.is_at_margin() => {
                 // No line of a value begins with this byte: the value was cut before the line.
                 self.line_start.get_or_insert(self.at);
