@@ -169,6 +169,7 @@ impl ValueScanner {
         self.blanks = None;
         true
     }
+
     /// Returns whether the next byte is the first of its line, and indented no more than the value.
     fn is_at_margin(&self) -> bool {
         self.blanks.is_some_and(|blanks| blanks <= self.indent)
