@@ -156,13 +156,12 @@ impl ValueScanner {
                 }
                 self.state = ScanState::Text;
             }
-            RECORD_SEPARATOR | 0xef => return false,
-            b'}' | b']' | b',' | b':' | b'-' | b'+' | b'.' | b'0'..=b'9' | b't' | b'f' | b'n' => {}
-            _ if self.is_at_margin() => {
-                // No line of a value begins with this byte: the value was cut before the line.
+            // No line of a value begins with such a byte: the value was cut before the line.
+            _ if self.is_at_margin() && !b"}],:-+.0123456789tfn".contains(&byte) => {
                 self.line_start.get_or_insert(self.at);
                 return false;
             }
+            RECORD_SEPARATOR | 0xef => return false,
             _ => {}
         }
         self.last = byte;
