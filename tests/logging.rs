@@ -67,8 +67,8 @@ fn the_losses_of_two_bulk_calls_in_one_second_are_logged_while_the_client_is_kep
     let client = Client::for_mock(&server).expect("a client");
     let bad = || batch("a").user_attribute("n", f64::NAN);
     let lines = logged(async {
-        client.upload_bulk([bad()]).await.expect("a report");
-        client.upload_bulk([bad(), bad()]).await.expect("a report");
+        let _ = client.upload_bulk([bad()]).await.expect("a report");
+        let _ = client.upload_bulk([bad(), bad()]).await.expect("a report");
         tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
     });
     drop(client);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use crate::exit::{self, CliError};
+use crate::exit::{self, CliError, ExitStatus};
 use crate::input::{self, Source};
 use crate::text;
 
@@ -31,5 +31,6 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> exit::Result {
     let source = Source::open(&arguments.file).map_err(|error| CliError::file("read", &arguments.file, &error))?;
     let map = input::propose_map(&arguments.file, source)?;
-    exit::from_write(text::print(map.as_bytes()))
+    exit::from_write(text::print(map.as_bytes()))?;
+    Ok(ExitStatus::Success)
 }

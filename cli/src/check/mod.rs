@@ -22,8 +22,8 @@ use mparticle::Environment;
 use crate::connect;
 use crate::exit::{self, CliError, ExitStatus};
 use crate::input::{
-    self, BatchReader, CheckedText, CsvBatchReader, FilePosition, Frame, InputBatch, MapFile, OpenInput, SeenBatches, Source,
-    Validator,
+    self, BatchReader, CheckedText, CsvBatchReader, FilePosition, Frame, InputBatch, MapFile, OpenInput, SeenBatches,
+    Source, Validator,
 };
 use crate::text::{eprint_line, path_string, printable};
 use output::FixOutput;
@@ -231,10 +231,11 @@ impl Check {
         }
         let mut batches = BatchReader::csv(batches, self.validator);
         while let Some(batch) = batches.next() {
-            let InputBatch { checked, events, .. } = match batch {
+            let InputBatch { mut checked, events, .. } = match batch {
                 Ok(batch) => batch,
                 Err(error) => return self.unreadable(path, Some(batches.current_position()), &error),
             };
+            self.seen.check(path, &mut checked);
             self.summary.count(&checked, true);
             self.summary.events += events;
             // The JSON of a row is not in the file, and a message names the column: there is no excerpt.

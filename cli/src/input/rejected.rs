@@ -7,7 +7,8 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::frames::Frame;
-use super::position::LineIndex;
+use super::parse::parse_valid;
+use super::position::{FilePosition, LineIndex};
 
 /// A line as `send` writes it.
 #[derive(Deserialize)]
@@ -27,19 +28,33 @@ struct RejectLine<'a> {
 /// Returns the batch in a line of a rejects file, at its position in that file, or the text that is not a batch. Any other frame
 /// stays as it is: no batch has the fields of such a line.
 pub fn unwrap_reject(frame: Frame) -> Frame {
-    let Frame::Text { position, text } = frame else { return frame };
-    if !begins_like_a_reject(&text) {
-        return Frame::Text { position, text };
+    let unwrapped = match &frame {
+        Frame::Value { position, text, .. } | Frame::Text { position, text } => unwrap_text(*position, text),
+        _ => None,
+    };
+    unwrapped.unwrap_or(frame)
+}
+
+/// Returns `None` if the text is not a line of a rejects file.
+fn unwrap_text(position: FilePosition, text: &[u8]) -> Option<Frame> {
+    if !begins_like_a_reject(text) {
+        return None;
     }
-    let Ok(line) = serde_json::from_slice::<RejectLine<'_>>(&text) else { return Frame::Text { position, text } };
+    let line: RejectLine<'_> = serde_json::from_slice(text).ok()?;
+    if let Some(batch) = line.batch {
+        let start = batch.get().as_ptr() as usize - text.as_ptr() as usize;
+        let position = LineIndex::new(text, position).position(start);
+        return Some(to_frame(position, batch.get().as_bytes().to_vec()));
+    }
     let decoded = line.base64.and_then(|base64| STANDARD.decode(base64).ok());
-    match (line.batch, line.text.map(String::into_bytes).or(decoded)) {
-        (Some(batch), _) => {
-            let start = batch.get().as_ptr() as usize - text.as_ptr() as usize;
-            let position = LineIndex::new(&text, position).position(start);
-            Frame::Text { position, text: batch.get().as_bytes().to_vec() }
-        }
-        (None, kept) => Frame::Text { position, text: kept.unwrap_or(text) },
+    let text = line.text.map(String::into_bytes).or(decoded)?;
+    Some(to_frame(position, text))
+}
+
+fn to_frame(position: FilePosition, text: Vec<u8>) -> Frame {
+    match parse_valid(&text) {
+        Some(value) => Frame::Value { position, text, value },
+        None => Frame::Text { position, text },
     }
 }
 
@@ -54,13 +69,11 @@ fn begins_like_a_reject(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::input::FilePosition;
 
     fn unwrap(line: &str) -> (u64, String) {
         let position = FilePosition { offset: 10, line: 3, column: 1 };
-        let Frame::Text { position, text } = unwrap_reject(Frame::Text { position, text: line.into() }) else {
-            panic!("no text")
-        };
+        let frame = unwrap_reject(Frame::Text { position, text: line.into() });
+        let (Frame::Value { position, text, .. } | Frame::Text { position, text }) = frame else { panic!("no text") };
         (position.offset, String::from_utf8_lossy(&text).into_owned())
     }
 

@@ -1,6 +1,7 @@
 //! Uploads one file: a thread reads it, the uploader's thread sends, and the main thread shows the progress and writes the
 //! checkpoint.
 
+use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
