@@ -132,9 +132,14 @@ fn placeholder_identities_are_warnings_and_identify_nobody() {
     assert_eq!(rules(&batch(&zeros)), [(1, "no-identity".into()), (1, "placeholder-identity".into())]);
 
     let directory = files(&[]);
-    for arguments in [["--customer-id", "null"], ["--email", ""], ["--mpid", "0"]] {
-        let (code, _, stderr) = run(&directory, &[&["event", "screen", "Home", "--dry-run"], &arguments[..]].concat());
+    let event =
+        |arguments: [&str; 2]| run(&directory, &[&["event", "screen", "Home", "--dry-run"], &arguments[..]].concat());
+    for arguments in [["--customer-id", "null"], ["--email", "none"]] {
+        let (code, _, stderr) = event(arguments);
         assert!(code == 0 && stderr.contains("is a placeholder"), "{stderr}");
+    }
+    for arguments in [["--email", ""], ["--mpid", "0"]] {
+        assert_eq!(event(arguments).0, 2, "{arguments:?}");
     }
 }
 

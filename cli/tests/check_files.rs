@@ -386,7 +386,7 @@ fn lists_diagnostics_up_to_the_limit_and_counts_the_rest() {
     let listed = |arguments: &[&str]| {
         let (code, stdout, stderr) = run(&directory, arguments);
         assert_eq!(code, 1);
-        (stdout.lines().filter(|line| line.contains("whole number")).count(), stderr)
+        (stdout.lines().filter(|line| line.contains("whole number of 64 bits")).count(), stderr)
     };
     let (count, stderr) = listed(&["wrong"]);
     assert_eq!(count, 1000);

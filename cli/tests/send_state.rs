@@ -141,7 +141,7 @@ fn resumes_only_if_the_bytes_before_the_checkpoint_are_the_same() {
         let (code, stdout, stderr) = shell.file("a.ndjson", content).send(&["a.ndjson", "--resume", "--json"]);
         assert_eq!((code, server.batches().len()), (Some(4), 999), "{what}: {stderr}");
         assert!(stderr.contains("cannot resume a.ndjson: the file has changed: it "), "{what}: {stderr}");
-        assert!(stderr.contains("line 1000, up to which it was sent; send without --resume"), "{what}: {stderr}");
+        assert!(stderr.contains("line 999, up to which it was sent; send without --resume"), "{what}: {stderr}");
         let summary: Value = serde_json::from_str(&stdout).expect("JSON");
         assert_eq!((&summary["outcome"], &summary["delivered"]["batches"]), (&"error".into(), &0.into()), "{what}");
         assert_eq!(shell.read("a.ndjson.sent.json"), checkpoint, "{what}: the checkpoint stays");

@@ -5,7 +5,7 @@ use std::io;
 use super::csv::CsvBatchReader;
 use super::frames::{Frame, FrameReader};
 use super::input_batch::InputBatch;
-use super::position::FilePosition;
+use super::position::{FilePosition, ReadPosition};
 use super::rejected::unwrap_reject;
 use super::source::Source;
 use super::validate::Validator;
@@ -53,10 +53,10 @@ impl BatchReader {
     }
 
     /// Continues from the `resume_at` of an [`InputBatch`] of the same file.
-    pub fn skip_to(&mut self, position: FilePosition) -> io::Result<()> {
+    pub fn skip_to(&mut self, position: ReadPosition) -> io::Result<()> {
         match &mut self.source {
             BatchSource::Json(frames) => frames.skip_to(position),
-            BatchSource::Csv(batches) => batches.skip_to(position),
+            BatchSource::Csv(batches) => batches.skip_to(position.position),
         }
     }
 }
@@ -77,7 +77,7 @@ impl Iterator for BatchReader {
                     let checked = self.validator.check(unwrap_reject(frame));
                     // A text that the end of the file cuts is read again once the file is complete.
                     let is_complete = checked.value.is_some() || !frames.ends_in_list();
-                    let resume_at = is_complete.then(|| frames.current_position());
+                    let resume_at = is_complete.then(|| frames.read_position());
                     InputBatch { events: checked.events(), checked, resume_at }
                 }))
             }

@@ -9,7 +9,7 @@ use std::io::{self, BufRead, Read};
 use super::frame::BoundedText;
 pub use super::frame::{Frame, MAX_TEXT_BYTES};
 use super::parse::{begins_with_batch, parse_valid};
-use super::position::{FilePosition, LineIndex, count_characters};
+use super::position::{FilePosition, LineIndex, ReadPosition, count_characters};
 use super::read_buffer::ReadBuffer;
 use super::recover::{end_of_block, end_of_line};
 use super::scan::{RECORD_SEPARATOR, ScanEnd, ValueScanner};
@@ -23,14 +23,6 @@ const MAX_LINE_BYTES: usize = 64 * 1024;
 /// The maximum size of a number or a word.
 const MAX_WORD_BYTES: usize = 4096;
 
-/// A list whose elements are the values.
-#[derive(Clone, Copy, Debug)]
-struct OpenList {
-    expected: Expected,
-    /// Set after resuming, when the brackets before are unknown: there may be no list.
-    is_assumed: bool,
-}
-
 /// What comes next in a list.
 #[derive(Clone, Copy, Debug)]
 enum Expected {
@@ -38,7 +30,7 @@ enum Expected {
     CommaOrEnd,
     /// A value, after the comma at this position.
     Value(FilePosition),
-    /// Anything, after a text whose end is uncertain.
+    /// Anything, after a text whose end is uncertain, or after resuming.
     Anything,
 }
 
@@ -49,9 +41,8 @@ pub struct FrameReader<R> {
     position: FilePosition,
     /// Set if something other than blanks precedes the next byte on its line.
     line_has_content: bool,
-    list: Option<OpenList>,
-    /// Set after resuming if the file begins with a list.
-    begins_with_list: bool,
+    /// Set in a list whose elements are the values.
+    list: Option<Expected>,
     /// The offset up to which the current line is known not to be one value.
     scan_until: u64,
     ended: bool,
@@ -66,15 +57,7 @@ impl<R: Read> FrameReader<R> {
             buffer.consume(BYTE_ORDER_MARK.len());
         }
         let position = FilePosition { offset: 0, line: 1, column: 1 };
-        Ok(Self {
-            buffer,
-            position,
-            line_has_content: false,
-            list: None,
-            begins_with_list: false,
-            scan_until: 0,
-            ended: false,
-        })
+        Ok(Self { buffer, position, line_has_content: false, list: None, scan_until: 0, ended: false })
     }
 
     /// Returns the source.
@@ -87,19 +70,18 @@ impl<R: Read> FrameReader<R> {
         self.position
     }
 
+    /// Returns the position between two frames from which [`skip_to`](Self::skip_to) continues.
+    pub fn read_position(&self) -> ReadPosition {
+        ReadPosition { position: self.position, in_list: self.list.is_some() }
+    }
+
     /// Returns whether the file ended inside of a list, so that the last text may be incomplete.
     pub fn ends_in_list(&self) -> bool {
         self.list.is_some() && self.buffer.is_at_end() && self.buffer.bytes().is_empty()
     }
 
-    /// Continues from a [`current_position`](Self::current_position) between two frames of the same file.
-    pub fn skip_to(&mut self, position: FilePosition) -> io::Result<()> {
-        if position.offset == 0 {
-            return Ok(());
-        }
-        // The position may be inside of a list, wherever that begins.
-        self.list = Some(OpenList { expected: Expected::Anything, is_assumed: true });
-        self.begins_with_list = self.skip_space()? == Some(b'[');
+    /// Continues from a [`read_position`](Self::read_position) of the same file.
+    pub fn skip_to(&mut self, ReadPosition { position, in_list }: ReadPosition) -> io::Result<()> {
         while self.position.offset < position.offset {
             let missing = position.offset - self.position.offset;
             let skipped = usize::try_from(missing).map_or(usize::MAX, |missing| missing.min(self.buffer.bytes().len()));
@@ -110,6 +92,7 @@ impl<R: Read> FrameReader<R> {
             }
         }
         self.position = position;
+        self.list = in_list.then_some(Expected::Anything);
         self.line_has_content = position.column > 1;
         Ok(())
     }
@@ -119,13 +102,13 @@ impl<R: Read> FrameReader<R> {
         while let Some(next) = self.skip_space()? {
             let misplaced = match (next, self.list) {
                 (b',', _) => self.read_comma(),
-                (b'[', None | Some(OpenList { is_assumed: true, .. })) => {
-                    self.list = Some(OpenList { expected: Expected::First, is_assumed: false });
+                (b'[', None) => {
+                    self.list = Some(Expected::First);
                     self.consume(1);
                     None
                 }
                 (b']', _) => self.read_list_end(),
-                (_, Some(OpenList { expected: Expected::CommaOrEnd, .. })) => {
+                (_, Some(Expected::CommaOrEnd)) => {
                     self.expect(Expected::Value(self.position));
                     Some(self.misplaced("expected a comma between the values of the list"))
                 }
@@ -137,25 +120,21 @@ impl<R: Read> FrameReader<R> {
         }
         self.ended = true;
         let message = "the file ends inside of a list; values may be missing";
-        let is_broken = self.list.is_some_and(|list| !list.is_assumed);
-        Ok(is_broken.then_some(Frame::Broken { position: self.position, message }))
+        Ok(self.list.is_some().then_some(Frame::Broken { position: self.position, message }))
     }
 
     fn read_comma(&mut self) -> Option<Frame> {
-        let misplaced = match self.list.map(|list| list.expected) {
+        let misplaced = match self.list {
             Some(Expected::First | Expected::Value(_)) => Some(self.misplaced("expected a value before the comma")),
             _ => None,
         };
-        if let Some(list) = &mut self.list {
-            list.is_assumed &= !self.begins_with_list;
-        }
         self.expect(Expected::Value(self.position));
         self.consume(1);
         misplaced
     }
 
     fn read_list_end(&mut self) -> Option<Frame> {
-        let misplaced = match self.list.take().map(|list| list.expected) {
+        let misplaced = match self.list.take() {
             None => Some(self.misplaced("unexpected ], which closes no list")),
             Some(Expected::Value(comma)) => {
                 Some(Frame::Misplaced { position: comma, message: "trailing comma in the list" })
@@ -172,7 +151,7 @@ impl<R: Read> FrameReader<R> {
 
     fn expect(&mut self, expected: Expected) {
         if let Some(list) = &mut self.list {
-            list.expected = if list.is_assumed { Expected::Anything } else { expected };
+            *list = expected;
         }
     }
 

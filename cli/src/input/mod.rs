@@ -33,7 +33,7 @@ pub use frames::Frame;
 pub use frames::FrameReader;
 pub use input_batch::InputBatch;
 pub use open::{OpenInput, open_source};
-pub use position::{FilePosition, LineIndex, locate};
+pub use position::{FilePosition, LineIndex, ReadPosition, locate};
 pub use rejected::unwrap_reject;
 pub use seen::{MAX_IDS, SeenBatches};
 pub use source::{Source, is_dash};

@@ -18,6 +18,14 @@ pub struct FilePosition {
     pub column: u64,
 }
 
+/// A position between two values, from which a later run can read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadPosition {
+    pub position: FilePosition,
+    /// Set between the elements of a list.
+    pub in_list: bool,
+}
+
 impl fmt::Display for FilePosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.line, self.column)

@@ -34,7 +34,8 @@ corrected in FILE.
 FILE.sent.json records the progress. --resume continues from there, provided that the destination, the key, --historical,
 --environment and --csv are the same, and that FILE has not changed before that position; it may have grown. One run at a
 time can send a file. An input that is not a regular file cannot be resumed, and its rejects go to the working directory.
-With --state-dir, both files are in that directory, for example if that of FILE is read-only.
+With --state-dir, both files are in that directory, for example if that of FILE is read-only; files of the same name
+need a directory each.
 
 If a FILE cannot be read, the others are sent nevertheless. After a network failure, or with --strict, the run stops, and
 names the files that it did not send.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha1_smol::Digest;
 
 use crate::files::{LockFile, Replacement, with_suffix};
-use crate::input::FilePosition;
+use crate::input::{FilePosition, ReadPosition};
 
 /// The maximum size that is read. A checkpoint file has a few hundred bytes.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -23,6 +23,8 @@ pub struct Checkpoint {
     pub offset: u64,
     pub line: u64,
     pub column: u64,
+    /// Set if this position is between the elements of a list.
+    pub in_list: bool,
     /// The hash of the decompressed bytes before this position.
     pub hash: Digest,
     /// The size of the rejects file at this position, in bytes; `None` if nothing was rejected so far.
@@ -52,19 +54,21 @@ impl BatchCount {
 }
 
 impl Checkpoint {
-    pub fn position(&self) -> FilePosition {
-        FilePosition { offset: self.offset, line: self.line, column: self.column }
+    pub fn position(&self) -> ReadPosition {
+        let position = FilePosition { offset: self.offset, line: self.line, column: self.column };
+        ReadPosition { position, in_list: self.in_list }
     }
 
-    pub fn set_position(&mut self, ResumePoint { position, hash }: ResumePoint) {
-        (self.offset, self.line, self.column, self.hash) = (position.offset, position.line, position.column, hash);
+    pub fn set_position(&mut self, ResumePoint { position: ReadPosition { position, in_list }, hash }: ResumePoint) {
+        (self.offset, self.line, self.column) = (position.offset, position.line, position.column);
+        (self.in_list, self.hash) = (in_list, hash);
     }
 }
 
 /// A position from which a later run can resume, with the hash of the bytes before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResumePoint {
-    pub position: FilePosition,
+    pub position: ReadPosition,
     pub hash: Digest,
 }
 

@@ -14,7 +14,7 @@ use super::checkpoint::ResumePoint;
 use super::diagnostics::DiagnosticPrinter;
 use super::rejects;
 use super::tracker::{BatchOutcome, BatchSpan, Tracker};
-use crate::input::{BatchReader, CheckedText, FilePosition, InputBatch, LocatedDiagnostic, SeenBatches};
+use crate::input::{BatchReader, CheckedText, FilePosition, InputBatch, LocatedDiagnostic, ReadPosition, SeenBatches};
 
 /// The namespace of the IDs that batches without an ID get.
 const IDS: Uuid = Uuid::from_u128(0x5f0e_7f8e_9d1c_4e43_9f5b_2f2c_61a7_d3b4);
@@ -105,8 +105,8 @@ impl BatchFeeder {
     }
 
     /// Returns the position with the hash of the bytes before it; `None` if the upload cannot be resumed.
-    fn resume_point(&self, position: FilePosition) -> Option<ResumePoint> {
-        let hash = self.batches.source().prefix_hash(position.offset)?;
+    fn resume_point(&self, position: ReadPosition) -> Option<ResumePoint> {
+        let hash = self.batches.source().prefix_hash(position.position.offset)?;
         Some(ResumePoint { position, hash })
     }
 

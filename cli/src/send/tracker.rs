@@ -244,13 +244,14 @@ mod tests {
     use sha1_smol::Digest;
 
     use super::*;
+    use crate::input::ReadPosition;
 
     fn position(offset: u64) -> FilePosition {
         FilePosition { offset, line: offset + 1, column: 1 }
     }
 
     fn resume_point(offset: u64) -> ResumePoint {
-        ResumePoint { position: position(offset), hash: Digest::default() }
+        ResumePoint { position: ReadPosition { position: position(offset), in_list: false }, hash: Digest::default() }
     }
 
     fn reject(number: usize) -> Reject {

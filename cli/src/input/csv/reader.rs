@@ -14,7 +14,7 @@ use super::transactions::{self, Transaction, Transactions};
 use super::window::Window;
 use crate::input::frames::Frame;
 use crate::input::input_batch::InputBatch;
-use crate::input::position::FilePosition;
+use crate::input::position::{FilePosition, ReadPosition};
 use crate::input::validate::{CheckedText, LocatedDiagnostic, Validator};
 use crate::text::pluralize;
 
@@ -106,7 +106,7 @@ impl<R: Read> CsvBatchReader<R> {
         let batches = window.into_batches();
         let last = batches.len();
         self.ready.extend(batches.zip(1..).map(|((checked, events), number)| {
-            let resume_at = (number == last).then_some(self.position);
+            let resume_at = (number == last).then_some(ReadPosition { position: self.position, in_list: false });
             InputBatch { checked, events, resume_at }
         }));
         Ok(())

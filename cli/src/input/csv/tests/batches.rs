@@ -66,7 +66,7 @@ pub fn read_all(mut reader: CsvBatchReader<&[u8]>) -> Vec<ReadBatch> {
                 .iter()
                 .map(|located| format!("{}  {}", located.position, located.diagnostic.message))
                 .collect(),
-            next: batch.resume_at,
+            next: batch.resume_at.map(|at| at.position),
             events: batch.events,
         });
     }
