@@ -120,6 +120,6 @@ impl FieldOwners {
 fn misplace(diagnostic: &mut Diagnostic, owner: &str) {
     diagnostic.code = Code::MisplacedField;
     diagnostic.severity = diagnostic.code.severity();
-    diagnostic.message = owner.to_owned();
+    owner.clone_into(&mut diagnostic.message);
     diagnostic.suggestion = None;
 }

@@ -133,7 +133,7 @@ impl Node {
         let text = raw.get();
         match text.as_bytes().first() {
             Some(b'{') => {
-                let members = serde_json::Deserializer::from_str(text).deserialize_map(Members).unwrap_or_default();
+                let members = serde_json::Deserializer::from_str(text).deserialize_map(MemberList).unwrap_or_default();
                 Self::Object(members.into_iter().map(|(name, value)| (name, Self::parse(value))).collect())
             }
             Some(b'[') => {
@@ -207,9 +207,9 @@ impl fmt::Display for Node {
 }
 
 /// Reads the members of an object in order.
-struct Members;
+struct MemberList;
 
-impl<'de> Visitor<'de> for Members {
+impl<'de> Visitor<'de> for MemberList {
     type Value = Vec<(String, &'de RawValue)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

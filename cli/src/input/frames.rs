@@ -167,7 +167,7 @@ impl<R: Read> FrameReader<R> {
         let scanner = ValueScanner::new(indent);
         match self.buffer.bytes().first() {
             Some(b'{' | b'[' | b'"') => self.scan_value(scanner),
-            _ => self.read_word(scanner),
+            _ => self.read_word(&scanner),
         }
     }
 
@@ -230,7 +230,7 @@ impl<R: Read> FrameReader<R> {
     }
 
     /// Reads a number, a literal, or a text that is no value.
-    fn read_word(&mut self, scanner: ValueScanner) -> io::Result<Frame> {
+    fn read_word(&mut self, scanner: &ValueScanner) -> io::Result<Frame> {
         let is_end = |byte: &u8| byte.is_ascii_whitespace() || b"{}[],\"\x1e".contains(byte);
         let end = loop {
             let bytes = self.buffer.bytes();
@@ -242,7 +242,7 @@ impl<R: Read> FrameReader<R> {
         };
         let mut text = BoundedText::at(self.position);
         if parse_valid(&self.buffer.bytes()[..end]).is_none() {
-            return self.recover(text, &scanner, 0);
+            return self.recover(text, scanner, 0);
         }
         self.take(&mut text, end);
         Ok(text.into_frame())

@@ -12,7 +12,7 @@ use super::position::{FilePosition, LineIndex};
 
 /// A line as `send` writes it.
 #[derive(Deserialize)]
-struct RejectLine<'a> {
+struct KeptReject<'a> {
     #[serde(rename = "line")]
     _line: u64,
     #[serde(rename = "column")]
@@ -40,7 +40,7 @@ fn unwrap_text(position: FilePosition, text: &[u8]) -> Option<Frame> {
     if !begins_like_a_reject(text) {
         return None;
     }
-    let line: RejectLine<'_> = serde_json::from_slice(text).ok()?;
+    let line: KeptReject<'_> = serde_json::from_slice(text).ok()?;
     if let Some(batch) = line.batch {
         let start = batch.get().as_ptr() as usize - text.as_ptr() as usize;
         let position = LineIndex::new(text, position).position(start);

@@ -7,7 +7,7 @@ use mparticle::{Environment, IdentityType};
 use super::cells::{CellType, DecimalMark, quote};
 use super::event_map::{EventFamily, EventMap};
 use super::rows::{CsvRow, Dialect, RowReader};
-use super::schema::{self, Field};
+use super::schema::{self, TypedField};
 use super::toml::{MapError, Section, SpannedText, suggestion};
 use crate::input::position::tokens;
 
@@ -62,7 +62,7 @@ pub struct ColumnMap {
     /// The cells that are absent, as empty ones are.
     pub nulls: Vec<String>,
     pub identities: Vec<(IdentityField, Column)>,
-    pub device: Vec<(Field, Column)>,
+    pub device: Vec<(TypedField, Column)>,
     pub user_attributes: Vec<AttributeColumn>,
     pub event: Option<EventMap>,
 }
@@ -279,7 +279,7 @@ fn read_header(text: &str, dialect: Dialect) -> Option<CsvRow> {
     RowReader::new(text.as_bytes(), dialect).ok()?.next().ok()??.ok()
 }
 
-fn device(section: Section<'_>) -> Result<Vec<(Field, Column)>, MapError> {
+fn device(section: Section<'_>) -> Result<Vec<(TypedField, Column)>, MapError> {
     let mut fields = Vec::new();
     for field in section.fields() {
         let (name, value) = field?;

@@ -11,7 +11,7 @@ use super::cells::{DecimalMark, quote};
 use super::convert::{CellError, ConvertedRow};
 use super::map::is_null;
 use super::rows::CsvRow;
-use super::schema::{self, Field, FieldType};
+use super::schema::{self, FieldType, TypedField};
 use super::toml::nearest;
 use super::transactions;
 
@@ -22,7 +22,7 @@ const PREFIXES: [&str; 5] = ["user_identities.", "user_attributes.", "device_inf
 #[derive(Clone, Debug)]
 pub struct PathMap {
     /// The name and the field of each column.
-    columns: Vec<(String, Field)>,
+    columns: Vec<(String, TypedField)>,
     event_type: Option<&'static str>,
     environment: Option<Environment>,
 }
@@ -147,11 +147,11 @@ fn insert(target: &mut Value, path: &[String], value: Value) {
 fn event_type(path: &Path, names: &[String]) -> Result<(&'static str, &'static Value), String> {
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     let stem = file.split('.').next().unwrap_or_default();
-    let named = |event_type: &str| {
+    let is_named = |event_type: &str| {
         stem.strip_suffix(event_type).is_some_and(|rest| rest.is_empty() || rest.ends_with(['-', '_', ' ']))
     };
     // Of `custom_event` and `event`, the longer name is meant.
-    if let Some(found) = schema::event_types().filter(|(name, _)| named(name)).max_by_key(|(name, _)| name.len()) {
+    if let Some(found) = schema::event_types().filter(|(name, _)| is_named(name)).max_by_key(|(name, _)| name.len()) {
         return Ok(found);
     }
     let columns: Vec<_> = names.iter().filter(|name| name.starts_with("events.")).collect();

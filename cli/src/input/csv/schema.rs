@@ -35,7 +35,7 @@ impl FieldType {
 
 /// A field of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
+pub struct TypedField {
     /// The names from the batch to the field, `0` for the one element of a list.
     pub path: Vec<String>,
     pub kind: FieldType,
@@ -66,8 +66,8 @@ fn property(object: &'static Value, name: &str) -> Option<(&'static str, &'stati
     let own = object["properties"].as_object().into_iter().flatten();
     let found = own.filter(|(known, _)| is_same(known, name)).min_by_key(|(known, _)| known.as_str() != name);
     found.map(|(known, schema)| (known.as_str(), schema)).or_else(|| {
-        let parts = object["allOf"].as_array().into_iter().flatten();
-        parts.filter_map(|part| property(part, name)).next()
+        let mut parts = object["allOf"].as_array().into_iter().flatten();
+        parts.find_map(|part| property(part, name))
     })
 }
 
@@ -100,12 +100,12 @@ pub fn required_fields(event: &'static Value) -> Vec<&'static str> {
 }
 
 /// Finds a field of a batch by its names, separated by points. `event` is the schema of its events.
-pub fn field(path: &str, event: &'static Value) -> Option<Field> {
+pub fn field(path: &str, event: &'static Value) -> Option<TypedField> {
     find(schema("Batch"), path, event, Vec::new())
 }
 
 /// Finds a field of a device.
-pub fn device_field(name: &str) -> Option<Field> {
+pub fn device_field(name: &str) -> Option<TypedField> {
     let (known, _) = schema("DeviceInfo")["properties"].as_object()?.get_key_value(name)?;
     find(schema("DeviceInfo"), known, &Value::Null, vec!["device_info".to_owned()])
 }
@@ -135,7 +135,7 @@ fn properties(object: &'static Value) -> Box<dyn Iterator<Item = &'static str>> 
     Box::new(own.chain(object["allOf"].as_array().into_iter().flatten().flat_map(properties)))
 }
 
-fn find(object: &'static Value, rest: &str, event: &'static Value, mut path: Vec<String>) -> Option<Field> {
+fn find(object: &'static Value, rest: &str, event: &'static Value, mut path: Vec<String>) -> Option<TypedField> {
     let object = resolve(object);
     if object["type"] == "array" {
         path.push("0".into());
@@ -150,7 +150,7 @@ fn find(object: &'static Value, rest: &str, event: &'static Value, mut path: Vec
         path.push(known.to_owned());
         return match below {
             Some(below) => find(value, below, event, path),
-            None => leaf(value, is_identity).map(|kind| Field { path, kind }),
+            None => leaf(value, is_identity).map(|kind| TypedField { path, kind }),
         };
     }
     let values = object.get("additionalProperties").filter(|values| values.is_object())?;
@@ -159,7 +159,7 @@ fn find(object: &'static Value, rest: &str, event: &'static Value, mut path: Vec
         (Some(kind), _) => {
             let is_reserved = rest.starts_with('$') && path.last().is_some_and(|parent| parent == "user_attributes");
             path.push(if is_reserved { rest.to_lowercase() } else { rest.to_owned() });
-            Some(Field { path, kind })
+            Some(TypedField { path, kind })
         }
         (None, Some(below)) => {
             path.push(name.to_owned());

@@ -172,7 +172,7 @@ proptest! {
             _ => separator,
         };
         let whole = write(&cut, style);
-        let length = (1 + at.index(whole.len() - 1)..).find(|&at| whole.is_char_boundary(at)).expect("the end");
+        let length = (1 + at.index(whole.len() - 1)..=whole.len()).find(|&at| whole.is_char_boundary(at)).expect("the end");
         prop_assume!(length < whole.len());
         let (mut file, mut expected, mut cut_at) = (String::from(if is_list { "[" } else { "" }), Vec::new(), 0);
         if is_list && separator.ends_with('\n') {

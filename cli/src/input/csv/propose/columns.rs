@@ -72,7 +72,6 @@ impl SampledColumn {
         let cells: Vec<_> = rows.iter().map(|row| row.field(index)).collect();
         let cells: Vec<_> =
             cells.iter().map(|cell| cell.trim()).filter(|cell| !cell.is_empty() && !is_null(cell)).collect();
-        let all = |test: &dyn Fn(&str) -> bool| !cells.is_empty() && cells.iter().all(|cell| test(cell));
         let distinct: HashSet<_> = cells.iter().collect();
         let mut examples: Vec<String> = Vec::new();
         for cell in &cells {
@@ -88,29 +87,34 @@ impl SampledColumn {
                 .flat_map(char::to_lowercase)
                 .collect(),
             is_ambiguous: same > 1 || name.is_empty(),
-            kind: column_type(&all),
-            time_formats: time_formats(&all),
+            kind: column_type(&cells),
+            time_formats: time_formats(&cells),
             examples,
             is_empty: cells.is_empty(),
-            has_at_signs: all(&|cell| cell.contains('@')),
-            are_uuids: all(&|cell| uuid::Uuid::try_parse(cell).is_ok()),
+            has_at_signs: all(&cells, |cell| cell.contains('@')),
+            are_uuids: all(&cells, |cell| uuid::Uuid::try_parse(cell).is_ok()),
             lost_digits: cells.iter().any(|cell| parse_identity(cell).is_err()),
             is_unique: distinct.len() == cells.len(),
-            has_hash_signs: all(&|cell| cell.starts_with('#')),
+            has_hash_signs: all(&cells, |cell| cell.starts_with('#')),
             name,
         }
     }
 }
 
-fn column_type(all: &dyn Fn(&dyn Fn(&str) -> bool) -> bool) -> ColumnType {
+/// Returns whether there are cells, and all of them pass this test.
+fn all(cells: &[&str], test: impl Fn(&str) -> bool) -> bool {
+    !cells.is_empty() && cells.iter().all(|cell| test(cell))
+}
+
+fn column_type(cells: &[&str]) -> ColumnType {
     let is_number = |mark| move |cell: &str| !is_code(cell) && parse_decimal(mark, cell).is_ok();
-    if all(&|cell| {
+    if all(cells, |cell| {
         ["true", "false", "yes", "no"].iter().any(|word| cell.eq_ignore_ascii_case(word)) && parse_boolean(cell).is_ok()
     }) {
         ColumnType::Boolean
-    } else if all(&is_number(DecimalMark::Default)) {
+    } else if all(cells, is_number(DecimalMark::Default)) {
         ColumnType::Number
-    } else if all(&is_number(DecimalMark::Comma)) {
+    } else if all(cells, is_number(DecimalMark::Comma)) {
         ColumnType::NumberWithComma
     } else {
         ColumnType::Text
@@ -124,11 +128,11 @@ fn is_code(cell: &str) -> bool {
     has_leading_zero || cell.starts_with('+')
 }
 
-fn time_formats(all: &dyn Fn(&dyn Fn(&str) -> bool) -> bool) -> Vec<String> {
+fn time_formats(cells: &[&str]) -> Vec<String> {
     let reads = |name: &&str| {
         let Ok(format) = TimeFormat::from_name(name) else { return false };
         let is_number = ["seconds", "milliseconds"].contains(name);
-        all(&|cell| {
+        all(cells, |cell| {
             let time = format.parse_time(cell);
             time.is_ok_and(|time| !is_number || TIMES.contains(&time.timestamp_millis()))
         })

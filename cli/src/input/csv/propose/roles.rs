@@ -171,6 +171,7 @@ impl Proposal {
         let possible_identities = lost.collect::<Vec<_>>().into_iter().chain(id).chain(phone).collect();
         let others = (0..columns.len()).filter(|index| !finder.used[*index]).collect();
         Self {
+            columns,
             identities,
             possible_identities,
             device,
@@ -180,7 +181,6 @@ impl Proposal {
             message_id,
             purchase,
             others,
-            columns,
         }
     }
 }

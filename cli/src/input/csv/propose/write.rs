@@ -112,19 +112,17 @@ impl MapWriter<'_> {
         };
         self.line("\n# The event. A string is the same for all rows; { column = \"...\" } is read from each row.");
         self.line("[event]");
-        match purchase {
-            Some(purchase) => self.purchase(purchase),
-            None => {
-                self.line("type = \"custom_event\"");
-                match event_name {
-                    Some(index) => {
-                        let column = self.source(*index);
-                        self.field("name", &column, *index);
-                    }
-                    None => self.line("name = \"Imported\"   # the name of your event"),
-                }
-                self.line("custom_event_type = \"other\"   # or transaction, navigation, user_content, ...");
+        if let Some(purchase) = purchase {
+            self.purchase(purchase);
+        } else {
+            self.line("type = \"custom_event\"");
+            if let Some(index) = event_name {
+                let column = self.source(*index);
+                self.field("name", &column, *index);
+            } else {
+                self.line("name = \"Imported\"   # the name of your event");
             }
+            self.line("custom_event_type = \"other\"   # or transaction, navigation, user_content, ...");
         }
         self.time(time);
         if let Some(index) = message_id {
