@@ -86,7 +86,99 @@ fn rejects_that_a_user_has_removed_are_not_named() {
     fs::remove_file(shell.path("a.ndjson.rejects.ndjson")).expect("a file");
     let (code, _, stderr) = shell.send(&["a.ndjson", "--resume"]);
     assert_eq!(code, Some(1), "{stderr}");
-    assert!(stderr.ends_with("a.ndjson: 0 of 1 rejected batches are in a.ndjson.rejects.ndjson\n"), "{stderr}");
+    assert!(stderr.ends_with("a.ndjson: the rejected batches are in no file of this run\n"), "{stderr}");
+}
+
+#[test]
+fn rejects_that_a_user_has_changed_are_left_as_they_are() {
+    let server = MockServer::start_blocking();
+    let shell = Shell::new(server.url());
+    let content = format!("{INVALID}\n").repeat(3) + &lines([2]);
+    for (what, changed) in
+        [("longer", "{\"a correction\":1}\n".repeat(90)), ("shorter", "{}\n".into()), ("empty", String::new())]
+    {
+        shell.file("a.ndjson", &content).send(&["a.ndjson"]);
+        assert_eq!(rejects(&shell, "a.ndjson.rejects.ndjson").len(), 3, "{what}");
+        shell.file("a.ndjson.rejects.ndjson", &changed);
+        let (code, _, stderr) = shell.send(&["a.ndjson", "--resume"]);
+        assert_eq!((code, shell.read("a.ndjson.rejects.ndjson")), (Some(1), changed.clone()), "{what}: {stderr}");
+        // What is rejected from now on is in a file of its own.
+        let (code, _, stderr) = shell.file("a.ndjson", format!("{content}{INVALID}\n")).send(&["a.ndjson", "--resume"]);
+        assert_eq!(code, Some(1), "{what}: {stderr}");
+        assert!(
+            stderr.ends_with("a.ndjson: 1 of 4 rejected batches are in a.ndjson.rejects.ndjson\n"),
+            "{what}: {stderr}"
+        );
+        assert_eq!(rejects(&shell, "a.ndjson.rejects.ndjson").len(), 1, "{what}");
+        if !changed.is_empty() {
+            let renamed = stderr.split_once("was renamed to ").expect("a name").1.lines().next().expect("a line");
+            assert_eq!(shell.read(renamed), changed, "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_cannot_keep_its_rejects_does_not_affect_the_next() {
+    let server = MockServer::start_blocking();
+    let shell = Shell::new(server.url());
+    shell.file("a.ndjson", format!("{INVALID}\n{}", lines(1..100))).file("b.ndjson", lines(200..220));
+    let path = shell.path("a.ndjson.rejects.ndjson");
+    // A full device: writing fails while the file is still being sent.
+    #[cfg(target_os = "linux")]
+    {
+        std::os::unix::fs::symlink("/dev/full", &path).expect("a link");
+        let (code, stdout, stderr) = shell.send(&["a.ndjson", "b.ndjson", "--rate", "20", "--json"]);
+        let outcomes: Vec<_> = stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")).collect();
+        assert_eq!(
+            (code, &outcomes[0]["outcome"], &outcomes[1]["outcome"]),
+            (Some(4), &"write_error".into(), &"complete".into()),
+            "{stderr}"
+        );
+        assert_eq!(outcomes[1]["delivered"]["batches"], 20, "{stderr}");
+        assert!(users(&server).ends_with(&(200..220).collect::<Vec<_>>()), "{stderr}");
+        assert!(stderr.contains("a.ndjson: the rejected batches are in no file of this run\n"), "{stderr}");
+        fs::remove_file(&path).expect("a link");
+    }
+    // A place that cannot be written is noticed before anything is sent.
+    let sent = server.batches().len();
+    let mut child =
+        shell.command(&["-", "--rejects", "missing/rejects"]).stdin(Stdio::piped()).spawn().expect("the program");
+    let _ = child.stdin.take().expect("a pipe").write_all(lines([1]).as_bytes());
+    let (code, _, stderr) = outcome(child.wait_with_output().expect("an end"));
+    assert_eq!((code, server.batches().len()), (Some(4), sent), "{stderr}");
+    assert!(stderr.contains("cannot write missing/rejects: No such file"), "{stderr}");
+    for progress in ["a.ndjson.sent.json", "a.ndjson.sent.json.lock", "./a.ndjson.sent.json"] {
+        let (code, _, stderr) = shell.send(&["a.ndjson", "--rejects", progress]);
+        assert_eq!((code, server.batches().len()), (Some(2), sent), "{stderr}");
+        assert!(stderr.contains("is the file in which the progress is recorded"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_file_that_grew_within_a_batch_is_resumed_before_that_batch() {
+    let whole = lines([1, 2, 3]);
+    for cut in [whole.len() - 2, whole.len() - 40] {
+        let server = MockServer::start_blocking();
+        let shell = Shell::new(server.url());
+        shell.file("a.ndjson", &whole[..cut]);
+        assert_eq!(shell.send(&["a.ndjson"]).0, Some(1));
+        assert_eq!(rejects(&shell, "a.ndjson.rejects.ndjson").len(), 1);
+        let (code, _, stderr) = shell.file("a.ndjson", &whole).send(&["a.ndjson", "--resume"]);
+        assert_eq!((code, users(&server)), (Some(0), vec![1, 2, 3]), "{stderr}");
+        assert!(stderr.starts_with("a.ndjson: delivered 0 events in 3 batches in "), "{stderr}");
+    }
+    let server = MockServer::start_blocking();
+    let shell = Shell::new(server.url());
+    // A row has no end but that of its line, so that it was sent.
+    let map = "environment = \"development\"\nidentities.customer_id = \"user\"\n[event]\ntype = \"screen_view\"\nname = { column = \"screen\" }\n";
+    shell.file("map.toml", map).file("rows.csv", "user,screen\nu1,Home\nu2,Ho");
+    let arguments = ["--csv", "map.toml", "rows.csv", "--resume"];
+    assert_eq!(shell.send(&arguments[..3]).0, Some(0));
+    let (code, _, stderr) = shell.file("rows.csv", "user,screen\nu1,Home\nu2,Home\n").send(&arguments);
+    assert_eq!((code, server.events().len()), (Some(4), 2), "{stderr}");
+    assert!(stderr.contains("line 3 was incomplete when it was sent; send without --resume"), "{stderr}");
+    let (code, _, stderr) = shell.file("rows.csv", "user,screen\nu1,Home\nu2,Ho\nu3,Home\n").send(&arguments);
+    assert_eq!((code, server.events().len()), (Some(0), 3), "{stderr}");
 }
 
 #[test]

@@ -75,8 +75,8 @@ impl Iterator for BatchReader {
                 };
                 Some(frame.map(|frame| {
                     let checked = self.validator.check(unwrap_reject(frame));
-                    // A text that the end of the file cuts is read again once the file is complete.
-                    let is_complete = checked.value.is_some() || !frames.ends_in_list();
+                    // A text that the end of the file cuts is read again once the file has grown.
+                    let is_complete = checked.value.is_some() || !frames.is_at_end();
                     let resume_at = is_complete.then(|| frames.read_position());
                     InputBatch { events: checked.events(), checked, resume_at }
                 }))

@@ -75,9 +75,9 @@ impl<R: Read> FrameReader<R> {
         ReadPosition { position: self.position, in_list: self.list.is_some() }
     }
 
-    /// Returns whether the file ended inside of a list, so that the last text may be incomplete.
-    pub fn ends_in_list(&self) -> bool {
-        self.list.is_some() && self.buffer.is_at_end() && self.buffer.bytes().is_empty()
+    /// Returns whether the last frame ended at the end of the file, so that its text may be incomplete.
+    pub fn is_at_end(&self) -> bool {
+        self.buffer.is_at_end() && self.buffer.bytes().is_empty()
     }
 
     /// Continues from a [`read_position`](Self::read_position) of the same file.

@@ -36,5 +36,5 @@ pub use open::{OpenInput, open_source};
 pub use position::{FilePosition, LineIndex, ReadPosition, locate};
 pub use rejected::unwrap_reject;
 pub use seen::{MAX_IDS, SeenBatches};
-pub use source::{Source, is_dash};
+pub use source::{Source, is_dash, is_regular_file};
 pub use validate::{CheckedText, LocatedDiagnostic, Validator, severity};

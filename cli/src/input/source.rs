@@ -26,6 +26,12 @@ pub fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
+/// Returns whether the path is a regular file that can be read again, and beside which other files can be kept. `/dev/stdin` and the
+/// like are not, wherever they lead.
+pub fn is_regular_file(path: &Path) -> bool {
+    path.is_file() && !path.starts_with("/dev")
+}
+
 /// A decompressing reader of UTF-8. Detects gzip and zstd by their first bytes, independent of the file name, and UTF-16 by its
 /// byte-order mark.
 pub struct Source {

@@ -14,6 +14,9 @@ use sha1_smol::Digest;
 use crate::files::{LockFile, Replacement, with_suffix};
 use crate::input::{FilePosition, ReadPosition};
 
+/// The suffix of the lock file of a checkpoint file.
+pub const LOCK_SUFFIX: &str = ".lock";
+
 /// The maximum size that is read. A checkpoint file has a few hundred bytes.
 const MAX_BYTES: u64 = 64 * 1024;
 
@@ -29,6 +32,8 @@ pub struct Checkpoint {
     pub hash: Digest,
     /// The size of the rejects file at this position, in bytes; `None` if nothing was rejected so far.
     pub rejects_bytes: Option<u64>,
+    /// The hash of these bytes of the rejects file.
+    pub rejects_hash: Digest,
     /// The number of batches in the rejects file at this position.
     pub rejects_in_file: u64,
     /// The number of rejected texts that were too long to be kept.
@@ -102,7 +107,7 @@ pub struct CheckpointFile {
 impl CheckpointFile {
     /// Locks the checkpoint file of an upload to this destination; `None` if another run has locked it.
     pub fn lock(path: PathBuf, destination: String) -> io::Result<Option<Self>> {
-        let lock = LockFile::acquire(&with_suffix(&path, ".lock"))?;
+        let lock = LockFile::acquire(&with_suffix(&path, LOCK_SUFFIX))?;
         Ok(lock.map(|lock| Self { path, destination, last_written: None, _lock: lock }))
     }
 

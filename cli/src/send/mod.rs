@@ -27,7 +27,7 @@ pub use arguments::Arguments;
 
 use crate::connect;
 use crate::exit::{self, CliError, ExitStatus};
-use crate::input::{MapFile, is_dash};
+use crate::input::{MapFile, is_dash, is_regular_file};
 use crate::signals;
 use crate::text::{eprint_line, path_string, printable};
 use upload::{ControlMessage, FileUpload};
@@ -42,7 +42,7 @@ pub fn run(arguments: Arguments) -> exit::Result {
         if is_dash(file) {
             return Err(CliError::usage("--resume needs a regular file: stdin cannot be read again"));
         }
-        if file.exists() && !file.is_file() && !file.is_dir() {
+        if file.exists() && !is_regular_file(file) && !file.is_dir() {
             let name = printable(&path_string(file));
             return Err(CliError::usage(format!("--resume needs a regular file: {name} cannot be read again")));
         }
@@ -58,10 +58,10 @@ pub fn run(arguments: Arguments) -> exit::Result {
     let (sender, receiver) = mpsc::channel();
     listen_for_signals(sender.clone())?;
     let (mut exit, mut stopped, seen) = (ExitStatus::Success, false, Arc::default());
-    for file in &arguments.files {
+    for (number, file) in arguments.files.iter().enumerate() {
         let (map, destination) = (map.as_ref(), destination.as_ref());
         let (arguments, seen, sender, receiver) = (&arguments, &seen, &sender, &receiver);
-        let upload = FileUpload { arguments, file, map, destination, seen, sender, receiver };
+        let upload = FileUpload { number, arguments, file, map, destination, seen, sender, receiver };
         if let Some(input) = outputs.input_of(file) {
             let message = format!("skipped, since it has the rejects of {}", printable(&path_string(input)));
             upload.print_unsent("skipped", &message)?;

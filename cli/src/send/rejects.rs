@@ -1,7 +1,7 @@
 //! The rejects file: one JSON object per line for each rejected batch, with its diagnostics and its position.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use mparticle::Error;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use sha1_smol::{Digest, Sha1};
 
 use super::checkpoint::Checkpoint;
 use crate::exit;
@@ -88,13 +89,14 @@ fn format_line(start: FilePosition, bytes: &[u8], diagnostics: Vec<RejectDiagnos
 
 /// The rejects file, created with the first reject. It contains user data, so that only its owner can read it.
 ///
-/// An existing file is kept: a resumed run appends to it, and any other run renames it, or takes another name if the file belongs
-/// to a program that is still running.
+/// An existing file is kept: a resumed run appends to it if nobody has changed it, and any other run renames it, or takes another
+/// name if the file belongs to a program that is still running.
 pub struct RejectsFile {
     path: PathBuf,
-    /// The size up to which a resumed run keeps the file; `None` if the run does not append.
-    resume_bytes: Option<u64>,
+    /// The hash of the part that a resumed run keeps; `None` if the run does not append.
+    resumed: Option<Digest>,
     bytes: u64,
+    hash: Sha1,
     /// The number of batches in the file.
     count: u64,
     file: Option<File>,
@@ -105,9 +107,9 @@ pub struct RejectsFile {
 impl RejectsFile {
     /// Creates the rejects file; a resumed run continues the file of its checkpoint.
     pub fn new(path: PathBuf, checkpoint: &Checkpoint, on_renamed: impl Fn(&Path) + Send + 'static) -> Self {
-        let (resume_bytes, count) = (checkpoint.rejects_bytes, checkpoint.rejects_in_file);
-        let bytes = resume_bytes.unwrap_or(0);
-        Self { path, resume_bytes, bytes, count, file: None, on_renamed: Box::new(on_renamed) }
+        let (bytes, count) = (checkpoint.rejects_bytes.unwrap_or(0), checkpoint.rejects_in_file);
+        let resumed = checkpoint.rejects_bytes.map(|_| checkpoint.rejects_hash);
+        Self { path, resumed, bytes, hash: Sha1::new(), count, file: None, on_renamed: Box::new(on_renamed) }
     }
 
     /// Returns the path of the file, which is another one than requested if that one is in use.
@@ -120,21 +122,44 @@ impl RejectsFile {
         self.bytes
     }
 
+    /// Returns the hash of the file.
+    pub fn hash(&self) -> Digest {
+        self.hash.digest()
+    }
+
     /// Returns the number of batches in the file; 0 if a user has changed the file meanwhile.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Truncates the file of a resumed run to its checkpoint, since the later batches are processed again.
-    pub fn resume(&mut self) -> io::Result<()> {
-        if self.resume_bytes.is_some() {
-            if self.path.is_file() {
-                self.file = Some(self.open()?);
-            } else {
-                (self.bytes, self.count) = (0, 0);
+    /// Fails if the file cannot be written, before anything is sent.
+    pub fn check_writable(&self) -> io::Result<()> {
+        match owner_only_options().write(true).create_new(true).open(&self.path) {
+            Ok(_) => fs::remove_file(&self.path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                owner_only_options().append(true).open(&self.path).map(drop)
             }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Truncates the file of a resumed run to its checkpoint, since the later batches are processed again. A file that a user has
+    /// changed, for example after correcting batches, is left as it is, and renamed once there is a reject.
+    pub fn resume(&mut self) -> io::Result<()> {
+        let Some(expected) = self.resumed else { return Ok(()) };
+        self.hash = if self.path.is_file() { hash_of(&self.path, self.bytes)? } else { Sha1::new() };
+        if self.hash.digest() == expected {
+            self.file = Some(self.open()?);
+        } else {
+            self.start_over();
         }
         Ok(())
+    }
+
+    /// Forgets the part of an earlier run.
+    fn start_over(&mut self) {
+        (self.resumed, self.bytes, self.count) = (None, 0, 0);
+        self.hash.reset();
     }
 
     pub fn write(&mut self, line: &[u8]) -> io::Result<()> {
@@ -145,6 +170,7 @@ impl RejectsFile {
         file.write_all(line)?;
         self.file = Some(file);
         self.bytes += line.len() as u64;
+        self.hash.update(line);
         self.count += 1;
         Ok(())
     }
@@ -163,21 +189,29 @@ impl RejectsFile {
                 return Ok(file);
             }
             if let Err(TryLockError::WouldBlock) = file.try_lock() {
-                (self.path, self.resume_bytes, self.bytes, self.count) = (unused_name(&self.path), None, 0, 0);
+                self.path = unused_name(&self.path);
+                self.start_over();
             } else if !is_at(&file, &self.path) {
                 // Another program has renamed the file between the two calls.
-            } else if self.resume_bytes.is_none() && metadata.len() > 0 {
+            } else if self.resumed.is_none() && metadata.len() > 0 {
                 let kept = unused_name(&self.path);
                 fs::rename(&self.path, &kept)?;
                 (self.on_renamed)(&kept);
             } else {
-                // A user may have shortened the file, for example after fixing batches.
-                if metadata.len() < self.bytes {
-                    (self.bytes, self.count) = (metadata.len(), 0);
-                }
                 file.set_len(self.bytes)?;
                 return Ok(file);
             }
+        }
+    }
+}
+
+/// Hashes the first bytes of a file, or all if it has fewer.
+fn hash_of(path: &Path, bytes: u64) -> io::Result<Sha1> {
+    let (mut file, mut hash, mut buffer) = (File::open(path)?.take(bytes), Sha1::new(), [0; 16 * 1024]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hash),
+            read => hash.update(&buffer[..read]),
         }
     }
 }

@@ -5,12 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::arguments::Arguments;
-use super::checkpoint::{Checkpoint, CheckpointFile};
+use super::checkpoint::{Checkpoint, CheckpointFile, LOCK_SUFFIX};
 use super::upload::FileUpload;
 use crate::connect::Destination;
 use crate::exit::{self, CliError};
 use crate::files::with_suffix;
-use crate::input::{BatchReader, is_dash};
+use crate::input::{BatchReader, is_dash, is_regular_file};
 use crate::text::{eprint_line, path_string, printable};
 
 /// Returns the path of the rejects file: the requested one, or beside the input. The rejects of an input that is not a regular
@@ -36,13 +36,30 @@ fn base(file: &Path, arguments: &Arguments) -> PathBuf {
     };
     match &arguments.state_dir {
         Some(dir) => dir.join(name),
-        None if file.is_file() && !is_dash(file) => file.to_owned(),
+        None if is_regular_file(file) && !is_dash(file) => file.to_owned(),
         None => name.to_owned(),
     }
 }
 
+/// Returns whether two paths, of which neither may exist yet, are those of one file.
+fn is_same(a: &Path, b: &Path) -> bool {
+    let real = |path: &Path| {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        path.canonicalize()
+            .or_else(|_| Ok::<_, io::Error>(parent.canonicalize()?.join(path.file_name().unwrap_or_default())))
+    };
+    a == b || real(a).is_ok_and(|a| real(b).is_ok_and(|b| a == b))
+}
+
 /// Creates `--state-dir`, which only its owner can read, and refuses files of the same name in it.
 pub fn prepare(arguments: &Arguments) -> exit::Result<()> {
+    for file in &arguments.files {
+        let (rejects, checkpoint) = (rejects_path(file, arguments), checkpoint_path(file, arguments));
+        if [&checkpoint, &with_suffix(&checkpoint, LOCK_SUFFIX)].into_iter().any(|path| is_same(path, &rejects)) {
+            let name = printable(&path_string(&rejects));
+            return Err(CliError::usage(format!("--rejects {name} is the file in which the progress is recorded")));
+        }
+    }
     let Some(dir) = &arguments.state_dir else { return Ok(()) };
     let mut paths: Vec<_> = arguments.files.iter().map(|file| checkpoint_path(file, arguments)).collect();
     paths.sort();
@@ -129,9 +146,9 @@ impl FileUpload<'_> {
 
     /// Says how a file in a directory that cannot be written is sent.
     pub fn with_state_hint(&self, error: CliError) -> CliError {
-        match &self.arguments.state_dir {
-            Some(_) => error,
-            None => error.with_hint("--state-dir DIR keeps the checkpoint and the rejects elsewhere"),
+        if self.arguments.state_dir.is_some() || self.arguments.rejects.is_some() {
+            return error;
         }
+        error.with_hint("--state-dir DIR keeps the checkpoint and the rejects elsewhere")
     }
 }

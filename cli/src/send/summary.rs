@@ -37,7 +37,7 @@ impl FileUpload<'_> {
         };
         let in_flight_summary = in_flight_summary(&stop, last_error);
         let repeated = self.seen.lock().unwrap_or_else(PoisonError::into_inner).take_repeated();
-        let rejects = tracker.rejects().filter(|_| !matches!(stop, StopReason::Failed(_)));
+        let rejects = tracker.rejects();
         if arguments.json {
             let mut line = progress::summary_json(self.file, &totals, outcome, arguments.dry_run);
             if repeated > 0 {
@@ -140,7 +140,9 @@ fn print_rejects(name: &str, rejected: u64, rejects: &KeptRejects) {
     if rejected == 0 {
         return;
     }
-    if kept == rejected {
+    if kept == 0 && *omitted == 0 {
+        eprint_line(format_args!("{name}: the rejected batches are in no file of this run"));
+    } else if kept == rejected {
         eprint_line(format_args!("{name}: the rejected batches are in {path}"));
     } else {
         eprint_line(format_args!("{name}: {kept} of {rejected} rejected batches are in {path}"));

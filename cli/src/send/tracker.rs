@@ -95,7 +95,10 @@ impl Totals {
 
 impl Tracker {
     /// Creates a tracker that continues from a checkpoint.
-    pub fn new(checkpoint: Checkpoint, rejects: Option<RejectsFile>) -> Self {
+    pub fn new(mut checkpoint: Checkpoint, rejects: Option<RejectsFile>) -> Self {
+        if rejects.as_ref().is_some_and(|rejects| rejects.count() == 0) {
+            checkpoint.rejects_omitted = 0;
+        }
         let state = TrackerState {
             unfinished: VecDeque::new(),
             first_tag: 0,
@@ -219,6 +222,7 @@ impl TrackerState {
             if let (Some(rejects), None) = (&mut self.rejects, &self.write_error) {
                 self.write_error = rejects.write(&reject.line).err();
                 self.committed.rejects_bytes = Some(rejects.bytes());
+                self.committed.rejects_hash = rejects.hash();
                 self.committed.rejects_in_file = rejects.count();
                 self.committed.rejects_omitted += u64::from(reject.is_omitted);
             }

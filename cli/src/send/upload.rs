@@ -23,7 +23,7 @@ use super::state;
 use super::tracker::{BatchOutcome, Tracker};
 use crate::connect::Destination;
 use crate::exit::{self, CliError, ExitStatus};
-use crate::input::{self, BatchReader, MapFile, OpenInput, SeenBatches, Source, Validator, is_dash};
+use crate::input::{self, BatchReader, MapFile, OpenInput, SeenBatches, Source, Validator, is_dash, is_regular_file};
 use crate::text::{self, eprint_line};
 
 /// The interval at which the bar is updated.
@@ -46,12 +46,15 @@ const QUEUE_BYTES: usize = 8 << 20;
 
 /// A message to the main thread.
 pub enum ControlMessage {
-    ReadEnd(ReadEnd),
+    /// The end of reading, with the number of the upload: an upload that fails does not wait for it.
+    ReadEnd(usize, ReadEnd),
     Signal(u8),
 }
 
 /// The upload of one file.
 pub struct FileUpload<'a> {
+    /// The number among the uploads of a run.
+    pub number: usize,
     pub arguments: &'a Arguments,
     pub file: &'a Path,
     /// The map, if the file is CSV.
@@ -153,7 +156,10 @@ impl FileUpload<'_> {
             progress.print(&format!("{name}: the existing rejects file was renamed to {renamed}"));
         };
         let mut rejects = RejectsFile::new(path.clone(), checkpoint, on_renamed);
-        rejects.resume().map_err(|error| CliError::file("write", &path, &error))?;
+        rejects
+            .check_writable()
+            .and_then(|()| rejects.resume())
+            .map_err(|error| self.with_state_hint(CliError::file("write", &path, &error)))?;
         Ok(rejects)
     }
 
@@ -195,7 +201,7 @@ impl FileUpload<'_> {
         diagnostics: Option<Arc<DiagnosticPrinter>>,
     ) -> Result<(), CliError> {
         let (tracker, strict, sender) = (Arc::clone(tracker), self.arguments.strict, self.sender.clone());
-        let (file, seen) = (self.file.to_owned(), Arc::clone(self.seen));
+        let (number, file, seen) = (self.number, self.file.to_owned(), Arc::clone(self.seen));
         let read = move || {
             let feeder = BatchFeeder { batches, tracker, file, seen, uploader: uploader.clone(), strict, diagnostics };
             // The main thread waits for a message even if reading panics.
@@ -205,7 +211,7 @@ impl FileUpload<'_> {
                 uploader.shutdown(Duration::MAX).wait();
             }
             // The receiver is gone if a signal came first.
-            let _ = sender.send(ControlMessage::ReadEnd(end));
+            let _ = sender.send(ControlMessage::ReadEnd(number, end));
         };
         let thread = thread::Builder::new().name("mparticle-reader".into()).spawn(read);
         thread.map(drop).map_err(|error| CliError::system("start a thread", &error))
@@ -225,11 +231,11 @@ impl FileUpload<'_> {
             (Instant::now(), Instant::now(), u64::MAX, false);
         loop {
             match self.receiver.recv_timeout(TICK) {
-                Ok(ControlMessage::ReadEnd(end)) => {
+                Ok(ControlMessage::ReadEnd(number, end)) if number == self.number => {
                     return failures(uploader).1.map_or(StopReason::ReadEnd(end), StopReason::GaveUp);
                 }
                 Ok(ControlMessage::Signal(signal)) => return StopReason::Signal(signal),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+                Ok(ControlMessage::ReadEnd(..)) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
             let totals = tracker.totals();
             let (last_error, stopped) = failures(uploader);
@@ -300,7 +306,7 @@ impl FileUpload<'_> {
 
     /// Returns whether the upload can be resumed: it is not a dry run, and the input is a regular file.
     pub fn is_resumable(&self) -> bool {
-        !self.arguments.dry_run && !is_dash(self.file) && self.file.is_file()
+        !self.arguments.dry_run && !is_dash(self.file) && is_regular_file(self.file)
     }
 
     pub fn name(&self) -> String {

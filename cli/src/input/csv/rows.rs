@@ -143,6 +143,12 @@ impl<R: Read> RowReader<R> {
         if io::copy(&mut self.reader.by_ref().take(bytes), &mut io::sink())? < bytes {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        let is_complete = position.column == 1 || matches!(fill(&mut self.reader)?.first(), None | Some(b'\n' | b'\r'));
+        if !is_complete {
+            let message =
+                format!("line {} was incomplete when it was sent; send without --resume to start over", position.line);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
         self.position = position;
         Ok(())
     }
