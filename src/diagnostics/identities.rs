@@ -21,10 +21,17 @@ pub(crate) const DEVICE_IDENTITIES: [&str; 10] = [
 ];
 
 /// The texts that programs write where they have no value, in lower case. None of them is the identity of a single user.
-const PLACEHOLDERS: [&str; 18] = [
+const PLACEHOLDERS: [&str; 28] = [
     "",
     "-",
+    "--",
+    "#div/0!",
     "#n/a",
+    "#name?",
+    "#null!",
+    "#num!",
+    "#ref!",
+    "#value!",
     "(none)",
     "(not set)",
     "(null)",
@@ -32,11 +39,14 @@ const PLACEHOLDERS: [&str; 18] = [
     "\\n",
     "anonymous",
     "false",
+    "missing",
     "n/a",
+    "na",
     "nan",
     "nil",
     "none",
     "null",
+    "null@null",
     "true",
     "undefined",
     "unknown",
