@@ -2,6 +2,9 @@
 //!
 //! No lock may be held when a metric is recorded, because a recorder is callers' code.
 
+mod gauges;
+
+pub(crate) use gauges::{GaugeValues, UploaderGauges};
 use metrics::{Label, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 /// A metric of the facade.
@@ -40,26 +43,24 @@ pub(crate) const UNREAD_RESPONSES: Metric = metric(
     "Accepted requests whose response body could not be read for errors.",
 );
 
-pub(crate) const PENDING: Metric =
+const PENDING: Metric =
     metric("mparticle_uploader_pending", Unit::Count, "Submissions in memory only that are not delivered yet.");
-pub(crate) const SPOOLED: Metric =
+const SPOOLED: Metric =
     metric("mparticle_uploader_spooled", Unit::Count, "Submissions on the disk that are not delivered yet.");
-pub(crate) const QUEUED_BATCHES: Metric =
+const QUEUED_BATCHES: Metric =
     metric("mparticle_uploader_queued_batches", Unit::Count, "Batches in memory that wait to be sent.");
-pub(crate) const HELD_BYTES: Metric =
-    metric("mparticle_uploader_held_bytes", Unit::Bytes, "Size of the batches in memory only.");
-pub(crate) const OLDEST_PENDING: Metric = metric(
+const HELD_BYTES: Metric = metric("mparticle_uploader_held_bytes", Unit::Bytes, "Size of the batches in memory only.");
+const OLDEST_PENDING: Metric = metric(
     "mparticle_uploader_oldest_pending_seconds",
     Unit::Seconds,
     "Age of the oldest batch that is not delivered yet, or 0.",
 );
-pub(crate) const RATE_LIMIT_USED: Metric = metric(
+const RATE_LIMIT_USED: Metric = metric(
     "mparticle_uploader_rate_limit_used_percent",
     Unit::Percent,
-    "Used share of the tightest rate limit, as of the last accepted request.",
+    "Used share of the tightest rate limit, as of the last accepted request, or 0.",
 );
-pub(crate) const STOPPED: Metric =
-    metric("mparticle_uploader_stopped", Unit::Count, "1 while the uploader has stopped sending, otherwise 0.");
+const STOPPED: Metric = metric("mparticle_uploader_stopped", Unit::Count, "Uploaders that have stopped sending.");
 
 const CLIENT_COUNTERS: [Metric; 2] = [RETRIES, RATE_LIMITED];
 const UPLOADER_COUNTERS: [Metric; 6] = [ACCEPTED, DELIVERED, REJECTED, DROPPED, FILTERED, UNREAD_RESPONSES];
@@ -74,14 +75,14 @@ pub(crate) fn register_client() {
     register_counters(CLIENT_COUNTERS);
 }
 
-/// Describes the metrics of an uploader and its client, and registers the counters and gauges at 0.
-pub(crate) fn register_uploader() {
+/// Describes the metrics of an uploader and its client, registers the counters at 0, and returns the gauges of the uploader.
+pub(crate) fn register_uploader() -> UploaderGauges {
     register_client();
     register_counters(UPLOADER_COUNTERS);
     for Metric { name, unit, description } in UPLOADER_GAUGES {
         describe_gauge!(name, unit, description);
-        gauge!(name).set(0.0);
     }
+    UploaderGauges::register()
 }
 
 fn register_counters(counters: impl IntoIterator<Item = Metric>) {
@@ -99,7 +100,7 @@ pub(crate) fn add(counter: &Metric, increase: u64) {
 }
 
 /// Sets a gauge.
-pub(crate) fn set(gauge: &Metric, value: f64) {
+fn set(gauge: &Metric, value: f64) {
     gauge!(gauge.name).set(value);
 }
 

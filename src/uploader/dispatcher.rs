@@ -44,8 +44,6 @@ impl Drop for DispatcherGuard {
 /// Delivers batches until the uploader is shut down.
 pub(super) async fn run<T: Transport + Clone + 'static>(shared: Arc<Shared>, client: Deliverer<T, ClientLimiter>) {
     let _end = DispatcherGuard(Arc::clone(&shared));
-    #[cfg(feature = "metrics")]
-    crate::meter::register_uploader();
     let journal = Arc::clone(&shared.lock().queue.journal);
     let Config { rates, max_probe_interval, .. } = *shared.config;
     let limiter = AdaptiveLimiter::new(AdaptiveConfig { rates, max_probe_interval }, &client.limiter);
@@ -53,7 +51,7 @@ pub(super) async fn run<T: Transport + Clone + 'static>(shared: Arc<Shared>, cli
     // Retries are unlimited: the rate limiter ensures that they do not make an outage worse.
     let Deliverer { transport, observer, outages, .. } = client;
     let deliverer = Deliverer { transport, limiter, policy: RetryPolicy::unlimited(), observer, outages };
-    let (requests, in_flight, reporter) = (JoinSet::new(), HashMap::new(), StatsReporter::default());
+    let (requests, in_flight, reporter) = (JoinSet::new(), HashMap::new(), StatsReporter::start());
     let mut dispatcher = Dispatcher { shared, journal, deliverer, requests, in_flight, read_retry_at: None, reporter };
     dispatcher.work().await;
     dispatcher.end().await;

@@ -28,17 +28,41 @@ pub(super) struct StatsSnapshot {
 }
 
 /// Reports changed numbers. No lock may be held, because subscribers and recorders are callers' code.
-#[derive(Default)]
 pub(super) struct StatsReporter {
     logged: StatsSnapshot,
     logged_at: Option<Instant>,
     #[cfg(feature = "metrics")]
     recorded: UploaderStats,
     #[cfg(feature = "metrics")]
+    gauges: meter::UploaderGauges,
+    #[cfg(feature = "metrics")]
+    values: meter::GaugeValues,
+    #[cfg(feature = "metrics")]
     aged_at: Option<Instant>,
+    /// The age of the oldest batch at a time, while anything is not delivered.
+    #[cfg(feature = "metrics")]
+    oldest: Option<(Instant, Duration)>,
 }
 
 impl StatsReporter {
+    /// Creates a reporter, and registers the metrics. Its gauges count until it is dropped.
+    pub(super) fn start() -> Self {
+        Self {
+            logged: StatsSnapshot::default(),
+            logged_at: None,
+            #[cfg(feature = "metrics")]
+            recorded: UploaderStats::default(),
+            #[cfg(feature = "metrics")]
+            gauges: meter::register_uploader(),
+            #[cfg(feature = "metrics")]
+            values: meter::GaugeValues::default(),
+            #[cfg(feature = "metrics")]
+            aged_at: None,
+            #[cfg(feature = "metrics")]
+            oldest: None,
+        }
+    }
+
     /// Returns whether the events are logged at all. Checked first, so that disabled events cost nothing.
     pub(super) fn is_logged() -> bool {
         tracing::enabled!(target: "mparticle::uploader", tracing::Level::DEBUG)
@@ -111,26 +135,32 @@ impl StatsReporter {
         ] {
             meter::add(&counter, increase);
         }
-        #[expect(clippy::cast_precision_loss, reason = "counts of what is in memory and on the disk")]
-        for (gauge, value) in [
-            (meter::PENDING, stats.pending as f64),
-            (meter::SPOOLED, stats.spooled as f64),
-            (meter::QUEUED_BATCHES, queued_batches as f64),
-            (meter::HELD_BYTES, held_bytes as f64),
-            (meter::STOPPED, f64::from(u8::from(is_stopped))),
-        ] {
-            meter::set(&gauge, value);
-        }
         if stats.is_drained() {
-            meter::set(&meter::OLDEST_PENDING, 0.0);
+            self.oldest = None;
         }
-        if let Some(used) = rate_limit_used_percent {
-            meter::set(&meter::RATE_LIMIT_USED, used);
-        }
+        let oldest_pending_seconds = if stats.is_drained() { 0.0 } else { self.values.oldest_pending_seconds };
+        #[expect(clippy::cast_precision_loss, reason = "counts of what is in memory and on the disk")]
+        let values = meter::GaugeValues {
+            pending: stats.pending as f64,
+            spooled: stats.spooled as f64,
+            queued_batches: queued_batches as f64,
+            held_bytes: held_bytes as f64,
+            oldest_pending_seconds,
+            rate_limit_used_percent: rate_limit_used_percent.unwrap_or_default(),
+            stopped: f64::from(u8::from(is_stopped)),
+        };
+        self.set_gauges(values);
+    }
+
+    #[cfg(feature = "metrics")]
+    fn set_gauges(&mut self, values: meter::GaugeValues) {
+        self.values = values;
+        self.gauges.update(values);
     }
 
     /// Sets the age of the oldest batch that is not delivered yet, at most once in [`AGE_INTERVAL`], because finding it reads the
-    /// whole queue. Returns the time of the next update.
+    /// whole queue. While the undelivered batches are only on a disk that cannot be read, their ages are unknown, and the last age
+    /// increases. Returns the time of the next update.
     #[cfg(feature = "metrics")]
     pub(super) fn report_age(&mut self, oldest: impl FnOnce(Instant) -> Option<Duration>) -> Option<Instant> {
         if self.recorded.is_drained() {
@@ -142,9 +172,10 @@ impl StatsReporter {
             return due;
         }
         self.aged_at = Some(now);
-        if let Some(age) = oldest(now) {
-            meter::set(&meter::OLDEST_PENDING, age.as_secs_f64());
-        }
+        let last = || self.oldest.map(|(at, age)| age + now.saturating_duration_since(at));
+        let age = oldest(now).or_else(last).unwrap_or_default();
+        self.oldest = Some((now, age));
+        self.set_gauges(meter::GaugeValues { oldest_pending_seconds: age.as_secs_f64(), ..self.values });
         Some(saturating_add(now, AGE_INTERVAL))
     }
 

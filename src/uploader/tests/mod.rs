@@ -4,6 +4,8 @@
 
 #[cfg(not(mparticle_shuttle))]
 mod breaker;
+#[cfg(all(feature = "metrics", not(mparticle_shuttle)))]
+mod facade;
 #[cfg(not(mparticle_shuttle))]
 mod handles;
 #[cfg(not(mparticle_shuttle))]

@@ -45,7 +45,7 @@ pub(super) struct Inner {
     breaks: Vec<u64>,
     writes: u64,
     /// The number of reads that fail.
-    unreadable: u32,
+    pub(super) unreadable: u32,
     watcher: Option<Arc<Notify>>,
     /// Records that were appended once more.
     again: Vec<(Endpoint, DateTime<Utc>)>,
@@ -73,7 +73,7 @@ impl Inner {
     }
 
     /// Writes a record of an earlier process.
-    fn write(&mut self, batch: SealedBatch) -> u64 {
+    pub(super) fn write(&mut self, batch: SealedBatch) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
         self.commit(number, batch);
