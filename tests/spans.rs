@@ -113,6 +113,21 @@ async fn an_attempt_that_cannot_connect_or_is_interrupted_by_the_deadline_ends_t
 }
 
 #[tokio::test]
+async fn a_call_and_its_attempt_that_are_dropped_are_cancelled() {
+    log();
+    let server = MockServer::builder().fault_sequence([Fault::delay(Duration::from_secs(5))]).start_blocking();
+    let client = client(&server);
+    let call = client.upload(batch()).instrument(info_span!("abandoned"));
+    tokio::time::timeout(Duration::from_millis(300), call).await.expect_err("it is dropped");
+    let [attempt] = &attempts(&server.url())[..] else { panic!("{:?}", attempts(&server.url())) };
+    check(attempt, &["error.type=\"cancelled\"", FAILED], &["http.response"]);
+    let text = log().text();
+    let is_call = |line: &&str| line.contains("abandoned:mparticle.upload{") && !line.contains("mparticle.request");
+    let call = text.lines().filter(is_call).find(|line| line.contains(": close ")).expect("it has ended");
+    check(call, &["error.type=\"cancelled\"", FAILED], &["mparticle.delivered", "mparticle.requests"]);
+}
+
+#[tokio::test]
 async fn a_response_that_lists_errors_shows_their_number() {
     log();
     let server = MockServer::builder().fault_sequence([Fault::partial([1], Naming::Index)]).start_blocking();

@@ -7,10 +7,14 @@ use reqwest::{Method, Response, StatusCode, Url};
 use tracing::{Span, field};
 
 use super::http_error;
-use crate::delivery::{Accepted, ResponseBody, error_type, int};
+use crate::delivery::{Accepted, ResponseBody, error_type, int, record_error};
 use crate::error::{Error, ErrorKind};
 #[cfg(feature = "metrics")]
 use crate::meter;
+
+/// The events at the end of an attempt.
+const COMPLETED: &str = "request completed";
+const CANCELLED: &str = "request cancelled";
 
 /// The address of the service, as the spans and the metrics show it.
 pub(super) struct ServerAddress {
@@ -97,9 +101,9 @@ impl AttemptSpan {
                 }
                 let is_interrupted = accepted.body == ResponseBody::Interrupted;
                 let error = is_interrupted.then(|| error_type(ErrorKind::ConnectionLost, None));
-                self.record(Some(accepted.status()), error.as_deref());
+                self.record(COMPLETED, Some(accepted.status()), error.as_deref());
             }
-            Err(error) => self.record(error.status(), Some(&error_type(error.kind(), error.status()))),
+            Err(error) => self.record(COMPLETED, error.status(), Some(&error_type(error.kind(), error.status()))),
         }
     }
 
@@ -107,25 +111,25 @@ impl AttemptSpan {
     pub(super) fn end_raw(mut self, result: &reqwest::Result<Response>) {
         match result.as_ref().map(Response::status) {
             Ok(status) if status.is_client_error() || status.is_server_error() => {
-                self.record(Some(status), Some(status.as_str()));
+                self.record(COMPLETED, Some(status), Some(status.as_str()));
             }
-            Ok(status) => self.record(Some(status), None),
-            Err(error) => self.record(None, Some(&error_type(http_error::kind(error), None))),
+            Ok(status) => self.record(COMPLETED, Some(status), None),
+            Err(error) => self.record(COMPLETED, None, Some(&error_type(http_error::kind(error), None))),
         }
     }
 
-    fn record(&mut self, status: Option<StatusCode>, error_type: Option<&str>) {
+    fn record(&mut self, event: &str, status: Option<StatusCode>, error_type: Option<&str>) {
         self.is_ended = true;
         let elapsed = self.started.elapsed();
         self.span.record("http.response.status_code", status.map(|status| i64::from(status.as_u16())));
         if let Some(error_type) = error_type {
-            self.span.record("error.type", error_type).record("otel.status_code", "ERROR");
+            record_error(&self.span, error_type);
         }
         tracing::debug!(
             target: "mparticle::client",
             parent: &self.span,
             duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-            "request completed"
+            "{event}"
         );
         #[cfg(feature = "metrics")]
         {
@@ -142,7 +146,7 @@ impl AttemptSpan {
 impl Drop for AttemptSpan {
     fn drop(&mut self) {
         if !self.is_ended {
-            self.record(None, Some(&error_type(ErrorKind::Cancelled, None)));
+            self.record(CANCELLED, None, Some(&error_type(ErrorKind::Cancelled, None)));
         }
     }
 }
@@ -154,6 +158,8 @@ fn without_query(url: &Url) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(not(mparticle_shuttle))]
+    use crate::delivery::captured_log::CapturedLog;
 
     #[test]
     fn the_address_is_that_of_the_base_url() {
@@ -167,6 +173,28 @@ mod tests {
             let server = ServerAddress::new(&Url::parse(base).expect("a URL"));
             assert_eq!((&*server.address, server.port), (address, port), "{base}");
         }
+    }
+
+    #[cfg(not(mparticle_shuttle))]
+    #[test]
+    fn a_dropped_attempt_logs_that_it_was_cancelled_and_not_that_it_completed() {
+        let log = CapturedLog::start_at(tracing::Level::DEBUG);
+        let url = Url::parse("http://localhost/bulkevents").expect("a URL");
+        let server = ServerAddress::new(&url);
+        let info = AttemptInfo {
+            method: &Method::POST,
+            url: &url,
+            operation: "bulk_upload_events",
+            batches: Some(1),
+            body_bytes: Some(2),
+            resend_count: 0,
+        };
+        drop(AttemptSpan::start(&server, &info));
+        AttemptSpan::start(&server, &info).end(&Ok(Accepted::new(StatusCode::ACCEPTED, None)));
+        let events = log.take().into_iter().map(|line| line.split(" duration_ms").next().map(str::to_owned));
+        let [cancelled, completed] =
+            ["cancelled", "completed"].map(|end| format!("DEBUG mparticle::client: request {end}"));
+        assert_eq!(events.collect::<Vec<_>>(), [Some(cancelled), Some(completed)]);
     }
 
     #[test]

@@ -41,13 +41,29 @@ pub(crate) fn uploader_span(endpoint: Endpoint, batches: usize) -> Span {
     call_span!("mparticle.deliver", endpoint, batches)
 }
 
-/// Runs a call in its span, and records its result there.
+/// Runs a call in its span, and records its result there. A call that is dropped before its result was cancelled.
 pub(crate) async fn in_span(span: Span, call: impl Future<Output = CallResult>) -> CallResult {
-    let outcome = call.instrument(span.clone()).await;
-    if !span.is_disabled() {
-        record(&span, &outcome);
+    let mut guard = CallSpan { span, is_ended: false };
+    let outcome = call.instrument(guard.span.clone()).await;
+    guard.is_ended = true;
+    if !guard.span.is_disabled() {
+        record(&guard.span, &outcome);
     }
     outcome
+}
+
+/// The span of a call that is in progress.
+struct CallSpan {
+    span: Span,
+    is_ended: bool,
+}
+
+impl Drop for CallSpan {
+    fn drop(&mut self) {
+        if !self.is_ended {
+            record_error(&self.span, &error_type(ErrorKind::Cancelled, None));
+        }
+    }
 }
 
 fn record(span: &Span, outcome: &CallResult) {
@@ -57,8 +73,13 @@ fn record(span: &Span, outcome: &CallResult) {
         .record("mparticle.rejected", int(results().filter(|result| result.is_err()).count()));
     let rejection = results().find_map(|result| result.as_ref().err());
     if let Some(error) = outcome.stopped.as_ref().or(rejection) {
-        span.record("error.type", &*error_type(error.kind(), error.status())).record("otel.status_code", "ERROR");
+        record_error(span, &error_type(error.kind(), error.status()));
     }
+}
+
+/// Records the failure of the operation of a span.
+pub(crate) fn record_error(span: &Span, error_type: &str) {
+    span.record("error.type", error_type).record("otel.status_code", "ERROR");
 }
 
 /// Returns a number as a field of a span has to have it: OpenTelemetry knows signed integers alone, and tracing-opentelemetry

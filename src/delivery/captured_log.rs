@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use tracing::Dispatch;
 use tracing::dispatcher::DefaultGuard;
+use tracing::{Dispatch, Level};
 
 #[derive(Clone, Default)]
 struct Buffer(Arc<Mutex<Vec<u8>>>);
@@ -29,9 +29,15 @@ pub(crate) struct CapturedLog {
 }
 
 impl CapturedLog {
+    /// Captures what a default subscriber prints.
     pub(crate) fn start() -> Self {
+        Self::start_at(Level::INFO)
+    }
+
+    /// Captures what a subscriber of this level prints.
+    pub(crate) fn start_at(level: Level) -> Self {
         let subscriber = |buffer: Buffer| {
-            let subscriber = tracing_subscriber::fmt().without_time().with_ansi(false);
+            let subscriber = tracing_subscriber::fmt().without_time().with_ansi(false).with_max_level(level);
             Dispatch::new(subscriber.with_writer(move || buffer.clone()).finish())
         };
         let buffer = Buffer::default();

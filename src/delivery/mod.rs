@@ -29,7 +29,7 @@ use reqwest::StatusCode;
 use tokio::time::{Instant, timeout_at};
 
 pub(crate) use body::join;
-pub(crate) use call_span::{client_span, error_type, in_span, int, uploader_span};
+pub(crate) use call_span::{client_span, error_type, in_span, int, record_error, uploader_span};
 pub(crate) use incidents::{Loss, LossKind, LossLog, OutageLog};
 use locate::assign;
 pub use observer::Retry;
