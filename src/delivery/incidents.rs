@@ -19,7 +19,8 @@ use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::time::saturating_add;
 
 /// The shortest time between the reports of two outages: a service that refuses every third request is not down every second.
-/// Also the time without an accepted request after which responses of 429, which are normal under a rate limit, are an outage.
+/// Also the time without an accepted request after which responses of 429, which are normal under a rate limit, are an outage,
+/// and the time without a response after which an attempt that the caller's deadline cuts off shows an outage.
 const OUTAGE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The shortest time between two lines about lost batches.
@@ -54,10 +55,15 @@ enum OutageEvent {
 }
 
 impl OutageLog {
-    /// Records the result of an attempt that started at this time.
-    pub(super) fn record(&self, started: Instant, result: &Result<Accepted, Error>) {
+    /// Records the result of an attempt that started at this time. `is_cut_off` is true if the caller's deadline ended it: then
+    /// the caller did not wait, and only a long time without a response is a failure of the service.
+    pub(super) fn record(&self, started: Instant, result: &Result<Accepted, Error>, is_cut_off: bool) {
+        let now = Instant::now();
+        if is_cut_off && now.saturating_duration_since(started) < OUTAGE_INTERVAL {
+            return;
+        }
         let Some(availability) = Availability::from_result(result) else { return };
-        let event = lock(&self.0).record(started, Instant::now(), availability);
+        let event = lock(&self.0).record(started, now, availability);
         match (event, result) {
             (Some(OutageEvent::Began), Err(error)) => {
                 let cause = iter::successors(error.source(), |&cause| cause.source()).last();

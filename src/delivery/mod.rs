@@ -300,6 +300,7 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
             let started = Instant::now();
             attempts.since.get_or_insert(started);
             let result = timeout_at(deadline, self.transport.attempt(call.endpoint, batches, attempt - 1)).await;
+            let is_cut_off = result.is_err();
             let result = result.unwrap_or_else(|_| {
                 // The deadline alone does not explain why the earlier attempts failed.
                 let error = Error::deadline_exceeded();
@@ -308,7 +309,7 @@ impl<T: Transport, L: RateLimiter> Deliverer<T, L> {
                     None => error,
                 })
             });
-            self.outages.record(started, &result);
+            self.outages.record(started, &result, is_cut_off);
             let tried = result.as_ref().map_or_else(Error::attempts, |_| 1);
             attempts.count += tried;
             outcome.requests += tried;

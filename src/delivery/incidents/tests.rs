@@ -125,6 +125,25 @@ async fn a_call_logs_the_outage_that_it_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deadline_of_the_caller_is_an_outage_only_after_a_long_time_without_a_response() {
+    let log = CapturedLog::start();
+    let transport = MemoryTransport::delayed(|_| (60 * SECOND, accepted()));
+    for (timeout, is_outage) in [(SECOND / 20, false), (9 * SECOND, false), (20 * SECOND, true)] {
+        let policy = RetryPolicy::new().request_timeout(timeout);
+        let deliverer = Deliverer::new(&transport, policy, Arc::new(|| 0.5));
+        let outcome = deliverer.deliver(Endpoint::Events, &batches(1, 1)).await;
+        assert_eq!(outcome.stopped.expect("the deadline").kind(), ErrorKind::Timeout);
+        let lines = log.take();
+        assert_eq!(lines.len(), usize::from(is_outage), "{timeout:?}: {lines:?}");
+    }
+    // The timeout of the attempt itself is a failure of the service, however short it is.
+    let transport = MemoryTransport::delayed(|_| (SECOND, Err(Error::attempted(ErrorKind::Timeout, "no response"))));
+    let deliverer = Deliverer::new(&transport, RetryPolicy::never(), Arc::new(|| 0.5));
+    deliverer.deliver(Endpoint::Events, &batches(1, 1)).await.stopped.expect("the timeout");
+    assert_eq!(log.take().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_outage_may_end_in_a_later_call_and_has_the_cause_of_the_failure() {
     let log = CapturedLog::start();
     let transport = MemoryTransport::responding(|request| match request.number {
