@@ -1,6 +1,7 @@
 //! The texts that setters accept.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -24,6 +25,8 @@ use uuid::Uuid;
 /// let batch = Batch::new(Environment::Production).customer_id(CustomerId(4711)).email("mira@shop.example");
 /// assert_eq!(batch, Batch::new(Environment::Production).customer_id(4711).email(String::from("mira@shop.example")));
 /// ```
+///
+/// `Debug` does not show the text, which may be personal data.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Text(String);
 
@@ -64,6 +67,12 @@ impl From<Arc<str>> for Text {
     }
 }
 
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Text(..)")
+    }
+}
+
 impl From<Text> for String {
     fn from(text: Text) -> Self {
         text.0
@@ -89,5 +98,10 @@ mod tests {
         assert_eq!(texts.map(String::from), ["7"; 8]);
         assert_eq!(String::from(Text::from(i128::MIN)), i128::MIN.to_string());
         assert_eq!(String::from(Text::from(Uuid::nil())), "00000000-0000-0000-0000-000000000000");
+    }
+
+    #[test]
+    fn debug_does_not_show_the_text() {
+        assert_eq!(format!("{:?}", Text::from("mira@shop.example")), "Text(..)");
     }
 }
