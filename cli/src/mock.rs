@@ -52,7 +52,7 @@ pub struct Arguments {
     rate: Option<u32>,
 
     /// With --rate: factor by which the rate may grow from one second to the next
-    #[arg(long, value_name = "FACTOR", requires = "rate")]
+    #[arg(long, value_name = "FACTOR", requires = "rate", value_parser = parse_factor)]
     acceleration: Option<f64>,
 
     /// Inject faults: a list, for example 503,503,ok, or a random one, for example reset@10%; can be repeated
@@ -251,4 +251,10 @@ fn format_request(request: &ReceivedRequest) -> String {
         line.push_str(&format!(", fault {fault}"));
     }
     line
+}
+
+/// Parses the factor of `--acceleration`.
+fn parse_factor(text: &str) -> Result<f64, String> {
+    let factor = text.parse().ok().filter(|factor: &f64| factor.is_finite() && *factor > 0.0);
+    factor.ok_or_else(|| "expected a number above 0, for example 1.5".into())
 }

@@ -144,15 +144,15 @@ pub struct PurchaseArguments {
     products: Vec<Product>,
 
     /// Total amount, including tax and shipping
-    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true, value_parser = values::parse_amount)]
     total: Option<f64>,
 
     /// Tax included in the total
-    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true, value_parser = values::parse_amount)]
     tax: Option<f64>,
 
     /// Shipping included in the total
-    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true, value_parser = values::parse_amount)]
     shipping: Option<f64>,
 
     /// Currency of all amounts, for example EUR

@@ -134,13 +134,28 @@ pub fn parse_product(text: &str) -> Result<Product, String> {
     Ok(product)
 }
 
+/// Parses an amount, such as `12.90`.
+pub fn parse_amount(text: &str) -> Result<f64, String> {
+    parse_number("amount", text)
+}
+
 fn parse_number(name: &str, text: &str) -> Result<f64, String> {
-    text.parse().map_err(|_| format!("the {name} is not a number"))
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+    number.ok_or_else(|| format!("the {name} is not a number"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_amount_is_a_finite_number() {
+        assert_eq!(parse_amount("-12.90"), Ok(-12.9));
+        for text in ["1,5", "NaN", "inf", "1e400", "", "12 EUR"] {
+            assert_eq!(parse_amount(text), Err("the amount is not a number".into()), "{text}");
+        }
+        assert!(parse_product("TEA,Assam,1e400").is_err() && parse_product("TEA,Assam,1,NaN").is_err());
+    }
 
     #[test]
     fn parses_text_and_json_attributes() {
