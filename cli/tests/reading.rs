@@ -280,3 +280,76 @@ fn an_export_is_named_fixed_and_sent() {
     let reject: Value = serde_json::from_str(&read(&directory, "a.ndjson.rejects.ndjson")).expect("one line");
     assert_eq!(reject["batch"], conflicting, "the original batch");
 }
+
+/// An export with these identities, on one line.
+fn export_line(identities: &str) -> String {
+    export(&json!("IDENTITIES")).to_string().replace("\"IDENTITIES\"", identities)
+}
+
+#[test]
+fn an_export_whose_identities_would_be_guessed_or_lost_is_not_converted() {
+    let table = [
+        (r#"[{"identity_type":"customer_id","identity":7.346e+18}]"#, "7.346e+18, neither a text nor digits"),
+        (r#"[{"identity_type":"customer_id","identity":4711.0}]"#, "4711.0, neither a text nor digits"),
+        (r#"[{"identity_type":"customer_id","identity":true}]"#, "true, neither a text nor digits"),
+        (r#"[{"identity_type":"customer_id","identity":["c"]}]"#, "[\"c\"], neither a text nor digits"),
+        (r#"[{"identity_type":"email","identity":{"v":"a@x"}}]"#, "{\"v\":\"a@x\"}, neither a text nor digits"),
+        (r#"[{"identity_type":"device_application_stamp","identity":"d"}]"#, "of the type device_application_stamp"),
+        (r#"[{"identity_type":"customer","identity":"c"}]"#, "of the type customer"),
+        (r#"[{"identity_type":"email","identity":"5f4d","identity_encoding":{"a":1}}]"#, "encoded as {\"a\":1}"),
+    ];
+    let lines: Vec<_> = table.iter().map(|(identities, _)| export_line(identities)).collect();
+    let text = lines.join("\n") + "\n";
+    let directory = files(&[("a.ndjson", text.as_bytes())]);
+    let (code, stdout, _) = run(&directory, &["check", "--json", "a.ndjson"]);
+    let found: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!((code, found.len()), (Some(1), table.len() + 1), "{stdout}");
+    for ((_, reason), found) in table.iter().zip(&found) {
+        let message = found["message"].as_str().expect("a text");
+        assert!(message.contains("which cannot be converted: ") && message.ends_with(reason), "{message}");
+    }
+    run(&directory, &["check", "--fix", "fixed", "a.ndjson"]);
+    assert_eq!(read(&directory, "fixed"), text, "each batch stays as it is");
+    let (code, _, stderr) = run(&directory, &["send", "--dry-run", "--export-form", "a.ndjson"]);
+    assert!(code == Some(1) && stderr.contains("rejected 8 events in 8 batches"), "{stderr}");
+}
+
+#[test]
+fn sending_an_export_converts_what_fixing_does_and_names_what_it_removes() {
+    let text = [
+        export_line(r#"[{"identity_type":"other2","identity":"o"},{"identity_type":"customerid","identity":17}]"#)
+            .replace("custom_event\"", "CustomEvent\""),
+        export_line(r#"[{"identity_type":"email","identity":"a@x","is_hashed":false}]"#).replacen(
+            '{',
+            r#"{"loyalty":{"tier":"gold"},"#,
+            1,
+        ),
+        export_line(r#"[{"identity_type":"email","identity":"a@x"}]"#).replace(r#""message_type":"events","#, ""),
+    ]
+    .join("\n");
+    let directory = files(&[("a.ndjson", text.as_bytes())]);
+    let (_, stdout, _) = run(&directory, &["check", "a.ndjson"]);
+    let removed = "convert it, and remove /loyalty, /message_type, is_hashed of identities";
+    assert!(stdout.contains(removed), "{stdout}");
+    let (code, _, stderr) = run(&directory, &["check", "--fix", "fixed", "a.ndjson"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(
+        stderr.contains("converted: 1 identity, 3 numbers and booleans; removed /loyalty, /message_type"),
+        "{stderr}"
+    );
+    let fixed: Vec<Value> =
+        read(&directory, "fixed").lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(fixed[0]["user_identities"], json!({ "other_id_2": "o", "customer_id": "17" }));
+    assert_eq!(fixed[0]["events"][0]["event_type"], "custom_event");
+
+    let server = MockServer::start_blocking();
+    let mut command = mparticle(directory.path(), &["send", "--export-form", "a.ndjson"]);
+    let (code, _, stderr) = outcome(command.env("MPARTICLE_BASE_URL", server.url()).output().expect("the program"));
+    assert!(code == Some(0) && stderr.contains("delivered 3 events in 3 batches, 2 warnings"), "{stderr}");
+    let mut sent = server.batches();
+    sent.iter_mut().for_each(|batch| _ = batch.as_object_mut().expect("a batch").remove("source_request_id"));
+    sent.sort_by_key(ToString::to_string);
+    let mut expected = fixed;
+    expected.sort_by_key(ToString::to_string);
+    assert_eq!(sent, expected);
+}

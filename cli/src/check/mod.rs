@@ -1,7 +1,6 @@
 //! `mparticle check`: validates files of batches without sending them.
 
 mod excerpt;
-mod fix;
 mod json;
 mod output;
 mod reporter;
@@ -48,7 +47,8 @@ false where text is expected, writes numbers that are text (\"12\") or whole flo
 fixed values (ios to iOS), and removes invalid nulls. It never makes an identity of a number that can have lost digits. All
 other bytes of a batch stay the same, except that a batch in the form in which mParticle exports it to a bucket is converted:
 identities in a list to an object, text to numbers where numbers are expected, and fields that the API does not have are
-removed. The file appears once all input has been read, with a mode that admits only those who can read each of the inputs.
+removed, and listed. A batch stays as it is if an identity is no text or digits, or of a type that the API does not have.
+The file appears once all input has been read, with a mode that admits only those who can read each of the inputs.
 
 A source_request_id that a different batch has is a warning with both places; the last 1,000,000 ids are compared.
 
@@ -259,7 +259,10 @@ impl Check {
                 return self.check_frame(path, frame);
             }
         };
-        let fixed = fix::fix_export(&self.validator, text, position, converted);
+        let fixed = match converted {
+            Some(converted) => input::fix_export(&self.validator, &text, position, converted),
+            None => input::fix_batch(&self.validator, text, position),
+        };
         let at = or_break(output.write(&fixed.text))?;
         let written = output.path().to_owned();
         self.summary.fixable_batches += u64::from(fixed.has_more);

@@ -2,8 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::fix::{FixedBatch, fix_batch};
-use crate::input::{FilePosition, Frame, FrameReader, Validator};
+use crate::input::{FilePosition, FixedBatch, Frame, FrameReader, Validator, fix_batch};
 
 const START: FilePosition = FilePosition { offset: 0, line: 1, column: 1 };
 

@@ -1,6 +1,7 @@
 //! The form in which mParticle writes batches to a bucket of its customers: identities as a list, numbers as text, and fields that
 //! the API does not take.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use mparticle::diagnostics::{Code, Diagnostic};
@@ -10,10 +11,14 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::position::tokens;
+use crate::text::shorten;
 
 /// The maximum number of rounds. Only the first thousand diagnostics of a batch are listed, and an object has to be known before
 /// its fields are.
 const MAX_ROUNDS: usize = 20;
+
+/// The start of the pointers to identities.
+const IDENTITIES: &str = "/user_identities/";
 
 /// A batch that can be sent, apart from problems that have nothing to do with the form.
 #[derive(Debug)]
@@ -22,18 +27,24 @@ pub struct ConvertedBatch {
     identities: usize,
     /// The number of texts that became numbers or booleans.
     unquoted: usize,
-    /// The pointers to fields that the API does not have.
+    /// The pointers to fields that the API does not have, and the names of those of the listed identities.
     removed: Vec<String>,
+}
+
+impl ConvertedBatch {
+    /// Returns the fields that are not in the converted batch, as a list; `None` if all are.
+    pub fn removed(&self) -> Option<String> {
+        (!self.removed.is_empty()).then(|| self.removed.join(", "))
+    }
 }
 
 impl fmt::Display for ConvertedBatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { identities, unquoted, removed, .. } = self;
-        write!(f, "export form converted: {identities} identities, {unquoted} numbers and booleans")?;
-        if !removed.is_empty() {
-            write!(f, "; removed {}", removed.join(", "))?;
-        }
-        Ok(())
+        let Self { identities, unquoted, .. } = self;
+        let identity = if *identities == 1 { "identity" } else { "identities" };
+        let number = if *unquoted == 1 { "number or boolean" } else { "numbers and booleans" };
+        write!(f, "export form converted: {identities} {identity}, {unquoted} {number}")?;
+        self.removed().map_or(Ok(()), |removed| write!(f, "; removed {removed}"))
     }
 }
 
@@ -53,6 +64,7 @@ pub fn convert(text: &[u8], diagnose: impl Fn(&Value) -> Vec<Diagnostic>) -> Res
     let mut batch = Node::parse(raw);
     let Some(Node::List(listed)) = batch.get("/user_identities") else { return Err("no list of identities".into()) };
     let identities = identities(listed)?;
+    let of_identities = removed_of_identities(listed);
     let mut converted =
         ConvertedBatch { text: Vec::new(), identities: identities.len(), unquoted: 0, removed: Vec::new() };
     batch.set("/user_identities", Node::Object(identities));
@@ -67,6 +79,11 @@ pub fn convert(text: &[u8], diagnose: impl Fn(&Value) -> Vec<Diagnostic>) -> Res
                     batch.set(&pointer, Node::Scalar(found.clone()));
                     converted.unquoted += 1;
                 }
+                // An identity without its type would be lost.
+                (Code::UnknownField, Some(_)) if fix.is_none() && pointer.starts_with(IDENTITIES) => {
+                    let name = tokens(&pointer).last().unwrap_or_default();
+                    return Err(format!("the API has no identity of the type {name}"));
+                }
                 (Code::UnknownField, Some(found)) if fix.is_none() || found.is_null() => {
                     batch.remove(&pointer);
                     converted.removed.push(pointer);
@@ -78,6 +95,7 @@ pub fn convert(text: &[u8], diagnose: impl Fn(&Value) -> Vec<Diagnostic>) -> Res
             break;
         }
     }
+    converted.removed.extend(of_identities);
     Ok(converted)
 }
 
@@ -97,20 +115,21 @@ fn is_unquotable(text: &str, expected: Option<&str>) -> bool {
 fn identities(listed: &[Node]) -> Result<Vec<(String, Node)>, String> {
     let mut members: Vec<(String, Node)> = Vec::new();
     for entry in listed {
-        let text_of = |name: &str| match entry.get(&format!("/{name}")) {
-            Some(Node::Scalar(raw)) if raw != "null" => Some(raw.clone()),
-            _ => None,
-        };
+        let text_of = |name: &str| entry.child(name).map(ToString::to_string).filter(|raw| raw != "null");
         let name = text_of("identity_type").and_then(|raw| serde_json::from_str::<String>(&raw).ok());
         let name = name.ok_or("an identity has no type")?;
         if let Some(encoding) =
             text_of("identity_encoding").filter(|raw| !["\"none\"", "\"raw\""].contains(&raw.as_str()))
         {
-            return Err(format!("the identity {name} is encoded as {encoding}"));
+            return Err(format!("the identity {name} is encoded as {}", shorten(&encoding)));
         }
         let Some(raw) = text_of("identity") else { continue };
-        // Digits without quotes are an identity too.
-        let identity = Node::Scalar(if raw.starts_with('"') { raw } else { format!("\"{raw}\"") });
+        // Digits without quotes are an identity too. Other numbers can have lost digits.
+        let identity = match raw.strip_prefix('-').unwrap_or(&raw) {
+            _ if raw.starts_with('"') => Node::Scalar(raw),
+            digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => Node::Scalar(format!("\"{raw}\"")),
+            _ => return Err(format!("the identity {name} is {}, neither a text nor digits", shorten(&raw))),
+        };
         match members.iter().find(|(known, _)| *known == name) {
             None => members.push((name, identity)),
             Some((_, known)) if known.to_string() == identity.to_string() => {}
@@ -118,6 +137,15 @@ fn identities(listed: &[Node]) -> Result<Vec<(String, Node)>, String> {
         }
     }
     Ok(members)
+}
+
+/// Returns the names of the members of the listed identities that have no place in an object of them.
+fn removed_of_identities(listed: &[Node]) -> BTreeSet<String> {
+    let members =
+        listed.iter().filter_map(|entry| if let Node::Object(members) = entry { Some(members) } else { None });
+    let names = members.flatten().map(|(name, _)| name.as_str());
+    let removed = names.filter(|name| !["identity_type", "identity", "identity_encoding"].contains(name));
+    removed.map(|name| format!("{name} of identities")).collect()
 }
 
 /// A JSON value whose scalars keep their bytes.

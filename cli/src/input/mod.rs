@@ -6,6 +6,7 @@ mod batch_reader;
 mod csv;
 mod decode;
 mod export_form;
+mod fix;
 mod frame;
 mod frames;
 mod input_batch;
@@ -27,13 +28,15 @@ mod validate;
 
 pub use batch_reader::BatchReader;
 pub use csv::{CsvBatchReader, MapFile, propose_map};
-pub use export_form::ConvertedBatch;
+#[cfg(test)]
+pub use fix::FixedBatch;
+pub use fix::{fix_batch, fix_export};
 pub use frames::Frame;
 #[cfg(test)]
 pub use frames::FrameReader;
 pub use input_batch::InputBatch;
 pub use open::{OpenInput, open_source};
-pub use position::{FilePosition, LineIndex, ReadPosition, locate};
+pub use position::{FilePosition, LineIndex, ReadPosition};
 pub use rejected::unwrap_reject;
 pub use seen::{MAX_IDS, SeenBatches};
 pub use source::{Source, is_dash, is_regular_file};

@@ -11,9 +11,11 @@ use mparticle::limits::MAX_BATCH_BYTES;
 use serde_json::Value;
 
 use super::export_form::{ConvertedBatch, convert, is_export_form};
+use super::fix::{AppliedFix, fix_export};
 use super::frames::{Frame, MAX_TEXT_BYTES};
 use super::parse::{parse, parse_valid};
 use super::position::{FilePosition, LineIndex, locate};
+use crate::text::shorten;
 
 /// The maximum number of diagnostics for one text. An additional one then says that there are more.
 pub const MAX_DIAGNOSTICS: usize = 100;
@@ -108,17 +110,35 @@ impl Validator {
     fn examine_value(&self, position: FilePosition, text: Vec<u8>, value: Value) -> CheckedText {
         if self.converts_exports
             && let Some(converted) = self.convert_export(&text, &value)
-            && let Some(value) = parse_valid(&converted.text)
+            && let Some(checked) = self.check_converted(position, &text, converted)
         {
-            let mut checked = self.check_value(position, converted.text, value);
-            // The positions are those of the original text, of which only the start is the same.
-            for located in &mut checked.diagnostics {
-                (located.position, located.range) = (position, 0..0);
-            }
             // A batch that is rejected keeps its bytes.
             return if checked.has_errors() { CheckedText { text, ..checked } } else { checked };
         }
         self.check_value(position, text, value)
+    }
+
+    /// Checks the text that `check --fix` would write for a batch in the form of an export, with a warning if that lacks data or
+    /// has other fixes.
+    fn check_converted(&self, position: FilePosition, text: &[u8], converted: ConvertedBatch) -> Option<CheckedText> {
+        let is_complete = converted.removed().is_none();
+        let fixed = fix_export(self, text, position, converted);
+        let value = parse_valid(&fixed.text)?;
+        let mut checked = self.check_value(position, fixed.text, value);
+        if !is_complete || fixed.changes.len() > 1 {
+            let changes = fixed.changes.iter().enumerate().map(|(index, AppliedFix { pointer, description, .. })| {
+                if index == 0 { description.clone() } else { format!("{} {description}", shorten(pointer)) }
+            });
+            let message = changes.collect::<Vec<_>>().join("; ");
+            let mut warning = LocatedDiagnostic::new(position, Code::ExportForm, message);
+            warning.diagnostic.severity = Severity::Warning;
+            checked.diagnostics.insert(0, warning);
+        }
+        // The positions are those of the original text, of which only the start is the same.
+        for located in &mut checked.diagnostics {
+            (located.position, located.range) = (position, 0..0);
+        }
+        Some(checked)
     }
 
     /// Converts a batch of the form in which mParticle exports them; `None` if it has another form or cannot be converted.
@@ -151,11 +171,12 @@ impl Validator {
         }
         let form = "the form in which mParticle exports batches, with identities as a list";
         vec![match convert(text, |value| self.api_diagnostics(value)) {
-            Ok(_) => Diagnostic::new(
-                Code::ExportForm,
-                "/user_identities",
-                format!("{form}; `mparticle check --fix` and `mparticle send --export-form` convert it"),
-            ),
+            Ok(converted) => {
+                let removed = converted.removed().map_or(String::new(), |removed| format!(", and remove {removed}"));
+                let message =
+                    format!("{form}; `mparticle check --fix` and `mparticle send --export-form` convert it{removed}");
+                Diagnostic::new(Code::ExportForm, "/user_identities", message)
+            }
             Err(reason) => {
                 Diagnostic::new(Code::Type, "/user_identities", format!("{form}, which cannot be converted: {reason}"))
             }

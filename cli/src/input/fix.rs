@@ -7,8 +7,10 @@ use std::ops::Range;
 use mparticle::diagnostics::Fix;
 use serde_json::Value;
 
-use crate::input::{ConvertedBatch, FilePosition, LineIndex, Validator, locate};
-use crate::text::shorten;
+use super::export_form::ConvertedBatch;
+use super::position::{FilePosition, LineIndex, locate};
+use super::validate::Validator;
+use crate::text::{printable, shorten};
 
 /// The maximum number of rounds. A fix can reveal another problem, for example in the value of a renamed field, and only the
 /// first thousand diagnostics of a text are listed, so the text is checked again after each round.
@@ -33,7 +35,7 @@ pub struct AppliedFix {
 
 impl fmt::Display for AppliedFix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}  {}  {}", self.position, shorten(&self.pointer), shorten(&self.description))
+        write!(f, "{}  {}  {}", self.position, shorten(&self.pointer), printable(&self.description))
     }
 }
 
@@ -48,18 +50,12 @@ pub fn fix_batch(validator: &Validator, text: Vec<u8>, position: FilePosition) -
     fixed
 }
 
-/// Fixes a text, or the batch that it was converted to from the form of an export. The positions are those of the original text:
+/// Fixes the batch to which a text was converted from the form of an export. The positions are those of the original text:
 /// the start of the batch for what is fixed after converting.
-pub fn fix_export(
-    validator: &Validator,
-    text: Vec<u8>,
-    position: FilePosition,
-    converted: Option<ConvertedBatch>,
-) -> FixedBatch {
-    let Some(converted) = converted else { return fix_batch(validator, text, position) };
+pub fn fix_export(validator: &Validator, text: &[u8], position: FilePosition, converted: ConvertedBatch) -> FixedBatch {
     let pointer = "/user_identities";
-    let range = locate(&String::from_utf8_lossy(&text), pointer).value;
-    let at = LineIndex::new(&text, position).position(range.start);
+    let range = locate(&String::from_utf8_lossy(text), pointer).value;
+    let at = LineIndex::new(text, position).position(range.start);
     let change = AppliedFix { position: at, pointer: pointer.into(), description: converted.to_string() };
     let mut fixed = fix_batch(validator, converted.text, position);
     fixed.changes.iter_mut().for_each(|change| change.position = position);
@@ -140,7 +136,7 @@ fn plan_edits(text: &str, value: &Value, fixes: Vec<(String, Fix)>) -> Vec<Edit>
                 }
                 _ => return None,
             };
-            Some(Edit { range, replacement, pointer, description })
+            Some(Edit { range, replacement, pointer, description: shorten(&description) })
         })
         .collect();
     let mut end = 0;
