@@ -116,6 +116,9 @@ fn same_batch_without_a_time_in_two_files_is_a_warning() {
     let (_, stdout, _) = run(&directory, &["check", "a", "b", "c", "d"]);
     let found: Vec<_> = stdout.lines().filter(|line| line.contains("[repeated-batch]")).collect();
     assert!(found.len() == 1 && found[0].starts_with("b:1:1") && found[0].contains("at a:1:1;"), "{stdout}");
+    let (_, _, stderr) = run(&directory, &["send", "--dry-run", "a", "b"]);
+    let counted = "\nb: 1 batch without times that are at the same position as an equal one, which the service drops;";
+    assert!(stderr.contains(counted) && !stderr.contains("different batch"), "{stderr}");
 }
 
 #[test]

@@ -27,8 +27,17 @@ pub struct SeenBatches {
     /// The names of the files so far.
     files: Vec<String>,
     has_reported_time: bool,
-    repeated: u64,
+    repeated: RepeatedBatches,
     forgotten: u64,
+}
+
+/// The numbers of batches that the service would drop because of an earlier one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RepeatedBatches {
+    /// Batches with the id of a different batch.
+    pub ids: u64,
+    /// Batches that get the id of an equal one, since their events have no times.
+    pub batches: u64,
 }
 
 /// A batch, in 24 bytes.
@@ -57,7 +66,7 @@ impl SeenBatches {
             index: HashTable::new(),
             files: Vec::new(),
             has_reported_time: false,
-            repeated: 0,
+            repeated: RepeatedBatches::default(),
             forgotten: 0,
         }
     }
@@ -86,13 +95,16 @@ impl SeenBatches {
             _ => None,
         };
         if let Some((pointer, code, message)) = repeated {
-            self.repeated += 1;
+            match code {
+                Code::RepeatedId => self.repeated.ids += 1,
+                _ => self.repeated.batches += 1,
+            }
             add(checked, pointer, code, &message);
         }
     }
 
-    /// Returns the number of batches that the service would drop because of an earlier one, since the last call.
-    pub fn take_repeated(&mut self) -> u64 {
+    /// Returns the numbers of batches that the service would drop because of an earlier one, since the last call.
+    pub fn take_repeated(&mut self) -> RepeatedBatches {
         std::mem::take(&mut self.repeated)
     }
 
@@ -163,7 +175,8 @@ impl SeenBatches {
     }
 
     fn content(&self, checked: &CheckedText) -> u32 {
-        let hash = self.hasher.hash_one(checked.text.trim_ascii());
+        // The JSON value, since the layout and the order of members make no other batch.
+        let hash = self.hasher.hash_one(&checked.value);
         #[expect(clippy::cast_possible_truncation, reason = "any 32 bits of a hash are one")]
         let hash = hash as u32;
         hash
@@ -223,7 +236,22 @@ mod tests {
         assert!(found[0].1.contains("at a:1:1;"), "{}", found[0].1);
         // The same content is a repeat.
         assert_eq!(warnings(&mut seen, "b", 8, &format!(" {}\n", batch("u-1", "Home"))), []);
-        assert_eq!((seen.take_repeated(), seen.take_repeated(), seen.forgotten()), (1, 0, 0));
+        assert_eq!(seen.take_repeated(), RepeatedBatches { ids: 1, batches: 0 });
+        assert_eq!((seen.take_repeated(), seen.forgotten()), (RepeatedBatches::default(), 0));
+    }
+
+    #[test]
+    fn layout_escapes_and_order_of_members_make_no_different_batch() {
+        let text = batch("u-1", "Café");
+        let value: Value = serde_json::from_str(&text).expect("JSON");
+        let pretty = serde_json::to_string_pretty(&value).expect("JSON");
+        let moved = text.replacen(r#""environment":"development","#, "", 1);
+        let moved = format!(r#"{},"environment":"development"}}"#, moved.strip_suffix('}').expect("an object"));
+        let mut seen = SeenBatches::default();
+        for (line, text) in (1..).zip([&text, &pretty, &moved, &text.replace('é', "\\u00e9")]) {
+            assert_eq!(warnings(&mut seen, "a", line, text), [], "{text}");
+        }
+        assert_eq!(warnings(&mut seen, "a", 9, &text.replace("\"mpid\":1", "\"mpid\":2")).len(), 1);
     }
 
     #[test]
@@ -253,7 +281,7 @@ mod tests {
         assert_eq!(warnings(&mut seen, "a", 8, &batch("5", "Cart")).len(), 1);
         assert_eq!(warnings(&mut seen, "a", 9, &batch("1", "Home")).len(), 1);
         assert_eq!(warnings(&mut seen, "a", 10, &batch("3", "Cart")), []);
-        assert_eq!((seen.forgotten(), seen.take_repeated()), (4, 2));
+        assert_eq!((seen.forgotten(), seen.take_repeated().ids), (4, 2));
     }
 
     #[test]
@@ -267,6 +295,7 @@ mod tests {
         let found = warnings(&mut seen, "b", 2, &timeless);
         assert!(found.iter().any(|(code, message)| *code == Code::RepeatedBatch && message.contains("at a:2:1;")));
         assert_eq!(codes(found), [Code::RepeatedBatch, Code::WithoutTime]);
+        assert_eq!(seen.take_repeated(), RepeatedBatches { ids: 0, batches: 1 });
         // With a time it is a repeat, and with an id it has that one.
         let timed = batch("", "Home");
         assert_eq!(warnings(&mut seen, "a", 1, &timed), []);

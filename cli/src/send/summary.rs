@@ -40,8 +40,10 @@ impl FileUpload<'_> {
         let rejects = tracker.rejects();
         if arguments.json {
             let mut line = progress::summary_json(self.file, &totals, outcome, arguments.dry_run);
-            if repeated > 0 {
-                line["repeated_ids"] = repeated.into();
+            for (name, count) in [("repeated_ids", repeated.ids), ("repeated_batches", repeated.batches)] {
+                if count > 0 {
+                    line[name] = count.into();
+                }
             }
             match &stop {
                 StopReason::GaveUp(error) => line["error"] = self.message(error).into(),
@@ -83,11 +85,14 @@ impl FileUpload<'_> {
             _ => "delivered",
         };
         eprint_line(format_args!("{name}: {}", progress.summary(verb, &totals, &in_flight_summary)));
-        if repeated > 0 {
-            let batches = text::pluralize(repeated, "batch");
+        let reasons = [
+            (repeated.ids, "with the id of a different batch"),
+            (repeated.batches, "without times that are at the same position as an equal one"),
+        ];
+        for (count, reason) in reasons.into_iter().filter(|(count, _)| *count > 0) {
+            let batches = format_count(count, "batch");
             eprint_line(format_args!(
-                "{name}: {repeated} {batches} with the id of a different batch, which the service drops; `mparticle check` \
-                 lists them"
+                "{name}: {batches} {reason}, which the service drops; `mparticle check` lists them"
             ));
         }
         if let Some(rejects) = rejects {
