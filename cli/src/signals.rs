@@ -37,7 +37,7 @@ async fn wait_for_hangup() {
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Returns whether the program was started with SIGHUP ignored, which a handler would undo. Where the system does not show it, the

@@ -58,11 +58,16 @@ pub fn format_wait(wait: Duration) -> String {
     }
 }
 
+/// Returns a count with its noun: `1 batch`, `2 batches`.
+pub fn format_count(count: u64, noun: &str) -> String {
+    format!("{count} {}", pluralize(count, noun))
+}
+
 /// Returns the noun in the singular or the plural: `batch`, `batches`.
 pub fn pluralize(count: u64, noun: &str) -> String {
     let ending = match noun {
         _ if count == 1 => "",
-        "batch" | "fix" => "es",
+        _ if ["batch", "fix"].iter().any(|ending| noun.ends_with(ending)) => "es",
         _ => "s",
     };
     format!("{noun}{ending}")

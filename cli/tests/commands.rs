@@ -402,8 +402,7 @@ mod spool {
         fs::write(&file, &text[..text.len() - 10]).expect("written");
         let server = MockServer::start_blocking();
         let (code, _, stderr) = run(mparticle_with(&server).args(["spool", "retry", "--dead"]).arg(&path));
-        let result =
-            "sending 1 dead letters again\nwarning: 1 lines were not dead letters; they were skipped and removed\n";
+        let result = "sending 1 dead letter again\nwarning: skipped and removed 1 line without a dead letter\n";
         assert_eq!((code, stderr.starts_with(result), counts(&path)), (1, true, (0, 0)), "{stderr}");
         assert_eq!(server.batches().len(), 3);
     }
@@ -473,7 +472,10 @@ mod spool {
 
         let (code, out, _) = run(mparticle_with(&server).args(["spool", "retry", "--dead", "--json"]).arg(&path));
         let result: Value = serde_json::from_str(&out).expect("JSON");
-        assert_eq!((code, result), (0, json!({ "delivered": 2, "rejected": 0, "expired": 0, "remaining": 0 })));
+        assert_eq!(
+            (code, result),
+            (0, json!({ "delivered": 2, "rejected": 0, "expired": 0, "remaining": 0, "skipped_lines": 0 }))
+        );
         assert_eq!((counts(&path), server.stats().batches), ((0, 0), 4));
     }
 
@@ -496,7 +498,7 @@ mod spool {
         let (code, _, stderr) = run(&mut command);
         assert_eq!((code, counts(&path)), (3, (2, 2)), "{stderr}");
         let reason =
-            "not everything was accepted within 1 seconds: failed to connect to the service: Connection refused";
+            "not everything was accepted within 1 second: failed to connect to the service: Connection refused";
         assert!(stderr.starts_with(reason), "{stderr}");
     }
 

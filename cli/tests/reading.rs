@@ -347,7 +347,9 @@ fn sending_an_export_converts_what_fixing_does_and_names_what_it_removes() {
     let (code, _, stderr) = outcome(command.env("MPARTICLE_BASE_URL", server.url()).output().expect("the program"));
     assert!(code == Some(0) && stderr.contains("delivered 3 events in 3 batches, 2 warnings"), "{stderr}");
     let mut sent = server.batches();
-    sent.iter_mut().for_each(|batch| _ = batch.as_object_mut().expect("a batch").remove("source_request_id"));
+    for batch in &mut sent {
+        batch.as_object_mut().expect("a batch").remove("source_request_id");
+    }
     sent.sort_by_key(ToString::to_string);
     let mut expected = fixed;
     expected.sort_by_key(ToString::to_string);

@@ -7,7 +7,7 @@ use mparticle::diagnostics::Severity;
 use serde_json::{Value, json};
 
 use crate::input::{CheckedText, MAX_IDS};
-use crate::text::pluralize;
+use crate::text::{format_count, pluralize};
 
 /// The counts over all files.
 #[derive(Debug, Default)]
@@ -133,8 +133,4 @@ impl fmt::Display for Summary {
         };
         write!(f, "{result}")
     }
-}
-
-fn format_count(count: u64, noun: &str) -> String {
-    format!("{count} {}", pluralize(count, noun))
 }

@@ -23,6 +23,7 @@ struct KeptReject<'a> {
     batch: Option<&'a RawValue>,
     text: Option<String>,
     base64: Option<String>,
+    omitted_at: Option<u64>,
 }
 
 /// Returns the batch in a line of a rejects file, at its position in that file, or the text that is not a batch. Any other frame
@@ -47,7 +48,9 @@ fn unwrap_text(position: FilePosition, text: &[u8]) -> Option<Frame> {
         return Some(to_frame(position, batch.get().as_bytes().to_vec()));
     }
     let decoded = line.base64.and_then(|base64| STANDARD.decode(base64).ok());
-    let text = line.text.map(String::into_bytes).or(decoded)?;
+    // A text that was too long to be kept is empty, as that of a frame is.
+    let omitted = line.omitted_at.map(|_| Vec::new());
+    let text = line.text.map(String::into_bytes).or(decoded).or(omitted)?;
     Some(to_frame(position, text))
 }
 

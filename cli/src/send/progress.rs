@@ -72,13 +72,13 @@ impl Progress {
                 InFlightState::NotAccepted => format!("{was} not accepted"),
                 InFlightState::Unknown => "without a response".to_owned(),
             };
-            message.push_str(&format!(", {} {state}", format_count(*in_flight, "batch")));
+            message.push_str(&format!(", {} {state}", format_large_count(*in_flight, "batch")));
         }
         if let Some(wait) = in_flight_summary.wait {
             message.push_str(&format!(", the service asks to wait {}", text::format_wait(wait)));
         }
         if *warnings > 0 {
-            message.push_str(&format!(", {} (listed by `mparticle check`)", format_count(*warnings, "warning")));
+            message.push_str(&format!(", {} (listed by `mparticle check`)", format_large_count(*warnings, "warning")));
         }
         format!("{message} in {}", HumanDuration(self.started.elapsed()))
     }
@@ -146,9 +146,9 @@ fn format_line(
 }
 
 fn format_batches(BatchCount { batches, events }: BatchCount) -> String {
-    format!("{} in {}", format_count(events, "event"), format_count(batches, "batch"))
+    format!("{} in {}", format_large_count(events, "event"), format_large_count(batches, "batch"))
 }
 
-pub fn format_count(count: u64, noun: &str) -> String {
+pub fn format_large_count(count: u64, noun: &str) -> String {
     format!("{} {}", HumanCount(count), pluralize(count, noun))
 }

@@ -132,12 +132,15 @@ impl RejectsFile {
         self.count
     }
 
-    /// Fails if the file cannot be written, before anything is sent.
+    /// Fails if the file cannot be written, before anything is sent. A pipe or a device is left alone.
     pub fn check_writable(&self) -> io::Result<()> {
-        match owner_only_options().write(true).create_new(true).open(&self.path) {
-            Ok(_) => fs::remove_file(&self.path),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                owner_only_options().append(true).open(&self.path).map(drop)
+        match fs::metadata(&self.path) {
+            Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+            Ok(metadata) if !metadata.is_file() => Ok(()),
+            Ok(_) => owner_only_options().append(true).open(&self.path).map(drop),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                drop(owner_only_options().write(true).create_new(true).open(&self.path)?);
+                fs::remove_file(&self.path)
             }
             Err(error) => Err(error),
         }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::diagnostics;
 use super::feeder::ReadEnd;
-use super::progress::{self, InFlightState, InFlightSummary, Progress, format_count};
+use super::progress::{self, InFlightState, InFlightSummary, Progress, format_large_count};
 use super::tracker::{KeptRejects, Totals, Tracker};
 use super::upload::{FileUpload, StopReason};
 use crate::exit::{self, CliError, ExitStatus};
@@ -56,8 +56,9 @@ impl FileUpload<'_> {
             if let Some(KeptRejects { path, in_file, omitted }) = &rejects
                 && totals.rejected.batches > 0
             {
+                let file = (*in_file > 0).then(|| path_string(path));
                 line["rejects"] =
-                    json!({ "file": path_string(path), "batches": in_file - omitted.min(in_file), "omitted": omitted });
+                    json!({ "file": file, "batches": in_file - omitted.min(in_file), "omitted": omitted });
             }
             if let Some(wait) = in_flight_summary.wait {
                 line["retry_after_seconds"] = wait.as_secs().into();
@@ -90,7 +91,7 @@ impl FileUpload<'_> {
             (repeated.batches, "without times that are at the same position as an equal one"),
         ];
         for (count, reason) in reasons.into_iter().filter(|(count, _)| *count > 0) {
-            let batches = format_count(count, "batch");
+            let batches = format_large_count(count, "batch");
             eprint_line(format_args!(
                 "{name}: {batches} {reason}, which the service drops; `mparticle check` lists them"
             ));
@@ -102,7 +103,7 @@ impl FileUpload<'_> {
             eprint_line(format_args!(
                 "{name}: warning: {} without a source_request_id {} events without a time: the same batch at the same position \
                  of another file, or in a later run, has the same ID, and the service drops it as a duplicate",
-                format_count(totals.undated, "batch"),
+                format_large_count(totals.undated, "batch"),
                 if totals.undated == 1 { "has" } else { "have" },
             ));
         }
@@ -155,7 +156,7 @@ fn print_rejects(name: &str, rejected: u64, rejects: &KeptRejects) {
     if *omitted > 0 {
         eprint_line(format_args!(
             "{name}: {} of more than 1 MiB {} not kept; the rejects file has only the position",
-            format_count(*omitted, "text"),
+            format_large_count(*omitted, "text"),
             if *omitted == 1 { "is" } else { "are" }
         ));
     }

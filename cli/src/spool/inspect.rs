@@ -28,7 +28,12 @@ pub fn list(dir: &Path, json: bool) -> exit::Result {
     });
     let listed = print_rows(rows, json);
     let (count, bytes, exit) = listed?;
-    eprint_line(format_args!("{count} records, {bytes} bytes; {dead_letters} dead letters"));
+    eprint_line(format_args!(
+        "{}, {}; {}",
+        text::format_count(count, "record"),
+        text::format_count(bytes, "byte"),
+        text::format_count(dead_letters as u64, "dead letter")
+    ));
     report_damage(dir, exit)
 }
 

@@ -17,16 +17,18 @@ use crate::text::{self, eprint_line, printable};
 pub fn retry(retry: &RetryArguments) -> exit::Result {
     // Reads the credentials first, so that nothing changes if they are missing.
     let client = retry.connection.client()?;
+    let mut skipped_lines = 0;
     let mut has_findings = inspect::report_damage(&retry.dir, ExitStatus::Success)? == ExitStatus::DataError;
     let settings = SpoolOptions::new().max_bytes(u64::MAX).lock_timeout(Duration::from_secs(retry.lock_wait));
     if retry.dead {
         // The spool is not limited, since the dead letters are on this disk already.
         let redriven = Spool::redrive_dead_letters(&retry.dir, settings.clone())?;
-        eprint_line(format_args!("sending {} dead letters again", redriven.records));
-        if redriven.skipped > 0 {
+        eprint_line(format_args!("sending {} again", text::format_count(redriven.records, "dead letter")));
+        skipped_lines = redriven.skipped;
+        if skipped_lines > 0 {
             eprint_line(format_args!(
-                "warning: {} lines were not dead letters; they were skipped and removed",
-                redriven.skipped
+                "warning: skipped and removed {} without a dead letter",
+                text::format_count(skipped_lines, "line")
             ));
             has_findings = true;
         }
@@ -45,14 +47,17 @@ pub fn retry(retry: &RetryArguments) -> exit::Result {
         }
         delivery if remaining > 0 => {
             let reason = delivery.error().map_or_else(String::new, |error| format!(": {}", exit::reason(error)));
-            eprint_line(format_args!("not everything was accepted within {} seconds{reason}", retry.wait));
+            eprint_line(format_args!(
+                "not everything was accepted within {}{reason}",
+                text::format_count(retry.wait, "second")
+            ));
         }
         _ => {}
     }
     let (delivered, rejected, expired) = (stats.delivered, stats.rejected, stats.dropped);
     if retry.json {
-        let result =
-            json!({ "delivered": delivered, "rejected": rejected, "expired": expired, "remaining": remaining });
+        let result = json!({ "delivered": delivered, "rejected": rejected, "expired": expired, "remaining": remaining,
+            "skipped_lines": skipped_lines });
         exit::from_write(text::print_line(result.to_string()))?;
     } else {
         eprint_line(format_args!(
@@ -80,9 +85,10 @@ fn print_error(report: &DeliveryReport) {
 pub fn purge(purge: &PurgeArguments) -> exit::Result {
     let inspector = Inspector::new(&purge.dir);
     let dead_letters = inspector.dead_letters()?.count();
-    let mut contents = format!("{dead_letters} dead letters");
+    let mut contents = text::format_count(dead_letters as u64, "dead letter");
     if purge.all {
-        contents = format!("{} unsent batches and {contents}", inspector.records()?.count());
+        contents =
+            format!("{} and {contents}", text::format_count(inspector.records()?.count() as u64, "unsent batch"));
     }
     if !purge.yes && !confirm(&format!("Permanently remove {contents}?"))? {
         eprint_line("nothing was removed");
