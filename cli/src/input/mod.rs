@@ -9,6 +9,7 @@ mod export_form;
 mod fix;
 mod frame;
 mod frames;
+mod gzip;
 mod input_batch;
 #[cfg(test)]
 mod invariants;

@@ -6,6 +6,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
+use super::decode::describe_invalid;
 use super::position::LineIndex;
 
 /// The error of a text that is not one JSON value.
@@ -19,7 +20,7 @@ pub struct JsonError {
 pub fn parse<'t>(text: &'t [u8], lines: &LineIndex<'_>) -> Result<(&'t str, Value), JsonError> {
     let text = str::from_utf8(text).map_err(|error| JsonError {
         offset: error.valid_up_to(),
-        message: "invalid UTF-8, perhaps another encoding such as Latin-1; convert the file to UTF-8".into(),
+        message: describe_invalid(&text[error.valid_up_to()..]).into(),
     })?;
     parse_str(text).map(|value| (text, value)).map_err(|error| {
         // Removes the position, which is reported separately.

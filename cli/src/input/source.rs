@@ -6,17 +6,16 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flate2::bufread::MultiGzDecoder;
 use sha1_smol::Digest;
 use zstd::stream::read::Decoder;
 
-use super::decode::{MAGIC_BYTES, TextEncoding, Utf16Reader, text_encoding, unsupported_format};
+use super::decode::{
+    MAGIC_BYTES, MAX_MAGIC_BYTES, TextEncoding, Utf16Reader, is_zstd, text_encoding, unsupported_format,
+};
+use super::gzip::{GZIP_MAGIC, GzipReader};
 use super::prefix_hash::PrefixHash;
 
 const BUFFER_BYTES: usize = 128 * 1024;
-
-const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
-const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
 
 /// The maximum window, which bounds memory: 2^23 bytes, which the format requires every decoder to support.
 const ZSTD_MAX_WINDOW_LOG: u32 = 23;
@@ -62,8 +61,8 @@ impl Source {
         let counted = CountingReader { reader, read: Arc::clone(&read) };
         let packed = PeekedReader::new(BufReader::with_capacity(BUFFER_BYTES, counted))?;
         let reader: Box<dyn Read + Send> = if packed.head.starts_with(GZIP_MAGIC) {
-            text_reader(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(packed.reader)))?
-        } else if packed.head.starts_with(ZSTD_MAGIC) {
+            text_reader(BufReader::with_capacity(BUFFER_BYTES, GzipReader::new(packed.reader)))?
+        } else if is_zstd(&packed.head) {
             let mut decoder = Decoder::with_buffer(packed.reader)?;
             decoder.window_log_max(ZSTD_MAX_WINDOW_LOG)?;
             text_reader(BufReader::with_capacity(BUFFER_BYTES, decoder))?
@@ -137,7 +136,7 @@ fn text_reader(reader: impl BufRead + Send + 'static) -> io::Result<Box<dyn Read
 
 /// A reader whose first bytes are known.
 struct PeekedReader<R> {
-    /// The first [`MAGIC_BYTES`] bytes, fewer at the end of the input.
+    /// At least the first [`MAGIC_BYTES`] bytes, fewer at the end of the input, and at most [`MAX_MAGIC_BYTES`].
     head: Vec<u8>,
     reader: io::Chain<Cursor<Vec<u8>>, R>,
 }
@@ -145,7 +144,16 @@ struct PeekedReader<R> {
 impl<R: BufRead> PeekedReader<R> {
     fn new(mut reader: R) -> io::Result<Self> {
         let mut head = Vec::new();
-        reader.by_ref().take(MAGIC_BYTES as u64).read_to_end(&mut head)?;
+        // More than the first bytes are not waited for: a pipe may bring only a short batch for now.
+        while head.len() < MAGIC_BYTES {
+            let chunk = super::frames::fill(&mut reader)?;
+            if chunk.is_empty() {
+                break;
+            }
+            let taken = chunk.len().min(MAX_MAGIC_BYTES - head.len());
+            head.extend_from_slice(&chunk[..taken]);
+            reader.consume(taken);
+        }
         Ok(Self { reader: Cursor::new(head.clone()).chain(reader), head })
     }
 }

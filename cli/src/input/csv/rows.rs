@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::Range;
 
+use crate::input::decode::describe_invalid;
 use crate::input::frames::{BYTE_ORDER_MARK, MAX_TEXT_BYTES, fill};
 use crate::input::position::{FilePosition, LineIndex};
 
@@ -352,7 +353,8 @@ impl RowScanner {
                 let offset = error.utf8_error().valid_up_to();
                 let mut text = error.into_bytes();
                 text.truncate(text.len() - line_end);
-                return row_error(text, offset, "invalid UTF-8".into());
+                let message = describe_invalid(&text[offset..]).into();
+                return row_error(text, offset, message);
             }
         };
         text.truncate(text.len() - line_end);

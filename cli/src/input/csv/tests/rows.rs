@@ -68,7 +68,13 @@ fn reads_rows_independent_of_chunk_boundaries() {
     let single = Dialect { delimiter: b';', quote: Some(b'\'') };
     assert_eq!(read_all(b"'a;''b';\"c\"\n", single, 9), ["1:1 @0 [\"a;'b\", \"\\\"c\\\"\"]", "2:1 @12"]);
     let not_text = read_all(b"a,b\nc,\xff\nd\n", Dialect::default(), 9);
-    assert_eq!(not_text[1..3], ["2:1 @4 \"c,\u{fffd}\" 2:3 invalid UTF-8", "3:1 @8 [\"d\"]"]);
+    assert_eq!(
+        not_text[1..3],
+        [
+            "2:1 @4 \"c,\u{fffd}\" 2:3 invalid UTF-8, perhaps another encoding such as Latin-1; convert the file to UTF-8",
+            "3:1 @8 [\"d\"]"
+        ]
+    );
 }
 
 #[test]
