@@ -8,7 +8,8 @@ use crate::input::csv::rows::CsvRow;
 use crate::input::csv::times::TimeFormat;
 
 /// The patterns of times that programs write, most specific first. Of two that only exchange day and month, both are tried.
-const PATTERNS: [&str; 16] = [
+const PATTERNS: [&str; 17] = [
+    "%Y-%m-%d %H:%M:%S%.f UTC",
     "%Y-%m-%d %H:%M:%S%.f %z",
     "%Y-%m-%d %H:%M:%S%.f%:z",
     "%Y-%m-%dT%H:%M:%S%.f",
@@ -43,6 +44,26 @@ pub enum ColumnType {
     Boolean,
 }
 
+/// The cells that do not fit the type of their column.
+#[derive(Debug, Default)]
+pub struct Misfits {
+    pub count: usize,
+    pub example: String,
+}
+
+impl Misfits {
+    fn of(cells: &[&str], fits: impl Fn(&str) -> bool) -> Self {
+        let mut misfits = cells.iter().filter(|cell| !fits(cell)).peekable();
+        let example = misfits.peek().map_or(String::new(), |cell| shorten(cell));
+        Self { count: misfits.count(), example }
+    }
+
+    /// Returns whether nine of ten cells fit.
+    fn are_few(&self, cells: usize) -> bool {
+        self.count * 10 <= cells
+    }
+}
+
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact about the cells")]
 pub struct SampledColumn {
     pub name: String,
@@ -51,8 +72,14 @@ pub struct SampledColumn {
     /// Set if another column has the same name, or the name is empty: a map cannot refer to it.
     pub is_ambiguous: bool,
     pub kind: ColumnType,
-    /// The formats that read all of its cells.
+    /// The cells that are no numbers, in a column of them.
+    pub not_numbers: Misfits,
+    /// The formats that read all of its cells, or else most of them.
     pub time_formats: Vec<String>,
+    /// The cells that none of these formats reads.
+    pub not_times: Misfits,
+    /// The number of cells with a value.
+    pub cells: usize,
     pub examples: Vec<String>,
     pub is_empty: bool,
     pub has_at_signs: bool,
@@ -80,6 +107,8 @@ impl SampledColumn {
                 examples.push(example);
             }
         }
+        let (kind, not_numbers) = column_type(&cells);
+        let (time_formats, not_times) = time_formats(&cells);
         Self {
             plain_name: name
                 .chars()
@@ -87,8 +116,11 @@ impl SampledColumn {
                 .flat_map(char::to_lowercase)
                 .collect(),
             is_ambiguous: same > 1 || name.is_empty(),
-            kind: column_type(&cells),
-            time_formats: time_formats(&cells),
+            kind,
+            not_numbers,
+            time_formats,
+            not_times,
+            cells: cells.len(),
             examples,
             is_empty: cells.is_empty(),
             has_at_signs: all(&cells, |cell| cell.contains('@')),
@@ -106,19 +138,19 @@ fn all(cells: &[&str], test: impl Fn(&str) -> bool) -> bool {
     !cells.is_empty() && cells.iter().all(|cell| test(cell))
 }
 
-fn column_type(cells: &[&str]) -> ColumnType {
-    let is_number = |mark| move |cell: &str| !is_code(cell) && parse_decimal(mark, cell).is_ok();
+fn column_type(cells: &[&str]) -> (ColumnType, Misfits) {
     if all(cells, |cell| {
         ["true", "false", "yes", "no"].iter().any(|word| cell.eq_ignore_ascii_case(word)) && parse_boolean(cell).is_ok()
     }) {
-        ColumnType::Boolean
-    } else if all(cells, is_number(DecimalMark::Default)) {
-        ColumnType::Number
-    } else if all(cells, is_number(DecimalMark::Comma)) {
-        ColumnType::NumberWithComma
-    } else {
-        ColumnType::Text
+        return (ColumnType::Boolean, Misfits::default());
     }
+    let kinds = [(ColumnType::Number, DecimalMark::Default), (ColumnType::NumberWithComma, DecimalMark::Comma)];
+    let kinds = kinds.map(|(kind, mark)| (kind, Misfits::of(cells, |cell| parse_decimal(mark, cell).is_ok())));
+    let best = kinds.into_iter().min_by_key(|(_, misfits)| misfits.count);
+    best.filter(|(_, misfits)| {
+        !cells.is_empty() && misfits.are_few(cells.len()) && !cells.iter().any(|cell| is_code(cell))
+    })
+    .unwrap_or((ColumnType::Text, Misfits::default()))
 }
 
 /// Returns whether a number is written as a code: `007`, `+49…`.
@@ -128,16 +160,30 @@ fn is_code(cell: &str) -> bool {
     has_leading_zero || cell.starts_with('+')
 }
 
-fn time_formats(cells: &[&str]) -> Vec<String> {
-    let reads = |name: &&str| {
-        let Ok(format) = TimeFormat::from_name(name) else { return false };
-        let is_number = ["seconds", "milliseconds"].contains(name);
-        all(cells, |cell| {
+/// Returns the formats that read the most cells, if those are most of the cells, and the cells that they do not read.
+fn time_formats(cells: &[&str]) -> (Vec<String>, Misfits) {
+    let formats = ["rfc3339", "milliseconds", "seconds"].into_iter().chain(PATTERNS);
+    let tried = formats.filter_map(|name| {
+        let format = TimeFormat::from_name(name).ok()?;
+        let is_number = ["seconds", "milliseconds"].contains(&name);
+        let misfits = Misfits::of(cells, |cell| {
             let time = format.parse_time(cell);
             time.is_ok_and(|time| !is_number || TIMES.contains(&time.timestamp_millis()))
-        })
-    };
-    ["rfc3339", "milliseconds", "seconds"].into_iter().chain(PATTERNS).filter(reads).map(str::to_owned).collect()
+        });
+        Some((name, misfits))
+    });
+    let mut tried: Vec<_> = tried.collect();
+    let fewest = tried.iter().map(|(_, misfits)| misfits.count).min().unwrap_or_default();
+    tried.retain(|(_, misfits)| misfits.count == fewest);
+    // In a few rows, one wrong cell is more than a tenth.
+    let is_one_of_few = |misfits: &Misfits| misfits.count == 1 && cells.len() > 2;
+    match tried.first() {
+        Some((_, misfits)) if !cells.is_empty() && (misfits.are_few(cells.len()) || is_one_of_few(misfits)) => {
+            let names = tried.iter().map(|(name, _)| (*name).to_owned()).collect();
+            (names, tried.swap_remove(0).1)
+        }
+        _ => (Vec::new(), Misfits::default()),
+    }
 }
 
 fn shorten(cell: &str) -> String {

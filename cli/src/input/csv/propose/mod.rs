@@ -4,12 +4,14 @@ mod columns;
 mod roles;
 mod write;
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
 use super::map_file::CsvFormat;
 use super::rows::{CsvRow, Dialect, RowReader};
 use crate::exit::{self, CliError};
+use crate::input::decode::describe_invalid;
+use crate::input::frames::BYTE_ORDER_MARK;
 use crate::text::{path_string, printable};
 use columns::SampledColumn;
 use roles::Proposal;
@@ -25,7 +27,7 @@ const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 /// Returns a map as commented TOML. What is uncertain is a comment.
 ///
 /// # Errors
-/// If the file has no header, or needs no map.
+/// If the file has no header, is JSON or no UTF-8, or needs no map.
 pub fn propose_map(path: &Path, source: impl Read) -> exit::Result<String> {
     let cannot_read = |error| CliError::file("read", path, &error);
     let mut sample = Vec::new();
@@ -34,7 +36,12 @@ pub fn propose_map(path: &Path, source: impl Read) -> exit::Result<String> {
         // The last row may be cut off.
         sample.truncate(memchr::memrchr(b'\n', &sample).map_or(sample.len(), |at| at + 1));
     }
+    check_encoding(&sample).map_err(cannot_read)?;
     let name = printable(&path_string(path));
+    let text = sample.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&sample).trim_ascii_start();
+    if matches!(text.first(), Some(b'{' | b'[')) {
+        return Err(CliError::usage(format!("{name} is JSON, which needs no map; `mparticle check {name}` checks it")));
+    }
     if CsvFormat::detect(&sample).is_some() {
         return Err(CliError::usage(format!("{name} needs no map: its columns are named as the fields of a batch")));
     }
@@ -69,5 +76,29 @@ fn guess_dialect(sample: &[u8]) -> Dialect {
     };
     let dialects = DELIMITERS.map(|delimiter| Dialect { delimiter, ..Dialect::default() });
     // The comma is first, and wins if no other is better.
-    dialects.into_iter().rev().max_by_key(score).unwrap_or_default()
+    let quoted = dialects.into_iter().rev().max_by_key(score).unwrap_or_default();
+    let unquoted = dialects.map(|dialect| Dialect { quote: None, ..dialect });
+    let unquoted = unquoted.into_iter().rev().max_by_key(score).unwrap_or_default();
+    // Quotes inside cells break rows only if they are taken for those around cells.
+    if has_broken_rows(sample, quoted) && score(&unquoted) > score(&quoted) { unquoted } else { quoted }
+}
+
+/// Returns whether the sample has rows with syntax errors.
+fn has_broken_rows(sample: &[u8], dialect: Dialect) -> bool {
+    let mut reader = RowReader::new(sample, dialect).ok();
+    let mut rows = std::iter::from_fn(|| reader.as_mut()?.next().ok()?);
+    rows.any(|row| row.is_err())
+}
+
+/// Checks that the sample is UTF-8, of which the last character may be cut off.
+fn check_encoding(sample: &[u8]) -> io::Result<()> {
+    match str::from_utf8(sample) {
+        Err(error) if error.error_len().is_some() => {
+            let (before, invalid) = sample.split_at(error.valid_up_to());
+            let line = memchr::memchr_iter(b'\n', before).count() + 1;
+            let message = format!("line {line}: {}", describe_invalid(invalid));
+            Err(io::Error::new(io::ErrorKind::InvalidData, message))
+        }
+        _ => Ok(()),
+    }
 }

@@ -19,6 +19,7 @@ const IDENTITIES: [(&str, &[&str]); 4] = [
             "customernumber",
             "kunde",
             "kundennummer",
+            "kundennr",
             "kundenid",
         ],
     ),
@@ -73,7 +74,7 @@ const TIMES: [&str; 18] = [
 ];
 const EVENT_NAMES: [&str; 5] = ["event", "eventname", "action", "eventtype", "activity"];
 const MESSAGE_IDS: [&str; 4] = ["eventid", "messageid", "sourcemessageid", "uuid"];
-const TRANSACTIONS: [&str; 11] = [
+const TRANSACTIONS: [&str; 12] = [
     "transactionid",
     "orderid",
     "order",
@@ -85,13 +86,15 @@ const TRANSACTIONS: [&str; 11] = [
     "invoiceno",
     "bestellung",
     "bestellnummer",
+    "bestellnr",
 ];
-const SKUS: [&str; 7] = ["sku", "productid", "productsku", "lineitemsku", "itemid", "itemsku", "artikelnummer"];
+const SKUS: [&str; 8] =
+    ["sku", "productid", "productsku", "lineitemsku", "itemid", "itemsku", "artikelnummer", "artikelnr"];
 const PRODUCTS: [&str; 7] = ["product", "productname", "lineitemname", "itemname", "item", "artikel", "description"];
 const PRICES: [&str; 6] = ["price", "unitprice", "lineitemprice", "productprice", "itemprice", "preis"];
 const QUANTITIES: [&str; 5] = ["quantity", "qty", "lineitemquantity", "menge", "anzahl"];
-const TOTALS: [&str; 6] = ["total", "ordertotal", "totalamount", "totalprice", "gesamt", "summe"];
-const CURRENCIES: [&str; 3] = ["currency", "currencycode", "waehrung"];
+const TOTALS: [&str; 7] = ["total", "ordertotal", "totalamount", "totalprice", "gesamt", "gesamtbetrag", "summe"];
+const CURRENCIES: [&str; 4] = ["currency", "currencycode", "waehrung", "währung"];
 
 /// The columns of a purchase, by index.
 pub struct PurchaseColumns {

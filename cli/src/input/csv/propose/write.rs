@@ -1,6 +1,6 @@
 //! Writes a proposal as commented TOML.
 
-use super::columns::{ColumnType, SampledColumn};
+use super::columns::{ColumnType, Misfits, SampledColumn};
 use super::roles::{Proposal, PurchaseColumns};
 use crate::input::csv::rows::Dialect;
 use crate::input::csv::times::TimeFormat;
@@ -26,13 +26,13 @@ struct MapWriter<'a> {
     proposal: &'a Proposal,
 }
 
-impl MapWriter<'_> {
+impl<'a> MapWriter<'a> {
     fn line(&mut self, line: &str) {
         self.text += line;
         self.text.push('\n');
     }
 
-    fn column(&self, index: usize) -> &SampledColumn {
+    fn column(&self, index: usize) -> &'a SampledColumn {
         &self.proposal.columns[index]
     }
 
@@ -47,14 +47,17 @@ impl MapWriter<'_> {
     }
 
     fn file_format(&mut self, dialect: Dialect) {
-        let delimiter = dialect.delimiter;
+        let Dialect { delimiter, quote } = dialect;
         let has_comma = self.proposal.columns.iter().any(|column| column.kind == ColumnType::NumberWithComma);
-        if delimiter == b',' && !has_comma {
+        if dialect == Dialect::default() && !has_comma {
             return;
         }
         self.line("\n[csv]");
         if delimiter != b',' {
             self.line(&format!("delimiter = {}", quoted(&char::from(delimiter).to_string())));
+        }
+        if quote.is_none() {
+            self.line("quote = \"\"   # quotes are ordinary characters: they do not enclose whole cells");
         }
         if has_comma {
             self.line("decimal = \",\"");
@@ -138,6 +141,22 @@ impl MapWriter<'_> {
         }
     }
 
+    /// Writes how many cells are no numbers in a column that is read as numbers.
+    fn not_numbers(&mut self, index: usize) {
+        let column = self.column(index);
+        self.misfits(&column.not_numbers, column.cells, "number");
+    }
+
+    fn misfits(&mut self, Misfits { count, example }: &Misfits, cells: usize, noun: &str) {
+        match count {
+            0 => {}
+            1 => self.line(&format!("# One of {cells} cells is no {noun}: {example}. Its row is rejected.")),
+            _ => self.line(&format!(
+                "# {count} of {cells} cells are no {noun}, such as {example}. Their rows are rejected."
+            )),
+        }
+    }
+
     fn source(&self, index: usize) -> String {
         format!("{{ column = {} }}", quoted(&self.column(index).name))
     }
@@ -151,6 +170,9 @@ impl MapWriter<'_> {
         ];
         for (name, index) in fields {
             if let Some(index) = index {
+                if name == "total" {
+                    self.not_numbers(index);
+                }
                 let column = self.source(index);
                 self.field(name, &column, index);
             }
@@ -167,6 +189,9 @@ impl MapWriter<'_> {
         let name = purchase.product.or(purchase.sku);
         for (field, index) in [("id", id), ("name", name), ("price", purchase.price), ("quantity", purchase.quantity)] {
             if let Some(index) = index {
+                if ["price", "quantity"].contains(&field) {
+                    self.not_numbers(index);
+                }
                 let column = self.source(index);
                 self.field(field, &column, index);
             }
@@ -181,7 +206,8 @@ impl MapWriter<'_> {
         if let Some(other) = others.iter().find(|other| is_swapped(format, other)) {
             self.line(&format!("# The day and the month may be the other way round: format = {}", quoted(other)));
         }
-        if TimeFormat::from_name(format).is_ok_and(|format| format.assumes_utc()) {
+        self.misfits(&column.not_times, column.cells, "time of this format");
+        if !format.ends_with("UTC") && TimeFormat::from_name(format).is_ok_and(|format| format.assumes_utc()) {
             self.line("# These times name no time zone, and are UTC unless zone names another, as in zone = \"Europe/Berlin\".");
         }
         self.field("time", &format!("{{ column = {name}, format = {} }}", quoted(format)), index);
@@ -202,6 +228,7 @@ impl MapWriter<'_> {
                 ColumnType::Text => name.clone(),
             };
             let comment = if is_purchase || column.is_empty { "# " } else { "" };
+            self.not_numbers(index);
             self.field(&format!("{comment}{name}"), &value, index);
         }
     }

@@ -93,6 +93,7 @@ fn what_is_uncertain_is_a_comment() {
         ("2026-01-31 12:00:00.123", "%Y-%m-%d %H:%M:%S%.f"),
         ("1/31/2026 9:05 AM", "%m/%d/%Y %I:%M %p"),
         ("31/01/2026 09:05", "%d/%m/%Y %H:%M"),
+        ("2026-01-31 12:00:00.1 UTC", "%Y-%m-%d %H:%M:%S%.f UTC"),
         ("2026-01-31 12:00:00 +0100", "%Y-%m-%d %H:%M:%S%.f %z"),
     ];
     for (cell, format) in times {
@@ -107,10 +108,74 @@ fn what_is_uncertain_is_a_comment() {
 fn a_file_without_a_map_to_propose_is_an_error() {
     for (text, message) in [
         ("", "FILE has no header that could be read as CSV"),
+        ("{\"environment\":\"development\"}\n", "FILE is JSON, which needs no map; `mparticle check FILE` checks it"),
+        ("\u{feff} [{}]", "FILE is JSON, which needs no map; `mparticle check FILE` checks it"),
         ("user_identities.email,mpid\n", "FILE needs no map: its columns are named as the fields of a batch"),
     ] {
         let failure = propose_map(Path::new("FILE"), text.as_bytes()).expect_err("no map");
         assert_eq!(failure.to_string(), message);
+    }
+}
+
+#[test]
+fn a_file_of_another_encoding_is_an_error_at_its_line() {
+    for (text, line) in [(&b"user_id,Stra\xdfe\nu,x\n"[..], 1), (b"user_id,city\nu,Bonn\nv,K\xf6ln\n", 3)] {
+        let failure = propose_map(Path::new("FILE"), text).expect_err("no map");
+        let expected =
+            format!("cannot read FILE: line {line}: invalid UTF-8, perhaps another encoding such as Latin-1; ");
+        assert!(failure.to_string().starts_with(&expected) && failure.is_io(), "{failure}");
+    }
+}
+
+#[test]
+fn a_column_of_mostly_times_or_numbers_is_proposed_with_the_count_of_the_others() {
+    let map = propose("user_id,when,x\nu1,2026-11-20 10:00:00,1\nu2,2026-11-20 11:00:00,2\nu3,-,2.5\n");
+    assert!(map.contains("\n# One of 3 cells is no time of this format: -. Its row is rejected.\n"), "{map}");
+    assert!(map.contains("\ntime = { column = \"when\", format = \"%Y-%m-%d %H:%M:%S%.f\" }"), "{map}");
+    let rows = |bad: usize| {
+        let cell = |row| if row < bad { "n/k".to_owned() } else { format!("{row}.50") };
+        let rows = (0..40).map(|row| format!("u{row},2026-11-20 10:00:00,{}\n", cell(row)));
+        propose(&format!("user_id,at,amount\n{}", rows.collect::<String>()))
+    };
+    let map = rows(4);
+    assert!(map.contains("\n# 4 of 40 cells are no number, such as n/k. Their rows are rejected.\n"), "{map}");
+    assert!(map.contains("\"amount\" = { column = \"amount\", type = \"number\" }"), "{map}");
+    assert!(rows(5).contains("\n\"amount\" = \"amount\""));
+    // Leading zeros would be lost.
+    let codes: String = (0..40).map(|row| format!("u{row},{:05}\n", row * 999)).collect();
+    assert!(propose(&format!("user_id,code\n{codes}")).contains("\n\"code\" = \"code\""));
+    // The column that its name calls the time is taken before another with fewer cells.
+    let map = propose(
+        "id\tcreated\tlast_login\n1\t2026-11-20 10:00:00\t\\N\n2\t2026-11-21 10:00:00\t2026-11-22 00:00:00\n3\t0000-00-00 00:00:00\t\n",
+    );
+    assert!(map.contains("time = { column = \"created\""), "{map}");
+}
+
+#[test]
+fn quotes_inside_cells_are_ordinary_characters() {
+    let text = "user_id\tname\tcreated_at\n1\t\"Bob\" Smith\t2026-11-20 10:00:00\n2\t\"Al\t2026-11-20 10:00:00\n";
+    let map = propose(text);
+    assert!(map.contains("\nquote = \"\"") && map.contains("from its header and 2 of its rows"), "{map}");
+    assert_eq!(read_all(open(&map, text)).iter().map(|batch| batch.events).sum::<u64>(), 2);
+    // Around cells they are read as such, with delimiters and line breaks in them.
+    let map = propose("user_id,name,at\n1,\"Smith, Bob\",2026-11-20\n2,\"a \"\"b\"\"\nc\",2026-11-20\n");
+    assert!(!map.contains("quote = ") && map.contains("from its header and 2 of its rows"), "{map}");
+}
+
+#[test]
+fn knows_german_names_of_columns() {
+    let map = propose(
+        "Bestell-Nr.;Kundennr.;Datum;Artikelnr.;Artikel;Preis;Gesamtbetrag;Währung\n\
+         A;k-1;31.01.2026 12:00;s-1;Tee;1,50;1,50;EUR\n",
+    );
+    for line in [
+        "transaction_id = { column = \"Bestell-Nr.\" }",
+        "customer_id = \"Kundennr.\"",
+        "total = { column = \"Gesamtbetrag\" }",
+        "currency_code = { column = \"Währung\" }",
+        "id = { column = \"Artikelnr.\" }",
+    ] {
+        assert!(settings(&map).iter().any(|found| found == line), "{line}\n{map}");
     }
 }
 
