@@ -132,3 +132,18 @@ fn reads_mparticle_csv_from_a_pipe_and_compressed() {
     assert_eq!(batch["user_identities"]["other_id_2"], "o-1");
     assert_eq!(batch["device_info"]["ios_advertising_id"], "613ff528-afd1-4c1b-9628-e6ed25ece900");
 }
+
+#[test]
+fn a_resumed_upload_sends_no_second_purchase_of_a_transaction() {
+    let shell = Shell::new();
+    let map = "environment = \"development\"\n[identities]\ncustomer_id = \"id\"\n[event]\ntype = \"purchase\"\n\
+        transaction_id = { column = \"order\" }\nproduct = { id = { column = \"sku\" }, name = \"Tea\" }\n";
+    let sent = "order,id,sku\nA,u,1\n";
+    let arguments = ["send", "--csv", "map.toml", "orders.csv", "--resume"];
+    shell.file("map.toml", map).file("orders.csv", sent);
+    assert_eq!(shell.run(&arguments, Stdio::null()).0, 0);
+    shell.file("orders.csv", format!("{sent}A,u,2\nB,v,1\n"));
+    let (code, _, stderr) = shell.run(&arguments, Stdio::null());
+    assert_eq!((code, shell.events()), (1, 2), "{stderr}");
+    assert!(stderr.contains("orders.csv:3:1  too far from the other rows of transaction \"A\""), "{stderr}");
+}

@@ -22,6 +22,8 @@ pub enum DecimalMark {
     /// A point; numbers have no separators of thousands.
     #[default]
     Default,
+    /// As the default, in a file without a map.
+    Unmapped,
     /// A point; thousands can be separated.
     Point,
     /// A comma; thousands can be separated.
@@ -32,7 +34,7 @@ impl DecimalMark {
     /// Returns the number with a decimal point and without separators of thousands; `None` if they are not at every third digit.
     fn plain(self, text: &str) -> Option<Cow<'_, str>> {
         let (mark, separators) = match self {
-            Self::Default => return Some(text.into()),
+            Self::Default | Self::Unmapped => return Some(text.into()),
             Self::Point => ('.', [',', ' ', '\u{a0}', '\u{202f}', '\'', '\u{2019}']),
             Self::Comma => (',', ['.', ' ', '\u{a0}', '\u{202f}', '\'', '\u{2019}']),
         };
@@ -122,6 +124,7 @@ fn parse_number(mark: DecimalMark, text: &str) -> Result<ParsedNumber, String> {
             DecimalMark::Default if text.contains(',') => {
                 "; if the comma is the decimal mark, set decimal = \",\" in [csv]"
             }
+            DecimalMark::Unmapped if text.contains(',') => "; the decimal mark is a point",
             _ => "",
         };
         format!("{} is not a number{hint}", quote(text))

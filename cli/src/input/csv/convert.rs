@@ -204,7 +204,7 @@ impl<'r> RowConverter<'r> {
             product = product.quantity(quantity);
         }
         let mut action = ProductAction::purchase().product(product);
-        if let Some(id) = self.read_optional(purchase.transaction_id.as_ref(), parse_text) {
+        if let Some(id) = self.read_optional(purchase.transaction_id.as_ref(), |id| parse_text(id.trim())) {
             action = action.transaction_id(id);
         }
         if let Some(total) = self.read_optional(purchase.total.as_ref(), decimal) {

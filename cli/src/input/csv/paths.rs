@@ -80,6 +80,16 @@ impl PathMap {
         self.index_of("/events/0/data/product_action/transaction_id")
     }
 
+    /// Returns the index of the column with the action of a product action.
+    pub fn action_column(&self) -> Option<usize> {
+        self.index_of("/events/0/data/product_action/action")
+    }
+
+    /// Returns whether rows have events.
+    pub fn has_events(&self) -> bool {
+        self.event_type.is_some()
+    }
+
     fn index_of(&self, pointer: &str) -> Option<usize> {
         let tokens: Vec<_> = crate::input::position::tokens(pointer).collect();
         self.columns.iter().position(|(_, field)| tokens.starts_with(&field.path))
@@ -102,13 +112,15 @@ impl PathMap {
 
     pub fn convert_row(&self, row: &CsvRow) -> Result<ConvertedRow, Vec<CellError>> {
         let (mut batch, mut errors) = (json!({}), Vec::new());
+        let transaction = self.transaction_column();
         for (index, (name, field)) in self.columns.iter().enumerate() {
             let text = row.field(index);
             if Self::is_absent(&text) {
                 continue;
             }
-            let text = if field.kind == FieldType::Text { text.as_ref() } else { text.trim() };
-            match field.kind.parse(DecimalMark::Default, text) {
+            let is_as_written = field.kind == FieldType::Text && Some(index) != transaction;
+            let text = if is_as_written { text.as_ref() } else { text.trim() };
+            match field.kind.parse(DecimalMark::Unmapped, text) {
                 Ok(value) => insert(&mut batch, &field.path, value),
                 Err(message) => {
                     errors

@@ -10,7 +10,7 @@ use super::cells::quote;
 use super::convert::{CellError, ConvertedRow, with_events};
 use super::row_map::RowMap;
 use super::rows::{CsvRow, RowError, RowReader};
-use super::transactions::{self, Transaction, Transactions};
+use super::transactions::{self, Transaction, TransactionKey, Transactions};
 use super::window::Window;
 use crate::input::frames::Frame;
 use crate::input::input_batch::InputBatch;
@@ -51,7 +51,17 @@ impl<R: Read> CsvBatchReader<R> {
     }
 
     pub fn skip_to(&mut self, position: FilePosition) -> io::Result<()> {
-        self.rows.skip_to(position)?;
+        if self.map.has_transactions() {
+            // A resumed run rejects the same rows as a run of the whole file.
+            let Self { rows, map, known, .. } = self;
+            rows.visit_until(position, |row| {
+                if !row.is_blank() {
+                    remember(known, map.transaction(row).as_ref());
+                }
+            })?;
+        } else {
+            self.rows.skip_to(position)?;
+        }
         self.position = position;
         Ok(())
     }
@@ -88,14 +98,15 @@ impl<R: Read> CsvBatchReader<R> {
                         break;
                     }
                     window.reserve(row.text.len());
-                    self.add_to_transaction(transactions.entry(transaction.as_deref()), row);
+                    self.add_to_transaction(transactions.entry(transaction.as_ref()), row);
                     last = transaction;
                 }
                 Ok(row) => self.add_row(&mut window, row, validator),
                 Err(RowError { position, text, at, message, lines }) => {
                     last = None;
                     let diagnostics = vec![csv_diagnostic(at, message)];
-                    window.reject(CheckedText { position, text, value: None, diagnostics }, lines);
+                    let events = lines * self.map.events_in_row();
+                    window.reject(CheckedText { position, text, value: None, diagnostics }, events);
                 }
             }
         }
@@ -118,23 +129,29 @@ impl<R: Read> CsvBatchReader<R> {
                 let text = with_events(&converted.head, converted.event.as_deref().unwrap_or_default());
                 let diagnostics = self.check(text, validator, |_| &row);
                 if diagnostics.iter().any(LocatedDiagnostic::is_error) {
-                    window.reject(rejected(row.position, row.text.into_bytes(), diagnostics), 1);
+                    self.reject(window, row.position, row.text.into_bytes(), diagnostics);
                 } else {
                     window.add(row.position, converted, diagnostics);
                 }
             }
-            Err(diagnostics) => window.reject(rejected(row.position, row.text.into_bytes(), diagnostics), 1),
+            Err(diagnostics) => self.reject(window, row.position, row.text.into_bytes(), diagnostics),
         }
     }
 
+    /// Rejects the row, or the rows of a transaction.
+    fn reject(&self, window: &mut Window, position: FilePosition, text: Vec<u8>, diagnostics: Vec<LocatedDiagnostic>) {
+        window.reject(CheckedText { position, text, value: None, diagnostics }, self.map.events_in_row());
+    }
+
     fn add_to_transaction(&self, transaction: &mut Transaction, row: CsvRow) {
-        if let Some(id) = &transaction.id
+        if let Some(key) = &transaction.key
             && transaction.rows.is_empty()
-            && self.known.contains(&hash(id))
+            && self.known.contains(&hash(key))
         {
             let message = format!(
-                "the rows of transaction {} are too far apart, and its purchase has been read; sort the file by transaction",
-                quote(id)
+                "too far from the other rows of transaction {}, which is sent without these rows unless it was rejected; \
+                 sort the file by transaction",
+                quote(&key.id)
             );
             transaction.errors.push(csv_diagnostic(row.position, message));
         }
@@ -165,12 +182,10 @@ impl<R: Read> CsvBatchReader<R> {
             let text = transaction.batch.to_string();
             diagnostics = self.check(text, validator, |pointer| transaction.row_of(pointer));
         }
-        if self.known.len() < MAX_KNOWN_TRANSACTIONS {
-            self.known.extend(transaction.id.as_deref().map(hash));
-        }
+        remember(&mut self.known, transaction.key.as_ref());
         let position = transaction.position();
         if diagnostics.iter().any(LocatedDiagnostic::is_error) {
-            window.reject(rejected(position, transaction.text(), diagnostics), 1);
+            self.reject(window, position, transaction.text(), diagnostics);
         } else {
             window.add(position, transactions::into_row(transaction.batch), diagnostics);
         }
@@ -217,16 +232,19 @@ impl<R: Read> CsvBatchReader<R> {
     }
 }
 
-fn rejected(position: FilePosition, text: Vec<u8>, diagnostics: Vec<LocatedDiagnostic>) -> CheckedText {
-    CheckedText { position, text, value: None, diagnostics }
+/// Adds a transaction to those of earlier windows.
+fn remember(known: &mut HashSet<u64>, transaction: Option<&TransactionKey>) {
+    if known.len() < MAX_KNOWN_TRANSACTIONS {
+        known.extend(transaction.map(hash));
+    }
 }
 
 fn csv_diagnostic(position: FilePosition, message: String) -> LocatedDiagnostic {
     LocatedDiagnostic::new(position, Code::Csv, message)
 }
 
-fn hash(id: &str) -> u64 {
+fn hash(transaction: &TransactionKey) -> u64 {
     let mut hasher = DefaultHasher::new();
-    id.hash(&mut hasher);
+    transaction.hash(&mut hasher);
     hasher.finish()
 }

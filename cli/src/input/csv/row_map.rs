@@ -6,6 +6,7 @@ use super::convert::{CellError, ConvertedRow, convert_row};
 use super::map::{ColumnMap, FieldSource};
 use super::paths::PathMap;
 use super::rows::CsvRow;
+use super::transactions::TransactionKey;
 
 pub enum RowMap {
     Columns { map: Box<ColumnMap>, environment: Environment },
@@ -33,15 +34,32 @@ impl RowMap {
         self.transaction_column().is_some()
     }
 
-    /// Returns the ID of the transaction that a row is a part of.
-    pub fn transaction(&self, row: &CsvRow) -> Option<String> {
-        let index = self.transaction_column().filter(|index| *index < row.len())?;
-        let text = row.field(index);
+    /// Returns the number of events in a row.
+    pub fn events_in_row(&self) -> u64 {
+        u64::from(match self {
+            Self::Columns { map, .. } => map.event.is_some(),
+            Self::Paths(paths) => paths.has_events(),
+        })
+    }
+
+    /// Returns the transaction that a row is a part of.
+    pub fn transaction(&self, row: &CsvRow) -> Option<TransactionKey> {
+        let id = self.text(row, self.transaction_column()?)?;
+        let action = match self {
+            Self::Columns { .. } => None,
+            Self::Paths(paths) => paths.action_column().and_then(|index| self.text(row, index)),
+        };
+        Some(TransactionKey { id, action })
+    }
+
+    /// Returns the trimmed text of a cell; `None` if it is absent.
+    fn text(&self, row: &CsvRow, index: usize) -> Option<String> {
+        let text = (index < row.len()).then(|| row.field(index))?;
         let is_absent = match self {
             Self::Columns { map, .. } => map.is_absent(&text),
             Self::Paths(_) => PathMap::is_absent(&text),
         };
-        (!is_absent).then(|| text.into_owned())
+        (!is_absent).then(|| text.trim().to_owned())
     }
 
     fn transaction_column(&self) -> Option<usize> {

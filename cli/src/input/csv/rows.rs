@@ -100,6 +100,8 @@ pub struct RowReader<R> {
     dialect: Dialect,
     /// The position of the next row.
     position: FilePosition,
+    /// The offset that is read as the end of the file.
+    limit: u64,
 }
 
 impl<R: Read> RowReader<R> {
@@ -120,7 +122,7 @@ impl<R: Read> RowReader<R> {
             position = FilePosition { offset: bytes as u64, line: 2, column: 1 };
         }
         let reader = BufReader::with_capacity(64 * 1024, io::Cursor::new(head).chain(source));
-        Ok(Self { reader, dialect, position })
+        Ok(Self { reader, dialect, position, limit: u64::MAX })
     }
 
     /// Returns the dialect, with the delimiter that the file names.
@@ -154,13 +156,25 @@ impl<R: Read> RowReader<R> {
         Ok(())
     }
 
+    /// Continues from the start of a row, after all valid rows before it were visited.
+    pub fn visit_until(&mut self, position: FilePosition, mut visit: impl FnMut(&CsvRow)) -> io::Result<()> {
+        self.limit = position.offset;
+        while let Some(row) = self.next()? {
+            row.iter().for_each(&mut visit);
+        }
+        self.limit = u64::MAX;
+        self.skip_to(position)
+    }
+
     /// Reads the next row; `None` at the end of the file.
     pub fn next(&mut self) -> io::Result<Option<Result<CsvRow, RowError>>> {
         loop {
             let (mut scan, mut text) = (RowScanner::new(self.dialect), Vec::new());
             let (mut bytes, mut breaks, mut ended, mut last) = (0, 0, false, None);
             while !ended {
+                let rest = self.limit.saturating_sub(self.position.offset + bytes);
                 let chunk = fill(&mut self.reader)?;
+                let chunk = &chunk[..chunk.len().min(usize::try_from(rest).unwrap_or(usize::MAX))];
                 if chunk.is_empty() {
                     break;
                 }

@@ -16,12 +16,20 @@ use crate::input::validate::LocatedDiagnostic;
 #[derive(Default)]
 pub struct Transactions {
     list: Vec<Transaction>,
-    indexes: HashMap<String, usize>,
+    indexes: HashMap<TransactionKey, usize>,
+}
+
+/// The identity of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TransactionKey {
+    pub id: String,
+    /// The action of a product action, since a refund has the ID of its purchase; `None` if all rows are purchases.
+    pub action: Option<String>,
 }
 
 #[derive(Default)]
 pub struct Transaction {
-    pub id: Option<String>,
+    pub key: Option<TransactionKey>,
     pub rows: Vec<CsvRow>,
     /// The JSON of the batch with its one event, of the rows that could be converted.
     pub batch: Value,
@@ -29,14 +37,14 @@ pub struct Transaction {
 }
 
 impl Transactions {
-    /// Returns the transaction with this ID, or a new one.
-    pub fn entry(&mut self, id: Option<&str>) -> &mut Transaction {
-        let index = match id {
-            Some(id) => *self.indexes.entry(id.to_owned()).or_insert(self.list.len()),
+    /// Returns the transaction with this key, or a new one.
+    pub fn entry(&mut self, key: Option<&TransactionKey>) -> &mut Transaction {
+        let index = match key {
+            Some(key) => *self.indexes.entry(key.clone()).or_insert(self.list.len()),
             None => self.list.len(),
         };
         if index == self.list.len() {
-            self.list.push(Transaction { id: id.map(str::to_owned), ..Transaction::default() });
+            self.list.push(Transaction { key: key.cloned(), ..Transaction::default() });
         }
         &mut self.list[index]
     }

@@ -9,3 +9,4 @@ mod cells;
 mod maps;
 mod propose;
 mod rows;
+mod transactions;
