@@ -7,7 +7,7 @@ use mparticle::diagnostics::Severity;
 use serde_json::{Value, json};
 
 use crate::input::{CheckedText, MAX_IDS};
-use crate::text::{format_count, pluralize};
+use crate::text::format_count;
 
 /// The counts over all files.
 #[derive(Debug, Default)]

@@ -10,10 +10,10 @@ pub const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
 /// Decompresses the members of a gzip file one after the other. Zero bytes after the last one, which tapes and block devices add,
 /// are ignored, as gzip does.
 pub struct GzipReader<R> {
-    member: Member<R>,
+    member: GzipMember<R>,
 }
 
-enum Member<R> {
+enum GzipMember<R> {
     Open(GzDecoder<R>),
     /// After the last member.
     Ended,
@@ -21,22 +21,22 @@ enum Member<R> {
 
 impl<R: BufRead> GzipReader<R> {
     pub fn new(reader: R) -> Self {
-        Self { member: Member::Open(GzDecoder::new(reader)) }
+        Self { member: GzipMember::Open(GzDecoder::new(reader)) }
     }
 }
 
 impl<R: BufRead> Read for GzipReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while let Member::Open(decoder) = &mut self.member {
+        while let GzipMember::Open(decoder) = &mut self.member {
             let bytes = decoder.read(buffer)?;
             if bytes > 0 || buffer.is_empty() {
                 return Ok(bytes);
             }
-            let Member::Open(decoder) = std::mem::replace(&mut self.member, Member::Ended) else { break };
+            let GzipMember::Open(decoder) = std::mem::replace(&mut self.member, GzipMember::Ended) else { break };
             let mut reader = decoder.into_inner();
             match next_nonzero(&mut reader)? {
                 None => {}
-                Some(byte) if byte == GZIP_MAGIC[0] => self.member = Member::Open(GzDecoder::new(reader)),
+                Some(byte) if byte == GZIP_MAGIC[0] => self.member = GzipMember::Open(GzDecoder::new(reader)),
                 Some(_) => {
                     let message =
                         "data that is not gzip follows the end of the compressed data; all before it was read";

@@ -31,7 +31,7 @@ pub fn list(dir: &Path, json: bool) -> exit::Result {
     eprint_line(format_args!(
         "{}, {}; {}",
         text::format_count(count, "record"),
-        text::format_count(bytes, "byte"),
+        text::format_count(bytes as u64, "byte"),
         text::format_count(dead_letters as u64, "dead letter")
     ));
     report_damage(dir, exit)
@@ -59,7 +59,11 @@ pub fn list_dead(dir: &Path, json: bool) -> exit::Result {
     });
     let listed = print_rows(rows, json);
     listed.map(|(count, bytes, exit)| {
-        eprint_line(format_args!("{count} dead letters, {bytes} bytes"));
+        eprint_line(format_args!(
+            "{}, {}",
+            text::format_count(count, "dead letter"),
+            text::format_count(bytes as u64, "byte")
+        ));
         exit
     })
 }
