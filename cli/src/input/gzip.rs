@@ -10,33 +10,28 @@ pub const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
 /// Decompresses the members of a gzip file one after the other. Zero bytes after the last one, which tapes and block devices add,
 /// are ignored, as gzip does.
 pub struct GzipReader<R> {
-    member: GzipMember<R>,
-}
-
-enum GzipMember<R> {
-    Open(GzDecoder<R>),
-    /// After the last member.
-    Ended,
+    /// The current member; `None` after the last one.
+    member: Option<GzDecoder<R>>,
 }
 
 impl<R: BufRead> GzipReader<R> {
     pub fn new(reader: R) -> Self {
-        Self { member: GzipMember::Open(GzDecoder::new(reader)) }
+        Self { member: Some(GzDecoder::new(reader)) }
     }
 }
 
 impl<R: BufRead> Read for GzipReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while let GzipMember::Open(decoder) = &mut self.member {
+        while let Some(decoder) = &mut self.member {
             let bytes = decoder.read(buffer)?;
             if bytes > 0 || buffer.is_empty() {
                 return Ok(bytes);
             }
-            let GzipMember::Open(decoder) = std::mem::replace(&mut self.member, GzipMember::Ended) else { break };
+            let Some(decoder) = self.member.take() else { break };
             let mut reader = decoder.into_inner();
             match next_nonzero(&mut reader)? {
                 None => {}
-                Some(byte) if byte == GZIP_MAGIC[0] => self.member = GzipMember::Open(GzDecoder::new(reader)),
+                Some(byte) if byte == GZIP_MAGIC[0] => self.member = Some(GzDecoder::new(reader)),
                 Some(_) => {
                     let message =
                         "data that is not gzip follows the end of the compressed data; all before it was read";

@@ -79,7 +79,7 @@ pub struct Arguments {
     #[arg(long, value_parser = connect::environment_parser())]
     pub environment: Option<Environment>,
 
-    /// Convert batches that mParticle exported to a bucket
+    /// Convert batches that mParticle exported to a bucket, and fix them as `check --fix` does
     #[arg(long, conflicts_with = "csv")]
     pub export_form: bool,
 
