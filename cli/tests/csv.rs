@@ -63,7 +63,8 @@ fn an_open_quote_costs_a_bounded_part_of_a_large_file() {
     assert_eq!(delivered + rejected, ROWS as u64 + 1, "each line is delivered or counted as rejected");
     assert_eq!(shell.events() as u64, delivered);
     assert!((2..12_000).contains(&rejected), "{rejected}");
-    let message = format!("rows.csv:12:1  unclosed quote; {rejected} lines are skipped\n");
+    let message =
+        format!("rows.csv:12:1  unclosed quote, or a field longer than 128 KiB; {rejected} lines are skipped\n");
     assert!(stderr.contains(&message), "{stderr}");
     let rejects = fs::read_to_string(shell.dir.path().join("rows.csv.rejects.ndjson")).expect("rejects");
     let reject: Value = serde_json::from_str(&rejects).expect("one reject");

@@ -65,20 +65,26 @@ impl DecimalMark {
 /// and those of several users may be the same.
 pub fn parse_identity(text: &str) -> Result<String, String> {
     let trimmed = text.trim();
-    let number = trimmed.strip_prefix('-').unwrap_or(trimmed);
+    let number = trimmed.strip_prefix(['-', '+']).unwrap_or(trimmed);
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let is_decimal = |text: &str| {
         let (whole, fraction) = text.split_once(['.', ',']).unwrap_or((text, "0"));
-        [whole, fraction].iter().all(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+        is_digits(whole) && (fraction.is_empty() || is_digits(fraction))
     };
+    // Programs write a sign in the exponent or a decimal mark. Digits around an `e` alone can be a hexadecimal id.
     if let Some((mantissa, exponent)) = number.split_once(['e', 'E'])
-        && let Some(digits) = exponent.strip_prefix('+')
+        && let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent)
+        && (digits.len() < exponent.len() || mantissa.contains(['.', ',']))
         && is_decimal(mantissa)
-        && is_decimal(digits)
+        && is_digits(digits)
     {
         return Err(format!("{} is a number that lost digits; export the column as text", quote(text)));
     }
-    if let Some((whole, "0")) = number.split_once('.')
+    // Two equal marks are those of a version, as in `1.2.0`.
+    if let Some((whole, zeros)) = number.rsplit_once(['.', ','])
         && is_decimal(whole)
+        && !whole.contains(&number[whole.len()..=whole.len()])
+        && zeros.bytes().all(|byte| byte == b'0')
     {
         return Err(format!("{} is an identity that became a decimal number; export the column as text", quote(text)));
     }
@@ -160,8 +166,8 @@ pub fn parse_integer(text: &str) -> Result<i64, String> {
 
 pub fn parse_boolean(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
-        "true" | "yes" | "1" => Ok(true),
-        "false" | "no" | "0" => Ok(false),
+        "true" | "yes" | "wahr" | "ja" | "1" => Ok(true),
+        "false" | "no" | "falsch" | "nein" | "0" => Ok(false),
         _ => Err(format!("{} is not true or false, yes or no, 1 or 0", quote(text))),
     }
 }

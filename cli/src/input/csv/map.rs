@@ -12,7 +12,28 @@ use super::toml::{MapError, Section, SpannedText, suggestion};
 use crate::input::position::tokens;
 
 /// The cells that are absent if a map does not list others: those that databases, data frames and spreadsheets write for no value.
-const NULLS: [&str; 8] = ["\\N", "NULL", "null", "NaN", "nan", "N/A", "#N/A", "<NA>"];
+const NULLS: [&str; 20] = [
+    "\\N",
+    "NULL",
+    "null",
+    "NaN",
+    "nan",
+    "NaT",
+    "NA",
+    "na",
+    "N/A",
+    "n/a",
+    "<NA>",
+    "#N/A",
+    "#REF!",
+    "#VALUE!",
+    "#NAME?",
+    "#DIV/0!",
+    "#NULL!",
+    "#NUM!",
+    "0000-00-00",
+    "0000-00-00 00:00:00",
+];
 
 /// Returns whether a cell is one of the default nulls.
 pub fn is_null(text: &str) -> bool {

@@ -13,8 +13,7 @@ use crate::input::decode::describe_invalid;
 use crate::input::frames::{BYTE_ORDER_MARK, MAX_TEXT_BYTES, fill};
 use crate::input::position::{FilePosition, LineIndex};
 
-/// The maximum size of a quoted field, larger than any batch that the service accepts. A quote that is still open here was
-/// never closed, and reading goes on after the next line break.
+/// The maximum size of a quoted field, larger than any batch that the service accepts. Reading goes on after the next line break.
 pub const MAX_QUOTED_BYTES: usize = 128 * 1024;
 
 /// The maximum size of the line `sep=;`, which spreadsheets write before the header.
@@ -207,6 +206,7 @@ impl<R: Read> RowReader<R> {
 }
 
 const UNCLOSED_QUOTE: &str = "unclosed quote";
+const LONG_FIELD: &str = "unclosed quote, or a field longer than 128 KiB";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RowState {
@@ -252,7 +252,7 @@ impl RowScanner {
                     let rest = &chunk[at..];
                     let found = memchr::memchr(quote, &rest[..rest.len().min(room)]);
                     if found.is_none() && rest.len() >= room {
-                        self.error = Some((self.field.start, UNCLOSED_QUOTE));
+                        self.error = Some((self.field.start, LONG_FIELD));
                         self.state = RowState::Broken;
                         at += room;
                         continue;

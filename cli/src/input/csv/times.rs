@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use chrono::format::{Fixed, Item, Parsed, StrftimeItems, parse};
-use chrono::{DateTime, LocalResult, NaiveDateTime, NaiveTime, TimeZone, Timelike, Utc};
+use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::{TZ_VARIANTS, Tz};
 
 use super::cells::quote;
@@ -77,7 +77,12 @@ impl TimeFormat {
             Self::Pattern { pattern, zone } => {
                 return match parse_with_pattern(pattern, trimmed) {
                     None => Err(format!("{} does not match the pattern {}", quote(text), quote(pattern))),
+                    Some(ParsedTime::ShortYear) => Err(format!(
+                        "the year of {} has less than four digits; use %y for one of two digits",
+                        quote(text)
+                    )),
                     Some(ParsedTime::Exact(time)) => Ok(time),
+                    Some(ParsedTime::Day(day)) => first_moment(day, zone.unwrap_or(Tz::UTC)),
                     Some(ParsedTime::Local(time)) => to_utc(time, zone.unwrap_or(Tz::UTC)),
                 };
             }
@@ -92,6 +97,14 @@ fn to_utc(time: NaiveDateTime, zone: Tz) -> Result<DateTime<Utc>, String> {
         LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => Ok(time.to_utc()),
         LocalResult::None => Err(format!("{time} does not exist in {zone}, where clocks were set forward")),
     }
+}
+
+/// Returns the first moment of a day, which is later than midnight where clocks are set forward at midnight.
+fn first_moment(day: NaiveDate, zone: Tz) -> Result<DateTime<Utc>, String> {
+    let midnight = day.and_time(NaiveTime::MIN);
+    let mut times = (0..24 * 60).map(|minute| zone.from_local_datetime(&(midnight + TimeDelta::minutes(minute))));
+    let first = times.find_map(LocalResult::earliest);
+    first.map(|time| time.to_utc()).ok_or_else(|| format!("{day} does not exist in {zone}"))
 }
 
 /// Converts seconds, with or without decimals, to milliseconds.
@@ -109,17 +122,23 @@ enum ParsedTime {
     /// A time with an offset.
     Exact(DateTime<Utc>),
     Local(NaiveDateTime),
+    /// A date without a time.
+    Day(NaiveDate),
+    /// A year with less than four digits in the place of a whole year.
+    ShortYear,
 }
 
 fn parse_with_pattern(pattern: &str, text: &str) -> Option<ParsedTime> {
     let mut parsed = Parsed::new();
     parse(&mut parsed, text, StrftimeItems::new(pattern)).ok()?;
+    if parsed.year().is_some_and(|year| (0..1000).contains(&year)) {
+        return Some(ParsedTime::ShortYear);
+    }
     if let Ok(time) = parsed.to_datetime() {
         return Some(ParsedTime::Exact(time.to_utc()));
     }
-    // A date without a time means midnight.
-    let time = parsed.to_naive_datetime_with_offset(0).ok();
-    time.or_else(|| parsed.to_naive_date().ok()?.and_hms_opt(0, 0, 0)).map(ParsedTime::Local)
+    let time = parsed.to_naive_datetime_with_offset(0).ok().map(ParsedTime::Local);
+    time.or_else(|| parsed.to_naive_date().ok().map(ParsedTime::Day))
 }
 
 /// Writes a time with a pattern and reads it back.
@@ -150,7 +169,8 @@ fn check_pattern(pattern: &str) -> Result<(), String> {
         let read = match round_trip(pattern, time) {
             Some(ParsedTime::Exact(time)) => time.naive_utc(),
             Some(ParsedTime::Local(time)) => time,
-            None => return false,
+            Some(ParsedTime::Day(day)) => day.and_time(NaiveTime::MIN),
+            Some(ParsedTime::ShortYear) | None => return false,
         };
         let time = time.naive_utc();
         let (to_minute, to_day) = (time.with_second(0).unwrap_or(time), time.date().and_time(NaiveTime::MIN));

@@ -55,10 +55,7 @@ fn cells_that_mean_no_value_are_absent() {
         "id,mail,value\nu-1,a@example.com,\\N\nNULL,b@example.com,NULL\n null ,c@example.com,\"nan\"\nNaN,<NA>,7\n";
     let start = map("", "type = \"number\"").replace("customer_id = \"id\"", "customer_id = \"id\"\nemail = \"mail\"");
     let batches = read_all(open(&start, rows));
-    assert_eq!(
-        messages(&batches),
-        ["5:1  no identity of a user or a device; the service accepts the batch but cannot use it"]
-    );
+    assert_eq!(messages(&batches), ["5:1  no identity of a user or a device in the row"]);
     let identities: Vec<_> = batches[1..].iter().map(|batch| batch.batch()["user_identities"].clone()).collect();
     let expected = [
         json!({ "customer_id": "u-1", "email": "a@example.com" }),
@@ -89,6 +86,38 @@ fn numbers_that_lost_digits_make_no_identity() {
         ]
     );
     assert_eq!(batches[4].batch()["mpid"], -7_346_244_611_012_968_789_i64);
+}
+
+#[test]
+fn cells_of_missing_values_and_errors_are_absent() {
+    let nulls = [
+        "NA",
+        "na",
+        "n/a",
+        "NaT",
+        "#REF!",
+        "#VALUE!",
+        "#NAME?",
+        "#DIV/0!",
+        "#NULL!",
+        "#NUM!",
+        "0000-00-00",
+        "0000-00-00 00:00:00",
+    ];
+    let rows: String = nulls.iter().map(|null| format!("u-1,{null}\n{null},a\n")).collect();
+    let batches = read_all(open(&map("", "type = \"text\""), &format!("id,value\n{rows}")));
+    assert_eq!(messages(&batches).len(), nulls.len(), "no user is called so: {batches:?}");
+    let sent = batches.last().expect("a batch");
+    assert_eq!((batches.len(), sent.batch().get("user_attributes")), (nulls.len() + 1, None));
+}
+
+#[test]
+fn warns_of_times_before_2000() {
+    let map = "environment = \"development\"\n[identities]\ncustomer_id = \"id\"\n[event]\ntype = \"opt_out\"\n\
+               time = { column = \"at\", format = \"%d.%m.%Y %H:%M\" }\n";
+    let batches = read_all(open(map, "id,at\nu,30.12.1899 00:00\nv,01.01.2000 00:00\n"));
+    let warning = "2:3  the time is before the year 2000 (1899-12-30); compare the column with the format in the map";
+    assert_eq!((batches.len(), messages(&batches)), (2, vec![warning]));
 }
 
 #[test]

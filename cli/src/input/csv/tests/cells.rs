@@ -17,6 +17,8 @@ fn parses_cells_exactly_or_rejects_them() {
         (&CellType::Number, "-1.5e3", "-1500.0"),
         (&CellType::Boolean, "TRUE", "true"),
         (&CellType::Boolean, "no", "false"),
+        (&CellType::Boolean, "WAHR", "true"),
+        (&CellType::Boolean, "Nein", "false"),
         (&list, "tea| |coffee", r#"["tea","coffee"]"#),
         (&CellType::Json, "[\"a\",\"b\"]", r#"["a","b"]"#),
         (&CellType::Json, "9007199254740993", "9007199254740993"),
@@ -82,6 +84,11 @@ fn parses_times_in_the_format_of_the_map() {
         ("seconds", "1.", "\"1.\" is not a time in seconds since 1970"),
         ("milliseconds", "1.5", "\"1.5\" is not a time in milliseconds since 1970"),
         ("milliseconds", "9223372036854775807", "\"9223372036854775807\" is not a time in milliseconds since 1970"),
+        (
+            "%d.%m.%Y %H:%M",
+            "01.01.26 12:00",
+            "the year of \"01.01.26 12:00\" has less than four digits; use %y for one of two digits",
+        ),
         ("%d.%m.%Y", "30.02.2026", "\"30.02.2026\" does not match the pattern \"%d.%m.%Y\""),
     ];
     for (format, text, message) in invalid {
@@ -166,7 +173,19 @@ fn local_times_are_read_in_the_zone_of_the_map() {
     let day = format("%d.%m.%Y", "America/New_York").expect("a zone").parse_time("01.07.2026").expect("a time");
     assert_eq!(day.to_rfc3339(), "2026-07-01T04:00:00+00:00");
     // Midnight is skipped in some zones.
-    assert!(format("%F", "America/Havana").expect("a zone").parse_time("2026-03-08").is_err());
+    let days = [
+        ("America/Havana", "2026-03-08", "2026-03-08T05:00:00+00:00"),
+        ("Africa/Cairo", "2023-04-28", "2023-04-27T22:00:00+00:00"),
+        ("America/Sao_Paulo", "2018-11-04", "2018-11-04T03:00:00+00:00"),
+    ];
+    for (zone, day, utc) in days {
+        assert_eq!(format("%F", zone).expect("a zone").parse_time(day).map(|time| time.to_rfc3339()), Ok(utc.into()));
+        assert!(
+            format("%F %T", zone).expect("a zone").parse_time(&[day, " 00:00:00"].concat()).is_err(),
+            "an hour is exact"
+        );
+    }
+    assert!(format("%F", "Pacific/Apia").expect("a zone").parse_time("2011-12-30").is_err(), "a skipped day");
     for pattern in ["rfc3339", "seconds", "milliseconds", "%F %T %z", "%s"] {
         assert!(format(pattern, "Europe/Berlin").is_err(), "{pattern} determines the offset");
         assert!(!TimeFormat::from_name(pattern).expect("a format").assumes_utc());
@@ -209,12 +228,29 @@ fn decimal_marks_and_separators_of_thousands_are_exact() {
 
 #[test]
 fn a_number_that_lost_digits_is_no_identity() {
-    for text in ["7.346e+18", "4,711E+12", "1E+05", " 7.3E+18 ", "-7.3e+18", "4711.0", "491701234567.0", "-1.0"] {
+    for text in [
+        "7.346e+18",
+        "4,711E+12",
+        "1E+05",
+        " 7.3E+18 ",
+        "-7.3e+18",
+        "4711.0",
+        "491701234567.0",
+        "-1.0",
+        "4.7E12",
+        "4711.00",
+        "4711.",
+        "4711,0",
+        "4,7E12",
+        "+4711.0",
+        "4.7E-05",
+        "4,711.00",
+    ] {
         let error = parse_identity(text).expect_err(text);
         assert!(error.ends_with("export the column as text"), "{error}");
     }
     for text in
-        ["4711", "007", "12e4567", "e+5", "1e5", "a.0", "1.00", "1.5", "v1.0", "+491701234567", "E+", "1.2.0", ".0"]
+        ["4711", "007", "12e4567", "e+5", "1e5", "a.0", "507e77", "1.5", "v1.0", "+491701234567", "E+", "1.2.0", ".0"]
     {
         assert_eq!(parse_identity(text), Ok(text.into()));
     }

@@ -93,7 +93,7 @@ fn an_open_quote_skips_a_bounded_part_of_the_file() {
     let rows = 60_000;
     // The other rows have no quotes, or the next one closes the quote and is followed by data.
     for (row, lines, error) in [
-        ("u-1,Tea,\n", 14_564, "2:5 unclosed quote; 14564 lines are skipped"),
+        ("u-1,Tea,\n", 14_564, "2:5 unclosed quote, or a field longer than 128 KiB; 14564 lines are skipped"),
         (row, 2, "3:6 unexpected data after the closing quote; the quote opens at 2:5; 2 lines are skipped"),
     ] {
         let text = [row, open, &row.repeat(rows)].concat();
