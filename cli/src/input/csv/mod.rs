@@ -6,6 +6,7 @@
 mod cells;
 mod convert;
 mod event_map;
+mod first_line;
 mod map;
 mod map_file;
 mod paths;

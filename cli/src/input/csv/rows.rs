@@ -9,15 +9,13 @@ use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::Range;
 
+use super::first_line::{LineEnds, separator_line};
 use crate::input::decode::describe_invalid;
 use crate::input::frames::{BYTE_ORDER_MARK, MAX_TEXT_BYTES, fill};
 use crate::input::position::{FilePosition, LineIndex};
 
 /// The maximum size of a quoted field, larger than any batch that the service accepts. Reading goes on after the next line break.
 pub const MAX_QUOTED_BYTES: usize = 128 * 1024;
-
-/// The maximum size of the line `sep=;`, which spreadsheets write before the header.
-const MAX_SEPARATOR_LINE_BYTES: usize = 64;
 
 /// The delimiter and the quote character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +93,7 @@ impl CsvRow {
 
 /// Reads the rows of a file in order, without empty lines.
 pub struct RowReader<R> {
-    reader: BufReader<io::Chain<io::Cursor<Vec<u8>>, R>>,
+    reader: BufReader<io::Chain<io::Cursor<Vec<u8>>, LineEnds<R>>>,
     dialect: Dialect,
     /// The position of the next row.
     position: FilePosition,
@@ -105,10 +103,8 @@ pub struct RowReader<R> {
 
 impl<R: Read> RowReader<R> {
     /// Creates a reader. A first line `sep=;` determines the delimiter, and is not a row.
-    pub fn new(mut source: R, mut dialect: Dialect) -> io::Result<Self> {
-        let mut head = Vec::new();
-        let peeked = (BYTE_ORDER_MARK.len() + MAX_SEPARATOR_LINE_BYTES) as u64;
-        source.by_ref().take(peeked).read_to_end(&mut head)?;
+    pub fn new(source: R, mut dialect: Dialect) -> io::Result<Self> {
+        let (mut head, source) = LineEnds::read_head(source, dialect.quote)?;
         if head.starts_with(BYTE_ORDER_MARK) {
             head.drain(..BYTE_ORDER_MARK.len());
         }
@@ -131,7 +127,7 @@ impl<R: Read> RowReader<R> {
 
     /// Returns the source.
     pub fn source(&self) -> &R {
-        self.reader.get_ref().get_ref().1
+        &self.reader.get_ref().get_ref().1.source
     }
 
     /// Returns the position of the next row, or of the end of the file.
@@ -383,20 +379,7 @@ impl RowScanner {
     }
 }
 
-/// Returns the delimiter of a line `sep=;`, and the size of the line.
-fn separator_line(head: &[u8]) -> Option<(u8, usize)> {
-    let end = memchr::memchr(b'\n', head).map_or(head.len(), |at| at + 1);
-    let line = without_line_end(&head[..end]);
-    let line = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(line);
-    let (name, value) = line.split_at_checked(4)?;
-    let delimiter = *value.first()?;
-    // A program that read the line as a row wrote it again with the delimiters of the empty fields.
-    let is_line =
-        name.eq_ignore_ascii_case(b"sep=") && delimiter.is_ascii() && value.iter().all(|byte| *byte == delimiter);
-    is_line.then_some((delimiter, end))
-}
-
-fn without_line_end(text: &[u8]) -> &[u8] {
+pub fn without_line_end(text: &[u8]) -> &[u8] {
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     text.strip_suffix(b"\r").unwrap_or(text)
 }

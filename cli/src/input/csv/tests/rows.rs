@@ -136,6 +136,20 @@ fn a_first_line_with_the_delimiter_is_no_row() {
 }
 
 #[test]
+fn reads_lines_that_end_with_a_carriage_return() {
+    let expected = ["1:1 @0 [\"a\", \"b\"]", "2:1 @4 [\"1\", \"2\\n3\"]", "4:1 @12 [\"4\", \"5\"]", "5:1 @16"];
+    for piece in [1, 3, 100] {
+        assert_eq!(read_all(b"a,b\r1,\"2\n3\"\r4,5\r", Dialect::default(), piece), expected);
+    }
+    let after_separator = read_all(b"sep=;\ra;b\r1;2\r", Dialect::default(), 2);
+    assert_eq!(after_separator, ["2:1 @6 [\"a\", \"b\"]", "3:1 @10 [\"1\", \"2\"]", "4:1 @14"]);
+    // In a file with other line ends, a carriage return is a character of a cell.
+    assert_eq!(read_all(b"a\rb,c\n", Dialect::default(), 1)[0], "1:1 @0 [\"a\\rb\", \"c\"]");
+    let long = [b"a,b\r", &b"1,2\r".repeat(50_000)[..]].concat();
+    assert_eq!(read_all(&long, Dialect::default(), 10_000).len(), 50_002);
+}
+
+#[test]
 fn the_corpus_of_the_fuzz_target_is_read() {
     let files = std::fs::read_dir("../fuzz/corpus/csv_reader").expect("a corpus");
     let files: Vec<_> = files.map(|file| std::fs::read(file.expect("a file").path()).expect("a file")).collect();
