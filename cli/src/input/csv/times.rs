@@ -78,7 +78,7 @@ impl TimeFormat {
                 return match parse_with_pattern(pattern, trimmed) {
                     None => Err(format!("{} does not match the pattern {}", quote(text), quote(pattern))),
                     Some(ParsedTime::ShortYear) => Err(format!(
-                        "the year of {} has less than four digits; use %y for one of two digits",
+                        "the year of {} has fewer than four digits; use %y for one of two digits",
                         quote(text)
                     )),
                     Some(ParsedTime::Exact(time)) => Ok(time),
@@ -124,7 +124,7 @@ enum ParsedTime {
     Local(NaiveDateTime),
     /// A date without a time.
     Day(NaiveDate),
-    /// A year with less than four digits in the place of a whole year.
+    /// A year with fewer than four digits in the place of a whole year.
     ShortYear,
 }
 

@@ -87,7 +87,7 @@ fn parses_times_in_the_format_of_the_map() {
         (
             "%d.%m.%Y %H:%M",
             "01.01.26 12:00",
-            "the year of \"01.01.26 12:00\" has less than four digits; use %y for one of two digits",
+            "the year of \"01.01.26 12:00\" has fewer than four digits; use %y for one of two digits",
         ),
         ("%d.%m.%Y", "30.02.2026", "\"30.02.2026\" does not match the pattern \"%d.%m.%Y\""),
     ];
