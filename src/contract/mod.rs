@@ -154,7 +154,10 @@ impl Contract {
         let bulk = &published["paths"][Endpoint::BulkEvents.path()]["post"]["requestBody"];
         let bulk = resolve(published, &resolve(published, bulk)["content"]["application/json"]["schema"]);
         Self {
-            known_fields: KnownFields { times: fields::times(published), read_only: fields::read_only(published) },
+            known_fields: KnownFields::new(
+                fields::times(published),
+                fields::read_only(published).iter().map(|(name, paths)| (name.as_str(), paths.as_slice())),
+            ),
             owners: FieldOwners::new(strict, &parts),
             batch: CompiledSchema::new(parts.batch),
             payloads: parts.payloads.into_iter().map(|(name, schema)| (name, CompiledSchema::new(schema))).collect(),

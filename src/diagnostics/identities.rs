@@ -71,19 +71,17 @@ pub(crate) fn has_identity(batch: &Value) -> bool {
 pub(super) fn check(root: &JsonPointer<'_>, batch: &Value, found: &mut Vec<Diagnostic>) -> bool {
     let mut is_identified = false;
     let mut check = |at: &JsonPointer<'_>, value: &Value| is_identified |= check_identity(at, value, found);
-    for field in ["mpid", "mp_deviceid", "partner_identity"] {
-        check(&root.name(field), &batch[field]);
-    }
-    for field in ["user_identities", "partner_identities"] {
+    for (field, value) in batch.as_object().into_iter().flatten() {
         let at = root.name(field);
-        for (name, value) in batch[field].as_object().into_iter().flatten() {
-            check(&at.name(name), value);
-        }
-    }
-    let at = root.name("device_info");
-    for (name, value) in batch["device_info"].as_object().into_iter().flatten() {
-        if identifies_device(name) {
-            check(&at.name(name), value);
+        let members = value.as_object().into_iter().flatten();
+        match field.as_str() {
+            "mpid" | "mp_deviceid" | "partner_identity" => check(&at, value),
+            "user_identities" | "partner_identities" => members.for_each(|(name, value)| check(&at.name(name), value)),
+            "device_info" => {
+                let ids = members.filter(|(name, _)| identifies_device(name));
+                ids.for_each(|(name, value)| check(&at.name(name), value));
+            }
+            _ => {}
         }
     }
     is_identified

@@ -189,23 +189,28 @@ impl Diagnostics {
     }
 
     fn check_event(&mut self, at: &JsonPointer<'_>, data: &Value) {
-        self.check_text(&at.name("event_name"), &EVENT_NAME, &data["event_name"]);
-        self.check_text(&at.name("action_identifier"), &ACTION_IDENTIFIER, &data["action_identifier"]);
-        self.check_attributes(&at.name("custom_attributes"), &data["custom_attributes"]);
-        let changed = &data["user_attribute_name"];
-        self.check_text(&at.name("user_attribute_name"), &ATTRIBUTE_NAME, changed);
-        if changed.is_string() {
-            self.check_value(&at.name("new"), &data["new"]);
-            self.check_value(&at.name("old"), &data["old"]);
-        }
-        for change in ["new", "old"] {
-            if let Some(identity) = data[change].get("identity") {
-                identities::check_identity(&at.name(change).name("identity"), identity, &mut self.0);
+        for (name, value) in data.as_object().into_iter().flatten() {
+            let at = at.name(name);
+            match name.as_str() {
+                "event_name" => self.check_text(&at, &EVENT_NAME, value),
+                "action_identifier" => self.check_text(&at, &ACTION_IDENTIFIER, value),
+                "custom_attributes" => self.check_attributes(&at, value),
+                "user_attribute_name" => self.check_text(&at, &ATTRIBUTE_NAME, value),
+                "new" | "old" => {
+                    if data["user_attribute_name"].is_string() {
+                        self.check_value(&at, value);
+                    }
+                    if let Some(identity) = value.get("identity") {
+                        identities::check_identity(&at.name("identity"), identity, &mut self.0);
+                    }
+                }
+                "breadcrumbs" => {
+                    for (index, breadcrumb) in value.as_array().into_iter().flatten().enumerate() {
+                        self.check_event(&at.index(index).name("data"), &breadcrumb["data"]);
+                    }
+                }
+                _ => {}
             }
-        }
-        let breadcrumbs = at.name("breadcrumbs");
-        for (index, breadcrumb) in data["breadcrumbs"].as_array().into_iter().flatten().enumerate() {
-            self.check_event(&breadcrumbs.index(index).name("data"), &breadcrumb["data"]);
         }
     }
 
@@ -240,7 +245,7 @@ impl Diagnostics {
                         let fix = (code == Code::LooksLikeSeconds).then_some(Fix::Milliseconds);
                         self.0.push(Diagnostic { fix, ..Diagnostic::new(code, at.to_string(), message) });
                     }
-                    if name.contains('\0') {
+                    if has_nul(name) {
                         self.add(&at, Code::Nul, NUL);
                     }
                     // In these maps users choose the names.
@@ -256,10 +261,15 @@ impl Diagnostics {
                     self.check_members(&at.index(index), item, members);
                 }
             }
-            Value::String(text) if text.contains('\0') => self.add(at, Code::Nul, NUL),
+            Value::String(text) if has_nul(text) => self.add(at, Code::Nul, NUL),
             _ => {}
         }
     }
+}
+
+/// Returns whether a text has a NUL character. Most texts are short, for which this is faster than a search for a character.
+fn has_nul(text: &str) -> bool {
+    text.as_bytes().contains(&0)
 }
 
 /// The rules on members at any depth.
