@@ -23,7 +23,7 @@ const MAX_LINE_BYTES: usize = 64 * 1024;
 /// The maximum size of a number or a word.
 const MAX_WORD_BYTES: usize = 4096;
 
-/// What comes next in a list.
+/// The token that is expected next in a list.
 #[derive(Clone, Copy, Debug)]
 enum Expected {
     First,

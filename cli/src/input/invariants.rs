@@ -1,4 +1,4 @@
-//! What holds for the frames of every file, for the tests and the fuzz target.
+//! The invariants of the frames of any file, for the tests and the fuzz target.
 
 use super::frames::{BYTE_ORDER_MARK, Frame, FrameReader, MAX_TEXT_BYTES};
 use super::position::{FilePosition, LineIndex};
