@@ -9,6 +9,7 @@ use super::describe::{
 };
 use super::number::{self, WrittenWhole};
 use super::schemas::WRITTEN_WHOLE;
+use crate::diagnostics::identities::identifies_device;
 use crate::diagnostics::{Code, Diagnostic, Fix};
 use crate::pointer::escaped;
 
@@ -208,7 +209,7 @@ fn names_identity(at: &str) -> bool {
     ["_identities", "_identity"].iter().any(|end| parent.ends_with(end))
         || name == "identity"
         || name == "partner_identity"
-        || parent == "/device_info" && ["_id", "_uuid"].iter().any(|end| name.ends_with(end))
+        || parent == "/device_info" && identifies_device(name)
 }
 
 /// Returns the fix of a value that differs from a single allowed one only by capitalisation and separators.

@@ -82,9 +82,7 @@ impl FieldOwners {
                 format!("{} and {} other event types", all[..MAX_NAMED_TYPES].join(", "), all.len() - MAX_NAMED_TYPES)
             }
         };
-        diagnostic.code = Code::OtherEventType;
-        diagnostic.severity = diagnostic.code.severity();
-        diagnostic.message = format!("is a field of {listed}, not of {event_type}");
+        reclassify(diagnostic, Code::OtherEventType, format!("is a field of {listed}, not of {event_type}"));
         let own = self.names.get(event_type).filter(|own| event["data"][own.as_str()].is_null());
         let is_name = others.iter().any(|other| self.names.get(*other).is_some_and(|field| field == name));
         diagnostic.suggestion = own.filter(|_| is_name).cloned();
@@ -118,8 +116,13 @@ impl FieldOwners {
 }
 
 fn misplace(diagnostic: &mut Diagnostic, owner: &str) {
-    diagnostic.code = Code::MisplacedField;
-    diagnostic.severity = diagnostic.code.severity();
-    owner.clone_into(&mut diagnostic.message);
+    reclassify(diagnostic, Code::MisplacedField, owner.to_owned());
+}
+
+/// Turns the diagnostic of an unknown field into one of another kind at the same place.
+fn reclassify(diagnostic: &mut Diagnostic, code: Code, message: String) {
+    diagnostic.code = code;
+    diagnostic.severity = code.severity();
+    diagnostic.message = message;
     diagnostic.suggestion = None;
 }

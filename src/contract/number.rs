@@ -1,5 +1,7 @@
 //! Whole numbers: as JSON writes them, and floats and texts in their place.
 
+use std::ops::RangeInclusive;
+
 use jsonschema::{Keyword, ValidationError};
 use serde_json::{Map, Number, Value};
 
@@ -13,14 +15,12 @@ use crate::diagnostics::{Code, Diagnostic, Fix, Severity, rules};
 /// It accepts floats that `type` or the range rejects, so that one error is reported. A whole number just below the range of 64 bits
 /// is parsed as a float that is rounded into the range, and is rejected here.
 pub(super) struct WrittenWhole {
-    minimum: i128,
-    maximum: i128,
+    range: RangeInclusive<i128>,
 }
 
 impl WrittenWhole {
     pub(super) fn new(schema: &Map<String, Value>) -> Self {
-        let bound = |name: &str| schema.get(name).and_then(as_integer);
-        Self { minimum: bound("minimum").unwrap_or(i128::MIN), maximum: bound("maximum").unwrap_or(i128::MAX) }
+        Self { range: range(|name| schema.get(name)) }
     }
 }
 
@@ -34,12 +34,14 @@ impl<'i> Keyword<'i> for WrittenWhole {
         // The conversion saturates, and every number in the range of 64 bits is exact.
         #[expect(clippy::cast_possible_truncation, reason = "floats with a fraction are rejected by `type`")]
         let whole = float as i128;
-        float.fract() != 0.0 || !(self.minimum..=self.maximum).contains(&whole)
+        float.fract() != 0.0 || !self.range.contains(&whole)
     }
 }
 
-fn as_integer(value: &Value) -> Option<i128> {
-    value.as_number()?.as_i128()
+/// Returns the range of an integer from the keywords of its schema.
+fn range<'s>(keyword: impl Fn(&str) -> Option<&'s Value>) -> RangeInclusive<i128> {
+    let bound = |name| keyword(name).and_then(Value::as_number).and_then(Number::as_i128);
+    bound("minimum").unwrap_or(i128::MIN)..=bound("maximum").unwrap_or(i128::MAX)
 }
 
 /// Returns the integer that a float certainly stands for: one without a fraction, below the numbers that have lost digits.
@@ -84,10 +86,7 @@ pub(super) fn unquote_fix(schema: &Value, value: &Value) -> Option<Fix> {
     let is_right = match type_name(schema)? {
         "integer" => {
             let number: i128 = text.parse().ok()?;
-            let bound = |name: &str| as_integer(&schema[name]);
-            text == number.to_string()
-                && bound("minimum").is_none_or(|minimum| number >= minimum)
-                && bound("maximum").is_none_or(|maximum| number <= maximum)
+            text == number.to_string() && range(|name| schema.get(name)).contains(&number)
         }
         "number" => text.trim_ascii() == text && serde_json::from_str::<Number>(text).is_ok(),
         "boolean" => matches!(text, "true" | "false"),

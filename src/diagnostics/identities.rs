@@ -114,7 +114,7 @@ pub(super) fn check_identity(at: &JsonPointer<'_>, value: &Value, found: &mut Ve
 }
 
 /// Returns whether a field identifies a device. Fields of custom documents do if their names end like those of the known ones.
-fn identifies_device(field: &str) -> bool {
+pub(crate) fn identifies_device(field: &str) -> bool {
     DEVICE_IDENTITIES.contains(&field) || field.ends_with("_id") || field.ends_with("_uuid")
 }
 

@@ -1,4 +1,4 @@
-//! The next bytes of a source, as many as are asked for.
+//! The next bytes of a source, as many as are asked for, and its beginning.
 
 use std::io::{self, Read};
 use std::ops::Range;
@@ -69,4 +69,19 @@ impl<R: Read> ReadBuffer<R> {
     pub fn consume(&mut self, count: usize) {
         self.unread.start += count;
     }
+}
+
+/// Reads the beginning of a source until it is enough, at the latest after 64 KiB or a bit more.
+pub fn read_head(source: &mut impl Read, is_enough: impl Fn(&[u8]) -> bool) -> io::Result<Vec<u8>> {
+    const MAX_BYTES: usize = 64 * 1024;
+    let (mut head, mut buffer) = (Vec::new(), [0; 4096]);
+    while head.len() < MAX_BYTES && !is_enough(&head) {
+        match source.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => head.extend_from_slice(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(head)
 }

@@ -14,6 +14,7 @@ use super::decode::{
 };
 use super::gzip::{GZIP_MAGIC, GzipReader};
 use super::prefix_hash::PrefixHash;
+use super::read_buffer::read_head;
 
 const BUFFER_BYTES: usize = 128 * 1024;
 
@@ -85,16 +86,7 @@ impl Source {
 
     /// Returns the bytes up to the end of the first line, or more; at most 64 KiB. They are read again afterwards.
     pub fn peek(&mut self) -> io::Result<Vec<u8>> {
-        const MAX_BYTES: usize = 64 * 1024;
-        let (mut head, mut buffer) = (Vec::new(), [0; 4096]);
-        while head.len() < MAX_BYTES && !head.contains(&b'\n') {
-            match self.reader.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(read) => head.extend_from_slice(&buffer[..read]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let head = read_head(&mut self.reader, |head| head.contains(&b'\n'))?;
         let rest = std::mem::replace(&mut self.reader, Box::new(io::empty()));
         self.reader = Box::new(io::Cursor::new(head.clone()).chain(rest));
         Ok(head)

@@ -3,9 +3,7 @@
 use std::io::{self, Read};
 
 use super::rows::without_line_end;
-
-/// The maximum size of the beginning in which the end of the first line is looked for.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
+use crate::input::read_buffer::read_head;
 
 /// A reader that replaces carriage returns by line feeds, in a file whose lines end with a carriage return alone.
 pub struct LineEnds<R> {
@@ -16,15 +14,7 @@ pub struct LineEnds<R> {
 impl<R: Read> LineEnds<R> {
     /// Reads the beginning of a file, at most until its first line feed, or a bit more.
     pub fn read_head(mut source: R, quote: Option<u8>) -> io::Result<(Vec<u8>, Self)> {
-        let (mut head, mut buffer) = (Vec::new(), [0; 4096]);
-        while head.len() < MAX_HEAD_BYTES && !has_unquoted(b'\n', &head, quote) {
-            match source.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(read) => head.extend_from_slice(&buffer[..read]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let mut head = read_head(&mut source, |head| has_unquoted(b'\n', head, quote))?;
         let replaces = !has_unquoted(b'\n', &head, quote) && has_unquoted(b'\r', &head, quote);
         if replaces {
             replace(&mut head);
