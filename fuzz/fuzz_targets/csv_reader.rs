@@ -9,10 +9,18 @@ mod input {
     pub mod csv {
         #[path = "tests/any_rows.rs"]
         pub mod any_rows;
+        pub mod first_line;
         pub mod rows;
     }
+    pub mod decode;
+    pub mod frame;
     pub mod frames;
+    pub mod gzip;
+    pub mod parse;
     pub mod position;
+    pub mod read_buffer;
+    pub mod recover;
+    pub mod scan;
 }
 
 use libfuzzer_sys::fuzz_target;

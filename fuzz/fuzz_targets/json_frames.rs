@@ -4,10 +4,14 @@
 #![no_main]
 #![allow(dead_code)]
 
+#[path = "../../cli/src/input/decode.rs"]
+mod decode;
 #[path = "../../cli/src/input/frame.rs"]
 mod frame;
 #[path = "../../cli/src/input/frames.rs"]
 mod frames;
+#[path = "../../cli/src/input/gzip.rs"]
+mod gzip;
 #[path = "../../cli/src/input/invariants.rs"]
 mod invariants;
 #[path = "../../cli/src/input/parse.rs"]
