@@ -11,6 +11,8 @@ use progenitor::{GenerationSettings, Generator, HooksMode, TypePatch};
 use serde_json::Value;
 use syn::{File, ImplItem, Item};
 
+#[path = "build/boxes.rs"]
+mod boxes;
 #[path = "build/events.rs"]
 mod events;
 #[path = "build/fields.rs"]
@@ -109,6 +111,7 @@ fn with_glue(mut file: File, view: &Value) -> Result<String, (Option<Place>, Str
         _ => None,
     });
     let (_, items) = modules.last().ok_or((None, "the generator produced no types".to_owned()))?;
+    boxes::apply(items);
     let (types, model) = (Types::of(items), model::read().map_err(|error| (None, error))?);
     let events = Events::of(view, &types).map_err(|(place, error)| (Some(place), error))?;
     model::check(view, &model, &types, &events).map_err(|(place, error)| (Some(place), error))?;

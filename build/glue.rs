@@ -115,6 +115,11 @@ fn argument(field: &Field, ty: &Type, text: &Type) -> (FnArg, Expr) {
     } else if is("f64") {
         let number: Expr = parse_quote!(::std::convert::Into::<crate::Number>::into(#name));
         (parse_quote!(#name: impl ::std::convert::Into<crate::Number>), parse_quote!(#number.into()))
+    } else if is("Box")
+        && let Type::Path(path) = ty
+        && let Some(boxed) = path.path.segments.last().and_then(|last| arguments(last).next())
+    {
+        (parse_quote!(#name: #boxed), parse_quote!(::std::boxed::Box::new(#name)))
     } else {
         (parse_quote!(#name: #ty), parse_quote!(#name))
     }
@@ -195,7 +200,7 @@ fn event(types: &Types, events: &Events) -> impl Iterator<Item = Item> {
             /// Converts into the first of the event types with this payload.
             impl ::std::convert::From<#payload> for Event {
                 fn from(payload: #payload) -> Self {
-                    Self::#variant(payload)
+                    Self::#variant(payload.into())
                 }
             }
         }

@@ -72,7 +72,7 @@ fn structure(item: &syn::ItemStruct) -> Struct {
     Struct { fields, wraps, has_default: attributes(&item.attrs, "derive").any(has_default) }
 }
 
-fn field(field: &syn::Field) -> Option<Field> {
+pub fn field(field: &syn::Field) -> Option<Field> {
     let name = field.ident.clone()?;
     let serde: Vec<Meta> = attributes(&field.attrs, "serde").flat_map(list).collect();
     let optional_keys = ["default", "skip_serializing_if", "flatten"];
@@ -116,6 +116,7 @@ fn text(meta: &Meta) -> Option<String> {
     }
 }
 
+/// Returns the type without module paths and boxes, which the hand-written code need not know.
 pub fn kind(ty: &Type) -> String {
     if let Type::Path(ty) = ty { kind_at(&ty.path) } else { "another type".to_owned() }
 }
@@ -123,6 +124,9 @@ pub fn kind(ty: &Type) -> String {
 fn kind_at(path: &Path) -> String {
     let Some(last) = path.segments.last() else { return String::new() };
     let arguments: Vec<_> = arguments(last).map(kind).collect();
+    if last.ident == "Box" {
+        return arguments.concat();
+    }
     if arguments.is_empty() { last.ident.to_string() } else { format!("{}<{}>", last.ident, arguments.join(", ")) }
 }
 
@@ -133,6 +137,16 @@ pub fn arguments(segment: &syn::PathSegment) -> impl Iterator<Item = &Type> {
         _ => None,
     };
     arguments.into_iter().flatten().filter_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+/// Returns the first type between the angle brackets of a type.
+pub fn argument_mut(ty: &mut Type) -> Option<&mut Type> {
+    let Type::Path(path) = ty else { return None };
+    let PathArguments::AngleBracketed(arguments) = &mut path.path.segments.last_mut()?.arguments else { return None };
+    arguments.args.iter_mut().find_map(|argument| match argument {
         GenericArgument::Type(ty) => Some(ty),
         _ => None,
     })

@@ -9,11 +9,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = MockServer::start().await;
     let raw = Client::for_mock(&server)?.raw()?;
 
-    // A type with required fields is made by its constructor or from JSON. All fields are public.
+    // A type with required fields is made by its constructor or from JSON. All fields are public. Optional structs are boxed.
     let mut view = ScreenView::new("Home");
     view.timestamp_unixtime_ms = Some(chrono::Utc::now().timestamp_millis());
     let mut batch = Batch::new(Environment::Development);
-    batch.user_identities = Some(UserIdentities { email: Some("mira@shop.example".into()), ..Default::default() });
+    let identities = UserIdentities { email: Some("mira@shop.example".into()), ..Default::default() };
+    batch.user_identities = Some(Box::new(identities));
     batch.events = vec![Event::ScreenView(view)];
 
     let response = raw.upload_events(&batch).await?;

@@ -49,6 +49,31 @@ pub use client::{Client, ClientBuilder, Credentials, Pod, UploadError};
 pub use completion::Completion;
 pub use delivery::{Accepted, Rejected, Report, Retry, RetryPolicy};
 pub use error::{Error, ErrorKind};
+/// The types of the OpenAPI document.
+///
+/// All fields are public. Values that are large and rarely set are boxed, so that events and batches stay small: an optional field
+/// that is a struct, and the payload of each event type except [`CustomEvent`] and [`ScreenView`]. Setters, and the conversions of
+/// payloads into [`Event`], take the plain value. A literal needs `Box::new`, and a pattern reads through the box:
+///
+/// ```
+/// use mparticle::types::{Batch, CommerceEvent, Environment, Event, PromotionAction, UserIdentities};
+///
+/// let identities = UserIdentities { email: Some("mira@shop.example".into()), ..Default::default() };
+/// let promotion = CommerceEvent {
+///     promotion_action: Some(Box::new(PromotionAction::view([]))),
+///     currency_code: Some("EUR".into()),
+///     ..Default::default()
+/// };
+/// let batch = Batch {
+///     user_identities: Some(Box::new(identities)),
+///     events: vec![Event::CommerceEvent(Box::new(promotion))],
+///     ..Batch::new(Environment::Production)
+/// };
+/// match &batch.events[0] {
+///     Event::CommerceEvent(data) => assert_eq!(data.currency_code.as_deref(), Some("EUR")),
+///     _ => unreachable!(),
+/// }
+/// ```
 pub use generated::types;
 pub use model::{Number, Session, SessionId, Text};
 pub use seal::{BatchTemplate, IntoSealed, SealError, SealedBatch};

@@ -138,12 +138,12 @@ fn nan_and_infinity_are_refused_with_their_pointer() {
         action.action = ProductActionType::Refund;
         action.products = vec![Product::default(), Product { price: Some(price), ..Product::default() }];
         let event: Event =
-            mparticle::types::CommerceEvent { product_action: Some(action), ..Default::default() }.into();
+            mparticle::types::CommerceEvent { product_action: Some(action.into()), ..Default::default() }.into();
         Batch::new(Environment::Development).event(event)
     };
     let mut context = Batch::new(Environment::Development);
-    context.context =
-        Some(mparticle::types::Context { location: Some(location(1.0, f64::NEG_INFINITY)), data_plan: None });
+    let location_of_user = Some(location(1.0, f64::NEG_INFINITY).into());
+    context.context = Some(mparticle::types::Context { location: location_of_user, data_plan: None }.into());
     let table = [
         (Batch::new(Environment::Development).user_attribute("a/b~c", f64::NAN), "/user_attributes/a~1b~0c"),
         (
@@ -151,11 +151,11 @@ fn nan_and_infinity_are_refused_with_their_pointer() {
             "/events/1/data/custom_attributes/x",
         ),
         (with(&|e| e.lifetime_value_change = Some(f64::NAN)), "/events/1/data/lifetime_value_change"),
-        (with(&|e| e.location = Some(location(f64::NAN, 0.0))), "/events/1/data/location/latitude"),
+        (with(&|e| e.location = Some(location(f64::NAN, 0.0).into())), "/events/1/data/location/latitude"),
         (
             with(&|e| {
                 let state = DeviceCurrentState { battery_level: Some(f64::NAN), ..Default::default() };
-                e.device_current_state = Some(state);
+                e.device_current_state = Some(state.into());
             }),
             "/events/1/data/device_current_state/battery_level",
         ),

@@ -104,14 +104,14 @@ impl Batch {
     /// ```
     #[must_use]
     pub fn data_plan(mut self, plan: impl Into<DataPlan>) -> Self {
-        self.context_mut().data_plan = Some(plan.into());
+        self.context_mut().data_plan = Some(Box::new(plan.into()));
         self
     }
 
     /// Sets the location of the user.
     #[must_use]
     pub fn location(mut self, location: Location) -> Self {
-        self.context_mut().location = Some(location);
+        self.context_mut().location = Some(location.into());
         self
     }
 

@@ -61,7 +61,7 @@ impl CcpaConsent {
 
     fn from_answer(data_sale_opt_out: Consent) -> Self {
         #[allow(clippy::needless_update, reason = "a later document may have more purposes")]
-        Self { data_sale_opt_out: Some(data_sale_opt_out), ..Self::default() }
+        Self { data_sale_opt_out: Some(data_sale_opt_out.into()), ..Self::default() }
     }
 }
 
@@ -73,7 +73,7 @@ macro_rules! details {
                 #[doc = concat!("Sets [`", stringify!($field), "`](Consent::", stringify!($field), ").")]
                 #[must_use]
                 pub fn $field(mut self, $field: impl Into<Text>) -> Self {
-                    self.data_sale_opt_out = self.data_sale_opt_out.map(|consent| consent.$field($field));
+                    self.data_sale_opt_out = self.data_sale_opt_out.map(|consent| consent.$field($field).into());
                     self
                 }
             )*
@@ -96,7 +96,7 @@ impl Batch {
     /// Records CCPA consent, which has one purpose: the sale of data.
     #[must_use]
     pub fn ccpa_consent(mut self, consent: CcpaConsent) -> Self {
-        self.consent_state_mut().ccpa = Some(consent);
+        self.consent_state_mut().ccpa = Some(consent.into());
         self
     }
 

@@ -13,6 +13,8 @@ mod list;
 mod location;
 mod number;
 mod session;
+#[cfg(test)]
+mod sizes;
 mod text;
 
 use fields::attributes_of;

@@ -26,10 +26,10 @@ pub(super) struct IdentityFields<'a> {
 impl<'a> IdentityFields<'a> {
     pub(super) fn from_batch(batch: &'a Batch) -> Self {
         Self {
-            identities: batch.user_identities.as_ref(),
+            identities: batch.user_identities.as_deref(),
             mpid: batch.mpid,
             mp_deviceid: batch.mp_deviceid.as_deref(),
-            device: batch.device_info.as_ref(),
+            device: batch.device_info.as_deref(),
             partner: batch.partner_identities.iter().next().map(|(name, value)| (name.as_str(), value.as_str())),
             partner_identity: batch.partner_identity.as_deref(),
         }

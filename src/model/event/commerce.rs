@@ -20,13 +20,13 @@ impl CommerceEvent {
     /// ```
     #[must_use]
     pub fn product_action(action: ProductAction) -> Self {
-        Self { product_action: Some(action), ..Self::default() }
+        Self { product_action: Some(action.into()), ..Self::default() }
     }
 
     /// Creates the event of a promotion action.
     #[must_use]
     pub fn promotion_action(action: PromotionAction) -> Self {
-        Self { promotion_action: Some(action), ..Self::default() }
+        Self { promotion_action: Some(action.into()), ..Self::default() }
     }
 
     /// Creates the event of products that were shown. The service requires at least one impression.
@@ -38,7 +38,7 @@ impl CommerceEvent {
     /// Sets the products in the shopping cart.
     #[must_use]
     pub fn shopping_cart(mut self, products: impl IntoIterator<Item = Product>) -> Self {
-        self.shopping_cart = Some(ShoppingCart::with_required(products.into_iter().collect()));
+        self.shopping_cart = Some(Box::new(ShoppingCart::with_required(products.into_iter().collect())));
         self
     }
 }

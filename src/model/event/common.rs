@@ -98,14 +98,14 @@ macro_rules! common {
             /// Sets the place at which it happened.
             #[must_use]
             pub fn location(mut self, location: Location) -> Self {
-                self $(.$inner)? .location = Some(location);
+                self $(.$inner)? .location = Some(location.into());
                 self
             }
 
             /// Sets the state of the device at the time of the event.
             #[must_use]
             pub fn device_state(mut self, state: DeviceCurrentState) -> Self {
-                self $(.$inner)? .device_current_state = Some(state);
+                self $(.$inner)? .device_current_state = Some(state.into());
                 self
             }
 

@@ -1,0 +1,77 @@
+//! Boxes values that are large and rarely set. Events and batches stay small, which matters because each setter moves them.
+//!
+//! The rule names no property and counts no bytes, so that an added property needs no edit: an optional property that is an object
+//! of its own is boxed, and so is the payload of each event type except the most frequent ones.
+
+use syn::{Expr, Fields, ImplItem, ImplItemFn, Item, Stmt, Type, parse_quote};
+
+use super::types::{Types, argument_mut, field, kind};
+
+/// The event types whose payloads are not boxed, by their variants of `Event`.
+const FREQUENT: [&str; 2] = ["CustomEvent", "ScreenView"];
+
+/// Boxes fields and payloads of the generated types, and adapts the conversions of payloads into `Event`.
+pub fn apply(items: &mut [Item]) {
+    let types = Types::of(items);
+    for item in items {
+        match item {
+            Item::Struct(item) => {
+                if let Fields::Named(fields) = &mut item.fields {
+                    fields.named.iter_mut().for_each(|field| box_optional_object(field, &types));
+                }
+            }
+            Item::Enum(item) if item.ident == "Event" => {
+                let rare = item.variants.iter_mut().filter(|variant| FREQUENT.iter().all(|name| variant.ident != name));
+                rare.flat_map(|variant| &mut variant.fields).for_each(|payload| wrap(&mut payload.ty));
+            }
+            Item::Impl(item) if kind(&item.self_ty) == "Event" => {
+                let functions = item.items.iter_mut().filter_map(|item| match item {
+                    ImplItem::Fn(function) if function.sig.ident == "from" => Some(function),
+                    _ => None,
+                });
+                functions.for_each(convert_payload);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Turns the type `Option<T>` of an optional property into `Option<Box<T>>` if `T` is an object.
+fn box_optional_object(of_struct: &mut syn::Field, types: &Types) {
+    let is_optional = field(of_struct).is_some_and(|field| !field.is_required && field.kind.starts_with("Option<"));
+    if is_optional
+        && let Some(object) = argument_mut(&mut of_struct.ty)
+        && !is_box(object)
+        && is_object(types, &kind(object))
+    {
+        wrap(object);
+    }
+}
+
+/// Returns true for a struct with fields, and for a newtype of one.
+fn is_object(types: &Types, name: &str) -> bool {
+    let wraps = |name: &str| types.structs.get(name).map(|of_struct| of_struct.wraps.as_deref());
+    match wraps(name) {
+        Some(Some(wrapped)) => wraps(wrapped) == Some(None),
+        Some(None) => true,
+        None => false,
+    }
+}
+
+/// Returns true for a box, which the generator uses where a type contains itself.
+fn is_box(ty: &Type) -> bool {
+    matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Box"))
+}
+
+fn wrap(ty: &mut Type) {
+    *ty = parse_quote!(::std::boxed::Box<#ty>);
+}
+
+/// Turns `Self::Variant(value)` into `Self::Variant(value.into())`, which boxes the payload if the variant has a box.
+fn convert_payload(function: &mut ImplItemFn) {
+    if let Some(Stmt::Expr(Expr::Call(call), _)) = function.block.stmts.last_mut()
+        && let Some(payload) = call.args.first_mut()
+    {
+        *payload = parse_quote!(#payload.into());
+    }
+}
