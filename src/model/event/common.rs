@@ -5,8 +5,19 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::generated::types::{self, AttributeValue, DeviceCurrentState, Event, Location, each_event};
+use crate::generated::types::{self, AttributeValue, CommonEventData, DeviceCurrentState, Event, Location, each_event};
 use crate::model::{Session, attributes_of, unixtime_ms};
+
+/// Replaces the attributes of an event. This moves each other field to its destination once; an assignment to the field would copy
+/// the event in each call of a chain.
+macro_rules! with_attributes {
+    ($attributes:ident, $event:ident) => {
+        Self { custom_attributes: $attributes, ..$event }
+    };
+    ($attributes:ident, $event:ident.0) => {
+        Self(CommonEventData { custom_attributes: $attributes, ..$event.0 })
+    };
+}
 
 /// A payload without fields of its own is generated as a newtype, hence the `.0` in the path to its common fields.
 macro_rules! common {
@@ -62,9 +73,10 @@ macro_rules! common {
             ///
             /// `None` is sent as null, which is a value here: the attribute is present without a value.
             #[must_use]
-            pub fn attribute(mut self, name: impl Into<String>, value: impl Into<AttributeValue>) -> Self {
-                self $(.$inner)? .custom_attributes.insert(name.into(), value.into());
-                self
+            pub fn attribute(self, name: impl Into<String>, value: impl Into<AttributeValue>) -> Self {
+                let mut attributes = self $(.$inner)? .custom_attributes;
+                attributes.insert(name.into(), value.into());
+                with_attributes!(attributes, self $(.$inner)?)
             }
 
             /// Sets several custom attributes, each as [`attribute`](Self::attribute) does.
