@@ -271,7 +271,8 @@ fn a_new_event_type_has_constructor_setters_and_conversion() {
     let level = "    LevelUp:\n      description: x\n      allOf:\n        - $ref: '#/components/schemas/CommonEventData'\n        - \
                  type: object\n          required: [level, game, of]\n          properties:\n            game: {type: string, \
                  description: x}\n            level: {type: integer, format: int32, description: The level reached.}\n            \
-                 of: {enum: [null], description: x}\n";
+                 of: {enum: [null], description: x}\n            place: {$ref: '#/components/schemas/Location'}\n            \
+                 rank: {$ref: '#/components/schemas/Environment'}\n";
     let branches = branch("level_up", "LevelUp") + &branch("app_removed", "Uninstall");
     let yaml = YAML.replacen(event, &(branches + event), 1).replacen(event, &(level.to_owned() + event), 1);
     let (code, _) = build::generate(PATH, &yaml).expect("a superset");
@@ -281,12 +282,33 @@ fn a_new_event_type_has_constructor_setters_and_conversion() {
         "impl ::std::convert::From<LevelUp> for Event",
         "Self::LevelUp(_) => \"level_up\"",
         "LevelUp(), AppRemoved(.0),",
+        // An added event type and an added optional object are boxed without an edit, an enumeration is not.
+        "LevelUp(::std::boxed::Box<LevelUp>),",
+        "pub place: ::std::option::Option<::std::boxed::Box<Location>>,",
+        "pub rank: ::std::option::Option<Environment>,",
         // The generator writes no conversion for a payload that two event types share.
-        "impl ::std::convert::From<Uninstall> for Event { fn from(payload: Uninstall) -> Self { Self::Uninstall(payload) }",
+        "impl ::std::convert::From<Uninstall> for Event { fn from(payload: Uninstall) -> Self { Self::Uninstall(payload.into())",
     ] {
         assert!(code.contains(expected), "{expected}");
     }
     assert!(code.contains("impl LevelUp { /// Sets `canonical_name`. The canonical name of the event. #[must_use]"));
+}
+
+#[test]
+fn frequent_payloads_and_required_objects_are_not_boxed_and_setters_take_plain_values() {
+    let (code, _) = build::generate(PATH, YAML).expect("the document");
+    let code = code.split_whitespace().collect::<Vec<_>>().join(" ");
+    for expected in [
+        " CustomEvent(CustomEvent),",
+        " ScreenView(ScreenView),",
+        " CommerceEvent(::std::boxed::Box<CommerceEvent>),",
+        "pub new: UserIdentity,",
+        "pub device_info: ::std::option::Option<::std::boxed::Box<DeviceInfo>>,",
+        "pub fn device_info(mut self, device_info: DeviceInfo) -> Self { self.device_info = \
+         ::std::option::Option::Some( ::std::boxed::Box::new(device_info), );",
+    ] {
+        assert!(code.contains(expected), "{expected}");
+    }
 }
 
 #[test]
