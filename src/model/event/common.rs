@@ -1,12 +1,22 @@
 //! The setters that all event types share. The generator merges the common fields into each payload, so they are written
 //! once, by macro.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::generated::types::{self, AttributeValue, CommonEventData, DeviceCurrentState, Event, Location, each_event};
 use crate::model::{Session, attributes_of, unixtime_ms};
+
+type Attributes = BTreeMap<String, AttributeValue>;
+
+/// Inserts an attribute. This is not generic, so that it is compiled once and the setters are small enough to be inlined.
+fn insert_attribute(mut attributes: Attributes, name: String, value: AttributeValue) -> Attributes {
+    attributes.insert(name, value);
+    attributes
+}
 
 /// Replaces the attributes of an event. This moves each other field to its destination once; an assignment to the field would copy
 /// the event in each call of a chain.
@@ -73,9 +83,9 @@ macro_rules! common {
             ///
             /// `None` is sent as null, which is a value here: the attribute is present without a value.
             #[must_use]
+            #[inline]
             pub fn attribute(self, name: impl Into<String>, value: impl Into<AttributeValue>) -> Self {
-                let mut attributes = self $(.$inner)? .custom_attributes;
-                attributes.insert(name.into(), value.into());
+                let attributes = insert_attribute(self $(.$inner)? .custom_attributes, name.into(), value.into());
                 with_attributes!(attributes, self $(.$inner)?)
             }
 
