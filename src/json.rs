@@ -1,7 +1,8 @@
 //! Writes JSON, and rejects NaN and infinities, which serde_json would write as `null`.
 //!
 //! Fast path: serialize once with a formatter that counts the nulls. No nulls means no NaN. Otherwise a second pass looks for
-//! the first number that is not finite.
+//! the first number that is not finite. It writes nothing, and costs about a tenth of the first one. A serializer that checks
+//! each float on its way to serde_json's needs no second pass, but costs 6 % more instructions for the values without a null.
 
 use std::fmt;
 use std::io;
@@ -19,6 +20,7 @@ use crate::pointer::escaped;
 /// # Errors
 /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) with the JSON pointer of the first number that is NaN or infinite.
 pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<Bytes, Error> {
+    // The size of a small batch. The size of the last value as the capacity of the next one saves less than 1 % of instructions.
     let mut json = Vec::with_capacity(2048);
     let mut formatter = NullCounter(0);
     value
@@ -240,9 +242,20 @@ impl ser::SerializeMap for Compound {
     type Error = NonFiniteError;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), NonFiniteError> {
-        let key = serde_json::to_value(key).map_err(ser::Error::custom)?;
-        self.key = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
+        self.key = key_text(key)?;
         Ok(())
+    }
+
+    fn serialize_entry<K: Serialize + ?Sized, V: Serialize + ?Sized>(
+        &mut self,
+        key: &K,
+        value: &V,
+    ) -> Result<(), NonFiniteError> {
+        // Makes the text of the key only if it is needed.
+        value.serialize(NonFiniteFinder).map_err(|found| match key_text(key) {
+            Ok(key) => found.within(key),
+            Err(error) => error,
+        })
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), NonFiniteError> {
@@ -278,4 +291,78 @@ macro_rules! walk_fields {
 walk_fields! {
     SerializeStruct,
     SerializeStructVariant,
+}
+
+/// Returns the text of a key, as it is in a JSON pointer.
+fn key_text<T: Serialize + ?Sized>(key: &T) -> Result<String, NonFiniteError> {
+    let key = serde_json::to_value(key).map_err(ser::Error::custom)?;
+    Ok(key.as_str().map_or_else(|| key.to_string(), str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Clone, Serialize)]
+    enum Kind {
+        Unit,
+        Newtype(Option<f32>),
+        Tuple((), f64),
+        Struct { a: Vec<f64> },
+    }
+
+    #[derive(Serialize)]
+    struct Outer {
+        text: &'static str,
+        kinds: Vec<Kind>,
+        raw: Box<serde_json::value::RawValue>,
+        numbers: (i8, u64, i128, char),
+        #[serde(flatten)]
+        rest: BTreeMap<String, Kind>,
+    }
+
+    fn outer(kinds: Vec<Kind>, rest: Kind) -> Outer {
+        let raw = serde_json::value::to_raw_value(&json!({"raw": [null, 1.5]})).expect("JSON");
+        let rest = BTreeMap::from([("a/b".to_owned(), rest)]);
+        Outer { text: "\u{1}\"\\é\n", kinds, raw, numbers: (-1, u64::MAX, i128::MIN, '"'), rest }
+    }
+
+    #[test]
+    fn writes_the_same_bytes_as_serde_json() {
+        let kinds = vec![Kind::Unit, Kind::Newtype(None), Kind::Tuple((), -0.0), Kind::Struct { a: vec![1e300, 0.1] }];
+        let value = outer(kinds, Kind::Newtype(Some(0.1)));
+        for _ in 0..2 {
+            assert_eq!(to_json(&value).expect("finite numbers"), serde_json::to_vec(&value).expect("JSON"));
+        }
+        let by_number = BTreeMap::from([(1, json!({"a": [null, {}], "b": 0.5})), (-2, json!(null))]);
+        assert_eq!(to_json(&by_number).expect("finite numbers"), serde_json::to_vec(&by_number).expect("JSON"));
+    }
+
+    #[test]
+    fn an_error_names_the_first_number_that_is_not_finite() {
+        let nan = || Kind::Tuple((), f64::NAN);
+        let table = [
+            (outer(vec![Kind::Newtype(None), nan()], nan()), "/kinds/1/Tuple/1"),
+            (outer(vec![Kind::Struct { a: vec![0.0, f64::INFINITY] }], Kind::Unit), "/kinds/0/Struct/a/1"),
+            (outer(vec![Kind::Newtype(Some(f32::NAN))], Kind::Unit), "/kinds/0/Newtype"),
+            (outer(Vec::new(), nan()), "/a~1b/Tuple/1"),
+        ];
+        for (value, pointer) in table {
+            let error = to_json(&value).expect_err("a number is not finite");
+            assert_eq!(error.to_string(), format!("{pointer} is NaN or infinite, which JSON cannot represent"));
+        }
+        let error = to_json(&BTreeMap::from([(7, f64::NAN)])).expect_err("a number is not finite");
+        assert_eq!(error.to_string(), "/7 is NaN or infinite, which JSON cannot represent");
+    }
+
+    #[test]
+    fn another_failure_is_no_error_about_a_number() {
+        let value = BTreeMap::from([(vec![0_u8], 1.0)]);
+        let error = to_json(&value).expect_err("a list is no key");
+        assert_eq!(error.to_string(), "failed to serialize the value as JSON");
+    }
 }
