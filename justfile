@@ -114,8 +114,16 @@ interleavings runs="10000":
 
 # Runs the benchmarks, which print the cost as ratios to named alternatives.
 bench:
-    cargo bench -p mparticle --bench serialise --bench upload --bench uploader --bench mock --bench spool --bench write_through
+    cargo bench -p mparticle --bench costs --bench serialise --bench upload --bench uploader --bench mock --bench spool --bench write_through
     cargo bench -p mparticle-cli --bench send
+
+# Prints the cost of each step of an event's way as a ratio to a bare rival, and writes it to benches/COSTS.md.
+costs:
+    .ci/costs
+
+# Prints the number of instructions of each step and of its rival, for 10,000 events. Needs valgrind.
+instructions *steps:
+    .ci/instructions {{steps}}
 
 # Kills a program that appends to a spool, and checks that no confirmed record is lost.
 crash rounds="1000" seed="1":
