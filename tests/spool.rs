@@ -250,18 +250,33 @@ fn dead_letters_stay_if_redriving_fails() {
 }
 
 #[test]
-fn redriving_skips_and_counts_partial_lines() {
+fn lines_that_are_no_dead_letters_stay_when_the_others_are_redriven() {
     let dir = dir();
     create_dead_letters(dir.path());
     let path = dir.path().join("dead-letters.ndjson");
     let text = fs::read_to_string(&path).expect("a text");
-    fs::write(&path, text.replacen("[2]}\n", "[2\n", 1) + "{\"time\":").expect("written");
+    let second = text.lines().nth(1).expect("a letter");
+    // Longer than any dead letter, from an edit; and cut off by a crash.
+    let (long, partial) = ("x".repeat(20 << 20), "{\"time\":");
+    let broken = second.replace("[2]", "[2");
+    fs::write(&path, text.replacen(second, &format!("{broken}\n{long}"), 1) + partial).expect("written");
+    fs::write(dir.path().join("dead-letters.1.ndjson"), "old").expect("written");
+    fs::write(dir.path().join("dead-letters.new"), "from a crash").expect("written");
+
     let redriven = Spool::redrive_dead_letters(dir.path(), SpoolOptions::new()).expect("redriven");
-    assert_eq!((redriven.records, redriven.skipped), (2, 2));
-    assert_eq!(
-        (pending_batches(dir.path()), letters(dir.path())),
-        (["[0]", "[1]", "[3]"].map(String::from).to_vec(), 0)
-    );
+    assert_eq!((redriven.records, redriven.skipped), (2, 4));
+    assert_eq!(pending_batches(dir.path()), ["[0]", "[1]", "[3]"].map(String::from));
+    let remaining = fs::read_to_string(&path).expect("a text");
+    assert!(remaining == format!("old\n{broken}\n{long}\n{partial}\n"), "the bytes of these lines");
+    let files = ["dead-letters.new", "dead-letters.1.ndjson"];
+    assert_eq!(files.map(|name| dir.path().join(name).exists()), [false, false]);
+
+    // A corrected line is a dead letter again.
+    fs::write(&path, remaining.replace("[2", "[2]")).expect("written");
+    let redriven = Spool::redrive_dead_letters(dir.path(), SpoolOptions::new()).expect("redriven");
+    assert_eq!((redriven.records, redriven.skipped), (1, 3));
+    Spool::remove_dead_letters(dir.path()).expect("removed");
+    assert!(!path.exists());
 }
 
 #[test]

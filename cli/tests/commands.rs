@@ -395,15 +395,17 @@ mod spool {
     }
 
     #[test]
-    fn skips_and_counts_a_truncated_dead_letter() {
+    fn counts_and_keeps_a_truncated_dead_letter() {
         let (_dir, path) = filled_spool();
         let file = path.join("dead-letters.ndjson");
         let text = fs::read_to_string(&file).expect("a text");
         fs::write(&file, &text[..text.len() - 10]).expect("written");
         let server = MockServer::start_blocking();
         let (code, _, stderr) = run(mparticle_with(&server).args(["spool", "retry", "--dead"]).arg(&path));
-        let result = "sending 1 dead letter again\nwarning: skipped and removed 1 line without a dead letter\n";
-        assert_eq!((code, stderr.starts_with(result), counts(&path)), (1, true, (0, 0)), "{stderr}");
+        let warning = format!("warning: 1 line without a dead letter stays in {}\n", file.display());
+        let result = "sending 1 dead letter again\n".to_owned() + &warning;
+        assert_eq!((code, stderr.starts_with(&result), counts(&path)), (1, true, (0, 1)), "{stderr}");
+        assert_eq!(fs::read_to_string(&file).expect("a text").lines().count(), 1);
         assert_eq!(server.batches().len(), 3);
     }
 

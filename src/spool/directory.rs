@@ -39,6 +39,11 @@ impl Directory {
         self.path.join("dead-letters.ndjson")
     }
 
+    /// Returns the path of a new dead-letter file, until it is renamed over the newest one.
+    pub(super) fn new_dead_letters(&self) -> PathBuf {
+        self.path.join("dead-letters.new")
+    }
+
     /// Returns the path of an older dead-letter file. Generation 1 is the newest of them.
     pub(super) fn dead_letter_generation(&self, generation: u32) -> PathBuf {
         self.path.join(format!("dead-letters.{generation}.ndjson"))

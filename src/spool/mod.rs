@@ -35,6 +35,7 @@
 //! | `owner.tmp` | empty, while the spool is being opened: shows which user owns new files |
 //! | `dead-letters.ndjson` | batches that will not be sent, one JSON object per line: `time`, `reason`, `endpoint`, `batch` |
 //! | `dead-letters.1.ndjson` | older dead letters; 2 is older than 1, and so on |
+//! | `dead-letters.new` | the lines that stay when dead letters are redriven, until it is renamed |
 //!
 //! ```text
 //! segment:  "mpspool\n"   8 bytes
@@ -157,7 +158,7 @@ use shared::{PendingDeadLetter, SpoolShared, too_large_error};
 ///
 /// # let dir = std::env::temp_dir().join(format!("mparticle-spool-{}", std::process::id()));
 /// let redriven = Spool::redrive_dead_letters(&dir, SpoolOptions::new())?;
-/// println!("{} dead letters will be sent again, {} lines were skipped", redriven.records, redriven.skipped);
+/// println!("{} dead letters will be sent again, {} lines are no dead letters", redriven.records, redriven.skipped);
 ///
 /// let stats = Spool::open(&dir, SpoolOptions::new())?.stats();
 /// assert_eq!(stats.unread, redriven.records);

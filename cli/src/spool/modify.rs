@@ -27,8 +27,10 @@ pub fn retry(retry: &RetryArguments) -> exit::Result {
         skipped_lines = redriven.skipped;
         if skipped_lines > 0 {
             eprint_line(format_args!(
-                "warning: skipped and removed {} without a dead letter",
-                text::format_count(skipped_lines, "line")
+                "warning: {} without a dead letter {} in {}",
+                text::format_count(skipped_lines, "line"),
+                if skipped_lines == 1 { "stays" } else { "stay" },
+                printable(&retry.dir.join("dead-letters.ndjson").to_string_lossy())
             ));
             has_findings = true;
         }

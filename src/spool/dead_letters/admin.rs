@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::directory::Directory;
-use super::super::file_system::Disk;
+use super::super::file_system::{AppendFile, Disk};
 use super::super::{Receipt, Spool, SpoolFullPolicy, SpoolOptions};
-use super::read_all;
+use super::readers;
 use crate::error::Error;
 
 /// The size of the dead letters that are appended before waiting for the disk, in bytes.
@@ -19,18 +19,19 @@ const GROUP_BYTES: usize = 1 << 20;
 pub struct RedriveStats {
     /// The number of dead letters that became records.
     pub records: u64,
-    /// The number of lines that were skipped because they are not dead letters, for example one that a crash cut off.
+    /// The number of lines that are not dead letters and stay in the file, for example one that a crash cut off, or one with a
+    /// mistake by the person who edited it.
     pub skipped: u64,
 }
 
 impl Spool {
-    /// Turns all dead letters back into records, which the next uploader on this spool delivers, and removes the dead-letter
-    /// files. Lines that are not dead letters are skipped, counted, and removed with the files.
+    /// Turns all dead letters back into records, which the next uploader on this spool delivers, and removes them from the
+    /// dead-letter files. Lines that are not dead letters are counted, and stay in the file `dead-letters.ndjson`.
     ///
     /// The records count as appended now, whatever [`SpoolOptions::max_age`] is: a batch that the service accepted more than
     /// 30 days ago may be counted twice. A batch that is rejected again becomes a dead letter again.
     ///
-    /// The files are removed once all records are confirmed. After an error or a crash before that, some batches are in both
+    /// The dead letters are removed once all records are confirmed. After an error or a crash before that, some batches are in both
     /// places, and the service drops the duplicates.
     ///
     /// # Errors
@@ -42,26 +43,31 @@ impl Spool {
         let spool = Self::open(&dir, settings.when_full(SpoolFullPolicy::Refuse))?;
         let read_error =
             |error: io::Error| Error::spool(format!("failed to read the dead letters: {error}")).with_source(error);
+        let directory = disk_directory(&dir);
         let (mut redriven, mut bytes, mut receipts) = (RedriveStats::default(), 0, Vec::new());
-        for letter in read_all(&disk_directory(&dir)).map_err(read_error)? {
-            let letter = match letter {
-                Ok(letter) => letter,
-                Err(error) if error.kind() == ErrorKind::InvalidData => {
-                    redriven.skipped += 1;
-                    continue;
+        let mut remaining = RemainingLines::new(&directory);
+        for mut letters in readers(&directory).map_err(read_error)? {
+            while let Some(letter) = letters.next() {
+                let letter = match letter {
+                    Ok(letter) => letter,
+                    Err(error) if error.kind() == ErrorKind::InvalidData => {
+                        redriven.skipped += 1;
+                        remaining.file().and_then(|file| letters.copy_line(file)).map_err(remove_error)?;
+                        continue;
+                    }
+                    Err(error) => return Err(read_error(error)),
+                };
+                bytes += letter.batch.len();
+                receipts.push(spool.append(letter.endpoint, letter.batch)?);
+                redriven.records += 1;
+                if bytes >= GROUP_BYTES {
+                    bytes = 0;
+                    wait_for_all(&mut receipts)?;
                 }
-                Err(error) => return Err(read_error(error)),
-            };
-            bytes += letter.batch.len();
-            receipts.push(spool.append(letter.endpoint, letter.batch)?);
-            redriven.records += 1;
-            if bytes >= GROUP_BYTES {
-                bytes = 0;
-                wait_for_all(&mut receipts)?;
             }
         }
         wait_for_all(&mut receipts)?;
-        remove(&dir)?;
+        remaining.replace_all().map_err(remove_error)?;
         Ok(redriven)
     }
 
@@ -73,7 +79,7 @@ impl Spool {
     pub fn remove_dead_letters(dir: impl Into<PathBuf>) -> Result<(), Error> {
         let dir = dir.into();
         let _locked = Self::open(&dir, SpoolOptions::new())?;
-        remove(&dir)
+        RemainingLines::new(&disk_directory(&dir)).replace_all().map_err(remove_error)
     }
 
     /// Removes the segments that are kept because a part of them is damaged.
@@ -102,14 +108,44 @@ fn disk_directory(dir: &Path) -> Directory {
     Directory::new(Arc::new(Disk), dir.to_owned())
 }
 
-fn remove(dir: &Path) -> Result<(), Error> {
-    let directory = disk_directory(dir);
-    let files = directory.old_dead_letters();
-    let removed = files.and_then(|files| {
-        files.iter().chain([&directory.dead_letters()]).try_for_each(|path| directory.remove(path))?;
+fn remove_error(error: io::Error) -> Error {
+    Error::spool(format!("failed to remove the dead letters: {error}")).with_source(error)
+}
+
+/// The lines that stay when the dead letters are removed, in a new file that replaces all dead-letter files.
+struct RemainingLines<'a> {
+    directory: &'a Directory,
+    file: Option<Box<dyn AppendFile>>,
+}
+
+impl<'a> RemainingLines<'a> {
+    fn new(directory: &'a Directory) -> Self {
+        Self { directory, file: None }
+    }
+
+    /// Returns the new file, and creates it for the first line.
+    fn file(&mut self) -> io::Result<&mut dyn AppendFile> {
+        if self.file.is_none() {
+            let path = self.directory.new_dead_letters();
+            // It can be left over from a crash.
+            self.directory.remove(&path)?;
+            self.file = Some(self.directory.files.create(&path)?);
+        }
+        Ok(self.file.as_mut().expect("it was created").as_mut())
+    }
+
+    /// Replaces the dead-letter files.
+    fn replace_all(self) -> io::Result<()> {
+        let Self { directory, file } = self;
+        let newest = directory.dead_letters();
+        match file {
+            Some(file) => {
+                file.sync()?;
+                directory.files.rename(&directory.new_dead_letters(), &newest)?;
+            }
+            None => directory.remove(&newest)?,
+        }
+        directory.old_dead_letters()?.iter().try_for_each(|path| directory.remove(path))?;
         directory.sync()
-    });
-    removed.map_err(|error: io::Error| {
-        Error::spool(format!("failed to remove the dead letters: {error}")).with_source(error)
-    })
+    }
 }

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 pub use admin::RedriveStats;
 
 use super::directory::Directory;
-use super::file_system::AppendFile;
+use super::file_system::{AppendFile, ReadFile};
 use super::format::{MAX_RECORD_BYTES, endpoint_from_name, endpoint_name};
 use crate::endpoint::Endpoint;
 
@@ -220,6 +220,13 @@ fn write_line(
 
 /// Reads all dead letters, those of the oldest file first.
 pub(super) fn read_all(directory: &Directory) -> io::Result<impl Iterator<Item = io::Result<DeadLetter>> + use<>> {
+    Ok(readers(directory)?.into_iter().flatten())
+}
+
+type OpenFile = BufReader<Box<dyn ReadFile>>;
+
+/// Opens all dead-letter files, the oldest first.
+fn readers(directory: &Directory) -> io::Result<Vec<DeadLetterReader<OpenFile>>> {
     let mut files = Vec::new();
     for path in directory.old_dead_letters()?.into_iter().chain([directory.dead_letters()]) {
         match directory.files.open(&path) {
@@ -228,38 +235,43 @@ pub(super) fn read_all(directory: &Directory) -> io::Result<impl Iterator<Item =
             Err(error) => return Err(error),
         }
     }
-    Ok(files.into_iter().flatten())
+    Ok(files)
 }
 
 /// An iterator over the dead letters of a file. It yields an error for a line that is not a dead letter, and continues with
 /// the next line. Empty lines are skipped.
 pub(super) struct DeadLetterReader<R> {
     source: R,
+    /// The beginning of the last line, and its number.
+    text: Vec<u8>,
     line: u64,
+    /// Set while the last line has bytes that are not in `text`, because it is longer than any dead letter.
+    is_cut: bool,
     failed: bool,
 }
 
 impl<R: BufRead> DeadLetterReader<R> {
     pub(super) fn new(source: R) -> Self {
-        Self { source, line: 0, failed: false }
+        Self { source, text: Vec::new(), line: 0, is_cut: false, failed: false }
     }
 
     fn read(&mut self) -> io::Result<Option<DeadLetter>> {
-        let mut text = Vec::new();
-        while text.trim_ascii().is_empty() {
-            text.clear();
-            let limit = MAX_LINE_BYTES as u64;
-            if self.source.by_ref().take(limit).read_until(b'\n', &mut text)? == 0 {
+        if self.is_cut {
+            self.source.skip_until(b'\n')?;
+            self.is_cut = false;
+        }
+        self.text.clear();
+        while self.text.trim_ascii().is_empty() {
+            self.text.clear();
+            if self.source.by_ref().take(MAX_LINE_BYTES as u64).read_until(b'\n', &mut self.text)? == 0 {
                 return Ok(None);
             }
             self.line += 1;
-            if text.len() as u64 == limit && !text.ends_with(b"\n") {
-                self.source.skip_until(b'\n')?;
-            }
         }
+        self.is_cut = self.text.len() == MAX_LINE_BYTES && !self.text.ends_with(b"\n");
         // After a failed fsync and a power loss, there can be zeros.
-        let zeros = text.iter().take_while(|byte| **byte == 0).count();
-        let line = &text[zeros..];
+        let zeros = self.text.iter().take_while(|byte| **byte == 0).count();
+        let line = &self.text[zeros..];
         let not_a_dead_letter =
             || io::Error::new(ErrorKind::InvalidData, format!("line {} is not a dead letter", self.line));
         let line: DeadLetterLine<'_> = serde_json::from_slice(line).map_err(|_| not_a_dead_letter())?;
@@ -267,6 +279,21 @@ impl<R: BufRead> DeadLetterReader<R> {
         let time = DateTime::parse_from_rfc3339(&line.time).map_err(|_| not_a_dead_letter())?.to_utc();
         let batch = Bytes::copy_from_slice(line.batch.get().as_bytes());
         Ok(Some(DeadLetter { time, reason: line.reason, endpoint, batch }))
+    }
+
+    /// Copies the last line, with a line break.
+    fn copy_line(&mut self, out: &mut dyn AppendFile) -> io::Result<()> {
+        out.write_all(&self.text)?;
+        let mut ends = self.text.ends_with(b"\n");
+        while self.is_cut {
+            let bytes = self.source.fill_buf()?;
+            let end = bytes.iter().position(|byte| *byte == b'\n').map(|line_break| line_break + 1);
+            let length = end.unwrap_or(bytes.len());
+            out.write_all(&bytes[..length])?;
+            (ends, self.is_cut) = (end.is_some(), end.is_none() && length > 0);
+            self.source.consume(length);
+        }
+        if ends { Ok(()) } else { out.write_all(b"\n") }
     }
 }
 
