@@ -17,7 +17,7 @@ const MAX_NAMED_TYPES: usize = 3;
 pub(super) struct FieldOwners {
     /// The event types whose data has the field.
     event_types: BTreeMap<String, BTreeSet<String>>,
-    /// The field that holds the name of an event, by event type.
+    /// The field that holds the name of an event, such as `screen_name`, by event type. Only fields that are called a name.
     names: BTreeMap<String, String>,
     batch: BTreeSet<String>,
     identities: BTreeSet<String>,
@@ -34,10 +34,12 @@ impl FieldOwners {
                 event_types.entry(field).or_default().insert(event_type.clone());
             }
         }
+        let mut names = payload::name_fields(strict);
+        names.retain(|_, field| field.ends_with("_name"));
         let identities = resolve(strict, &strict["components"]["schemas"]["UserIdentities"]);
         Self {
             event_types,
-            names: payload::name_fields(strict),
+            names,
             batch: fields(&schemas.batch),
             identities: fields(identities),
         }
