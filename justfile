@@ -5,7 +5,7 @@ default:
     @just --list
 
 # Runs all checks that need no tool but cargo and Python.
-check: format prose names lint test examples shop opentelemetry docs features trees crates regenerates
+check: format prose names lint test examples shop opentelemetry docs features trees crates fuzz-check regenerates
 
 # Checks the format of the code.
 format:
@@ -98,6 +98,10 @@ programs:
 # Tests the live page of the mock in Chromium. Needs Debian's chromium and chromium-driver, npm and Python.
 page: programs
     tests/page/run
+
+# Checks that the fuzz targets compile.
+fuzz-check:
+    RUSTFLAGS="-D warnings" cargo check --manifest-path fuzz/Cargo.toml --target-dir target/fuzz
 
 # Fuzzes the mock, the spool reader and the readers of JSON and CSV files for this number of seconds for each target. Needs cargo-fuzz and a nightly toolchain.
 fuzz seconds="300":

@@ -2,6 +2,7 @@
 #![no_main]
 
 #[path = "../../tests/support/raw.rs"]
+#[allow(dead_code, reason = "the tests also read the bytes")]
 mod raw;
 
 use std::io::ErrorKind;
