@@ -135,11 +135,14 @@ fn warns_about_implausible_times() {
     let day = 24 * 60 * 60 * 1000;
     let (ahead, now) = (now.timestamp_millis() + day, now.timestamp_millis());
     let table = [
-        (0, None),
-        (99_999_999, None),
+        (-2_209_161_600_000, Some(Code::TooEarly)),
+        (0, Some(Code::TooEarly)),
+        (99_999_999, Some(Code::TooEarly)),
         (100_000_000, Some(Code::LooksLikeSeconds)),
         (99_999_999_999, Some(Code::LooksLikeSeconds)),
-        (100_000_000_000, None),
+        (100_000_000_000, Some(Code::TooEarly)),
+        (946_684_799_999, Some(Code::TooEarly)),
+        (946_684_800_000, None),
         (now, None),
         (ahead, None),
         (ahead + 1, Some(Code::InTheFuture)),
@@ -150,6 +153,14 @@ fn warns_about_implausible_times() {
     for (time, expected) in table {
         assert_eq!(at(time), expected.into_iter().collect::<Vec<_>>(), "{time}");
     }
+    let zero = batch().event(ScreenView::new("s").timestamp(DateTime::UNIX_EPOCH)).check();
+    assert_eq!(
+        zero[0].to_string(),
+        "/events/1/data/timestamp_unixtime_ms: a time before the year 2000 (1970-01-01); an empty date, or a date in another \
+         form, gives such a time"
+    );
+    let other_time = batch().event(ScreenView::new("s").timestamp(Utc::now()).start_timestamp(DateTime::UNIX_EPOCH)).check();
+    assert_eq!(other_time, [], "zeros are common in other times");
     let tomorrow = Utc::now() + TimeDelta::hours(30);
     let found = batch().event(ScreenView::new("s").timestamp(tomorrow)).check();
     assert_eq!(details(&found), [("/events/1/data/timestamp_unixtime_ms", Code::InTheFuture, None, None)]);

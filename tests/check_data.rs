@@ -207,6 +207,9 @@ fn names_the_owner_of_a_field_in_the_wrong_place() {
         )
     );
     assert_eq!(screen("event_name")[0].suggestion, None, "the event has its name already");
+    let severe = of_event("commerce_event", &json!({ "severity": "fatal" }));
+    let severe = severe.iter().find(|found| found.code == Code::OtherEventType).expect("the field");
+    assert_eq!(severe.suggestion, None, "the severity is no name");
     let misplaced = [
         (screen("email"), "/events/0/data/email: belongs to `user_identities` (event 0, screen_view)"),
         (screen("user_attributes"), "/events/0/data/user_attributes: belongs to the batch (event 0, screen_view)"),

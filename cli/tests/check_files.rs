@@ -109,6 +109,7 @@ fn sample() -> TempDir {
         with(json!({ "event_start_unixtime_ms": 1_523_039_002 })),
         with(json!({ "event_start_unixtime_ms": 1_523_039_002_000_000_i64 })),
         with(json!({ "event_start_unixtime_ms": FAR })),
+        with(json!({ "timestamp_unixtime_ms": 20_261_231 })),
         batch(json!({ "mpid": null })),
         batch(json!({ "events": [] })),
         with(json!({ "timestamp_unixtime_ms": null })),

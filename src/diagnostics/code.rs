@@ -147,6 +147,9 @@ codes! {
     /// A time more than [`MAX_HOURS_AHEAD`](crate::limits::MAX_HOURS_AHEAD) hours in the future.
     InTheFuture = "future", Warning, "Time in the future",
         "Check the clock and the time zone: the time is more than 24 hours ahead.";
+    /// A time of an event before the year 2000 that is none in seconds.
+    TooEarly = "before-2000", Warning, "Time of an event before the year 2000",
+        "Check the source of the time: an empty date becomes 0, or 1899 in a spreadsheet, and 20261231 is read as milliseconds.";
     /// No identity of a user or a device, and no `mpid`.
     NoIdentity = "no-identity", Warning, "No identity of a user or a device",
         "Set an identity of the user, an mpid, or an id of the device.";
@@ -211,7 +214,7 @@ mod tests {
         let expected = "json text-bytes layout export-form missing-field unknown-field other-event-type misplaced-field read-only type value \
             whole-number lost-digits commerce-kind limit omitted environment \
             batch-bytes event-name attributes attribute-name attribute-value list-entries list-entry action-identifier \
-            seconds microseconds future no-identity placeholder-identity identity-blanks nul without-time repeated-id \
+            seconds microseconds future before-2000 no-identity placeholder-identity identity-blanks nul without-time repeated-id \
             repeated-batch historical-without-events historical-without-time historical-too-young \
             csv batch";
         assert_eq!(ids, expected.split_whitespace().collect::<Vec<_>>());

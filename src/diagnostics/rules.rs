@@ -139,6 +139,9 @@ pub(crate) fn check_historical(batch: &Value, now: DateTime<Utc>) -> Vec<Diagnos
 /// The years 1973 to 5138 in seconds.
 pub(crate) const SECONDS: std::ops::Range<i64> = 100_000_000..100_000_000_000;
 
+/// The beginning of the year 2000, in milliseconds.
+const YEAR_2000: i64 = 946_684_800_000;
+
 /// Returns the code and the message for a time that is not a plausible number of milliseconds.
 fn implausible_timestamp(time: i64, latest: i64) -> Option<(Code, &'static str)> {
     /// The beginning of the range of [`SECONDS`] in microseconds.
@@ -193,6 +196,7 @@ impl Diagnostics {
             let at = at.name(name);
             match name.as_str() {
                 "event_name" => self.check_text(&at, &EVENT_NAME, value),
+                "timestamp_unixtime_ms" => self.check_not_early(&at, value),
                 "action_identifier" => self.check_text(&at, &ACTION_IDENTIFIER, value),
                 "custom_attributes" => self.check_attributes(&at, value),
                 "user_attribute_name" => self.check_text(&at, &ATTRIBUTE_NAME, value),
@@ -212,6 +216,15 @@ impl Diagnostics {
                 _ => {}
             }
         }
+    }
+
+    /// Checks the time of an event. Other times are not checked, since zeros are common in the service's own samples.
+    fn check_not_early(&mut self, at: &JsonPointer<'_>, time: &Value) {
+        let Some(time) = time.as_i64().filter(|time| *time < YEAR_2000 && !SECONDS.contains(time)) else { return };
+        let date = DateTime::from_timestamp_millis(time).map(|time| format!(" ({})", time.date_naive()));
+        let date = date.unwrap_or_default();
+        let reason = "an empty date, or a date in another form, gives such a time";
+        self.add(at, Code::TooEarly, &format!("a time before the year 2000{date}; {reason}"));
     }
 
     fn check_attributes(&mut self, at: &JsonPointer<'_>, attributes: &Value) {

@@ -3,11 +3,8 @@
 use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
-use std::ops::Range;
 
-use chrono::DateTime;
 use mparticle::diagnostics::{Code, Severity};
-use serde_json::Value;
 
 use super::cells::quote;
 use super::convert::{CellError, ConvertedRow, with_events};
@@ -23,12 +20,6 @@ use crate::text::pluralize;
 
 /// The maximum number of transactions of earlier windows whose repetition is noticed.
 const MAX_KNOWN_TRANSACTIONS: usize = 1_000_000;
-
-/// The beginning of the year 2000, in milliseconds.
-const YEAR_2000: i64 = 946_684_800_000;
-
-/// The numbers that the rule `seconds` reports.
-const SECONDS: Range<i64> = 100_000_000..100_000_000_000;
 
 pub struct CsvBatchReader<R> {
     rows: RowReader<R>,
@@ -208,8 +199,7 @@ impl<R: Read> CsvBatchReader<R> {
         row_of: impl Fn(&str) -> &'r CsvRow,
     ) -> Vec<LocatedDiagnostic> {
         let frame = Frame::Text { position: FilePosition::default(), text: text.into_bytes() };
-        let CheckedText { value, mut diagnostics, .. } = validator.check(frame);
-        diagnostics.extend(value.as_ref().and_then(early_time));
+        let CheckedText { mut diagnostics, .. } = validator.check(frame);
         for located in &mut diagnostics {
             let row = row_of(&located.diagnostic.pointer);
             let column = self.map.column_for(&located.diagnostic.pointer).map(|(index, _)| index);
@@ -241,19 +231,6 @@ impl<R: Read> CsvBatchReader<R> {
             errors.into_iter().map(locate).collect()
         })
     }
-}
-
-/// Returns a warning of a time before the year 2000, such as that of an empty date in a spreadsheet.
-fn early_time(batch: &Value) -> Option<LocatedDiagnostic> {
-    const POINTER: &str = "/events/0/data/timestamp_unixtime_ms";
-    let time = batch.pointer(POINTER)?.as_i64().filter(|time| *time < YEAR_2000 && !SECONDS.contains(time))?;
-    let date =
-        DateTime::from_timestamp_millis(time).map_or_else(|| time.to_string(), |time| time.date_naive().to_string());
-    let message = format!("the time is before the year 2000 ({date}); compare the column with the format in the map");
-    let mut located = csv_diagnostic(FilePosition::default(), message);
-    located.diagnostic.severity = Severity::Warning;
-    located.diagnostic.pointer = POINTER.into();
-    Some(located)
 }
 
 /// Adds a transaction to those of earlier windows.
