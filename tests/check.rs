@@ -159,7 +159,8 @@ fn warns_about_implausible_times() {
         "/events/1/data/timestamp_unixtime_ms: a time before the year 2000 (1970-01-01); an empty date, or a date in another \
          form, gives such a time"
     );
-    let other_time = batch().event(ScreenView::new("s").timestamp(Utc::now()).start_timestamp(DateTime::UNIX_EPOCH)).check();
+    let other_time =
+        batch().event(ScreenView::new("s").timestamp(Utc::now()).start_timestamp(DateTime::UNIX_EPOCH)).check();
     assert_eq!(other_time, [], "zeros are common in other times");
     let tomorrow = Utc::now() + TimeDelta::hours(30);
     let found = batch().event(ScreenView::new("s").timestamp(tomorrow)).check();

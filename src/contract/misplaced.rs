@@ -37,12 +37,7 @@ impl FieldOwners {
         let mut names = payload::name_fields(strict);
         names.retain(|_, field| field.ends_with("_name"));
         let identities = resolve(strict, &strict["components"]["schemas"]["UserIdentities"]);
-        Self {
-            event_types,
-            names,
-            batch: fields(&schemas.batch),
-            identities: fields(identities),
-        }
+        Self { event_types, names, batch: fields(&schemas.batch), identities: fields(identities) }
     }
 
     /// Names the part of the batch to which the unknown fields belong, if there is one.

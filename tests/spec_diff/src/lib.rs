@@ -44,6 +44,8 @@ struct Change {
 pub struct Changes {
     list: Vec<Change>,
     documentation: BTreeSet<String>,
+    /// The components of the old and of the new document.
+    schemas: [Value; 2],
     /// The number of differences, including those that share a line.
     noted: usize,
 }
@@ -52,7 +54,8 @@ impl Changes {
     /// Compares two versions of the document.
     #[must_use]
     pub fn between(old: &Value, new: &Value) -> Self {
-        let mut changes = Self::default();
+        let schemas = [old, new].map(|document| document["components"]["schemas"].clone());
+        let mut changes = Self { schemas, ..Self::default() };
         changes.document(old, new);
         if changes.noted == 0 && old != new {
             changes.push(Heading::Breaking, "Not classified, needs review: the document as a whole");

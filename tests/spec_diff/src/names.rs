@@ -112,10 +112,32 @@ fn integer(schema: &Value) -> &'static str {
 }
 
 /// Returns the type of an optional field: an `Option`, except for lists and maps, which are omitted when they are empty.
-#[must_use]
-pub fn optional(kind: &str) -> String {
+fn optional(kind: &str) -> String {
     let has_an_empty_value = ["Option<", "Vec<", "BTreeMap<", "serde_json::Map<"].iter().any(|of| kind.starts_with(of));
     if has_an_empty_value { kind.to_owned() } else { format!("Option<{kind}>") }
+}
+
+/// Returns the type of an optional field with this schema. A struct is boxed. `schemas` are the components of the document.
+#[must_use]
+pub fn optional_type(schema: &Value, own: &str, schemas: &Value) -> String {
+    let kind = optional(&rust_type(schema, own));
+    match kind.strip_prefix("Option<").and_then(|kind| kind.strip_suffix('>')) {
+        Some(object) if is_object(schema, schemas) => format!("Option<Box<{object}>>"),
+        _ => kind,
+    }
+}
+
+/// Returns true if the type of a schema is a struct, also if null is allowed.
+fn is_object(schema: &Value, schemas: &Value) -> bool {
+    if let Some(target) = reference(schema) {
+        return is_object(&schemas[target], schemas);
+    }
+    if let Some(branches) = schema["oneOf"].as_array() {
+        let mut values = branches.iter().filter(|branch| !is_null(branch));
+        return branches.len() == 2
+            && values.next().is_some_and(|value| values.next().is_none() && is_object(value, schemas));
+    }
+    schema["allOf"].is_array() || has_fields(schema) || schema["additionalProperties"] == false
 }
 
 /// Returns the component that a schema refers to, by `$ref` or by an `allOf` with only a `$ref`.

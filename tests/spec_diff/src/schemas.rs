@@ -166,8 +166,9 @@ impl Changes {
                 self.other(&at.pointer, "allOf", &json!(was.rest), &json!(is.rest));
             }
         }
-        let list = |members: &Members<'_>| {
-            let fields = members.own.keys().filter_map(|name| Some((name, members.field_type(&at.name, name)?)));
+        let list = |members: &Members<'_>, schemas| {
+            let fields =
+                members.own.keys().filter_map(|name| Some((name, members.field_type(&at.name, name, schemas)?)));
             fields.map(|(name, kind)| format!("`{}: {kind}`", snake(name))).collect::<Vec<_>>().join(", ")
         };
         match (was.newtype(), is.newtype()) {
@@ -175,7 +176,7 @@ impl Changes {
                 let text = format!(
                     "`{name}`, which was the newtype `{name}({common})`, is a struct of the fields of `{common}` and its own {}: \
                      `{name}(..)`, `.0`, and the conversions from and into `{common}` are removed",
-                    list(&is),
+                    list(&is, &self.schemas[1]),
                     name = at.name,
                 );
                 return self.push(Heading::Breaking, text);
@@ -183,7 +184,7 @@ impl Changes {
             (None, Some(common)) if is.shared == was.shared => {
                 let text = format!(
                     "`{name}`, which had its own {}, is the newtype `{name}({common})`: its fields are reached through `.0`",
-                    list(&was),
+                    list(&was, &self.schemas[0]),
                     name = at.name,
                 );
                 return self.push(Heading::Breaking, text);
@@ -233,7 +234,8 @@ impl Changes {
         };
         let path = format!("{}::{rust}", at.name);
         let required = is.required.contains(&name);
-        match (was.field_type(&at.name, name), is.field_type(&at.name, name)) {
+        let [old, new] = &self.schemas;
+        match (was.field_type(&at.name, name, old), is.field_type(&at.name, name, new)) {
             (None, Some(kind)) => {
                 let (which, effect) = if required {
                     ("required field", ", and JSON without it is no longer valid")

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::names::{is_null, optional, pascal, reference, rust_type};
+use super::names::{is_null, optional_type, pascal, reference, rust_type};
 
 /// The parts of a schema that become one struct.
 #[derive(Default)]
@@ -44,11 +44,11 @@ impl<'a> Members<'a> {
         self.required.extend(schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str));
     }
 
-    /// Returns the type of a field that the schema itself declares.
-    pub fn field_type(&self, owner: &str, name: &str) -> Option<String> {
+    /// Returns the type of a field that the schema itself declares. `schemas` are the components of its document.
+    pub fn field_type(&self, owner: &str, name: &str, schemas: &Value) -> Option<String> {
         let (_, schema) = self.own.get(name)?;
-        let kind = rust_type(schema, &format!("{owner}{}", pascal(name)));
-        Some(if self.required.contains(&name) { kind } else { optional(&kind) })
+        let own = format!("{owner}{}", pascal(name));
+        Some(if self.required.contains(&name) { rust_type(schema, &own) } else { optional_type(schema, &own, schemas) })
     }
 
     /// Returns the only component of the schema, for which a newtype is generated.

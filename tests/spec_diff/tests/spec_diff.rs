@@ -313,9 +313,13 @@ fn names_and_types_agree_with_the_generated_code() {
         for part in parts {
             let required: Vec<_> = part["required"].as_array().into_iter().flatten().collect();
             for (name, property) in part["properties"].as_object().into_iter().flatten() {
-                let kind = names::rust_type(property, &format!("{component}{}", names::pascal(name)));
+                let own = format!("{component}{}", names::pascal(name));
                 let required = required.iter().any(|required| *required == name);
-                let kind = if required { kind } else { names::optional(&kind) };
+                let kind = if required {
+                    names::rust_type(property, &own)
+                } else {
+                    names::optional_type(property, &own, schemas)
+                };
                 let field = (name.clone(), names::snake(name), kind);
                 let newtype = code.is_empty(); // a newtype has only the fields of the common data
                 assert!(newtype || code.contains(&field), "{component}: {field:?} in {code:?}");

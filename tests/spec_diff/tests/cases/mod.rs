@@ -72,14 +72,16 @@ pub const CASES: &[Case] = &[
            longer valid."],
     ),
     breaking(
-        "a field that has another name in Rust, a list and a map",
+        "a field that has another name in Rust, a list, a map and an object",
         &[(
             "        creative: {",
             "        type: {type: string}\n        sizes: {type: array, items: {type: integer, minimum: 0}}\n        \
-             names: {type: object, additionalProperties: {type: boolean}}\n        creative: {",
+             names: {type: object, additionalProperties: {type: boolean}}\n        \
+             place: {$ref: '#/components/schemas/Location'}\n        creative: {",
         )],
         &[
             "- Added the field `Promotion::names: BTreeMap<String, bool>`: a literal of `Promotion` has to set it.",
+            "- Added the field `Promotion::place: Option<Box<Location>>`: a literal of `Promotion` has to set it.",
             "- Added the field `Promotion::sizes: Vec<u64>`: a literal of `Promotion` has to set it.",
             "- Added the field `Promotion::type_: Option<String>` (`type` in JSON): a literal of `Promotion` has to set it.",
         ],

@@ -116,7 +116,8 @@ fn warns_of_times_before_2000() {
     let map = "environment = \"development\"\n[identities]\ncustomer_id = \"id\"\n[event]\ntype = \"opt_out\"\n\
                time = { column = \"at\", format = \"%d.%m.%Y %H:%M\" }\n";
     let batches = read_all(open(map, "id,at\nu,30.12.1899 00:00\nv,01.01.2000 00:00\n"));
-    let warning = "2:3  a time before the year 2000 (1899-12-30); an empty date, or a date in another form, gives such a time";
+    let warning =
+        "2:3  a time before the year 2000 (1899-12-30); an empty date, or a date in another form, gives such a time";
     assert_eq!((batches.len(), messages(&batches)), (2, vec![warning]));
 }
 
