@@ -5,7 +5,7 @@ default:
     @just --list
 
 # Runs all checks that need no tool but cargo and Python.
-check: format prose names lint test examples shop opentelemetry docs features trees crates fuzz-check regenerates
+check: format prose names lint test examples shop opentelemetry docs features ring trees crates fuzz-check regenerates
 
 # Checks the format of the code.
 format:
@@ -55,7 +55,11 @@ docs-rs:
 
 # Checks the library with each feature alone.
 features:
-    for feature in rustls native-tls blocking metrics mock; do cargo check -p mparticle --no-default-features --features $feature || exit 1; done
+    for feature in rustls rustls-ring native-tls blocking metrics mock; do cargo check -p mparticle --no-default-features --features $feature || exit 1; done
+
+# Runs the tests of TLS with the feature `rustls-ring`. The other tests have `rustls` as well, which takes precedence.
+ring:
+    cargo test --quiet --no-default-features --features tls-tests/rustls-ring --test tls
 
 # Checks that the features do not depend on certain crates.
 trees:

@@ -73,7 +73,7 @@ fn reports_a_failed_name_resolution_on_each_retry_and_at_the_end() {
     assert!(last.contains(&format!(" s: {reason}")), "{stderr}");
 }
 
-#[cfg(all(feature = "rustls", target_os = "linux"))]
+#[cfg(all(any(feature = "rustls", feature = "rustls-ring"), target_os = "linux"))]
 #[test]
 fn without_certificates_https_fails_with_a_helpful_message_and_http_works() {
     let server = MockServer::start_blocking();

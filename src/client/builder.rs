@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::env::{self, Lookup};
 use super::resolver::Resolver;
 use super::transport::{HttpFactory, HttpTransport};
-use super::{Client, Credentials, IdSource, Pod, http_error};
+use super::{Client, Credentials, IdSource, Pod, http_error, tls};
 use crate::delivery::{Deliverer, Retry, RetryObserver, RetryPolicy};
 use crate::error::Error;
 use crate::generated::types::Batch;
@@ -206,6 +206,9 @@ impl ClientBuilder {
     /// Disable redirects, as the default client does: no endpoint of the service redirects, and a request that follows a 302
     /// loses its body. A response from any other URL than the endpoint's is an error.
     ///
+    /// Its TLS is reqwest's own: with the feature `rustls-ring` alone, building a reqwest client panics unless the program installs a
+    /// default provider of rustls. The feature `rustls` has one.
+    ///
     /// ```no_run
     /// # fn main() -> Result<(), mparticle::Error> {
     /// use mparticle::{Client, Credentials};
@@ -343,25 +346,24 @@ impl ClientBuilder {
         }
         let plain = url.scheme() == "http";
         let connect_timeout = self.connect_timeout;
-        let (factory, unused) = match self.http_client {
-            Some(factory) => (factory, None),
-            None if !plain && !self.disabled && !cfg!(any(feature = "rustls", feature = "native-tls")) => {
-                return Err(Error::config("https needs the feature `rustls` or `native-tls`, or an http_client"));
-            }
-            None => {
-                let lookup = self.timeout.min(connect_timeout);
-                let factory = move || {
-                    let client = reqwest::Client::builder()
-                        .connect_timeout(connect_timeout)
-                        .dns_resolver(Resolver::new(lookup))
-                        .redirect(redirect::Policy::none())
-                        .retry(reqwest::retry::never());
-                    if plain { for_plain_http(client) } else { with_library(client) }.build()
-                };
-                // Detects missing certificates now, and not at the first upload.
-                let unused = if self.disabled { None } else { Some(factory().map_err(http_error::convert)?) };
-                (Box::new(factory) as HttpFactory, unused)
-            }
+        let (factory, unused) = if let Some(factory) = self.http_client {
+            (factory, None)
+        } else {
+            let lookup = self.timeout.min(connect_timeout);
+            let configure_tls = tls::configure(!plain && !self.disabled)?;
+            let factory = move || {
+                let client = reqwest::Client::builder()
+                    .connect_timeout(connect_timeout)
+                    .dns_resolver(Resolver::new(lookup))
+                    .redirect(redirect::Policy::none())
+                    .retry(reqwest::retry::never());
+                // A proxy could read the requests of plain http.
+                let client = if plain { client.no_proxy() } else { client };
+                configure_tls(client).build()
+            };
+            // Detects missing certificates now, and not at the first upload.
+            let unused = if self.disabled { None } else { Some(factory().map_err(http_error::convert)?) };
+            (Box::new(factory) as HttpFactory, unused)
         };
         let transport = HttpTransport::new(&url, authorization, self.timeout, factory, unused);
         let deliverer =
@@ -370,21 +372,6 @@ impl ClientBuilder {
         crate::meter::register_client();
         Ok(Client { deliverer, id_source: self.id_source, before_send: self.before_send, losses: Arc::default() })
     }
-}
-
-/// Configures a client for plain http: without a proxy, which could read the requests, and without reading certificates.
-fn for_plain_http(client: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
-    let client = with_library(client).no_proxy();
-    #[cfg(any(feature = "rustls", feature = "native-tls"))]
-    let client = client.tls_certs_only([]);
-    client
-}
-
-/// Selects rustls if its feature is on: reqwest would prefer native-tls, even if only another crate enables that.
-fn with_library(client: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
-    #[cfg(feature = "rustls")]
-    let client = client.tls_backend_rustls();
-    client
 }
 
 /// Validates the base URL. The errors do not quote it: a misplaced secret may be in it.

@@ -1,6 +1,6 @@
 //! Converts errors of the HTTP client into errors of this crate.
 
-use std::error::Error as _;
+use std::error::Error as StdError;
 use std::iter;
 
 use crate::error::{Error, ErrorKind};
@@ -20,10 +20,7 @@ pub(super) fn kind(source: &reqwest::Error) -> ErrorKind {
 pub(super) fn convert(source: reqwest::Error) -> Error {
     let kind = kind(&source);
     let error = match kind {
-        ErrorKind::Config if lacks_certificates(&source) => Error::config(
-            "no usable certificate store for https: install the certificates of the system (Debian's package \
-             ca-certificates), or set SSL_CERT_FILE to a file that holds them",
-        ),
+        ErrorKind::Config if lacks_certificates(&source) => return no_certificates(source.without_url()),
         ErrorKind::Config => Error::config("failed to build the request or its HTTP client"),
         ErrorKind::Connect if source.is_dns() => Error::attempted(kind, "failed to resolve the name of the service"),
         ErrorKind::Connect => Error::attempted(kind, "failed to connect to the service"),
@@ -31,6 +28,15 @@ pub(super) fn convert(source: reqwest::Error) -> Error {
         _ => Error::attempted(kind, "connection closed before a response arrived"),
     };
     error.with_source(source.without_url())
+}
+
+/// Converts the error of a TLS library that found no certificate on this machine.
+pub(super) fn no_certificates(source: impl StdError + Send + Sync + 'static) -> Error {
+    Error::config(
+        "no usable certificate store for https: install the certificates of the system (Debian's package \
+         ca-certificates), or set SSL_CERT_FILE to a file that holds them",
+    )
+    .with_source(source)
 }
 
 /// Returns whether rustls found no certificate on this machine. Only the text of its error shows it.

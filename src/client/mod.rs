@@ -12,6 +12,7 @@ mod http_error;
 mod pod;
 mod resolver;
 mod response;
+mod tls;
 mod transport;
 mod upload_error;
 

@@ -1,5 +1,5 @@
 //! TLS over a real socket with each TLS library, with a trusted certificate and with another one.
-#![cfg(any(feature = "rustls", feature = "native-tls"))]
+#![cfg(any(feature = "rustls", feature = "rustls-ring", feature = "native-tls"))]
 
 #[path = "../../support/mod.rs"]
 mod support;
@@ -7,6 +7,7 @@ mod support;
 use std::sync::Arc;
 
 use mparticle::ErrorKind;
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 use reqwest::{Certificate, ClientBuilder};
 use support::peer::ACCEPTED;
 use support::{batch, builder};
@@ -21,7 +22,7 @@ async fn server() -> (String, Vec<u8>) {
     let generated = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let certificate = CertificateDer::from(generated.cert.der().to_vec());
     let key = PrivatePkcs8KeyDer::from(generated.signing_key.serialize_der());
-    let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("versions")
@@ -46,6 +47,7 @@ async fn server() -> (String, Vec<u8>) {
     (url, certificate.to_vec())
 }
 
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 async fn check_trust(with_library: fn(ClientBuilder) -> ClientBuilder) {
     let (url, certificate) = server().await;
     let trusting_client = builder(&url)
@@ -68,8 +70,47 @@ async fn rustls_accepts_only_a_trusted_certificate() {
     check_trust(ClientBuilder::tls_backend_rustls).await;
 }
 
-/// Runs this test again in a child process, with variables that leave the system without certificates.
-#[cfg(all(feature = "rustls", target_os = "linux"))]
+/// Runs this test again in a child process with these certificates of the system.
+#[cfg(target_os = "linux")]
+fn run_again(test: &str, file: &std::path::Path, dir: &std::path::Path, variables: &[(&str, &str)]) {
+    let mut child = std::process::Command::new(std::env::current_exe().expect("this program"));
+    child.args(["--exact", test]).envs(variables.iter().copied());
+    let output = child.env("SSL_CERT_FILE", file).env("SSL_CERT_DIR", dir).output().expect("a child process");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && stdout.contains("1 passed"), "{stdout}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_default_client_accepts_only_a_certificate_that_the_system_trusts() {
+    const TEST: &str = "the_default_client_accepts_only_a_certificate_that_the_system_trusts";
+    const URL: &str = "MPARTICLE_TEST_TLS_URL";
+    const TRUSTED: &str = "MPARTICLE_TEST_TLS_TRUSTED";
+    if let (Ok(url), Ok(trusted)) = (std::env::var(URL), std::env::var(TRUSTED)) {
+        let result = builder(&url).build().expect("a client").upload(batch()).await;
+        let kind = result.map(|accepted| accepted.status().as_u16()).map_err(|error| error.kind());
+        assert_eq!(kind, if trusted == "yes" { Ok(202) } else { Err(ErrorKind::Connect) });
+        return;
+    }
+    let (url, certificate) = server().await;
+    let (_, other) = server().await;
+    let missing = std::env::temp_dir().join("mparticle-no-such-directory");
+    for (certificate, trusted) in [(certificate, "yes"), (other, "no")] {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(&file, pem(&certificate)).expect("a certificate");
+        run_again(TEST, file.path(), &missing, &[(URL, &url), (TRUSTED, trusted)]);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn pem(certificate: &[u8]) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(certificate);
+    let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}
+
+#[cfg(all(any(feature = "rustls", feature = "rustls-ring"), target_os = "linux"))]
 #[test]
 fn build_and_start_fail_without_certificates() {
     const CHILD: &str = "MPARTICLE_TEST_WITHOUT_CERTIFICATES";
@@ -79,16 +120,11 @@ fn build_and_start_fail_without_certificates() {
     let empty = tempfile::NamedTempFile::new().expect("a file");
     let missing = empty.path().with_extension("none");
     for (file, dir) in [(empty.path(), &*missing), (&*missing, &*missing)] {
-        let mut child = std::process::Command::new(std::env::current_exe().expect("this program"));
-        child.args(["--exact", "build_and_start_fail_without_certificates"]);
-        let output = child.env(CHILD, "1").env("SSL_CERT_FILE", file).env("SSL_CERT_DIR", dir).output();
-        let output = output.expect("a child process");
-        let stdout = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && stdout.contains("1 passed"), "{stdout}");
+        run_again("build_and_start_fail_without_certificates", file, dir, &[(CHILD, "1")]);
     }
 }
 
-#[cfg(all(feature = "rustls", target_os = "linux"))]
+#[cfg(all(any(feature = "rustls", feature = "rustls-ring"), target_os = "linux"))]
 fn check_without_certificates() {
     use mparticle::mock::MockServer;
     use mparticle::{Client, Credentials, Error, Uploader, blocking};
@@ -103,10 +139,14 @@ fn check_without_certificates() {
 
     let https = || Client::builder(Credentials::new("key", "secret"));
     check(&https().build().expect_err("https"));
-    let own = https().http_client(|| reqwest::Client::builder().tls_backend_rustls().build());
-    let own = own.build().expect("the factory is not called yet");
-    check(&Uploader::builder(own.clone()).start().expect_err("https"));
-    check(&blocking::Client::new(own).expect("a thread").upload(batch()).expect_err("https"));
+    // With `rustls-ring` alone, a reqwest client that a program builds itself has no provider.
+    #[cfg(feature = "rustls")]
+    {
+        let own = https().http_client(|| reqwest::Client::builder().tls_backend_rustls().build());
+        let own = own.build().expect("the factory is not called yet");
+        check(&Uploader::builder(own.clone()).start().expect_err("https"));
+        check(&blocking::Client::new(own).expect("a thread").upload(batch()).expect_err("https"));
+    }
 
     let server = MockServer::start_blocking();
     let plain = support::client(&server);
