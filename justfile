@@ -32,9 +32,9 @@ test:
 quickstart:
     cargo run --example quickstart
 
-# Runs every example on the embedded mock.
+# Runs every example on the embedded mock, as the tests built it.
 examples:
-    for example in examples/*.rs; do cargo run --quiet --example "$(basename "$example" .rs)" >/dev/null || exit 1; done
+    for example in examples/*.rs; do cargo run --quiet --all-features --example "$(basename "$example" .rs)" >/dev/null || exit 1; done
 
 # Runs the tests of examples/shop, which is a package because it needs more crates than the library.
 shop:
@@ -83,7 +83,7 @@ spec-diff revision="HEAD":
     git show "{{revision}}:openapi/events.yaml" > target/spec-diff.yaml
     cargo run --quiet -p spec-diff -- target/spec-diff.yaml openapi/events.yaml
 
-# Prints the cost of the builds that users wait for, each on an empty machine: library, quickstart, tests and program.
+# Prints the cost of the builds that users wait for, each on an empty machine: library (and ring: with ring for TLS), quickstart, tests and program.
 build-cost *builds:
     .ci/build-cost {{builds}}
 
@@ -95,9 +95,9 @@ package:
 semver:
     cargo semver-checks -p mparticle
 
-# Builds the binaries and examples that the tests against programs of others run.
+# Builds the binaries and examples that the tests against programs of others run, with the features of the tests, which share them.
 programs:
-    cargo build -p mparticle -p mparticle-cli --all-features --bins --examples
+    cargo build --all-features --bins --examples
 
 # Tests the live page of the mock in Chromium. Needs Debian's chromium and chromium-driver, npm and Python.
 page: programs
