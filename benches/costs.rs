@@ -9,6 +9,7 @@ mod support;
 
 use std::env;
 use std::fs::{self, File};
+use std::hint::black_box;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::process::ExitCode;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -40,7 +41,7 @@ struct Step {
 }
 
 fn main() -> ExitCode {
-    let steps = [build, seal, pack, attempt, bulk, enqueue, spool_append, spool_read];
+    let steps = [build, seal, pack, attempt, bulk, upload, enqueue, spool_append, spool_read];
     if let Ok(name) = env::var("COSTS_STEP") {
         let mut step = steps.into_iter().map(|step| step()).find(|step| step.name == name).expect("a step");
         let run = if env::var("COSTS_SIDE").as_deref() == Ok("rival") { &mut step.rival } else { &mut step.ours };
@@ -92,38 +93,48 @@ fn seal() -> Step {
     }
 }
 
-/// A disabled client packs the batches and accounts for them, but makes no request.
+/// A disabled client packs the batches and accounts for them, but makes no request. Unlike the rival it also keeps the batches of
+/// a user in order while it fills requests that have room left.
 fn pack() -> Step {
     const BATCHES: i64 = 10_000;
     let sealed: Vec<_> = batches_of(0..BATCHES).into_iter().map(sealed).collect();
-    let sizes: Vec<_> = sealed.iter().map(SealedBatch::len).collect();
+    let bodies: Vec<_> = sealed.iter().map(|batch| batch.json().clone()).collect();
     let (runtime, client) = (runtime(), Client::disabled().expect("a client"));
-    let per_run = f64::from(u32::try_from(sizes.len() / 100).expect("a small number"));
+    let per_run = f64::from(u32::try_from(sealed.len() / 100).expect("a small number"));
     Step {
         name: "pack",
-        compared: "10,000 sealed batches into requests, and their results; the sizes, cut when a request is full",
+        compared: "10,000 sealed batches into requests, by user, and their results; the same in the order given",
         limit: None,
         ours: Box::new(move || {
             let sealed = sealed.clone();
             seconds(|| runtime.block_on(client.upload_bulk(sealed)).expect("accepted")) / per_run
         }),
-        rival: Box::new(move || seconds(|| cut(&sizes)) / per_run),
+        rival: Box::new(move || {
+            let bodies = bodies.clone();
+            let pack = |bodies: Vec<Bytes>| pack_in_order(&bodies);
+            seconds(|| pack(bodies)) / per_run
+        }),
     }
 }
 
-/// Cuts a list of batches of these sizes into requests of at most 100 batches and 256,000 bytes.
-fn cut(sizes: &[usize]) -> Vec<Vec<usize>> {
-    let mut requests = vec![Vec::new()];
-    let mut bytes = 2;
-    for (index, size) in sizes.iter().enumerate() {
-        if bytes + size + 1 > 256_000 || requests.last().is_some_and(|request| request.len() == 100) {
-            requests.push(Vec::new());
-            bytes = 2;
+/// Puts bodies into requests of at most 100 batches and 256,000 bytes, "sends" each, and returns the number that was delivered.
+fn pack_in_order(bodies: &[Bytes]) -> usize {
+    let mut results: Vec<Option<Result<(), String>>> = vec![None; bodies.len()];
+    let (mut request, mut size) = (Vec::new(), 2);
+    let mut send = |request: &mut Vec<(usize, &Bytes)>| {
+        black_box(&*request);
+        request.drain(..).for_each(|(index, _)| results[index] = Some(Ok(())));
+    };
+    for (index, body) in bodies.iter().enumerate() {
+        if size + body.len() + 1 > 256_000 || request.len() == 100 {
+            send(&mut request);
+            size = 2;
         }
-        bytes += size + 1;
-        requests.last_mut().expect("a request").push(index);
+        size += body.len() + 1;
+        request.push((index, body));
     }
-    requests
+    send(&mut request);
+    results.iter().filter(|result| matches!(result, Some(Ok(())))).count()
 }
 
 fn attempt() -> Step {
@@ -147,20 +158,40 @@ fn attempt() -> Step {
     }
 }
 
-/// `benches/uploader.rs` has the limit of this one.
+/// `benches/uploader.rs` has the limit of this one. The client joins the batches, the rival's body is joined already.
 fn bulk() -> Step {
     let (runtime, client, mut post) = http();
     let sealed: Vec<_> = batches().into_iter().map(sealed).collect();
     let body = joined(&sealed);
     Step {
         name: "attempt, in bulk",
-        compared: "a request for 100 sealed batches; a post of the whole body with reqwest",
+        compared: "a request for 100 sealed batches, which are joined; a post of the joined body with reqwest",
         limit: None,
         ours: Box::new(move || {
             let sealed = sealed.clone();
             seconds(|| runtime.block_on(client.upload_bulk(sealed)).expect("accepted"))
         }),
         rival: Box::new(move || seconds(|| post(body.clone()))),
+    }
+}
+
+/// `benches/upload.rs` has the limit of this one, and compares batches without ids as well.
+fn upload() -> Step {
+    let (runtime, client, mut post) = http();
+    let (mut ours, mut rival) = (Rotation::batches_with_ids(), Rotation::minimal_with_ids());
+    Step {
+        name: "upload",
+        compared: "a request for 100 batches with ids, which are sealed first; `serde_json::to_vec` of minimal structs, and a post",
+        limit: None,
+        ours: Box::new(move || {
+            let batches = ours.next();
+            seconds(|| runtime.block_on(client.upload_bulk::<Batch>(batches)).expect("accepted"))
+        }),
+        rival: Box::new(move || {
+            let batches = rival.next();
+            let to_json = |batches: Vec<MinimalBatch>| serde_json::to_vec(&batches).expect("JSON");
+            seconds(|| post(to_json(batches).into()))
+        }),
     }
 }
 
@@ -175,7 +206,7 @@ fn enqueue() -> Step {
     let channel = channel();
     Step {
         name: "enqueue",
-        compared: "sealed batches to an uploader; a push into a bounded channel",
+        compared: "sealed batches to an uploader, counted by bytes and user, each with a completion; a push into a bounded channel",
         limit: None,
         ours: Box::new(move || seconds(|| sealed.iter().for_each(|batch| _ = uploader.try_send(batch)))),
         rival: Box::new(move || seconds(|| bare.iter().for_each(|batch| _ = channel.try_send(batch.clone())))),
@@ -201,7 +232,9 @@ fn spool_append() -> Step {
         rival: Box::new(move || {
             let _ = &dir;
             let time = ProcessTime::now();
-            bodies.iter().for_each(|body| log.write_all(body).expect("the disk accepts writes"));
+            for body in &bodies {
+                log.write_all(body).expect("the disk accepts writes");
+            }
             time.elapsed().as_secs_f64()
         }),
     }
@@ -291,5 +324,7 @@ fn spool(dir: &TempDir) -> Spool {
 fn append(spool: &Spool, sealed: &[SealedBatch]) {
     let append = |batch: &SealedBatch| spool.append(Endpoint::BulkEvents, batch.json().clone()).expect("there is room");
     let receipts: Vec<_> = sealed.iter().map(append).collect();
-    receipts.into_iter().for_each(|receipt| receipt.wait().expect("the disk accepts writes"));
+    for receipt in receipts {
+        receipt.wait().expect("the disk accepts writes");
+    }
 }
