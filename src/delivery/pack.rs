@@ -25,8 +25,12 @@ struct PackedBody {
 }
 
 impl PackedBody {
+    fn is_full(&self) -> bool {
+        self.places.len() == MAX_BATCHES_PER_REQUEST
+    }
+
     fn has_room_for(&self, bytes: usize) -> bool {
-        self.places.len() < MAX_BATCHES_PER_REQUEST && self.bytes + batch_bytes(bytes) <= MAX_REQUEST_BYTES
+        !self.is_full() && self.bytes + batch_bytes(bytes) <= MAX_REQUEST_BYTES
     }
 }
 
@@ -36,15 +40,18 @@ fn first_fit(batches: impl Iterator<Item = (usize, usize, UserKey)> + Clone) -> 
     }
     let mut bodies: Vec<PackedBody> = Vec::new();
     let mut last_body_of = HashMap::new();
+    // The number of bodies at the start that are full. Without it, small batches would search all full ones each time.
+    let mut full = 0;
     for (place, bytes, user) in batches {
         let last = last_body_of.entry(user).or_insert(0);
-        let first = (*last).max(bodies.len().saturating_sub(OPEN_BODIES));
+        let first = (*last).max(full).max(bodies.len().saturating_sub(OPEN_BODIES));
         let body = (first..bodies.len()).find(|&body| bodies[body].has_room_for(bytes)).unwrap_or(bodies.len());
         if body == bodies.len() {
             bodies.push(PackedBody { places: Vec::new(), bytes: EXTRA_BYTES });
         }
         bodies[body].places.push(place);
         bodies[body].bytes += batch_bytes(bytes);
+        full += bodies[full..].iter().take_while(|body| body.is_full()).count();
         *last = body;
     }
     bodies.into_iter().map(|body| body.places).collect()
