@@ -108,8 +108,8 @@ impl HttpTransport {
         if self.is_disabled() { Ok(()) } else { self.http().map(drop).map_err(http_error::convert) }
     }
 
-    /// Returns the body of a bulk request. Reuses the memory of an earlier one, because a fresh allocation costs as much as
-    /// writing the body.
+    /// Returns the body of a bulk request. Reuses the memory of an earlier one, because for a fresh allocation of this size the
+    /// system may have to provide and clear the pages.
     fn join(&self, batches: &[&SealedBatch]) -> Bytes {
         let mut body_buffer = mem::take(&mut *self.0.body_buffer.lock().unwrap_or_else(PoisonError::into_inner));
         let body = join(batches, &mut body_buffer);
