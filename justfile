@@ -133,6 +133,10 @@ costs:
 instructions *steps:
     .ci/instructions {{steps}}
 
+# Prints the instructions and the CPU time that `mparticle check` takes, also as a ratio to a git revision. Needs valgrind.
+check-cost *revision:
+    .ci/check-cost {{revision}}
+
 # Kills a program that appends to a spool, and checks that no confirmed record is lost.
 crash rounds="1000" seed="1":
     CRASH_ROUNDS={{rounds}} CRASH_SEED={{seed}} cargo test -p mparticle --all-features --test crash --test uploader_spool -- --nocapture
