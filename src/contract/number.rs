@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 
 use super::describe::{describe_schema, describe_value, type_name};
 use super::fields;
-use crate::diagnostics::{Code, Diagnostic, Fix, Severity, rules};
+use crate::diagnostics::{Code, Diagnostic, Fix, Severity, walk};
 
 /// The keyword that rejects floats in the place of whole numbers. For OpenAPI 3.0 an integer has no fraction and no exponent, but
 /// validators accept one whose fraction is zero.
@@ -61,7 +61,7 @@ pub(super) fn diagnose_float(at: &str, schema: &Value, value: &Value) -> Diagnos
     #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
     let seconds = float as i64;
     let name = at.rsplit('/').next().unwrap_or_default();
-    if fields::is_time(name, schema) && rules::SECONDS.contains(&seconds) {
+    if fields::is_time(name, schema) && walk::SECONDS.contains(&seconds) {
         #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
         let milliseconds = (float * 1000.0).round() as i64;
         let mut found = mismatch(Code::LooksLikeSeconds);

@@ -64,27 +64,8 @@ const MAX_QUOTED_CHARACTERS: usize = 60;
 /// Returns whether the batch has an identity of a user or a device that is no placeholder.
 #[cfg(test)]
 pub(crate) fn has_identity(batch: &Value) -> bool {
-    check(&JsonPointer::Root(""), batch, &mut Vec::new())
-}
-
-/// Reports placeholders and blanks around identities. Returns whether the batch has an identity that is no placeholder.
-pub(super) fn check(root: &JsonPointer<'_>, batch: &Value, found: &mut Vec<Diagnostic>) -> bool {
-    let mut is_identified = false;
-    let mut check = |at: &JsonPointer<'_>, value: &Value| is_identified |= check_identity(at, value, found);
-    for (field, value) in batch.as_object().into_iter().flatten() {
-        let at = root.name(field);
-        let members = value.as_object().into_iter().flatten();
-        match field.as_str() {
-            "mpid" | "mp_deviceid" | "partner_identity" => check(&at, value),
-            "user_identities" | "partner_identities" => members.for_each(|(name, value)| check(&at.name(name), value)),
-            "device_info" => {
-                let ids = members.filter(|(name, _)| identifies_device(name));
-                ids.for_each(|(name, value)| check(&at.name(name), value));
-            }
-            _ => {}
-        }
-    }
-    is_identified
+    let found = super::rules::check(batch, chrono::Utc::now(), &super::known_fields::OF_DOCUMENT);
+    found.iter().all(|found| found.code != Code::NoIdentity)
 }
 
 /// Reports an identity that is a placeholder or has blanks around it. Returns whether it identifies a user or a device.

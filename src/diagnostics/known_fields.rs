@@ -3,19 +3,31 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::generated::types::{READ_ONLY_FIELDS, TIME_FIELDS};
-use crate::pointer::JsonPointer;
 
 /// The fields of a document that rules know.
 #[derive(Debug)]
 pub(crate) struct KnownFields {
     /// The names of the integers that are times in milliseconds.
-    pub(crate) times: BTreeSet<String>,
-    /// The paths of the fields that the service sets: names, and `*` for each entry of a list or a map. Those of the payloads are
-    /// by event type, those of the batch by the empty name.
-    pub(crate) read_only: BTreeMap<String, Vec<Vec<String>>>,
+    pub(super) times: BTreeSet<String>,
+    /// The read-only fields of a batch.
+    pub(super) read_only: ReadOnlyFields,
+}
+
+/// The fields of an object or the entries of a list that the service sets, at any depth.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ReadOnlyFields {
+    /// Set if the service sets the whole value.
+    pub(super) is_read_only: bool,
+    /// The members that are read-only, or contain read-only fields. A list, because most names differ in length, so that the
+    /// comparisons cost less than a search.
+    members: Vec<(String, Self)>,
+    /// Those of every other member of the object, and of every entry of the list.
+    entries: Option<Box<Self>>,
+    /// Those of the data of an event, by event type.
+    payloads: BTreeMap<String, Self>,
 }
 
 /// The fields of the document that this crate was built from.
@@ -25,59 +37,69 @@ pub(super) static OF_DOCUMENT: LazyLock<KnownFields> = LazyLock::new(|| {
 });
 
 impl KnownFields {
-    /// Creates the list from the names of times and the paths of read-only fields, whose names, and `*` for each entry, are
-    /// joined by `/`.
+    /// Creates the list from the names of times, and the paths of read-only fields by event type, those of the batch by the empty
+    /// name. A path has the names joined by `/`, and `*` for each entry of a list or a map.
     pub(crate) fn new<'a, P: AsRef<str> + 'a>(
         times: BTreeSet<String>,
         read_only: impl IntoIterator<Item = (&'a str, &'a [P])>,
     ) -> Self {
-        let split = |path: &P| path.as_ref().split('/').map(String::from).collect();
-        let read_only = read_only.into_iter().map(|(name, paths)| (name.to_owned(), paths.iter().map(split).collect()));
-        Self { times, read_only: read_only.collect() }
-    }
-
-    /// Calls `found` with the pointer of each field of a batch that the service sets. Null counts as absent.
-    pub(super) fn each_read_only(
-        &self,
-        root: &JsonPointer<'_>,
-        batch: &Value,
-        found: &mut impl FnMut(&JsonPointer<'_>),
-    ) {
-        let visit = |at: &JsonPointer<'_>, value, name, found: &mut _| {
-            self.read_only.get(name).into_iter().flatten().for_each(|path| visit(at, value, path, found));
+        let with_paths = |paths: &[P]| {
+            let mut fields = ReadOnlyFields::default();
+            paths.iter().for_each(|path| fields.insert(&path.as_ref().split('/').collect::<Vec<_>>()));
+            fields
         };
-        visit(root, batch, "", found);
-        let at = root.name("events");
-        for (index, event) in batch["events"].as_array().into_iter().flatten().enumerate() {
-            if let Some(event_type) = event["event_type"].as_str().filter(|name| !name.is_empty()) {
-                visit(&at.index(index).name("data"), &event["data"], event_type, found);
-            }
-        }
+        let mut payloads: BTreeMap<_, _> =
+            read_only.into_iter().map(|(name, paths)| (name.to_owned(), with_paths(paths))).collect();
+        let mut read_only = payloads.remove("").unwrap_or_default();
+        let data = ReadOnlyFields { payloads, ..ReadOnlyFields::default() };
+        let event = ReadOnlyFields { members: vec![("data".into(), data)], ..ReadOnlyFields::default() };
+        let events = ReadOnlyFields { entries: Some(event.into()), ..ReadOnlyFields::default() };
+        read_only.members.push(("events".into(), events));
+        Self { times, read_only }
     }
 }
 
-fn visit(at: &JsonPointer<'_>, value: &Value, path: &[String], found: &mut impl FnMut(&JsonPointer<'_>)) {
-    let [name, rest @ ..] = path else { return };
-    let mut step = |at: &JsonPointer<'_>, value: &Value| match rest {
-        _ if value.is_null() => {}
-        [] => found(at),
-        rest => visit(at, value, rest, found),
-    };
-    match value {
-        Value::Array(items) if name == "*" => {
-            items.iter().enumerate().for_each(|(index, item)| step(&at.index(index), item));
+impl ReadOnlyFields {
+    fn insert(&mut self, path: &[&str]) {
+        match path {
+            [] => self.is_read_only = true,
+            ["*", rest @ ..] => {
+                self.members.iter_mut().for_each(|(_, member)| member.insert(rest));
+                self.entries.get_or_insert_default().insert(rest);
+            }
+            [name, rest @ ..] => {
+                let index = self.members.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+                    self.members.push(((*name).to_owned(), self.entries.as_deref().cloned().unwrap_or_default()));
+                    self.members.len() - 1
+                });
+                self.members[index].1.insert(rest);
+            }
         }
-        Value::Object(members) if name == "*" => members.iter().for_each(|(name, value)| step(&at.name(name), value)),
-        Value::Object(members) => members.get(name).into_iter().for_each(|value| step(&at.name(name), value)),
-        _ => {}
+    }
+
+    /// Returns the fields of the member of this name of an object.
+    pub(super) fn member(&self, object: &Map<String, Value>, name: &str) -> Option<&Self> {
+        let member = self.members.iter().find(|(known, _)| known == name);
+        let member = member.map(|(_, member)| member).or(self.entry())?;
+        if member.payloads.is_empty() {
+            return Some(member);
+        }
+        member.payloads.get(object.get("event_type")?.as_str()?)
+    }
+
+    /// Returns the fields of each entry of a list.
+    pub(super) fn entry(&self) -> Option<&Self> {
+        self.entries.as_deref()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::Utc;
     use serde_json::json;
 
     use super::*;
+    use crate::diagnostics::{Code, rules};
 
     #[test]
     fn read_only_fields_are_found_at_any_depth() {
@@ -91,8 +113,8 @@ mod tests {
             "map": { "$a": 1, "a": { "b": 2 } },
             "part": { "inner": 1, "other": 2 },
         });
-        let mut found = Vec::new();
-        fields.each_read_only(&JsonPointer::Root(""), &batch, &mut |at| found.push(at.to_string()));
+        let found = rules::check(&batch, Utc::now(), &fields).into_iter().filter(|found| found.code == Code::ReadOnly);
+        let mut found: Vec<_> = found.map(|found| found.pointer).collect();
         found.sort();
         let data = ["/events/0/data/$a/id", "/events/0/data/id"];
         let rest = ["/list/0/id", "/map/$a", "/map/a", "/map/a/b", "/part", "/part/inner"];

@@ -10,6 +10,7 @@ pub(crate) mod identities;
 pub(crate) mod known_fields;
 pub(crate) mod rules;
 mod severity;
+pub(crate) mod walk;
 
 pub use code::Code;
 pub use diagnostic::{Diagnostic, EventLocation, Fix};

@@ -290,6 +290,9 @@ pub fn severity(code: Code) -> Severity {
 
 /// Checks that the batch does not exceed the limit once it has an ID.
 fn check_size(bytes: usize, value: &Value) -> Option<Diagnostic> {
+    if bytes + ID_BYTES <= MAX_BATCH_BYTES {
+        return None;
+    }
     let has_id = value["source_request_id"].as_str().is_some_and(|id| !id.is_empty());
     let sealed = bytes + if has_id { 0 } else { ID_BYTES };
     (sealed > MAX_BATCH_BYTES).then(|| {
