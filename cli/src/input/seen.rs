@@ -76,8 +76,13 @@ impl SeenBatches {
     pub fn check(&mut self, path: &Path, checked: &mut CheckedText) {
         self.enter_file(path);
         let Some(batch) = &checked.value else { return };
-        let has_id = batch["source_request_id"].as_str().is_some_and(|id| !id.is_empty());
+        let id = batch["source_request_id"].as_str().filter(|id| !id.is_empty());
         let timeless = first_event_without_time(batch);
+        let repeated = match id {
+            _ if checked.has_errors() => None,
+            Some(id) => self.check_id(id, checked),
+            None => timeless.and_then(|_| self.check_place(checked)),
+        };
         if let Some(event) = timeless
             && !self.has_reported_time
             && !has_code(checked, Code::HistoricalWithoutTime)
@@ -86,14 +91,6 @@ impl SeenBatches {
             let message = "an event without a time; the service takes the time of receipt (reported once per file)";
             add(checked, &format!("/events/{event}/data"), Code::WithoutTime, message);
         }
-        if checked.has_errors() {
-            return;
-        }
-        let repeated = match (&checked.value, has_id, timeless) {
-            (Some(batch), true, _) => self.check_id(batch["source_request_id"].as_str().unwrap_or_default(), checked),
-            (_, false, Some(_)) => self.check_place(checked),
-            _ => None,
-        };
         if let Some((pointer, code, message)) = repeated {
             match code {
                 Code::RepeatedId => self.repeated.ids += 1,
