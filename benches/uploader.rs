@@ -1,5 +1,5 @@
-//! Measures the cost of submitting to the uploader and of sending sealed batches, the memory of a full queue and of a backlog on
-//! the disk, and the used share of a quota: `cargo bench --bench uploader`.
+//! Measures the cost of submitting to the uploader and of sending sealed batches, the memory of a backlog on the disk, and the used
+//! share of a quota: `cargo bench --bench uploader`.
 
 mod support;
 
@@ -31,8 +31,6 @@ fn main() -> ExitCode {
         measure_backlog(records.parse().expect("a number"));
         return ExitCode::SUCCESS;
     }
-    // First, before other measurements leave freed memory that could be reused.
-    memory();
     backlog();
     submit();
     send();
@@ -146,40 +144,6 @@ fn send() {
             },
         ),
     );
-}
-
-/// Measures a queue of 100,000 batches. The peer refuses the credentials, so that all of them are kept.
-fn memory() {
-    const BATCHES: usize = 100_000;
-    let uploader = Uploader::builder(client(&peer::start("401 Unauthorized")))
-        .max_batches(BATCHES)
-        .max_bytes(1 << 30)
-        .start()
-        .expect("a thread");
-    // The thread and its HTTP client have allocated their memory once they have made a request.
-    uploader.try_send(Batch::new(Environment::Production)).expect("room");
-    while uploader.status().into_stopped().is_none() {
-        thread::sleep(Duration::from_millis(10));
-    }
-    let Some(before) = resident_bytes() else {
-        println!("memory: not measured on this system");
-        return;
-    };
-    let templates = batches();
-    let mut bytes = 0;
-    for n in 1..BATCHES {
-        let batch = templates[n % templates.len()].clone().customer_id(format!("customer-{n:06}"));
-        let sealed = batch.seal().expect("a batch");
-        bytes += sealed.len();
-        uploader.try_send(sealed).expect("room");
-    }
-    let after = resident_bytes().unwrap_or(before);
-    assert_eq!(uploader.stats().pending, BATCHES as u64);
-    #[expect(clippy::cast_precision_loss, reason = "sizes of memory")]
-    let ratio = (after - before) / bytes as f64;
-    println!("{BATCHES} batches of {} bytes each", bytes / BATCHES);
-    check_limit("resident memory of a queue, relative to the bytes of its batches", ratio, 1.15);
-    let _ = uploader.shutdown(Duration::ZERO).wait();
 }
 
 /// Measures a spool with a backlog while the service is down: memory must not grow from a thousand to a million records.
