@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::delivery_error::DeliveryError;
 use super::entry::{Amount, Entry, Stage, SubmissionState, SubmissionToken};
 use super::report::DeliveryStatus;
+use super::room::free_map_room;
 use crate::completion::Completer;
 
 /// The numbers of submissions by their state, all of one moment. A submission is one batch that was sent, or one event that
@@ -241,6 +242,7 @@ impl Accounting {
         };
         if token.id != 0 && self.tracked.get(&token.id).is_some_and(is_unawaited) {
             self.tracked.remove(&token.id);
+            free_map_room(&mut self.tracked);
             return SubmissionToken { id: 0, ..token };
         }
         token
@@ -273,6 +275,7 @@ impl Accounting {
             (from, to) = (before, tracked.state());
             if !to.is_open() {
                 let ended = self.tracked.remove(&token.id);
+                free_map_room(&mut self.tracked);
                 self.results.extend(ended.and_then(TrackedSubmission::result));
             }
         }

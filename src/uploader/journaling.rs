@@ -10,6 +10,7 @@ use super::entry::{Amount, Entry, Stage, SubmissionState};
 use super::journal::{Append, EvictedRecord, JournalRecord};
 use super::pending_write::{PendingWrite, WriteContent};
 use super::report::{DeliveryReport, DeliveryStatus};
+use super::room::free_queue_room;
 use super::submission::{Acceptance, Submission};
 use crate::error::Error;
 use crate::seal::{SealedBatch, UserKey};
@@ -109,6 +110,7 @@ impl DurableQueue {
             }
         }
         if progress.is_ready() {
+            free_queue_room(&mut self.pending_writes);
             self.settle_backlog();
         }
         progress

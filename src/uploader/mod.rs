@@ -27,6 +27,7 @@ mod journaling;
 mod pending_write;
 mod queue;
 mod report;
+mod room;
 mod shared;
 mod shutdown;
 mod status;

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::accounting::Accounting;
 use super::entry::{Amount, Entry, Stage};
+use super::room::free_queue_room;
 use crate::limits::{MAX_BATCHES_PER_REQUEST, MAX_REQUEST_BYTES};
 use crate::seal::UserKey;
 
@@ -74,6 +75,7 @@ impl SendQueue {
             users.insert(next.batch.user());
             taken.push(next);
         }
+        free_queue_room(&mut self.entries);
         // Only now, because one request can have several batches of a user.
         self.in_flight.extend(users.into_iter().map(|user| (user, VecDeque::new())));
         taken
