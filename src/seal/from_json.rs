@@ -1,7 +1,6 @@
 //! Sealed batches from existing JSON: only the envelope is parsed, and the bytes are kept.
 
 use std::fmt;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
@@ -10,6 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::request_id::RequestId;
 use super::user::{IdentityFields, UserKey};
 use super::{RandomIds, SealedBatch, ids};
 use crate::error::Error;
@@ -44,7 +44,7 @@ impl SealedBatch {
         let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|error| parse_error(&error))?;
         match envelope.source_request_id.map(RawValue::get) {
             None | Some("null" | "\"\"") => {
-                let source_request_id: Arc<str> = ids::text(new_id()).into();
+                let source_request_id = RequestId::from(ids::text(new_id()).as_str());
                 let user = envelope.user(&source_request_id);
                 let json = insert_id(text, envelope.source_request_id, &source_request_id);
                 Ok(Self { json: json.into(), source_request_id, user })
@@ -52,7 +52,7 @@ impl SealedBatch {
             Some(id) => {
                 let source_request_id: String = serde_json::from_str(id).map_err(|error| parse_error(&error))?;
                 let user = envelope.user(&source_request_id);
-                Ok(Self { json, source_request_id: source_request_id.into(), user })
+                Ok(Self { json, source_request_id: RequestId::from(source_request_id.as_str()), user })
             }
         }
     }

@@ -4,6 +4,7 @@ mod error;
 mod from_json;
 mod ids;
 mod pending;
+mod request_id;
 mod sealed;
 mod split;
 mod user;

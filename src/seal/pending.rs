@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::request_id::RequestId;
 use super::sealed::SealedBatch;
 use super::user::{IdentityFields, UserKey};
 use super::{SealError, ids};
@@ -224,7 +225,7 @@ impl PendingBatch {
         json.extend_from_slice(&self.template.json().as_bytes()[1..]);
         SealedBatch {
             json: json.into_boxed_slice().into(),
-            source_request_id: ids::text(self.id).into(),
+            source_request_id: RequestId::from(ids::text(self.id).as_str()),
             user: self.template.key(),
         }
     }

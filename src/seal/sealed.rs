@@ -1,7 +1,6 @@
 //! A sealed batch: bytes and an id. Later stages are independent of the event types.
 
 use std::fmt;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::de::Error as _;
@@ -9,6 +8,7 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::request_id::RequestId;
 use super::user::{IdentityFields, UserKey};
 use crate::error::Error;
 use crate::generated::types::Batch;
@@ -34,7 +34,7 @@ use crate::json;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SealedBatch {
     pub(super) json: Bytes,
-    pub(super) source_request_id: Arc<str>,
+    pub(super) source_request_id: RequestId,
     pub(super) user: UserKey,
 }
 
@@ -42,7 +42,7 @@ impl SealedBatch {
     /// Serializes a batch whose ids are set.
     pub(super) fn serialize(batch: &Batch) -> Result<Self, Error> {
         let json = json::to_json(batch)?;
-        let source_request_id = Arc::from(batch.source_request_id.as_deref().unwrap_or_default());
+        let source_request_id = RequestId::from(batch.source_request_id.as_deref().unwrap_or_default());
         let user = IdentityFields::from_batch(batch).ordering_key(&source_request_id);
         Ok(Self { json, source_request_id, user })
     }
