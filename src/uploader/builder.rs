@@ -72,6 +72,9 @@ impl UploaderBuilder {
     }
 
     /// Sets the maximum size of the sealed batches in memory, in bytes, including those in flight. 32 MiB by default.
+    ///
+    /// Each batch takes about 200 bytes in addition to its JSON. The memory of delivered batches is freed; whether the process returns
+    /// it to the system, or keeps it for later batches, depends on its allocator.
     #[must_use]
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.config.max_bytes = bytes;
