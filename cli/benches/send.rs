@@ -5,6 +5,8 @@
 //! run as separate processes, as does the mock, and their CPU times, user and system, are compared. `SEND_EVENTS` sets the number
 //! of events.
 
+#[path = "support/mod.rs"]
+mod child;
 #[path = "../tests/support/export.rs"]
 mod export;
 #[path = "../../tests/support/process.rs"]
@@ -18,19 +20,16 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::Duration;
 
+use child::{mebibytes, run};
 use mparticle::contract::check_batch;
 use mparticle::limits::{MAX_BATCHES_PER_REQUEST, MAX_REQUEST_BYTES};
 use mparticle::mock;
-use process::{peak_memory, signal};
+use process::signal;
 use serde_json::Value;
 
 /// The variable that makes this program the baseline. Its value is the file.
 const BASELINE: &str = "SEND_BENCH_BASELINE";
-
-/// The clock ticks per second in which /proc counts CPU time, the same on every Linux.
-const TICKS: f64 = 100.0;
 
 const ROUNDS: usize = 3;
 
@@ -88,11 +87,6 @@ fn lost(summary: &Value, events: u64) -> f64 {
     arrived.abs_diff(events) as f64 / events as f64
 }
 
-#[allow(clippy::cast_precision_loss)]
-fn mebibytes(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
-}
-
 fn write(file: &Path, events: u64) -> usize {
     let mut out = BufWriter::new(File::create(file).expect("a file"));
     let mut batches = 0;
@@ -116,30 +110,6 @@ fn baseline_command(file: &Path, service: &Service) -> Command {
     let mut command = Command::new(env::current_exe().expect("this program"));
     command.env(BASELINE, file).env("MPARTICLE_BASE_URL", &service.url);
     command
-}
-
-/// Runs a command, and returns its CPU time in seconds and its peak memory in bytes.
-fn run(command: &mut Command) -> (f64, u64) {
-    let before = children_ticks();
-    let mut child = command.spawn().expect("a process");
-    let mut peak = 0;
-    let status = loop {
-        peak = peak.max(peak_memory(&child).unwrap_or_default());
-        if let Some(status) = child.try_wait().expect("a child") {
-            break status;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    assert!(status.success(), "{status}");
-    ((children_ticks() - before) / TICKS, peak)
-}
-
-/// Returns the CPU time of all finished child processes, in ticks.
-fn children_ticks() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
-    let after_name = stat.rsplit_once(')').expect("a name").1;
-    let field = |number: usize| after_name.split_whitespace().nth(number).and_then(|text| text.parse::<f64>().ok());
-    field(13).zip(field(14)).map(|(user, system)| user + system).expect("the times of children")
 }
 
 /// The mock, as a separate process.
