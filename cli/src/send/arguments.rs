@@ -27,6 +27,9 @@ drops it as a duplicate when it is sent again. The same batch at the same positi
 give batches without times an ID of their own. Nothing else is changed. An existing rejects file of an earlier run is
 renamed to FILE.rejects.ndjson.1.
 
+A source_request_id that a different batch of the run has is a warning with both places; the last 1,000,000 IDs are
+compared, and memory does not grow beyond them.
+
 A line of a rejects file has the batch as `batch`, or as `text` or `base64` if it is not JSON. A text of more than 1 MiB is
 not kept; `omitted_at` is its offset in FILE. Correct `batch` or `text`, and send the rejects file itself; a row of CSV is
 corrected in FILE.
