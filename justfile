@@ -125,7 +125,7 @@ bench:
     cargo bench -p mparticle --bench costs --bench serialise --bench upload --bench uploader --bench mock --bench queue --bench spool --bench write_through
     cargo bench -p mparticle-cli --bench send
 
-# Prints the resident memory of 1,000,000 queued batches; memory, disk and losses of an hour with an outage; and memory and CPU of `send` for 10,000,000 events. Takes DURATION.
+# Prints the resident memory of 1,000,000 queued batches; memory, disk and losses of an hour with an outage; and memory and CPU of `send` for 10,000,000 events. Takes up to half an hour, of which the hour takes one minute.
 long-runs batches="1000000" seconds="3600" events="1000000":
     QUEUE_BATCHES={{batches}} HOUR_SECONDS={{seconds}} LONG_SEND_EVENTS={{events}} \
         cargo bench --quiet --no-fail-fast -p mparticle -p mparticle-cli --bench queue --bench hour --bench long_send
