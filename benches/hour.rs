@@ -55,7 +55,7 @@ fn main() -> ExitCode {
 
 /// Counts how often each event arrives in accepted requests, and prints the numbers at the end.
 fn serve(events: usize) {
-    let counts = Arc::new(Mutex::new(vec![0_u8; events]));
+    let counts = Arc::new(Mutex::new(vec![0_u16; events]));
     let counting = Arc::clone(&counts);
     peer::serve_with_outages(move |body| {
         let mut counts = counting.lock().expect("no panic");
@@ -74,7 +74,7 @@ fn serve(events: usize) {
     });
     let counts = counts.lock().expect("no panic");
     let lost = counts.iter().filter(|count| **count == 0).count();
-    let duplicates: usize = counts.iter().map(|count| usize::from(*count).saturating_sub(1)).sum();
+    let duplicates: usize = counts.iter().map(|count| usize::from(count.saturating_sub(1))).sum();
     println!("{lost} {duplicates}");
 }
 

@@ -51,9 +51,10 @@ pub use delivery::{Accepted, Rejected, Report, Retry, RetryPolicy};
 pub use error::{Error, ErrorKind};
 /// The types of the OpenAPI document.
 ///
-/// All fields are public. Values that are large and rarely set are boxed, so that events and batches stay small: an optional field
-/// that is a struct, and the payload of each event type except [`CustomEvent`] and [`ScreenView`]. Setters, and the conversions of
-/// payloads into [`Event`], take the plain value. A literal needs `Box::new`, and a pattern reads through the box:
+/// All fields are public. Values that are large and rarely set are boxed, so that events and batches stay small: each struct in a
+/// field that JSON can omit, and the payload of each event type except [`CustomEvent`] and [`ScreenView`]. Setters, and the
+/// conversions of payloads into [`Event`], take the plain value. A literal needs `Box::new`, or `.map(Box::new)` for an `Option`. A
+/// pattern binds the box: its fields can be read, `as_deref` gives a reference to the value, and `*data` moves it out.
 ///
 /// ```
 /// use mparticle::types::{Batch, CommerceEvent, Environment, Event, PromotionAction, UserIdentities};

@@ -406,6 +406,10 @@ mod spool {
         let result = "sending 1 dead letter again\n".to_owned() + &warning;
         assert_eq!((code, stderr.starts_with(&result), counts(&path)), (1, true, (0, 1)), "{stderr}");
         assert_eq!(fs::read_to_string(&file).expect("a text").lines().count(), 1);
+        let (code, _, stderr) = run(mparticle_with(&server).args(["spool", "list"]).arg(&path));
+        assert_eq!((code, stderr.as_str()), (0, "0 records, 0 bytes; 0 dead letters, 1 line without one\n"));
+        let (code, _, stderr) = run(mparticle_with(&server).args(["spool", "purge", "--dead", "--yes"]).arg(&path));
+        assert_eq!((code, stderr.as_str()), (0, "removed 0 dead letters, 1 line without one\n"));
         assert_eq!(server.batches().len(), 3);
     }
 

@@ -45,7 +45,9 @@ impl KnownFields {
     ) -> Self {
         let with_paths = |paths: &[P]| {
             let mut fields = ReadOnlyFields::default();
-            paths.iter().for_each(|path| fields.insert(&path.as_ref().split('/').collect::<Vec<_>>()));
+            for path in paths {
+                fields.insert(&path.as_ref().split('/').collect::<Vec<_>>());
+            }
             fields
         };
         let mut payloads: BTreeMap<_, _> =

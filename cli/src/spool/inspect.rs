@@ -18,7 +18,7 @@ use crate::text::{self, eprint_line, printable};
 
 /// Prints a line for each record.
 pub fn list(dir: &Path, json: bool) -> exit::Result {
-    let dead_letters = Inspector::new(dir).dead_letters()?.count();
+    let dead_letters = count_dead_letters(dir)?;
     let rows = records(dir)?.map(|record| {
         record.map(|record| {
             let sealed = record.to_sealed().ok();
@@ -29,12 +29,24 @@ pub fn list(dir: &Path, json: bool) -> exit::Result {
     let listed = print_rows(rows, json);
     let (count, bytes, exit) = listed?;
     eprint_line(format_args!(
-        "{}, {}; {}",
+        "{}, {}; {dead_letters}",
         text::format_count(count, "record"),
         text::format_count(bytes as u64, "byte"),
-        text::format_count(dead_letters as u64, "dead letter")
     ));
     report_damage(dir, exit)
+}
+
+/// Returns a text with the number of dead letters, and of lines in their files that are none.
+pub fn count_dead_letters(dir: &Path) -> exit::Result<String> {
+    let (mut letters, mut other_lines) = (0, 0);
+    for letter in Inspector::new(dir).dead_letters()? {
+        *if letter.is_ok() { &mut letters } else { &mut other_lines } += 1;
+    }
+    let letters = text::format_count(letters, "dead letter");
+    Ok(match other_lines {
+        0 => letters,
+        count => format!("{letters}, {} without one", text::format_count(count, "line")),
+    })
 }
 
 /// Reports damaged segments, and raises the exit code to at least 1 if there are any.

@@ -86,8 +86,7 @@ fn print_error(report: &DeliveryReport) {
 /// Removes dead letters or everything, after confirmation.
 pub fn purge(purge: &PurgeArguments) -> exit::Result {
     let inspector = Inspector::new(&purge.dir);
-    let dead_letters = inspector.dead_letters()?.count();
-    let mut contents = text::format_count(dead_letters as u64, "dead letter");
+    let mut contents = inspect::count_dead_letters(&purge.dir)?;
     if purge.all {
         contents =
             format!("{} and {contents}", text::format_count(inspector.records()?.count() as u64, "unsent batch"));
