@@ -3,7 +3,7 @@
 //! The rule names no property and counts no bytes, so that an added property needs no edit: an optional property that is an object
 //! of its own is boxed, and so is the payload of each event type except the most frequent ones.
 
-use syn::{Expr, Fields, ImplItem, ImplItemFn, Item, Stmt, Type, parse_quote};
+use syn::{Expr, Fields, FnArg, GenericArgument, ImplItem, ImplItemFn, Item, PathArguments, Stmt, Type, parse_quote};
 
 use super::types::{Types, argument_mut, field, kind};
 
@@ -22,9 +22,13 @@ pub fn apply(items: &mut [Item]) {
             }
             Item::Enum(item) if item.ident == "Event" => {
                 let rare = item.variants.iter_mut().filter(|variant| FREQUENT.iter().all(|name| variant.ident != name));
-                rare.flat_map(|variant| &mut variant.fields).for_each(|payload| wrap(&mut payload.ty));
+                let payloads = rare.flat_map(|variant| &mut variant.fields).filter(|payload| !is_box(&payload.ty));
+                payloads.for_each(|payload| wrap(&mut payload.ty));
             }
             Item::Impl(item) if kind(&item.self_ty) == "Event" => {
+                if let Some((path, _)) = &mut item.trait_ {
+                    take_plain_payload(path, &mut item.items);
+                }
                 let functions = item.items.iter_mut().filter_map(|item| match item {
                     ImplItem::Fn(function) if function.sig.ident == "from" => Some(function),
                     _ => None,
@@ -61,6 +65,25 @@ fn is_object(types: &Types, name: &str) -> bool {
 /// Returns true for a box, which the generator uses where a type contains itself.
 fn is_box(ty: &Type) -> bool {
     matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Box"))
+}
+
+/// Turns `From<Box<Payload>>`, which the generator writes for a payload that contains events, into `From<Payload>`.
+fn take_plain_payload(path: &mut syn::Path, items: &mut [ImplItem]) {
+    let arguments = path.segments.last_mut().map(|last| &mut last.arguments);
+    let Some(PathArguments::AngleBracketed(arguments)) = arguments else { return };
+    let Some(GenericArgument::Type(ty)) = arguments.args.first_mut() else { return };
+    let Some(payload) = argument_mut(ty).cloned().filter(|_| is_box(ty)) else { return };
+    *ty = payload.clone();
+    for item in items {
+        let ImplItem::Fn(function) = item else { continue };
+        for input in &mut function.sig.inputs {
+            if let FnArg::Typed(argument) = input
+                && is_box(&argument.ty)
+            {
+                *argument.ty = payload.clone();
+            }
+        }
+    }
 }
 
 fn wrap(ty: &mut Type) {

@@ -312,6 +312,22 @@ fn frequent_payloads_and_required_objects_are_not_boxed_and_setters_take_plain_v
 }
 
 #[test]
+fn a_payload_that_contains_an_event_is_boxed_once_and_converts() {
+    let properties = "required: [severity, message]\n          properties:\n";
+    let cause = "            cause: {$ref: '#/components/schemas/Event'}\n";
+    let yaml = YAML.replacen(properties, &(properties.to_owned() + cause), 1);
+    let (code, _) = build::generate(PATH, &yaml).expect("the document");
+    let code = code.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(code.contains("pub cause: ::std::option::Option<Event>,"));
+    assert!(code.contains(" CrashReport(::std::boxed::Box<CrashReport>),"));
+    assert!(
+        code.contains("impl ::std::convert::From<CrashReport> for Event { fn from(value: CrashReport) -> Self"),
+        "no conversion"
+    );
+    assert!(!code.contains("Box<::std::boxed::Box") && !code.contains("From<::std::boxed::Box"));
+}
+
+#[test]
 fn an_error_of_the_whole_document_names_no_part() {
     assert!(build_error("openapi: 3.0.3", "openapi: 3.1.0").starts_with("openapi/events.yaml: "));
     for yaml in ["", "[]", "{}", "openapi: 3.0.3"] {
