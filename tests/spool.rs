@@ -259,7 +259,8 @@ fn lines_that_are_no_dead_letters_stay_when_the_others_are_redriven() {
     // Longer than any dead letter, from an edit; and cut off by a crash.
     let (long, partial) = ("x".repeat(20 << 20), "{\"time\":");
     let broken = second.replace("[2]", "[2");
-    fs::write(&path, text.replacen(second, &format!("{broken}\n{long}"), 1) + partial).expect("written");
+    let lines = format!("{broken}\n\0\0 \n\n{long}");
+    fs::write(&path, text.replacen(second, &lines, 1) + partial).expect("written");
     fs::write(dir.path().join("dead-letters.1.ndjson"), "old").expect("written");
     fs::write(dir.path().join("dead-letters.new"), "from a crash").expect("written");
 
@@ -275,8 +276,9 @@ fn lines_that_are_no_dead_letters_stay_when_the_others_are_redriven() {
     fs::write(&path, remaining.replace("[2", "[2]")).expect("written");
     let redriven = Spool::redrive_dead_letters(dir.path(), SpoolOptions::new()).expect("redriven");
     assert_eq!((redriven.records, redriven.skipped), (1, 3));
+    fs::write(dir.path().join("dead-letters.new"), "from a failure").expect("written");
     Spool::remove_dead_letters(dir.path()).expect("removed");
-    assert!(!path.exists());
+    assert_eq!(["dead-letters.new", "dead-letters.ndjson"].map(|name| dir.path().join(name).exists()), [false, false]);
 }
 
 #[test]

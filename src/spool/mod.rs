@@ -158,7 +158,7 @@ use shared::{PendingDeadLetter, SpoolShared, too_large_error};
 ///
 /// # let dir = std::env::temp_dir().join(format!("mparticle-spool-{}", std::process::id()));
 /// let redriven = Spool::redrive_dead_letters(&dir, SpoolOptions::new())?;
-/// println!("{} dead letters will be sent again, {} lines are no dead letters", redriven.records, redriven.skipped);
+/// println!("{} dead letters will be sent again, {} lines are not dead letters", redriven.records, redriven.skipped);
 ///
 /// let stats = Spool::open(&dir, SpoolOptions::new())?.stats();
 /// assert_eq!(stats.unread, redriven.records);

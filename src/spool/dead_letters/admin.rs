@@ -31,8 +31,8 @@ impl Spool {
     /// The records count as appended now, whatever [`SpoolOptions::max_age`] is: a batch that the service accepted more than
     /// 30 days ago may be counted twice. A batch that is rejected again becomes a dead letter again.
     ///
-    /// The dead letters are removed once all records are confirmed. After an error or a crash before that, some batches are in both
-    /// places, and the service drops the duplicates.
+    /// The dead letters are removed once all records are confirmed. After an error or a crash before the files are gone, some
+    /// batches are in both places, and the service drops the duplicates.
     ///
     /// # Errors
     /// [`ErrorKind::SpoolLocked`](crate::ErrorKind::SpoolLocked) if the spool is open;
@@ -52,7 +52,7 @@ impl Spool {
                     Ok(letter) => letter,
                     Err(error) if error.kind() == ErrorKind::InvalidData => {
                         redriven.skipped += 1;
-                        remaining.file().and_then(|file| letters.copy_line(file)).map_err(remove_error)?;
+                        remaining.file().and_then(|file| letters.copy_line(file)).map_err(keep_error)?;
                         continue;
                     }
                     Err(error) => return Err(read_error(error)),
@@ -108,6 +108,10 @@ fn disk_directory(dir: &Path) -> Directory {
     Directory::new(Arc::new(Disk), dir.to_owned())
 }
 
+fn keep_error(error: io::Error) -> Error {
+    Error::spool(format!("failed to copy the lines that are not dead letters: {error}")).with_source(error)
+}
+
 fn remove_error(error: io::Error) -> Error {
     Error::spool(format!("failed to remove the dead letters: {error}")).with_source(error)
 }
@@ -127,7 +131,7 @@ impl<'a> RemainingLines<'a> {
     fn file(&mut self) -> io::Result<&mut dyn AppendFile> {
         if self.file.is_none() {
             let path = self.directory.new_dead_letters();
-            // It can be left over from a crash.
+            // It can be left over from a crash or a failure.
             self.directory.remove(&path)?;
             self.file = Some(self.directory.files.create(&path)?);
         }
@@ -138,12 +142,15 @@ impl<'a> RemainingLines<'a> {
     fn replace_all(self) -> io::Result<()> {
         let Self { directory, file } = self;
         let newest = directory.dead_letters();
-        match file {
-            Some(file) => {
-                file.sync()?;
-                directory.files.rename(&directory.new_dead_letters(), &newest)?;
-            }
-            None => directory.remove(&newest)?,
+        if let Some(file) = file {
+            file.sync()?;
+            directory.files.rename(&directory.new_dead_letters(), &newest)?;
+            // The new file must be durable before the other ones are removed.
+            directory.sync()?;
+        } else {
+            directory.remove(&newest)?;
+            // It can be left over from a crash or a failure.
+            directory.remove(&directory.new_dead_letters())?;
         }
         directory.old_dead_letters()?.iter().try_for_each(|path| directory.remove(path))?;
         directory.sync()

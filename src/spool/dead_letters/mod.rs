@@ -239,7 +239,7 @@ fn readers(directory: &Directory) -> io::Result<Vec<DeadLetterReader<OpenFile>>>
 }
 
 /// An iterator over the dead letters of a file. It yields an error for a line that is not a dead letter, and continues with
-/// the next line. Empty lines are skipped.
+/// the next line. Lines of only white space and zeros are skipped.
 pub(super) struct DeadLetterReader<R> {
     source: R,
     /// The beginning of the last line, and its number.
@@ -261,7 +261,8 @@ impl<R: BufRead> DeadLetterReader<R> {
             self.is_cut = false;
         }
         self.text.clear();
-        while self.text.trim_ascii().is_empty() {
+        // After a failed fsync and a power loss, there can be zeros.
+        while self.text.iter().all(|byte| *byte == 0 || byte.is_ascii_whitespace()) {
             self.text.clear();
             if self.source.by_ref().take(MAX_LINE_BYTES as u64).read_until(b'\n', &mut self.text)? == 0 {
                 return Ok(None);
@@ -269,7 +270,6 @@ impl<R: BufRead> DeadLetterReader<R> {
             self.line += 1;
         }
         self.is_cut = self.text.len() == MAX_LINE_BYTES && !self.text.ends_with(b"\n");
-        // After a failed fsync and a power loss, there can be zeros.
         let zeros = self.text.iter().take_while(|byte| **byte == 0).count();
         let line = &self.text[zeros..];
         let not_a_dead_letter =
