@@ -140,3 +140,27 @@ impl SendQueue {
 pub(super) fn is_full_request(amount: Amount) -> bool {
     amount.batches >= MAX_BATCHES_PER_REQUEST || amount.bytes >= MAX_REQUEST_BYTES
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::Endpoint;
+    use crate::seal::SealedBatch;
+    use crate::uploader::entry::SubmissionToken;
+
+    #[test]
+    fn a_queue_that_was_large_keeps_no_room() {
+        const LARGE: usize = 10_000;
+        let (mut queue, mut accounting) = (SendQueue::default(), Accounting::default());
+        for number in 0..LARGE {
+            let batch = SealedBatch::from_json(format!(r#"{{"mpid":{}}}"#, number + 1)).expect("a batch");
+            queue.push_back(
+                Entry::new(batch, Endpoint::BulkEvents, SubmissionToken::RECOVERED, Instant::now()),
+                &mut accounting,
+            );
+        }
+        let before = queue.entries.capacity();
+        while !queue.take(100, &mut accounting, |_, _| ()).is_empty() {}
+        assert!(before >= LARGE && queue.entries.capacity() < LARGE / 2, "{before}, then {}", queue.entries.capacity());
+    }
+}

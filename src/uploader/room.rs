@@ -6,7 +6,8 @@ use std::hash::Hash;
 /// The number of entries for which a collection keeps room when it is nearly empty.
 const KEPT: usize = 1_024;
 
-/// Frees a half of the room of a queue that uses at most a quarter of it, so that each entry is moved a constant number of times.
+/// Frees a half of the room of a queue that uses at most a quarter of it, so that a queue that is only emptied moves each entry a
+/// constant number of times.
 ///
 /// The entries move to a new allocation: one that shrinks in place could keep the allocator from returning the memory before it.
 pub(super) fn free_queue_room<T>(queue: &mut VecDeque<T>) {

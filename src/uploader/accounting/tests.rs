@@ -136,6 +136,30 @@ proptest! {
 }
 
 #[test]
+fn submissions_that_have_ended_or_are_forgotten_take_no_room() {
+    const LARGE: usize = 10_000;
+    let mut accounting = Accounting::default();
+    let tagged: Vec<_> = (0..LARGE).map(|_| accounting.accept(1, Some(7), None)).collect();
+    assert!(accounting.tracked.capacity() >= LARGE);
+    for token in tagged {
+        accounting.count(token, SubmissionState::Memory, SubmissionState::Delivered);
+    }
+    assert!(accounting.tracked.capacity() < LARGE / 2, "{}", accounting.tracked.capacity());
+
+    let abandoned: Vec<_> = (0..LARGE)
+        .map(|_| {
+            let (completer, _) = completion::pair(|| Ok(()));
+            accounting.accept(1, None, Some(completer))
+        })
+        .collect();
+    assert!(accounting.tracked.capacity() >= LARGE);
+    for token in abandoned {
+        accounting.forget_unawaited(token);
+    }
+    assert!(accounting.tracked.capacity() < LARGE / 2, "{}", accounting.tracked.capacity());
+}
+
+#[test]
 fn a_split_submission_ends_with_its_last_part() {
     let mut accounting = Accounting::default();
     let token = accounting.accept(3, None, None);
