@@ -147,7 +147,7 @@ codes! {
     /// A time more than [`MAX_HOURS_AHEAD`](crate::limits::MAX_HOURS_AHEAD) hours in the future.
     InTheFuture = "future", Warning, "Time in the future",
         "Check the clock and the time zone: the time is more than 24 hours ahead.";
-    /// A time of an event before the year 2000 that is none in seconds.
+    /// A time of an event before the year 2000 that cannot be a time in seconds.
     TooEarly = "before-2000", Warning, "Time of an event before the year 2000",
         "Check the source of the time: an empty date becomes 0, or 1899 in a spreadsheet, and 20261231 is read as milliseconds.";
     /// No identity of a user or a device, and no `mpid`.
