@@ -81,7 +81,7 @@ fn seal() -> Step {
     Step {
         name: "seal",
         compared: "batches with ids; `serde_json::to_vec` of minimal structs with ids",
-        limit: Some(1.2),
+        limit: Some(1.3),
         ours: Box::new(move || {
             let batches = ours.next();
             seconds(|| batches.into_iter().map(|batch| batch.seal().expect("a batch")).collect::<Vec<_>>())
