@@ -5,7 +5,7 @@
 
 use syn::{Expr, Fields, FnArg, GenericArgument, ImplItem, ImplItemFn, Item, PathArguments, Stmt, Type, parse_quote};
 
-use super::types::{Types, argument_mut, field, kind};
+use super::types::{Types, argument_mut, boxed, field, kind};
 
 /// The event types whose payloads are not boxed, by their variants of `Event`.
 const FREQUENT: [&str; 2] = ["CustomEvent", "ScreenView"];
@@ -22,7 +22,8 @@ pub fn apply(items: &mut [Item]) {
             }
             Item::Enum(item) if item.ident == "Event" => {
                 let rare = item.variants.iter_mut().filter(|variant| FREQUENT.iter().all(|name| variant.ident != name));
-                let payloads = rare.flat_map(|variant| &mut variant.fields).filter(|payload| !is_box(&payload.ty));
+                let payloads =
+                    rare.flat_map(|variant| &mut variant.fields).filter(|payload| boxed(&payload.ty).is_none());
                 payloads.for_each(|payload| wrap(&mut payload.ty));
             }
             Item::Impl(item) if kind(&item.self_ty) == "Event" => {
@@ -45,7 +46,7 @@ fn box_optional_object(of_struct: &mut syn::Field, types: &Types) {
     let is_optional = field(of_struct).is_some_and(|field| !field.is_required && field.kind.starts_with("Option<"));
     if is_optional
         && let Some(object) = argument_mut(&mut of_struct.ty)
-        && !is_box(object)
+        && boxed(object).is_none()
         && is_object(types, &kind(object))
     {
         wrap(object);
@@ -62,23 +63,18 @@ fn is_object(types: &Types, name: &str) -> bool {
     }
 }
 
-/// Returns true for a box, which the generator uses where a type contains itself.
-fn is_box(ty: &Type) -> bool {
-    matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Box"))
-}
-
 /// Turns `From<Box<Payload>>`, which the generator writes for a payload that contains events, into `From<Payload>`.
 fn take_plain_payload(path: &mut syn::Path, items: &mut [ImplItem]) {
     let arguments = path.segments.last_mut().map(|last| &mut last.arguments);
     let Some(PathArguments::AngleBracketed(arguments)) = arguments else { return };
     let Some(GenericArgument::Type(ty)) = arguments.args.first_mut() else { return };
-    let Some(payload) = argument_mut(ty).cloned().filter(|_| is_box(ty)) else { return };
+    let Some(payload) = boxed(ty).cloned() else { return };
     *ty = payload.clone();
     for item in items {
         let ImplItem::Fn(function) = item else { continue };
         for input in &mut function.sig.inputs {
             if let FnArg::Typed(argument) = input
-                && is_box(&argument.ty)
+                && boxed(&argument.ty).is_some()
             {
                 *argument.ty = payload.clone();
             }

@@ -6,7 +6,7 @@ use syn::{Expr, FnArg, Ident, ImplItem, Item, Type, Visibility, parse_quote};
 use super::events::{COMMON, EventType, Events};
 use super::fields;
 use super::model::Model;
-use super::types::{Field, Struct, Types, Variant, arguments, kind};
+use super::types::{Field, Struct, Types, Variant, arguments, boxed, kind};
 
 /// Returns the items for the module of the types.
 pub fn items(document: &Value, types: &Types, events: &Events, model: &Model) -> Vec<Item> {
@@ -115,10 +115,7 @@ fn argument(field: &Field, ty: &Type, text: &Type) -> (FnArg, Expr) {
     } else if is("f64") {
         let number: Expr = parse_quote!(::std::convert::Into::<crate::Number>::into(#name));
         (parse_quote!(#name: impl ::std::convert::Into<crate::Number>), parse_quote!(#number.into()))
-    } else if is("Box")
-        && let Type::Path(path) = ty
-        && let Some(boxed) = path.path.segments.last().and_then(|last| arguments(last).next())
-    {
+    } else if let Some(boxed) = boxed(ty) {
         (parse_quote!(#name: #boxed), parse_quote!(::std::boxed::Box::new(#name)))
     } else {
         (parse_quote!(#name: #ty), parse_quote!(#name))

@@ -142,6 +142,12 @@ pub fn arguments(segment: &syn::PathSegment) -> impl Iterator<Item = &Type> {
     })
 }
 
+/// Returns the type in a box.
+pub fn boxed(ty: &Type) -> Option<&Type> {
+    let Type::Path(path) = ty else { return None };
+    path.path.segments.last().filter(|last| last.ident == "Box").and_then(|last| arguments(last).next())
+}
+
 /// Returns the first type between the angle brackets of a type.
 pub fn argument_mut(ty: &mut Type) -> Option<&mut Type> {
     let Type::Path(path) = ty else { return None };

@@ -257,6 +257,12 @@ fn methods_of_batch(code: &str) -> Vec<String> {
     functions.collect()
 }
 
+/// Returns the code that is generated from a document, in one line with single blanks.
+fn code_in_one_line(yaml: &str) -> String {
+    let (code, _) = build::generate(PATH, yaml).expect("the document");
+    code.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// The new event types appear in the document only.
 #[test]
 fn a_new_event_type_has_constructor_setters_and_conversion() {
@@ -275,8 +281,7 @@ fn a_new_event_type_has_constructor_setters_and_conversion() {
                  rank: {$ref: '#/components/schemas/Environment'}\n";
     let branches = branch("level_up", "LevelUp") + &branch("app_removed", "Uninstall");
     let yaml = YAML.replacen(event, &(branches + event), 1).replacen(event, &(level.to_owned() + event), 1);
-    let (code, _) = build::generate(PATH, &yaml).expect("a superset");
-    let code = code.split_whitespace().collect::<Vec<_>>().join(" ");
+    let code = code_in_one_line(&yaml);
     for expected in [
         "pub fn with_required( level: i32, game: impl ::std::convert::Into<::std::string::String>, of:",
         "impl ::std::convert::From<LevelUp> for Event",
@@ -296,8 +301,7 @@ fn a_new_event_type_has_constructor_setters_and_conversion() {
 
 #[test]
 fn frequent_payloads_and_required_objects_are_not_boxed_and_setters_take_plain_values() {
-    let (code, _) = build::generate(PATH, YAML).expect("the document");
-    let code = code.split_whitespace().collect::<Vec<_>>().join(" ");
+    let code = code_in_one_line(YAML);
     for expected in [
         " CustomEvent(CustomEvent),",
         " ScreenView(ScreenView),",
@@ -316,8 +320,7 @@ fn a_payload_that_contains_an_event_is_boxed_once_and_converts() {
     let properties = "required: [severity, message]\n          properties:\n";
     let cause = "            cause: {$ref: '#/components/schemas/Event'}\n";
     let yaml = YAML.replacen(properties, &(properties.to_owned() + cause), 1);
-    let (code, _) = build::generate(PATH, &yaml).expect("the document");
-    let code = code.split_whitespace().collect::<Vec<_>>().join(" ");
+    let code = code_in_one_line(&yaml);
     assert!(code.contains("pub cause: ::std::option::Option<Event>,"));
     assert!(code.contains(" CrashReport(::std::boxed::Box<CrashReport>),"));
     assert!(
