@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::cursor::Cursor;
 use super::dead_letters::{self, DeadLetter};
 use super::directory::Directory;
+use super::file_error;
 use super::file_system::Disk;
 use super::format::Record;
 use super::records::{Damage, Records};
@@ -97,5 +98,5 @@ impl Inspector {
 }
 
 fn read_error(error: io::Error) -> Error {
-    Error::spool(format!("failed to read the spool: {error}")).with_source(error)
+    file_error("read the spool", error)
 }

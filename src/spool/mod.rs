@@ -376,3 +376,8 @@ impl fmt::Debug for Spool {
         f.debug_struct("Spool").field("settings", &self.settings).field("stats", &self.stats()).finish_non_exhaustive()
     }
 }
+
+/// Converts the error of a file operation without which the spool cannot do what it was asked for.
+fn file_error(action: &str, error: std::io::Error) -> Error {
+    Error::spool(format!("failed to {action}: {error}")).with_source(error)
+}

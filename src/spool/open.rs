@@ -12,7 +12,7 @@ use super::reader::SpoolReader;
 use super::recovery::recover;
 use super::shared::SpoolShared;
 use super::writer::Writer;
-use super::{Spool, SpoolOptions};
+use super::{Spool, SpoolOptions, file_error};
 use crate::error::Error;
 
 /// The interval between attempts to lock the spool.
@@ -132,5 +132,5 @@ fn check_access(directory: &Directory, require_private_dir: bool) -> io::Result<
 }
 
 fn open_error(error: io::Error) -> Error {
-    Error::spool(format!("failed to open the spool: {error}")).with_source(error)
+    file_error("open the spool", error)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::super::directory::Directory;
 use super::super::file_system::{AppendFile, Disk};
-use super::super::{Receipt, Spool, SpoolFullPolicy, SpoolOptions};
+use super::super::{Receipt, Spool, SpoolFullPolicy, SpoolOptions, file_error};
 use super::readers;
 use crate::error::Error;
 
@@ -41,8 +41,7 @@ impl Spool {
         let dir = dir.into();
         // No other code has this handle, and it reads no record: no dead letter is added meanwhile.
         let spool = Self::open(&dir, settings.when_full(SpoolFullPolicy::Refuse))?;
-        let read_error =
-            |error: io::Error| Error::spool(format!("failed to read the dead letters: {error}")).with_source(error);
+        let read_error = |error| file_error("read the dead letters", error);
         let directory = disk_directory(&dir);
         let (mut redriven, mut bytes, mut receipts) = (RedriveStats::default(), 0, Vec::new());
         let mut remaining = RemainingLines::new(&directory);
@@ -52,7 +51,10 @@ impl Spool {
                     Ok(letter) => letter,
                     Err(error) if error.kind() == ErrorKind::InvalidData => {
                         redriven.skipped += 1;
-                        remaining.file().and_then(|file| letters.copy_line(file)).map_err(keep_error)?;
+                        remaining
+                            .file()
+                            .and_then(|file| letters.copy_line(file))
+                            .map_err(|error| file_error("copy the lines that are not dead letters", error))?;
                         continue;
                     }
                     Err(error) => return Err(read_error(error)),
@@ -95,8 +97,7 @@ impl Spool {
             segments.into_iter().try_for_each(|first| directory.remove(&directory.damaged_segment(first)))?;
             directory.sync()
         });
-        removed
-            .map_err(|error| Error::spool(format!("failed to remove the damaged segments: {error}")).with_source(error))
+        removed.map_err(|error| file_error("remove the damaged segments", error))
     }
 }
 
@@ -108,12 +109,8 @@ fn disk_directory(dir: &Path) -> Directory {
     Directory::new(Arc::new(Disk), dir.to_owned())
 }
 
-fn keep_error(error: io::Error) -> Error {
-    Error::spool(format!("failed to copy the lines that are not dead letters: {error}")).with_source(error)
-}
-
 fn remove_error(error: io::Error) -> Error {
-    Error::spool(format!("failed to remove the dead letters: {error}")).with_source(error)
+    file_error("remove the dead letters", error)
 }
 
 /// The lines that stay when the dead letters are removed, in a new file that replaces all dead-letter files.
