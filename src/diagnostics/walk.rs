@@ -84,7 +84,7 @@ impl Walk<'_> {
                     if context.has_times
                         && let Some(time) = value.as_i64()
                     {
-                        self.check_time(&at, name, time);
+                        self.check_time(&at, name, time, context.part);
                     }
                     self.check_nul(&at, name);
                     let is_map = matches!(name.as_str(), "user_attributes" | "custom_attributes" | "custom_flags");
@@ -127,7 +127,6 @@ impl Walk<'_> {
             (Part::DeviceInfo, name) if identifies_device(name) => self.check_identity(at, value),
             (Part::Batch, "user_attributes") => self.found.user_attributes.check_attributes(at, value),
             (Part::EventData, "custom_attributes") => events.check_attributes(at, value),
-            (Part::EventData, "timestamp_unixtime_ms") => self.check_not_early(at, value),
             (Part::EventData, "event_name") => events.check_text(at, &EVENT_NAME, value),
             (Part::EventData, "action_identifier") => events.check_text(at, &ACTION_IDENTIFIER, value),
             (Part::EventData, "user_attribute_name") => events.check_text(at, &ATTRIBUTE_NAME, value),
@@ -158,23 +157,30 @@ impl Walk<'_> {
         }
     }
 
-    fn check_time(&mut self, at: &JsonPointer<'_>, name: &str, time: i64) {
-        if let Some((code, message)) = implausible_timestamp(time, self.latest)
-            && self.known.times.contains(name)
-        {
-            let fix = (code == Code::LooksLikeSeconds).then_some(Fix::Milliseconds);
-            self.found.values.push(Diagnostic { fix, ..Diagnostic::new(code, at.to_string(), message) });
-        }
-    }
-
-    /// Checks the time of an event. Other times are not checked, since zeros are common in the service's own samples.
-    fn check_not_early(&mut self, at: &JsonPointer<'_>, time: &Value) {
-        let Some(time) = time.as_i64().filter(|time| *time < YEAR_2000 && !SECONDS.contains(time)) else { return };
-        let date = DateTime::from_timestamp_millis(time).map(|time| format!(" ({})", time.date_naive()));
-        let date = date.unwrap_or_default();
-        let reason = "an empty date, or a date in another form, gives such a time";
-        let message = format!("a time before the year 2000{date}; {reason}");
-        self.found.values.push(Diagnostic::new(Code::TooEarly, at.to_string(), message));
+    fn check_time(&mut self, at: &JsonPointer<'_>, name: &str, time: i64, part: Part) {
+        let Some(code) = implausible_time(time, self.latest).filter(|_| self.known.times.contains(name)) else {
+            return;
+        };
+        let message = match code {
+            Code::LooksLikeSeconds => {
+                "looks like seconds instead of milliseconds; the service reads it as milliseconds, a time in the early 1970s".into()
+            }
+            Code::LooksLikeMicroseconds => {
+                "looks like microseconds or nanoseconds instead of milliseconds; the service reads it as milliseconds, a time \
+                 thousands of years ahead"
+                    .into()
+            }
+            // Only the time of an event: zeros are common in other times, also in the service's own samples.
+            Code::TooEarly if !matches!((part, name), (Part::EventData, "timestamp_unixtime_ms")) => return,
+            Code::TooEarly => {
+                let date = DateTime::from_timestamp_millis(time).map(|time| format!(" ({})", time.date_naive()));
+                let date = date.unwrap_or_default();
+                format!("a time before the year 2000{date}; an empty date, or a date in another form, gives such a time")
+            }
+            _ => "a time more than 24 hours ahead; the effect is not documented".into(),
+        };
+        let fix = (code == Code::LooksLikeSeconds).then_some(Fix::Milliseconds);
+        self.found.values.push(Diagnostic { fix, ..Diagnostic::new(code, at.to_string(), message) });
     }
 
     fn check_nul(&mut self, at: &JsonPointer<'_>, text: &str) {
@@ -198,23 +204,15 @@ fn has_nul(text: &str) -> bool {
     }
 }
 
-/// Returns the code and the message for a time that is not a plausible number of milliseconds.
-fn implausible_timestamp(time: i64, latest: i64) -> Option<(Code, &'static str)> {
+/// Returns the code of a time that is not a plausible number of milliseconds.
+fn implausible_time(time: i64, latest: i64) -> Option<Code> {
     /// The beginning of the range of [`SECONDS`] in microseconds.
     const MICROSECONDS: i64 = 100_000_000_000_000;
     match time {
-        time if SECONDS.contains(&time) => Some((
-            Code::LooksLikeSeconds,
-            "looks like seconds instead of milliseconds; the service reads it as milliseconds, a time in the early 1970s",
-        )),
-        MICROSECONDS.. => Some((
-            Code::LooksLikeMicroseconds,
-            "looks like microseconds or nanoseconds instead of milliseconds; the service reads it as milliseconds, a time \
-             thousands of years ahead",
-        )),
-        time if time > latest => {
-            Some((Code::InTheFuture, "a time more than 24 hours ahead; the effect is not documented"))
-        }
+        time if SECONDS.contains(&time) => Some(Code::LooksLikeSeconds),
+        ..YEAR_2000 => Some(Code::TooEarly),
+        MICROSECONDS.. => Some(Code::LooksLikeMicroseconds),
+        time if time > latest => Some(Code::InTheFuture),
         _ => None,
     }
 }
