@@ -33,7 +33,7 @@ const ROUNDS: usize = 300;
 /// One step of the way: both sides return the CPU seconds of a run of 100 batches.
 struct Step {
     name: &'static str,
-    /// What the step and its rival do.
+    /// The step and its rival, as a text for the table.
     compared: &'static str,
     limit: Option<f64>,
     ours: Box<dyn FnMut() -> f64>,
@@ -84,7 +84,7 @@ fn seal() -> Step {
         limit: Some(1.3),
         ours: Box::new(move || {
             let batches = ours.next();
-            seconds(|| batches.into_iter().map(|batch| batch.seal().expect("a batch")).collect::<Vec<_>>())
+            seconds(|| sealed(batches))
         }),
         rival: Box::new(move || {
             let batches = rival.next();
@@ -97,8 +97,8 @@ fn seal() -> Step {
 /// a user in order while it fills requests that have room left.
 fn pack() -> Step {
     const BATCHES: i64 = 10_000;
-    let sealed: Vec<_> = batches_of(0..BATCHES).into_iter().map(sealed).collect();
-    let bodies: Vec<_> = sealed.iter().map(|batch| batch.json().clone()).collect();
+    let sealed = sealed(batches_of(0..BATCHES));
+    let bodies = bodies(&sealed);
     let (runtime, client) = (runtime(), Client::disabled().expect("a client"));
     let per_run = f64::from(u32::try_from(sealed.len() / 100).expect("a small number"));
     Step {
@@ -139,8 +139,8 @@ fn pack_in_order(bodies: &[Bytes]) -> usize {
 
 fn attempt() -> Step {
     let (runtime, client, mut post) = http();
-    let sealed: Vec<_> = batches().into_iter().map(sealed).collect();
-    let bodies: Vec<_> = sealed.iter().map(|batch| batch.json().clone()).collect();
+    let sealed = sealed(batches());
+    let bodies = bodies(&sealed);
     Step {
         name: "attempt",
         compared: "a request for each sealed batch; a post of its bytes with reqwest",
@@ -161,7 +161,7 @@ fn attempt() -> Step {
 /// `benches/uploader.rs` has the limit of this one. The client joins the batches, the rival's body is joined already.
 fn bulk() -> Step {
     let (runtime, client, mut post) = http();
-    let sealed: Vec<_> = batches().into_iter().map(sealed).collect();
+    let sealed = sealed(batches());
     let body = joined(&sealed);
     Step {
         name: "attempt, in bulk",
@@ -196,7 +196,7 @@ fn upload() -> Step {
 }
 
 fn enqueue() -> Step {
-    let sealed: Vec<_> = batches().into_iter().map(sealed).collect();
+    let sealed = sealed(batches());
     let bare = sealed.clone();
     let uploader = Uploader::builder(client(&peer::start("202 Accepted")))
         .when_full(WhenFull::DropOldest)
@@ -215,8 +215,8 @@ fn enqueue() -> Step {
 
 /// Without fsync, which takes the same time on both sides.
 fn spool_append() -> Step {
-    let sealed: Vec<_> = batches().into_iter().map(sealed).collect();
-    let bodies: Vec<_> = sealed.iter().map(|batch| batch.json().clone()).collect();
+    let sealed = sealed(batches());
+    let bodies = bodies(&sealed);
     let dir = TempDir::new().expect("a directory");
     let spool = spool(&dir);
     let mut log = File::create(dir.path().join("log")).expect("a file");
@@ -241,7 +241,7 @@ fn spool_append() -> Step {
 }
 
 fn spool_read() -> Step {
-    let sealed: Vec<_> = batches().into_iter().map(sealed).collect();
+    let sealed = sealed(batches());
     let dir = TempDir::new().expect("a directory");
     let spool = spool(&dir);
     let path = dir.path().join("log");
@@ -276,8 +276,12 @@ fn spool_read() -> Step {
     }
 }
 
-fn sealed(batch: Batch) -> SealedBatch {
-    batch.seal().expect("a batch")
+fn sealed(batches: Vec<Batch>) -> Vec<SealedBatch> {
+    batches.into_iter().map(|batch| batch.seal().expect("a batch")).collect()
+}
+
+fn bodies(sealed: &[SealedBatch]) -> Vec<Bytes> {
+    sealed.iter().map(|batch| batch.json().clone()).collect()
 }
 
 fn joined(sealed: &[SealedBatch]) -> Bytes {

@@ -33,8 +33,8 @@ const USERS: usize = 2_000;
 const UNDELIVERED: u64 = 20_000;
 /// The largest number of events in memory only.
 const PENDING: u64 = 5_000;
-/// How much the resident memory may grow in the outage and after it, in bytes. By default, the uploader keeps 10,000 batches in memory,
-/// which have 1.2 KiB each here.
+/// The maximum growth of the resident memory in the outage and after it, in bytes. By default, the uploader keeps 10,000 batches in
+/// memory.
 const GROWTH: u32 = 20 << 20;
 
 /// The name before the number of an event in its JSON.

@@ -7,16 +7,16 @@ use reqwest::ClientBuilder;
 use crate::error::Error;
 
 /// A function that configures the TLS of an HTTP client.
-type Configure = Box<dyn Fn(ClientBuilder) -> ClientBuilder + Send + Sync>;
+type TlsSetup = Box<dyn Fn(ClientBuilder) -> ClientBuilder + Send + Sync>;
 
 /// Returns a function that configures the TLS of an HTTP client. Without `https` it reads no certificates.
 ///
 /// # Errors
 /// [`ErrorKind::Config`](crate::ErrorKind::Config) if `https` needs a feature that is off. With `rustls-ring`, also if this machine
 /// has no usable certificate store; with the other features, building the HTTP client fails then.
-pub(super) fn configure(https: bool) -> Result<Configure, Error> {
+pub(super) fn configure(https: bool) -> Result<TlsSetup, Error> {
     if cfg!(feature = "rustls") || cfg!(all(feature = "native-tls", not(feature = "rustls-ring"))) {
-        return Ok(Box::new(move |client| by_reqwest(client, https)));
+        return Ok(Box::new(move |client| use_reqwest_library(client, https)));
     }
     #[cfg(feature = "rustls-ring")]
     {
@@ -32,7 +32,7 @@ pub(super) fn configure(https: bool) -> Result<Configure, Error> {
 }
 
 /// Configures a library that reqwest enables itself.
-fn by_reqwest(client: ClientBuilder, https: bool) -> ClientBuilder {
+fn use_reqwest_library(client: ClientBuilder, https: bool) -> ClientBuilder {
     #[cfg(feature = "rustls")]
     let client = client.tls_backend_rustls();
     #[cfg(any(feature = "rustls", feature = "native-tls"))]

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
 /// The number of entries for which a collection keeps room when it is nearly empty.
-const KEPT: usize = 1_024;
+const MIN_CAPACITY: usize = 1_024;
 
 /// Frees a half of the room of a queue that uses at most a quarter of it, so that a queue that is only emptied moves each entry a
 /// constant number of times.
@@ -26,8 +26,8 @@ pub(super) fn free_map_room<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
 }
 
 fn smaller_capacity(len: usize, capacity: usize) -> Option<usize> {
-    // Not above twice the kept number, since a map rounds the number up.
-    (capacity > 2 * KEPT && len <= capacity / 4).then(|| (capacity / 2).max(KEPT))
+    // Not above twice the minimum, since a map rounds the number up.
+    (capacity > 2 * MIN_CAPACITY && len <= capacity / 4).then(|| (capacity / 2).max(MIN_CAPACITY))
 }
 
 #[cfg(test)]
@@ -46,7 +46,7 @@ mod tests {
             free_queue_room(&mut queue);
             moves += if queue.capacity() < before { queue.len() } else { 0 };
         }
-        assert!(queue.capacity() <= 2 * KEPT, "{}", queue.capacity());
+        assert!(queue.capacity() <= 2 * MIN_CAPACITY, "{}", queue.capacity());
         assert!(moves <= LARGE, "{moves}");
     }
 
@@ -57,7 +57,7 @@ mod tests {
             assert_eq!(map.remove(&key), Some(key));
             free_map_room(&mut map);
         }
-        assert!(map.capacity() <= 2 * KEPT, "{}", map.capacity());
+        assert!(map.capacity() <= 2 * MIN_CAPACITY, "{}", map.capacity());
     }
 
     #[test]
@@ -67,8 +67,8 @@ mod tests {
         queue.truncate(capacity / 4 + 1);
         free_queue_room(&mut queue);
         assert_eq!(queue.capacity(), capacity);
-        let mut small: VecDeque<usize> = VecDeque::with_capacity(KEPT);
+        let mut small: VecDeque<usize> = VecDeque::with_capacity(MIN_CAPACITY);
         free_queue_room(&mut small);
-        assert!(small.capacity() >= KEPT);
+        assert!(small.capacity() >= MIN_CAPACITY);
     }
 }
