@@ -152,18 +152,23 @@ impl Proposal {
         let event_name = finder.take(&EVENT_NAMES, |column| !is_number(column));
         let transaction =
             finder.find(&TRANSACTIONS, |_| true).or_else(|| finder.find_first(|column| column.has_hash_signs));
-        let has_product = [&SKUS[..], &PRODUCTS].iter().any(|names| finder.find(names, |_| true).is_some());
-        let purchase = transaction.filter(|_| has_product && event_name.is_none()).map(|transaction| {
+        let purchase = transaction.filter(|_| event_name.is_none()).and_then(|transaction| {
             finder.used[transaction] = true;
-            PurchaseColumns {
+            let (sku, product) = (finder.take(&SKUS, |_| true), finder.take(&PRODUCTS, |_| true));
+            if sku.or(product).is_none() {
+                // Without a column for the product it is no purchase.
+                finder.used[transaction] = false;
+                return None;
+            }
+            Some(PurchaseColumns {
                 transaction,
-                sku: finder.take(&SKUS, |_| true),
-                product: finder.take(&PRODUCTS, |_| true),
+                sku,
+                product,
                 price: finder.take(&PRICES, is_number),
                 quantity: finder.take(&QUANTITIES, is_number),
                 total: finder.take(&TOTALS, is_number),
                 currency: finder.take(&CURRENCIES, |_| true),
-            }
+            })
         });
         let message_id = finder.take(&MESSAGE_IDS, |column| column.is_unique);
         let phone = finder.take(&PHONES, |_| true).map(|index| ("mobile_number", index));

@@ -179,6 +179,16 @@ fn knows_german_names_of_columns() {
     }
 }
 
+#[test]
+fn a_column_is_not_both_the_transaction_and_the_product() {
+    let map = propose("user_id,sku,at\nu,#1,2026-01-31\n");
+    assert!(!map.contains("purchase") && !map.contains("[event.product]"), "{map}");
+    let map = propose("user_id,sku,product,at\nu,#1,Tea,2026-01-31\n");
+    for line in ["transaction_id = { column = \"sku\" }", "id = { column = \"product\" }"] {
+        assert!(settings(&map).iter().any(|found| found == line), "{line}\n{map}");
+    }
+}
+
 fn cell() -> impl Strategy<Value = String> {
     const WORDS: [&str; 15] = [
         "id",
